@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import DesignDocument
 from mrv.documents.statement import Claims
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH
@@ -42,8 +44,15 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
                     paper.issued or DASH,
                     fixed.value,
                     fixed.unit,
-                    paper.document,
+                    _stated(paper, fixed.unit),
                 )
+
+
+def _stated(paper: DesignDocument, unit: str) -> str:
+    """Name a document, and what it states."""
+    if paper.value is UNSET:
+        return paper.document
+    return f"{paper.document}: {paper.value} {unit}"
 
 
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mrv.documents.form import UNSET
-from mrv.documents.monitoring import DesignDocument
 from mrv.documents.statement import Claims
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH
@@ -34,7 +32,7 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
 
 
 def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """What the plant was built for, and what its baseline rests on, by their documents."""
+    """Yield what documents state of parameters; a dash where the registry does not say it."""
     for paper in subject.design_documents or ():
         for fixed in subject.fixed_parameters or ():
             if fixed.parameter == paper.parameter:
@@ -42,17 +40,10 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
                     fixed.device or words["whole_project"],
                     words.filled("dated.design", paper.parameter, paper.by or DASH),
                     paper.issued or DASH,
-                    fixed.value,
+                    paper.value or DASH,
                     fixed.unit,
-                    _stated(paper, fixed.unit),
+                    paper.document,
                 )
-
-
-def _stated(paper: DesignDocument, unit: str) -> str:
-    """Name a document, and what it states."""
-    if paper.value is UNSET:
-        return paper.document
-    return f"{paper.document}: {paper.value} {unit}"
 
 
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:

@@ -37,7 +37,6 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs, read
 from mrv.rounding import exact_text
-from mrv.rules.account import MONITORED
 from services.nearest import did_you_mean
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.finding import Finding
@@ -237,10 +236,11 @@ def _undeclared(
 def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
     """Warn of documents that do not say what they state, or state another value than entered."""
     entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
+    sampled = {one.parameter for one in project.laboratory or ()}
     for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
         for name, value in values.items():
-            # what the methodology monitors rests on samples and readings
-            if type(value) in _NUMBERS and methodology.spec_of(name).option not in MONITORED:
+            measured = name in sampled or methodology.spec_of(name).channels
+            if type(value) in _NUMBERS and not measured:
                 entered[name][device] = Fraction(value)
     unsaid = []
     for name, given in sorted((project.documents or {}).items()):

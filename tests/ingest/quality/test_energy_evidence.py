@@ -58,8 +58,8 @@ def test_power_that_is_sent_once_an_hour_is_left_out_only_beyond_that():
 
 def test_a_register_within_the_tolerance_of_a_day_loses_nothing():
     """A class of three percent cost two percent of a month, for tenths of a percent at dawn."""
-    shown = np.concatenate([np.full(20, 10.0), np.full(56, 2_000.0), np.zeros(20)])
-    value = (shown * 1.03 + (np.arange(96) < 20) * 0.4).astype(np.int64)
+    shown = np.concatenate([np.full(20, 100.0), np.full(56, 2_000.0), np.zeros(20)])
+    value = np.where(np.arange(96) < 20, 105, shown * 1.03).astype(np.int64)
     tolerance = Tolerance(0.04, 1.0)
     zeros = np.zeros(96)
     assert not energy_budget.above(value, shown, zeros, ~NONE, NONE, 0, tolerance).any()

@@ -65,7 +65,7 @@ def test_a_register_within_the_tolerance_of_a_day_loses_nothing():
     assert not energy_budget.above(value, shown, zeros, ~NONE, NONE, 0, tolerance).any()
     more = (shown * 1.05).astype(np.int64)
     left = more - energy_budget.above(more, shown, zeros, ~NONE, NONE, 0, tolerance)
-    assert left.sum() <= shown.sum()
+    assert left.sum() <= shown.sum() * 1.001
 
 
 def test_one_sample_is_no_integral():

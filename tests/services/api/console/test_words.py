@@ -109,7 +109,7 @@ def test_a_sign_in_leads_to_pages_of_ours_alone(address, ours):
 def test_numbers_keep_their_digits():
     """A tonne would read as a thousand."""
     assert Words("vi")
-    assert [Words(one).number("-1234567.890100") for one in LANGUAGES] == [
+    assert [Words(one).number("-1234567.890100") for one in ("en", "vi", "ja")] == [
         "\N{MINUS SIGN}1,234,567.890100",
         "\N{MINUS SIGN}1.234.567,890100",
         "\N{MINUS SIGN}1,234,567.890100",

@@ -39,7 +39,7 @@ def test_a_language_is_begun_without_code(folders):
         assert english.keys() == own.keys()
     begun = (folders / "mrv/texts/fr.toml").read_text("utf-8")
     assert 'name = "français"\ndecimal = ","' in begun
-    assert 'days_of_month = "d–d MMMM y"' in begun
+    assert 'days_of_month = "d\N{EN DASH}d MMMM y"' in begun
     assert 'plain = ""  # "{words}"' in begun
     lacks = json.loads(tonne("words", "check", "fr", "--json", code=1).output)
     assert len(lacks) > 1_500

@@ -71,7 +71,7 @@ def test_every_word_of_a_template_is_there(file):
         ("", "en"),
         ("vi-VN,vi;q=0.9,en;q=0.8", "vi"),
         ("ja", "ja"),
-        ("fr,de;q=0.5", "en"),
+        ("fr,ko;q=0.5", "en"),
         ("fr, ja;q=0.3, vi;q=0.7", "vi"),
         ("en;q=0, vi;q=0.1", "vi"),
         ("x;q=y,;;", "en"),

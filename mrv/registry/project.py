@@ -146,6 +146,8 @@ class Document:
         The day that stands on it.
     sha256 : str or None
         Of its file, kept elsewhere.
+    value : Fraction or None
+        What it states, in the unit of the parameter.
     """
 
     parameter: str
@@ -153,6 +155,7 @@ class Document:
     by: str | None = None
     issued: date | None = None
     sha256: str | None = None
+    value: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

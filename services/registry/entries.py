@@ -22,6 +22,8 @@ ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent"
 
 # of a document that a value rests on: title and number, who gave it, its date, hash of its file
 DOCUMENT = ("document", "by", "issued", "sha256")
+# what the document states of the parameter, in the unit of the parameter
+STATED = "value"
 
 
 @dataclass(frozen=True, slots=True)

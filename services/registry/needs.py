@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -35,9 +36,13 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.inputs import Inputs, read
+from mrv.rounding import exact_text
+from mrv.rules.account import MONITORED
 from services.nearest import did_you_mean
-from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
+from services.registry.entries import DOCUMENT, STATED, Device, Project, ProjectDevice
 from services.registry.finding import Finding
+
+_NUMBERS = (int, Decimal, Fraction)
 
 
 def check(
@@ -63,6 +68,7 @@ def check(
     yield from _from_memory(project, methodology, parameters, names, book)
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
+    yield from _stated(project, methodology, parameters)
     yield from _undeclared(project, methodology, devices)
     candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
@@ -226,6 +232,36 @@ def _undeclared(
         if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
             text = f"devices[{bound.device}]: {UNDECLARED}; until then it counts as the sun's"
             yield Finding(project.kind, project.id, text, warning=True)
+
+
+def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
+    """Warn of documents that do not say what they state, or state another value than counts."""
+    entered: defaultdict[str, set[Fraction]] = defaultdict(set)
+    for some in (parameters, *(bound.params for bound in project.devices)):
+        for name, value in some.items():
+            # what the methodology monitors rests on samples and readings
+            if type(value) in _NUMBERS and methodology.spec_of(name).option not in MONITORED:
+                entered[name].add(Fraction(value))
+    unsaid = []
+    for name, document in sorted((project.documents or {}).items()):
+        if name not in entered or not isinstance(document, Mapping) or not _whole(document):
+            continue
+        if STATED not in document:
+            unsaid.append(name)
+        elif others := entered[name] - {Fraction(document[STATED])}:
+            unit = methodology.spec_of(name).unit
+            values = ", ".join(exact_text(value) for value in sorted(others))
+            values += "" if unit == "1" else f" {unit}"
+            warning = (
+                f"{name} = {values}, and its document {document['document']!r} states"
+                f" {document[STATED]}: the more conservative one counts; correct the value that"
+                " is wrong"
+            )
+            yield Finding(project.kind, project.id, warning, warning=True)
+    if unsaid:
+        yield _until(
+            project, unsaid, "until `value` in `documents` says what each states, its grade is D"
+        )
 
 
 def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> bool:

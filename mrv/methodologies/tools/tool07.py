@@ -142,9 +142,5 @@ TOOL = Tool(
         ),
     },
     compute=compute,
-    uses=(
-        "tool07.w-",
-        "grid.build.",
-        *(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
-    ),
+    uses=("tool07.w-", *(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2"))),
 )

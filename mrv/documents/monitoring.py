@@ -186,7 +186,8 @@ class DesignDocument(Form):
     """
     Document that supports an ex-ante parameter: title, issuer, date, hash of its file.
 
-    `value` is what it states, decimal text in the unit of the parameter.
+    `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
+    states of each device, where their values differ.
     """
 
     parameter: str
@@ -195,6 +196,7 @@ class DesignDocument(Form):
     issued: str | None
     sha256: Hex | None
     value: str | UnsetType = UNSET
+    by_device: dict[str, str] | UnsetType = UNSET
 
 
 def acceptance_text(

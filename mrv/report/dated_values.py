@@ -40,7 +40,7 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
                     fixed.device or words["whole_project"],
                     words.filled("dated.design", paper.parameter, paper.by or DASH),
                     paper.issued or DASH,
-                    paper.value or DASH,
+                    (paper.by_device or {}).get(fixed.device or "", paper.value or DASH),
                     fixed.unit,
                     paper.document,
                 )

@@ -228,7 +228,8 @@ def _sample_in(one: LaboratoryResult) -> Sample:
 def _document_in(one: DesignDocument) -> Document:
     issued = None if one.issued is None else date.fromisoformat(one.issued)
     value = None if one.value is UNSET else Fraction(one.value)
-    return Document(one.parameter, one.document, one.by, issued, one.sha256, value)
+    by_device = {k: Fraction(v) for k, v in (one.by_device or {}).items()}
+    return Document(one.parameter, one.document, one.by, issued, one.sha256, value, by_device)
 
 
 def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:

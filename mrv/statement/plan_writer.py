@@ -62,6 +62,7 @@ def document_out(one: Document) -> DesignDocument:
         issued=None if one.issued is None else one.issued.isoformat(),
         sha256=one.sha256,
         value=UNSET if one.value is None else exact_text(one.value),
+        by_device={k: exact_text(v) for k, v in one.by_device.items()} or UNSET,
     )
 
 

@@ -38,9 +38,8 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs, read
 from mrv.rounding import exact_text
-from mrv.rules.account import MONITORED
 from services.nearest import did_you_mean
-from services.registry.entries import DOCUMENT, STATED, Device, Project, ProjectDevice
+from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.finding import Finding
 
 _NUMBERS = (int, Decimal, Fraction)
@@ -240,32 +239,35 @@ def _undeclared(
 
 
 def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
-    """Warn of documents that do not say what they state, or state another value than counts."""
-    entered: defaultdict[str, set[Fraction]] = defaultdict(set)
-    for some in (parameters, *(bound.params for bound in project.devices)):
-        for name, value in some.items():
-            # what the methodology monitors rests on samples and readings
-            if type(value) in _NUMBERS and methodology.spec_of(name).option not in MONITORED:
-                entered[name].add(Fraction(value))
+    """Warn of documents that do not say what they state, or state another value than entered."""
+    entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
+    sampled = {one.parameter for one in project.laboratory or ()}
+    for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
+        for name, value in values.items():
+            measured = name in sampled or methodology.spec_of(name).channels
+            if type(value) in _NUMBERS and not measured:
+                entered[name][device] = Fraction(value)
     unsaid = []
-    for name, document in sorted((project.documents or {}).items()):
-        if name not in entered or not isinstance(document, Mapping) or not _whole(document):
+    for name, given in sorted((project.documents or {}).items()):
+        if name not in entered or not _whole(given):
             continue
-        if STATED not in document:
-            unsaid.append(name)
-        elif others := entered[name] - {Fraction(document[STATED])}:
-            unit = methodology.spec_of(name).unit
-            values = ", ".join(exact_text(value) for value in sorted(others))
-            values += "" if unit == "1" else f" {unit}"
-            warning = (
-                f"{name} = {values}, and its document {document['document']!r} states"
-                f" {document[STATED]}: the more conservative one counts; correct the value that"
-                " is wrong"
-            )
-            yield Finding(project.kind, project.id, warning, warning=True)
+        document, unit = document_of(name, given), methodology.spec_of(name).unit
+        for device, value in entered[name].items():
+            stated = document.stated(device)
+            if stated is None:
+                unsaid.append(name)
+            elif stated != value:
+                text = (
+                    f"{name} = {exact_text(value)} {unit}, and its document {document.document!r}"
+                    f" states {exact_text(stated)}: the more conservative one counts; correct the"
+                    " value that is wrong"
+                )
+                at = "" if device is None else f"{device}: "
+                yield Finding(project.kind, project.id, at + text, warning=True)
     if unsaid:
+        lacking = sorted(set(unsaid))
         yield _until(
-            project, unsaid, "until `value` in `documents` says what each states, its grade is D"
+            project, lacking, "until `value` in `documents` says what each states, its grade is D"
         )
 
 

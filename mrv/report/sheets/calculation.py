@@ -80,16 +80,19 @@ class Reckoning:
         return read(needs.params, bound.params, f"device {one.device}")
 
     def _counted(self, one: MonitoredParameter) -> Mapping[str, Any]:
-        """The same, with what the device's own meter showed in place of what was typed."""
+        """The same as it counted: bounded by a rule, or shown by the device's own meter."""
         found = dict(self._params(one))
-        for name in found:
-            shown = [
+        specs = self.facts.methodology.roles[one.role].params
+        # what a meter showed of a parameter stands behind what was typed of it
+        for key in [k for n in found for k in (n, f"{MEASURED}{n}")]:
+            listed = [
                 Fraction(p.value)
                 for p in self.facts.subject.fixed_parameters or ()
-                if (p.device, p.parameter) == (one.device, f"{MEASURED}{name}")
+                if (p.device, p.parameter) == (one.device, key)
             ]
-            if shown:
-                found[name] = self._of(one, shown)
+            if listed:
+                name, value = key.removeprefix(MEASURED), self._of(one, listed)
+                found[name] = int(value) if specs[name].integer else value
         return self.links.of(one.device, found)
 
     def _of(self, one: MonitoredParameter, given: Sequence[_T]) -> _T:

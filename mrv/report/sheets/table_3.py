@@ -22,6 +22,8 @@ _NAMES = ("vintage", "grams", "reduction_t", "per_statement", "equal", "credited
           "per_statement", "equal")  # fmt: skip
 # of a tonne: a gram
 _DIGITS = 6
+# of a unit: a sum that a spreadsheet rounds in the sixteenth digit is no other figure
+NEAR = Fraction(1, 10**9)
 
 
 def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> int:
@@ -43,12 +45,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """
-    Say whether two cells hold the same number.
-
-    To a part in a billion of a unit: a sum that a spreadsheet rounds in the sixteenth
-    digit is no other figure.
-    """
+    """Say whether two cells hold the same number, to a part in a billion of a unit."""
     one, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({one}-{other})<0.000000001,"{yes}","{no}")'

@@ -448,7 +448,11 @@ class Methodology:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A published tool whose result is a factor or a series of them, not a reduction."""
+    """
+    A published tool whose result is a factor or a series of them, not a reduction.
+
+    `compute` takes of its `steps` what the tool reports.
+    """
 
     id: str
     version: str
@@ -457,6 +461,7 @@ class Tool:
     notes: str
     inputs: Spec
     compute: Callable[[Inputs, Factors], Mapping[str, Fraction | list[Fraction]]]
+    steps: Steps
     uses: tuple[str, ...] = ()
 
 

@@ -122,14 +122,15 @@ class _Dotted(ast.NodeTransformer):
 
 
 class _Symbols(ast.NodeTransformer):
-    """Put symbols in place of our names."""
+    """Put symbols in place of our names, and numbers in place of those of conversions."""
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         self._symbols = symbols
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         """Put one."""
-        return ast.Name(self._symbols.get(node.id, node.id), ast.Load())
+        number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
+        return ast.Name(self._symbols.get(node.id, number), ast.Load())
 
 
 def parsed(formula: str) -> ast.expr:
@@ -140,7 +141,7 @@ def parsed(formula: str) -> ast.expr:
 
 def said(formula: str, symbols: Mapping[str, str]) -> str:
     """Return a formula in the symbols of its methodology."""
-    return ast.unparse(_Symbols(symbols).visit(parsed(formula)))
+    return ast.unparse(_Symbols(symbols).visit(parsed(formula))).replace(" ** ", "^")
 
 
 def names_of(formula: str) -> list[str]:

@@ -68,7 +68,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
     """
     Methane of a disposal site, year by year or month by month. [tCO2e].
 
-    `given_off_t` is of all waste up to a row of the list, `own_t` of the row's own waste alone.
+    `given_off_t` is of all waste up to a row of the list.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
     return (
         *parts,
         Published("ox", "OX", "1", "tool04.ox", "avoided"),
-        Published("f_gas", "F", "tCH4/tC", "tool04.f", "avoided"),
+        Published("f_gas", "F", "1", "tool04.f", "avoided"),
         Published("doc_f", "DOC_f", "1", "tool04.doc-f", "avoided"),
         Step(
             "potential",
@@ -115,22 +115,16 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
             equation,
             "methane that a tonne of degradable carbon gives in the end",
         ),
-        *(
-            Step(
-                name,
-                symbol,
-                "tCO2e",
-                f"potential * ({' + '.join(_decaying(quantity, kind) for kind in DEGRADABLE)})",
-                equation,
-                meaning,
-                over=waste,
-            )
-            for name, symbol, quantity, meaning in (
-                ("given_off_t", "BE_x", "stock_{}", "emissions at the site from all waste so far"),
-                ("own_t", "BE_own", "{}", "emissions at the site from the waste that just came"),
-            )
-        ),
+        given_off(waste, "given_off_t", "BE_x", "stock_{}", equation),
     )
+
+
+def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
+    """Emissions at the site, row by row, from a quantity of each kind of waste. [tCO2e]."""
+    kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
+    what = "from all waste so far" if "stock" in quantity else "from the waste that just came"
+    formula, meaning = f"potential * ({kinds})", f"emissions at the site {what}"
+    return Step(name, symbol, "tCO2e", formula, equation, meaning, over=waste)
 
 
 def _decaying(quantity: str, kind: str) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.degree_days import Line, fit, lower_bound, predicted
 from mrv.errors import MethodologyError
+from mrv.methodologies._degree_days import Line, fit, lower_bound, predicted
 from mrv.methodologies._live import (
     EF_BOTH,
     POWER_ROLE,

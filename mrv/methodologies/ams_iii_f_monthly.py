@@ -15,7 +15,7 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
 from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
-from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, decay
+from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, decay, given_off
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
@@ -61,6 +61,7 @@ def inputs_of(
 
 STEPS = steps(
     decay("waste_t_by_month", " / MONTHS_PER_YEAR"),
+    given_off("waste_t_by_month", "own_t", "BE_own", "{}", "CDM TOOL04 v8, equation 2"),
     Step(
         "month_t",
         "BE_m",

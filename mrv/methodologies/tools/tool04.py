@@ -51,5 +51,6 @@ TOOL = Tool(
         **SITE,
     },
     compute=compute,
+    steps=STEPS,
     uses=DECAY,
 )

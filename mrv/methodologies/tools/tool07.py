@@ -163,5 +163,6 @@ TOOL = Tool(
         ),
     },
     compute=compute,
+    steps=STEPS,
     uses=("tool07.w-", *(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2"))),
 )

@@ -135,7 +135,7 @@ class _Equation:
         sheet = self.sheet
         sheet.number(row, 0, self.year, "year")
         sheet.text(row, 1, name)
-        sheet.text(row, 2, getattr(about, "meaning", "") or name)
+        sheet.text(row, 2, getattr(about, "meaning", "") or getattr(about, "kind", "") or name)
         sheet.text(row, 3, getattr(about, "symbol", ""))
         sheet.text(row, 5, getattr(about, "unit", ""))
         source = getattr(about, "source", "")

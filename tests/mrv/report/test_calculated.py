@@ -78,8 +78,7 @@ def _steps(facts, lines):
 def _quantities(book, facts):
     sheet = book["Calculation"]
     return [
-        Fraction(str(sheet.cell(FIRST + i + 1, COUNTED + 1).value))
-        for i in range(len(facts.lines))
+        Fraction(str(sheet.cell(FIRST + i + 1, COUNTED + 1).value)) for i in range(len(facts.lines))
     ]
 
 

@@ -29,7 +29,8 @@ def diesel_litres(tonnes: Fraction) -> int | None:
     tonnes : Fraction
         [tCO2]
     """
-    litres = tonnes / steps(diesel()).values({"diesel_l": Fraction(1)}, factors.load())["fuel_t"]
+    burnt: Fraction = steps(diesel()).values({"diesel_l": Fraction(1)}, factors.load())["fuel_t"]
+    litres = tonnes / burnt
     if litres < 1:
         return None
     step = int(10 ** max(0, floor(log10(floor(litres))) + 1 - _DIGITS))

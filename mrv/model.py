@@ -376,13 +376,7 @@ class Methodology:
     @property
     def symbols(self) -> dict[str, str]:
         """Symbols by our names, of inputs, factors and steps."""
-        inside = [(n, getattr(spec, "fields", {})) for n, spec in self.inputs.items()]
-        below = {k: spec for _, fields in inside for k, spec in fields.items()}
-        records = {f"{n}.{k}": spec for n, fields in inside for k, spec in fields.items()}
-        specs = {**below, **records, **self.inputs}
-        named = {key: getattr(spec, "symbol", "") for key, spec in specs.items()}
-        named |= {part.name: part.symbol for part in self.steps.parts}
-        return {key: symbol for key, symbol in named.items() if symbol}
+        return symbols_of(self.inputs, self.steps)
 
     @property
     def version(self) -> str:
@@ -444,6 +438,17 @@ class Methodology:
         earning = {role for role, needs in self.roles.items() if needs.side == "baseline"}
         found += self.papers if some & earning else ()
         return tuple(dict.fromkeys(found))
+
+
+def symbols_of(inputs: Spec, steps: Steps) -> dict[str, str]:
+    """Return symbols by our names; an input of a list has the name that formulas give it."""
+    specs: dict[str, Any] = {}
+    for name, spec in inputs.items():
+        for key, one in getattr(spec, "fields", {}).items():
+            specs |= {key: one, f"{name}.{key}": one}
+    named = {key: getattr(spec, "symbol", "") for key, spec in {**specs, **inputs}.items()}
+    named |= {part.name: part.symbol for part in steps.parts}
+    return {key: symbol for key, symbol in named.items() if symbol}
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,9 @@ class _Symbols(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         """Put one."""
         number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
-        return ast.Name(self._symbols.get(node.id, number), ast.Load())
+        # of two names the first; a sum as one
+        symbol = self._symbols.get(node.id, number).partition(", ")[0]
+        return ast.Name(f"({symbol})" if " " in symbol else symbol, ast.Load())
 
 
 def parsed(formula: str) -> ast.expr:
@@ -139,7 +141,7 @@ def parsed(formula: str) -> ast.expr:
     return cast("ast.Expression", tree).body
 
 
-def said(formula: str, symbols: Mapping[str, str]) -> str:
+def in_symbols(formula: str, symbols: Mapping[str, str]) -> str:
     """Return a formula in the symbols of its methodology."""
     return ast.unparse(_Symbols(symbols).visit(parsed(formula))).replace(" ** ", "^")
 
@@ -191,7 +193,7 @@ class Steps:
 
     @cached_property
     def _compiled(self) -> tuple[tuple[Step, CodeType], ...]:
-        return tuple((p, _code(p.formula)) for p in self.parts if isinstance(p, Step))
+        return tuple((step, _code(step.formula)) for step in self.formulas)
 
     @cached_property
     def _most(self) -> dict[str, CodeType | None]:
@@ -200,6 +202,11 @@ class Steps:
     @cached_property
     def _functions(self) -> dict[str, Any]:
         return {"__builtins__": {}, **FUNCTIONS, **self.functions, **CONSTANTS}
+
+    @property
+    def formulas(self) -> tuple[Step, ...]:
+        """The steps, without the factors that they name."""
+        return tuple(part for part in self.parts if isinstance(part, Step))
 
     def applying(self, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
         """Return the parts that apply to some inputs."""

@@ -15,7 +15,7 @@ import pytest
 
 from mrv import factors, methodologies
 from mrv.parameters.inputs import read
-from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION, reduction, said
+from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION, in_symbols, reduction
 from tests.mrv.spoilt import spoilt
 
 BOOK = factors.load().within("VN")
@@ -85,6 +85,6 @@ def test_a_formula_is_shown_in_the_symbols_of_its_methodology():
     """A verifier would read our names of variables in place of the methodology's."""
     method = methodologies.find("ams-iii-c")
     step = next(p for p in method.steps.parts if p.name == "ef_bl_g_per_km")
-    assert said(step.formula, method.symbols) == (
+    assert in_symbols(step.formula, method.symbols) == (
         "SFC_BL,g * NCV * EF_fuel * IR^t / 1000 * (1 - biofuel)"
     )

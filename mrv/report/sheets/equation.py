@@ -20,7 +20,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.report.sheets.grid import Grid
 from mrv.report.sheets.traced import Cell, Written, number
 from mrv.report.words import Words
-from mrv.steps import BEFORE, Published, Step, said
+from mrv.steps import BEFORE, Published, Step, in_symbols
 
 _HEADS = ("year", "input", "description", "symbol", "value", "unit", "formula", "source")
 _VALUE = 4
@@ -141,7 +141,7 @@ class _Equation:
         source = getattr(about, "source", "")
         formula = ""
         if isinstance(about, Step):
-            formula = f"{about.symbol} = {said(about.formula, self._symbols)}"
+            formula = f"{about.symbol} = {in_symbols(about.formula, self._symbols)}"
             sheet.formula(row, _VALUE, Written(self.cells).formula(about.formula), value, "plain")
         elif isinstance(about, Published):
             source = given.source if given else self.words["not_asked"]
@@ -178,7 +178,7 @@ class _Equation:
         heads = [self._head(getattr(spec, "fields", {}).get(key), key) for key in fields]
         sheet.head(at + 1, ["", *heads, *(self._head(part, part.name) for part in parts)])
         sheet.row(at + 2, [("", "text")] * (1 + len(fields)) + [
-            (said(p.formula, self._symbols) if isinstance(p, Step) else p.kind, "text")
+            (in_symbols(p.formula, self._symbols) if isinstance(p, Step) else p.kind, "text")
             for p in parts
         ])  # fmt: skip
         for place, one in enumerate(rows):

@@ -202,14 +202,18 @@ def _hash(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def stale() -> list[Path]:
-    """Return the files of the examples that hold anything else than they are to hold."""
-    wanted = files()
-    extra = [one for one in FOLDER.glob("*") if one not in wanted]
-    return [p for p, text in wanted.items() if not p.exists() or p.read_bytes() != text] + extra
+def stale() -> dict[Path, bytes | None]:
+    """Return the files that hold anything else than they are to hold; None of one too many."""
+    wanted: dict[Path, bytes | None] = dict(files())
+    wanted |= {one: None for one in FOLDER.glob("*") if one not in wanted}
+    return {p: text for p, text in wanted.items() if _held(p) != text}
+
+
+def _held(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 if __name__ == "__main__":
-    for path, text in files().items():
+    for path, text in stale().items():
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text)
+        path.unlink() if text is None else path.write_bytes(text)

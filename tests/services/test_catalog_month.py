@@ -136,7 +136,7 @@ def test_inverters_of_one_roof_are_no_copies(month):
 
 def test_the_examples_are_written_from_catalog_and_simulator():
     """An invoice would agree with a meter because somebody typed what makes a finding vanish."""
-    assert examples.stale() == []  # `make examples` writes them
+    assert list(examples.stale()) == []  # `make examples` writes them
 
 
 def test_each_hash_is_that_of_a_file_that_says_it_is_an_example():

@@ -29,8 +29,8 @@ FLEET = (
     *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
 )
 FLEET_FROM = "2026-01-01T00:00:00+07:00"
-# when the recording, and the month, begin and end
-REPLAY_SPAN = ("2022-01-02T00:00:00+07:00", "2022-01-07T00:00:00+07:00")
+# when the recording, its noon moved to Hai Phong's, and the month begin and end
+REPLAY_SPAN = ("2022-01-01T22:00:00+07:00", "2022-01-06T22:00:00+07:00")
 MONTH_SPAN = (FLEET_FROM, "2026-02-01T00:00:00+07:00")
 _LOOK_S = 5.0
 # the machine may be slow: a batch of ten thousand messages is one commit, and then come receipts

@@ -17,7 +17,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from mrv.accounting.invoiced_time import TOLERANCE
+from mrv.accounting.evidenced_time import TOLERANCE
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find

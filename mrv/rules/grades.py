@@ -18,7 +18,7 @@ from typing import Any
 
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.invoiced_time import TOLERANCE, holding, uncovered_share
+from mrv.accounting.evidenced_time import TOLERANCE, uncovered_share
 from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
 from mrv.calendar import local_date
 from mrv.errors import MrvError
@@ -93,7 +93,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         if not tonnes:
             continue
         if facts.invoiced(one):
-            invoices = {c.against for c in holding(one, facts.besides, facts.checks)}
+            invoices = {c.against for c in facts.evidence.holding(one)}
             yield _meter(one, "B", tonnes, sorted(invoices))
             continue
         bare = uncovered_share(one)

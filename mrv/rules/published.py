@@ -16,8 +16,7 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-from mrv.accounting.entered_values import amount, undocumented
-from mrv.accounting.factor_acceptance import accepted, is_accepted, unaccepted
+from mrv.accounting.entered_values import accepted, amount, is_accepted, unaccepted, undocumented
 from mrv.calendar import local_date
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.brought import Choice, bounded, published

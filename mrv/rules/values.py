@@ -13,9 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from functools import partial
 
-from mrv.accounting import design_capacity
 from mrv.accounting.entered_values import amount, undocumented
-from mrv.accounting.service_evidence import laboratory
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError
 from mrv.model import Factors
@@ -24,8 +22,6 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.rules.account import MONITORED, Account
 from mrv.rules.effects import (
     AGREED,
-    BUILT_FOR,
-    CARRIED,
     CHANNELS,
     CONSTANT,
     LABORATORY,
@@ -43,7 +39,6 @@ from mrv.texts import Text, text
 _NAMED = 3  # samples that a finding names
 # of a value that is 0, to see who gains by it
 _A_LITTLE = Fraction(1, 1000)
-_LOAD = {design_capacity.BUILT_FOR: BUILT_FOR, design_capacity.CARRIED: CARRIED}
 
 
 def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
@@ -58,19 +53,6 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
                  amount=amount(Fraction(given[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
-
-
-def design_load(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-07: a strength of what came in above what the plant was built for."""
-    price = facts.price
-    used, how, findings = design_capacity.within_load(
-        facts.views, facts.methodology, price.stated, price.reduced,
-        analysed=laboratory(facts.besides.samples),
-    )  # fmt: skip
-    for name, value in used.items():
-        if value != price.stated[name]:
-            yield Bound(name, Fraction(value), _LOAD[how.get(name, design_capacity.BUILT_FOR)])
-    yield from (Said(one.holds, one.texts) for one in findings)
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from ingest.model import HOUR_US
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.methodologies import unit_reductions
 from mrv.quantity_text import amount_text

@@ -17,7 +17,7 @@ from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
-from mrv.accounting.design_capacity import energy_roles
+from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, utc_text
 from mrv.documents.plan import StatementFigures
 from mrv.documents.statement import Claims, claims_of

@@ -1,5 +1,5 @@
 """
-Use on the project's side that an invoice shows, and its meters do not (EVD-05).
+Use on the project's side that invoices show and meters do not (EVD-05), corrected ones (EVD-06).
 
 Electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its file says more
 than what counts for its meters and its time, by more than it may differ (its own
@@ -11,13 +11,18 @@ proportion, up to the mean of its invoices.
 An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
 project, is shared by time where a week of it at least is of the period.  No plant uses the same on
 each day, so that it is asked only where its share is more than half as much again as what counts.
-A rule of tonne's own.
+
+An owner who knows what an invoice costs may have it corrected to less, to another meter or to
+another time.  So a period is closed by the first invoice too (EVD-06).  What the first one said of
+the project's own use counts on; of what is delivered the correction counts.  A correction of a
+number, an issuer or a file changes nothing, and one within the tolerance does not either.  Rules
+of tonne's own.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -25,14 +30,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.corrected_invoices import first_ones
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
-from mrv.accounting.period_result import INVOICE
+from mrv.accounting.period_result import INVOICE, Finding
+from mrv.calendar import local_date
+from mrv.methodologies import find
 from mrv.quantity_text import amount_text
-from mrv.registry.project import Project
-from mrv.rounding import exact_sum
+from mrv.registry.project import Besides, Invoice, Project
+from mrv.rounding import UG_PER_T, decimal_text, exact_sum
 from mrv.rules.effects import Effect, Floor, Said
 from mrv.rules.facts import Facts
 from mrv.texts import Text, lines, text
@@ -42,6 +49,11 @@ MORE = text("invoice.more")
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
 
+_PLACES = 6
+CORRECTED = "EVD-06"
+
+# the first invoice, the one that counts in its place, and the reason that was given
+_Corrected = tuple[Invoice, Invoice, str]
 # device, role, first interval of its service
 _Key = tuple[str, str, int]
 # begin and end [us UTC], quantity [base units]
@@ -286,3 +298,111 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
         else:
             found.append((begin, end))
     return found
+
+
+# --- EVD-06: corrected invoices -----------------------------------------------------------
+
+
+def keep_first(
+    project: Project, besides: Besides, left_by: Callable[[Besides], int]
+) -> tuple[Besides, list[Finding]]:
+    """
+    Return the evidence of a period, and the finding that names each correction.
+
+    Of `replaced` those stay that count on.
+
+    Parameters
+    ----------
+    left_by : callable
+        Reduction that the whole period comes to by such invoices. [ug CO2e]
+    """
+    changed = [one for one in besides.replaced if _changed(*one[:2])]
+    now = replace(besides, replaced=())
+    if not changed:
+        return now, []
+    ours, texts, rest = left_by(now), list[Text](), list[_Corrected]()
+    for one in changed:
+        more = replace(now, replaced=(*now.replaced, one))
+        if _of_use(project, *one[:2]) and (theirs := left_by(more)) < ours:
+            texts.append(_corrected("EVD-06.first_counts", one, project, ours - theirs))
+            now, ours = more, theirs
+        elif (theirs := left_by(_instead(now, [one], besides))) < ours:
+            texts.append(_corrected("EVD-06.correction_counts", one, project, ours - theirs))
+        else:
+            rest.append(one)
+    if len(rest) > 1 and (theirs := left_by(_instead(now, rest, besides))) < ours:
+        names = tuple(new.id for _, new, _ in rest)
+        texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
+    return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
+
+
+def first_ones(besides: Besides) -> tuple[Invoice, ...]:
+    """Return first invoices that count on, each as good evidence as that which corrects it."""
+    return tuple(
+        replace(
+            old,
+            percent=min(old.percent, new.percent, key=Fraction),
+            issued=max(old.issued, new.issued),
+            sha256=old.sha256 or new.sha256,
+        )
+        for old, new, _ in besides.replaced
+    )
+
+
+def _scope(one: Invoice) -> tuple[frozenset[str], str, int, int]:
+    return frozenset(one.devices), one.quantity, one.from_us, one.to_us
+
+
+def _changed(old: Invoice, new: Invoice) -> bool:
+    """Whether a correction says something else, by more than either may differ."""
+    percent = min(Fraction(old.percent), Fraction(new.percent))
+    room = min(percent / 100, TOLERANCE) * old.value
+    return _scope(old) != _scope(new) or abs(old.value - new.value) > room
+
+
+def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
+    """
+    Whether the first one said something of the project's own use that the other does not.
+
+    Of what invoices alone show (`Methodology.billed`) a mistyped one would cost the whole period.
+    """
+    methodology = find(project.methodology, project.version)
+    of = {
+        bound.role
+        for bound in project.devices
+        if bound.device in old.devices
+        and methodology.roles[bound.role].quantity == old.quantity
+        and methodology.roles[bound.role].side == "project"
+    }
+    more = _scope(old) != _scope(new) or old.value > new.value
+    return more and bool(of.difference(methodology.billed))
+
+
+def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) -> Besides:
+    """Put first invoices in the place of those that correct them."""
+    by = {new.id for _, new, _ in corrected}
+    away = by | {old.id for old, new, _ in known.replaced if new.id in by}
+    kept = [one for one in besides.invoices if one.id not in away]
+    first = first_ones(replace(besides, replaced=tuple(corrected)))
+    return replace(besides, invoices=(*kept, *first))
+
+
+def _corrected(code: str, one: _Corrected, project: Project, less_ug: int) -> Text:
+    old, new, reason = one
+    first, correction = (_invoice(each, project.timezone) for each in (old, new))
+    why = reason or text("EVD-06.no_reason")
+    return text(code, first=first, correction=correction, reason=why, less=_tonnes(less_ug))
+
+
+def _invoice(one: Invoice, timezone: str) -> Text:
+    unit = QUANTITIES[QUANTITY_INDEX[one.quantity]].unit
+    begin, end = (str(local_date(us, timezone)) for us in (one.from_us, one.to_us))
+    return text(
+        "invoice.named", invoice=one.id, issuer=one.issuer, number=one.number,
+        quantity=one.quantity, devices=one.devices, begin=begin, end=end,
+        amount=amount_text(one.value, unit),
+    )  # fmt: skip
+
+
+def _tonnes(less_ug: int) -> str:
+    return decimal_text(Fraction(less_ug, UG_PER_T), _PLACES, "up")

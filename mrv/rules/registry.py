@@ -14,7 +14,7 @@ a replacement that was entered.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -47,33 +47,30 @@ _DIGITS = range(3, 13)
 
 def known_meters(facts: Facts) -> Iterator[Effect | Said]:
     """REG-01: a second id of a meter, or an electricity meter without rated power."""
-    why = _by_registry(facts, "REG-01")
-    for one in facts.metered:
-        device = one.base.device
-        if one.base.needs.unit == "Wh" and device.rated_power_w is None:
-            why.setdefault(device.id, text("REG-01.unrated", device=device.id))
-    yield from _excluded(facts, why)
+    unrated = {
+        one.base.device.id: text("REG-01.unrated", device=one.base.device.id)
+        for one in facts.metered
+        if one.base.needs.unit == "Wh" and one.base.device.rated_power_w is None
+    }
+    yield from _excluded(facts, "REG-01", unrated)
 
 
 def copies_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
     """CLM-02: a meter whose series is that of another project's, or of an earlier time."""
-    yield from _excluded(facts, _by_registry(facts, "CLM-02"))
+    yield from _excluded(facts, "CLM-02", {})
 
 
 def copies_inside(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-03: a meter whose series is that of another of the project, seen beyond the period."""
-    yield from _excluded(facts, _by_registry(facts, "MTR-03"))
+    yield from _excluded(facts, "MTR-03", {})
 
 
-def _by_registry(facts: Facts, rule: str) -> dict[str, Text]:
-    return {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
-
-
-def _excluded(facts: Facts, why: dict[str, Text]) -> Iterator[Effect | Said]:
-    """Exclude meters of the baseline, and report them in one finding."""
+def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | Said]:
+    """Exclude meters of the baseline by a rule of the registry, and report them in one finding."""
+    by_registry = {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
     found = dict[Text, None]()
     for i, one in enumerate(facts.metered):
-        reason = why.get(one.base.device.id)
+        reason = {**why, **by_registry}.get(one.base.device.id)
         if one.baseline and reason is not None:
             found[reason] = None
             yield Exclude(i, reason)
@@ -121,12 +118,13 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     """Roles of the project's side none of whose devices serves in a time. [interval numbers]"""
-    serving: dict[str, bool] = {}
-    for one in views:
-        if one.needs.side == "project":
-            meets = one.service.first < end and begin < one.service.first + one.service.intervals
-            serving[one.bound.role] = serving.get(one.bound.role, False) or meets
-    return tuple(sorted(role for role, now in serving.items() if not now))
+    there = [m for m in views if m.needs.side == "project"]
+    meeting = (
+        m.bound.role
+        for m in there
+        if m.service.first < end and begin < m.service.first + m.service.intervals
+    )
+    return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
 
 
 def left_lines(facts: Facts) -> Iterator[Effect | Said]:
@@ -147,7 +145,7 @@ def _causes(
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
     some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
-    daily = dict.fromkeys(_daily([fall for fall, _ in some]))
+    daily = _daily([fall for fall, _ in some])
     if daily:
         yield [*daily], [gap for fall, gaps in some if fall in daily for gap in gaps]
     for fall, gaps in some:

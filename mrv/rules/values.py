@@ -104,10 +104,10 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(not lacking, (*lacking, *measured), priced=priced)
 
 
-def _monitored(
+def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Say how a value was measured, or what it lacks; None where samples show it."""
+    """Say how a value was measured, or what it lacks; None where samples of each month show it."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
@@ -120,40 +120,20 @@ def _monitored(
         return text("PAR-06.record", **values, how=how, channel=spec.channels[-1])
     if how is not None and how != LABORATORY:
         return text("PAR-06.measured", **values, how=how)
-    return (
-        _constant(facts, name, spec, values)
-        if not sampled
-        else _months(facts, spec, values, sampled)
-    )
-
-
-def _constant(
-    facts: Facts, name: str, spec: ParameterSpec, values: dict[str, str | Text]
-) -> Text | None:
-    """Say that a constant stands for what is monitored, where more of it would leave less."""
-    price = facts.price
+    if sampled:
+        every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
+        missing = sorted(every.difference(sampled))
+        if not missing or "month" not in spec.frequency:
+            return None
+        listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
+        return text("PAR-06.months", **values, months=listed)
+    # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):
         return None
     values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
     # where the methodology's own source is no laboratory, its values are entered as one's
-    if spec.source and "laboratory" not in spec.source:
-        return text("PAR-06.constant_source", **values)
-    return text("PAR-06.constant", **values)
-
-
-def _months(
-    facts: Facts,
-    spec: ParameterSpec,
-    values: dict[str, str | Text],
-    sampled: Collection[tuple[int, int]],
-) -> Text | None:
-    """Say which months of the period have no sample, where each is to have one."""
-    every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
-    missing = sorted(every.difference(sampled))
-    if not missing or "month" not in spec.frequency:
-        return None
-    listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
-    return text("PAR-06.months", **values, months=listed)
+    known = spec.source and "laboratory" not in spec.source
+    return text("PAR-06.constant_source" if known else "PAR-06.constant", **values)
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:

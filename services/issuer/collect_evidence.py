@@ -36,11 +36,10 @@ from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
-from services.issuer.claimed_once import before_elsewhere
+from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import signed_of
-from services.issuer.values_before import changed_late
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book

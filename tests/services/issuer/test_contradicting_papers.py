@@ -15,9 +15,9 @@ from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
-from services.issuer.document_rules import contradicting_documents
 from services.issuer.pack import export
 from services.issuer.registry_facts import registry_facts
+from services.issuer.registry_rules import contradicting_documents
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.registry.load import load_project

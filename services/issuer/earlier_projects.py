@@ -34,7 +34,7 @@ from mrv.rules.issued import filled_in
 from mrv.signatures.organisations import stem
 from mrv.statement.fixed_parameters import may_be_fixed
 from services.issuer.acceptances import operators
-from services.registry.parameter_documents import document_of
+from services.registry.entries import document_of
 from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
 from services.store.statements.carry_over import one_meter

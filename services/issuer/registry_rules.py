@@ -31,8 +31,7 @@ from services.issuer.left_out_use import reported
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
-from services.registry.entries import Rating
-from services.registry.parameter_documents import document_of
+from services.registry.entries import Rating, document_of
 
 LIFE = "PLN-03"
 _PLACES = 6

@@ -30,7 +30,7 @@ COVERED = 1 - TOLERANCE
 # of a meter's time, where the rest is before its first invoice or after its last
 _COVERED_AT_LEAST = Fraction(9, 10)
 # an end without an invoice: 31 local days, of which one may have 25 hours
-_LONGEST_END_US = (31 * 24 + 1) * HOUR_US
+LONGEST_END_US = (31 * 24 + 1) * HOUR_US
 # invoices that a finding names of a meter
 _NAMED = 3
 # why an invoice is no evidence, by the registry
@@ -224,7 +224,7 @@ class Corroboration:
             (first - begin, max((b - a for a, b in holds if a == first), default=0)),
             (end - last, max((b - a for a, b in holds if b == last), default=0)),
         )
-        return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= _LONGEST_END_US)
+        return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= LONGEST_END_US)
 
     def covered(self, one: Monitored, applied: Iterable[Span]) -> bool:
         """

@@ -8,8 +8,9 @@ the same meters say less.  An invoice of several meters is compared as a whole, 
 stands still does not escape.  Time of such a meter of which no invoice is counts in the same
 proportion, up to the mean of its invoices.
 
-An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
-project, is shared by time where a week of it at least is of the period.  No plant uses the same on
+An invoice that reaches beyond the period is compared less what its meters metered outside.  Where
+that is not known, and its meters serve the project all of its time, it is shared by time where a
+week of it at least is of the period.  No plant uses the same on
 each day, so that it is asked only where its share is more than half as much again as what counts.
 
 An owner who knows what an invoice costs may have it corrected to less, to another meter or to
@@ -64,14 +65,14 @@ class _Bill(NamedTuple):
     """
     An invoice of the project's side, as far as it is of the period. [us UTC, base units]
 
-    `alike` is the share by which it may say more, `by_time` whether it is shared by time, `more`
+    `room` is by how much it may say more, `by_time` whether it is shared by time, `more`
     whether it says more than its meters, `keys` these.
     """
 
     name: str
     span: Span
     says: Fraction
-    alike: Fraction
+    room: Fraction
     by_time: bool
     more: bool
     keys: tuple[_Key, ...]
@@ -164,7 +165,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
         more = bill.says - counted
         counting = more if bill.by_time else min(more, left[bill.keys])
-        if more <= bill.alike * bill.says or counting <= 0:
+        if more <= bill.room or counting <= 0:
             continue
         if not bill.by_time:
             left[bill.keys] -= counting
@@ -231,20 +232,21 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         whole = check.from_us, check.to_us
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
         if check.holds is not None:
-            alike = min(Fraction(check.tolerance_percent) / 100, TOLERANCE)
+            says = Fraction(check.theirs_within)
+            room = min(Fraction(check.tolerance_percent) / 100, TOLERANCE) * int(check.theirs)
         elif (
             (begin, end) != whole
             and end - begin >= _LEAST_SHARED_US
             and all(_serves(m, whole, facts.project) for m in of)
         ):
-            alike = _BY_TIME
+            says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
+            room = _BY_TIME * says
         else:
             continue
-        says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
         keys = tuple(_key(m) for m in of if m.service.intervals)
         if keys:
             more = int(check.theirs) > int(check.ours)
-            yield _Bill(check.against, (begin, end), says, alike, check.holds is None, more, keys)
+            yield _Bill(check.against, (begin, end), says, room, check.holds is None, more, keys)
 
 
 def _serves(one: Monitored, span: Span, project: Project) -> bool:

@@ -239,12 +239,14 @@ class _Billed(NamedTuple):
 
     `theirs` is of the invoices' time, `mean` what time without one counts as, and `ours`
     what the meters know of the invoices' time, `full` the same with what is lost in the mean.
+    `outside` was metered in the invoices' time outside the period, and is in none of these.
     """
 
     theirs: Fraction
     mean: Fraction
     ours: Fraction
     full: Fraction
+    outside: Fraction
 
 
 def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
@@ -266,17 +268,18 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
     """Add up a role's invoices, of each meter by itself; None where there are none."""
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
-    ours, full = Fraction(0), Fraction(0)
+    ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
     for check in _apart(facts.evidence, role):
         first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
         for name, share in _shares(facts, check).items():
             if name in names:
-                theirs[name] += share * int(check.theirs)
+                theirs[name] += share * check.theirs_within
                 # one meter may follow another within an invoice
                 own = (m for m in role if m.device.id == name)
                 time_us[name] += served(own, first, last) * INTERVAL_US
-                ours += share * int(check.ours)
-                full += share * int(check.ours) / Fraction(check.coverage)
+                ours += share * check.ours_within
+                full += share * check.ours_within / Fraction(check.coverage)
+                beside += share * check.outside
     every_us = sum(time_us.values())
     if not every_us:
         return None
@@ -287,7 +290,7 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
         # a meter all of whose invoices overlap those of others has the others' mean
         rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
         mean += rate * max(0, whole_us - time_us[name])
-    return _Billed(all_theirs, mean, ours, full)
+    return _Billed(all_theirs, mean, ours, full, beside)
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
@@ -327,8 +330,8 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         far, uncovered = counted - whole, counted - billed.ours - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
-    # what differs by less is the same
-    found = far if far > alike * whole else Fraction(0)
+    # what differs by less is the same; meters and invoices are compared over the invoices' time
+    found = far if far > alike * (whole + billed.outside) else Fraction(0)
     return max(Fraction(0), found, uncovered if billed.mean else Fraction(0))
 
 

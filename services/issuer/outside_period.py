@@ -1,0 +1,74 @@
+"""
+What meters metered of invoices' time outside a period, from the stored intervals.
+
+Suppliers bill by their own reading days: an invoice from the fifth to the fifth is compared over
+its own time, and a period holds a part of it alone.  The facts stand in the plan of the statement,
+so that its comparison is computed again without the database, and an audit compares them with
+what is stored.  Where intervals are missing, still to be made or of older rules of metering, there
+is no fact, and the invoice is not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from psycopg import Connection
+
+from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.cross_checks import Rows, outside
+from mrv.errors import PeriodError
+from mrv.registry.project import Invoice, MeteredOutside
+from mrv.rounding import exact_sum
+from mrv.statement.plan_extract import MonitoringPlan
+from services.store.timeseries import remake_requests as requests
+from services.store.timeseries.interval_rows import intervals_of, older_rows
+
+# device, quantity, begin and end [us UTC]
+_Part = tuple[str, str, int, int]
+
+
+def metered_outside(
+    conn: Connection, plan: MonitoringPlan, from_us: int, to_us: int
+) -> tuple[MeteredOutside, ...]:
+    """
+    Return what the plan's meters metered of its invoices' time outside the period.
+
+    Raises
+    ------
+    PeriodError
+        If intervals wait to be made anew.
+    """
+    fleet = plan.fleet()
+    corrected = (one for old, new, _ in plan.replaced for one in (old, new))
+    parts = sorted(set(_parts([*plan.invoices, *corrected], fleet, (from_us, to_us))))
+    names = sorted({device for device, *_ in parts})
+    with conn.cursor() as cursor:
+        waiting = set(names) - requests.without(cursor, names)
+    if waiting:
+        raise PeriodError(
+            f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"
+            " close again when `tonne run` has made them"
+        )
+    return tuple(stored(conn, fleet, parts))
+
+
+def _parts(
+    invoices: Iterable[Invoice], fleet: Fleet, period_us: tuple[int, int]
+) -> Iterator[_Part]:
+    for one in invoices:
+        for span in outside(one, period_us) or ():
+            for device in set(one.devices) & fleet.by_id.keys():
+                yield device, one.quantity, *span
+
+
+def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
+    """Yield what devices metered in some time, as the stored intervals of today's rules have it."""
+    for device, quantity, begin, end in parts:
+        with conn.cursor() as cursor:
+            if older_rows(cursor, [device], begin, end) is not None:
+                continue
+            rows = intervals_of(cursor, fleet, begin, end, [device], marks=False)
+        known = Rows(rows, fleet).known(device, quantity)
+        if len(known.number):
+            time_us = len(known.number) * INTERVAL_US
+            yield MeteredOutside(device, quantity, begin, end, exact_sum(known.value), time_us)

@@ -16,10 +16,13 @@ from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.cross_checks import Rows, outside
+from mrv.calendar import utc_text
 from mrv.errors import PeriodError
 from mrv.registry.project import Invoice, MeteredOutside
 from mrv.rounding import exact_sum
 from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
+from services.store.statements import statements
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
@@ -72,3 +75,24 @@ def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[M
         if len(known.number):
             time_us = len(known.number) * INTERVAL_US
             yield MeteredOutside(device, quantity, begin, end, exact_sum(known.value), time_us)
+
+
+def changed(conn: Connection) -> Iterator[str]:
+    """Yield what issued statements say of time outside their periods, and is not stored so."""
+    for one in statements.all_of(conn):
+        if one.state != "issued":
+            continue
+        plan = read_plan(statements.detail(conn, one.id)["plan"])
+        now = {
+            found[:4]: found for found in stored(conn, plan.fleet(), (o[:4] for o in plan.outside))
+        }
+        for was in plan.outside:
+            found = now.get(was[:4])
+            if found != was:
+                begin, end = utc_text(was.from_us), utc_text(was.to_us)
+                is_now = "nothing" if found is None else str(found.value)
+                yield (
+                    f"statement {one.id}: it compares invoices with {was.value} of"
+                    f" {was.quantity} that {was.device} metered from {begin} to {end}, and"
+                    f" {is_now} is stored now; close its period again"
+                )

@@ -115,6 +115,8 @@ def _whole(result):
         for row, one in zip(whole["deductions"], result.deductions, strict=True)
     ]
     del whole["rules"], whole["evidence"]
+    for row in whole["cross_checks"]:
+        del row["outside"]
     return {**whole, "applicability": held}
 
 

@@ -130,6 +130,11 @@ def _agrees(check: CrossCheck) -> bool:
     return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
 
 
+def states_less(check: CrossCheck) -> bool:
+    """Whether an invoice states less than its meters know, by more than it may differ."""
+    return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
+
+
 def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
     return [(c.from_us, c.to_us) for c in checks]
 
@@ -173,9 +178,26 @@ class Corroboration:
             if check.against in self.documents and narrow and _agrees(check):
                 yield check
 
+    def less(self, one: Monitored) -> Iterator[CrossCheck]:
+        """
+        Yield the comparisons of a meter of the baseline's side with invoices that state less.
+
+        They count in the meter's place (`mrv.rules.lower_invoices`): what counts rests on them.
+        """
+        for check in self.of(one) if one.needs.side == "baseline" else ():
+            narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
+            if check.against in self.documents and narrow and states_less(check):
+                yield check
+
+    def showing(self, one: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons with invoices that agree with a meter, or count in its place."""
+        yield from self.holding(one)
+        yield from self.less(one)
+
     def _refuting(self, one: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a device with invoices that do not hold."""
-        return (c for c in self.of(one) if c.holds is False and not _agrees(c))
+        """Yield the comparisons of a device with invoices that neither agree nor count."""
+        less = [*self.less(one)]
+        return (c for c in self.of(one) if c.holds is False and c not in less and not _agrees(c))
 
     def invoiced(self, one: Monitored) -> bool:
         """
@@ -208,13 +230,13 @@ class Corroboration:
     def shown_us(self, one: Monitored) -> int:
         """Return how much of a device's time invoices show. [us]"""
         refuted = _spans(self._refuting(one))
-        holds = _spans(self.holding(one))
+        holds = _spans(self.showing(one))
         return length([*holds, *refuted], *one.span_us) - length(refuted, *one.span_us)
 
     def _ends_us(self, one: Monitored) -> int:
         """Return the time before the first invoice and after the last that need none. [us]"""
         begin, end = one.span_us
-        holds = _spans(self.holding(one))
+        holds = _spans(self.showing(one))
         if not holds:
             return 0
         # an invoice that says something else is one as well

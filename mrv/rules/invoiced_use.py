@@ -274,10 +274,10 @@ def _without_invoice(one: _Meter, evidence: Corroboration) -> None:
         for c in evidence.of(one.one)
         if c.against in evidence.documents and c.holds is not None
     ]
-    billed = _joined(one.service(span) for span in one.billed)
+    billed = joined(one.service(span) for span in one.billed)
     length = sum(end - begin for begin, end in billed)
     says = one.reported + sum((quantity for *_, quantity in one.added), start=Fraction(0))
-    taken = _joined(one.service(span) for span in (*one.billed, *others))
+    taken = joined(one.service(span) for span in (*one.billed, *others))
     edges = one.one.span_us
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
     bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
@@ -291,7 +291,7 @@ def _without_invoice(one: _Meter, evidence: Corroboration) -> None:
         one.add(span, more * share)
 
 
-def _joined(spans: Iterable[Span]) -> list[Span]:
+def joined(spans: Iterable[Span]) -> list[Span]:
     """Join spans that touch or overlap; in order."""
     found = list[Span]()
     for begin, end in sorted(s for s in spans if s[0] < s[1]):

@@ -14,8 +14,7 @@ What the project emits is reported all the same, and a loss stays one.
 A meter and its invoices may differ by 1 % over the period, and by no more than a twentieth of what
 is reduced; beyond that the less favourable counts.  Time without an invoice counts as the mean of
 the meter's own invoices, or as metered where that is less favourable.  Electricity that shows a
-service shows no more of it in such time than its mean would.  An invoice that says less than
-meters of what takes no electricity counts for its time, and other time in the same proportion.
+service shows no more of it in such time than its mean would.
 
 A bus can drive 500 km on one day, and no fleet does so day after day.  The mean of a device over a
 period counts no more than what its kind does at most as a mean, unless invoices show what was used
@@ -33,7 +32,7 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, differing, served
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
@@ -70,8 +69,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         return
     shown = {m.device.id for m in views if facts.invoiced(m)}
     missing = [*_uncorroborated(facts, shown)]
-    excess, less = _beyond_invoices(facts, asks, shown)
-    for role, more in excess.items():
+    for role, more in _beyond_invoices(facts, asks, shown).items():
         of = facts.of_role(role)
         if not more or not of:
             continue
@@ -89,9 +87,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
     if missing:
         yield NoReduction()
         yield Said(False, (*missing, text("EVD-03.nothing_counts")))
-    elif less:
-        yield Said(False, tuple(less))
-    else:
+    elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
 
 
@@ -133,8 +129,8 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
 
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], shown: Collection[str]
-) -> tuple[dict[str, Fraction], list[Text]]:
-    """Return by role what its meters gain by differing from invoices [base units], and texts."""
+) -> dict[str, Fraction]:
+    """Return by role what its meters gain by differing from invoices. [base units]"""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(one.uses for one in method.consumptions))
     roles: dict[str, list[Monitored]] = {}
@@ -154,20 +150,7 @@ def _beyond_invoices(
     excess = {role: _beyond(facts, some, alike) for role, some in roles.items()}
     for role, more in _by_electricity(facts, shown):
         excess[role] = max(more, excess.get(role, Fraction(0)))
-    texts = []
-    # what takes electricity is shown by that
-    bounded = {
-        role
-        for one in method.capacities
-        if consumption_of(method, one) is None and not one.of
-        for role in one.serves
-    }.difference(roles, method.billed)
-    for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in bounded):
-        more, less = _above_less(facts, [m for m in views if m.bound.role == role])
-        if less is not None:
-            excess[role] = max(more, excess.get(role, Fraction(0)))
-            texts.append(less)
-    return excess, texts
+    return excess
 
 
 def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str, Fraction]]:
@@ -184,43 +167,6 @@ def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str,
         for role in dict.fromkeys(m.bound.role for m in there) if share else ():
             counts = (m.counts for m in there if m.bound.role == role)
             yield role, share * sum(counts, start=Fraction(0))
-
-
-def _above_less(facts: Facts, role: Sequence[Monitored]) -> tuple[Fraction, Text | None]:
-    """Return what meters of a role count beyond invoices that say less [base units], and a text."""
-    names, evidence = {m.device.id for m in role}, facts.evidence
-    quantity = role[0].needs.quantity
-
-    def says_less(check: CrossCheck) -> bool:
-        most = int(check.theirs) * (1 + Fraction(check.tolerance_percent) / 100)
-        counts = check.kind == INVOICE and check.against in evidence.documents
-        of_role = check.quantity == quantity and {*check.devices} <= names
-        return counts and of_role and check.holds is False and int(check.ours) > most
-
-    less = [*_successive(filter(says_less, facts.checks))]
-    ours, theirs = sum(int(c.ours) for c in less), sum(int(c.theirs) for c in less)
-    if not ours:
-        return Fraction(0), None
-    shown = {name for check in less for name in check.devices}
-    bare = sum(_without_invoice(facts, m, less) for m in role if m.device.id in shown)
-    more = ours - theirs + bare * (1 - Fraction(theirs, ours))
-    excess = more - sum((m.metered - m.counts for m in role), start=Fraction(0))
-    if excess <= 0:
-        return Fraction(0), None
-    invoices = tuple(map(differing, less))
-    return excess, text("EVD-03.invoices_less", devices=tuple(sorted(shown)), invoices=invoices)
-
-
-def _without_invoice(facts: Facts, one: Monitored, less: Sequence[CrossCheck]) -> int:
-    """Return what a meter reported of time of which no invoice is. [base units]"""
-    if one.series is None:
-        return 0
-    bare = np.ones(len(one.series), dtype=np.bool_)
-    of = (c for c in less if one.device.id in c.devices)
-    for check in (*of, *facts.evidence.holding(one)):
-        begin, end = _places(one, check)
-        bare[begin:end] = False
-    return exact_sum(one.series[bare].astype(np.int64)) if bare.any() else 0
 
 
 def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:

@@ -141,7 +141,9 @@ def _excess(
     net = sum((one.beyond for one in differing), start=Fraction(0))
     metered = sum(one.within for one in differing)
     if metered and net > 0:
-        bare = [*_bare(views, [one.check for one in compared])]
+        # of invoices that overlap, the one that costs less is of no time of its own
+        told = [o.check for o in compared if o in differing or not (o.less or o.more)]
+        bare = [*_bare(views, told)]
         taken = sum((_taken([one], span) for one, span in bare), start=Fraction(0))
         alike = sum(_metered(one, span) for one, span in bare) * net / metered
         more += max(Fraction(0), alike - taken)

@@ -290,6 +290,9 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             continue
         size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
         witness = facts.witness(facts.views[i])
+        if witness is None and facts.invoiced(facts.views[i]):
+            # several in turn, or one that states less, and counts
+            witness = witness_text(next(facts.evidence.showing(facts.views[i])))
         if witness is not None:
             energy = text("EVD-01.corroborated", device=name, witness=witness, **size)
             corroborated.append(energy)

@@ -136,11 +136,12 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
 @pytest.mark.parametrize(
     ("weather", "power"), [(1, 0.5), (2, 1), (3, 1 / 3), (1.3, 0.77), (1, 0.1)]
 )
-def test_meters_that_lie_earn_nothing_beside_true_invoices(weather, power):
+def test_meters_that_lie_gain_nothing_beside_true_invoices(weather, power):
     """Warm weather and little electricity are what a building's owner would like to have told."""
     before = tonnes(building(weather, power, accounting=FIRST))
     assert before > 1.5 * tonnes(building())
-    assert tonnes(building(weather, power)) == 0
+    # the weather service's figures count in the station's place
+    assert tonnes(building(weather, power)) == (tonnes(building()) if power == 1 else 0)
 
 
 @pytest.mark.parametrize(("weather", "power"), [(1.049, 1), (1, 0.951), (1.04, 0.96)])

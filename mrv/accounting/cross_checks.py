@@ -192,14 +192,14 @@ class _Bench(NamedTuple):
         why = self._incomparable(invoice, of, beside)
         percent = exact(invoice.percent, "tolerance_percent")
         whole = (last - first) * len(names)
-        differs = ours - invoice.value
+        differs = Fraction(ours - invoice.value)
         if beside is not None and not (self.by_first or why):
             # of meters that follow each other each knows a part of the time
             whole = served(of, first, last) + beside.whole
             known += beside.known
             percent = _of_both(percent, invoice.value, beside)
-            differs = min(differs + beside.value, ours)
-            differs = _left(of, differs, (invoice.from_us, invoice.to_us))
+            within = min(differs + beside.value, Fraction(ours))
+            differs = _left(of, within, (invoice.from_us, invoice.to_us))
         else:
             beside = _Outside()
         if ours:
@@ -350,12 +350,12 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
 
 
-def _left(of: Sequence[Monitored], differs: int, span_us: Span) -> Fraction:
+def _left(of: Sequence[Monitored], differs: Fraction, span_us: Span) -> Fraction:
     """Return what rules left of a difference that favours the claimant. [base units]"""
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1
     if len(sides) != 1 or differs * favours <= 0:
-        return Fraction(differs)
+        return differs
     taken = sum(
         (
             one.within(span_us)

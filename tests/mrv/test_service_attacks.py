@@ -189,39 +189,6 @@ def test_scaled_meters_earn_no_more_than_the_evidence(name):
     assert tonnes(earned(name, 3, 3)) <= (1.26 * tonnes(truth) if name in ALONE else 0)
 
 
-# a day has 24 hours, so that no schedule is ten times another
-@pytest.mark.parametrize("name", [name for name in PLANTS if name != "ams-ii-c"])
-def test_a_capacity_of_ten_times_what_is_delivered_is_no_evidence(name):
-    """Meters that were all three or nine times too high fitted, and earned that much."""
-    for many in (3, 9):
-        if many == 3 or name not in ALONE:
-            found = earned(name, many, many, load=0.08, certified=False)
-            assert tonnes(found) <= 0
-            assert BILLED in unmet(found)
-            assert found.net.project.ug > 0
-    # a plant that does run far below its design earns by invoices what it did
-    low, truth = earned(name, load=0.3), earned(name)
-    assert tonnes(low) == tonnes(truth)
-    assert tonnes(earned(name, load=0.3, certified=False)) <= (
-        0 if name in ALONE else tonnes(truth)
-    )
-    if name not in ALONE:
-        unpaid = earned(name, invoices=(), certified=False)
-        assert tonnes(unpaid) <= 0
-        # a meter under valid calibration is evidence by itself
-        assert tonnes(earned(name, invoices=())) == tonnes(truth)
-
-
-def test_a_little_more_water_is_said():
-    """A pump's water four per cent too high was a quarter more of the savings, without a word."""
-    clause = "MTR-06"
-    assert clause not in unmet(earned("am0020"))
-    found = earned("am0020", 1.04)
-    assert tonnes(found) < 1.25 * tonnes(earned("am0020"))
-    assert clause in unmet(found)
-    assert clause not in unmet(earned("am0020", 1.04, accounting=FIRST))
-
-
 @pytest.mark.parametrize("name", [name for name in PLANTS if find(name).papers])
 def test_values_of_a_baseline_stand_in_dated_documents(name):
     """A baseline that was typed ten times too high, with any text beside it, earned fifty times."""

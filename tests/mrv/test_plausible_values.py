@@ -275,20 +275,3 @@ def test_a_bus_baseline_is_a_condition_until_its_survey_is_dated():
     late = of(documents=plant.papers("sfc_l_per_100km", "baseline_year", issued=date(2026, 3, 1)))
     assert "after the period began" in said(late, DATED)
     assert DATED not in {f.rule for f in of(FIRST).applicability}
-
-
-def test_losses_of_the_buses_grid_are_the_default_without_a_publication():
-    """Losses of 6.15 %, typed, made 2.1 t of 1.0."""
-    rows = {("ch-1", "energy_import"): charged(14, 160), ("bus-1", "distance"): driven(14, 2_000)}
-
-    def of(*names):
-        documents = plant.papers("sfc_l_per_100km", "baseline_year", *names)
-        return closed(rows, "ch-1", weeks=2,
-                      besides=Besides(accounting=ACCOUNTING, documents=documents))  # fmt: skip
-
-    bare, published = of(), of("tdl")
-    assert float(bare.net.project.t) / 0.9385 == pytest.approx(
-        float(published.net.project.t) / 0.8, rel=1e-5
-    )
-    assert "publication of the grid operator" in said(bare, OFFICIAL)
-    assert not said(published, OFFICIAL)

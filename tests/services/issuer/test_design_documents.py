@@ -43,7 +43,7 @@ projects:
     parameters: {ef_grid_t_per_mwh: 0.6592%s}
 """
 BUILT = ", design_mass_t_per_d: 3, design_kwh_per_t: 300"
-PAPER = "{document: licence 12/2025, by: %s, issued: %s, sha256: " + "b2" * 32 + "}"
+PAPER = "{document: licence 12/2025, by: %s, issued: %s, value: %s, sha256: " + "b2" * 32 + "}"
 OFFICE = "Department of Environment"
 
 
@@ -84,10 +84,10 @@ def url(database_url, tmp_path):
 
 def given(by=OFFICE, issued="2025-03-01"):
     """Return the registry with both values of the design, each in a document."""
-    paper = PAPER % (by, issued)
+    mass, energy = (PAPER % (by, issued, value) for value in (3, 300))
     return (
         REGISTRY % BUILT
-        + f"    documents: {{design_mass_t_per_d: {paper}, design_kwh_per_t: {paper}}}\n"
+        + f"    documents: {{design_mass_t_per_d: {mass}, design_kwh_per_t: {energy}}}\n"
     )
 
 

@@ -50,7 +50,7 @@ def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **besides
     return close(one, fleet, papers, given, plant.FROM, end, BOOK, besides=held)
 
 
-def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, rows=None, **besides):
+def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **besides):
     """Close five weeks of a plant whose meters tell more than was there, each by its factor."""
     values = (5 * 10**6 * flow, 12 * 10**6 * gas, 4_000 * power)
     steady = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
@@ -60,7 +60,7 @@ def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, rows=None, **bes
         "flare_efficiency": Decimal("0.9"),
     }  # fmt: skip
     channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in told.items()}
-    return ended(TREATED, PLANT, rows or steady, built, channels=channels, **besides)
+    return ended(TREATED, PLANT, steady, built, channels=channels, **besides)
 
 
 def tonnes(result):

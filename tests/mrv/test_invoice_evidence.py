@@ -53,7 +53,6 @@ def building(
     line=LINE,
     documents=None,
     accounting=ACCOUNTING,
-    until=None,
     certified=True,
 ):
     """Close eight weeks of a building whose meters tell a multiple of the truth."""
@@ -68,7 +67,7 @@ def building(
         (name, METHOD.roles[name].quantity): [int(HONEST[name] * scale)] * COUNT
         for name, scale in (("weather", weather), ("power", power))
     }
-    bound = (ProjectDevice("weather", "weather"), ProjectDevice("power", "power", to_us=until))
+    bound = (ProjectDevice("weather", "weather"), ProjectDevice("power", "power"))
     project = replace(
         plant.PV, id="p", methodology="ams-ii-e", version=METHOD.version, expected={},
         parameters={**line, "ef_grid_t_per_mwh": Decimal("0.6592")}, devices=bound,

@@ -9,7 +9,6 @@ import csv
 import hashlib
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 import yaml
@@ -42,7 +41,7 @@ OPEN = {
     ("thuy-nguyen-whr", "CLM-03"): (
         "power and steam are both claimed; a line diagram settles it, and the registry has no row"
         " for a line diagram: only a verifier's written reason answers the finding"
-    ),
+    )
 }
 # of the reduction, between the statement and the live account of the same days
 ALIKE = Decimal("0.02")
@@ -77,9 +76,7 @@ class Month:
             self.live = {
                 name: _live(conn, one, *spans[name]) for name, one in self.projects.items()
             }
-            self.closed = {
-                name: close_period(conn, name, *spans[name], "test") for name in spans
-            }
+            self.closed = {name: close_period(conn, name, *spans[name], "test") for name in spans}
 
 
 def _live(conn, project, from_us, to_us):

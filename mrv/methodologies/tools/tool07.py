@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.errors import MethodologyError
+from mrv.errors import FactorError, MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS
 from mrv.model import Factors, Tool
 from mrv.parameters.inputs import Inputs
@@ -83,13 +83,31 @@ STEPS = steps(
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
-    """Operating and combined margin. [tCO2/MWh]."""
-    if ("newest_units" in inputs) == ("ef_bm_t_per_mwh" in inputs):
+    """
+    Operating and combined margin. [tCO2/MWh].
+
+    The build margin is that of the newest plants, or as given, or as the country's authority says.
+    """
+    given = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
+    if len(given) > 1:
         raise MethodologyError(
             "tool07, build margin: give either ef_bm_t_per_mwh or newest_units, and one of them"
         )
+    if not given:
+        inputs = {**inputs, "ef_bm_t_per_mwh": _published_margin(factors)}
     found = STEPS.values(inputs, factors)
     return {key: found[key] for key in ("ef_om_t_per_mwh", "ef_cm_t_per_mwh")}
+
+
+def _published_margin(factors: Factors) -> Fraction:
+    try:
+        value: Fraction = factors.select("grid.build", "avoided").value
+    except FactorError:
+        raise MethodologyError(
+            "tool07, build margin: give either ef_bm_t_per_mwh or newest_units, or ask with"
+            " `--country` of a country of which tonne publishes one, such as IN"
+        ) from None
+    return value
 
 
 _GENERATION = ParameterSpec(
@@ -104,7 +122,7 @@ _GENERATION = ParameterSpec(
 )
 _BUILD = ParameterSpec(
     unit="tCO2/MWh",
-    meaning="build margin, of the newest plants",
+    meaning="build margin, of the newest plants; else the newest that is published of the country",
     required=False,
     maximum="2",
     source="statistics of the grid's operator",

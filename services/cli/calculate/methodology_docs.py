@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mrv import methodologies
-from mrv.accounting.design_capacity import WEEKS
 from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology, Tool, symbols_of
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.rules.metering import WEEKS
 from mrv.steps import Published, Step, in_symbols
 from services.cli.calculate import catalog_docs, conformity_docs, reference_docs, rules_docs
 from services.cli.calculate import input_schema as describe
@@ -160,6 +160,8 @@ def _where(step: Step) -> str:
 
 def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Applicability and rules\n"
+    where = " and ".join(about["countries"]) or "any country"
+    yield f"Programme: {about['programme']}. Its projects are in {where}.\n"
     said = [*about["applicability"], *about["rules"]]
     yield from (f"- {clause}" for clause in said or ["none beyond the bounds of the inputs"])
     if not about["live"]:

@@ -45,6 +45,8 @@ _SERIES = {
 # of a grid: burnt lignite without any other plant; half of what is fed in
 _MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
+# hours between a clock and its sun: 3.0 in Nome is the most of the zone database's places
+_FROM_THE_SUN = 3.5
 # days between two changes of a site's time zone: less is a mistake
 _APART = 7
 # hours of the longest day: boards add up today and the day before from no more than that
@@ -57,6 +59,7 @@ def check(registry: Registry) -> Iterator[Finding]:
     for site in sites.values():
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))
         yield from _country(site)
+        yield from _daylight(site)
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
     book, wrong = _book(registry)
@@ -134,6 +137,20 @@ def _country(site: Site) -> Iterator[Finding]:
     else:
         return
     yield Finding(site.kind, site.id, text, warning=True)
+
+
+def _daylight(site: Site) -> Iterator[Finding]:
+    """Warn of a place whose sun is far off its clock: a row that was copied from elsewhere."""
+    if site.timezone not in zones() or country_of(replace(site, country=None)) is None:
+        return  # said already, or UTC
+    clock = max(offset for offset in _offsets(site.timezone) if offset is not None)
+    apart = abs((site.longitude / 15 - clock.total_seconds() / 3600 + 12) % 24 - 12)
+    if apart > _FROM_THE_SUN:
+        text = (
+            f"longitude: {site.longitude:g} is {apart:.1f} hours of the sun from time zone"
+            f" {site.timezone}; correct longitude, `timezone` or `country`"
+        )
+        yield Finding(site.kind, site.id, text, warning=True)
 
 
 def _offsets(zone: str) -> list[timedelta | None]:

@@ -248,6 +248,17 @@ def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):
     assert any("Write `country: DE`" in m for r in planned.results for m in r.messages)
 
 
+def test_a_place_far_from_its_clock_is_warned_of(database_url, tmp_path):
+    """A roof in Kenya would keep the country of the example that its file was copied from."""
+    copied = {**KENYA, "zone": "Asia/Ho_Chi_Minh", "country": "VN"}
+    planned = registering.told(database_url, tmp_path, _city(copied, "0.3"))
+    said = "longitude: 36.8 is 4.5 hours of the sun from time zone Asia/Ho_Chi_Minh"
+    assert any(said in m for r in planned.results for m in r.messages)
+    for place in (GERMANY, INDONESIA, KENYA):
+        fine = registering.told(database_url, tmp_path, _city(place, "0.3"))
+        assert not any("of the sun" in m for r in fine.results for m in r.messages), place
+
+
 def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
     """A roof would earn by the grid of whichever country burns the most coal."""
     planned = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "ZA"}, "0.9"))

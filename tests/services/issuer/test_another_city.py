@@ -3,10 +3,14 @@
 import json
 import re
 from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
 from mrv.packs.reader import read_pack
+from mrv.report import make_programme
 from mrv.verify import verify
 from services.issuer.live_accounts import refresh
 from services.issuer.pack import export
@@ -14,6 +18,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.factors import load_published
 from services.store.statements import statements
+from services.store.views.programme_report import report_document
 from tests import holders, registering
 from tests.services.issuer import plant
 from tests.services.issuer.logged import issuer
@@ -268,3 +273,17 @@ def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
     )
     near = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "PL"}, "0.9"))
     assert not near.refused
+
+
+def test_the_programme_of_a_german_city_speaks_of_no_vietnamese_rules(database_url):
+    """A planner would read what a Vietnamese decree lets go abroad of German tonnes."""
+    planned = registering.imported(database_url, Path("deploy/catalog/freiburg"))
+    assert not planned.refused, [r.messages for r in planned.results]
+    assert not [m for r in planned.results for m in r.messages]
+    with connect(database_url) as conn:
+        document = report_document(conn, 2026)
+    assert document["transfer"] is None
+    book = load_workbook(BytesIO(make_programme(document, "en")))
+    cells = [str(cell.value) for sheet in book for row in sheet for cell in row]
+    assert any("Elektrobusse" in one for one in cells)
+    assert not [one for one in cells if _VIETNAMESE.search(one)]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from xlsxwriter.utility import xl_col_to_name
 
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.model import MEASURED, MONTH, Activity
 from mrv.parameters.inputs import read

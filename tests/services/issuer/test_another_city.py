@@ -285,5 +285,5 @@ def test_the_programme_of_a_german_city_speaks_of_no_vietnamese_rules(database_u
     assert document["transfer"] is None
     book = load_workbook(BytesIO(make_programme(document, "en")))
     cells = [str(cell.value) for sheet in book for row in sheet for cell in row]
-    assert any("Elektrobusse" in one for one in cells)
+    assert any("Quartierbusse" in one for one in cells)
     assert not [one for one in cells if _VIETNAMESE.search(one)]

@@ -76,7 +76,9 @@ _SAMPLE = re.compile(r"(sample: (?P<sample>[^{},]+), [^{}]*sha256: )\w+\}")
 
 def files() -> dict[Path, bytes]:
     """Return what each file of the examples is to hold, and the registry files with hashes."""
-    content = {path: yaml.safe_load(path.read_text("utf-8")) for path in sorted(CITY.glob("*.yaml"))}
+    content = {
+        path: yaml.safe_load(path.read_text("utf-8")) for path in sorted(CITY.glob("*.yaml"))
+    }
     projects = [one for file in content.values() for one in file.get("projects", ())]
     devices = {one["id"]: one for file in content.values() for one in file.get("devices", ())}
     documents = {key: _document(*key, lines) for key, lines in _documents(projects).items()}
@@ -103,9 +105,7 @@ def files() -> dict[Path, bytes]:
     return found
 
 
-def _documents(
-    projects: list[dict[str, Any]],
-) -> dict[tuple[str, str, str], dict[str, None]]:
+def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, None]]:
     """Lines of values by document: title, who gave it, and when."""
     found = defaultdict[tuple[str, str, str], dict[str, None]](dict)
     for project in projects:

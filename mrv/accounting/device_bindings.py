@@ -18,7 +18,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, others
 from mrv.accounting.emission_rows import Bindings, Source
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_date, years
 from mrv.countries import country_of
 from mrv.errors import CountryFactorError, MethodologyError

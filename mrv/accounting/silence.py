@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from ingest.model import Device, Fleet
 from mrv.accounting.cuts import highest_rate, limit_of
 from mrv.accounting.device_bindings import role_needs
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.countries import country_of
 from mrv.factors import within
 from mrv.factors.brought import bounded

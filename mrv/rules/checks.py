@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mrv.accounting import service_evidence
-from mrv.accounting.invoiced_use import applied
 from mrv.accounting.period_result import Finding
-from mrv.accounting.service_evidence import Services
 from mrv.rules.effects import Effect, Said
 from mrv.rules.facts import Facts
 from mrv.rules.power import above_power
@@ -28,29 +25,3 @@ def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-13: an efficiency above what the device itself measures."""
     price = facts.price
     yield from _said(price.performed.findings(price.stated, price.reduced), "MTR-13")
-
-
-def _services(facts: Facts) -> Services:
-    price = facts.price
-    checks = [*facts.compare(facts.besides, price.pricing)]
-    counted = applied(facts.views, facts.besides, checks, facts.project, facts.period_us)
-    return Services(
-        price.views, facts.methodology, price.parameters, facts.besides, checks, counted
-    )
-
-
-def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-03: services within their design that no invoice corroborates."""
-    yield from _said(_services(facts).outside(), service_evidence.OUTSIDE)
-
-
-def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-07: fuel of the project that no invoice corroborates."""
-    yield from _said(_services(facts).burnt(), service_evidence.USED)
-
-
-def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-07: electricity of the project that only its own meter reports."""
-    price = facts.price
-    found = _services(facts).electricity(price.reduction_t, price.pricing)
-    yield from _said(found, service_evidence.USED)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.cross_checks import Rows, cross_checks
-from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.invoiced_time import evidenced, invoiced
+from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import CrossCheck
 from mrv.accounting.single_channel import agreeing, witness_of
 from mrv.calendar import local_span
@@ -23,7 +22,7 @@ from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Project
 from mrv.rules.effects import Level, Node
-from mrv.rules.metering import Metered
+from mrv.rules.metering import WEEKS, Metered
 from mrv.rules.solve import Solved
 from mrv.texts import Text, Value, text
 
@@ -107,13 +106,14 @@ class Facts:
         """Return the places of the devices in some roles."""
         return tuple(i for i, m in enumerate(self.metered) if m.base.bound.role in roles)
 
+    @cached_property
+    def evidence(self) -> Corroboration:
+        """Which meters the period's invoices and check meters corroborate."""
+        return Corroboration(self.besides, self.checks)
+
     def invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files cover a device's quantity."""
-        return invoiced(one, self.besides, self.checks)
-
-    def evidenced(self, one: Monitored) -> bool:
-        """Whether a device's quantity has the grade of evidence that the programme asks for."""
-        return evidenced(one, self.besides, self.checks)
+        return self.evidence.invoiced(one)
 
     def witness(self, one: Monitored, *, alone: bool = False) -> Text | None:
         """Return the check meter or invoice that corroborates a device's quantity."""

@@ -24,6 +24,8 @@ from mrv.registry.calibration import Uncovered, uncovered
 from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 
+# stretches of about a week in a part that is compared with its energy
+WEEKS = 4
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 # device, role and service: what a change of parameters does not move
 _Key = tuple[str, str, int, int]

@@ -294,7 +294,7 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             energy = text("EVD-01.corroborated", device=name, witness=witness, **size)
             corroborated.append(energy)
             continue
-        if facts.evidenced(facts.views[i]):
+        if facts.evidence.evidenced(facts.views[i]):
             corroborated.append(text("EVD-01.calibrated", device=name, **size))
             continue
         texts.append(text("EVD-01.device", device=name, **size))

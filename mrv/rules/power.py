@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.accounting.cuts import Kind
-from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import AbovePower, Monitored
 from mrv.accounting.device_results import Pricing, beyond_entered
 from mrv.accounting.period_result import ParameterUse
@@ -30,6 +29,7 @@ from mrv.calendar import local_span
 from mrv.model import MEASURED
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text, figure
+from mrv.rules.metering import WEEKS
 from mrv.texts import Text, text
 
 ROOM = Fraction(5, 100)

@@ -1,0 +1,388 @@
+"""
+What other projects, and earlier imports of the registry, had of a project's devices.
+
+The registry keeps a device out of two projects at one time; a claim stands when the registry has
+long changed.  So each close and each issue looks at the claims themselves.  What a project issued
+binds another one that has its devices: it is the same under another name.
+
+The value in force when a period began is the one to compare with, or the first one where the
+project was registered later: a value that is given for the first time is no change.  A project
+that takes over devices of another one for the time of the period is not new: their values are of
+before.  Nor is a device that takes the place of one whose service ends.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from mrv.accounting.device_bindings import role_needs
+from mrv.calendar import instant_us, local_date, utc_text
+from mrv.documents.statement import Claims
+from mrv.errors import MethodologyError
+from mrv.methodologies import find
+from mrv.parameters.inputs import exact
+from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import ChangedLate, Document, Project
+from mrv.rounding import exact_text
+from mrv.rules.issued import filled_in
+from mrv.signatures.organisations import stem
+from mrv.statement.fixed_parameters import may_be_fixed
+from services.issuer.acceptances import operators
+from services.registry.entries import document_of
+from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
+from services.store.statements import statements
+from services.store.statements.carry_over import one_meter
+from services.store.statements.statements import Stored
+from services.store.timeseries.year_sums import year_sums
+
+# device and quantity; begin and end [us UTC]
+_Counted = tuple[str, str]
+_Span = tuple[int, int]
+# device, None of the whole project; parameter
+_Key = tuple[str | None, str]
+_SHOWN = 5
+# between the end of a service and the beginning of the one that takes its place
+_AROUND = timedelta(days=31)
+# part of what a project measures that makes it the one that had the devices before
+_HALF = 2
+
+
+# --- claims -------------------------------------------------------------------------------
+
+
+def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
+    """Say which of a statement's devices an issued statement of another project counts too."""
+    mine = _counted(claims)
+    devices = sorted({device for device, _ in mine})
+    period = claims.monitoring_period
+    edges = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
+    for other in statements.claimed_of_devices(conn, claims.project.id, devices, *edges):
+        for key, (begin, end) in _counted(other.claims).items():
+            if key not in mine:
+                continue
+            first, last = max(begin, mine[key][0]), min(end, mine[key][1])
+            if first < last:
+                yield (
+                    f"{key[0]} counts in {other.id} of project {other.project} from"
+                    f" {utc_text(first)} to {utc_text(last)}, and its {key[1]} is claimed once: let"
+                    f" its service in {claims.project.id} begin at {utc_text(last)} or later"
+                )
+
+
+def before_elsewhere(
+    conn: Connection, project: Project, period_us: tuple[int, int]
+) -> Stored | None:
+    """
+    Return the last issued statement of another project that had the devices of this one.
+
+    What a project fixed ex ante for its devices is no other because the project has another
+    name.  None where too few of the devices were there (`TakenOver`), or by another methodology.
+    """
+    mine = {d.device for d in project.devices}
+    meters = one_meter(conn, mine)
+    last = statements.last_of_devices(conn, project.id, meters, period_us[0])
+    if last is None or last.claims.methodology.id != project.methodology:
+        return None
+    had = {p.device for p in last.claims.monitored_parameters} & {*meters}
+    # the project's own ids of the meters that were there
+    here = mine & {*one_meter(conn, had)}
+    return last if here and TakenOver(conn, project, period_us).of(here) else None
+
+
+def _counted(claims: Claims) -> dict[_Counted, _Span]:
+    """When each device of the baseline counted, by its quantity."""
+    found: dict[_Counted, _Span] = {}
+    for one in claims.monitored_parameters:
+        if one.side != "baseline":
+            continue
+        begin, end = instant_us(one.from_, "UTC"), instant_us(one.to, "UTC")
+        first, last = found.get((one.device, one.parameter), (begin, end))
+        found[one.device, one.parameter] = min(begin, first), max(end, last)
+    return found
+
+
+class TakenOver:
+    """
+    What the devices of a project measured in a period, read once.
+
+    Parameters
+    ----------
+    project : Project
+        With the devices of the period.
+    period_us : tuple of int
+        Half-open. [us UTC]
+    """
+
+    def __init__(self, conn: Connection, project: Project, period_us: tuple[int, int]) -> None:
+        self._devices = {bound.device for bound in project.devices}
+        methodology = find(project.methodology, project.version)
+        # by side and quantity, by device
+        self._reported: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        roles = [
+            (role_needs(methodology, bound, f"device {bound.device}"), bound.device)
+            for bound in project.devices
+        ]
+        meters = dict.fromkeys((device, needs.quantity) for needs, device in roles)
+        sums = year_sums(conn, meters, *period_us)
+        for needs, device in roles:
+            found = sums.get((device, needs.quantity))
+            if found is not None and found.value > 0:
+                self._reported[needs.side, needs.quantity][device] = found.value
+
+    def of(self, had: Collection[str]) -> bool:
+        """
+        Say whether the project is the one that had some devices.
+
+        That is where half of its devices that measured something are of it, or half of a quantity
+        of the baseline; one that reports nothing says nothing about whose project it is.  Where
+        none reported anything all of them count.
+        """
+        telling = {
+            device for by_device in self._reported.values() for device in by_device
+        } or self._devices
+        if telling & {*had} and _HALF * len(telling & {*had}) >= len(telling):
+            return True
+        return any(
+            _HALF * sum(n for device, n in by_device.items() if device in had)
+            >= sum(by_device.values())
+            for (side, _), by_device in self._reported.items()
+            if side == "baseline"
+        )
+
+
+# --- values of before ---------------------------------------------------------------------
+
+
+class _Import(NamedTuple):
+    """
+    Values of an import by key, each once where a device serves more than once; its documents.
+
+    `holders` are the devices of the project then, and None for itself.
+    """
+
+    version: ProjectVersion
+    holders: Collection[str | None]
+    values: dict[_Key, frozenset[str]]
+    documents: dict[str, Document]
+
+
+def changed_late(
+    conn: Connection, project: Project, period_us: tuple[int, int]
+) -> tuple[ChangedLate, ...]:
+    """
+    Return what of a project was changed after a period began. [us UTC]
+
+    Parameters
+    ----------
+    project : Project
+        As the registry has it now, with the devices of the period.
+    """
+    from_us = period_us[0]
+    versions = load_versions(conn, project.id)
+    if not versions or versions[-1].imported_us < from_us:
+        return ()
+    if versions[0].imported_us >= from_us:
+        versions = [*_under_another_name(conn, project, versions[0], period_us), *versions]
+    specs = may_be_fixed(project)
+    own = operators(conn)
+    return tuple(_changes([_imported(one, specs, own) for one in versions], specs, from_us))
+
+
+def _under_another_name(
+    conn: Connection, project: Project, first: ProjectVersion, period_us: tuple[int, int]
+) -> list[ProjectVersion]:
+    """
+    Return entries of the project that had the devices for the period before this one did.
+
+    None where it had too few of them (`TakenOver`), or was of another methodology.
+    """
+    mine = sorted({bound.device for bound in project.devices})
+    days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
+    others = [
+        one
+        for one in load_others(conn, project.id, mine)
+        if one.imported_us <= first.imported_us and one.entry["methodology"] == project.methodology
+    ]
+    if not others:
+        return []
+    taken = TakenOver(conn, project, period_us)
+    found = [one for one in others if taken.of(_serving(one.entry, *days))]
+    last = found[-1].entry["id"] if found else None
+    return [one for one in found if one.entry["id"] == last]
+
+
+def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
+    """Devices that an entry binds in a time. [local days, both within]"""
+    whole = entry["crediting_period"]
+    return {
+        bound["device"]
+        for bound in entry.get("devices", ())
+        if bound.get("from", whole["from"]) <= last.isoformat()
+        and first.isoformat() < bound.get("to", whole["to"])
+    }
+
+
+def _changes(
+    every: Sequence[_Import], specs: Iterable[_Key], from_us: int
+) -> Iterator[ChangedLate]:
+    before = [one for one in every if one.version.imported_us < from_us]
+    # the last one before the period, and those after it
+    since = every[max(0, len(before) - 1) :]
+    now = since[-1]
+    places = replaced(since[0].version.entry, now.version.entry, since[0].holders)
+    changed = set[str]()
+    for key in sorted(specs, key=lambda key: (key[0] or "", key[1])):
+        device, name = key
+        has = now.values.get(key, frozenset())
+        olds = sorted(places.get(device or "", ()))
+        # in the place of others: theirs
+        keys: list[_Key] = [*((old, name) for old in olds)] or [key]
+        first = since[0]
+        if not before or not (olds or device in first.holders):  # registered later: first value
+            first = next((one for one in since if any(k in one.values for k in keys)), first)
+        had = frozenset[str]().union(*(first.values.get(k, ()) for k in keys))
+        if had == has or (olds and has and has <= had):
+            continue
+        when = _last(since, [one.values.get(key) for one in since])
+        changed.add(name)
+        was: list[str | None] = [*sorted(had - has or had)]
+        for value in was or [None]:
+            documents = first.documents.get(name), now.documents.get(name)
+            yield ChangedLate(
+                device, name, value, when.imported_us, _by(when, first, olds), *documents
+            )
+    for name in sorted({name for _, name in specs} - changed):
+        given = [one.documents[name] for one in since if name in one.documents]
+        held, document = given[0] if given else None, now.documents.get(name)
+        for one in given:
+            held = one if filled_in(held, one) else held
+        if held is not None and held != document:
+            when = _last(since, [one.documents.get(name) for one in since])
+            documents = held, document
+            yield ChangedLate(
+                None, name, None, when.imported_us, when.author, *documents, paper_only=True
+            )
+
+
+def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
+    """Who changed it; and where the value of before was, if of another project or device."""
+    before = first.version.entry["id"]
+    where = [] if when.entry["id"] == before else [f"before in {before}"]
+    if olds:
+        more = f" and {len(olds) - _SHOWN} more" if len(olds) > _SHOWN else ""
+        where.append(f"before it {', '.join(olds[:_SHOWN])}{more}")
+    return ", ".join([when.author, *where])
+
+
+def _last(since: Sequence[_Import], held: Sequence[Any]) -> ProjectVersion:
+    """Return the import that brought what the last one has."""
+    others = [i for i, one in enumerate(held) if one != held[-1]]
+    return since[others[-1] + 1 if others else 0].version
+
+
+def _imported(
+    version: ProjectVersion, specs: Mapping[_Key, ParameterSpec], operators_: Collection[str]
+) -> _Import:
+    entry = version.entry
+    given: dict[str | None, list[Mapping[str, Any]]] = {None: [entry.get("parameters", {})]}
+    for bound in entry.get("devices", ()):
+        given.setdefault(bound["device"], []).append(bound)
+    values = {}
+    for key, spec in specs.items():
+        device, name = key
+        found = frozenset(filter(None, (_text(spec, one, name) for one in given.get(device, ()))))
+        if found:
+            values[key] = found
+    documents = {name: document_of(name, said) for name, said in entry.get("documents", {}).items()}
+    # what its operator wrote shows nothing
+    documents = {n: p for n, p in documents.items() if p.by is None or stem(p.by) not in operators_}
+    return _Import(version, given.keys(), values, documents)
+
+
+def _text(spec: ParameterSpec, given: Mapping[str, Any], name: str) -> str | None:
+    """Return the value that counts by an entry, its default where it gives none."""
+    value = given.get(name)
+    if value is None:
+        value = None if spec.default is None else Decimal(spec.default)
+    if value is None:
+        return None
+    try:
+        return exact_text(exact(value, name))
+    except MethodologyError:  # an older methodology may have asked for something else
+        return None
+
+
+# --- devices in the place of others ---------------------------------------------------------
+
+
+def replaced(
+    was: Mapping[str, Any], now: Mapping[str, Any], known: Collection[str | None]
+) -> dict[str, frozenset[str]]:
+    """
+    Return the known devices whose place each other device of a project has.
+
+    That is a role in which one's service ends up to a month before or after the other's begins,
+    or in which one is not bound any more.  A device that takes the place of another new one has
+    the place of that one's.
+
+    Parameters
+    ----------
+    was, now : mapping
+        Entry of the project with the keys of registry files, before and now.
+    known : collection of str
+        Devices that were bound before.
+    """
+    before: dict[str, set[str]] = {}
+    for bound in now.get("devices", ()):
+        if bound["device"] not in known:
+            found = before.setdefault(bound["device"], set())
+            found.update(_ending(bound, now))
+            found.update(_gone(bound, was, now))
+    return {
+        device: frozenset(one for one in _back(device, before) if one in known) for device in before
+    }
+
+
+def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Devices of the same role that served the project when one begins and are bound no more."""
+    if was["id"] != now["id"]:  # devices that stay in another project
+        return
+    left = {bound["device"] for bound in now["devices"]}
+    begin = _edges(new, now)[0]
+    for one in was.get("devices", ()):
+        first, end = _edges(one, was)
+        serves = first - _AROUND <= begin <= end + _AROUND
+        if serves and one["role"] == new["role"] and one["device"] not in left:
+            yield one["device"]
+
+
+def _ending(new: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
+    """Devices of the same role whose service ends around the time when that of one begins."""
+    begin = _edges(new, entry)[0]
+    for one in entry["devices"]:
+        same = one["role"] == new["role"] and one["device"] != new["device"]
+        if same and abs(_edges(one, entry)[1] - begin) <= _AROUND:
+            yield one["device"]
+
+
+def _edges(bound: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[date, date]:
+    whole = entry["crediting_period"]
+    first, last = (str(bound.get(edge, whole[edge])) for edge in ("from", "to"))
+    return date.fromisoformat(first), date.fromisoformat(last)
+
+
+def _back(device: str, before: Mapping[str, Collection[str]]) -> set[str]:
+    """All that a device stands in the place of, however often it was replaced."""
+    found, left = set[str](), [device]
+    while left:
+        for one in before.get(left.pop(), ()):
+            if one not in found:
+                found.add(one)
+                left.append(one)
+    return found

@@ -12,6 +12,7 @@ from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
 from mrv.report.translations import DASH, SHOWN, period, quantity, role
 from mrv.report.words import Words
+from mrv.texts import dates
 
 TABLE_1_AT = FIRST + 6
 TABLE_1 = ("form_a", "form_b", "form_c", "form_d", "form_e", "form_f", "form_g", "form_h",
@@ -67,7 +68,7 @@ def general(sheet: Grid, facts: Facts, words: Words) -> None:
     rows = (
         (words["project"], f"{subject.project.name} ({subject.project.id})"),
         (words["methodology"], f"{method.id} {method.version}: {method.title}"),
-        (words["period"], f"{period(subject)} ({words['half_open']}; {zone})"),
+        (words["period"], f"{period(subject, words)} ({zone})"),
         (words["statement"], f"{facts.name} ({state(facts, words)})"),
     )
     for row, (name, value) in enumerate(rows, 2):
@@ -142,10 +143,9 @@ def _frequency(facts: Facts, one: MonitoredParameter, words: Words) -> str:
 
 def _comment(facts: Facts, one: MonitoredParameter, words: Words) -> str:
     zone = facts.timezone
-    edges = [local_text(instant_us(edge, "UTC"), zone)[:10] for edge in (one.from_, one.to)]
+    edges = [local_text(instant_us(edge, "UTC"), zone) for edge in (one.from_, one.to)]
+    served = dates.period(edges[0], edges[1], words.language)
     percent = words.percent(one.coverage.measured_share)
-    text = (
-        f"{words['in_service']} {edges[0]} {DASH} {edges[1]}; {words['measured_share']} {percent}"
-    )
+    text = f"{words['in_service']} {served}; {words['measured_share']} {percent}"
     swaps = one.meter.replacements
     return f"{text}; {words['replacements']}: {swaps}" if swaps else text

@@ -28,6 +28,12 @@ def role(name: str, words: Words) -> str:
     return words.get(f"role.{name}", name)
 
 
+def methodology(subject: Claims, words: Words) -> str:
+    """Id, version and title of a statement's methodology."""
+    said = subject.methodology
+    return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
+
+
 def rule(gap: Gap, words: Words) -> str:
     """Rule that a gap was charged by."""
     side = gap.rule.partition(" ")[0].removesuffix(":")

@@ -16,7 +16,7 @@ from mrv.report.opinion import (
 )
 from mrv.report.report_data import Facts
 from mrv.report.sampling_block import sampled
-from mrv.report.translations import DASH, period
+from mrv.report.translations import DASH, methodology, period
 from mrv.report.words import Words
 
 _GOOD = {"unqualified": "good", "qualified": "warn"}
@@ -29,11 +29,10 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
         yield banner(words["page.not_verified"], "bad")
     yield chapter(words["page.general"])
     subject = facts.subject
-    method = subject.methodology
     yield pairs(
         [
             (words["project"], f"{subject.project.name} ({subject.project.id})"),
-            (words["methodology"], f"{method.id} {method.version}: {method.title}"),
+            (words["methodology"], methodology(subject, words)),
             (words["period"], period(subject, words)),
             *signer_rows(facts, words),
             *verifier_rows(facts, words),

@@ -10,7 +10,7 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.opinion import state
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
-from mrv.report.translations import DASH, SHOWN, period, quantity, role
+from mrv.report.translations import DASH, SHOWN, methodology, period, quantity, role
 from mrv.report.words import Words
 from mrv.texts import dates
 
@@ -63,11 +63,10 @@ class Layout:
 def general(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what the sheet is of."""
     subject = facts.subject
-    method = subject.methodology
     zone = subject.monitoring_period.timezone
     rows = (
         (words["project"], f"{subject.project.name} ({subject.project.id})"),
-        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
+        (words["methodology"], methodology(subject, words)),
         (words["period"], f"{period(subject, words)} ({zone})"),
         (words["statement"], f"{facts.name} ({state(facts, words)})"),
     )

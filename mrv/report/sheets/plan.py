@@ -10,7 +10,7 @@ from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general
 from mrv.report.words import Words
 
 _ESTIMATED = 3
-_EXPECTED = (("energy_kwh_per_year", "kWh/year"), ("reduction_t_per_year", "tCO2/year"))
+_EXPECTED = (("energy_kwh_per_year", "kWh/a"), ("reduction_t_per_year", "tCO2/a"))
 
 
 def plan(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -22,6 +22,7 @@ from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests.services.api.console.test_city import CATALOG, PAGES, city  # noqa: F401 - a fixture
 from tests.services.api.console.test_pages import fetched, get, paths, session
+from tests.services.api.test_alarms import raised  # noqa: F401 - a fixture
 
 # words of English sentences that no other language of ours has, not within an identifier
 ENGLISH = re.compile(
@@ -124,7 +125,7 @@ def test_a_foreign_sentence_would_be_found():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_nothing_is_said_in_another_language(city, given, language):  # noqa: F811
+def test_nothing_is_said_in_another_language(city, given, raised, language):  # noqa: F811
     """A reader in Hai Phong would meet an English sentence, and trust the rest less."""
     who, of = session(city, "auditor"), f"/console/{language}/statements/{city.issued}"
     files = re.compile(r"\.xlsx|\.zip|/evidence")
@@ -132,6 +133,7 @@ def test_nothing_is_said_in_another_language(city, given, language):  # noqa: F8
     pages = [one for one in known if not files.search(one)]
     pages += [one.format(language) for one in PAGES]
     pages += [f"/console/{language}/devices/{one}" for one in ("inv-1", "ch-1", "bus-1")]
+    pages += [f"/console/{language}/alarms/{number}" for number in sorted(raised.values())[:40]]
     said = {path: of_page(get(city, path, who).text) for path in pages}
     said["pdf"] = of_pdf(fetched(city, f"{of}/report.pdf", who).content)
     for path in (f"{of}/report.xlsx", f"/console/{language}/programme/report.xlsx?year=2026"):

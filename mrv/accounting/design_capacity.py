@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.period_result import Finding
 from mrv.accounting.time_in_service import together_us
 from mrv.errors import PeriodError

@@ -12,8 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.cuts import Cut, Kind
-from mrv.accounting.device_period import Monitored, YearPart
+from mrv.accounting.device_period import Cut, Kind, Monitored, YearPart
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions

@@ -29,6 +29,7 @@ from datetime import date
 from fractions import Fraction
 
 from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.corroborated_energy import agreeing
 from mrv.accounting.design_capacity import (
     at_capacity,
     consumption_of,
@@ -41,7 +42,6 @@ from mrv.accounting.device_results import Pricing
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.invoiced_time import Spans, covered, evidenced, invoiced, percent, unshown
 from mrv.accounting.period_result import CrossCheck, Finding
-from mrv.accounting.single_channel import witness_of
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
@@ -204,9 +204,9 @@ class Services:
             return text("invoice.cover", devices=(name,))
         if self._applied(one):
             return text("EVD-07.applied", device=name)
-        witness = witness_of(one, self.besides, self.checks)
-        if witness is not None:
-            return text("EVD-07.witness", device=name, witness=witness)
+        check = agreeing(one, self.besides, self.checks)
+        if check is not None:
+            return text("EVD-07.witness", device=name, witness=check.witness)
         gauged = (name, one.needs.quantity) in self.besides.gauged
         return text("EVD-07.power", device=name) if gauged else None
 

@@ -43,10 +43,10 @@ from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
+from mrv.rules.equipment import measured_powers
 from mrv.rules.grades import evidence_of
 from mrv.rules.issued import choose
-from mrv.rules.plausible import keep_plausible
-from mrv.rules.power import measured_powers
+from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds
 
 # share of the reduction below which an effect is an observation and no request

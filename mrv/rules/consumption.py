@@ -26,9 +26,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.cuts import Kind
 from mrv.accounting.design_capacity import consumption_of, too_large, used_of
-from mrv.accounting.device_period import Monitored, Stretch
+from mrv.accounting.device_period import Kind, Monitored, Stretch
 from mrv.calendar import local_date
 from mrv.parameters.inputs import Inputs
 from mrv.rounding import decimal_text, figure

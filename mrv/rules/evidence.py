@@ -113,3 +113,32 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
                 time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
                 yield Floor(i, j, more, MORE, time, invoiced=True)
     yield Said(False, (*lines(found.texts), text("EVD-05.proportion")))
+
+
+# --- check: the final account ---------------------------------------------------------------
+
+
+def _services(facts: Facts) -> Services:
+    price = facts.price
+    checks = [*facts.compare(facts.besides, price.pricing)]
+    counted = uses.applied(facts.views, facts.besides, checks, facts.project, facts.period_us)
+    return Services(
+        price.views, facts.methodology, price.parameters, facts.besides, checks, counted
+    )
+
+
+def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-03: services within their design that no invoice corroborates."""
+    yield from (Said(one.holds, one.texts) for one in _services(facts).outside())
+
+
+def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-07: fuel of the project that no invoice corroborates."""
+    yield from (Said(one.holds, one.texts) for one in _services(facts).burnt())
+
+
+def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-07: electricity of the project that only its own meter reports."""
+    price = facts.price
+    found = _services(facts).electricity(price.reduction_t, price.pricing)
+    yield from (Said(one.holds, one.texts) for one in found)

@@ -30,10 +30,10 @@ from mrv.calendar import local_span
 from mrv.registry.project import Loaded, Measured
 from mrv.rounding import decimal_text, exact_sum, figure
 from mrv.rules import Severity
-from mrv.rules.account import means
 from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
-from mrv.rules.power import ROOM, serving, unknown_time, watts
+from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Range
 from mrv.texts import Text, text
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 
 from psycopg import Connection
 
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.calendar import instant_us, utc_text
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.statement import Claims

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from ingest.model import Int64
-from mrv.accounting.agreeing_series import agreeing
+from mrv.accounting.twin_series import agreeing
 from mrv.calendar import local_date
 from mrv.registry.project import Project
 from services.issuer.same_series import (

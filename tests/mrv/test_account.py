@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors, methodologies
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.errors import MethodologyError
 from mrv.registry.project import ProjectDevice
 from mrv.rounding import LIMIT, UG_PER_T

@@ -11,7 +11,7 @@ from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
-from mrv.rules.plausible import RANGE as PLAUSIBLE
+from mrv.rules.plausible_values import RANGE as PLAUSIBLE
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan

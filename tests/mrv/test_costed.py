@@ -7,8 +7,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings, costed
+from mrv.accounting.coverage import costed
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.methodologies import find
 from mrv.model import GAINING
 from mrv.registry.project import ProjectDevice

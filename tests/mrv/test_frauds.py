@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, QualityLimits
-from mrv.accounting.shown_energy import ALONE, DC, POWER, SUN
+from mrv.accounting.corroborated_energy import ALONE, DC, POWER, SUN
 from mrv.registry.project import ACCOUNTING, FIRST, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting import factor_acceptance as acceptance
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.calendar import period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice

@@ -225,6 +225,7 @@ class YearPart:
 
     `month` says which part of the year it is where the methodology goes by months.  `at_most`:
     what was lost counts at its most, which is the conservative value here. [base units]
+    `edges` are its first interval and one past its last.
     """
 
     year: int
@@ -232,6 +233,7 @@ class YearPart:
     cuts: tuple[Cut, ...]
     month: int | None = None
     at_most: bool = False
+    edges: tuple[int, int] = (0, 0)
 
     def cut(self, *kinds: Kind) -> Fraction:
         """Return what the cuts of some kinds come to."""

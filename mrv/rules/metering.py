@@ -80,13 +80,17 @@ class Metered:
 
     base: Monitored
     whole: Service
-    edges: tuple[tuple[int, int], ...]
     stretches: tuple[int, ...]
 
     @property
     def baseline(self) -> bool:
         """Whether it is of the baseline's side."""
         return self.base.needs.side == "baseline"
+
+    @property
+    def edges(self) -> list[tuple[int, int]]:
+        """Edges of its parts. [interval numbers]"""
+        return [part.edges for part in self.base.parts]
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
@@ -188,27 +192,28 @@ class Reader:
             since = calendar.local_text(gaps(whole)[0].start_us, timezone)
             raise PeriodError(no_rate(device, needs, since, rated=rated))
         span_us = first * INTERVAL_US, last * INTERVAL_US
-        parts, edges = [], []
+        parts = []
         for year, month, a, b in calendar.parts(
             *span_us, timezone, monthly=self.methodology.monthly
         ):
-            edges.append((a // INTERVAL_US, b // INTERVAL_US))
-            part = whole.cut(*edges[-1])
+            edges = a // INTERVAL_US, b // INTERVAL_US
+            part = whole.cut(*edges)
             cuts = [
                 *(cut_of_gap(gap, needs, rate, per_day) for gap in gaps(part)),
                 *cuts_of_errors(bare, part, add=needs.side == "project"),
             ]
-            used = own.total(bare, *edges[-1]) if own else Fraction(0)
+            used = own.total(bare, *edges) if own else Fraction(0)
             if used:
                 reason = text("deduction.own_use", channel=str(needs.less), year=year)
                 cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
-            parts.append(YearPart(year, exact_sum(part.value), tuple(cuts), month))
+            made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
+            parts.append(made)
         base = Monitored(
             bound, device, needs, params, papers, whole.sums(), bare, tuple(parts),
             nets=own is None or own.metered, rate=rate, most=limits.most(bound, needs),
             series=_series(whole) if rated else None,
         )  # fmt: skip
-        return Metered(base, whole, tuple(edges), limits.stretches)
+        return Metered(base, whole, limits.stretches)
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:

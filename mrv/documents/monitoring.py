@@ -183,13 +183,20 @@ class LaboratoryResult(Form):
 
 
 class DesignDocument(Form):
-    """What a value of the plant's design stands in: title, giver, date, hash of its file."""
+    """
+    Document that supports an ex-ante parameter: title, issuer, date, hash of its file.
+
+    `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
+    states of each device, where their values differ.
+    """
 
     parameter: str
     document: str
     by: str | None
     issued: str | None
     sha256: Hex | None
+    value: str | UnsetType = UNSET
+    by_device: dict[str, str] | UnsetType = UNSET
 
 
 def acceptance_text(

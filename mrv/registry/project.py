@@ -146,6 +146,10 @@ class Document:
         The day that stands on it.
     sha256 : str or None
         Of its file, kept elsewhere.
+    value : Fraction or None
+        What it states, in the unit of the parameter.
+    by_device : mapping
+        What it states of devices, where their values differ.
     """
 
     parameter: str
@@ -153,6 +157,12 @@ class Document:
     by: str | None = None
     issued: date | None = None
     sha256: str | None = None
+    value: Fraction | None = None
+    by_device: Mapping[str, Fraction] = field(default_factory=dict)
+
+    def stated(self, device: str | None = None) -> Fraction | None:
+        """Return the value that it states, of the project or of a device; None where unknown."""
+        return self.value if device is None else self.by_device.get(device, self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
 
 
 def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """What the plant was built for, and what its baseline rests on, by their documents."""
+    """Yield what documents state of parameters; a dash where the registry does not say it."""
     for paper in subject.design_documents or ():
         for fixed in subject.fixed_parameters or ():
             if fixed.parameter == paper.parameter:
@@ -40,7 +40,7 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
                     fixed.device or words["whole_project"],
                     words.filled("dated.design", paper.parameter, paper.by or DASH),
                     paper.issued or DASH,
-                    fixed.value,
+                    (paper.by_device or {}).get(fixed.device or "", paper.value or DASH),
                     fixed.unit,
                     paper.document,
                 )

@@ -9,7 +9,7 @@ from mrv.documents.credential import Proof
 from mrv.documents.form import UNSET, UnsetType, write
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
-from mrv.rules import titled
+from mrv.rules import remedy_of, titled
 from mrv.statement.conditions import unanswered, unmet
 
 
@@ -88,12 +88,16 @@ def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
 
 
 def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]:
-    """Yield the conditions that do not hold: which, what of it, and how it stands."""
+    """Yield the conditions that are not met: which, what of it, severity and remedy."""
     opinion = facts.opinion
-    said = None if opinion is None else opinion.credential_subject
-    left = unmet(facts.subject) if said is None else unanswered(facts.subject, said)
+    conclusion = None if opinion is None else opinion.credential_subject
+    left = unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
     for one in unmet(facts.subject):
-        answer = words["condition.open"] if one in left or said is None else f"{said.because}"
+        if conclusion is None or one in left:
+            request = words[f"finding.{one.severity}"], words["finding.open"]
+            answer = f"{', '.join(request)}. {remedy_of(one.rule, words.language)}".strip()
+        else:
+            answer = f"{conclusion.because}"
         yield titled(one.rule, words.language), one.words(words.language), answer
 
 

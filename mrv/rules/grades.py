@@ -162,7 +162,10 @@ def _grade(
     if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
         last = date.max  # a publication may be of any day
     if undocumented(name, given, besides.documents, last) is None:
-        return "B", [d.document for d in besides.documents if d.parameter == name]
+        found = [d for d in besides.documents if d.parameter == name]
+        # whose word it is that the document states the value
+        if any(d.value is not None or d.by_device for d in found):
+            return "B", [d.document for d in found]
     return "D", []
 
 

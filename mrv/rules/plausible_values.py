@@ -8,8 +8,8 @@ A document can be invented, and so can a laboratory.  Each methodology names the
 value lies, with its source (PAR-03), and what other values say of it: the efficiency of a pump by
 its head, the enthalpy of steam by its temperature (PAR-04).  Outside of that the period closes
 with the bound, or with the entered value where that is more conservative.  A value that needs a
-dated document and has none counts by the one for which none is needed (PAR-05).  These are rules
-of tonne's own.
+dated document and has none counts by the one for which none is needed, and one whose document
+states another value by the more conservative of the two (PAR-05).  These are rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
-from typing import Any
+from typing import Any, Literal
 
 from mrv.accounting.entered_values import amount, subject, undocumented
 from mrv.accounting.factor_acceptance import parameters_of
@@ -144,6 +144,7 @@ def keep_plausible(
     """
     methodology = find(project.methodology, project.version)
     values = _Values(project, besides, methodology, left_by)
+    entered = list(values.places())
     for one in values.places():
         plausible = one.spec.plausible
         if plausible is not None:
@@ -160,15 +161,24 @@ def keep_plausible(
             if one.value > most:
                 usual = {**one.values, "limit": amount(most), "source": relation.source}
                 values.texts[RELATION].append(text("PAR-04.unusual", **usual))
+    for one in entered:
+        values.stated(one)
     first = local_date(period_us[0], project.timezone)
     for one in values.places():
         values.documented(one, first)
     findings = [
-        # a value that is rare, and within its range, is one for the verifier to look at
-        Finding(rule, False, lines(of), "observation" if {o.code for o in of} == _RARE else "")
-        for rule, of in values.texts.items()
+        Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
     ]
-    return values.project, values.besides, sorted(findings, key=lambda one: one.rule)
+    return values.project, values.besides, findings
+
+
+def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
+    """Return the severity of a finding, where it is another one than the rule's."""
+    codes = {one.code for one in texts}
+    if "PAR-05.contradicted" in codes:
+        return "CAR"
+    # a value that is rare, and within its range, is one for the verifier to look at
+    return "observation" if codes == _RARE else ""
 
 
 @dataclass(slots=True)
@@ -240,6 +250,28 @@ class _Values:
         stated = (*documents, *sorted(issuers)) or "-"
         rare = text("PAR-03.rare", **one.values, limit=amount(below), documents=stated)
         self.texts[RANGE].append(rare)
+
+    def stated(self, one: _Place) -> None:
+        """Count an entered value by what its document states, where that is more conservative."""
+        document = next((d for d in self.besides.documents if d.parameter == one.name), None)
+        value = None if document is None else document.stated(one.device)
+        issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.besides.fixed}
+        measured = {*self.besides.channels, *(s.parameter for s in self.besides.samples)}
+        if (
+            document is None
+            or value in (None, one.value)
+            or one.name in measured
+            or (one.device, one.name, one.value) in issued
+        ):
+            return
+        stated = _decimal(value, down=False)
+        values = {**one.values, "document": document.document, "stated": amount(value)}
+        applied = self._least(one, [stated])
+        self.texts[DOCUMENTED].append(
+            text("PAR-05.stated_higher", **values)
+            if applied is None
+            else text("PAR-05.contradicted", **values, **applied)
+        )
 
     def documented(self, one: _Place, first: date) -> None:
         """Count a value without its dated document by the one that needs none."""

@@ -3,7 +3,9 @@ What a plant's own analysers measured of a parameter in a period: COD, methane c
 
 A day counts by the mean of its readings, and the days by what flowed on each, since the
 methodologies ask for loads.  A day on which something flowed and nothing was measured
-counts by what costs the claimant: zero where the parameter gains, else the highest day.
+counts by the conservative value: zero where the parameter gains, else the highest day.
+A share that is removed is of the days on which the inflow was measured; the load of the
+others is zero already.
 This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
 """
 
@@ -123,10 +125,11 @@ class _Bench:
                 continue
             by_day = self._flow(device, role)
             flow += int(by_day.sum())
+            compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
             for k, one in enumerate(seen):
                 # what is removed gains by what comes in, and loses by what goes out
-                loads[k] += _load(by_day, one, low=gains == (k == 0))
-                best[k] += _load(by_day, one, low=gains != (k == 0))
+                loads[k] += _load(compared, one, low=gains == (k == 0))
+                best[k] += _load(compared, one, low=gains != (k == 0))
             silent += self._silent(device, by_day, seen)
             flows = [a + int(b) for a, b in zip(flows, by_day.tolist(), strict=True)]
             per_day = _loads(by_day, seen[0], low=gains)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
@@ -226,7 +227,9 @@ def _sample_in(one: LaboratoryResult) -> Sample:
 
 def _document_in(one: DesignDocument) -> Document:
     issued = None if one.issued is None else date.fromisoformat(one.issued)
-    return Document(one.parameter, one.document, one.by, issued, one.sha256)
+    value = None if one.value is UNSET else Fraction(one.value)
+    by_device = {k: Fraction(v) for k, v in (one.by_device or {}).items()}
+    return Document(one.parameter, one.document, one.by, issued, one.sha256, value, by_device)
 
 
 def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:

@@ -17,6 +17,7 @@ from mrv.documents.plan import (
 from mrv.registry import monitoring_plan
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import FIRST, Calibration, ChangedLate, Document, Project, Sample, Usage
+from mrv.rounding import exact_text
 from mrv.statement.plan_values import number_out, time_out, values_out
 
 
@@ -60,6 +61,8 @@ def document_out(one: Document) -> DesignDocument:
         by=one.by,
         issued=None if one.issued is None else one.issued.isoformat(),
         sha256=one.sha256,
+        value=UNSET if one.value is None else exact_text(one.value),
+        by_device={k: exact_text(v) for k, v in one.by_device.items()} or UNSET,
     )
 
 

@@ -10,7 +10,7 @@ from mrv.signatures.organisations import stem
 from mrv.texts import Text, text
 from services.issuer.doubted_invoices import Cited
 from services.issuer.registry_facts import Judged, RegistryFacts, listed
-from services.registry.parameter_documents import document_of
+from services.registry.entries import document_of
 
 _DIGITS = 12  # of a hash that is named
 

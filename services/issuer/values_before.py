@@ -28,7 +28,7 @@ from mrv.signatures.organisations import stem
 from mrv.statement.fixed_parameters import may_be_fixed
 from services.issuer.acceptances import operators
 from services.issuer.claimed_once import TakenOver
-from services.registry.parameter_documents import document_of
+from services.registry.entries import document_of
 from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 
 # device, None of the whole project; parameter

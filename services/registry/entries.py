@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, Sample
+from mrv.registry.project import Calibration, Document, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
@@ -22,6 +23,8 @@ ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent"
 
 # of a document that a value rests on: title and number, who gave it, its date, hash of its file
 DOCUMENT = ("document", "by", "issued", "sha256")
+# what the document states of the parameter, in its unit; a mapping by device where those differ
+STATED = "value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ class Project:
     monitoring: tuple[Version, ...] | None = None
     boundary: tuple[Outside, ...] | None = None
     laboratory: tuple[Sample, ...] | None = None
-    documents: Mapping[str, str | Mapping[str, str]] | None = None
+    documents: Mapping[str, str | Mapping[str, Any]] | None = None
     names: Mapping[str, str] | None = None
 
 
@@ -450,3 +453,26 @@ def _held(entry: Entry, stored: Entry | None, name: str) -> Any:
 
 def _said(own: Any, before: Any) -> Any:
     return before if own is None else own
+
+
+def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
+    """Read what a project's `documents` say of a parameter."""
+    if isinstance(given, str):
+        return Document(name, given)
+    issued = given.get("issued")
+    return Document(
+        name,
+        given["document"],
+        given.get("by"),
+        None if issued is None else date.fromisoformat(issued),
+        given.get("sha256"),
+        **_stated_values(given.get(STATED)),
+    )
+
+
+def _stated_values(given: str | Mapping[str, str] | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return {"value": Fraction(given)}
+    return {"by_device": {device: Fraction(text) for device, text in given.items()}}

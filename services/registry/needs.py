@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -35,9 +36,12 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.inputs import Inputs, read
+from mrv.rounding import exact_text
 from services.nearest import did_you_mean
-from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
+from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.finding import Finding
+
+_NUMBERS = (int, Decimal, Fraction)
 
 
 def check(
@@ -63,6 +67,7 @@ def check(
     yield from _from_memory(project, methodology, parameters, names, book)
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
+    yield from _stated(project, methodology, parameters)
     yield from _undeclared(project, methodology, devices)
     candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
@@ -226,6 +231,39 @@ def _undeclared(
         if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
             text = f"devices[{bound.device}]: {UNDECLARED}; until then it counts as the sun's"
             yield Finding(project.kind, project.id, text, warning=True)
+
+
+def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
+    """Warn of documents that do not say what they state, or state another value than entered."""
+    entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
+    sampled = {one.parameter for one in project.laboratory or ()}
+    for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
+        for name, value in values.items():
+            measured = name in sampled or methodology.spec_of(name).channels
+            if type(value) in _NUMBERS and not measured:
+                entered[name][device] = Fraction(value)
+    unsaid = []
+    for name, given in sorted((project.documents or {}).items()):
+        if name not in entered or not _whole(given):
+            continue
+        document, unit = document_of(name, given), methodology.spec_of(name).unit
+        for device, value in entered[name].items():
+            stated = document.stated(device)
+            if stated is None:
+                unsaid.append(name)
+            elif stated != value:
+                text = (
+                    f"{name} = {exact_text(value)} {unit}, and its document {document.document!r}"
+                    f" states {exact_text(stated)}: the more conservative one counts; correct the"
+                    " value that is wrong"
+                )
+                at = "" if device is None else f"{device}: "
+                yield Finding(project.kind, project.id, at + text, warning=True)
+    if unsaid:
+        lacking = sorted(set(unsaid))
+        yield _until(
+            project, lacking, "until `value` in `documents` says what each states, its grade is D"
+        )
 
 
 def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> bool:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
-from mrv.registry.project import Document
-from services.registry.entries import DOCUMENT
+from services.registry.entries import DOCUMENT, STATED
 from services.registry.fields import Row
 
+_DIGITS = 18  # of a stated value, before or after the point
 
-def read(row: Row) -> dict[str, str | dict[str, str]] | None:
+
+def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
     """
     Read the documents of a project's parameters, by parameter; None where it names none.
 
-    Each is a text, or `document`, `by`, `issued` and `sha256` by themselves; what is wrong becomes
-    a problem of the row.
+    Each is a text, or `document`, `by`, `issued`, `sha256` and `value` by themselves; what is wrong
+    becomes a problem of the row.
     """
     if not row.has("documents"):
         return None
-    found: dict[str, str | dict[str, str]] = {}
+    found: dict[str, str | dict[str, Any]] = {}
     for key, given in row.mapping("documents").items():
         if isinstance(given, str) and given.strip():
             found[key] = given
         elif isinstance(given, dict):
-            found[key] = _read(row, key, given)
+            found[key] = _read(row, key, given, known=(*DOCUMENT, STATED))
         else:
             row.problem("documents", f"{key} = {given!r} must be text: number and place of it")
     return found
@@ -43,36 +45,48 @@ def stated(row: Row) -> dict[str, str] | None:
     return found
 
 
-def document_of(name: str, given: str | Mapping[str, str]) -> Document:
-    """Read what a project's `documents` say of a parameter."""
-    if isinstance(given, str):
-        return Document(name, given)
+def _read(
+    row: Row,
+    key: str,
+    given: dict[str, Any],
+    column: str = "documents",
+    known: tuple[str, ...] = DOCUMENT,
+) -> dict[str, Any]:
+    for name in sorted(given.keys() - set(known), key=str):
+        row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(known)}")
     issued = given.get("issued")
-    return Document(
-        name,
-        given["document"],
-        given.get("by"),
-        None if issued is None else date.fromisoformat(issued),
-        given.get("sha256"),
-    )
-
-
-def _read(row: Row, key: str, given: dict[str, Any], column: str = "documents") -> dict[str, str]:
-    for name in sorted(given.keys() - set(DOCUMENT), key=str):
-        row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(DOCUMENT)}")
-    issued = given.get("issued")
-    said = {k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()}
-    for name, value in said.items():
+    texts = {k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()}
+    values: dict[str, Any] = {}
+    if STATED in known and STATED in texts:
+        values[STATED] = _numbers(row, key, texts.pop(STATED), column)
+    for name, value in texts.items():
         if not isinstance(value, str) or not value.strip():
             row.problem(column, f"{key}: {name} = {value!r} must be text")
             return {}
-    if "document" not in said:
+    if "document" not in texts:
         row.problem(column, f"{key}: document is missing; give its title and number")
-    if issued is not None and not _is_day(said["issued"]):
+    if issued is not None and not _is_day(texts["issued"]):
         row.problem(column, f"{key}: issued = {issued!r} is no date such as 2025-03-01")
-    if "sha256" in said and not re.fullmatch("[0-9a-f]{64}", said["sha256"]):
-        row.problem(column, f"{key}: sha256 = {said['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
-    return {name: said[name] for name in DOCUMENT if name in said}
+    if "sha256" in texts and not re.fullmatch("[0-9a-f]{64}", texts["sha256"]):
+        row.problem(column, f"{key}: sha256 = {texts['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
+    return {name: texts[name] for name in known if name in texts} | values
+
+
+def _numbers(row: Row, key: str, given: object, column: str) -> str | dict[str, str]:
+    """Return a stated value, or one for each device, as exact decimal text."""
+    if isinstance(given, dict):
+        return {str(device): _number(row, key, one, column) for device, one in given.items()}
+    return _number(row, key, given, column)
+
+
+def _number(row: Row, key: str, given: object, column: str) -> str:
+    """Return a stated value as exact decimal text; what is no number becomes a problem."""
+    with suppress(ArithmeticError):
+        number = Decimal(str(given))
+        if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
+            return format(number.normalize(), "f")
+    row.problem(column, f"{key}: value = {given!r} is no number; give what the document states")
+    return "0"
 
 
 def _is_day(text: str) -> bool:

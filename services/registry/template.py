@@ -206,6 +206,7 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
         yield f"        by: {PLACEHOLDER}ISSUER  # who gave it; not the operator"
         yield f"        issued: {PLACEHOLDER}DAY"
         yield f"        sha256: {PLACEHOLDER}SHA256  # of its file"
+        yield f"        value: {PLACEHOLDER}NUMBER  # what it states, in the unit of the parameter"
     if method.invoiced:
         names = ", ".join([r for r in method.roles if r in method.invoiced])
         either = f", or of {', '.join(method.powering)}" if method.powering else ""

@@ -10,6 +10,7 @@ from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
+from mrv.statement import analysers
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -99,3 +100,39 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
 def test_the_first_rules_do_not_look_at_channels():
     """A pack of then would come to other tonnes."""
     assert closed((1000.0, 2000.0), accounting=FIRST)["cod_in_kg_per_m3"] == 6
+
+
+def _removed(cod_in, cod_out):
+    """Share removed over two days by the channels of an aerobic plant; None where none is sent."""
+    fleet = Fleet(DEVICES)
+    project = replace(
+        PV,
+        methodology="ams-iii-i",
+        version="8.0",
+        devices=(ProjectDevice("in", "inflow"), ProjectDevice("power", "power")),
+    )
+    rose = np.arange(len(TIMES)) * 1_000_000 + 10**9
+    rows = remeter(
+        fleet, [frame(fleet, "in", "flow_total_ml", rose, TIMES)], monitored(project, fleet),
+        BEGIN, END,
+    )  # fmt: skip
+    asked = analysers.wanted(project, fleet, BEGIN, END)
+    gauged = {
+        (fleet.by_id["in"], name): analysers.Gauged(
+            np.array([0 if v is None else v * 1000 for v in values], dtype=np.int64),
+            np.array([v is not None for v in values], dtype=np.int64),
+            frozenset({0}),
+        )
+        for name, values in (("cod_in_mg_l", cod_in), ("cod_out_mg_l", cod_out))
+    }
+    found = analysers.measured(project, fleet, rows, asked, gauged)
+    return float(found["cod_in_kg_per_m3"].value), float(found["eta_cod"].value)
+
+
+def test_a_day_without_the_inflow_is_taken_off_once():
+    """A repair of the analysers took its days twice: as no load, and as a poorer treatment."""
+    assert _removed((1000, 1000), (200, 100)) == (1.0, 0.85)
+    assert _removed((1000, None), (200, None)) == (0.5, 0.8)
+    assert _removed((1000, None), (200, 100)) == (0.5, 0.8)
+    # only the outflow's analyser is off: its day counts by the highest outflow
+    assert _removed((1000, 1000), (200, None)) == (1.0, 0.8)

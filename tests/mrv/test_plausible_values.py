@@ -1,5 +1,6 @@
 """Values that an owner types, in an invented document too, earn no more than what is plausible."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -130,6 +131,34 @@ def test_the_density_of_a_fuel_stands_in_a_document(close):
     bare = burnt(close, documents=plant.papers(*(n for n in names if not n.startswith("density"))))
     assert tonnes(bare) <= 0
     assert "density_kg_per_m3" in said(bare, BILLED)
+
+
+def test_a_value_counts_as_its_document_states_it(close):
+    """Burners typed as 0.5 efficient earned by that while the maker's file said 0.45."""
+    names = PLANTS["jcm-id-am009"][1].keys() | {"density_kg_per_m3"}
+
+    def stating(**given):
+        return burnt(
+            close,
+            documents=tuple(replace(one, **given) if one.parameter == "eta_project" else one
+                            for one in plant.papers(*names)),
+        )  # fmt: skip
+
+    honest = stating(value=Fraction("0.5"))
+    assert not said(honest)
+    assert honest.net == stating().net
+    lower = stating(value=Fraction("0.45"))
+    assert values(lower)["eta_project"] == "0.45"
+    assert tonnes(lower) == tonnes(burnt(close, eta={**BURNERS, "eta_project": 0.45}))
+    (found,) = [f for f in lower.applicability if f.rule == "PAR-05" and not f.holds]
+    assert found.severity == "CAR"
+    assert "its document" in found.detail
+    assert "states 0.45: 0.45 is applied" in found.detail
+    higher = stating(value=Fraction("0.55"))
+    assert higher.net == honest.net
+    (found,) = [f for f in higher.applicability if f.rule == "PAR-05" and not f.holds]
+    assert found.severity in ("", "observation")
+    assert "states 0.55: the entered value is applied" in found.detail
 
 
 def test_burners_save_no_more_than_burners_do(close):

@@ -10,6 +10,7 @@ from mrv.report.opinion import condition_rows, state
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, role, span_of_days
 from mrv.report.words import Words
+from mrv.rules import titled
 
 _TONES = {
     "issued": "good",
@@ -126,9 +127,31 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
             )
         ],
     )
+    yield from _rules(facts, words)
     yield from _vintages(facts, words)
     yield from worklist(facts, words)
     yield from designed(subject, words)
+
+
+def _rules(facts: Facts, words: Words) -> Iterator[Block]:
+    """List the rules that took something off, with their effect alone and if settled alone."""
+    effects = facts.subject.rules or ()
+    if not effects:
+        return
+    yield chapter(words["page.rules"])
+    yield note(words["page.rules_note"])
+    heads = [
+        (words["page.rule"], "l", 2.4),
+        (words["page.rule_alone"], "r", 1.0),
+        (words["page.rule_settled"], "r", 1.0),
+    ]
+    rows = [
+        [titled(one.rule, words.language),
+         words.number(one.alone_t) if one.applied else words["page.rule_not_applied"],
+         words.number(one.beside_t) if one.applied else DASH]
+        for one in effects
+    ]  # fmt: skip
+    yield table(words, heads, rows)
 
 
 def _vintages(facts: Facts, words: Words) -> Iterator[Block]:

@@ -24,7 +24,7 @@ from mrv import calendar
 from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.rounding import decimal_text
-from mrv.rules import titled
+from mrv.rules import remedy_of, titled
 from services.api.console import assets
 from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
@@ -204,6 +204,7 @@ def _environment() -> jinja2.Environment:
     )
     made.globals["asset"] = assets.address
     made.globals["titled"] = titled
+    made.globals["remedy_of"] = remedy_of
     made.filters["legible"] = legible
     made.filters["clock"] = clock
     made.filters["plain"] = plain

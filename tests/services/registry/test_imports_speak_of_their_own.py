@@ -50,3 +50,29 @@ def test_warnings_of_stored_rows_are_not_those_of_an_import(load):
     worse = of_pv(load(BASE.replace("rated_power_w: 100000,", ""), first.merged))
     assert worse
     assert all("rated_power_w of inv is not given" in said for said in worse)
+
+
+_WHOLE = f"document: licence 12, by: Department, issued: 2024-12-01, sha256: {'ab' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("value", "warning"),
+    [
+        ("", "parameters: case; until `value` in `documents` says what each states"),
+        (", value: 1", ""),
+        (", value: 1.0", ""),
+        (", value: 2", "inv: case = 1 1, and its document 'licence 12' states 2:"),
+        (", value: {inv: 1}", ""),
+        (", value: {inv: 2}", "inv: case = 1 1, and its document 'licence 12' states 2:"),
+        (", value: {other: 2}", "parameters: case; until `value` in `documents`"),
+        (", value: about 1", "case: value = 'about 1' is no number"),
+        (", value: true", "case: value = True is no number"),
+    ],
+)
+def test_a_document_that_states_another_value_is_named(load, value, warning):
+    """A typing error would be found by the verifier, months after the import."""
+    planned = load(BASE + PROJECT + f"    documents: {{case: {{{_WHOLE}{value}}}}}\n")
+    found = messages(planned)
+    assert warning in found
+    shown = ("states 2:", "until `value`", "is no number")
+    assert any(one in found for one in shown) == bool(warning)

@@ -32,9 +32,11 @@ _HEAD = """\
 For: everyone who writes or translates texts of tonne. One word for one thing: code, command line, \
 console, reports and documentation use these words. `make pages` writes this page from \
 `docs/lexicon.toml`; `make lint` refuses the words of the last table. `tests/test_glossary.py` \
-compares the texts of console and reports with it. No native reader has confirmed the Vietnamese \
-and Japanese columns yet.
+compares the texts of console and reports with it. No native reader of the field has confirmed \
+the columns of other languages than English yet.
 """
+# how the languages of the columns are called
+COLUMNS = {"en": "English", "vi": "Vietnamese", "ja": "Japanese", "de": "German"}
 
 
 @cache
@@ -49,8 +51,11 @@ def page() -> str:
     lines = [_HEAD]
     for section in said["section"]:
         lines += [f"## {section['title']}", ""]
-        lines += ["| English | Vietnamese | Japanese | meaning |", "|---|---|---|---|"]
-        rows = ([t["en"], t["vi"], t["ja"], t["means"]] for t in section["terms"])
+        lines += [
+            f"| {' | '.join((*COLUMNS.values(), 'meaning'))} |",
+            f"|{'---|' * len(COLUMNS)}---|",
+        ]
+        rows = ([*(t[tag] for tag in COLUMNS), t["means"]] for t in section["terms"])
         lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     lines += ["## Words not used", "", "| not | but |", "|---|---|"]

@@ -324,7 +324,8 @@ class Methodology:
     `apart` names two roles that may claim one energy twice;
     `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
     `notes` is the file's own text: where each equation and default comes from, and how certain
-    it is.
+    it is.  `programme` is whose methodology it is, `countries` where its projects stand, by
+    ISO 3166-1 alpha-2; empty for any country.
     """
 
     id: str
@@ -335,6 +336,8 @@ class Methodology:
     additive: bool
     inputs: Spec
     reductions: Callable[[Inputs, Factors], Reductions]
+    programme: str
+    countries: tuple[str, ...] = ()
     roles: Mapping[str, RoleNeeds] = field(default_factory=dict)
     parameters: Mapping[str, ParameterSpec] = field(default_factory=dict)
     applicability: tuple[Check, ...] = ()

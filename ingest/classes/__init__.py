@@ -4,15 +4,13 @@ Device classes: the canonical channels of each kind of device, in base units.
 A class file is the schema: one row of `reading_<class>` a message, one column
 a channel, in the order of the file.  A register has a quantity, may have a
 limit (the fastest rate it can plausibly run at) and a tolerance (a step back
-this small is jitter, not a reset).  `names` are those that people read, by
-language: of the class, and of the channel that a list of devices shows of it.
+this small is jitter, not a reset).
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -79,7 +77,6 @@ class Channel:
     phases: tuple[str, ...] = ()
     wire: str | None = None
     moduli: tuple[int, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,6 @@ class DeviceClass:
     title: str
     channels: dict[str, Channel]
     limits: Limits = NO_LIMITS
-    names: Mapping[str, str] = field(default_factory=dict)
     rated_power: RatedPower | None = None
 
     @property
@@ -140,7 +136,6 @@ def parse(document: dict[str, Any]) -> DeviceClass:
         document["title"],
         channels,
         limits,
-        document.get("names", {}),
         None if rated is None else RatedPower(**rated),
     )
 
@@ -177,15 +172,4 @@ def load() -> dict[str, DeviceClass]:
         if entry.name.endswith(".toml"):
             device_class = parse(tomllib.loads(entry.read_text(encoding="utf-8")))
             found[device_class.id] = device_class
-    return found
-
-
-@cache
-def names(language: str) -> Mapping[str, str]:
-    """Return what people call classes and channels, as `class.ID` and `channel.NAME`."""
-    found: dict[str, str] = {}
-    for one in load().values():
-        told = {f"class.{one.id}": one.names}
-        told |= {f"channel.{c.name}": c.names for c in one.channels.values()}
-        found |= {key: said[language] for key, said in told.items() if language in said}
     return found

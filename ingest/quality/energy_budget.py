@@ -157,9 +157,14 @@ def _cut(values: Float64, days: tuple[int, int]) -> Float64:
 
 
 def _ahead(value: Float64, shown: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
-    """How far a running sum is ahead of what is shown with its tolerance; below 0: behind."""
+    """
+    Return how far a running sum is ahead of what is shown with its tolerance; below 0: behind.
+
+    The tolerance is a share of the whole: at dawn the two differ by more of what little there is.
+    """
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
-    most = (1 + tolerance.share) * np.cumsum(shown, axis=-1) + errors + tolerance.step_wh
+    share = tolerance.share * shown.sum(axis=-1, keepdims=True)
+    most = np.cumsum(shown, axis=-1) + share + errors + tolerance.step_wh
     ahead: Float64 = np.cumsum(value, axis=-1) - most
     return ahead
 

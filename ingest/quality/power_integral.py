@@ -19,6 +19,8 @@ import numpy as np
 from ingest.model import HOUR_US, INTERVAL_US, POWER_GAP_US, Float64, Int64
 
 _VARIANCE = 1 / 4
+# an hourly sample comes a little late
+_LATE = 1.1
 # quarter hours on either side that tell how much the power moves: two hours of weather
 _AROUND = 4
 
@@ -52,8 +54,9 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     power_w : float64 array, n
         In the direction that the register counts; what is below zero counts as zero. [W]
     told_us : int64 array, m
-        When the register was read.  A device that tells its register and leaves its power out
-        for longer than a quarter hour shows the lower of the two samples for that time.
+        When the register was read.  A device that sends its register and leaves its power out,
+        for longer than a quarter hour and than its power usually takes, shows the lower of the
+        two samples for that time.
     first, last : int
         Interval numbers since the epoch.
     """
@@ -82,17 +85,24 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
 
 def _untold(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the steps of silence, and those in which the register was told without the power.
+    Return the steps of silence, and those in which the register was read without the power.
 
-    Silence is of more than an hour.  What was hidden is no error of samples.
+    Silence is of more than an hour.  What was left out is no error of samples.  A device that
+    sends its power once an hour leaves out what is missing beyond that.
     """
-    long = np.flatnonzero(step_us > POWER_GAP_US)
+    long = np.flatnonzero(step_us > max(POWER_GAP_US, _cadence(step_us)))
     if not len(long):
         return long, long
     inside = np.searchsorted(told_us, time_us[long + 1], "left") > np.searchsorted(
         told_us, time_us[long], "right"
     )
     return long[~inside & (step_us[long] > HOUR_US)], long[inside]
+
+
+def _cadence(step_us: Int64) -> int:
+    """Return the longest step of a device that sends its power regularly; 0 above an hour. [us]"""
+    usual = int(np.median(step_us))
+    return usual * 3 // 2 if usual <= HOUR_US * _LATE else 0
 
 
 def _begin(time_us: Int64, told_us: Int64) -> int:

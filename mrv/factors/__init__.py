@@ -36,9 +36,10 @@ from mrv.rounding import decimal_of
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
 _KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "document"}
-# kinds of which each country has its own: the grid's combined margin, and its losses
-GRID, LOSSES = NATIONAL = ("grid", "grid.losses")
-UNITS = {GRID: "tCO2/MWh", LOSSES: "1"}
+# kinds of which each country has its own: what the grid emits, its losses, its build margin
+GRID, LOSSES, BUILD = NATIONAL = ("grid", "grid.losses", "grid.build")
+UNITS = {GRID: "tCO2/MWh", LOSSES: "1", BUILD: "tCO2/MWh"}
+DIRECTIONS: dict[str, Direction] = {GRID: "consumed", LOSSES: "consumed", BUILD: "avoided"}
 
 
 class FactorBook:
@@ -284,9 +285,10 @@ def country_of(kind: str) -> str | None:
 
 def row_to_write(kind: str, at: date) -> str:
     """Return the row of a registry file that brings a country's factor."""
-    unit = UNITS[kind.rpartition(".")[0]]
+    national = kind.rpartition(".")[0]
     return (
-        f"{{id: .., kind: {kind}, value: .., unit: {unit}, direction: consumed, valid_from: {at},"
+        f"{{id: .., kind: {kind}, value: .., unit: {UNITS[national]}, direction:"
+        f" {DIRECTIONS[national]}, valid_from: {at},"
         " source: .., certainty: R, verified: true, document: {document: title and number, by:"
         " who published it, issued: its date, sha256: of its file}}"
     )

@@ -2,7 +2,9 @@
 Which factors of a kind and direction count when: what was superseded ends there.
 
 A row is never edited.  The one that takes its place names it, and counts from the
-begin of its own validity on; the old one keeps the days before.
+begin of its own validity on; the old one keeps the days before.  A row that a registry file
+brought with a third party's document goes before one of tonne that begins no later, and gives way
+to one that begins later; a row without such a document gives way on all days of tonne's.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     ------
     FactorError
         If a factor supersedes none, itself or one that another supersedes, if it counts
-        from an earlier day than that one, or if two are valid on one day.
+        from an earlier day than that one, or if two of one giver are valid on one day.
     """
     by_id = {factor.id: factor for factor in group}
     ends: dict[str, date] = {}
@@ -68,7 +70,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
         InForce(factor, begin(factor), min(_end(factor), ends.get(factor.id, date.max)))
         for factor in group
     ]
-    found = [one for one in kept if one.begin < one.end]
+    found = _given_way([one for one in kept if one.begin < one.end])
     for earlier, later in pairwise(found):
         if later.begin < earlier.end:
             raise FactorError(
@@ -77,6 +79,34 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
                 " in `supersedes`"
             )
     return found
+
+
+def _given_way(rows: list[InForce]) -> list[InForce]:
+    """Cut the days of rows that registry files brought and of tonne's where these meet."""
+    ours = [one for one in rows if not one.factor.brought]
+    theirs = [one for one in rows if one.factor.brought]
+    for brought in theirs:
+        if brought.factor.documented:
+            begin = brought.begin
+            ours = [one._replace(end=min(one.end, begin)) if one.begin <= begin else one
+                    for one in ours]  # fmt: skip
+    whole = [one for one in ours if one.begin < one.end]
+    cut = [_before(one, whole) for one in theirs]
+    return sorted((one for one in (*whole, *cut) if one.begin < one.end), key=_first_day)
+
+
+def _before(brought: InForce, ours: list[InForce]) -> InForce:
+    """Return a brought row without the days of tonne's rows, the last of which begins later."""
+    for one in ours:
+        if one.begin <= brought.begin < one.end:
+            brought = brought._replace(begin=one.end)
+        elif brought.begin < one.begin < brought.end:
+            return brought._replace(end=one.begin)
+    return brought
+
+
+def _first_day(one: InForce) -> date:
+    return one.begin
 
 
 def begin(factor: Factor) -> date:

@@ -18,6 +18,7 @@ from typing import Any
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
+from mrv.methodologies._shared import abroad
 from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec, Spec
@@ -28,6 +29,7 @@ REFERENCE = "jcm-vn-am007."
 DIRECTION = "direction of factors"
 
 __all__ = [
+    "abroad",
     "compute",
     "evaluate",
     "filled",

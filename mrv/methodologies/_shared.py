@@ -6,6 +6,7 @@ No methodology stands here: a file that begins with `_` is not loaded as one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -129,15 +130,20 @@ def hosted(title: str, country: str) -> Check:
     """Hold applicability: a methodology that countries agreed on is for projects in one of them."""
 
     def test(candidate: Candidate) -> str | None:
-        if candidate.country == country:
-            return None
-        return (
-            f"the project is in {candidate.country or 'no country that is known'}, and the"
-            f" methodology with its reference values is for projects in {country}; take one of the"
-            " project's country, such as ams-i-d for generation with the grid's own factor"
-        )
+        return abroad((country,), candidate.country)
 
     return Check(f"{title} eligibility: a project in {country}", test, quiet=True)
+
+
+def abroad(countries: Sequence[str], country: str | None) -> str | None:
+    """Say that a project is in none of the countries of its methodology; None where it is."""
+    if not countries or country in countries:
+        return None
+    return (
+        f"the project is in {country or 'no country that is known'}, and the"
+        f" methodology with its reference values is for projects in {' and '.join(countries)}; take"
+        " one of the project's country, such as ams-i-d for generation with the grid's own factor"
+    )
 
 
 def burnt(fuel: str, mass_t: Fraction, factors: Factors, direction: Direction) -> Fraction:

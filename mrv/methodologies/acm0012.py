@@ -174,6 +174,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Waste energy recovery",
     reference="CDM ACM0012 version 6.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

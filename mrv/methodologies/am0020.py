@@ -133,6 +133,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Water pumping efficiency improvements",
     reference="CDM AM0020 version 2.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

@@ -121,6 +121,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Grid connected renewable electricity generation",
     reference="CDM AMS-I.D version 18.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

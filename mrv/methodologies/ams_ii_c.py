@@ -142,6 +142,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Demand-side energy efficiency for specific technologies",
     reference="CDM AMS-II.C version 15.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

@@ -106,6 +106,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Energy efficiency measures in industrial facilities",
     reference="CDM AMS-II.D version 13.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},

@@ -151,6 +151,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Energy efficiency in industry: induction furnace in place of a cupola",
     reference="CDM AMS-II.D version 13.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},

@@ -210,6 +210,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Energy efficiency and fuel switching measures for buildings",
     reference="CDM AMS-II.E version 11.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

@@ -84,6 +84,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Recovery and recycling of materials from solid wastes",
     reference="CDM AMS-III.AJ version 7.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

@@ -91,6 +91,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Recovery and recycling of materials from e-waste",
     reference="CDM AMS-III.BA version 3.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

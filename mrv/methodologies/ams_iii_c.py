@@ -169,6 +169,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION, "15.0"),
     title="Emission reductions by electric and hybrid vehicles",
     reference="CDM AMS-III.C version 16.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

@@ -127,6 +127,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Avoidance of methane emissions through composting, monthly",
     reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 2, TOOL13 v2",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles=_composting.ROLES,

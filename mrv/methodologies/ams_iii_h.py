@@ -262,6 +262,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Methane recovery in wastewater treatment",
     reference="CDM AMS-III.H version 19.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

@@ -102,6 +102,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Avoidance of methane in wastewater by aerobic treatment",
     reference="CDM AMS-III.I version 8.0",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={"inflow": water.INFLOW_ROLE, "power": POWER_ROLE},

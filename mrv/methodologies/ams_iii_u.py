@@ -206,6 +206,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Cable cars and other mass rapid transit: modal shift",
     reference="CDM AMS-III.U version 2.0, the form of AM0031 and ACM0016",
+    programme="CDM",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

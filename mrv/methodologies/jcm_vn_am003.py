@@ -87,6 +87,8 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Energy efficient equipment in commercial buildings",
     reference="JCM VN_AM003 ver 1.0, 14 January 2015",
+    programme="JCM Viet Nam",
+    countries=("VN",),
     notes=__doc__.strip(),
     additive=ADDITIVE,
     # More consumption means more reduction, so that a gap must count nothing.

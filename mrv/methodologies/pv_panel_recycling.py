@@ -121,6 +121,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Recovery of materials from solar panels",
     reference="no approved methodology; the form of CDM AMS-III.BA version 3.0",
+    programme="none",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

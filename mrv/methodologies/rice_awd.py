@@ -232,6 +232,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Alternate wetting and drying of rice",
     reference="IPCC 2019 Refinement, volume 4, chapter 5.5; Gold Standard rice v1.0",
+    programme="Gold Standard",
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={

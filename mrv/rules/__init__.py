@@ -17,6 +17,7 @@ from typing import Literal, get_args
 import msgspec
 
 from mrv.errors import RuleError
+from mrv.texts.word_files import filled
 
 Stage = Literal["registry", "issued", "range", "relation", "documented", "meter", "use",
                 "service", "evidence", "values", "check"]  # fmt: skip
@@ -101,13 +102,6 @@ def rule_set(number: int) -> tuple[Rule, ...]:
     return tuple(row for row in rules().values() if row.since <= number)
 
 
-@cache
-def languages() -> tuple[str, ...]:
-    """Return the languages that have words, English first."""
-    found = {entry.name.removesuffix(".toml") for entry in _words().iterdir()}
-    return ("en", *sorted(found - {"en"}))
-
-
 def words(name: str, language: str = "en") -> RuleWords:
     """Return the words of a rule; those of English where the language has none."""
     rule(name)
@@ -136,13 +130,8 @@ def code_words(kind: str, code: str, language: str = "en") -> str:
     return text
 
 
-def _words() -> resources.abc.Traversable:
-    return resources.files(__name__).joinpath("words")
-
-
-@cache
 def _language(language: str) -> Mapping[str, Mapping[str, str]]:
-    return _read(f"words/{language if language in languages() else 'en'}.toml")
+    return filled(__name__, "words", language)
 
 
 def _read(file: str) -> Mapping[str, dict[str, str]]:

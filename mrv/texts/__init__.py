@@ -8,15 +8,16 @@ language of the reader.  No text is a key.
 from __future__ import annotations
 
 import string
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, total_ordering
 from importlib import resources
 
-# decimal mark, mark between thousands
-_MARKS = {"en": (".", ","), "vi": (",", "."), "ja": (".", ",")}
+from mrv.texts.word_files import filled, tags
+
 _GROUP = 3
+# what a language is called, and the forms of its numbers and dates; no text
+_LANGUAGE = "language"
 # a language of its own: English as tonne 0.1.0 signed it
 RELEASE_0_1_0 = "release_0_1_0"
 # lines of one finding; how many more there are is one line
@@ -112,7 +113,7 @@ def render(one: Text, language: str = "en", **besides: Value) -> str:
     A code that this release does not know is shown with its values.
     """
     values = {**besides, **dict(one.values)}
-    pattern = words(language).get(one.code) or words("en").get(one.code)
+    pattern = words(language).get(one.code)
     if pattern is None:
         return f"{one.code} ({', '.join(f'{k} = {_shown(v, language)}' for k, v in one.values)})"
     return _Formatter(language).vformat(pattern, (), values)
@@ -125,7 +126,7 @@ def joined(texts: Sequence[Text], language: str = "en", **besides: Value) -> str
 
 def number(decimal: str, language: str) -> str:
     """Write decimal text in a language's form: the same digits, other marks."""
-    point, comma = _MARKS.get(language, _MARKS["en"])
+    point, comma = form("decimal", language), form("group", language)
     sign = "\N{MINUS SIGN}" if decimal.startswith("-") else ""
     whole, _, rest = decimal.lstrip("-").partition(".")
     head = len(whole) % _GROUP
@@ -137,19 +138,29 @@ def number(decimal: str, language: str) -> str:
 @cache
 def languages() -> tuple[str, ...]:
     """Return the languages that have words, English first."""
-    files = resources.files(__name__).iterdir()
-    found = {entry.name.removesuffix(".toml") for entry in files if entry.name.endswith(".toml")}
-    return ("en", *sorted(found - {"en", RELEASE_0_1_0}))
+    return tags(resources.files(__name__))
+
+
+def form(name: str, language: str) -> str:
+    """Return what a language is called, or a form of its numbers or dates, by its name."""
+    found: str = _tables(language)[_LANGUAGE][name]
+    return found
 
 
 @cache
 def words(language: str) -> Mapping[str, str]:
-    """Return the words of a language by code; none of a language without a file."""
-    if language not in {*languages(), RELEASE_0_1_0}:
-        return {}
-    file = resources.files(__name__).joinpath(f"{language}.toml")
-    tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    return {f"{table}.{key}": one for table, rows in tables.items() for key, one in rows.items()}
+    """Return the words of a language by code; those of English where it has none."""
+    tables = _tables(language).items()
+    return {
+        f"{table}.{key}": one
+        for table, rows in tables
+        if table != _LANGUAGE
+        for key, one in rows.items()
+    }
+
+
+def _tables(language: str) -> Mapping[str, Mapping[str, str]]:
+    return filled(__name__, "", language)
 
 
 def _shown(value: object, language: str) -> str:

@@ -106,6 +106,7 @@ def _suits_type(wish: str, offer: str) -> int:
 
 
 def _suits_language(wish: str, offer: str) -> int:
-    if wish == offer or wish.startswith(f"{offer}-"):
+    tag = offer.lower()
+    if wish == tag or wish.startswith(f"{tag}-"):
         return 2
     return int(wish == "*")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO
 from uuid import UUID
 
 from fastapi import Query
@@ -32,8 +32,12 @@ from services.store.statements.statements import Stored
 from services.store.views.listing import PUBLIC_STATES
 
 Lang = Annotated[
-    Literal["en", "vi", "ja"] | None,
-    Query(description="Language of all words but the signed ones; else `Accept-Language` says."),
+    str | None,
+    Query(
+        description="Language of all words but the signed ones; else `Accept-Language` says.",
+        pattern=f"^({'|'.join(LANGUAGES)})$",
+        json_schema_extra={"enum": list(LANGUAGES)},
+    ),
 ]
 PACKS, _REPORTS = 64, 256
 # of the room for packs, as much again

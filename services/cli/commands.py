@@ -71,6 +71,7 @@ SECTIONS = {
         "signer": Entry("pipeline.signer:signer", "Holds the log's key, and does what needs it."),
         "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
+        "words": Entry("words:words", "Languages of pages and reports: begin and check one."),
     },
     "Calculate": {
         "rules": Entry("calculate.rules:rules_", "The rules that decide a tonne, explained."),

@@ -16,6 +16,7 @@ from mrv.factors import FactorBook, load
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import (
     DIRECTION,
+    abroad,
     find,
     implausible,
     low_reference,
@@ -69,10 +70,14 @@ def check(
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
     yield from _undeclared(project, methodology, devices)
+    elsewhere = abroad(methodology.countries, country)
+    if elsewhere is not None:
+        text = f"methodology: {methodology.id} is of {methodology.programme}: {elsewhere}"
+        yield Finding(project.kind, project.id, text, warning=True)
     candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
-        if broken is not None:
+        if broken not in (None, elsewhere):
             yield _outside(project, condition, broken)
 
 

@@ -16,6 +16,7 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration, Sample
+from mrv.texts import languages
 from services.registry import (
     alarm_rules,
     arrays,
@@ -58,7 +59,7 @@ DEVICE_KEYS = (
     "check_percent", "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
 )  # fmt: skip
 # `name` is in English, or what the city writes in Latin letters
-_LANGUAGES = ("vi", "ja")
+_LANGUAGES = languages()[1:]
 _SPOKEN, _LONGEST_NAME = ", ".join(_LANGUAGES), 200
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")

@@ -122,9 +122,8 @@ def unlikely(class_id: str, watt: int | None) -> str | None:
     meant, ask = watt * _KILO if low else watt // _KILO, "; check it"
     if span.least_w <= meant <= span.most_w:
         ask = f"; is that {'kW' if low else 'a thousand times too much'}? write {meant}"
-    name = kind.names.get("en", kind.title)
     return (
-        f"rated_power_w: {watt:,} W; a {name} has {span.least_w:,} W to {span.most_w:,} W"
+        f"rated_power_w: {watt:,} W; class {class_id} has {span.least_w:,} W to {span.most_w:,} W"
         f" ({span.source}){ask}"
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from fractions import Fraction
@@ -172,11 +172,12 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     kinds = book.kinds()
     # what supersedes another comes after it
     given = sorted(
-        ((entry, factor_of(entry.record)) for entry in registry.factors.values()),
+        ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
         key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
     )
     for entry, factor in given:
-        whose = factors.country_of(factor.kind)
+        asked = factor.kind.rpartition(".")[0] in _MOST
+        whose = factors.country_of(factor.kind) if asked else None
         if factor.kind not in kinds and whose not in countries.known():
             near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
@@ -200,14 +201,21 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     return book, found
 
 
+def _stated(factor: Factor) -> Factor:
+    """Return a factor as a book holds it: one with a document goes before tonne's own."""
+    given = factor.document is not None
+    return replace(factor, brought=given, documented=given)
+
+
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
     national = factor.kind.rpartition(".")[0]
     unit, most = factors.UNITS[national], _MOST[national]
     if factor.unit != unit:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
-    if factor.direction == "avoided" and factor.kind not in kinds:
-        return "direction: a grid's factor counts for what is drawn; write `direction: consumed`"
+    right = factors.DIRECTIONS[national]
+    if factor.direction != right and country != countries.FIRST_COUNTRY:
+        return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
     if factor.value > most:
         return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"
     if factor.document is None and factor.kind not in kinds:

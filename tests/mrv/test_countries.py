@@ -54,12 +54,14 @@ def test_the_country_is_the_one_that_is_named_or_the_time_zones():
 
 def test_a_book_answers_for_its_own_country_alone():
     """A German bus would be charged with Viet Nam's grid, which is twice as dirty."""
-    for country, value in {"VN": "0.6592", "IN": "0.7383", "DE": "0.313", "KE": "0.274"}.items():
+    values = {"VN": "0.6592", "IN": "0.7383", "DE": "0.344", "JP": "0.423", "ID": "0.675",
+              "TH": "0.351", "PH": "0.525", "KE": "0.274"}  # fmt: skip
+    for country, value in values.items():
         book = BOOK.within(country)
         assert book.select("grid", "consumed", IN_2026).text == value
-        assert {k for k in book.kinds() if k.startswith("grid.")} == {
-            "grid.losses", f"grid.{country.lower()}"
-        }  # fmt: skip
+        kinds = {k for k in book.kinds() if k.startswith("grid.")} - {"grid.losses"}
+        assert f"grid.{country.lower()}" in kinds
+        assert {factors.country_of(k) for k in kinds} == {country}
         for kept in (centres(book), published(book), published(Ledger(book)), book.with_more([])):
             assert kept.select("grid", "consumed", IN_2026).text == value
     with pytest.raises(CountryFactorError, match="country of the project is not known"):
@@ -74,14 +76,39 @@ def test_a_country_without_a_factor_says_which_row_brings_one(country, day):
     assert f"kind: grid.{country.lower()}, value: .., unit: tCO2/MWh" in str(no.value)
 
 
-def test_what_a_third_party_states_counts_like_a_published_factor():
-    """A regulator's own value would be overruled by a default of ten years ago."""
-    stated = BOOK.with_more([_own(documented=True)]).within("DE")
-    assert published(stated).select("grid", "consumed", IN_2026).id == "own"
-    # years that it does not cover keep the default
-    assert stated.select("grid", "consumed", date(2024, 1, 1)).id == "ifi-2021-grid.de"
-    bare = BOOK.with_more([_own()]).within("DE")
-    assert published(bare).select("grid", "consumed", IN_2026).id == "ifi-2021-grid.de"
+def _chosen(book, *days):
+    return [book.select("grid", "consumed", date.fromisoformat(day)).id for day in days]
+
+
+def test_what_a_third_party_states_goes_before_what_tonne_publishes_for_its_days():
+    """A city could not enter its regulator's value, and a new release would stop its account."""
+    book = BOOK.with_more([_own(documented=True)]).within("DE")
+    days = ("2024-12-31", "2025-01-01", "2026-01-01")
+    assert _chosen(published(book), *days) == ["de-grid-2024", "own", "own"]
+    # what a newer release publishes of a later year counts from there on
+    newer = replace(_own(documented=True), valid_from=date(2023, 6, 1))
+    assert _chosen(BOOK.with_more([newer]).within("DE"), "2023-05-31", "2023-06-01", *days) == [
+        "de-grid-2023", "own", "de-grid-2024", "de-grid-2025", "de-grid-2025"
+    ]  # fmt: skip
+
+
+def test_what_a_registry_file_says_without_a_document_gives_way_to_what_tonne_publishes():
+    """An owner's own figure would take the place of the authority's, or stop the whole account."""
+    days = ("2024-06-01", "2025-01-01", "2026-01-01")
+    book = BOOK.with_more([_own()]).within("DE")
+    assert _chosen(book, *days) == ["de-grid-2024", "de-grid-2025", "own"]
+    assert _chosen(published(book), *days) == ["de-grid-2024", "de-grid-2025", "de-grid-2025"]
+    early = replace(_own(), valid_from=date(2020, 1, 1))
+    assert _chosen(BOOK.with_more([early]).within("DE"), "2020-06-01", *days) == [
+        "own", "de-grid-2024", "de-grid-2025", "de-grid-2025"
+    ]  # fmt: skip
+
+
+def test_two_of_one_giver_on_one_day_are_refused():
+    """Which of two figures counts would be decided by their order in a file."""
+    other = replace(_own(documented=True), id="other", valid_from=date(2025, 6, 1))
+    with pytest.raises(factors.FactorError, match="are both valid on 2025-06-01"):
+        BOOK.with_more([_own(documented=True), other])
 
 
 def test_the_losses_of_the_country_go_before_the_default_of_all():
@@ -91,13 +118,18 @@ def test_the_losses_of_the_country_go_before_the_default_of_all():
     book = BOOK.with_more([one])
     assert book.within("DE").select("grid.losses", "consumed", IN_2026).value == Fraction(1, 20)
     assert book.within("FR").select("grid.losses", "consumed", IN_2026).value == Fraction(1, 5)
+    # Kenya's are above the default: the default would charge its buses too little
+    kenya = book.within("KE").select("grid.losses", "consumed", IN_2026)
+    assert (kenya.text, kenya.provisional) == ("0.212", True)
 
 
 def test_a_pack_carries_the_factors_of_its_country_with_their_documents():
     """An auditor would have no factor to compute by, or not the document that states it."""
     book = BOOK.with_more([_own(documented=True)]).within("DE")
     records = records_of(["grid"], book)
-    assert {r["id"] for r in records} == {"own", "ifi-2021-grid.de"}
+    assert {r["id"] for r in records} == {
+        "own", "ifi-2021-grid.de", "de-grid-2023", "de-grid-2024", "de-grid-2025"
+    }  # fmt: skip
     assert [from_record(r) for r in records] == [f for f in book if f.kind == "grid.de"]
     changed = to_record(_own()) | {"document": {**_own().document._asdict(), "by": "Owner"}}
     with pytest.raises(factors.FactorError, match="a field was changed"):

@@ -1,4 +1,4 @@
-"""Reports know every quantity that a meter may count, in all three languages."""
+"""Reports know every quantity that a meter may count, in every language."""
 
 import pytest
 

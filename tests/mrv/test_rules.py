@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from mrv.errors import RuleError
-from mrv.rules import CODES, STAGES, code_words, languages, rule, rule_set, rules, words
+from mrv.rules import CODES, STAGES, code_words, rule, rule_set, rules, words
+from mrv.texts import languages
 from services.cli.calculate import rules_docs
 from services.cli.calculate.rules import rules_
 

@@ -29,8 +29,8 @@ def evaluate(name, given):
     )
 
 
-def compute(name, given):
-    tool, book = tools.load()[name], factors.load().within("VN")
+def compute(name, given, country="VN"):
+    tool, book = tools.load()[name], factors.load().within(country)
     return tool.compute(
         methodologies.filled(tool.inputs, read(tool.inputs, given, name), book), book
     )
@@ -73,10 +73,9 @@ def test_the_build_margin_follows_from_the_newest_plants():
     for wrong in ({}, {"newest_units": [gas, sun], "ef_bm_t_per_mwh": build}):
         with pytest.raises(methodologies.MethodologyError, match="tool07, build margin: give eit"):
             compute("tool07", {**given, **wrong})
-    with pytest.raises(
-        methodologies.MethodologyError, match=r"low_cost_share = 0\.5 must be below"
-    ):
-        compute("tool07", inputs("tool07", low_cost_share=Decimal("0.5")))
+    # India's authority publishes one, and it counts as if it were entered
+    entered = compute("tool07", {**given, "ef_bm_t_per_mwh": Decimal("0.5119")})
+    assert compute("tool07", given, "IN") == entered
 
 
 @pytest.mark.parametrize(

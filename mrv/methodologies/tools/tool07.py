@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from mrv.equations import grid
 from mrv.equations.electricity import displaced
-from mrv.errors import MethodologyError
+from mrv.errors import FactorError, MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS, NOTHING, burnt
 from mrv.model import Factors, Tool
 from mrv.parameters.inputs import Inputs
@@ -26,7 +26,7 @@ def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
     EF_OM = SUM FC * NCV * EF / SUM EG; EF_CM = w_OM * EF_OM + w_BM * EF_BM. [tCO2/MWh].
 
-    EF_BM = SUM_m EG_m * EF_EL,m / SUM_m EG_m, or as given
+    EF_BM = SUM_m EG_m * EF_EL,m / SUM_m EG_m, or as given, or as the country's authority says
     """
     emissions = sum(
         (burnt(one["fuel"], one["mass_t"], factors, "avoided") for one in inputs["fuels"]),
@@ -36,19 +36,21 @@ def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     technology = inputs["technology"]
     combined = grid.combined_margin(
         operating,
-        _build_margin(inputs),
+        _build_margin(inputs, factors),
         factors.select(f"tool07.w-om.{technology}", "avoided").value,
         factors.select(f"tool07.w-bm.{technology}", "avoided").value,
     )
     return {"ef_om_t_per_mwh": operating, "ef_cm_t_per_mwh": combined}
 
 
-def _build_margin(inputs: Inputs) -> Fraction:
+def _build_margin(inputs: Inputs, factors: Factors) -> Fraction:
     units = inputs.get("newest_units")
-    if (units is None) == ("ef_bm_t_per_mwh" not in inputs):
+    if units is not None and "ef_bm_t_per_mwh" in inputs:
         raise MethodologyError(
             "tool07, build margin: give either ef_bm_t_per_mwh or newest_units, and one of them"
         )
+    if units is None and "ef_bm_t_per_mwh" not in inputs:
+        return _published_margin(factors)
     if units is None:
         given: Fraction = inputs["ef_bm_t_per_mwh"]
         return given
@@ -56,6 +58,17 @@ def _build_margin(inputs: Inputs) -> Fraction:
     return grid.build_margin(
         sum(emissions, start=NOTHING), sum((one["eg_mwh"] for one in units), start=NOTHING)
     )
+
+
+def _published_margin(factors: Factors) -> Fraction:
+    try:
+        value: Fraction = factors.select("grid.build", "avoided").value
+    except FactorError:
+        raise MethodologyError(
+            "tool07, build margin: give either ef_bm_t_per_mwh or newest_units, or ask with"
+            " `--country` of a country of which tonne publishes one, such as IN"
+        ) from None
+    return value
 
 
 _GENERATION = ParameterSpec(
@@ -70,7 +83,7 @@ _GENERATION = ParameterSpec(
 )
 _BUILD = ParameterSpec(
     unit="tCO2/MWh",
-    meaning="build margin, of the newest plants",
+    meaning="build margin, of the newest plants; else the newest that is published of the country",
     required=False,
     maximum="2",
     source="statistics of the grid's operator",

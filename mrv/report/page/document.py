@@ -30,7 +30,6 @@ from mrv.signatures import canonical
 
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"
-_REGIONS = {"en": "GB", "vi": "VN", "ja": "JP"}
 _PARTS = (
     summary, corrected, account, generation, calendar, gaps, deductions, checked, basis, audit_file,
     verified, evidence, status,
@@ -75,8 +74,7 @@ def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {
         "title": title,
         "description": f"{facts.name}, {name}",
-        "lang": words.language,
-        "region": _REGIONS[words.language],
+        "lang": words.language.partition("-")[0],
         "date": [when.year, when.month, when.day],
         "id": facts.name,
         "project": legible(name, _HEADER),

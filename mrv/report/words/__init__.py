@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
-from importlib import resources
 
 from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
-from mrv.texts import number
+from mrv.texts import form, languages, number
+from mrv.texts.word_files import filled
 
 __all__ = ["LANGUAGES", "Words", "names", "number", "percent_sign"]
 
-LANGUAGES = ("en", "vi", "ja")
+LANGUAGES = languages()
 
 
 class Words:
@@ -79,20 +78,15 @@ class Words:
 
 
 def percent_sign(language: str) -> str:
-    """Return the sign as a language writes it: Vietnamese and Japanese without a blank."""
-    return " %" if language == "en" else "%"
+    """Return the sign as a language writes it, with its blank where it has one."""
+    return form("percent", language)
 
 
-@cache
 def names(language: str) -> Mapping[str, str]:
     """Return the names that reports and the console's pages have in common."""
-    return _read(f"names/{language}.toml")
+    return filled(__name__, "names", language)
 
 
 @cache
 def _load(language: str) -> Mapping[str, str]:
-    return {**names(language), **_read(f"{language}.toml")}
-
-
-def _read(file: str) -> Mapping[str, str]:
-    return tomllib.loads(resources.files(__name__).joinpath(file).read_text(encoding="utf-8"))
+    return {**names(language), **filled(__name__, "", language)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from mrv.report.words import LANGUAGES
 from services.api.principals import Principal
 
 _EVERYBODY, _SIGNED_IN, _ALL_PROJECTS = range(3)
@@ -18,7 +19,7 @@ _PAGES = (
     ("live", "live", _SIGNED_IN),
 )
 # a page of ours and its query: no other host, no control character, no escape
-_OWN = re.compile(r"/console/(en|vi|ja)/[A-Za-z0-9_./-]*(\?[A-Za-z0-9_.,:;=&%+-]*)?")
+_OWN = re.compile(rf"/console/({'|'.join(LANGUAGES)})/[A-Za-z0-9_./-]*(\?[A-Za-z0-9_.,:;=&%+-]*)?")
 _LONGEST = 500
 _NOT_AFTER = ("sign-in", "sign-out", "events")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.rounding import decimal_text
 from mrv.rules import remedy_of, titled
+from mrv.texts import form
 from services.api.console import assets
 from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
@@ -52,7 +53,7 @@ _UNITS = (
     ("m3", "m\N{SUPERSCRIPT THREE}"),
     ("ug", "\N{MICRO SIGN}g"),
 )
-_IN_PATH = re.compile(r"/console/(en|vi|ja)(/|$)")
+_IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
 def _spoken(language: str) -> str:
@@ -205,6 +206,7 @@ def _environment() -> jinja2.Environment:
     made.globals["asset"] = assets.address
     made.globals["titled"] = titled
     made.globals["remedy_of"] = remedy_of
+    made.globals["language_name"] = partial(form, "name")
     made.filters["legible"] = legible
     made.filters["clock"] = clock
     made.filters["plain"] = plain

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 
-from ingest import classes
 from mrv.report.words import LANGUAGES, names, number, percent_sign
+from mrv.texts.word_files import filled
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 
@@ -37,9 +35,8 @@ class Words:
 
 @cache
 def texts(of: str) -> Mapping[str, str]:
-    """Return every text of a language by its key, also those of reports and device classes."""
-    file = resources.files("services.api.console").joinpath(f"words/{of}.toml")
-    return {**classes.names(of), **names(of), **tomllib.loads(file.read_text(encoding="utf-8"))}
+    """Return every text of a language by its key, also the names of reports."""
+    return {**names(of), **filled("services.api.console", "words", of)}
 
 
 def preferred(header: str) -> str:

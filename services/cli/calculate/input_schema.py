@@ -54,6 +54,8 @@ def methodology(method: Methodology) -> dict[str, Any]:
         "factors": _used(method),
         "versions": list(method.versions),
         "reference": method.reference,
+        "programme": method.programme,
+        "countries": list(method.countries),
         "additive": method.additive,
         "live": bool(roles),
         "roles": roles,

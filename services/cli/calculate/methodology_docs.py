@@ -137,6 +137,8 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
 
 def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Applicability and rules\n"
+    where = " and ".join(about["countries"]) or "any country"
+    yield f"Programme: {about['programme']}. Its projects are in {where}.\n"
     said = [*about["applicability"], *about["rules"]]
     yield from (f"- {clause}" for clause in said or ["none beyond the bounds of the inputs"])
     if not about["live"]:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, get_args
 import click
 import msgspec
 
-from mrv.rules import STAGES, Rule, Severity, code_words, languages, rule, rules, words
+from mrv.rules import STAGES, Rule, Severity, code_words, rule, rules, words
+from mrv.texts import languages
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.json_option import json_option

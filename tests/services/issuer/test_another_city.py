@@ -181,17 +181,63 @@ def test_a_country_without_a_factor_is_told_the_row_to_write(database_url, tmp_p
     ).refused
 
 
-def test_a_methodology_of_viet_nam_is_not_for_other_countries(database_url, tmp_path):
-    """A German roof would earn by Viet Nam's reference factor, and no verifier be told."""
-    text = _city(GERMANY, "0.3").replace("ams-i-d", "jcm-vn-am007").replace('"18.0"', '"1.0"')
-    text = text.replace("role: generation", "role: generation, case: 1").replace(
+def _by_am007(place):
+    text = _city(place, "0.3").replace("ams-i-d", "jcm-vn-am007").replace('"18.0"', '"1.0"')
+    return text.replace("role: generation", "role: generation, case: 1").replace(
         "    parameters: {ef_grid_t_per_mwh: 0.3, capacity_mw: 1}\n", ""
     )
+
+
+def test_a_methodology_of_viet_nam_is_not_for_other_countries(database_url, tmp_path):
+    """A German roof would earn by Viet Nam's reference factor, and no verifier be told."""
+    text = _by_am007(GERMANY)
     planned = registering.told(database_url, tmp_path, text)
     assert any("the project is in DE" in m for r in planned.results for m in r.messages)
     result, _ = _closed(database_url, tmp_path, text)["pv"]
     (failed,) = [a for a in result.applicability if "a project in VN" in a.rule]
     assert not failed.holds
+
+
+KENYA = {"latitude": -1.3, "longitude": 36.8, "zone": "Africa/Nairobi", "country": "KE"}
+BURNERS = """
+sites:
+  - {{id: works, name: Works, latitude: {latitude}, longitude: {longitude}, timezone: {zone},
+     country: {country}}}
+devices:
+  - {{id: gas, site: works, class: fuel_meter, profile: generic, rated_power_w: 4000000,
+     installed: 2026-01-01T00:00:00Z}}
+  - {{id: fans, site: works, class: energy_meter, profile: generic, rated_power_w: 20000,
+     installed: 2026-01-01T00:00:00Z}}
+projects:
+  - id: burners
+    name: Burners
+    methodology: jcm-id-am009
+    version: "1.0"
+    crediting_period: {{from: 2026-01-01, to: 2036-01-01}}
+    devices: [{{device: gas, role: lpg, density_kg_per_m3: 540}}, {{device: fans, role: power}}]
+    parameters: {{design_fuel_m3_per_d: 15, eta_reference: 0.38, eta_project: 0.55}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "said"),
+    [
+        (KENYA, "jcm-vn-am007", "jcm-vn-am007 is of JCM Viet Nam: the project is in KE"),
+        (KENYA, "jcm-id-am009", "jcm-id-am009 is of JCM Indonesia: the project is in KE"),
+        (INDONESIA, "jcm-id-am009", None),
+        (KENYA, "ams-i-d", None),
+    ],
+)
+def test_a_methodology_of_a_programme_is_for_its_countries(
+    database_url, tmp_path, place, text, said
+):
+    """A city would build a plant by a methodology whose programme takes no project from there."""
+    solar = {"ams-i-d": _city(place, "0.3"), "jcm-vn-am007": _by_am007(place)}
+    file = solar[text] if text in solar else BURNERS.format(**place)
+    planned = registering.told(database_url, tmp_path, file)
+    messages = [m for r in planned.results for m in r.messages if "the project is in" in m]
+    assert len(messages) == (said is not None), messages
+    assert all(said in one for one in messages)
 
 
 def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):

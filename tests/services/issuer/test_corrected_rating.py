@@ -82,7 +82,7 @@ def test_an_import_says_that_a_rating_is_in_kilowatts(database_url, tmp_path):
     refused, said = _import(database_url, tmp_path, WRONG)
     assert not refused
     assert "warning: " in said
-    assert "rated_power_w: 100 W; a PV inverter has 250 W to 50,000,000 W (" in said
+    assert "rated_power_w: 100 W; class pv_inverter has 250 W to 50,000,000 W (" in said
     assert "; is that kW? write 100000" in said
     checked = tonne("registry", "check", env={"TONNE_DATABASE_URL": database_url}).output
     assert "is that kW? write 100000" in " ".join(checked.split())

@@ -104,7 +104,9 @@ factors:
             ),
             "write `direction: consumed`",
         ),
+        (("direction: consumed", "direction: either"), "write `direction: consumed`"),
         (("grid.de", "grid.DE"), "no equation asks for 'grid.DE'; did you mean grid.de"),
+        (("grid.de", "grid.build.de"), "no equation asks for 'grid.build.de'"),
         (("grid.de", "grid.xx"), "no equation asks for 'grid.xx'"),
         ((", issued: 2025-04-01", ""), "issued is missing"),
         (("a" * 64, "abc"), "is no SHA-256"),
@@ -125,7 +127,9 @@ def test_a_slip_in_a_countrys_factor_is_named(load, change, said):
 def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
     """An owner would type the grid of a country for which nobody publishes a factor."""
     bare = GERMAN[: GERMAN.index(",\n     document")] + "}\n"
-    assert not load(BASE + bare.replace("0.363", "0.313")).refused
+    later = bare.replace("0.363", "0.313").replace("2025-01-01", "2026-01-01")
+    assert not load(BASE + later).refused
+    assert "`de-grid-2025` and `de-2025`".replace("`", "'") in messages(load(BASE + bare))
     planned = load(BASE + bare.replace("grid.de", "grid.np"))
     assert "tonne publishes no grid.np; give the document" in messages(planned)
     assert planned.refused

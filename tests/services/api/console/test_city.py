@@ -105,7 +105,7 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
         )
         refused = import_registry(conn, read_files([file]), author="test")
     told = [text for one in refused.results for text in one.messages]
-    assert any("'fr' is no language of the pages: vi, ja" in text for text in told)
+    assert any("'fr' is no language of the pages: " in text for text in told)
 
 
 def texts_of(workbook):

@@ -71,7 +71,7 @@ def test_every_word_of_a_template_is_there(file):
         ("", "en"),
         ("vi-VN,vi;q=0.9,en;q=0.8", "vi"),
         ("ja", "ja"),
-        ("fr,de;q=0.5", "en"),
+        ("fr,ko;q=0.5", "en"),
         ("fr, ja;q=0.3, vi;q=0.7", "vi"),
         ("en;q=0, vi;q=0.1", "vi"),
         ("x;q=y,;;", "en"),
@@ -109,7 +109,7 @@ def test_a_sign_in_leads_to_pages_of_ours_alone(address, ours):
 def test_numbers_keep_their_digits():
     """A tonne would read as a thousand."""
     assert Words("vi")
-    assert [Words(one).number("-1234567.890100") for one in LANGUAGES] == [
+    assert [Words(one).number("-1234567.890100") for one in ("en", "vi", "ja")] == [
         "\N{MINUS SIGN}1,234,567.890100",
         "\N{MINUS SIGN}1.234.567,890100",
         "\N{MINUS SIGN}1,234,567.890100",

@@ -1,0 +1,84 @@
+"""Word files: one TOML a language in a folder; English fills what a language has no words for."""
+
+from __future__ import annotations
+
+import re
+import string
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any, NamedTuple
+
+ENGLISH = "en"
+# what a file is named after: `de`, `pt-BR`; a file of any other name is no language
+TAG = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+Words = Mapping[str, Any]
+
+
+class Fault(NamedTuple):
+    """What is wrong with a key of a language."""
+
+    key: str
+    what: str
+
+
+def tags(folder: Traversable) -> tuple[str, ...]:
+    """Return the languages that have a file in a folder, English first."""
+    names = (one.name.removesuffix(".toml") for one in folder.iterdir() if one.is_file())
+    return (ENGLISH, *sorted({name for name in names if TAG.fullmatch(name)} - {ENGLISH}))
+
+
+def read(folder: Traversable, name: str) -> Words:
+    """Return the words of one file as they are; none where there is no such file."""
+    file = folder.joinpath(f"{name}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+@cache
+def filled(package: str, folder: str, name: str) -> Words:
+    """Return the words of one file, those of English where it has none."""
+    place = resources.files(package).joinpath(folder)
+    return _filled(read(place, ENGLISH), read(place, name))
+
+
+def _filled(english: Words, own: Words) -> Words:
+    return {
+        key: _filled(one, own.get(key) or {}) if isinstance(one, Mapping) else own.get(key) or one
+        for key, one in english.items()
+    }
+
+
+def faults(english: Words, own: Words) -> Iterator[Fault]:
+    """Yield what a language lacks, what English lacks, and where their values differ."""
+    here, there = dict(_flat(english)), dict(_flat(own))
+    for key, one in here.items():
+        if not there.get(key, "").strip(" "):
+            yield Fault(key, "missing")
+            continue
+        try:
+            wrong = fields(one) != fields(there[key])
+        except ValueError as error:
+            yield Fault(key, f"braces: {error}")
+            continue
+        if wrong:
+            needed = ", ".join(f"{{{name}}}" for name in fields(one).elements()) or "none"
+            yield Fault(key, f"its values differ from the English ones: {needed}")
+    yield from (Fault(key, "unknown to English") for key in there if key not in here)
+
+
+def fields(pattern: str) -> Counter[str]:
+    """Return the values that a text has places for; a named one may stand in it twice."""
+    parsed = [(name, form) for _, name, form, _ in string.Formatter().parse(pattern)]
+    found = Counter(f"{name}:{form}" if form else name for name, form in parsed if name is not None)
+    return Counter({name: 1 if name else often for name, often in found.items()})
+
+
+def _flat(words: Words, head: str = "") -> Iterator[tuple[str, str]]:
+    for key, one in words.items():
+        if isinstance(one, Mapping):
+            yield from _flat(one, f"{head}{key}.")
+        else:
+            yield f"{head}{key}", str(one)

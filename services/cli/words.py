@@ -1,0 +1,153 @@
+"""`tonne words`: begin a language of pages and reports, and check what its word files lack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from babel import Locale, UnknownLocaleError
+
+from ingest.errors import InputError
+from mrv.texts.word_files import ENGLISH, TAG, faults, read, tags
+from services.cli.exit_codes import Exit
+from services.cli.groups import Group
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_result
+from services.cli.output.table import table
+
+# packages stand here; the folders of word files, the one that says which languages there are first
+ROOT = Path(str(resources.files("mrv"))).parent
+FOLDERS = (
+    "mrv/texts",
+    "mrv/rules/words",
+    "mrv/report/words",
+    "mrv/report/words/names",
+    "services/api/console/words",
+)
+_LINE = re.compile(r"(\S+) = (\".*\")")
+
+
+class Lack(NamedTuple):
+    """What is wrong with a key of a word file."""
+
+    language: str
+    file: str
+    key: str
+    what: str
+
+
+@click.group(cls=Group)
+def words() -> None:
+    """
+    Begin a language of pages, reports and findings; check what its word files lack.
+
+    A language is a TOML file in each folder of words. What has no words yet is
+    shown in English.
+
+    \b
+    Example:
+      tonne words new fr
+      tonne words check fr
+    """
+
+
+@words.command()
+@click.argument("language", metavar="LANG")
+@json_option
+def new(language: str, *, as_json: bool) -> None:
+    """
+    Begin a language: write its word files, each text empty with the English one behind it.
+
+    LANG is its tag: fr, pt-BR. Its name, and the forms of its numbers and dates,
+    are those of Unicode CLDR.
+
+    \b
+    Example:
+      tonne words new fr
+    """
+    forms = _forms(language)
+    if language in tags(ROOT / FOLDERS[0]):
+        raise InputError(f"language {language!r} is there; see `tonne words check {language}`")
+    files = [f"{folder}/{language}.toml" for folder in FOLDERS]
+    for folder, name in zip(FOLDERS, files, strict=True):
+        text = (ROOT / folder / f"{ENGLISH}.toml").read_text("utf-8")
+        (ROOT / name).write_text("".join(f"{one}\n" for one in _begun(text, forms)), "utf-8")
+    print_result({"language": language, "files": files}, "\n".join(files), as_json=as_json)
+
+
+@words.command()
+@click.argument("language", metavar="[LANG]", required=False)
+@json_option
+def check(language: str | None, *, as_json: bool) -> None:
+    """
+    Check one language, or all: what is missing, by file and key; ends with 1 where something is.
+
+    A text must have the same values in braces as the English one.
+
+    \b
+    Example:
+      tonne words check
+      tonne words check de
+    """
+    known = tags(ROOT / FOLDERS[0])
+    if language is not None and language not in known:
+        raise InputError(
+            f"language {language!r} is not there: {', '.join(known)};"
+            f" `tonne words new {language}` begins it"
+        )
+    found = [one for tag in known if language in {None, tag} for one in lacking(tag)]
+    text = table(Lack._fields, found, empty="every text is there, with its values")
+    print_result([one._asdict() for one in found], text, as_json=as_json)
+    if found:
+        raise click.exceptions.Exit(Exit.FALSE)
+
+
+def lacking(language: str) -> Iterator[Lack]:
+    """Yield what the word files of a language lack."""
+    for folder in FOLDERS:
+        place = ROOT / folder
+        for one in faults(read(place, ENGLISH), read(place, language)):
+            yield Lack(language, f"{folder}/{language}.toml", one.key, one.what)
+
+
+def _begun(english: str, forms: Mapping[str, str]) -> Iterator[str]:
+    table_ = ""
+    for line in english.splitlines():
+        found = _LINE.fullmatch(line)
+        if found is None:
+            table_ = line if line.startswith("[") else table_
+            yield line
+        elif table_ == "[language]":
+            yield f'{found[1]} = "{forms[found[1]]}"'
+        else:
+            yield f'{found[1]} = ""  # {found[2]}'
+
+
+def _forms(language: str) -> dict[str, str]:
+    """Return what a language is called and its forms of numbers and dates, as Unicode CLDR says."""
+    try:
+        found = Locale.parse(language, sep="-") if TAG.fullmatch(language) else None
+    except UnknownLocaleError:
+        found = None
+    if found is None:
+        raise InputError(
+            f"language {language!r} is no tag that Unicode CLDR knows; give one such as fr or pt-BR"
+        )
+    symbols, spans = found.number_symbols["latn"], found.interval_formats["yMMMd"]
+    # months in full, and blanks that every font has
+    long = {key: "".join(parts).replace("MMM", "MMMM") for key, parts in spans.items() if key}
+    forms = {
+        "name": found.get_display_name(found) or language,
+        "decimal": symbols["decimal"],
+        "group": symbols["group"],
+        "percent": found.percent_formats[None].suffix[0],
+        "day": found.date_formats["long"].pattern,
+        "days_of_month": long["d"],
+        "days_of_year": long["M"],
+        "days": long["y"],
+    }
+    return {key: re.sub("[\u2009\u202f]", "\N{NO-BREAK SPACE}", one) for key, one in forms.items()}

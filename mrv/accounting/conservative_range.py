@@ -12,13 +12,14 @@ zero baseline would be a gift for what costs more than it gains.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.coverage import Span, common, costed
-from mrv.accounting.device_period import Kind, Monitored, YearPart
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.errors import PeriodError
 from mrv.methodologies import find, unit_reductions
@@ -35,14 +36,13 @@ def check_costed(
     """
     Refuse a period in which what costs more than it gains runs without all of its meters.
 
-    Statements from before this was asked are still verified as they were closed.
-
     Raises
     ------
     PeriodError
         Names the device, the time and the roles without a device.
     """
     methodology = find(project.methodology, project.version)
+    wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
     gaining = costed(project, methodology, fleet)
     period = (period_us[0] // INTERVAL_US, period_us[1] // INTERVAL_US)
     for bound in project.devices:
@@ -53,7 +53,12 @@ def check_costed(
         for span in common([service_intervals(project, bound, device, needs.side)], [period]):
             free = _first_free(span, common([span], gaining))
             if free is not None and _costs(project, methodology, bound, free, factors):
-                raise PeriodError(_refusal(methodology, bound, free))
+                raise PeriodError(
+                    f"device {bound.device} serves at {utc_text(free * INTERVAL_US)} while one of"
+                    f" the roles {', '.join(wanted)} has no device; what it counts emits all the"
+                    " same, more than it avoids: bind the meters of that time too (what they did"
+                    " not measure is charged)"
+                )
 
 
 def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
@@ -77,15 +82,6 @@ def _costs(
     return unit.reduction_t < 0
 
 
-def _refusal(methodology: Methodology, bound: ProjectDevice, free: int) -> str:
-    wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
-    return (
-        f"device {bound.device} serves at {utc_text(free * INTERVAL_US)} while one of the roles"
-        f" {', '.join(wanted)} has no device; what it counts emits all the same, more than it"
-        " avoids: bind the meters of that time too (what they did not measure is charged)"
-    )
-
-
 def worst(
     monitored: Sequence[Monitored],
     account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
@@ -95,9 +91,8 @@ def worst(
 
     Parameters
     ----------
-    monitored : sequence of Monitored
     account : callable
-        What devices come to, by local calendar year.
+        Returns what devices come to, by local calendar year.
     """
     years = {
         (k, j): part.year
@@ -126,13 +121,12 @@ def worst(
 
 def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
     """Count at its most what was lost of some parts, each by its device and its place in it."""
-    wanted = set(places)
-    marked = {k for k, _ in wanted}
-    return [
-        one if k not in marked else replace(one, parts=_marked(one.parts, k, wanted))
-        for k, one in enumerate(monitored)
-    ]
-
-
-def _marked(parts: Sequence[YearPart], k: int, wanted: Collection[Place]) -> tuple[YearPart, ...]:
-    return tuple(part.at_its_most() if (k, j) in wanted else part for j, part in enumerate(parts))
+    wanted: defaultdict[int, set[int]] = defaultdict(set)
+    for k, j in places:
+        wanted[k].add(j)
+    found = list(monitored)
+    for k, of in wanted.items():
+        parts = monitored[k].parts
+        marked = (part.at_its_most() if j in of else part for j, part in enumerate(parts))
+        found[k] = replace(monitored[k], parts=tuple(marked))
+    return found

@@ -288,6 +288,26 @@ class Monitored:
         begin = self.service.first * INTERVAL_US
         return begin, begin + self.service.intervals * INTERVAL_US
 
+    @property
+    def moved(self) -> bool:
+        """Whether it metered anything."""
+        return any(part.metered for part in self.parts)
+
+    @property
+    def metered(self) -> int:
+        """What it metered in the period. [base units]"""
+        return sum(part.metered for part in self.parts)
+
+    @property
+    def counts(self) -> Fraction:
+        """What counts of the period, after all cuts. [base units]"""
+        return sum((part.counted for part in self.parts), start=Fraction(0))
+
+    @property
+    def delivered(self) -> int:
+        """Sum of its stretches. [base units]"""
+        return sum(stretch.value for stretch in self.stretches)
+
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after its cuts. [base units]"""
         return part.counted

@@ -1,17 +1,63 @@
-"""Texts of an entered value: whose it is, how much, which document of a third party it lacks."""
+"""
+Values that a project entered: factors that it accepts, documents that they lack, their texts.
+
+A factor of certainty [M] was never compared with the text that it is cited from.
+`parameters.accept_factors` lists the ids of those that a project takes nevertheless; the condition
+`UNVERIFIED` does not hold for the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
-from mrv.parameters.inputs import Inputs
+from mrv.errors import MethodologyError
+from mrv.model import Factor, Methodology
+from mrv.parameters.inputs import Inputs, read
 from mrv.registry.project import Document
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text, text
 
+KEY = "accept_factors"
+UNVERIFIED = "FAC-02"
+_FROM_MEMORY = "M"
 _PLACES = 9
+
+
+def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
+    """
+    Return ids of the factors that a project accepts.
+
+    Raises
+    ------
+    MethodologyError
+        If they are no list of texts.
+    """
+    names = parameters.get(KEY, [])
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        raise MethodologyError(
+            f"{where}: {KEY} = {names!r} must be a list of factor ids, such as"
+            " [jcm-vn-am007-case-1]"
+        )
+    return frozenset(names)
+
+
+def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where: str) -> Inputs:
+    """Read the methodology's own parameters; raises MethodologyError as `inputs.read`."""
+    own = {key: value for key, value in parameters.items() if key != KEY}
+    return read(methodology.parameters, own, where)
+
+
+def is_accepted(factor: Factor, names: frozenset[str]) -> bool | None:
+    """Whether an unverified factor is accepted; None for one that needs no acceptance."""
+    return factor.id in names if factor.certainty == _FROM_MEMORY else None
+
+
+def unaccepted(factors: Iterable[Factor], names: frozenset[str]) -> list[Factor]:
+    """Return the unverified factors that a project does not accept."""
+    return [factor for factor in factors if is_accepted(factor, names) is False]
 
 
 def amount(value: Fraction, unit: str = "1") -> Text:
@@ -32,16 +78,9 @@ def subject(parameter: str, devices: Sequence[str | None] = ()) -> Text:
 
 
 def undocumented(
-    name: str, parameters: Inputs, documents: Sequence[Document], last: date
+    name: str, parameters: Mapping[str, object], documents: Sequence[Document], last: date
 ) -> Text | None:
-    """
-    Say what a value lacks; None where a document shows it.
-
-    Parameters
-    ----------
-    last : date
-        Last day on which it may be issued; such as the first of the period.
-    """
+    """Return what a value lacks of a document issued by a day; None where one shows it."""
     if name not in parameters:
         return text("document.no_value")
     document = next((d for d in documents if d.parameter == name), None)

@@ -24,7 +24,7 @@ from ingest.model import INTERVAL_US, Device, Fleet, Int64, IntervalRows, others
 from mrv.accounting.coverage import common, costed, role_needs
 from mrv.accounting.device_period import highest_rate, limit_of
 from mrv.accounting.emission_rows import Bindings, EmissionRows, Source
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_date, years
 from mrv.countries import country_of
 from mrv.errors import CountryFactorError, MethodologyError

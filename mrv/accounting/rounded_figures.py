@@ -1,5 +1,5 @@
 """
-Exact figures of a period as a statement shows them.
+Exact figures of a period as a statement shows them, and compared with what was expected.
 
 Six decimals, each rounded against the claimant; the exact figure stays where
 the credit is computed.
@@ -7,13 +7,13 @@ the credit is computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.factor_acceptance import is_accepted
+from mrv.accounting.entered_values import is_accepted
 from mrv.accounting.period_result import (
     Amount,
     Comparison,
@@ -23,10 +23,11 @@ from mrv.accounting.period_result import (
     Totals,
     Vintage,
 )
-from mrv.model import Candidate, Check, Factor, Methodology, Reductions
+from mrv.errors import PeriodError
+from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Besides
+from mrv.registry.project import Besides, ProjectDevice
 from mrv.rounding import (
     UG_PER_T,
     Mode,
@@ -132,6 +133,32 @@ def _uses(
     ]
 
 
+def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tuple[str, ...]:
+    """
+    Return the roles that the design's energy is of, where a project meters other energy too.
+
+    What it makes or saves, on the baseline's side, if the methodology meters that; what
+    such a plant draws for itself is no part of it.  Empty: all that is metered is of it.
+    """
+    others = _energies(methodology, "project")
+    return _energies(methodology, "baseline") if any(b.role in others for b in bound) else ()
+
+
+def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
+    """Refuse a plan whose design is of other roles' energy than its methodology's; PeriodError."""
+    ours = _energies(methodology, "baseline")
+    if roles and roles != ours:
+        raise PeriodError(
+            f"the plan compares the energy of {', '.join(roles)} with its design; with"
+            f" {methodology.id} it is that of {', '.join(ours) or 'all meters'}"
+        )
+
+
+def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
+    roles = methodology.roles.items()
+    return tuple(r for r, needs in roles if needs.side == side and needs.unit == "Wh")
+
+
 def comparisons(
     expected: Mapping[str, Any],
     monitored: Sequence[Monitored],
@@ -142,11 +169,9 @@ def comparisons(
     """What the project design and other periods let expect for so long, beside what came."""
     roles = besides.energy
     energy = sum(
-        p.metered
-        for m in monitored
-        for p in m.parts
+        m.metered for m in monitored
         if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
-    )
+    )  # fmt: skip
     actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
     design = dict(zip(_DESIGN, actual, strict=True))
     found = [

@@ -14,13 +14,12 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv.accounting.corrected_invoices import keep_first
-from mrv.accounting.design_capacity import check_energy
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
-from mrv.accounting.factor_acceptance import accepted
+from mrv.accounting.entered_values import accepted
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
 from mrv.accounting.rounded_figures import (
+    check_energy,
     comparisons,
     covered_share,
     factor_use,
@@ -45,6 +44,7 @@ from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
 from mrv.rules.grades import evidence_of
+from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds

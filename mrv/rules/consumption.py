@@ -3,19 +3,17 @@ Consumption of a service: its plausible range (MTR-05), and what it carries (MTR
 
 A kilometre takes electricity, a casting takes current.  Each stretch of about a week is judged by
 itself, so that a meter that stood still in one of them does not hide in the others.  Below the
-range its upper end is charged, since which of the two is wrong is not known; above it nothing is
-changed.  A meter that stood still while others moved is charged up to what the project used at
-most for the same service where all moved.
+range its upper end is charged, since which of the two is wrong is not known.  A meter that stood
+still while others moved is charged up to what the project used at most for the same service.
 
 Inside the range a distance may still be claimed too high, by an odometer that runs fast, and a
-flow or a mass by its meter.  What a kilometre or a cubic metre took before is one basis: issued
-statements of the last year, and earlier parts of the period.  What the vehicles' models take by
-their type approval, or the plant by its design, is the other, and holds from the first day on.  A
-part of about four weeks that used less than a share of the higher of the two counts the service
-that its use carries at that rate, and does not enter the history; four weeks, so that charging on
-other days than driving evens out.  The share is nine tenths for vehicles and half for a plant:
-storm water thins the inflow.  One that used a multiple of what its model or design takes is no
-less odd: that value is not its own.  These are rules of tonne's own.
+flow or a mass by its meter.  What a kilometre or a cubic metre took before (issued statements of
+the last year, earlier parts of the period) is one basis; what the vehicles take by their type
+approval, or the plant by its design, is the other.  A part of about four weeks that used less than
+a share of the higher of the two counts the service that its use carries at that rate, and does not
+enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
+the inflow.  One that used a multiple of what its model or design takes is no less odd: that value
+is not its own.  These are rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -26,14 +24,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.design_capacity import consumption_of, too_large, used_of
-from mrv.accounting.device_period import Kind, Monitored, Stretch
+from mrv.accounting.device_period import Stretch
 from mrv.calendar import local_date
-from mrv.parameters.inputs import Inputs
 from mrv.rounding import decimal_text, figure
+from mrv.rules.capacity import above_design, consumption_of, serving, too_large, used_of, using
 from mrv.rules.effects import Cap, Effect, Floor, Level, Said
 from mrv.rules.facts import Facts, node
-from mrv.rules.service import above_design
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
 
@@ -45,8 +41,6 @@ _Span = tuple[Fraction, Fraction]
 
 
 # --- MTR-05: the range --------------------------------------------------------------------
-# what a use is charged beyond its register: by its own power (MTR-04), by its service (MTR-05)
-_CHARGED = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
 class _Week(NamedTuple):
@@ -96,8 +90,7 @@ def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
             for i, m in enumerate(facts.views)
             if m.bound.role in of.uses and m.stretches[k].time_us
         ]
-        servers = (m.stretches[k].value for m in facts.views if m.bound.role in of.serves)
-        served = Fraction(sum(servers))
+        served = Fraction(sum(m.stretches[k].value for m in serving(facts.views, of)))
         if not served:
             continue
         used = sum(
@@ -217,7 +210,7 @@ class _Part:
 def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-06: a service beyond what its energy carries by history, model or design."""
     method = facts.methodology
-    large = too_large(facts.views, method, facts.parameters)
+    large = too_large(facts, facts.parameters)
     strictly = frozenset(
         taken.by_design
         for one in method.capacities
@@ -226,10 +219,13 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
     for of in method.consumptions:
         if of.by_history:
             closer = Fraction(1) if of.by_design in strictly else of.closer or of.least
-            models = _models(facts.views, of, facts.parameters)
+            models = _models(facts, of)
             yield from _carried(facts, of, models, closer)
             if of.by_model and not of.by_design:
-                yield from _without_model(facts.views, of, models)
+                delivering = [m.device.id for m in serving(facts.views, of) if m.delivered]
+                bare = tuple(name for name in dict.fromkeys(delivering) if name not in models)
+                if bare:
+                    yield Said(False, text("MTR-06.no_model", device=bare, parameter=of.by_model))
 
 
 def _carried(
@@ -243,7 +239,15 @@ def _carried(
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.least else Fraction(0)
-        model = _by_models(facts.views, of, part, models)
+        # a device without a value takes nothing of it: the others' bound it no less
+        model = sum(
+            (
+                models.get(m.device.id, Fraction(0)) * s.value / part.served
+                for m in serving(facts.views, of)
+                for s in m.stretches[part.first : part.last]
+            ),
+            start=Fraction(0),
+        )
         for name, rate in (("history", usual), ("model", model)):
             if rate:
                 texts.setdefault(name, [])
@@ -284,59 +288,24 @@ def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
 
 def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
     """Cut the period into parts of about four weeks, those without service left out."""
-    users = [m for m in facts.views if m.bound.role in of.uses]
-    servers = [m for m in facts.views if m.bound.role in of.serves]
+    users, servers = using(facts.views, of), serving(facts.views, of)
     for first, last in facts.months():
         served = sum(s.value for m in servers for s in m.stretches[first:last])
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = facts.span_us(first, last)
-        uses = (used_of(m, first, last, span_us, of, *_CHARGED) for m in users)
-        used = sum(uses, start=Fraction(0))
+        used = sum((used_of(m, first, last, span_us, of) for m in users), start=Fraction(0))
         if served:
             yield _Part(first, last, used, served, lost <= _LOST * time)
 
 
-def _models(views: Sequence[Monitored], of: Consumption, parameters: Inputs) -> dict[str, Fraction]:
+def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
     """What devices that serve take by the base unit, by model or design; the most of all values."""
     found: dict[str, Fraction] = {}
-    for m in views:
-        given = parameters if of.by_design else m.params
+    for m in serving(facts.views, of):
+        given = facts.parameters if of.by_design else m.params
         name = of.by_design or of.by_model
-        if m.bound.role in of.serves and name in given:
+        if name in given:
             value = Fraction(given[name]) / of.per_base
             found[m.device.id] = max(found.get(m.device.id, Fraction(0)), value)
     return found
-
-
-def _by_models(
-    views: Sequence[Monitored], of: Consumption, part: _Part, models: Mapping[str, Fraction]
-) -> Fraction:
-    """
-    What the models of a part take by the base unit, each by its share of the service.
-
-    A device without a value takes nothing of it: the others' bound it no less.
-    """
-    return sum(
-        (
-            models.get(m.device.id, Fraction(0)) * s.value / part.served
-            for m in views
-            if m.bound.role in of.serves
-            for s in m.stretches[part.first : part.last]
-        ),
-        start=Fraction(0),
-    )
-
-
-def _without_model(
-    views: Sequence[Monitored], of: Consumption, models: Mapping[str, Fraction]
-) -> Iterator[Said]:
-    """Name devices that serve without a value of their model."""
-    serving = [
-        m.device.id
-        for m in views
-        if m.bound.role in of.serves and any(s.value for s in m.stretches)
-    ]
-    bare = tuple(name for name in dict.fromkeys(serving) if name not in models)
-    if bare:
-        yield Said(False, text("MTR-06.no_model", device=bare, parameter=of.by_model))

@@ -15,9 +15,8 @@ from functools import cached_property, partial
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.cross_checks import Rows
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.accounting.period_result import Finding
-from mrv.accounting.service_evidence import built_for
 from mrv.calendar import local_date, year_us, years
 from mrv.factors.centres import centres
 from mrv.methodologies import find
@@ -27,15 +26,16 @@ from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rules import (
     Stage,
-    changes,
+    capacity,
     consumption,
     duplicates,
-    evidence,
+    invoiced_use,
+    invoices,
     meters,
-    project_side,
+    operation,
     published,
     registry,
-    service,
+    service_evidence,
     values,
 )
 from mrv.rules.account import Account, Terms, parts_of_years
@@ -43,6 +43,7 @@ from mrv.rules.effects import Design, Said, solve
 from mrv.rules.facts import Cost, Facts, Judging, Prices, Ruled
 from mrv.rules.metering import Limits, Reader, stretches
 from mrv.rules.plausible_values import sampled
+from mrv.rules.service_evidence import built_for
 from mrv.texts import Text, devices_of, lines, text, texts_of
 
 JUDGES = (
@@ -56,18 +57,18 @@ JUDGES = (
     Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),
     Judging("MTR-05", "use", consumption.specific_consumption),
-    Judging("MTR-08", "use", service.device_clocks),
+    Judging("MTR-08", "use", operation.device_clocks),
     Judging("MTR-06", "service", consumption.service_by_energy),
-    Judging("MTR-07", "service", service.design_capacity),
-    Judging("MTR-09", "service", service.own_electricity),
-    Judging("MTR-10", "service", service.regression_range),
+    Judging("MTR-07", "service", capacity.design_capacity),
+    Judging("MTR-09", "service", operation.own_electricity),
+    Judging("MTR-10", "service", operation.regression_range),
     Judging("EVD-01", "evidence", meters.single_channel),
-    Judging("EVD-02", "evidence", evidence.delivered_service),
-    Judging("EVD-03", "evidence", evidence.invoiced_quantities),
-    Judging("EVD-04", "evidence", evidence.class_mean),
-    Judging("EVD-05", "evidence", evidence.invoiced_use),
+    Judging("EVD-02", "evidence", service_evidence.delivered_service),
+    Judging("EVD-03", "evidence", invoices.invoiced_quantities),
+    Judging("EVD-04", "evidence", invoices.class_mean),
+    Judging("EVD-05", "evidence", invoiced_use.invoiced_use),
     Judging("BND-02", "values", values.before_crediting),
-    Judging("MTR-07", "values", values.design_load),
+    Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),
     Judging("PAR-08", "values", values.agreeing_quantities),
     Judging("FAC-01", "values", published.published_values),
@@ -76,15 +77,15 @@ JUDGES = (
     Judging("PAR-06", "check", values.monitored_values),
     Judging("PAR-07", "check", values.documented_values),
     Judging("CLM-01", "check", meters.certified_twice, since=1),
-    Judging("REG-03", "check", changes.changed),
-    Judging("REG-03", "check", changes.left_lines),
-    Judging("MTR-11", "check", project_side.project_side),
+    Judging("REG-03", "check", registry.changed),
+    Judging("REG-03", "check", registry.left_lines),
+    Judging("MTR-11", "check", operation.project_side),
     Judging("MTR-12", "check", meters.equipment_power),
     Judging("MTR-13", "check", meters.equipment_efficiency),
-    Judging("CLM-03", "check", project_side.claimed_twice),
-    Judging("EVD-03", "check", evidence.service_invoices),
-    Judging("EVD-07", "check", evidence.project_fuel),
-    Judging("EVD-07", "check", evidence.project_electricity),
+    Judging("CLM-03", "check", operation.claimed_twice),
+    Judging("EVD-03", "check", service_evidence.service_invoices),
+    Judging("EVD-07", "check", service_evidence.project_fuel),
+    Judging("EVD-07", "check", service_evidence.project_electricity),
 )
 # stages whose rules move quantities, in order
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")

@@ -31,7 +31,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import HOUR_US, INTERVAL_US, Int64
-from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import AbovePower, Kind, Monitored
 from mrv.accounting.device_results import Pricing, beyond_entered
 from mrv.accounting.period_result import ParameterUse
@@ -41,6 +40,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text, figure
+from mrv.rules.metering import WEEKS
 from mrv.texts import Text, text
 
 ROOM = Fraction(5, 100)

@@ -19,10 +19,9 @@ from typing import NamedTuple
 from ingest.model import INTERVAL_US
 from mrv.accounting.corroborated_energy import agreeing
 from mrv.accounting.cross_checks import Rows, cross_checks
-from mrv.accounting.design_capacity import WEEKS
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.invoiced_time import evidenced, invoiced
+from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import CrossCheck
 from mrv.calendar import local_span
 from mrv.model import Factors, Methodology
@@ -32,7 +31,7 @@ from mrv.rounding import decimal_text
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
 from mrv.rules.effects import Design, Effect, Level, Node, Said, Solved, solve
-from mrv.rules.metering import Metered
+from mrv.rules.metering import WEEKS, Metered
 from mrv.texts import Text, Value, text
 
 _PLACES = 6
@@ -115,13 +114,14 @@ class Facts:
         """Return the places of the devices in some roles."""
         return tuple(i for i, m in enumerate(self.metered) if m.base.bound.role in roles)
 
+    @cached_property
+    def evidence(self) -> Corroboration:
+        """Which meters the period's invoices and check meters corroborate."""
+        return Corroboration(self.besides, self.checks)
+
     def invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files cover a device's quantity."""
-        return invoiced(one, self.besides, self.checks)
-
-    def evidenced(self, one: Monitored) -> bool:
-        """Whether a device's quantity has the grade of evidence that the programme asks for."""
-        return evidenced(one, self.besides, self.checks)
+        return self.evidence.invoiced(one)
 
     def agreeing(self, one: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """Return the comparison that corroborates a device's quantity, or that of it `alone`."""

@@ -10,7 +10,7 @@ what one entered value there carries, whichever is more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
@@ -18,12 +18,10 @@ from typing import Any
 
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.invoiced_time import TOLERANCE, holding, uncovered_share
+from mrv.accounting.evidenced_time import TOLERANCE, uncovered_share
 from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
 from mrv.calendar import local_date
 from mrv.errors import MrvError
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text
 from mrv.rules.account import Account
 from mrv.rules.facts import Facts
@@ -93,7 +91,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         if not tonnes:
             continue
         if facts.invoiced(one):
-            invoices = {c.against for c in holding(one, facts.besides, facts.checks)}
+            invoices = {c.against for c in facts.evidence.holding(one)}
             yield _meter(one, "B", tonnes, sorted(invoices))
             continue
         bare = uncovered_share(one)
@@ -112,30 +110,22 @@ def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[st
 
 def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """Grade each number that was entered, of the project and of its devices."""
-    method, now = facts.methodology, account.reduced(account.parameters)
-    entered = facts.project.parameters
-    for name, spec in method.parameters.items():
-        if name in entered and name in account.parameters and not _is_choice(spec):
-            effect = _effect(account, now, {name: account.parameters[name]})
-            yield _value(facts, account, name, "", effect)
-    for role, needs in method.roles.items():
-        for name, spec in needs.params.items():
-            if not _is_choice(spec) and any(
-                o.bound.role == role and name in o.bound.params for o in account.entered
-            ):
-                yield _value(facts, account, name, role, _device_effect(account, now, role, name))
-
-
-def _is_choice(spec: ParameterSpec) -> bool:
-    """Whether a value names a case or a year, and is no amount."""
-    return bool(spec.choices) or spec.unit == "year"
-
-
-def _value(facts: Facts, account: Account, name: str, role: str, effect: Fraction) -> EvidenceItem:
-    tonnes = min(abs(effect), abs(account.reduction_t))
-    grade, shown_by = _grade(facts, account, name, of_devices=bool(role))
-    text = decimal_text(tonnes, _PLACES, "down")
-    return EvidenceItem(PARAMETER, name, role, grade, text, tuple(shown_by))
+    method = facts.methodology
+    named = [("", name, spec) for name, spec in method.parameters.items()
+             if name in facts.project.parameters and name in account.parameters]  # fmt: skip
+    named += [
+        (role, name, spec)
+        for role, needs in method.roles.items()
+        for name, spec in needs.params.items()
+        if any(one.bound.role == role and name in one.bound.params for one in account.entered)
+    ]
+    for role, name, spec in named:
+        # a case or a year is no amount
+        if not (spec.choices or spec.unit == "year"):
+            tonnes = min(abs(_effect(account, role, name)), abs(account.reduction_t))
+            grade, shown_by = _grade(facts, account, name, of_devices=bool(role))
+            shown = decimal_text(tonnes, _PLACES, "down")
+            yield EvidenceItem(PARAMETER, name, role, grade, shown, tuple(shown_by))
 
 
 def _grade(
@@ -178,39 +168,34 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
     return "C", sorted({c.certificate for one in meters for c in one.calibrations})
 
 
-def _effect(account: Account, now: Fraction, some: Inputs) -> Fraction:
-    """Return by how much the reduction is another one without some values. [tCO2e]"""
+def _effect(account: Account, role: str, name: str) -> Fraction:
+    """
+    Return by how much the reduction is another one without a value, a role's or the project's.
 
-    def without(share: Fraction) -> Fraction:
-        less = {name: _less(value, share) for name, value in some.items()}
-        return now - account.reduced({**account.parameters, **less})
+    All of the reduction, where there is no account without it. [tCO2e]
+    """
+    now = account.reduced(account.parameters)
 
-    return _tried(without, now)
-
-
-def _device_effect(account: Account, now: Fraction, role: str, name: str) -> Fraction:
-    def without(share: Fraction) -> Fraction:
+    def reduced(share: Fraction) -> Fraction:
+        if not role:
+            value = account.parameters[name]
+            return account.reduced({**account.parameters, name: _less(value, share)})
         views = [
             replace(one, params={**one.params, name: _less(one.params[name], share)})
             if one.bound.role == role and name in one.params
             else one
             for one in account.entered
         ]
-        return now - account.reduced(account.parameters, views)
+        return account.reduced(account.parameters, views)
 
-    return _tried(without, now)
+    for share in (Fraction(0), _LESS):
+        try:
+            return (now - reduced(share)) / (1 - share)
+        except (MrvError, ZeroDivisionError):
+            continue
+    return now
 
 
 def _less(value: Any, share: Fraction) -> Any:
     """Return a share of a value; a count stays whole."""
     return int(value * share) if isinstance(value, int) else Fraction(value) * share
-
-
-def _tried(without: Callable[[Fraction], Fraction], now: Fraction) -> Fraction:
-    """Return the effect of a value; all of the reduction, where there is no account without it."""
-    for share in (Fraction(0), _LESS):
-        try:
-            return without(share) / (1 - share)
-        except (MrvError, ZeroDivisionError):
-            continue
-    return now

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -37,26 +38,18 @@ _PLACES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class _Candidate:
     """
-    A value in place of a registered one.
+    Values in place of registered ones: device, parameter and decimal text of each.
 
-    Attributes
-    ----------
-    name : str
-        By which candidates are ordered where they are too many to combine.
-    apply : callable
-        Returns the project with it.
-    texts : callable
-        Texts of a finding, by the difference to the other choice [tCO2e, decimal text], or None
-        where by this value alone there is no account, and by whether it counts.
-    free : bool
-        Whether it counts where it leaves no more; else it is priced and reported alone.
+    `name` orders candidates that are too many to combine.  `texts` of its finding are by the
+    difference to the other choice [tCO2e], None where by these values alone there is no account,
+    and by whether it counts.  `free`: it counts where it leaves no more; else it is reported alone.
     """
 
     rule: str
     name: str
-    apply: Callable[[Project], Project]
+    values: tuple[tuple[str | None, str, str | None], ...]
     texts: Callable[[str | None, bool], tuple[Text, ...]]
     free: bool = True
 
@@ -84,7 +77,7 @@ def choose(
         for one in besides.fixed
         if first_set or not _by_publication(one, project, factors)
     ]
-    every += [_late(change) for change in _grouped(besides.late, project, first)]
+    every += _late(besides.late, project, first)
     known: dict[frozenset[int], int | None] = {}
 
     def by(some: frozenset[int]) -> int | None:
@@ -106,20 +99,25 @@ def choose(
         if other is not None and ours is not None:
             difference = decimal_text(Fraction(abs(other - ours), UG_PER_T), _PLACES, "up")
         found[one.rule] += one.texts(difference, k in best)
-    found[LATE] += [_other_document(o) for o in besides.late if o.paper_only and not _completed(o)]
+    for late in besides.late:
+        # one that showed nothing and is given in full is what a finding asks for
+        full = late.document is not None and None not in _parts(late.document)
+        if late.paper_only and not (full and filled_in(late.was, late.document)):
+            found[LATE].append(_other_document(late))
     return _with(project, every, best), [
         Finding(rule, False, lines(texts)) for rule, texts in found.items() if texts
     ]
 
 
-def _with(project: Project, every: Sequence[Candidate], some: frozenset[int]) -> Project:
+def _with(project: Project, every: Sequence[_Candidate], some: frozenset[int]) -> Project:
     for k in sorted(some):
-        project = every[k].apply(project)
+        for value in every[k].values:
+            project = with_value(project, *value)
     return project
 
 
 def _least(
-    every: Sequence[Candidate], by: Callable[[frozenset[int]], int | None]
+    every: Sequence[_Candidate], by: Callable[[frozenset[int]], int | None]
 ) -> frozenset[int]:
     free = sorted((k for k, one in enumerate(every) if one.free), key=lambda k: every[k].name)
     if len(free) <= MOST_COMBINED:
@@ -186,7 +184,7 @@ def _by_publication(one: FixedBefore, project: Project, factors: Factors) -> boo
     return is_published(spec, project, Fraction(one.value), entered, factors)
 
 
-def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> Candidate:
+def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> _Candidate:
     whose = "" if one.device is None else f" of {one.device}"
     now = _now(project, one.device, one.parameter, one.value)
 
@@ -198,89 +196,62 @@ def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> Candidate
                 if counts
                 else ""
             )
-        values: dict[str, str | Text] = {
-            "subject": subject(one.parameter, [one.device]),
-            "statement": one.statement,
-            "issued": one.value,
-            "now": _value(now),
-            "difference": difference or "0",
-            **({} if one.device is None else {"device": one.device}),
-        }
-        if counts:
-            return (text("PAR-01.issued_applied", **values),)
-        return (text("PAR-01.registered_applied", **values),)
+        code = "PAR-01.issued_applied" if counts else "PAR-01.registered_applied"
+        values: dict[str, str | Text] = {} if one.device is None else {"device": one.device}
+        return (
+            text(
+                code, subject=subject(one.parameter, [one.device]), statement=one.statement,
+                issued=one.value, now=_value(now), difference=difference or "0", **values,
+            ),
+        )  # fmt: skip
 
-    return Candidate(
-        ISSUED,
-        f"{one.parameter}{whose}, {one.statement}",
-        lambda other: with_value(other, one.device, one.parameter, one.value),
-        texts,
-    )
+    name, value = f"{one.parameter}{whose}, {one.statement}", (one.device, one.parameter, one.value)
+    return _Candidate(ISSUED, name, (value,), texts)
 
 
 # --- changes after the period began -------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Change:
-    """The same change of one parameter, of the project or of several devices."""
-
-    of: tuple[ChangedLate, ...]
-    now: str | None
-    lacks: Text | None
-
-    @property
-    def values(self) -> dict[str, str | Text]:
-        """What every text of it says."""
-        first = self.of[0]
-        return {
-            "subject": subject(first.parameter, [one.device for one in self.of]),
-            "before": _value(first.before),
-            "now": _value(self.now),
-            "time": utc_text(first.changed_us),
-            "by": first.by,
-        }
-
-
-def _late(change: _Change) -> Candidate:
-    def apply(project: Project) -> Project:
-        for one in change.of:
-            project = with_value(project, one.device, one.parameter, one.before)
-        return project
-
-    def texts(difference: str | None, counts: bool) -> tuple[Text, ...]:
-        values, lacks = change.values, change.lacks
-        document = change.of[0].document
-        if difference is None:
-            # shares that add up to one, say: the account knows them only together
-            return (text("PAR-02.no_account", **values),)
-        if counts and lacks is not None:
-            return (text("PAR-02.before_applied", **values, lacks=lacks, difference=difference),)
-        if lacks is not None:
-            return (text("PAR-02.lower_applied", **values, lacks=lacks, difference=difference),)
-        named = "" if document is None else document.document
-        return (text("PAR-02.documented", **values, document=named, difference=difference),)
-
-    first = change.of[0]
-    name = f"{first.parameter} {first.device} {first.before} {change.now} {first.changed_us}"
-    return Candidate(LATE, name, apply, texts, free=change.lacks is not None)
-
-
-def _grouped(late: Iterable[ChangedLate], project: Project, first: date) -> Iterator[_Change]:
+def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterator[_Candidate]:
     """Yield changes to others than the value before, the same ones of several devices once."""
     found: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for one in late:
         now = _now(project, one.device, one.parameter, one.before)
-        if one.paper_only or now == one.before:
-            continue
-        key = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
-        found.setdefault(key, []).append(one)
+        if not (one.paper_only or now == one.before):
+            key = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
+            found.setdefault(key, []).append(one)
     specs = find(project.methodology, project.version).parameters
-    for key, some in found.items():
-        spec = specs.get(some[0].parameter)
+    for (_, parameter, before, now, changed_us, by), some in found.items():
+        spec, one = specs.get(parameter), some[0]
         # the losses of a year are published after it began
         last = date.max if spec is not None and spec.by_publication else first
-        yield _Change(tuple(some), key[3], _lacks(some[0], key[3], last))
+        lacks = _lacks(one, now, last)
+        values: dict[str, str | Text] = {
+            "subject": subject(parameter, [each.device for each in some]),
+            "before": _value(before), "now": _value(now), "time": utc_text(changed_us), "by": by,
+        }  # fmt: skip
+        yield _Candidate(
+            LATE, f"{parameter} {one.device} {before} {now} {changed_us}",
+            tuple((each.device, parameter, before) for each in some),
+            partial(_late_text, values, lacks, one.document), free=lacks is not None,
+        )  # fmt: skip
+
+
+def _late_text(
+    values: Mapping[str, str | Text],
+    lacks: Text | None,
+    document: Document | None,
+    difference: str | None,
+    counts: bool,
+) -> tuple[Text, ...]:
+    if difference is None:
+        # shares that add up to one, say: the account knows them only together
+        return (text("PAR-02.no_account", **values),)
+    if lacks is None:
+        named = "" if document is None else document.document
+        return (text("PAR-02.documented", **values, document=named, difference=difference),)
+    code = "PAR-02.before_applied" if counts else "PAR-02.lower_applied"
+    return (text(code, **values, lacks=lacks, difference=difference),)
 
 
 def _lacks(one: ChangedLate, now: str | None, last: date) -> Text | None:
@@ -311,15 +282,8 @@ def filled_in(was: Document | None, now: Document | None) -> bool:
     """Return whether a document that lacked something has more of it, and the rest as it was."""
     if was is None or now is None:
         return False
-    old, new = _parts(was), _parts(now)
-    kept = all(before in (None, after) for before, after in zip(old, new, strict=True))
-    return None in old and kept
-
-
-def _completed(one: ChangedLate) -> bool:
-    """Whether a document that showed nothing was given in full, as a finding asks for."""
-    full = one.document is not None and None not in _parts(one.document)
-    return full and filled_in(one.was, one.document)
+    both = list(zip(_parts(was), _parts(now), strict=True))
+    return any(old is None for old, _ in both) and all(old in (None, new) for old, new in both)
 
 
 def _parts(document: Document) -> tuple[str | date | None, ...]:

@@ -36,6 +36,8 @@ from mrv.registry.project import Calibration, Project, ProjectDevice, service_in
 from mrv.rounding import exact_sum
 from mrv.texts import text
 
+# stretches of about a week in a part that is compared with its energy
+WEEKS = 4
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 # device, role and service: what a change of parameters does not move
 _Key = tuple[str, str, int, int]

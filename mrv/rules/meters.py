@@ -274,7 +274,7 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
         check = facts.agreeing(view)
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
-        elif facts.evidenced(view):
+        elif facts.evidence.evidenced(view):
             settled.append(text("EVD-01.calibrated", device=name, **size))
         else:
             texts.append(text("EVD-01.device", device=name, **size))

@@ -23,8 +23,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Literal
 
-from mrv.accounting.entered_values import amount, subject, undocumented
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import amount, parameters_of, subject, undocumented
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find

@@ -16,8 +16,7 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-from mrv.accounting.entered_values import amount, undocumented
-from mrv.accounting.factor_acceptance import accepted, is_accepted, unaccepted
+from mrv.accounting.entered_values import accepted, amount, is_accepted, unaccepted, undocumented
 from mrv.calendar import local_date
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.brought import Choice, bounded, published
@@ -42,12 +41,17 @@ _FIRST_REMEDY = (
 
 
 class _Beside(NamedTuple):
-    """An entered value, and the published ones beside it: official, of a list, or a default."""
+    """
+    An entered value, and the published ones beside it: official, of a list, or a default.
+
+    `lacks` is what a document in place of a default lacks.
+    """
 
     name: str
     value: Fraction
     kind: str
     others: tuple[Factor, ...]
+    lacks: Text | None = None
 
 
 def published_values(facts: Facts) -> Iterator[Effect | Said]:
@@ -94,15 +98,11 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
             continue
         value = Fraction(facts.price.measured[name])
         kind, others = published_of(spec, facts.project, facts.factors)
-        open_ = not spec.by_publication or _undocumented(facts, name) is not None
-        if others and open_ and value not in {f.value for f in others}:
-            yield _Beside(name, value, kind, others)
-
-
-def _undocumented(facts: Facts, name: str) -> Text | None:
-    """Say what a value in place of a default lacks; a publication may be of any day."""
-    given = facts.price.measured
-    return undocumented(name, given, facts.besides.documents, date.max)
+        # a publication may be of any day
+        lacks = undocumented(name, facts.price.measured, facts.besides.documents, date.max)
+        shown = spec.by_publication and lacks is None
+        if others and not shown and value not in {f.value for f in others}:
+            yield _Beside(name, value, kind, others, lacks)
 
 
 def published_of(
@@ -167,7 +167,7 @@ def _finding(facts: Facts, one: _Beside, applied: Fraction) -> Text | None:
     """Say which value counts, and what settles it; a value beside a default may be the lower."""
     unit, factor = facts.methodology.parameters[one.name].unit, one.others[0]
     values: dict[str, Value] = {"parameter": one.name, "amount": amount(one.value, unit)}
-    lacks = _undocumented(facts, one.name)
+    lacks = one.lacks
     if one.kind in ("list", "open list"):
         values |= {"applied": amount(applied), "published": tuple(
             amount(v) for v in sorted({f.value for f in one.others}))}  # fmt: skip

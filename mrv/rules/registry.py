@@ -1,45 +1,242 @@
-"""Rules that exclude a meter: by what the registry has of it, or as a copy of another one."""
+"""
+Rules of what the registry has of a meter: its identity (REG-01), copies of it, changes (REG-03).
+
+The baseline's devices count only while each role that emits has its device, so a day between two
+power meters takes the water of that day off.  Of two meters of the project's side both count, so
+what both metered is taken off twice.  Either is conservative: an observation with its tonnes.
+
+A register that falls, or jumps beyond what its device can make, is named with its day, both
+values, the tonnes between its two explanations and the row of the registry that settles it.  What
+metering could decide costs no time and is not named: a glitch, a wrap at the model's own modulus,
+a replacement that was entered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice, pairwise
 
+from ingest.model import HOUR_US, INTERVAL_US
+from ingest.profiles import file_registers
+from ingest.profiles.file_registers import Register
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_results import Pricing, gap_outcomes
+from mrv.accounting.period_result import GapOutcome
+from mrv.calendar import local_date, local_span, local_text
+from mrv.quantity_text import amount
+from mrv.registry.project import Fallen
+from mrv.rounding import decimal_text
+from mrv.rules.duplicates import overlapping
 from mrv.rules.effects import Effect, Exclude, Said
 from mrv.rules.facts import Facts
 from mrv.texts import Text, text
 
+_PLACES = 6
+# falls to about zero on as many days in a row are those of a counter of each day
+_DAYS = 3
+# about zero: so small a part of where the register stood
+_FOOT = 20
+_DIGITS = range(3, 13)
+
+
+# --- meters that do not count --------------------------------------------------------------
+
 
 def known_meters(facts: Facts) -> Iterator[Effect | Said]:
     """REG-01: a second id of a meter, or an electricity meter without rated power."""
-    why = _by_registry(facts, "REG-01")
-    for one in facts.metered:
-        device = one.base.device
-        if one.base.needs.unit == "Wh" and device.rated_power_w is None:
-            why.setdefault(device.id, text("REG-01.unrated", device=device.id))
-    yield from _excluded(facts, why)
+    unrated = {
+        one.base.device.id: text("REG-01.unrated", device=one.base.device.id)
+        for one in facts.metered
+        if one.base.needs.unit == "Wh" and one.base.device.rated_power_w is None
+    }
+    yield from _excluded(facts, "REG-01", unrated)
 
 
 def copies_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
     """CLM-02: a meter whose series is that of another project's, or of an earlier time."""
-    yield from _excluded(facts, _by_registry(facts, "CLM-02"))
+    yield from _excluded(facts, "CLM-02", {})
 
 
 def copies_inside(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-03: a meter whose series is that of another of the project, seen beyond the period."""
-    yield from _excluded(facts, _by_registry(facts, "MTR-03"))
+    yield from _excluded(facts, "MTR-03", {})
 
 
-def _by_registry(facts: Facts, rule: str) -> dict[str, Text]:
-    return {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
-
-
-def _excluded(facts: Facts, why: dict[str, Text]) -> Iterator[Effect | Said]:
-    """Exclude meters of the baseline, and report them in one finding."""
+def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | Said]:
+    """Exclude meters of the baseline by a rule of the registry, and report them in one finding."""
+    by_registry = {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
     found = dict[Text, None]()
     for i, one in enumerate(facts.metered):
-        reason = why.get(one.base.device.id)
+        reason = {**why, **by_registry}.get(one.base.device.id)
         if one.baseline and reason is not None:
             found[reason] = None
             yield Exclude(i, reason)
     if found:
         yield Said(False, tuple(found))
+
+
+# --- changes of meters ---------------------------------------------------------------------
+
+
+def changed(facts: Facts) -> Iterator[Effect | Said]:
+    """REG-03: time without a meter, or with two, at a change of meters."""
+    price = facts.price
+    texts = [*_between(facts, price.views, price.pricing)]
+    texts += [
+        text("REG-03.twice", **one.values(price.pricing, facts.timezone))
+        for one in overlapping(price.views, side="project")
+        if one.equal
+    ]
+    if texts:
+        yield Said(False, tuple(texts), "observation")
+
+
+def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
+    """Name what the baseline's devices metered between two parts of one service."""
+    period = min((one.service.first for one in views), default=0)
+    for one, after in pairwise(views):
+        begin, end = one.service.first + one.service.intervals, after.service.first
+        apart = one.bound == after.bound and begin < end
+        # rows before the first part are named with it
+        alone = one.service.first == period or one.service.outside == 0
+        if not (apart and alone and one.service.outside and one.needs.side == "baseline"):
+            continue
+        idle = _idle(views, begin, end)
+        if not idle:
+            continue
+        rate = pricing.rate(one, one.parts[-1].year) if one.parts else Fraction(0)
+        yield text(
+            "REG-03.between", device=one.device.id, roles=idle,
+            cost=decimal_text(one.service.outside * rate, _PLACES, "up"),
+            **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
+            **amount(one.service.outside, one.needs.unit),
+        )  # fmt: skip
+
+
+def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
+    """Roles of the project's side none of whose devices serves in a time. [interval numbers]"""
+    there = [m for m in views if m.needs.side == "project"]
+    meeting = (
+        m.bound.role
+        for m in there
+        if m.service.first < end and begin < m.service.first + m.service.intervals
+    )
+    return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
+
+
+def left_lines(facts: Facts) -> Iterator[Effect | Said]:
+    """REG-03: a register that left its line, with no replacement in the registry."""
+    texts = [
+        each
+        for one in facts.price.views
+        if (found := facts.besides.fallen.get((one.device.id, one.needs.quantity), ()))
+        for falls, gaps in _causes(one, found, facts.price.pricing)
+        for each in _named(one, [*_left_by(falls[0], found), *falls], gaps, facts.timezone)
+    ]
+    if texts:
+        yield Said(False, tuple(texts))
+
+
+def _causes(
+    one: Monitored, found: Sequence[Fallen], pricing: Pricing
+) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
+    """Where a register of a device left its line, with the unknown time that this left."""
+    some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
+    daily = _daily([fall for fall, _ in some])
+    if daily:
+        yield [*daily], [gap for fall, gaps in some if fall in daily for gap in gaps]
+    for fall, gaps in some:
+        if fall not in daily and not (fall.brief and fall.after < fall.before):
+            yield [fall], gaps
+
+
+def _touched(
+    one: Monitored, found: Sequence[Fallen], pricing: Pricing
+) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
+    """
+    Unknown time of a device by what left it, each gap once.
+
+    What was before the device's time is known by the gap with which that begins.
+    """
+    gaps = [gap for gap in gap_outcomes(one, pricing) if gap.kind == "unknown"]
+    starts, done = [gap.start_us for gap in gaps], 0
+    first_us = one.service.first * INTERVAL_US
+    for fall in found:
+        since_us, at_us = max(fall.since_us, first_us), max(fall.at_us, first_us + 1)
+        end = bisect_left(starts, at_us)
+        begin = end
+        while begin > done and gaps[begin - 1].end_us > since_us // INTERVAL_US * INTERVAL_US:
+            begin -= 1
+        yield fall, gaps[begin:end]
+        done = max(done, end)
+
+
+def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
+    """Falls to about zero, where they are those of a counter of each day."""
+    zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
+    days = sorted({fall.at_us // (24 * HOUR_US) for fall in zero})
+    return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
+
+
+def _left_by(jump: Fallen, found: Sequence[Fallen]) -> list[Fallen]:
+    """The fall from a value to which a jump returns."""
+    falls = (
+        fall
+        for fall in reversed(found)
+        if fall.at_us < jump.at_us and fall.after <= jump.before < fall.before <= jump.after
+    )
+    return [*islice(falls, 1)]
+
+
+def _named(
+    one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
+) -> Iterator[Text]:
+    lost = list(gaps)
+    tonnes = sum(
+        (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in lost), start=Fraction(0)
+    )
+    hours = decimal_text(Fraction(sum(g.time_us for g in lost), HOUR_US), 2, "up")
+    cost = decimal_text(tonnes, _PLACES, "up")
+    effect = text("REG-03.forgone", hours=hours, cost=cost)
+    if one.needs.side == "project":
+        effect = text("REG-03.charged", hours=hours, cost=cost)
+    register = file_registers.of_column(one.device.class_id, falls[0].channel)
+    where = {"device": one.device.id, "role": one.bound.role, "register": register.name}
+    if len(falls) >= _DAYS:
+        first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))
+        yield text("REG-03.daily", count=len(falls), first=first, last=last, effect=effect, **where)
+        return
+    rows = tuple(_row(register, fall, timezone) for fall in falls)
+    moves = tuple(_move(register, fall, timezone) for fall in falls)
+    yield text("REG-03.left_line", moves=moves, effect=effect, rows=rows, **where)
+    full = _full(register.to_file(falls[0].before)) if falls[0].after < falls[0].before else None
+    if full is not None:
+        yield text("REG-03.rollover", device=one.device.id, register=register.name, last=full)
+
+
+def _move(register: Register, fall: Fallen, timezone: str) -> Text:
+    last, first = (register.to_file(n) for n in (fall.before, fall.after))
+    time = local_span((fall.since_us, fall.at_us), timezone)
+    values = {"before": _plain(last), "after": _plain(first), **time}
+    return text("REG-03.falls", **values) if last > first else text("REG-03.jumps", **values)
+
+
+def _row(register: Register, fall: Fallen, timezone: str) -> str:
+    """Return the row of the registry that a replacement is entered with."""
+    last, first = (_plain(register.to_file(n)) for n in (fall.before, fall.after))
+    return (
+        f"{{channel: {register.name}, at: {local_text(fall.at_us, timezone)}, last: {last},"
+        f" first: {first}, reason: ..., document: ...}}"
+    )
+
+
+def _full(last: Decimal) -> int | None:
+    """Value at which a register with its digits full begins anew, where it was nearly there."""
+    return next((10**n for n in _DIGITS if Decimal("0.97") * 10**n <= last < 10**n), None)
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"

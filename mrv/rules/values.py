@@ -13,9 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from functools import partial
 
-from mrv.accounting import design_capacity
 from mrv.accounting.entered_values import amount, undocumented
-from mrv.accounting.service_evidence import laboratory
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError
 from mrv.model import Factors
@@ -24,8 +22,6 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
-    BUILT_FOR,
-    CARRIED,
     CHANNELS,
     CONSTANT,
     LABORATORY,
@@ -44,7 +40,6 @@ from mrv.texts import Text, text
 _NAMED = 3  # samples that a finding names
 # of a value that is 0, to see who gains by it
 _A_LITTLE = Fraction(1, 1000)
-_LOAD = {design_capacity.BUILT_FOR: BUILT_FOR, design_capacity.CARRIED: CARRIED}
 
 
 def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
@@ -59,19 +54,6 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
                  amount=amount(Fraction(given[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
-
-
-def design_load(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-07: a strength of what came in above what the plant was built for."""
-    price = facts.price
-    used, how, findings = design_capacity.within_load(
-        facts.views, facts.methodology, price.stated, price.reduced,
-        analysed=laboratory(facts.besides.samples),
-    )  # fmt: skip
-    for name, value in used.items():
-        if value != price.stated[name]:
-            yield Bound(name, Fraction(value), _LOAD[how.get(name, design_capacity.BUILT_FOR)])
-    yield from (Said(one.holds, one.texts) for one in findings)
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
@@ -123,10 +105,10 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(not lacking, (*lacking, *measured), priced=priced)
 
 
-def _monitored(
+def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Say how a value was measured, or what it lacks; None where samples show it."""
+    """Say how a value was measured, or what it lacks; None where samples of each month show it."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
@@ -139,40 +121,20 @@ def _monitored(
         return text("PAR-06.record", **values, how=how, channel=spec.channels[-1])
     if how is not None and how != LABORATORY:
         return text("PAR-06.measured", **values, how=how)
-    return (
-        _constant(facts, name, spec, values)
-        if not sampled
-        else _months(facts, spec, values, sampled)
-    )
-
-
-def _constant(
-    facts: Facts, name: str, spec: ParameterSpec, values: dict[str, str | Text]
-) -> Text | None:
-    """Say that a constant stands for what is monitored, where more of it would leave less."""
-    price = facts.price
+    if sampled:
+        every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
+        missing = sorted(every.difference(sampled))
+        if not missing or "month" not in spec.frequency:
+            return None
+        listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
+        return text("PAR-06.months", **values, months=listed)
+    # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):
         return None
     values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
     # where the methodology's own source is no laboratory, its values are entered as one's
-    if spec.source and "laboratory" not in spec.source:
-        return text("PAR-06.constant_source", **values)
-    return text("PAR-06.constant", **values)
-
-
-def _months(
-    facts: Facts,
-    spec: ParameterSpec,
-    values: dict[str, str | Text],
-    sampled: Collection[tuple[int, int]],
-) -> Text | None:
-    """Say which months of the period have no sample, where each is to have one."""
-    every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
-    missing = sorted(every.difference(sampled))
-    if not missing or "month" not in spec.frequency:
-        return None
-    listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
-    return text("PAR-06.months", **values, months=listed)
+    known = spec.source and "laboratory" not in spec.source
+    return text("PAR-06.constant_source" if known else "PAR-06.constant", **values)
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
-FIXED, FACTORS = "PAR-01", "FAC-01"
+FIXED = "PAR-01"
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -84,10 +84,8 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
 def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Return the findings of the registry's rules."""
     for one in plan.registry:
-        # factors of registry files that the account uses are named by the close
-        if plan.accounting == FIRST or one.rule != FACTORS:
-            texts = tuple(map(text_in, one.texts))
-            yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
+        texts = tuple(map(text_in, one.texts))
+        yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

@@ -13,7 +13,7 @@ from mrv.accounting.corroborated_energy import CorroboratedEnergy
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.register_scan import FallenRegisters
-from mrv.accounting.untold_use import UntoldUse
+from mrv.accounting.unreported_use import UnreportedUse
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.countries import country_of
 from mrv.documents.statement import Digests
@@ -141,7 +141,7 @@ class Case:
             self._analysers,
             signed,
             drawn=evidence.drawing(plan.project, self.fleet),
-            untold=UntoldUse.of(plan.project, self.fleet, self.rows, period),
+            untold=UnreportedUse.of(plan.project, self.fleet, self.rows, period),
             fallen=FallenRegisters.of(plan.project, self.fleet, period),
         )
 

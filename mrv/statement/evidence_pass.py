@@ -17,7 +17,7 @@ import numpy as np
 from ingest.model import Fleet, Frame, IntervalRows
 from mrv.accounting.corroborated_energy import CorroboratedEnergy, Found
 from mrv.accounting.register_scan import FallenRegisters, Key
-from mrv.accounting.untold_use import Told, UntoldUse
+from mrv.accounting.unreported_use import Unreported, UnreportedUse
 from mrv.errors import CanonicalError
 from mrv.registry.project import Fallen
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
@@ -59,7 +59,7 @@ class Scanned(NamedTuple):
     gauged: dict[tuple[int, str], Gauged]
     fitting: set[int]
     drawn: IntervalRows
-    untold: dict[Key, Told]
+    untold: dict[Key, Unreported]
     fallen: dict[Key, tuple[Fallen, ...]]
 
 
@@ -96,7 +96,7 @@ class Asked(NamedTuple):
     analysers: Wanted | None
     signed: RegisterComparison | None
     drawn: frozenset[tuple[int, int]]
-    untold: UntoldUse
+    untold: UnreportedUse
     fallen: FallenRegisters
 
 
@@ -143,7 +143,7 @@ def scan(
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
     shown: dict[Key, Found] = {}
-    untold: dict[Key, Told] = {}
+    untold: dict[Key, Unreported] = {}
     fallen: dict[Key, tuple[Fallen, ...]] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.accounting.coverage import role_needs
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.documents.statement import Claims
 from mrv.methodologies import find
 from mrv.parameters.inputs import read

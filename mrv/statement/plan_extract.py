@@ -105,7 +105,7 @@ class MonitoringPlan:
     corrected : StatementFigures or None
         `mrv.statement.prior_statements.figures` of the statement that this one replaces.
     energy : tuple of str
-        Roles that the design's energy is of (`mrv.accounting.design_capacity.energy_roles`).
+        Roles that the design's energy is of (`mrv.accounting.rounded_figures.energy_roles`).
     unclaimed : tuple of (int, int)
         Spans before the period that no issued statement covers, though an earlier time
         has one. [us UTC]

@@ -26,7 +26,7 @@ from mrv.signatures.organisations import organisation_of, stem
 from mrv.signatures.signed_acceptance import sign
 from mrv.texts import Text, text
 from services.registry.authority import entered_records
-from services.registry.entries import Published, Registry
+from services.registry.entries import Registry
 from services.registry.files import Incoming
 from services.store.registry import signing_keys
 
@@ -90,25 +90,6 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
     return rows
 
 
-def _used(project: Project, registry: Registry) -> Iterator[Published]:
-    """Factors that registry files brought, of the kinds that the methodology asks for."""
-    uses = find(project.methodology, project.version).uses
-    for one in registry.factors.values():
-        if str(one.record["kind"]).startswith(uses):
-            yield one
-
-
-def brought(project: Project, registry: Registry, accepted: Accepted) -> Iterator[Text]:
-    """Factors of registry files, each with what is entered of the programme's acceptance."""
-    for one in _used(project, registry):
-        record, by = one.record, accepted.get(("factor", one.id, None))
-        acceptance = text("acceptance.none") if by is None else acceptance_of(by)
-        yield text(
-            "FAC-01.brought", factor=one.id, value=str(record["value"]), unit=str(record["unit"]),
-            source=str(record["source"]), acceptance=acceptance,
-        )  # fmt: skip
-
-
 def acceptance_of(one: Acceptance) -> Text:
     """Return who accepted something, when, by which document, and whose key signed that."""
     given = {"by": one.by, "date": one.date.isoformat(), "document": one.document}
@@ -125,10 +106,11 @@ def acceptance_of(one: Acceptance) -> Text:
 def factors_accepted(
     project: Project, registry: Registry, accepted: Accepted
 ) -> Iterator[FactorAccepted]:
-    """Return what is entered of acceptances of the factors that a project may use."""
-    for one in _used(project, registry):
+    """Return what is entered of acceptances of the factors that a methodology asks for."""
+    uses = find(project.methodology, project.version).uses
+    for one in registry.factors.values():
         by = accepted.get(("factor", one.id, None))
-        if by is not None:
+        if by is not None and str(one.record["kind"]).startswith(uses):
             yield FactorAccepted(
                 factor=one.id,
                 value=str(one.record["value"]),

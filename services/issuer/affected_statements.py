@@ -15,7 +15,7 @@ from functools import partial
 from psycopg import Connection
 
 from mrv.accounting.coverage import role_needs
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_text
 from mrv.countries import country_of
 from mrv.documents.form import write

@@ -26,8 +26,8 @@ from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.states import check_step
 from services.clock import now_us
 from services.issuer import account_days
-from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.collect_evidence import collect, correcting
+from services.issuer.earlier_projects import counted_elsewhere
 from services.issuer.period_over import check_over
 from services.store.archive import catalog as archived
 from services.store.registry import load as registry

@@ -17,7 +17,7 @@ from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
-from mrv.accounting.design_capacity import energy_roles
+from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, utc_text
 from mrv.documents.plan import StatementFigures
 from mrv.documents.statement import Claims, claims_of
@@ -36,11 +36,10 @@ from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
-from services.issuer.claimed_once import before_elsewhere
+from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import signed_of
-from services.issuer.values_before import changed_late
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book

@@ -2,24 +2,27 @@
 How sealed days differ from their seals: by late readings, by hand, or in what follows from them.
 
 Rows, notes of late readings and the seal are read in one snapshot: a commit or a sealer that is
-at work meanwhile is seen whole or not at all.
+at work meanwhile is seen whole or not at all.  A day is compared with the devices that it was
+sealed with, whatever the registry binds now.  The readings of one that joined since stand under
+other seals, of another project or of none: where those hold the same as before over all of the
+day, nobody added a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet
+from mrv.calendar import instant_us
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from services.issuer.changes import Changes, compare, sealed_leaves
 from services.issuer.late_rows import noted, without_late
-from services.issuer.moved_devices import Moved, as_sealed, job_of, without_joined
 from services.issuer.sealed_day_contents import Job, parts_of
 from services.processing.rebuild import rebuild
 from services.settle import Plan
@@ -96,8 +99,9 @@ def sealed_day(
     entry, detail = log.at(conn, seal.entry)
     body = canonical.parse_object(entry.body)
     leaves = sealed_leaves(body, detail)
-    job = (jobs or {}).get((seal.project, seal.day)) or job_of(body, ())
-    return SealedDay(as_sealed(job, leaves), seal, body, leaves)
+    job = (jobs or {}).get((seal.project, seal.day)) or _job_of(body, ())
+    devices = {*job.devices, *(leaf.device for part in leaves.values() for leaf in part)}
+    return SealedDay(job._replace(devices=tuple(sorted(devices))), seal, body, leaves)
 
 
 def compared(
@@ -128,10 +132,57 @@ def _compared(
     before = without_late(cursor, fleet, job, now["readings"].leaves, notes.late)
     old = () if "arrival" in day.body else _whole_days(cursor.connection)
     found = compare(day.leaves, now, before, old)
-    moved = Moved(found, ())
-    if accept_joined:
-        moved = without_joined(cursor.connection, fleet, job, day.leaves, found)
-    return Compared(day, *moved, now, notes.ids)
+    joined = _joined(cursor.connection, fleet, day, found) if accept_joined else set()
+    by_hand = [one for one in found.by_hand if one.device not in joined]
+    found = found._replace(by_hand=by_hand)
+    return Compared(day, found, tuple(sorted(joined)), now, notes.ids)
+
+
+def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
+    """Return a sealed day as its entry says it, with some devices."""
+    begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
+    day, whose = date.fromisoformat(body["day"]), body["project"] or ""
+    return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
+
+
+def _joined(conn: Connection, fleet: Fleet, day: SealedDay, found: Changes) -> set[str]:
+    """Return devices that joined a day, where other seals hold them and nothing changed."""
+    job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
+    others = {one.device for one in found.by_hand} - known
+    if not others:
+        return set()
+    over = [one for one in seals.over(conn, job.from_us, job.to_us) if one.project != job.project]
+    return {name for name in others if _held_elsewhere(conn, fleet, over, job, name)}
+
+
+def _held_elsewhere(
+    conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
+) -> bool:
+    """Whether other seals cover a device's day; what they hold, without late ones, is as it was."""
+    spans = []
+    for seal in over:
+        entry, detail = log.at(conn, seal.entry)
+        body = canonical.parse_object(entry.body)
+        was = [one for one in sealed_leaves(body, detail)["readings"] if one.device == device]
+        if was == _before(conn, fleet, _job_of(body, (device,))):
+            spans.append((_us(seal.begin), _us(seal.end)))
+    reached = job.from_us
+    for begin, end in sorted(spans):
+        if begin > reached:
+            break
+        reached = max(reached, end)
+    return reached >= job.to_us
+
+
+def _before(conn: Connection, fleet: Fleet, job: Job) -> list[DayLeaf]:
+    """Leaves of a sealed day's readings, without late ones."""
+    with conn.cursor() as cursor:
+        (now,) = parts_of(cursor, fleet, [job])
+        return without_late(cursor, fleet, job, now["readings"].leaves, noted(cursor, job).late)
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
 
 
 def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:

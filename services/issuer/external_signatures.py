@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from mrv.accounting import factor_acceptance as acceptance
+from mrv.accounting import entered_values as acceptance
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
@@ -107,7 +107,7 @@ def statement(
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
     """Refuse, where it is asked for, what rests on a factor that nobody accepted."""
     said = claims_of(body).applicability if strict else ()
-    found = [one.words() for one in said if one.name == acceptance.RULE and not one.holds]
+    found = [one.words() for one in said if one.name == acceptance.UNVERIFIED and not one.holds]
     if found:
         raise StatementStateError(
             f"statement {name} may not be signed: {'; '.join(found)}"

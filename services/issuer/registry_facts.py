@@ -23,16 +23,8 @@ from mrv.rules.effects import Said
 from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Invoices, invoices_of
-from services.issuer.left_out_meters import (
-    LeftOut,
-    Span,
-    boundary_reasons,
-    covered,
-    left_out,
-    lifetime,
-    serving,
-    unserved,
-)
+from services.issuer.left_out_meters import Span, unbound
+from services.issuer.left_out_use import LeftOut, left_out
 from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import Copy, same_elsewhere
 from services.registry import meters
@@ -122,11 +114,6 @@ class RegistryFacts:
         """Of the project."""
         return find(self.project.methodology, self.project.version)
 
-    @property
-    def reasons(self) -> dict[str, str]:
-        """Why meters of the site are outside of the project's boundary, by its owner."""
-        return boundary_reasons(self.registry, self.project.id)
-
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
     """
@@ -162,10 +149,8 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         lives=lives_of(registry, project),
         certified=certified(conn, mains, *period_us),
         certified_beside=tuple(beside(conn, mains, *period_us)),
-        left_out=tuple(
-            left_out(conn, project, unserved(conn, registry, project, period_us), period_us)
-        ),
-        unbound=tuple(_unbound(registry, project, period_us)),
+        left_out=tuple(left_out(conn, registry, project, period_us)),
+        unbound=tuple(unbound(registry, project, period_us)),
         factors=load_book(conn).within(country_of(project)),
     )
 
@@ -178,26 +163,6 @@ def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
         if one.project == project.id
     )
     return tuple((life, day) for life, day in found if life is not None)
-
-
-def _unbound(registry: Registry, project: Project, period_us: Span) -> list[Device]:
-    """Meters of the project's sites that could be of its project side, and are in no project."""
-    method = find(project.methodology, project.version)
-    kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
-    mine = {d.device for d in project.devices}
-    devices, reasons = registry.devices, boundary_reasons(registry, project.id)
-    sites, served = {devices[name].site for name in mine}, serving(registry)
-    found = []
-    for device in devices.values():
-        if device.site not in sites or device.class_id not in kinds:
-            continue
-        if device.check_of in mine or device.id in reasons:
-            continue
-        installed, removed = lifetime(device)
-        begin, end = max(installed, period_us[0]), min(removed, period_us[1])
-        if begin < end and not covered(served[device.id], begin, end):
-            found.append(device)
-    return found
 
 
 class Barred(NamedTuple):

@@ -22,19 +22,16 @@ from mrv.method_lives import broken
 from mrv.quantity_text import plain_text
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project, Sample
 from mrv.rounding import UG_PER_T, decimal_text
+from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
-from services.issuer.boundary_rule import boundary
-from services.issuer.document_rules import (
-    contradicting_documents,
-    design,
-    documented_values,
-    own_invoices,
-)
+from services.issuer.doubted_invoices import Cited
+from services.issuer.left_out_meters import boundary_reasons
+from services.issuer.left_out_use import reported
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
-from services.registry.entries import Device, Rating
+from services.registry.entries import Rating, document_of
 
 LIFE = "PLN-03"
 _PLACES = 6
@@ -107,18 +104,14 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     for one, other in facts.same:
         twice[other.id] = meters.duplicate_meter(one, other)
     yield from (Barred(name, why) for name, why in twice.items() if name in earning)
-    texts = [_unnamed(one) for one in facts.devices if not (one.maker and one.serial)]
+    texts = [
+        text(f"REG-01.no_{'_or_'.join(lacks)}", device=one.id)
+        for one in facts.devices
+        if (lacks := [name for name in ("maker", "serial") if not getattr(one, name)])
+    ]
     texts += [why for name, why in twice.items() if name not in earning]
     texts += [meters.alike_meter(one, other) for one, other in facts.alike]
     yield from listed(texts)
-
-
-def _unnamed(one: Device) -> Text:
-    if one.maker:
-        return text("REG-01.no_serial", device=one.id)
-    if one.serial:
-        return text("REG-01.no_maker", device=one.id)
-    return text("REG-01.no_maker_or_serial", device=one.id)
 
 
 def certificates(facts: RegistryFacts) -> Iterator[Judged]:
@@ -126,23 +119,14 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
     texts = []
     for device in facts.devices:
         for one in device.calibrations or ():
-            named = one.certificate
+            of = {"device": device.id, "certificate": one.certificate}
             if one.serial is None:
-                texts.append(text("REG-02.no_serial", device=device.id, certificate=named))
-            elif (
-                device.serial is not None
-                and one.serial != device.serial
-                and not any(swap.at.date() > one.performed for swap in device.replacements or ())
+                texts.append(text("REG-02.no_serial", **of))
+            elif device.serial not in (None, one.serial) and not any(
+                swap.at.date() > one.performed for swap in device.replacements or ()
             ):
-                texts.append(
-                    text(
-                        "REG-02.other_serial",
-                        device=device.id,
-                        certificate=named,
-                        named=one.serial,
-                        serial=device.serial,
-                    )
-                )
+                other = {"named": one.serial, "serial": device.serial or ""}
+                texts.append(text("REG-02.other_serial", **of, **other))
     yield from listed(texts)
 
 
@@ -202,7 +186,9 @@ def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
 def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     found = [*copies]
     excluded = {one.device: one for one in found if one.excluded}
-    yield from (Barred(name, _identical(one)) for name, one in excluded.items())
+    for name, one in excluded.items():
+        code = "copy.quarter_hours" if one.by_day is None else "copy.days"
+        yield Barred(name, text(code, device=name, other=_other(one)))
     yield from listed(_alike(one) for one in found if one.device not in excluded)
 
 
@@ -214,32 +200,98 @@ def _other(one: Copy) -> Text | str:
     return text("copy.before", meter=meter, days=one.days_before) if one.days_before else meter
 
 
-def _identical(one: Copy) -> Text:
-    return text(
-        "copy.quarter_hours" if one.by_day is None else "copy.days",
-        device=one.device,
-        other=_other(one),
+def _alike(one: Copy) -> Text:
+    of: dict[str, Value] = {"device": one.device, "other": _other(one)}
+    if one.equal or one.by_day is None:
+        return text("copy.where_both" if one.equal else "copy.proportional", **of)
+    ratio = plain_text(Fraction(one.by_day.ratio), _PLACES)
+    agree, known = one.by_day.days, one.by_day.known
+    return text("copy.proportional_days", **of, ratio=ratio, agree=agree, known=known)
+
+
+# --- documents and invoices ---------------------------------------------------------------
+
+
+def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
+    """PAR-07: numbers that were typed once and for all, of which no document is named."""
+    method, given = facts.methodology, facts.entry.documents or {}
+    typed = {n: spec for n, spec in method.parameters.items() if n in facts.project.parameters}
+    for bound in facts.project.devices:
+        specs = method.roles[bound.role].params
+        typed |= {name: spec for name, spec in specs.items() if name in bound.params}
+    texts = [
+        text("PAR-07.no_document", parameter=name)
+        for name, spec in typed.items()
+        # of what has to be dated the close says what it lacks
+        if not (spec.option or spec.published or spec.factor is not None or name in method.dated)
+        and name not in given
+    ]
+    for name in method.documented:
+        held = given.get(name)
+        by = held.get("by") if isinstance(held, Mapping) else None
+        if by is not None and stem(by) in facts.operators:
+            texts.append(text("PAR-07.own_document", parameter=name, by=by))
+    yield from listed(texts)
+
+
+def design(facts: RegistryFacts) -> Iterator[Document]:
+    """Documents of values that were entered; one that the plant's operator wrote is none."""
+    given = facts.entry.documents or {}
+    known = {*facts.project.parameters}.union(*(bound.params for bound in facts.project.devices))
+    for name in dict.fromkeys((*facts.methodology.documented, *given)):
+        if name in known and name in given and name not in facts.invoices.unsupported:
+            one = document_of(name, given[name])
+            if one.by is None or stem(one.by) not in facts.operators:
+                yield one
+
+
+def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
+    """EVD-08: invoices by who operates the plant."""
+    yield from listed(
+        text("EVD-08.own_invoice", invoice=one.id, issuer=one.issuer, number=one.number)
+        for one in facts.invoices.own
     )
 
 
-def _alike(one: Copy) -> Text:
-    if one.equal:
-        return text("copy.where_both", device=one.device, other=_other(one))
-    if one.by_day is None:
-        return text("copy.proportional", device=one.device, other=_other(one))
-    return text(
-        "copy.proportional_days", device=one.device, other=_other(one),
-        ratio=plain_text(Fraction(one.by_day.ratio), _PLACES),
-        agree=one.by_day.days, known=one.by_day.known,
-    )  # fmt: skip
+def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
+    """EVD-09: corrections by another issuer, and documents that name one file and differ."""
+    of_period = {one.id for one in facts.invoices.touching}
+    texts = [
+        text(
+            "EVD-09.other_issuer", invoice=new.id, issuer=new.issuer, number=new.number,
+            first=old.id, first_issuer=old.issuer, first_number=old.number,
+        )
+        for new, old in facts.invoices.foreign
+        if new.id in of_period
+    ]  # fmt: skip
+    for sha256, some in facts.invoices.shared.items():
+        mine = [one for one in some if one.project == facts.project.id]
+        if any(one.kind == "document" or one.name in of_period for one in mine):
+            names = dict.fromkeys(_cited(one, facts, of_period) for one in some)
+            texts.append(
+                text("EVD-09.one_file", documents=tuple(names), sha256=f"{sha256[:_DIGITS]}...")
+            )
+    yield from listed(texts)
+
+
+def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
+    """Name a document; an invoice of other time by its days, one of another project by that."""
+    own = one.project == facts.project.id
+    if one.invoice is None:
+        if own:
+            return text("EVD-09.document", parameter=one.name)
+        return text("EVD-09.document_elsewhere", parameter=one.name, project=one.project)
+    if not own:
+        return text("EVD-09.invoice_elsewhere", project=one.project)
+    given = one.invoice
+    if one.name in of_period:
+        return text("EVD-09.invoice", invoice=given.id, issuer=given.issuer, number=given.number)
+    zone = facts.project.timezone
+    begin, end = (str(local_date(us, zone)) for us in (given.from_us, given.to_us))
+    return text("EVD-09.invoice_of", begin=begin, end=end)
 
 
 # --- programme ----------------------------------------------------------------------------
-
-
-def brought_factors(facts: RegistryFacts) -> Iterator[Judged]:
-    """FAC-01: factors of registry files, each with what is entered of the acceptance."""
-    yield from listed(acceptances.brought(facts.project, facts.registry, facts.accepted))
 
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
@@ -248,15 +300,12 @@ def debts(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
-    project = facts.project.id
     left = decimal_text(Fraction(ug, UG_PER_T), _PLACES, "down")
-    by = facts.accepted.get(("debt", statement, project))
+    of = {"statement": statement, "project": facts.project.id, "left": left}
+    by = facts.accepted.get(("debt", statement, facts.project.id))
     if by is None:
-        return text("CLM-04.owed", statement=statement, left=left, project=project)
-    return text(
-        "CLM-04.accepted", statement=statement, left=left, project=project,
-        acceptance=acceptances.acceptance_of(by),
-    )  # fmt: skip
+        return text("CLM-04.owed", **of)
+    return text("CLM-04.accepted", **of, acceptance=acceptances.acceptance_of(by))
 
 
 def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
@@ -271,6 +320,20 @@ def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Te
         yield from broken(life, registered, after)
 
 
+def boundary(facts: RegistryFacts) -> Iterator[Judged]:
+    """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
+    found = (reported(one, facts.project, facts.factors, facts.period_us) for one in facts.left_out)
+    yield from listed(one for one in found if one is not None)
+    yield from listed(
+        text("BND-01.unbound", device=one.id, kind=one.class_id, site=one.site)
+        for one in facts.unbound
+    )
+    if not facts.unbound:
+        reasons = sorted(boundary_reasons(facts.registry, facts.project.id).items())
+        outside = (text("BND-01.outside", device=name, reason=why) for name, why in reasons)
+        yield from listed(outside, holds=True, most=None)
+
+
 def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-01: certificates of energy at the site."""
     yield from listed(
@@ -279,19 +342,14 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     )
     yield from listed(
         (
-            text(
-                "CLM-01.certified",
-                device=device,
-                certificate=one.certificate,
-                scheme=one.scheme,
-                wh=int(one.value.sum()),
-            )
+            text("CLM-01.certified", device=device, certificate=one.certificate,
+                 scheme=one.scheme, wh=int(one.value.sum()))
             for (device, _), held in facts.certified.items()
             for one in held
         ),
         holds=True,
         most=None,  # the database looks for each
-    )
+    )  # fmt: skip
 
 
 def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
@@ -332,7 +390,6 @@ JUDGES: tuple[tuple[str, Callable[[RegistryFacts], Iterator[Judged]]], ...] = (
     ("PAR-07", documented_values),
     ("EVD-08", own_invoices),
     ("EVD-09", contradicting_documents),
-    ("FAC-01", brought_factors),
     ("CLM-04", debts),
     ("CLM-02", copies_elsewhere),
     ("MTR-03", copies_inside),

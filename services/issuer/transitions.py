@@ -39,11 +39,11 @@ from mrv.statement.status import sign_list
 from services.clock import now_us
 from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
-from services.issuer.claimed_once import counted_elsewhere
 from services.issuer.close import snapshot
 from services.issuer.compared_days import why_other
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
 from services.issuer.documents import approvers as approvers_of
+from services.issuer.earlier_projects import counted_elsewhere
 from services.issuer.registry_facts import lives_of
 from services.issuer.registry_rules import LIFE, expired
 from services.store.registry import load as registry

@@ -25,7 +25,7 @@ import numpy as np
 from ingest import classes
 from ingest.model import Device, Fleet
 from mrv import factors
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import midnight_us
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find

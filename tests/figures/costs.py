@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from statistics import median
 
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.factors import load as load_factors
 from mrv.methodologies import find, unit_reductions
 from tests.figures.account import Account, Figures

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mrv import factors
-from mrv.accounting import factor_acceptance as acceptance
+from mrv.accounting import entered_values as acceptance
 from mrv.accounting.live_emissions import compile_bindings
 from mrv.errors import MethodologyError
 from mrv.rules.closing import close
@@ -34,7 +34,7 @@ def test_a_period_says_which_factors_from_memory_the_project_accepts():
 def _condition(project):
     rows = full("bus-1", "distance", DAY, 1000)
     result = close(project, FLEET, CERTIFICATES, rows, FROM, FROM + DAY_US, factors.load())
-    return [(f.holds, f.detail) for f in result.applicability if f.rule == acceptance.RULE]
+    return [(f.holds, f.detail) for f in result.applicability if f.rule == acceptance.UNVERIFIED]
 
 
 def test_what_is_not_accepted_is_a_condition_that_does_not_hold():
@@ -49,7 +49,7 @@ def test_what_is_not_accepted_is_a_condition_that_does_not_hold():
 
 def test_factors_that_were_read_need_no_acceptance():
     """Every statement would carry a condition that is not its own."""
-    read = [f for f in factors.load() if f.certainty != acceptance.FROM_MEMORY]
+    read = [f for f in factors.load() if f.certainty != "M"]
     assert acceptance.unaccepted(read, frozenset()) == []
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from mrv.rules.closing import close
 from tests.mrv import plant
+
+BILLED = "EVD-03"
 
 FLEET = Fleet(
     [

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrv.accounting.design_capacity import energy_roles
+from mrv.accounting.rounded_figures import energy_roles
 from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.methodologies import find

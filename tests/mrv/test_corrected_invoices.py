@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.corrected_invoices import RULE
-from mrv.accounting.invoiced_use import RULE as USED
 from tests.mrv import plant
 from tests.mrv.test_exceeded_invoices import bill as steam_bill
 from tests.mrv.test_exceeded_invoices import steam
 from tests.mrv.test_invoiced_use import bill, told, tonnes
 from tests.mrv.test_project_meters import said
+
+RULE = "EVD-06"
+USED = "EVD-05"
 
 DAY = plant.FROM + 96 * INTERVAL_US
 

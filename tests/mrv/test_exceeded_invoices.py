@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoice_evidence import RULE
 from mrv.registry.project import FIRST
 from tests.mrv import plant
 from tests.mrv.test_project_meters import COUNT, END, plant_of, said
+
+RULE = "EVD-03"
 
 TRUTH = 1_100_000  # g of steam a quarter hour
 MIDDLE = plant.FROM + COUNT // 2 * INTERVAL_US

@@ -9,7 +9,7 @@ import pytest
 from ingest.model import INTERVAL_US
 from mrv.accounting.coverage import Served
 from mrv.accounting.device_period import Monitored, YearPart
-from mrv.accounting.invoiced_time import contradicted, evidenced
+from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import GRADES, INVOICE, METER, CrossCheck, EvidenceItem
 from mrv.methodologies import find
 from mrv.registry.project import Besides, ProjectDevice
@@ -74,8 +74,9 @@ def test_a_meter_that_another_source_contradicts_is_no_evidence(kind, holds):
         find("jcm-vn-am007").roles["generation"], {}, (), Served(0, 96, 0, 0, 0, 0, 0), (),
         (YearPart(2026, 120, ()),),
     )  # fmt: skip
-    assert contradicted(one, [result]) is not holds
-    assert evidenced(one, Besides(), [result]) is holds
+    evidence = Corroboration(Besides(), [result])
+    assert evidence.contradicted(one) is not holds
+    assert evidence.evidenced(one) is holds
 
 
 def check_of(kind, ours, theirs, *, holds):

@@ -8,12 +8,13 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import RULE
 from mrv.methodologies import find
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Invoice, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_service_attacks import SURE
+
+RULE = "EVD-03"
 
 RANGE = "MTR-10"
 

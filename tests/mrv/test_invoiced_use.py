@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoiced_amounts import MORE
-from mrv.accounting.invoiced_use import RULE
+from mrv.rules.invoiced_use import MORE
 from tests.mrv import plant
 from tests.mrv.test_project_meters import COUNT, END, ROLES, WEEK, plant_of, said
+
+RULE = "EVD-05"
 
 MIDDLE = plant.FROM + COUNT // 2 * INTERVAL_US
 TRUTH = {name: amount for name, (*_, amount) in ROLES.items()}

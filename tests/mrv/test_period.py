@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting import factor_acceptance as acceptance
+from mrv.accounting import entered_values as acceptance
 from mrv.calendar import period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
@@ -46,7 +46,7 @@ def test_a_full_day_of_sun_is_credited_to_the_watt_hour():
     )
     assert device.certificates == ("C-inv-1",)
     assert [f.id for f in result.factors] == ["jcm-vn-am007-case-1"]
-    assert [f.holds for f in result.applicability if f.rule != acceptance.RULE] == [True]
+    assert [f.holds for f in result.applicability if f.rule != acceptance.UNVERIFIED] == [True]
     energy, reduction = result.comparisons
     assert (energy.expected, energy.actual) == ("328.767123", "9600.000000")
     assert (reduction.expected, reduction.actual) == ("0.109315", "3.196800")

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import pytest
 
-from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.methodologies import find
 from mrv.methodologies._steam import most_enthalpy
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, Sample
@@ -15,6 +14,8 @@ from tests.mrv import plant
 from tests.mrv.test_live_systems import M3, MWH
 from tests.mrv.test_plausible_service import charged, closed, driven
 from tests.mrv.test_service_attacks import PLANTS, earned, tonnes
+
+BILLED = "EVD-03"
 
 RULE, DATED, OFFICIAL = "PAR-03", "PAR-07", "FAC-01"
 GAS = 1_600_000 * M3

@@ -9,9 +9,6 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import RULE as BILLED
-from mrv.accounting.service_evidence import RULE
-from mrv.accounting.service_evidence import USED as FUEL
 from mrv.methodologies import find
 from mrv.registry.project import (
     ACCOUNTING,
@@ -25,6 +22,10 @@ from mrv.registry.project import (
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_live_systems import CASES
+
+BILLED = "EVD-03"
+RULE = "EVD-02"
+FUEL = "EVD-07"
 
 BOOK = factors.load()
 WEEKS = 2

@@ -8,12 +8,14 @@ from fractions import Fraction
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoice_evidence import RULE as BILLED
-from mrv.accounting.service_evidence import RULE, UNCOUNTED
 from mrv.registry.project import FIRST, Invoice, Sample
+from mrv.rules.service_evidence import UNCOUNTED
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BUILT, WEEK, WEEKS, composted, tonnes, treated
 from tests.mrv.test_owner_inputs import pumped
+
+BILLED = "EVD-03"
+RULE = "EVD-02"
 
 COUNT = WEEKS * WEEK
 LINE = {"design_mass_t_per_d": 60, "design_kwh_per_t": 10}

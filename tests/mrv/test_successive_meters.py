@@ -8,11 +8,11 @@ import pytest
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.coverage import Served
-from mrv.accounting.design_capacity import at_capacity
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.time_in_service import successive, together_us
+from mrv.accounting.evidenced_time import successive, together_us
 from mrv.methodologies import find
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice
+from mrv.rules.capacity import at_capacity
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BOOK, BUILT, TREATED, WATER, WEEK, WEEKS

@@ -9,13 +9,14 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.invoice_evidence import RULE
 from mrv.methodologies import find
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Invoice, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_invoice_evidence import HONEST, LINE
 from tests.mrv.test_service_attacks import ALONE, COUNT, PLANTS, SURE, earned, tonnes, unmet
+
+RULE = "EVD-03"
 
 BOOK = factors.load()
 METHOD = find("ams-ii-e")

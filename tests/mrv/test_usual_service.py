@@ -6,11 +6,13 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.invoiced_amounts import BILLED
-from mrv.accounting.service_evidence import OUTSIDE
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Invoice
+from mrv.texts import text
 from tests.mrv import plant
 from tests.mrv.test_plausible_service import WEEK, charged, closed, driven
+
+BILLED = text("invoice.less")
+OUTSIDE = "EVD-03"
 
 RULE = "EVD-04"
 WEEKS = 2

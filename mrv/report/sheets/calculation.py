@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import unit_reductions
 from mrv.model import MEASURED, MONTH, Activity

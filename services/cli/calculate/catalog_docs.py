@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mrv import factors
-from mrv.accounting.factor_acceptance import parameters_of
+from mrv.accounting.entered_values import parameters_of
 from mrv.methodologies import find
 from mrv.model import Factor, Methodology
 from mrv.registry import programme_systems

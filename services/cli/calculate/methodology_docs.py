@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mrv import methodologies
-from mrv.accounting.design_capacity import WEEKS
 from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
 from mrv.model import Methodology, Tool
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.rules.metering import WEEKS
 from services.cli.calculate import catalog_docs, conformity_docs, reference_docs, rules_docs
 from services.cli.calculate import input_schema as describe
 

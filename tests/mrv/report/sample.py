@@ -9,7 +9,7 @@ import numpy as np
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
 from mrv import factors
-from mrv.accounting.design_capacity import energy_roles
+from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import period_us
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version

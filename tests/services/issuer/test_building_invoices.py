@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.invoice_evidence import RULE
 from services.cli.main import main
 from services.store.postgres.pool import connect
 from tests import registering
@@ -14,6 +13,8 @@ from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+
+RULE = "EVD-03"
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 REGISTRY = """

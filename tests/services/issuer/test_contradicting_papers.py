@@ -6,8 +6,6 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.corrected_invoices import RULE as CORRECTED
-from mrv.accounting.invoice_evidence import RULE as BILLED
 from mrv.packs.reader import read_pack
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
@@ -17,9 +15,9 @@ from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
-from services.issuer.document_rules import contradicting_documents
 from services.issuer.pack import export
 from services.issuer.registry_facts import registry_facts
+from services.issuer.registry_rules import contradicting_documents
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.registry.load import load_project
@@ -31,6 +29,9 @@ from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 from tests.services.issuer.test_building_invoices import NAMES, RANGE, REGISTRY
 from tests.services.issuer.test_building_invoices import _building as three_days
+
+CORRECTED = "EVD-06"
+BILLED = "EVD-03"
 
 DAYS = plant.us("2026-03-01"), plant.us("2026-03-04")
 SUPPLIER, SERVICE = "EVN Hai Phong", "Hydrometeorological service"

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.accounting.invoice_evidence import RULE as BILLED
-from mrv.accounting.service_evidence import RULE
 from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
@@ -21,6 +19,9 @@ from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+
+BILLED = "EVD-03"
+RULE = "EVD-02"
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 REGISTRY = """

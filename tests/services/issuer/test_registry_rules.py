@@ -16,11 +16,12 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.texts import joined
 from services.issuer import registry_rules as judges
 from services.issuer.doubted_invoices import Cited, Invoices
-from services.issuer.left_out_meters import LeftOut, Refused, Unserved
+from services.issuer.left_out_meters import Unserved
+from services.issuer.left_out_use import LeftOut, Refused
 from services.issuer.registry_facts import RegistryFacts
 from services.issuer.registry_rules import judged
 from services.issuer.same_series import Agreeing, Copy
-from services.registry.entries import Device, Outside, Published, Rating, Registry, Replacement
+from services.registry.entries import Device, Outside, Rating, Registry, Replacement
 from services.registry.entries import Project as Entry
 from services.store.timeseries.beyond_rating import Beyond
 from tests.mrv.packs import SIGNERS
@@ -108,8 +109,6 @@ WRONG = {
         "EVD-09", "j (X, j) corrects i (EVN, i)",
     ),
     "life": ({"lives": ((LIFE, date(2027, 3, 1)),)}, "PLN-03", "AMS-I.D takes no new project"),
-    "factor": ({"more": (Published("own", {"kind": "grid.vn", "value": "0.7", "unit": "tCO2/MWh",
-                                           "source": "a letter"}),)}, "FAC-01", "own = 0.7"),
     "debt": ({"owed": (("TN-1", -5 * 10**12),)}, "CLM-04", "TN-1 at the site left \N{MINUS SIGN}5"),
     "scaled": (
         {"copies": (Copy("b", "z", "q", equal=False, by_day=Agreeing(9, 10, 1.5)),)},

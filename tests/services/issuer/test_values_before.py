@@ -12,8 +12,8 @@ from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.collect_evidence import plan_of
+from services.issuer.earlier_projects import changed_late
 from services.issuer.pack import export
-from services.issuer.values_before import changed_late
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.planted import planted

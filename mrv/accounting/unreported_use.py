@@ -1,20 +1,17 @@
 """
 Consumption of the project's side that a meter's own power or flow rate has and its register not.
 
-`shown_energy` compares registers of the baseline with their power: there a register may not report
-too much.  Here it may not report too little: a charger, an auxiliary, a fuel meter.  The integral
-of power is compared with the register's rise over each day and over the whole period.  A day, or
-the period, in which it is more by the tolerance (two meters of accuracy class 2) and the errors of
-its samples counts as the power has it, with no tolerance at all.  A register that hangs and catches
-up on a later day has recorded it all.
+A register of the baseline may not report too much (`shown_energy`), one of a charger, an auxiliary
+or a fuel meter not too little.  The integral of power is compared with the register's rise over
+each day and over the whole period.  A day, or the period, in which it is more by the tolerance (two
+meters of accuracy class 2) and the errors of its samples counts as the power has it, with no
+tolerance at all.  A register that hangs and catches up on a later day has recorded it all.
 
 What honest meters differ by is left: samples give an integral within three standard errors, of a
 day within four (`ingest.quality.power_integral`), and as much more as the register itself shows
 them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
 thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
-without samples is not compared.  A load that goes on and off in step with its samples is not what
-they give: a check meter, or an invoice of this meter alone, corroborates its register.  A rule of
-tonne's own (MTR-04).
+without samples is not compared.  A rule of tonne's own (MTR-04).
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int6
 from ingest.quality import energy_budget
 from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE
 from ingest.quality.power_integral import integral
-from mrv.accounting.invoiced_time import COVERED
+from mrv.accounting.evidenced_time import COVERED
 from mrv.accounting.register_scan import Key, Scan, devices_of, register_step, registers
 from mrv.registry.project import Project, Unshown
 from mrv.texts import text
@@ -58,7 +55,7 @@ class _Channel(NamedTuple):
     scale: int
 
 
-class Told(NamedTuple):
+class Unreported(NamedTuple):
     """What a gauge has beyond its register, and whether it corroborates all of the register."""
 
     more: Unshown | None
@@ -66,7 +63,7 @@ class Told(NamedTuple):
 
 
 @dataclass(frozen=True)
-class UntoldUse(Scan):
+class UnreportedUse(Scan):
     """
     The registers of a period's project side that have a gauge of their rate too.
 
@@ -81,12 +78,12 @@ class UntoldUse(Scan):
     @staticmethod
     def of(
         project: Project, fleet: Fleet, rows: IntervalRows, period_us: tuple[int, int]
-    ) -> UntoldUse:
+    ) -> UnreportedUse:
         """Return what is compared with its own gauge in a period."""
         edges = Scan.edges(project, period_us)
-        return UntoldUse(fleet, rows, *edges, _wanted(project, fleet))
+        return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
 
-    def beyond(self, block: Frame) -> Iterator[tuple[Key, Told]]:
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
         """
         Return what gauges have beyond their registers, for the devices of a block of readings.
 
@@ -102,7 +99,7 @@ class UntoldUse(Scan):
                 if len(at) or agrees:
                     reason = text("MTR-04.below_gauge", channel=one.gauge)
                     found = Unshown(reason, self.first + at, more[at]) if len(at) else None
-                    yield (self.fleet.devices[index].id, one.quantity), Told(found, agrees)
+                    yield (self.fleet.devices[index].id, one.quantity), Unreported(found, agrees)
 
     def _more(self, block: Frame, of: slice, index: int, one: _Channel) -> tuple[Int64, bool]:
         """Energy or fuel of each interval that the gauge has beyond the register."""
@@ -118,36 +115,29 @@ class UntoldUse(Scan):
         rate = np.where(rate < _STARTING * (rated or 0), 0.0, rate)
         at_us = times[read]
         shown = integral(at_us, rate, at_us, self.first, self.last)
-        value, whole = self._registered(index, one.quantity)
-        seen = shown.known & whole & ~self._long(at_us, _longest(at_us))
+        names = "value", "measured_us", "estimated_us"
+        value, measured_us, estimated_us = self.laid_out(index, one.quantity, *names)
+        whole = measured_us + estimated_us == INTERVAL_US
+        # half more than the usual step of samples, and an hour at most
+        longest_us = min(max(int(np.median(np.diff(at_us))) * 3 // 2, INTERVAL_US), HOUR_US)
+        seen = shown.known & whole & ~self._long(at_us, longest_us)
         if not seen.any():
             return none
         step = register_step(register, one.tolerance)
         rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[one.unit])
         allowed = np.where(shown.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
-        both = _Compared(
-            np.where(seen, value, 0).astype(np.float64),
-            np.where(seen, shown.energy_wh, 0.0),
-            np.where(seen, shown.variance, 0.0),
-            np.where(seen, allowed, 0.0),
-            step,
+        held = (value.astype(np.float64), shown.energy_wh, shown.variance, allowed)
+        ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in held)
+        scatter = energy_budget.scatter(
+            value, shown.energy_wh, seen, np.zeros_like(seen), self.into_day, step
         )
-        of_samples = energy_budget.scatter(
-            value, shown.energy_wh, seen, np.zeros(len(seen), dtype=np.bool_), self.into_day, step
-        )
-        both = both.off_by(of_samples)
+        both = _Compared(ours, theirs, variance, off, step).off_by(scatter)
         spread = self._long(times[known], _SPREAD_US)
         more = max(
             (both.of_period(), both.of_days(self.into_day, spread)), key=lambda some: some.sum()
         )
         asked = max(1, int(np.count_nonzero(whole)))
         return more, int(np.count_nonzero(seen)) >= COVERED * asked and both.corroborated()
-
-    def _registered(self, index: int, quantity: str) -> tuple[Int64, np.ndarray]:
-        """What a register rose by in each interval, and where all of it is known."""
-        names = "value", "measured_us", "estimated_us"
-        value, measured_us, estimated_us = self.laid_out(index, quantity, *names)
-        return value, measured_us + estimated_us == INTERVAL_US
 
     def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
         """Intervals that a longer step of readings touches."""
@@ -215,12 +205,6 @@ def _whole(weights: Float64, total: float) -> Int64:
     running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
     found: Int64 = np.diff(running, prepend=0)
     return found
-
-
-def _longest(time_us: Int64) -> int:
-    """Longest step of samples that is compared: half more than usual, and an hour at most."""
-    usual = int(np.median(np.diff(time_us)))
-    return min(max(usual * 3 // 2, INTERVAL_US), HOUR_US)
 
 
 def _resolution(values: Float64, steps: Sequence[float]) -> float:

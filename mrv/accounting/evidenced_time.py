@@ -1,0 +1,295 @@
+"""
+Time in service of meters, and which of it invoices, certificates and check meters corroborate.
+
+An invoice counts that names its file, was written after its time had ended, may differ by 5 % at
+most and agrees with the meter.  Invoices that cover 95 % of a meter's time corroborate it.
+Suppliers bill from mid-month to mid-month: ends of a period without an invoice are not asked for.
+A meter that is replaced by a device with an id of its own leaves two devices in one role, each
+with a part of the period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+from functools import cached_property
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck
+from mrv.calendar import local_date
+from mrv.quantity_text import plain_text
+from mrv.registry.project import Besides, Doubt, Invoice
+from mrv.texts import Text, text
+
+# that an invoice may differ by, and that it may leave out: from more on it is material
+TOLERANCE = Fraction(5, 100)
+COVERED = 1 - TOLERANCE
+# of a meter's time, where the rest is before its first invoice or after its last
+_COVERED_AT_LEAST = Fraction(9, 10)
+# an end without an invoice: 31 local days, of which one may have 25 hours
+_LONGEST_END_US = (31 * 24 + 1) * HOUR_US
+# invoices that a finding names of a meter
+_NAMED = 3
+# why an invoice is no evidence, by the registry
+_DOUBTS: Mapping[Doubt, Text] = {
+    "operator": text("invoice.operator"),
+    "one_file": text("invoice.one_file"),
+    "other_issuer": text("invoice.other_issuer"),
+}
+# part of an invoice's time that a meter knows at least
+_KNOWN = Fraction(1, 2)
+
+Span = tuple[int, int]
+
+
+# --- time in service ----------------------------------------------------------------------
+
+
+def length(spans: Iterable[Span], begin: int, end: int) -> int:
+    """Return the time within [begin, end) that spans cover together."""
+    covered, reached = 0, begin
+    for first, last in sorted(spans):
+        covered += max(0, min(last, end) - max(first, reached))
+        reached = max(reached, last)
+    return covered
+
+
+def together_us(some: Iterable[Monitored], first: int, last: int) -> int:
+    """Return the time in which one of some devices served in intervals [first, last). [us]"""
+    return length(_within(some, first, last), first, last) * INTERVAL_US
+
+
+def successive(some: Sequence[Monitored], first: int, last: int) -> bool:
+    """
+    Return whether devices of each role follow each other in intervals [first, last).
+
+    As many serve at any time, without overlap or gap; two may meet within an interval, of which
+    the project's side has all and the baseline nothing.  Each served a part of the time only.
+    """
+    for role in {m.bound.role for m in some}:
+        spans = _within((m for m in some if m.bound.role == role), first, last)
+        left = sorted(end for _, end in spans if end < last)
+        came = sorted(begin for begin, _ in spans if begin > first)
+        if len(left) != len(came):
+            return False
+        if any(abs(end - begin) > 1 for end, begin in zip(left, came, strict=True)):
+            return False
+    return True
+
+
+def served(some: Iterable[Monitored], first: int, last: int) -> int:
+    """Add up the time of each of some devices within intervals [first, last). [intervals]"""
+    return sum(end - begin for begin, end in _within(some, first, last))
+
+
+def _within(some: Iterable[Monitored], first: int, last: int) -> list[Span]:
+    cut = [
+        (max(m.service.first, first), min(m.service.first + m.service.intervals, last))
+        for m in some
+    ]
+    return [(begin, end) for begin, end in cut if begin < end]
+
+
+def uncovered_share(one: Monitored) -> Fraction:
+    """Return the share of a meter's time in service without a valid certificate of that meter."""
+    first, last = one.service.first, one.service.first + one.service.intervals
+    spans = ((max(first, span.first), min(last, span.last)) for span in one.uncovered)
+    bare = sum(max(0, end - begin) for begin, end in spans)
+    return Fraction(bare, last - first) if last > first else Fraction(1)
+
+
+# --- invoices -----------------------------------------------------------------------------
+
+
+def name_of(one: Invoice) -> str:
+    """Return an invoice's name, as comparisons have it."""
+    return f"{one.id}: {one.issuer}, {one.number}"
+
+
+def _too_early(one: Invoice) -> bool:
+    """Whether an invoice was written more than a day before its time ended: it was not metered."""
+    return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
+
+
+def _agrees(check: CrossCheck) -> bool:
+    """
+    Whether an invoice says what the known time of its meters does.
+
+    Where more is lost than it may leave out, the rest is taken for the whole, and may be lower by
+    as much more, as what was lost may have been higher.
+    """
+    known = Fraction(check.coverage)
+    if known >= COVERED:
+        return bool(check.holds)
+    if check.holds is None or known < _KNOWN:
+        return False
+    ours, theirs = int(check.ours) / known, int(check.theirs)
+    return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
+
+
+def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
+    return [(c.from_us, c.to_us) for c in checks]
+
+
+@dataclass(frozen=True)
+class Corroboration:
+    """
+    Invoices and check meters of a period: which meters they corroborate, and over which time.
+
+    Attributes
+    ----------
+    besides : Besides
+        With the invoices.
+    checks : sequence of CrossCheck
+        Of the period's meters with them.
+    """
+
+    besides: Besides
+    checks: Sequence[CrossCheck]
+
+    @cached_property
+    def documents(self) -> frozenset[str]:
+        """Names of the invoices that may be evidence, whatever they say."""
+        return frozenset(
+            name_of(one)
+            for one in self.besides.invoices
+            if one.sha256 and not one.doubt and not _too_early(one)
+        )
+
+    def of(self, one: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
+        """Yield the comparisons of a device's quantity with invoices, or check meters."""
+        for check in self.checks:
+            same = check.kind == kind and check.quantity == one.needs.quantity
+            if same and one.device.id in check.devices:
+                yield check
+
+    def holding(self, one: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons of a device with invoices that count as evidence."""
+        for check in self.of(one):
+            narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
+            if check.against in self.documents and narrow and _agrees(check):
+                yield check
+
+    def _refuting(self, one: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons of a device with invoices that do not hold."""
+        return (c for c in self.of(one) if c.holds is False and not _agrees(c))
+
+    def invoiced(self, one: Monitored) -> bool:
+        """
+        Return whether invoices with their files show a device's quantity over nearly all its time.
+
+        Time for which another invoice says something else is not shown.  Time before the first
+        invoice, or after the last, is not asked for where it is shorter than that invoice and 31
+        days long at most, as long as nine tenths of all time are shown.
+        """
+        begin, end = one.span_us
+        shown, whole = self.shown_us(one), end - begin
+        return shown >= max(COVERED * (whole - self._ends_us(one)), _COVERED_AT_LEAST * whole)
+
+    def evidenced(self, one: Monitored) -> bool:
+        """
+        Return whether a quantity has the grade of evidence that a programme asks for by default.
+
+        A third party's invoices (B), or a meter under valid calibration over nearly all its time
+        (C) that no invoice or check meter contradicts, and that did not stand still.
+        """
+        if self.invoiced(one):
+            return True
+        calibrated = uncovered_share(one) <= TOLERANCE
+        return one.moved and calibrated and not self.contradicted(one)
+
+    def contradicted(self, one: Monitored) -> bool:
+        """Return whether an invoice or a check meter states another quantity than a meter."""
+        return any(self._refuting(one)) or any(c.holds is False for c in self.of(one, METER))
+
+    def shown_us(self, one: Monitored) -> int:
+        """Return how much of a device's time invoices show. [us]"""
+        refuted = _spans(self._refuting(one))
+        holds = _spans(self.holding(one))
+        return length([*holds, *refuted], *one.span_us) - length(refuted, *one.span_us)
+
+    def _ends_us(self, one: Monitored) -> int:
+        """Return the time before the first invoice and after the last that need none. [us]"""
+        begin, end = one.span_us
+        holds = _spans(self.holding(one))
+        if not holds:
+            return 0
+        # an invoice that says something else is one as well
+        every = [*holds, *_spans(self._refuting(one))]
+        first, last = min(a for a, _ in every), max(b for _, b in every)
+        ends = (
+            (first - begin, max((b - a for a, b in holds if a == first), default=0)),
+            (end - last, max((b - a for a, b in holds if b == last), default=0)),
+        )
+        return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= _LONGEST_END_US)
+
+    def covered(self, one: Monitored, applied: Iterable[Span]) -> bool:
+        """
+        Return whether invoices corroborate a meter of the project's side, or are applied to it.
+
+        Parameters
+        ----------
+        applied : iterable of (int, int)
+            Time of the meter's invoices that say more: that use counts. [us UTC]
+        """
+        begin, end = one.span_us
+        spans = [*applied, *_spans(self.holding(one))]
+        return length(spans, begin, end) >= COVERED * (end - begin)
+
+    def unshown(self, meters: Iterable[Monitored]) -> Iterator[Text]:
+        """Name each meter once, with the reason why invoices of it do not corroborate it."""
+        for one in {m.device.id: m for m in meters}.values():
+            why = tuple(self._why(one))[:_NAMED]
+            if why:
+                yield text("invoice.not_enough", device=one.device.id, why=why)
+            else:
+                yield text("invoice.none", device=one.device.id)
+
+    def _why(self, one: Monitored) -> Iterator[Text]:
+        begin, end = one.span_us
+        share = Fraction(self.shown_us(one), max(1, end - begin))
+        if share:
+            yield text("invoice.covers", percent=percent(share))
+        for check in self.checks:
+            if check.kind != INVOICE or one.device.id not in check.devices:
+                continue
+            against = check.against
+            if check.holds is None:
+                yield text("invoice.incomparable", invoice=against, why=check.detail)
+            elif not check.holds and check.difference_percent is None:
+                yield text("invoice.zero", invoice=against)
+            elif not check.holds:
+                yield differing(check)
+            elif against in self._no_evidence:
+                yield text("invoice.no_evidence", invoice=against, why=self._no_evidence[against])
+
+    @cached_property
+    def _no_evidence(self) -> dict[str, Text]:
+        """Why invoices are no evidence, whatever they say."""
+        found = dict[str, Text]()
+        for one in self.besides.invoices:
+            name = name_of(one)
+            if Fraction(one.percent) > TOLERANCE * 100:
+                most = percent(TOLERANCE)
+                found[name] = text("invoice.wide", percent=str(one.percent), most=most)
+            if _too_early(one):
+                found[name] = text("invoice.early", issued=str(one.issued))
+            if not one.sha256:
+                found[name] = text("invoice.no_file")
+            if one.doubt is not None:
+                found[name] = _DOUBTS[one.doubt]
+        return found
+
+
+def differing(check: CrossCheck) -> Text:
+    """Say by how much an invoice differs from its meters."""
+    off = plain_text(Fraction(check.difference_percent or 0), 4)
+    return text("invoice.differs", invoice=check.against, percent=off)
+
+
+def percent(share: Fraction) -> str:
+    """Return a share in percent, with three digits at most."""
+    return plain_text(share * 100, 1)

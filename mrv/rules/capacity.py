@@ -1,0 +1,345 @@
+"""
+What a plant was built for (MTR-07): its capacity, the load that it takes, the energy of both.
+
+A flow, a mass or a load that only the plant's own meters report may be claimed too high by all of
+them together.  The design capacity of the licence or design, which is fixed ex ante, bounds it:
+each stretch of about a week counts no more than its days at capacity; a day may be above it, as
+after rain.  Water above it counts in a week in which the plant's analyser found it so much weaker
+that its load is no more than the capacity would bring at the strength of the other weeks.  Below a
+fifth of it over the whole period the capacity may not be that of this plant, and what its
+electricity carries by design counts.  These are rules of tonne's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.evidenced_time import together_us
+from mrv.model import Methodology
+from mrv.parameters.inputs import Inputs, rounded
+from mrv.registry.project import Loaded
+from mrv.rounding import decimal_text, figure
+from mrv.rules import Severity
+from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, Said
+from mrv.rules.facts import Facts, node
+from mrv.rules.plausible_values import means
+from mrv.service_bounds import Capacity, Consumption
+from mrv.texts import Text, text
+
+_LEAST_LOAD = Fraction(1, 5)
+# shares of the design's electricity below which a load is no more than that carries, and below
+# which it is a finding: a plant that is built for storm water has stronger water when it is dry
+_CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
+_DAY_US = 24 * HOUR_US
+_LONGEST_YEAR = 366
+
+
+# --- capacities and consumptions of a methodology -----------------------------------------
+
+
+def serving(monitored: Iterable[Monitored], one: Capacity | Consumption) -> list[Monitored]:
+    """Return the meters of what a capacity bounds, or a consumption serves."""
+    return [m for m in monitored if m.bound.role in one.serves]
+
+
+def using(monitored: Iterable[Monitored], one: Consumption) -> list[Monitored]:
+    """Return the meters of what a service uses."""
+    return [m for m in monitored if m.bound.role in one.uses]
+
+
+def consumption_of(methodology: Methodology, one: Capacity) -> Consumption | None:
+    """Return what a plant's service takes of electricity; None where that is not known."""
+    return next(
+        (c for c in methodology.consumptions if c.by_design and {*c.serves} >= {*one.serves}), None
+    )
+
+
+def _time_us(there: Sequence[Monitored]) -> int:
+    """Return the time of a plant's meters together. [us]"""
+    first = min((m.service.first for m in there), default=0)
+    last = max((m.service.first + m.service.intervals for m in there), default=0)
+    return together_us(there, first, last)
+
+
+def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
+    """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
+    whole = sum(s.time_us for m in there for s in m.stretches) if one.each else _time_us(there)
+    return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
+
+
+def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
+    """Return the capacities of which less than a share was delivered: they bound nothing."""
+    found = set()
+    for one in facts.methodology.capacities:
+        there = serving(facts.views, one)
+        delivered = sum(m.delivered for m in there)
+        if (
+            not one.of
+            and one.parameter in parameters
+            and delivered
+            and delivered < least * at_capacity(there, one, parameters)
+        ):
+            found.add(one.parameter)
+    return frozenset(found)
+
+
+def _below_fifth(methodology: Methodology, one: Capacity, rate: Fraction) -> Text:
+    """Say that little of a capacity was delivered, so that it bounds nothing."""
+    unit = methodology.parameters[one.parameter].unit
+    return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=one.parameter)
+
+
+def used_of(
+    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+) -> Fraction:
+    """
+    Return the quantity of some stretches, with what is charged for lost time and by service.
+
+    A plant's meter that is lost for less than half of the time used as much then as else: what
+    lost time is charged, which is little beside methane, would carry any service.
+    """
+    some, rate = one.stretches[first:last], one.rate or Fraction(0)
+    time, lost, value = (sum(s.time_us for s in some), sum(s.lost_us for s in some),
+                         sum(s.value for s in some))  # fmt: skip
+    if of.by_design and 0 < 2 * lost < time:
+        rate = min(rate, Fraction(value * HOUR_US, time - lost))
+    charged = (
+        -c.quantity
+        for p in one.parts
+        for c in p.cuts
+        # beyond its register: by its own power (MTR-04), by its service (MTR-05)
+        if c.kind in (Kind.CONSUMPTION, Kind.SERVICE) and span_us[0] <= c.start_us < span_us[1]
+    )
+    return value + rate * Fraction(lost, HOUR_US) + sum(charged, start=Fraction(0))
+
+
+def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
+    """Return what a service used in the whole period, with what is charged for it. [base units]"""
+    users = using(monitored, one)
+    begin = min((m.service.first for m in users), default=0) * INTERVAL_US
+    end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
+    used = (used_of(m, 0, len(m.stretches), (begin, end), one) for m in users)
+    return sum(used, start=Fraction(0))
+
+
+# --- a week's service ---------------------------------------------------------------------
+
+
+class _Week(NamedTuple):
+    """What a week's service came to, what the plant was built for, and if rain thinned it."""
+
+    place: int
+    served: Fraction
+    most: Fraction
+    thinned: bool
+
+
+def _weeks(facts: Facts, one: Capacity) -> Iterator[_Week]:
+    """Compare each week's service with a capacity."""
+    of, capacity = facts.of_role(*one.serves), Fraction(facts.parameters[one.parameter])
+    there = [facts.views[i] for i in of]
+    for k in range(len(facts.stretches) - 1):
+        served = facts.served(of, k, k + 1)
+        time_us = (
+            sum(m.stretches[k].time_us for m in there)
+            if one.each
+            else together_us(there, facts.stretches[k], facts.stretches[k + 1])
+        )
+        most = capacity * one.base_units * Fraction(time_us, _DAY_US)
+        yield _Week(k, served, most, served > most and _thinned(facts, one, k, served, most))
+
+
+def _capacities(facts: Facts) -> Iterator[Capacity]:
+    """Yield the capacities that bound a service itself, where it was delivered."""
+    for one in facts.methodology.capacities:
+        moved = any(any(facts.solved.weeks[i]) for i in facts.of_role(*one.serves))
+        if not one.of and moved and one.parameter in facts.parameters:
+            yield one
+
+
+def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
+    """Return what of a service is above the design capacity, by stretch. [base units]"""
+    found: dict[int, Fraction] = {}
+    for one in _capacities(facts):
+        for week in _weeks(facts, one) if {*one.serves} <= {*roles} else ():
+            if week.served > week.most and not week.thinned:
+                before = found.get(week.place, Fraction(0))
+                found[week.place] = before + week.served - week.most
+    return found
+
+
+def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
+    """
+    MTR-07: a week's service beyond the documented design capacity.
+
+    More than that which invoices state is an observation: the design document is out of date.
+    """
+    for one in _capacities(facts):
+        of, weeks = facts.of_role(*one.serves), [*_weeks(facts, one)]
+        capacity = Fraction(facts.parameters[one.parameter])
+        unit = facts.methodology.parameters[one.parameter].unit
+        texts, diluted = list[Text](), list[Text]()
+        settled = bool(of) and all(facts.invoiced(facts.views[i]) for i in of)
+        for week in weeks:
+            if week.served <= week.most:
+                continue
+            run = week.place, week.place + 1
+            rate = capacity * week.served / week.most if week.most else week.served
+            reason = text(
+                "MTR-07.diluted" if week.thinned else "MTR-07.above",
+                value=figure(rate), unit=unit, most=figure(capacity),
+            )  # fmt: skip
+            (diluted if week.thinned else texts).append(facts.in_time(one.parameter, *run, reason))
+            if not (week.thinned or settled):
+                yield Cap(node(Level.WEEK, of, run), week.most, reason)
+        delivered = sum((week.served for week in weeks), start=Fraction(0))
+        whole = sum((week.most for week in weeks), start=Fraction(0))
+        if not texts and delivered < _LEAST_LOAD * whole:
+            texts.append(_below_fifth(facts.methodology, one, capacity * delivered / whole))
+        severity: Severity | None = "observation" if settled and texts else None
+        yield Said(not texts, tuple(texts or diluted), severity)
+
+
+def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fraction) -> bool:
+    """Whether what a week delivered above a capacity carries no more load than it."""
+    strong = next(
+        (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*one.serves}), ""
+    )
+    channel = facts.besides.channels.get(strong)
+    if channel is None:
+        return False
+    laboratory = means(facts.besides.samples, facts.methodology)
+    if laboratory.get(strong, channel.value) < channel.value:
+        # weak water would be paid by other samples' strength
+        return False
+    begin, end = facts.span_us(week, week + 1)
+    # a day counts in the stretch that holds its middle
+    within = [begin <= (d.from_us + d.to_us) // 2 < end for d in channel.days]
+    inside = _strength(d for d, there in zip(channel.days, within, strict=True) if there)
+    outside = _strength(d for d, there in zip(channel.days, within, strict=True) if not there)
+    return inside is not None and outside is not None and int(served) * inside <= most * outside
+
+
+def _strength(days: Iterable[Loaded]) -> Fraction | None:
+    """Return the load by what flowed; None where nothing did. [thousandths of the channel's]"""
+    known = list(days)
+    flow = sum(d.flow for d in known)
+    return sum((d.load for d in known), start=Fraction(0)) / flow if flow else None
+
+
+# --- the load of the period ---------------------------------------------------------------
+
+
+def design_load(facts: Facts) -> Iterator[Effect | Said]:
+    """
+    MTR-07: a load or a service of earlier years above what the plant was built for.
+
+    The strength of what came in counts no more than the design leaves for what was delivered: by
+    the design load, and by the electricity that such a load takes.
+    """
+    price, method = facts.price, facts.methodology
+    used, carried, said = price.stated, set[str](), list[Said]()
+    for one in method.capacities:
+        used, above = _years_within(facts, one, used)
+        if above:
+            said.append(Said(False, above))
+        there = serving(facts.views, one)
+        served = sum((m.counts for m in there), start=Fraction(0))
+        if not one.of or not used.get(one.of) or served <= 0 or one.parameter not in price.stated:
+            continue
+        capacity = Fraction(price.stated[one.parameter])
+        most = capacity * one.base_units * Fraction(_time_us(there), _DAY_US)
+        load, texts = served * used[one.of], list[Text]()
+        if load > most:
+            spec = method.parameters[one.of]
+            less = {**used, one.of: rounded(most / served, spec)}
+            texts.append(
+                text(
+                    "MTR-07.load", value=figure(capacity * load / most), most=figure(capacity),
+                    load_unit=method.parameters[one.parameter].unit, parameter=one.of,
+                    counted=figure(less[one.of]), unit=spec.unit,
+                )
+            )  # fmt: skip
+            if price.reduced(less) < price.reduced(used):
+                used = less
+        elif load < _LEAST_LOAD * most:
+            texts.append(_below_fifth(method, one, capacity * load / most))
+        powered, more = _powered(facts, one, used, served)
+        texts += more
+        if price.reduced(powered) < price.reduced(used):
+            used = powered
+            carried.add(one.of)
+        said.append(Said(not texts, tuple(texts)))
+    for name, value in used.items():
+        if value != price.stated[name]:
+            yield Bound(name, Fraction(value), CARRIED if name in carried else BUILT_FOR)
+    yield from said
+
+
+def _powered(
+    facts: Facts, one: Capacity, used: Inputs, served: Fraction
+) -> tuple[Inputs, list[Text]]:
+    """
+    Compare a load with the electricity that the design takes for it; what counts, and texts.
+
+    Rain thins what comes in, and neither load nor electricity follows.  Stronger water that a
+    laboratory found is believed as long as its pumps moved it.
+    """
+    method = facts.methodology
+    taken = consumption_of(method, one)
+    flow = next((c for c in method.capacities if not c.of and c.serves == one.serves), None)
+    if taken is None or flow is None:
+        return used, []
+    names = flow.parameter, one.parameter, taken.by_design
+    if not all(used.get(name) for name in names):
+        return used, []
+    water, strength, rate = (Fraction(used[name]) for name in names)
+    power = electricity(facts.views, taken)
+    load, carried = served * used[one.of], power * strength * taken.per_base / (rate * water)
+    if carried >= _SURE * load:
+        return used, []
+    values = {
+        "percent": decimal_text(100 - 100 * carried / load, 1, "up"),
+        "value": figure(power / served * taken.per_base), "unit": taken.unit, "parameter": one.of,
+    }  # fmt: skip
+    analysed = one.of in reported_samples(facts)
+    moved = power * taken.per_base >= _CARRIED * rate * served
+    if carried >= _CARRIED * load or (analysed and moved):
+        return used, [text("MTR-07.load_beyond", **values)]
+    spec = method.parameters[one.of]
+    less = {**used, one.of: rounded(carried / served, spec)}
+    counted = {"counted": figure(less[one.of]), "counted_unit": spec.unit}
+    return less, [text("MTR-07.load_carried", **values, **counted)]
+
+
+def reported_samples(facts: Facts) -> frozenset[str]:
+    """Return the parameters of laboratories' results, each with the hash of its report."""
+    samples = facts.besides.samples
+    unkept = {s.parameter for s in samples if not s.sha256}
+    return frozenset(s.parameter for s in samples) - unkept
+
+
+def _years_within(facts: Facts, one: Capacity, used: Inputs) -> tuple[Inputs, tuple[Text, ...]]:
+    """Count no more of an earlier year than it has days at capacity; a text of each."""
+    above = []
+    for name in one.years:
+        if name not in used or one.parameter not in used:
+            continue
+        most = Fraction(used[one.parameter]) * _LONGEST_YEAR
+        if used[name] <= most:
+            continue
+        unit = facts.methodology.parameters[name].unit
+        above.append(
+            text(
+                "MTR-07.earlier_year", parameter=name, value=figure(Fraction(used[name])),
+                unit=unit, most=figure(most), capacity=one.parameter,
+            )
+        )  # fmt: skip
+        less = {**used, name: most}
+        if facts.price.reduced(less) < facts.price.reduced(used):
+            used = less
+    return used, tuple(above)

@@ -1,0 +1,408 @@
+"""
+Use on the project's side that invoices show and meters do not (EVD-05), corrected ones (EVD-06).
+
+Electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its file says more
+than what counts for its meters and its time, by more than it may differ (its own
+`tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
+the same meters say less.  An invoice of several meters is compared as a whole, so that one that
+stands still does not escape.  Time of such a meter of which no invoice is counts in the same
+proportion, up to the mean of its invoices.
+
+An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
+project, is shared by time where a week of it at least is of the period.  No plant uses the same on
+each day, so that it is asked only where its share is more than half as much again as what counts.
+
+An owner who knows what an invoice costs may have it corrected to less, to another meter or to
+another time.  So a period is closed by the first invoice too (EVD-06).  What the first one said of
+the project's own use counts on; of what is delivered the correction counts.  A correction of a
+number, an issuer or a file changes nothing, and one within the tolerance does not either.  Rules
+of tonne's own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
+from mrv.accounting.period_result import INVOICE, Finding
+from mrv.calendar import local_date
+from mrv.methodologies import find
+from mrv.quantity_text import amount_text
+from mrv.registry.project import Besides, Invoice, Project
+from mrv.rounding import UG_PER_T, decimal_text, exact_sum
+from mrv.rules.effects import Effect, Floor, Said
+from mrv.rules.facts import Facts
+from mrv.texts import Text, lines, text
+
+MORE = text("invoice.more")
+# of the share by time of an invoice that reaches beyond the period
+_BY_TIME = Fraction(1, 3)
+_LEAST_SHARED_US = 7 * 24 * HOUR_US
+
+_PLACES = 6
+CORRECTED = "EVD-06"
+
+# the first invoice, the one that counts in its place, and the reason that was given
+_Corrected = tuple[Invoice, Invoice, str]
+# device, role, first interval of its service
+_Key = tuple[str, str, int]
+# begin and end [us UTC], quantity [base units]
+_Charge = tuple[int, int, Fraction]
+
+
+class _Bill(NamedTuple):
+    """
+    An invoice of the project's side, as far as it is of the period. [us UTC, base units]
+
+    `alike` is the share by which it may say more, `by_time` whether it is shared by time, `more`
+    whether it says more than its meters, `keys` these.
+    """
+
+    name: str
+    span: Span
+    says: Fraction
+    alike: Fraction
+    by_time: bool
+    more: bool
+    keys: tuple[_Key, ...]
+
+
+@dataclass(slots=True)
+class _Meter:
+    """A meter that is compared with invoices, what they add to it, and which time they are of."""
+
+    one: Monitored
+    added: list[_Charge] = field(default_factory=list)
+    billed: list[Span] = field(default_factory=list)
+    reported: Fraction = Fraction(0)
+
+    def service(self, span: Span) -> Span:
+        """Return the part of a span in which the meter serves; empty where the ends cross."""
+        begin, end = self.one.span_us
+        return max(begin, span[0]), min(end, span[1])
+
+    def metered(self, span: Span) -> int:
+        """Return what was metered in a span. [base units]"""
+        series = self.one.series
+        if series is None:
+            return 0
+        begin, end = (max(0, us // INTERVAL_US - self.one.service.first) for us in span)
+        return exact_sum(series[begin:end].astype(np.int64)) if begin < end else 0
+
+    def counts(self, span: Span) -> Fraction:
+        """Return what counts of a span: metered, for what was lost, charged by other rules."""
+        cuts = (cut for part in self.one.parts for cut in part.cuts)
+        charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
+        return sum((_within(one, span) for one in charged), Fraction(self.metered(span)))
+
+    def add(self, span: Span, quantity: Fraction) -> None:
+        """Count so much more in a span."""
+        begin, end = self.service(span)
+        if quantity > 0 and begin < end:
+            self.added.append((begin, end, quantity))
+
+
+def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
+    """Return the share of each meter and span in what was metered, or else in the time."""
+    both = list(zip(meters, spans, strict=True))
+    found = [Fraction(one.metered(span)) for one, span in both]
+    if not any(found):
+        served = (one.service(span) for one, span in both)
+        found = [Fraction(max(0, end - begin)) for begin, end in served]
+    return [weight / sum(found) for weight in found]
+
+
+def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-05: use of a project below what its suppliers invoiced."""
+    first = first_ones(facts.besides)
+    checks = [*facts.checks]
+    if first:
+        more = replace(facts.besides, meters=(), invoices=first)
+        checks += facts.compare(more, facts.price.pricing)
+    held = replace(facts.besides, invoices=(*facts.besides.invoices, *first))
+    evidence = Corroboration(held, checks)
+    meters = {_key(m): _Meter(m) for m in facts.views if m.needs.side == "project"}
+    texts = [*_counted(list(_bills(facts, evidence)), meters)]
+    if not texts:
+        return
+    for one in meters.values():
+        if one.billed:
+            _without_invoice(one, evidence)
+    for i, metered in enumerate(facts.metered):
+        of = meters.get(_key(metered.base))
+        added = of.added if of is not None else []
+        for j, (a, b) in enumerate(metered.edges if added else ()):
+            begin, end = a * INTERVAL_US, b * INTERVAL_US
+            inside = [
+                (max(charge[0], begin), min(charge[1], end), _within(charge, (begin, end)))
+                for charge in added
+                if max(charge[0], begin) < min(charge[1], end)
+            ]
+            if inside:
+                quantity = sum((q for *_, q in inside), start=Fraction(0))
+                time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
+                yield Floor(i, j, quantity, MORE, time, invoiced=True)
+    yield Said(False, (*lines(texts), text("EVD-05.proportion")))
+
+
+def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
+    """Count what invoices say beyond their meters; a text of each that does."""
+    left = _net(bills, meters)
+    # the largest first: a small one within it is met by it
+    for bill in sorted(bills, key=lambda one: (-one.says, one.span, one.name)):
+        of = [meters[key] for key in bill.keys]
+        counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
+        more = bill.says - counted
+        counting = more if bill.by_time else min(more, left[bill.keys])
+        if more <= bill.alike * bill.says or counting <= 0:
+            continue
+        if not bill.by_time:
+            left[bill.keys] -= counting
+        shares = _weights(of, [bill.span] * len(of))
+        for m, share in zip(of, shares, strict=True):
+            if not any(_meets(bill.span, other) for other in m.billed):
+                m.reported += m.counts(bill.span)
+            m.billed.append(bill.span)
+            m.add(bill.span, counting * share)
+        unit = of[0].one.needs.unit
+        yield text(
+            "EVD-05.share_more" if bill.by_time else "EVD-05.invoice_more",
+            invoice=bill.name,
+            meters=tuple(dict.fromkeys(f"{device} ({role})" for device, role, _ in bill.keys)),
+            says=amount_text(bill.says, unit), counted=amount_text(counted, unit),
+            more=amount_text(counting, unit),
+        )  # fmt: skip
+
+
+def applied(facts: Facts) -> dict[str, list[Span]]:
+    """Return by device the time of invoices that say more, so that they count. [us UTC]"""
+    found = defaultdict[str, list[Span]](list)
+    for bill in _bills(facts, facts.evidence):
+        for device, *_ in bill.keys if bill.more and not bill.by_time else ():
+            found[device].append(bill.span)
+    return dict(found)
+
+
+def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_Key, ...], Fraction]:
+    """
+    Return what all invoices of the same meters say beyond these. [base units]
+
+    A bill that was estimated too high is followed by one that is as much too low.
+    """
+    more = [
+        (bill.says - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
+        for bill in bills
+        if not bill.by_time
+    ]
+    total = defaultdict[tuple[_Key, ...], Fraction](Fraction)
+    taken = defaultdict[tuple[_Key, ...], list[Span]](list)
+    for beyond, bill in sorted(more, key=lambda one: (-one[0], one[1].span, one[1].name)):
+        if not any(_meets(bill.span, other) for other in taken[bill.keys]):
+            taken[bill.keys].append(bill.span)
+            total[bill.keys] += beyond
+    return total
+
+
+def _key(one: Monitored) -> _Key:
+    return one.device.id, one.bound.role, one.service.first
+
+
+def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
+    """Yield invoices of meters of the project's side alone that may be evidence."""
+    for check in evidence.checks:
+        counts = check.kind == INVOICE and check.against in evidence.documents
+        if not counts or not int(check.theirs):
+            continue
+        of = [m for m in facts.views
+              if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
+        other = any(m.needs.side != "project" for m in of)
+        if other or {m.device.id for m in of} != {*check.devices}:
+            continue
+        whole = check.from_us, check.to_us
+        begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
+        if check.holds is not None:
+            alike = min(Fraction(check.tolerance_percent) / 100, TOLERANCE)
+        elif (
+            (begin, end) != whole
+            and end - begin >= _LEAST_SHARED_US
+            and all(_serves(m, whole, facts.project) for m in of)
+        ):
+            alike = _BY_TIME
+        else:
+            continue
+        says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
+        keys = tuple(_key(m) for m in of if m.service.intervals)
+        if keys:
+            more = int(check.theirs) > int(check.ours)
+            yield _Bill(check.against, (begin, end), says, alike, check.holds is None, more, keys)
+
+
+def _serves(one: Monitored, span: Span, project: Project) -> bool:
+    """Whether a meter serves the project all of a time, also outside of the period."""
+    begin = max(project.from_us, one.bound.from_us, one.device.installed_us)
+    ends = (project.to_us, one.bound.to_us, one.device.removed_us)
+    return begin <= span[0] and all(end is None or span[1] <= end for end in ends)
+
+
+def _meets(span: Span, other: Span) -> bool:
+    return max(span[0], other[0]) < min(span[1], other[1])
+
+
+def _within(charge: _Charge, span: Span) -> Fraction:
+    """Return the part of a charge that is of a span, by time."""
+    begin, end, quantity = charge
+    shared = min(end, span[1]) - max(begin, span[0])
+    return quantity * Fraction(shared, end - begin) if shared > 0 else Fraction(0)
+
+
+def _without_invoice(one: _Meter, evidence: Corroboration) -> None:
+    """Count time without an invoice in the same proportion, up to the mean of the invoices."""
+    others = [
+        (c.from_us, c.to_us)
+        for c in evidence.of(one.one)
+        if c.against in evidence.documents and c.holds is not None
+    ]
+    billed = _joined(one.service(span) for span in one.billed)
+    length = sum(end - begin for begin, end in billed)
+    says = one.reported + sum((quantity for *_, quantity in one.added), start=Fraction(0))
+    taken = _joined(one.service(span) for span in (*one.billed, *others))
+    edges = one.one.span_us
+    points = [edges[0], *(us for span in taken for us in span), edges[1]]
+    bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
+    if not bare or not length:
+        return
+    metered = sum(one.metered(span) for span in bare)
+    mean = says * Fraction(sum(end - begin for begin, end in bare), length)
+    most = min(mean, metered * says / one.reported) if one.reported else mean
+    more = most - sum((one.counts(span) for span in bare), start=Fraction(0))
+    for span, share in zip(bare, _weights([one] * len(bare), bare), strict=True):
+        one.add(span, more * share)
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Join spans that touch or overlap; in order."""
+    found = list[Span]()
+    for begin, end in sorted(s for s in spans if s[0] < s[1]):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((begin, end))
+    return found
+
+
+# --- EVD-06: corrected invoices -----------------------------------------------------------
+
+
+def keep_first(
+    project: Project, besides: Besides, left_by: Callable[[Besides], int]
+) -> tuple[Besides, list[Finding]]:
+    """
+    Return the evidence of a period, and the finding that names each correction.
+
+    Of `replaced` those stay that count on.
+
+    Parameters
+    ----------
+    left_by : callable
+        Reduction that the whole period comes to by such invoices. [ug CO2e]
+    """
+    changed = [one for one in besides.replaced if _changed(*one[:2])]
+    now = replace(besides, replaced=())
+    if not changed:
+        return now, []
+    ours, texts, rest = left_by(now), list[Text](), list[_Corrected]()
+    for one in changed:
+        more = replace(now, replaced=(*now.replaced, one))
+        if _of_use(project, *one[:2]) and (theirs := left_by(more)) < ours:
+            texts.append(_corrected("EVD-06.first_counts", one, project, ours - theirs))
+            now, ours = more, theirs
+        elif (theirs := left_by(_instead(now, [one], besides))) < ours:
+            texts.append(_corrected("EVD-06.correction_counts", one, project, ours - theirs))
+        else:
+            rest.append(one)
+    if len(rest) > 1 and (theirs := left_by(_instead(now, rest, besides))) < ours:
+        names = tuple(new.id for _, new, _ in rest)
+        texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
+    return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
+
+
+def first_ones(besides: Besides) -> tuple[Invoice, ...]:
+    """Return first invoices that count on, each as good evidence as that which corrects it."""
+    return tuple(
+        replace(
+            old,
+            percent=min(old.percent, new.percent, key=Fraction),
+            issued=max(old.issued, new.issued),
+            sha256=old.sha256 or new.sha256,
+        )
+        for old, new, _ in besides.replaced
+    )
+
+
+def _scope(one: Invoice) -> tuple[frozenset[str], str, int, int]:
+    return frozenset(one.devices), one.quantity, one.from_us, one.to_us
+
+
+def _changed(old: Invoice, new: Invoice) -> bool:
+    """Whether a correction says something else, by more than either may differ."""
+    percent = min(Fraction(old.percent), Fraction(new.percent))
+    room = min(percent / 100, TOLERANCE) * old.value
+    return _scope(old) != _scope(new) or abs(old.value - new.value) > room
+
+
+def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
+    """
+    Whether the first one said something of the project's own use that the other does not.
+
+    Of what invoices alone show (`Methodology.billed`) a mistyped one would cost the whole period.
+    """
+    methodology = find(project.methodology, project.version)
+    of = {
+        bound.role
+        for bound in project.devices
+        if bound.device in old.devices
+        and methodology.roles[bound.role].quantity == old.quantity
+        and methodology.roles[bound.role].side == "project"
+    }
+    more = _scope(old) != _scope(new) or old.value > new.value
+    return more and bool(of.difference(methodology.billed))
+
+
+def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) -> Besides:
+    """Put first invoices in the place of those that correct them."""
+    by = {new.id for _, new, _ in corrected}
+    away = by | {old.id for old, new, _ in known.replaced if new.id in by}
+    kept = [one for one in besides.invoices if one.id not in away]
+    first = first_ones(replace(besides, replaced=tuple(corrected)))
+    return replace(besides, invoices=(*kept, *first))
+
+
+def _corrected(code: str, one: _Corrected, project: Project, less_ug: int) -> Text:
+    old, new, reason = one
+    first, correction = (_invoice(each, project.timezone) for each in (old, new))
+    why = reason or text("EVD-06.no_reason")
+    return text(code, first=first, correction=correction, reason=why, less=_tonnes(less_ug))
+
+
+def _invoice(one: Invoice, timezone: str) -> Text:
+    unit = QUANTITIES[QUANTITY_INDEX[one.quantity]].unit
+    begin, end = (str(local_date(us, timezone)) for us in (one.from_us, one.to_us))
+    return text(
+        "invoice.named", invoice=one.id, issuer=one.issuer, number=one.number,
+        quantity=one.quantity, devices=one.devices, begin=begin, end=end,
+        amount=amount_text(one.value, unit),
+    )  # fmt: skip
+
+
+def _tonnes(less_ug: int) -> str:
+    return decimal_text(Fraction(less_ug, UG_PER_T), _PLACES, "up")

@@ -1,0 +1,383 @@
+"""
+Quantities that invoices corroborate, or that count by them (EVD-03, EVD-04).
+
+Electricity of a building, its weather, the fuel of burners stand alone: no other quantity moves
+with them.  What a plant delivers, and the electricity that it takes for that, are reported by its
+own meters, and a document of its design says no more than that it could deliver.  So nothing is
+reduced until invoices with the hashes of their files cover 95 % of the time of such a meter and
+differ from it by 5 % at most: of what was delivered, or, where the design says what it takes, of
+the electricity; for weather the figures of the weather service.  Of a line that delivers several
+kinds electricity shows the sum alone.  CDM asks for the same cross-check (TOOL03, TOOL05) [M].  A
+capacity bounds what takes no electricity (steam, hours) where at least half of it was delivered.
+What the project emits is reported all the same, and a loss stays one.
+
+A meter and its invoices may differ by 1 % over the period, and by no more than a twentieth of what
+is reduced; beyond that the less favourable counts.  Time without an invoice counts as the mean of
+the meter's own invoices, or as metered where that is less favourable.  Electricity that shows a
+service shows no more of it in such time than its mean would.  An invoice that says less than
+meters of what takes no electricity counts for its time, and other time in the same proportion.
+
+A bus can drive 500 km on one day, and no fleet does so day after day.  The mean of a device over a
+period counts no more than what its kind does at most as a mean, unless invoices show what was used
+for it.  A rule of tonne's own; the figures and their source are the methodology's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.entered_values import undocumented
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, differing, served
+from mrv.accounting.period_result import INVOICE, CrossCheck
+from mrv.quantity_text import amount_text
+from mrv.rounding import exact_sum
+from mrv.rules.capacity import consumption_of, serving, too_large, using
+from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
+from mrv.rules.facts import Facts, node
+from mrv.rules.invoiced_use import MORE
+from mrv.texts import Text, lines, text
+
+_BILLED = text("invoice.less")
+_DAY_US = 86_400_000_000
+# two meters of class 1 (IEC 62053-21) that measure the same
+_ALIKE = Fraction(1, 100)
+# of a capacity that bounds what takes no electricity: twice of less would fit
+_BINDING = Fraction(1, 2)
+
+
+# --- EVD-03 -------------------------------------------------------------------------------
+
+
+def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-03: quantities that third-party invoices do not cover, or differ from."""
+    method, views = facts.methodology, facts.views
+    asks = {*method.billed}.union(*(one.serves for one in method.capacities))
+    # values of a baseline that no role of an invoice goes with need their documents all the same
+    earning = {m.bound.role for m in views if m.needs.side == "baseline"}
+    asked = asks or (earning if method.papers else asks)
+    # a building whose meters all stand still would still be given its base load
+    if not any(
+        m.bound.role in asked and (m.bound.role in method.billed or m.moved)
+        for m in views
+        if m.service.intervals
+    ):
+        return
+    shown = {m.device.id for m in views if facts.invoiced(m)}
+    missing = [*_uncorroborated(facts, shown)]
+    excess, less = _beyond_invoices(facts, asks, shown)
+    for role, more in excess.items():
+        of = facts.of_role(role)
+        if not more or not of:
+            continue
+        if facts.metered[of[0]].baseline:
+            counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
+            yield Cap(node(Level.ROLE, of), counted - more, _BILLED)
+            continue
+        metered = sum(views[i].metered for i in of)
+        shares = sum(len(views[i].parts) for i in of)
+        for i in of:
+            for j, part in enumerate(views[i].parts):
+                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
+                yield Floor(i, j, more * share, MORE, facts.period_us, invoiced=True)
+    devices = tuple(dict.fromkeys(m.device.id for m in views if m.device.id in shown))
+    if missing:
+        yield NoReduction()
+        yield Said(False, (*missing, text("EVD-03.nothing_counts")))
+    elif less:
+        yield Said(False, tuple(less))
+    else:
+        yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
+
+
+def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
+    """Say what invoices have to show and do not, and which values lack their documents."""
+    method, evidence = facts.methodology, facts.evidence
+
+    def bare(some: Sequence[Monitored]) -> list[Monitored]:
+        return [m for m in some if m.device.id not in shown and not evidence.evidenced(m)]
+
+    there = {m.device.id: m for m in facts.views if m.bound.role in method.billed}
+    yield from evidence.unshown(bare([*there.values()]))
+    large = too_large(facts, facts.price.parameters, _BINDING)
+    for one in method.capacities:
+        moved = [m for m in serving(facts.views, one) if m.moved]
+        taken = consumption_of(method, one)
+        users = [] if taken is None else using(facts.views, taken)
+        # a service is no better evidenced than what it takes
+        false = any(map(evidence.contradicted, users))
+        alone = [m for m in moved if m.device.id not in shown] if false else bare(moved)
+        # fuel and the like are asked for by themselves
+        if one.of or not alone or {*one.serves} <= {*method.billed}:
+            continue
+        if taken is None:
+            if one.parameter in large:
+                yield from evidence.unshown(alone)
+                yield text("EVD-03.no_bound", parameter=one.parameter)
+        elif len({(m.bound.role, tuple(sorted(m.params.items()))) for m in moved}) > 1:
+            yield from evidence.unshown(alone)
+            yield text("EVD-03.kinds")
+        elif bare(users) or not users:
+            yield from evidence.unshown([*alone, *bare(users)])
+    given = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
+    for name in method.papers:
+        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+        if lacks is not None:
+            yield text("document.lacking", parameter=name, lacks=lacks)
+
+
+def _beyond_invoices(
+    facts: Facts, asks: Collection[str], shown: Collection[str]
+) -> tuple[dict[str, Fraction], list[Text]]:
+    """Return by role what its meters gain by differing from invoices [base units], and texts."""
+    method, views = facts.methodology, facts.views
+    compared = {*asks}.union(*(one.uses for one in method.consumptions))
+    roles: dict[str, list[Monitored]] = {}
+    for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in compared):
+        of = [m for m in views if m.bound.role == role]
+        some = [m for m in of if m.device.id in shown]
+        # of what emits all meters, or none
+        if some and (len(some) == len(of) or of[0].needs.side == "baseline"):
+            roles[role] = some
+    priced = [*facts.compare(facts.besides, facts.price.pricing)]
+    evidence = Corroboration(facts.besides, priced)
+    checks = (check for some in roles.values() for check in _apart(evidence, some))
+    # what the reduction would be lower by by invoices in place of meters
+    lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
+    strict = lower > TOLERANCE * abs(facts.price.reduction_t - lower)
+    alike = Fraction(0) if strict else _ALIKE
+    excess = {role: _beyond(facts, some, alike) for role, some in roles.items()}
+    for role, more in _by_electricity(facts, shown):
+        excess[role] = max(more, excess.get(role, Fraction(0)))
+    texts = []
+    # what takes electricity is shown by that
+    bounded = {
+        role
+        for one in method.capacities
+        if consumption_of(method, one) is None and not one.of
+        for role in one.serves
+    }.difference(roles, method.billed)
+    for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in bounded):
+        more, less = _above_less(facts, [m for m in views if m.bound.role == role])
+        if less is not None:
+            excess[role] = max(more, excess.get(role, Fraction(0)))
+            texts.append(less)
+    return excess, texts
+
+
+def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str, Fraction]]:
+    """Yield by role what of a service rests on electricity without an invoice. [base units]"""
+    for one in facts.methodology.capacities:
+        taken = consumption_of(facts.methodology, one)
+        there = [m for m in serving(facts.views, one) if m.needs.side == "baseline"]
+        if one.of or taken is None or all(m.device.id in shown for m in there):
+            continue
+        users = using(facts.views, taken)
+        if not users or any(m.device.id not in shown for m in users):
+            continue
+        share = _unshown_share(facts, users)
+        for role in dict.fromkeys(m.bound.role for m in there) if share else ():
+            counts = (m.counts for m in there if m.bound.role == role)
+            yield role, share * sum(counts, start=Fraction(0))
+
+
+def _above_less(facts: Facts, role: Sequence[Monitored]) -> tuple[Fraction, Text | None]:
+    """Return what meters of a role count beyond invoices that say less [base units], and a text."""
+    names, evidence = {m.device.id for m in role}, facts.evidence
+    quantity = role[0].needs.quantity
+
+    def says_less(check: CrossCheck) -> bool:
+        most = int(check.theirs) * (1 + Fraction(check.tolerance_percent) / 100)
+        counts = check.kind == INVOICE and check.against in evidence.documents
+        of_role = check.quantity == quantity and {*check.devices} <= names
+        return counts and of_role and check.holds is False and int(check.ours) > most
+
+    less = [*_successive(filter(says_less, facts.checks))]
+    ours, theirs = sum(int(c.ours) for c in less), sum(int(c.theirs) for c in less)
+    if not ours:
+        return Fraction(0), None
+    shown = {name for check in less for name in check.devices}
+    bare = sum(_without_invoice(facts, m, less) for m in role if m.device.id in shown)
+    more = ours - theirs + bare * (1 - Fraction(theirs, ours))
+    excess = more - sum((m.metered - m.counts for m in role), start=Fraction(0))
+    if excess <= 0:
+        return Fraction(0), None
+    invoices = tuple(map(differing, less))
+    return excess, text("EVD-03.invoices_less", devices=tuple(sorted(shown)), invoices=invoices)
+
+
+def _without_invoice(facts: Facts, one: Monitored, less: Sequence[CrossCheck]) -> int:
+    """Return what a meter reported of time of which no invoice is. [base units]"""
+    if one.series is None:
+        return 0
+    bare = np.ones(len(one.series), dtype=np.bool_)
+    of = (c for c in less if one.device.id in c.devices)
+    for check in (*of, *facts.evidence.holding(one)):
+        begin, end = _places(one, check)
+        bare[begin:end] = False
+    return exact_sum(one.series[bare].astype(np.int64)) if bare.any() else 0
+
+
+def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
+    """Return the part of a meter's series that an invoice is of."""
+    first = one.service.first
+    begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
+    return begin, end
+
+
+# --- what invoices of a role come to ------------------------------------------------------
+
+
+class _Billed(NamedTuple):
+    """
+    What the invoices of a role's meters say of it. [base units]
+
+    `theirs` is of the invoices' time, `mean` what time without one counts as, and `ours`
+    what the meters know of the invoices' time, `full` the same with what is lost in the mean.
+    """
+
+    theirs: Fraction
+    mean: Fraction
+    ours: Fraction
+    full: Fraction
+
+
+def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
+    """Yield comparisons in order of time, none over the time of another of the same meters."""
+    reached: dict[str, int] = {}
+    for check in sorted(checks, key=lambda c: (c.from_us, c.to_us, c.against)):
+        if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
+            reached |= dict.fromkeys(check.devices, check.to_us)
+            yield check
+
+
+def _apart(evidence: Corroboration, role: Sequence[Monitored]) -> Iterator[CrossCheck]:
+    """Yield comparisons of a role's meters that count as evidence, none over another's time."""
+    held = {(c.from_us, c.to_us, c.against): c for m in role for c in evidence.holding(m)}
+    return _successive(held.values())
+
+
+def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
+    """Add up a role's invoices, of each meter by itself; None where there are none."""
+    names = {m.device.id for m in role}
+    theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
+    ours, full = Fraction(0), Fraction(0)
+    for check in _apart(facts.evidence, role):
+        first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
+        for name, share in _shares(facts, check).items():
+            if name in names:
+                theirs[name] += share * int(check.theirs)
+                # one meter may follow another within an invoice
+                own = (m for m in role if m.device.id == name)
+                time_us[name] += served(own, first, last) * INTERVAL_US
+                ours += share * int(check.ours)
+                full += share * int(check.ours) / Fraction(check.coverage)
+    every_us = sum(time_us.values())
+    if not every_us:
+        return None
+    all_theirs, mean = sum(theirs.values(), start=Fraction(0)), Fraction(0)
+    for name in names:
+        spans = (m.span_us for m in role if m.device.id == name)
+        whole_us = sum(end - begin for begin, end in spans)
+        # a meter all of whose invoices overlap those of others has the others' mean
+        rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
+        mean += rate * max(0, whole_us - time_us[name])
+    return _Billed(all_theirs, mean, ours, full)
+
+
+def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
+    """Split one invoice of several meters by what they metered in its time."""
+    metered = dict.fromkeys(check.devices, 0)
+    for m in facts.views:
+        if m.device.id not in metered or m.needs.quantity != check.quantity:
+            continue
+        if m.series is None:
+            metered[m.device.id] += m.metered
+        else:
+            begin, end = _places(m, check)
+            metered[m.device.id] += exact_sum(m.series[begin:end].astype(np.int64))
+    whole = sum(metered.values())
+    return {
+        name: Fraction(value, whole) if whole else Fraction(1, len(metered))
+        for name, value in metered.items()
+    }
+
+
+def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fraction:
+    """
+    Return what meters of a role count more than their invoices allow, or less. [base units]
+
+    Parameters
+    ----------
+    role : sequence of Monitored
+        Those that invoices show.
+    alike : Fraction
+        Share of what the invoices say by which the meters may differ from it.
+    """
+    billed = _billed(facts, role)
+    if billed is None:
+        return Fraction(0)
+    counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
+    if role[0].needs.side == "baseline":
+        far, uncovered = counted - whole, counted - billed.ours - billed.mean
+    else:
+        far, uncovered = whole - counted, billed.mean - (counted - billed.full)
+    # what differs by less is the same
+    found = far if far > alike * whole else Fraction(0)
+    return max(Fraction(0), found, uncovered if billed.mean else Fraction(0))
+
+
+def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
+    """
+    Return the share of a service's electricity that only its meters show, above the mean.
+
+    That is what they report of time without an invoice beyond what the invoices have in the mean.
+    """
+    billed = _billed(facts, users)
+    metered = sum(m.metered for m in users)
+    if billed is None or not billed.mean or not metered:
+        return Fraction(0)
+    more = metered - billed.ours - billed.mean
+    return more / metered if more > _ALIKE * billed.mean else Fraction(0)
+
+
+# --- EVD-04 -------------------------------------------------------------------------------
+
+
+def class_mean(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-04: a mean activity above that of the class, without invoices of its use."""
+    consumptions, texts = facts.methodology.consumptions, dict[str, tuple[Cap, Text]]()
+    for consumption in consumptions:
+        users = using(facts.views, consumption)
+        shown = bool(users) and all(map(facts.invoiced, users))
+        share = _unshown_share(facts, users) if shown else Fraction(1)
+        for one in serving(facts.views, consumption) if share else ():
+            if one.most is None or not one.most.per_day_as_mean:
+                continue
+            name, unit = one.device.id, one.needs.unit
+            days = max(Fraction(one.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
+            mean, counts = one.most.per_day_as_mean * days, one.counts
+            if counts <= mean:
+                continue
+            most, per_day = (
+                amount_text(x, unit) for x in (one.most.per_day_as_mean, counts / days)
+            )
+            reason = _BILLED if shown else text("EVD-04.class_mean", most=most)
+            of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
+            counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
+            excess = min(counts - mean, share * counts)
+            texts[name] = (
+                Cap(node(Level.DEVICE, of), counted - excess, reason),
+                text("EVD-04.above", device=name, per_day=per_day, most=most),
+            )
+    yield from (cap for cap, _ in texts.values())
+    if texts:
+        uses = {role for one in consumptions for role in one.uses}
+        names = dict.fromkeys(m.device.id for m in facts.views if m.bound.role in uses)
+        above = lines(said for _, said in texts.values())
+        yield Said(False, (*above, text("EVD-04.invoices", devices=tuple(names))))

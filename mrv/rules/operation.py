@@ -1,0 +1,241 @@
+"""
+What the plant's other meters say of its operation: clocks, electricity, weather, standstill.
+
+A lamp that is on takes its power: no more hours count than a group's own electricity carries at
+the registered count and power, in each part of about four weeks (MTR-09), with a twentieth of room
+for what two registers and the supply's voltage differ by.  A regression says nothing of weather
+that its months did not have: beyond a tenth above its warmest month that counts (MTR-10).
+
+A fan's meter without data is charged at the rated power that was entered, however small; an
+auxiliary's meter that stands still counts nothing (MTR-11).  Neither moves a tonne here: the meter
+is to be read, or its service to end with a document.  Electricity that stands still is asked for in
+each stretch of about a week, fuel over the whole period.  What MTR-05 compares with its service is
+left to that rule where the meter reports.  Likewise a plant without a meter of the electricity that
+it draws, and energy that two roles of one plant claim (CLM-03).  Rules of tonne's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from ingest.model import HOUR_US
+from mrv.accounting.device_period import Monitored, Stretch
+from mrv.accounting.evidenced_time import together_us
+from mrv.calendar import local_span
+from mrv.quantity_text import amount
+from mrv.rounding import decimal_text, exact_sum, figure
+from mrv.rules.consumption import stands_still
+from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.equipment import ROOM, serving, unknown_time, watts
+from mrv.rules.facts import Facts, node
+from mrv.texts import Text, text
+
+_PLACES = 6
+_LISTED = 3
+# units that are read off meters of electricity and fuel
+_USED = ("Wh", "mL")
+_S_PER_HOUR = 3600
+_WH_PER_KWH = 1000
+# of the range of a regression, beyond which it is not asked (ASHRAE Guideline 14) [M]
+_BEYOND = Fraction(1, 10)
+_MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
+
+
+# --- MTR-08, MTR-09: hours of operation ---------------------------------------------------
+
+
+def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-08: more hours than elapsed while a device's readings came."""
+    texts = []
+    for i, one in enumerate(facts.views):
+        clock = facts.besides.clocks.get(one.device.id)
+        if clock is None or one.needs.unit != "s" or not facts.solved.counted(i):
+            continue
+        reason = text("MTR-08.above_elapsed", hours=clock.told_h, elapsed=clock.passed_h)
+        yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)
+        texts.append(text("MTR-08.clock", device=one.device.id, reason=reason))
+    if texts:
+        yield Said(False, tuple(texts))
+
+
+def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-09: more hours than a device's own electricity carries."""
+    texts = []
+    for name, energy in facts.besides.drawn.items():
+        of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
+        some = [facts.views[i] for i in of]
+        for first, last in facts.months():
+            edges = facts.stretches[first], facts.stretches[last]
+            begin, end = np.searchsorted(energy.number, edges)
+            number = energy.number[begin:end]
+            value = energy.value[begin:end][serving(some, number)]
+            wh = exact_sum(value) if len(value) else 0
+            hours = [facts.served([i], first, last) for i in of]
+            unknown = [unknown_time(m, number, *edges) for m in some]
+            # groups of one controller share its electricity [W s]
+            most = [
+                max(Fraction(0), t - u) * watts(m)
+                for m, t, u in zip(some, hours, unknown, strict=True)
+            ]
+            carried = wh * _S_PER_HOUR * (1 + ROOM)
+            if not len(number) or sum(most) <= carried:
+                continue
+            share = 1 - carried / sum(most)
+            for i, one, t, m in zip(of, some, hours, most, strict=True):
+                if m:
+                    reason = _carries(one, wh, m, share)
+                    left = t - m / watts(one) * share
+                    weeks = node(Level.MONTH, [i], (first, last))
+                    yield Cap(weeks, left, reason, moves_weeks=False)
+                    time = local_span(facts.span_us(first, last), facts.timezone)
+                    texts.append(text("MTR-09.hours", device=name, reason=reason, **time))
+    if texts:
+        yield Said(False, tuple(texts))
+
+
+def _carries(one: Monitored, wh: int, most: Fraction, share: Fraction) -> Text:
+    hours = most / watts(one) / _S_PER_HOUR
+    return text(
+        "MTR-09.carries",
+        energy=decimal_text(Fraction(wh, _WH_PER_KWH), 3, "up"), hours=figure(hours, 6),
+        carried=figure(hours * (1 - share) / (1 + ROOM), 6),
+        power=figure(watts(one) / _WH_PER_KWH, 6),
+    )  # fmt: skip
+
+
+# --- MTR-10: a regression -----------------------------------------------------------------
+
+
+def regression_range(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-10: a variable beyond the range in which its baseline was regressed."""
+    given = facts.parameters
+    for one in facts.methodology.ranges:
+        if one.least not in given or one.most not in given:
+            continue
+        least, most = Fraction(given[one.least]), Fraction(given[one.most])
+        unit, texts = facts.methodology.parameters[one.most].unit, []
+        of, bound = facts.of_role(one.role), most * (1 + _BEYOND)
+        there = [facts.views[i] for i in of]
+        for first, last in facts.months():
+            time_us = together_us(there, facts.stretches[first], facts.stretches[last])
+            if not time_us:
+                continue
+            length = Fraction(time_us) / _MONTH_US * one.base_units
+            rate = facts.served(of, first, last) / length
+            values = {"value": figure(rate), "unit": unit}
+            if rate > bound:
+                reason = text("MTR-10.above", most=figure(most), counted=figure(bound), **values)
+                yield Cap(node(Level.MONTH, of, (first, last)), bound * length, reason)
+                texts.append(facts.in_time(one.role, first, last, reason))
+            elif rate < least * (1 - _BEYOND):
+                reason = text("MTR-10.below", least=figure(least), **values)
+                texts.append(facts.in_time(one.role, first, last, reason))
+        yield Said(not texts, tuple(texts))
+
+
+# --- MTR-11, CLM-03: the project's side ----------------------------------------------------
+
+
+def project_side(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-11: meters of the project's side that do not report, or stand still."""
+    views = facts.price.views
+    compared = {role for one in facts.methodology.consumptions for role in one.uses}
+    served = [
+        any(m.needs.side == "baseline" and m.stretches[k].value for m in views)
+        for k in range(len(facts.stretches) - 1)
+    ]
+    texts = []
+    for one in views:
+        whole = one.service
+        if one.needs.side != "project" or not whole.intervals or one.needs.unit not in _USED:
+            continue
+        if not whole.measured_us + whole.estimated_us:
+            texts.append(_without_data(facts, one))
+        elif one.bound.role not in compared:
+            texts += _still(facts, one, served)
+    if texts:
+        yield Said(False, tuple(texts))
+    missing = _missing(facts)
+    if missing is not None:
+        yield Said(False, missing)
+
+
+def _where(one: Monitored) -> dict[str, str]:
+    return {"device": one.device.id, "role": one.bound.role}
+
+
+def _without_data(facts: Facts, one: Monitored) -> Text:
+    """Say what a meter without any data counts."""
+    values = {**_where(one), "cost": _cost(facts, [one]), **amount(one.counts, one.needs.unit)}
+    rate = one.device.rated_power_w
+    if rate and one.needs.unit == "Wh":
+        return text("MTR-11.no_data_rated", rated_w=rate, **values)
+    return text("MTR-11.no_data", **values)
+
+
+def _cost(facts: Facts, some: Sequence[Monitored]) -> str:
+    """Return what the counted quantity of some devices emits, or saves. [t CO2e]"""
+    rate = facts.price.pricing.rate
+    each = (part.counted * rate(one, part.year) for one in some for part in one.parts)
+    return decimal_text(sum(each, start=Fraction(0)), _PLACES, "up")
+
+
+def _still(facts: Facts, one: Monitored, served: Sequence[bool]) -> Iterator[Text]:
+    """Say when a meter stood still, and what it would have counted as at other times."""
+    still = [k for k, part in enumerate(one.stretches) if served[k] and stands_still(part)]
+    always = not any(part.value for part in one.stretches)
+    if not still or (one.needs.unit != "Wh" and not always):
+        return
+    span_us = facts.span_us(still[0], still[-1] + 1)
+    values = {**_where(one), **local_span(span_us, facts.timezone)}
+    weeks, usual = len(still), _usual(one, [one.stretches[k] for k in still])
+    if usual is None:
+        yield text("MTR-11.still", weeks=weeks, **values)
+        return
+    tonnes = usual * facts.price.pricing.rate(one, one.parts[0].year)
+    values |= {"cost": decimal_text(tonnes, _PLACES, "up"), **amount(usual, one.needs.unit)}
+    code = "MTR-11.still_always" if always else "MTR-11.still_usual"
+    yield text(code, weeks=weeks, **values)
+
+
+def _usual(one: Monitored, still: Sequence[Stretch]) -> Fraction | None:
+    """What it would have counted in stretches, by its own mean or else its highest rate."""
+    moved = [part for part in one.stretches if part.value]
+    there = sum(part.time_us for part in still)
+    if moved:
+        known = sum(part.time_us - part.lost_us for part in moved)
+        return Fraction(sum(part.value for part in moved) * there, known) if known else None
+    return None if one.rate is None else one.rate * Fraction(there, HOUR_US)
+
+
+def _missing(facts: Facts) -> Text | None:
+    """Ask for the meter of a plant's own electricity, where its methodology counts it."""
+    meters, views = facts.methodology.draw_meters, facts.price.views
+    served = tuple(m.device.id for m in views if m.bound.role in meters)
+    there = {m.bound.role for m in views}
+    roles = tuple(role for role in dict.fromkeys(meters.values()) if role not in there)
+    if not served or not roles:
+        return None
+    return text("MTR-11.no_meter", roles=roles, device=served[:_LISTED])
+
+
+def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
+    """CLM-03: two quantities of a plant that may be the same energy."""
+    for one, other in facts.methodology.apart:
+        names, tonnes = [], []
+        for role in (one, other):
+            every = (m for m in facts.price.views if m.bound.role == role)
+            some = [m for m in every if any(part.counted for part in m.parts)]
+            names.append(tuple(dict.fromkeys(m.device.id for m in some)))
+            tonnes.append(_cost(facts, some))
+        if all(names):
+            yield Said(
+                False,
+                text(
+                    "CLM-03.both", device=names[0], other=names[1], role=one, other_role=other,
+                    cost=tonnes[0], other_cost=tonnes[1],
+                ),
+            )  # fmt: skip

@@ -1,0 +1,293 @@
+"""
+What a plant delivers and uses, and which independent evidence corroborates it.
+
+Water, mass and load are reported by the plant's own meter alone, and no other party sees whether
+it reports three times as much.  Two things are evidence (EVD-02): what the plant was built for,
+each value in a document of before the period with its giver and the hash of its file; or invoices
+over nearly all of the time.  Where neither is there, what is delivered counts nothing: COD of the
+inflow counts 0, a pump's water as much as its electricity moved before the project, else 0.
+
+Within the design all meters of a plant may still be too high together.  Where no invoice shows
+what was delivered, nor the electricity that it took, a finding says by how much (EVD-03).
+
+A fan's meter of which the transformer ratio is typed ten times too low reports a tenth, and the
+rest of a plant looks the same.  So a finding asks for invoices of electricity and fuel (EVD-07).
+It is settled where they cover the use, where a check meter or the meter's own power agrees with
+its register, or where a higher invoice is applied already.  Nothing is asked where all that is not
+shown would change less than a hundredth of the reduction at its highest plausible value: the rated
+power over all of the time, or ten times what was reported.  These are rules of tonne's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.entered_values import undocumented
+from mrv.accounting.evidenced_time import Span, percent
+from mrv.model import Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.quantity_text import amount_text, plain_text
+from mrv.registry.project import Besides
+from mrv.rounding import decimal_text
+from mrv.rules.capacity import (
+    at_capacity,
+    consumption_of,
+    electricity,
+    reported_samples,
+    serving,
+    too_large,
+    using,
+)
+from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, Said
+from mrv.rules.facts import Facts, node
+from mrv.rules.invoiced_use import applied
+from mrv.service_bounds import Capacity
+from mrv.texts import Text, text
+
+UNCOUNTED, _BEFORE = text("EVD-02.uncounted"), text("EVD-02.before")
+_PLACES = 6
+_FUEL_METER = "fuel_meter"
+# of the reduction: what would change it by less is not asked for
+_NEGLIGIBLE = Fraction(1, 100)
+_TIMES = 10
+
+
+def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(m.device.id for m in meters))
+
+
+# --- EVD-02: what is delivered ------------------------------------------------------------
+
+
+class _Bare(NamedTuple):
+    """A service without evidence: its meters, and what is missing."""
+
+    capacity: Capacity
+    devices: tuple[str, ...]
+    missing: tuple[Text, ...]
+
+
+def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-02: a service that only the plant's own meters report."""
+    method = facts.methodology
+    bare = []
+    for capacity in method.capacities:
+        missing = tuple(_missing(facts, capacity))
+        alone = _alone(facts, capacity) if missing else ()
+        if alone:
+            bare.append(_Bare(capacity, alone, missing))
+    if not bare:
+        return
+    devices, zero = _not_counted(method, bare)
+    for i, m in enumerate(facts.metered):
+        if m.baseline and m.base.device.id in devices:
+            yield Exclude(i, UNCOUNTED)
+    for name in sorted(zero):
+        yield Fix(name, Fraction(0))
+    for one in bare:
+        taken = consumption_of(method, one.capacity)
+        if taken is not None and taken.before:
+            rate = Fraction(facts.parameters[taken.before]) / taken.per_base
+            carried = electricity(facts.views, taken) / rate if rate else Fraction(0)
+            of = facts.of_role(*one.capacity.serves)
+            yield Cap(node(Level.PERIOD, of), carried, _BEFORE)
+    texts = [
+        text("EVD-02.analyser", parameter=one.capacity.of)
+        if one.capacity.of
+        else text("EVD-02.alone", devices=one.devices)
+        for one in bare
+    ]
+    texts += [lack for one in bare for lack in one.missing]
+    yield Said(False, tuple(dict.fromkeys(texts)))
+
+
+def _alone(facts: Facts, one: Capacity) -> tuple[str, ...]:
+    """Return the meters of a service that nothing else corroborates."""
+    there = [m for m in serving(facts.views, one) if m.moved]
+    if one.of:
+        load = facts.price.parameters.get(one.of)
+        return _names(there) if load and one.of not in reported_samples(facts) else ()
+    return _names([m for m in there if not facts.evidence.evidenced(m)])
+
+
+def _missing(facts: Facts, one: Capacity) -> Iterator[Text]:
+    """Say what of a service's design is not given, or not documented, or another plant's."""
+    given = facts.price.parameters
+    taken = consumption_of(facts.methodology, one)
+    names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
+    for name in names:
+        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+        if lacks is not None:
+            yield text("document.lacking", parameter=name, lacks=lacks)
+        elif taken is None:
+            if name in too_large(facts, given):
+                yield text("EVD-02.no_bound", parameter=name)
+        elif name == taken.by_design:
+            # several times the electricity that its design says
+            served = sum(m.delivered for m in serving(facts.views, taken))
+            used = electricity(facts.views, taken)
+            rate = Fraction(given[name]) / taken.per_base
+            if served and used > taken.most * rate * served:
+                yield text(
+                    "EVD-02.foreign", parameter=name, unit=taken.unit,
+                    used=plain_text(used / served * taken.per_base, 3),
+                    times=plain_text(taken.most, 1),
+                )  # fmt: skip
+
+
+def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
+    """Return the devices that count nothing, and the parameters that count 0."""
+    devices, zero = set[str](), set[str]()
+    for one, names, _ in bare:
+        strong = {c.of for c in methodology.capacities if c.of and c.serves == one.serves}
+        taken = consumption_of(methodology, one)
+        # water without a known load earns nothing, and what its gas loses is still counted
+        zero |= strong
+        if not strong and (taken is None or not taken.before):
+            devices.update(names)
+    # what goes out is at most what comes in
+    zero |= {n for n, spec in methodology.parameters.items() if spec.unmeasured in zero}
+    return devices, zero
+
+
+def built_for(
+    methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
+) -> Fraction | None:
+    """
+    Return the most of a role in a day that documents of before a period say; None without.
+
+    Such a plant cannot have taken more while its meter was lost, either: a weighbridge that was
+    lost for two weeks was charged with the 1,000 t that one weighs in an hour at most. [base units]
+    """
+    return min(
+        (
+            Fraction(parameters[one.parameter]) * one.base_units
+            for one in methodology.capacities
+            if role in one.serves
+            and not one.of
+            and not undocumented(one.parameter, parameters, besides.documents, first)
+        ),
+        default=None,
+    )
+
+
+# --- EVD-03, EVD-07: what invoices would show ---------------------------------------------
+
+
+def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-03: services within their design that no invoice corroborates."""
+    method, views, given = facts.methodology, facts.price.views, facts.price.parameters
+    for taken in method.consumptions:
+        users = using(views, taken)
+        there = serving(views, taken)
+        # without a charger the methodology's own condition does not hold
+        if taken.by_model and users and any(s.value for m in there for s in m.stretches):
+            yield _by_invoices(facts, users, text("EVD-03.charging", devices=_names(there)))
+    for one in method.capacities:
+        # what takes electricity is compared with invoices of that (`invoices`)
+        if consumption_of(method, one) is not None:
+            continue
+        there = [m for m in serving(views, one) if any(s.value for s in m.stretches)]
+        if one.of or not there or one.parameter not in given:
+            continue
+        if {*one.serves} <= {*method.billed}:
+            continue
+        if all(map(facts.invoiced, there)):
+            yield Said(True, text("invoice.cover", devices=_names(there)))
+            continue
+        # share of what was delivered that would fit within the capacity besides
+        room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
+        within = percent(max(Fraction(0), room))
+        yield Said(False, text(
+            "EVD-03.within", devices=_names(there), parameter=one.parameter, percent=within,
+        ))  # fmt: skip
+
+
+def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-07: fuel of the project that only its own meter reports (TOOL03 [M])."""
+    there = [
+        m
+        for m in facts.price.views
+        if m.needs.side == "project" and _FUEL_METER in m.needs.classes and m.moved
+    ]
+    if there:
+        yield _by_invoices(facts, there, text("EVD-07.fuel"))
+
+
+def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-07: electricity of the project that only its own meter reports."""
+    views, reduction_t = facts.price.views, facts.price.reduction_t
+    consumptions = facts.methodology.consumptions
+    charging = {r for one in consumptions if one.by_model for r in one.uses}
+    there = [
+        m
+        for m in views
+        if m.needs.side == "project"
+        and m.needs.unit == "Wh"
+        and m.bound.role not in charging
+        and m.service.intervals
+    ]
+    if not there or reduction_t <= 0:
+        return
+    spans = applied(facts)
+    shown = [(m, _witness(facts, m, spans)) for m in there]
+    alone = [m for m, witness in shown if witness is None]
+    if not alone:
+        yield Said(True, tuple(dict.fromkeys(w for _, w in shown if w is not None)))
+        return
+    more = [_at_most(facts, m) for m in alone]
+    tonnes = sum((t for _, t in more), start=Fraction(0))
+    if tonnes < _NEGLIGIBLE * reduction_t:
+        return
+    counted = sum((m.counts for m in alone), start=Fraction(0))
+    most = counted + sum(wh for wh, _ in more)
+    means = text(
+        "EVD-07.electricity",
+        counted=amount_text(counted, "Wh"), most=amount_text(most, "Wh"),
+        effect=decimal_text(tonnes, _PLACES, "up"),
+    )  # fmt: skip
+    yield Said(False, (*facts.evidence.unshown(alone), means))
+
+
+def _witness(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) -> Text | None:
+    """Say what corroborates a meter's electricity; None where nothing does."""
+    name = one.device.id
+    if facts.invoiced(one):
+        return text("invoice.cover", devices=(name,))
+    if _applied(facts, one, spans):
+        return text("EVD-07.applied", device=name)
+    check = facts.agreeing(one)
+    if check is not None:
+        return text("EVD-07.witness", device=name, witness=check.witness)
+    gauged = (name, one.needs.quantity) in facts.besides.gauged
+    return text("EVD-07.power", device=name) if gauged else None
+
+
+def _applied(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:
+    """Return whether invoices that are applied to a meter cover its time."""
+    own = spans.get(one.device.id, ())
+    return bool(own) and facts.evidence.covered(one, own)
+
+
+def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said:
+    """Say whether invoices corroborate meters, and what it means where they do not."""
+    spans = applied(facts)
+    lacking = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
+    if not lacking:
+        return Said(True, text("invoice.cover", devices=_names(meters)))
+    return Said(False, (*facts.evidence.unshown(lacking), means))
+
+
+def _at_most(facts: Facts, one: Monitored) -> tuple[Fraction, Fraction]:
+    """Return what a meter may have used at most beyond what counts. [Wh, tCO2e]"""
+    rated = (one.rate or Fraction(0)) * Fraction(one.service.intervals * INTERVAL_US, HOUR_US)
+    more = max(rated, Fraction(_TIMES * one.metered)) - one.counts
+    if more <= 0:
+        return Fraction(0), Fraction(0)
+    rate = facts.price.pricing.rate
+    return more, more * max(rate(one, part.year) for part in one.parts)

@@ -1,0 +1,281 @@
+"""
+What meters measured that a project may leave out of its account, and what it would emit (BND-01).
+
+The readings alone say what a register rose by where its energy is not known, and refused messages
+what a rating that is too low kept out.  The price is that of the role of the project's side that
+emits most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from psycopg import Connection
+
+from ingest import classes
+from ingest.classes import QUANTITIES
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Int64, IntervalRows
+from mrv.accounting.entered_values import parameters_of
+from mrv.calendar import local_date, utc_text
+from mrv.methodologies import find, unit_reductions
+from mrv.model import Factors
+from mrv.quantity_text import amount_text
+from mrv.registry.project import Project
+from mrv.rounding import decimal_text
+from mrv.texts import Text, Value, text
+from services.issuer.left_out_meters import Span, Unserved, counted, roles_of, unserved
+from services.registry.entries import Registry
+from services.store.messages.dead_letter_query import Filter, list_letters
+from services.store.registry import load as registry_rows
+from services.store.timeseries import readings
+from services.store.timeseries.interval_rows import intervals_of
+
+_ELECTRICITY = "energy_import"
+# why a rating that is too low refuses what a meter reports
+_REFUSED = "implausible_register"
+# part by which the days of a check meter and of its main meter may differ in sum
+_AGREES = 0.05
+_DAY_US = 24 * HOUR_US
+# a reading and its neighbour on each side
+_BESIDE = 3
+
+
+class Refused(NamedTuple):
+    """Messages that were refused, and from their lowest to their highest value. [base units]"""
+
+    messages: int
+    rise: dict[str, int]
+
+
+class LeftOut(NamedTuple):
+    """
+    What a meter that is left out measured in that time, by quantity. [base units]
+
+    Attributes
+    ----------
+    last_us : int
+        End of the last interval in which it measured something; 0 without one. [us UTC]
+    unknown_us : int
+        Time of which its energy is not known. [us]
+    rise : dict
+        By how much its registers rose, where that is more than was measured.
+    readings : int
+        From which `rise` is.
+    """
+
+    of: Unserved
+    measured: dict[str, int]
+    last_us: int
+    unknown_us: int
+    rise: dict[str, int]
+    readings: int
+    refused: Refused
+
+
+def left_out(
+    conn: Connection, registry: Registry, project: Project, period_us: Span
+) -> Iterator[LeftOut]:
+    """
+    Yield what meters measured that a role of the project's side would count. [us UTC]
+
+    A check meter that agrees with its main meter is none of them.
+
+    Parameters
+    ----------
+    project : Project
+        With the devices of the period.
+    """
+    fleet = registry_rows.load_fleet(conn)
+    meters = unserved(conn, registry, project, period_us)
+    known = [one for one in meters if one.device in fleet.by_id]
+    if not known:
+        return
+    names = sorted({one.device for one in known} | {one.checks for one in known if one.checks})
+    with conn.cursor() as cursor:
+        rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
+    for one in known:
+        index = fleet.by_id[one.device]
+        wanted = counted(project, one.class_id, left_out=True)
+        if one.checks and _agrees(rows, index, fleet.by_id[one.checks], wanted):
+            continue
+        measured, last_us, unknown_us = _measured(rows, index, one.spans, wanted)
+        rise, number, refused = dict[str, int](), 0, Refused(0, {})
+        if unknown_us >= HOUR_US or not measured:
+            rise, number = _rise(conn, fleet, index, one.spans, wanted)
+            refused = _refused(conn, one.device, one.class_id, period_us[0], wanted)
+        more = {q: value for q, value in rise.items() if value > measured.get(q, 0)}
+        yield LeftOut(one, measured, last_us, unknown_us, more, number, refused)
+
+
+def _within(start_us: Int64, spans: Sequence[Span]) -> NDArray[np.bool_]:
+    found = np.zeros(len(start_us), dtype=np.bool_)
+    for begin, end in spans:
+        found |= (start_us >= begin) & (start_us < end)
+    return found
+
+
+def _measured(
+    rows: IntervalRows, index: int, spans: Sequence[Span], wanted: frozenset[str]
+) -> tuple[dict[str, int], int, int]:
+    """What a meter's intervals hold of some time, when that ended, and what is not known of it."""
+    own = rows.take((rows.device == index) & _within(rows.start_us, spans))
+    measured: dict[str, int] = {}
+    unknown_us, last_us = 0, 0
+    for number in np.unique(own.quantity).tolist():
+        name, of = QUANTITIES[number].name, own.quantity == number
+        if name not in wanted:
+            continue
+        rose = of & (own.value > 0)
+        if rose.any():
+            measured[name] = int(own.value[of].sum())
+            last_us = max(last_us, int(own.start_us[rose].max()) + INTERVAL_US)
+        unknown_us = max(unknown_us, int(own.unknown_us[of].sum()))
+    return measured, last_us, unknown_us
+
+
+def _rise(
+    conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
+) -> tuple[dict[str, int], int]:
+    """By how much registers rose in some time, by the readings alone [base units]; how many."""
+    class_id = fleet.devices[index].class_id
+    edges = spans[0][0], spans[-1][1]
+    with conn.cursor() as cursor:
+        frame = readings.months(cursor, fleet, class_id, {index: edges})
+    found: dict[str, int] = {}
+    number = 0
+    for channel in classes.load()[class_id].registers:
+        values = frame.columns[channel.name].astype(np.int64, copy=False)
+        held = (values != NULL) & _within(frame.time_us, spans)
+        if str(channel.quantity) in wanted and held.any():
+            number = max(number, int(held.sum()))
+            name = str(channel.quantity)
+            found[name] = found.get(name, 0) + _risen(values[held])
+    return found, number
+
+
+def _risen(values: Int64) -> int:
+    """Sum of a register's rises; a single reading beside its line is none."""
+    if len(values) >= _BESIDE:
+        beside = np.sort(sliding_window_view(values, _BESIDE), axis=1)
+        values = np.concatenate([values[:1], beside[:, _BESIDE // 2], values[-1:]])
+    return int(np.maximum(np.diff(values), 0).sum())
+
+
+def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -> bool:
+    """Whether the days of a check meter are those of its main meter, where both are known."""
+    by_meter = []
+    for device in (check, main):
+        of = (rows.device == device) & (rows.unknown_us == 0)
+        of &= np.isin(rows.quantity, [i for i, q in enumerate(QUANTITIES) if q.name in wanted])
+        by_meter.append(rows.take(of))
+    ours, theirs = by_meter
+    start, here, there = np.intersect1d(ours.start_us, theirs.start_us, return_indices=True)
+    if not len(start):
+        return False
+    _, day = np.unique(start // _DAY_US, return_inverse=True)
+    sums = [np.bincount(day, of) for of in (ours.value[here], theirs.value[there])]
+    return float(np.abs(sums[0] - sums[1]).sum()) <= _AGREES * float(np.maximum(*sums).sum())
+
+
+def _refused(
+    conn: Connection, device: str, class_id: str, from_us: int, wanted: frozenset[str]
+) -> Refused:
+    """Return what was refused since a period began, for more than the rating allows."""
+    since = datetime.fromisoformat(utc_text(from_us))
+    letters = list_letters(conn, Filter(device=device, reason=_REFUSED, received_from=since))
+    messages, rise = 0, dict[str, int]()
+    for channel in classes.load()[class_id].registers:
+        name = str(channel.quantity)
+        named = [re.findall(rf"\b{channel.name} (\d+) ", one.detail) for one in letters]
+        values = [int(value) for found in named for value in found]
+        if name in wanted and values:
+            messages = max(messages, sum(map(bool, named)))
+            rise[name] = rise.get(name, 0) + max(values) - min(values)
+    return Refused(messages, rise)
+
+
+# --- what is reported of them -------------------------------------------------------------
+
+
+def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) -> Text | None:
+    """
+    Say what a meter that is left out measured, and what it would emit; None where it did not.
+
+    Parameters
+    ----------
+    factors : Factors
+        By which it is priced.
+    """
+    of = one.of
+    year = local_date(period_us[0], project.timezone).year
+
+    def priced(code: str, measured: Mapping[str, int], **more: Value) -> Iterator[Text]:
+        for given in _priced(project, factors, year, of.class_id, measured):
+            yield text(code, **given, **more)
+
+    texts = [*priced("BND-01.measured", one.measured)]
+    if texts and of.ended:
+        texts.append(text("BND-01.until", time=utc_text(one.last_us)))
+    if one.unknown_us >= HOUR_US:
+        texts.append(text("BND-01.unknown", hours=one.unknown_us // HOUR_US))
+    texts += priced("BND-01.risen", one.rise, readings=one.readings)
+    if one.refused.messages:
+        since = utc_text(period_us[0])
+        texts.append(text("BND-01.refused", messages=one.refused.messages, since=since))
+        texts += priced("BND-01.refused_rise", one.refused.rise)
+    if not texts:
+        return None
+    return text("BND-01.left_out", device=of.device, why=tuple(_why(of)), measured=tuple(texts))
+
+
+def _why(one: Unserved) -> list[Text]:
+    """Say why a meter is left out."""
+    if one.project is not None:
+        return [text("BND-01.unclosed", project=one.project)]
+    found = []
+    if one.reason is not None:
+        found.append(text("BND-01.reason", reason=one.reason))
+    if one.installed_us is not None:
+        found.append(text("BND-01.installed", time=utc_text(one.installed_us)))
+    if one.removed_us is not None:
+        found.append(text("BND-01.removed", time=utc_text(one.removed_us)))
+    for begin, end in one.served:
+        found.append(text("BND-01.served", begin=utc_text(begin), end=utc_text(end)))
+    if one.moved_to is not None:
+        found.append(text("BND-01.moved", site=one.moved_to))
+    if one.checks is not None:
+        found.append(text("BND-01.checks", meter=one.checks))
+    return found or [text("BND-01.no_project")]
+
+
+def _priced(
+    project: Project, factors: Factors, year: int, class_id: str, measured: Mapping[str, int]
+) -> list[dict[str, Value]]:
+    """Return by quantity what the role of the project that emits most would emit. [t CO2e]"""
+    method = find(project.methodology, project.version)
+    parameters = parameters_of(method, project.parameters, f"project {project.id}")
+    params = {bound.role: bound.params for bound in project.devices}
+    most: dict[str, tuple[Fraction, str, str]] = {}
+    for role, needs in roles_of(project, class_id, left_out=True):
+        if measured.get(needs.quantity, 0) <= 0 or (needs.params and role not in params):
+            continue
+        unit = unit_reductions(
+            method, role, params.get(role, {}), parameters, factors, year
+        ).project_t
+        found = unit, role, needs.unit
+        most[needs.quantity] = max(most.get(needs.quantity, found), found)
+    return [
+        {
+            "amount": amount_text(measured[quantity], unit),
+            "role": role,
+            "emission": decimal_text(rate * measured[quantity], 3, "up"),
+        }
+        for quantity, (rate, role, unit) in most.items()
+    ]

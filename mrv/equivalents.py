@@ -11,6 +11,7 @@ from math import floor, log10
 
 from mrv import factors
 from mrv.methodologies._shared import diesel
+from mrv.steps import steps
 
 _DIGITS = 2
 
@@ -28,7 +29,8 @@ def diesel_litres(tonnes: Fraction) -> int | None:
     tonnes : Fraction
         [tCO2]
     """
-    litres = tonnes / diesel(Fraction(1), factors.load())
+    burnt: Fraction = steps(diesel()).values({"diesel_l": Fraction(1)}, factors.load())["fuel_t"]
+    litres = tonnes / burnt
     if litres < 1:
         return None
     step = int(10 ** max(0, floor(log10(floor(litres))) + 1 - _DIGITS))

@@ -17,6 +17,7 @@ from mrv.errors import MethodologyError
 from mrv.limits import Table
 from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
 from mrv.service_bounds import Capacity, Consumption, Range, Related
+from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION, Steps
 from mrv.texts import Text
 
 # Which way an error of the factor would hurt: a factor for electricity that the
@@ -301,8 +302,9 @@ class Methodology:
     `versions` starts with the current one.  `additive` says that rows per
     interval are exact whole micrograms, so that their sum is the period's
     result; otherwise they are a live view, each rounded against the claimant.
+    `steps` are its equations; `reductions` is these steps.
     `inputs_of` turns a calendar year's activities into the inputs that
-    `reductions` takes; `plausible` refuses inputs that no real project has and that leave
+    they take; `plausible` refuses inputs that no real project has and that leave
     more, which is how a slip of a unit shows; `odd` names such as leave no more, which are
     warned of and never refused, though the first rules did; `conditions` are the applicability
     conditions that inputs alone can break.  Without `roles` no device delivers
@@ -335,7 +337,7 @@ class Methodology:
     notes: str
     additive: bool
     inputs: Spec
-    reductions: Callable[[Inputs, Factors], Reductions]
+    steps: Steps
     programme: str
     countries: tuple[str, ...] = ()
     roles: Mapping[str, RoleNeeds] = field(default_factory=dict)
@@ -362,6 +364,22 @@ class Methodology:
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
+
+    def reductions(self, inputs: Inputs, factors: Factors) -> Reductions:
+        """Evaluate the steps. [tCO2e]."""
+        found = self.steps.values(inputs, factors)
+        return Reductions(
+            found[BASELINE],
+            found[PROJECT],
+            found[LEAKAGE],
+            found[REDUCTION],
+            {name: found[name] for name in self.steps.reported(inputs)},
+        )
+
+    @property
+    def symbols(self) -> dict[str, str]:
+        """Symbols by our names, of inputs, factors and steps."""
+        return symbols_of(self.inputs, self.steps)
 
     @property
     def version(self) -> str:
@@ -425,9 +443,24 @@ class Methodology:
         return tuple(dict.fromkeys(found))
 
 
+def symbols_of(inputs: Spec, steps: Steps) -> dict[str, str]:
+    """Return symbols by our names; an input of a list has the name that formulas give it."""
+    specs: dict[str, Any] = {}
+    for name, spec in inputs.items():
+        for key, one in getattr(spec, "fields", {}).items():
+            specs |= {key: one, f"{name}.{key}": one}
+    named = {key: getattr(spec, "symbol", "") for key, spec in {**specs, **inputs}.items()}
+    named |= {part.name: part.symbol for part in steps.parts}
+    return {key: symbol for key, symbol in named.items() if symbol}
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A published tool whose result is a factor or a series of them, not a reduction."""
+    """
+    A published tool whose result is a factor or a series of them, not a reduction.
+
+    `compute` takes of its `steps` what the tool reports.
+    """
 
     id: str
     version: str
@@ -436,6 +469,7 @@ class Tool:
     notes: str
     inputs: Spec
     compute: Callable[[Inputs, Factors], Mapping[str, Fraction | list[Fraction]]]
+    steps: Steps
     uses: tuple[str, ...] = ()
 
 

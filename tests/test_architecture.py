@@ -29,7 +29,7 @@ WRONG = (
     ("ingest.codecs.json_object", "ingest.pipeline"),
     ("mrv.model", "psycopg"),
     ("mrv.model", "services.clock"),
-    ("mrv.signatures.canonical", "mrv.equations"),
+    ("mrv.signatures.canonical", "mrv.methodologies"),
     ("mrv.verify.steps", "click"),
     ("mrv.statement.compose", "pathlib"),
     ("services.settings", "services.metrics"),

@@ -15,13 +15,13 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
 from mrv.methodologies._shared import abroad
 from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec, Spec
+from mrv.steps import reduction
 
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.
 GRID = "grid"

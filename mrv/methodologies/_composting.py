@@ -7,8 +7,6 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from mrv.equations import composting, electricity
-from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
     CLOSER,
     DESIGN_MASS,
@@ -34,16 +32,17 @@ from mrv.methodologies._shared import (
     GWP_N2O,
     LEAKAGE,
     LOSSES,
-    NOTHING,
     POWER,
     TYPE_III,
     diesel,
+    drawn,
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Activity, Candidate, Check, Factors, Most, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Most, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
 from mrv.service_bounds import Consumption
+from mrv.steps import Published, Step
 
 CONDITIONS = (TYPE_III,)
 RULES = (
@@ -136,28 +135,28 @@ def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
     )
 
 
-def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = BE - PE - LE.
-
-    PE = Q * (EF_CH4 * GWP + EF_N2O * GWP) + EC * EF * (1 + TDL) + fuel + other
-    """
-    gases = sum(
-        (
-            composting.composted(
-                inputs["compost_input_t"],
-                factors.select(f"tool13.{gas}", "consumed").value,
-                inputs[f"gwp_{gas}"],
-            )
-            for gas in ("ch4", "n2o")
-        ),
-        start=NOTHING,
-    )
-    power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    fuel = diesel(inputs["diesel_l"], factors)
-    project = gases + power + fuel + inputs["other_project_t"]
-    leakage = inputs["leakage_t"]
-    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+PROJECT_STEPS = (
+    Published("tool13_ch4", "EF_CH4", "tCH4/t", "tool13.ch4", "consumed"),
+    Published("tool13_n2o", "EF_N2O", "tN2O/t", "tool13.n2o", "consumed"),
+    Step(
+        "composted_t",
+        "PE_COMP",
+        "tCO2e",
+        "compost_input_t * (tool13_ch4 * gwp_ch4 + tool13_n2o * gwp_n2o)",
+        "CDM TOOL13 v2, project emissions from composting",
+        "methane and nitrous oxide of composting",
+    ),
+    drawn(),
+    *diesel(),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2e",
+        "composted_t + power_t + fuel_t + other_project_t",
+        "AMS-III.F, project emissions",
+        "project emissions",
+    ),
+)
 
 
 def waste_is_sorted(candidate: Candidate) -> str | None:

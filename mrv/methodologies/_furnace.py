@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.efficiency import by_output
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import CLOSER, DESIGN_MASS, DESIGN_PER_T, G_PER_T, POWER_ROLE, SURE
 from mrv.model import RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.service_bounds import Capacity, Consumption
+from mrv.steps import Step
 
 METERED = "energy_mwh"
 PRODUCTION_ROLE = RoleNeeds(
@@ -25,12 +25,22 @@ PRODUCTION_ROLE = RoleNeeds(
 FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of the furnace")
 
 
-def used(output: Fraction, inputs: Inputs, specific: str) -> Fraction:
-    """Electricity of the output that counts: as the furnace's meter has it, or by the tonne."""
-    if METERED in inputs:
-        metered: Fraction = inputs[METERED]
-        return metered
-    return by_output(output, inputs[specific])
+def used(specific: str, method: str) -> tuple[Step, ...]:
+    """Output that counts, and its electricity: by the furnace's meter, or by the tonne."""
+    used_mwh = ("used_mwh", "E_PJ", "MWh")
+    meaning = "electricity of the output that counts"
+    return (
+        Step(
+            "output_t",
+            "P",
+            "t",
+            "min(production_t, production_hist_t)",
+            f"{method}, cap of output",
+            "output that counts: no more than the old plant made",
+        ),
+        Step(*used_mwh, METERED, f"{method}, project emissions", meaning, when=METERED),
+        Step(*used_mwh, f"output_t * {specific}", f"{method}, project emissions", meaning),
+    )
 
 
 def one_figure(inputs: Inputs, specific: str) -> None:

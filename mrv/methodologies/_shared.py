@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations import fuels
-from mrv.model import Candidate, Check, Condition, Direction, Factors, Reductions
+from mrv.model import Candidate, Check, Condition, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
+from mrv.steps import Published, Step
 
 NOTHING = Fraction(0)
 FUELS = ("anthracite", "bituminous", "coke", "diesel", "fuel_oil", "gasoline", "lignite", "lpg",
@@ -146,32 +146,39 @@ def abroad(countries: Sequence[str], country: str | None) -> str | None:
     )
 
 
-def burnt(fuel: str, mass_t: Fraction, factors: Factors, direction: Direction) -> Fraction:
+def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
     """
-    Emissions of a mass of fuel with the properties that IPCC gives it. [tCO2].
-
-    Parameters
-    ----------
-    direction : "avoided", "consumed" or "either"
-        Lower bounds (TOOL07), upper bounds (TOOL03), or centres where no tool asks for a bound.
-    """
-    return fuels.burnt(
-        mass_t,
-        factors.select(f"{fuel}.ncv", direction).value,
-        factors.select(f"{fuel}.co2", direction).value,
-    )
-
-
-def diesel(litres: Fraction, factors: Factors) -> Fraction:
-    """
-    Emissions of diesel that a project burns. [tCO2].
+    Emissions of diesel that a project burns, as `fuel_t`. [tCO2].
 
     CDM TOOL03: calorific value and emission factor are the upper 95 % bounds of IPCC.  Where
     nothing is burnt no bound is asked for, and none is named among the factors.
     """
-    density = factors.select("diesel.density", "consumed").value
-    mass = fuels.liquid_mass(litres, density)
-    return burnt("diesel", mass, factors, "consumed" if litres else "either")
+    of = {"of": key, "zero": "either"}
+    return (
+        Published("diesel_kg_per_l", "rho_diesel", "kg/L", "diesel.density", "consumed"),
+        Published("diesel_ncv", "NCV_diesel", "TJ/Gg", "diesel.ncv", "consumed", **of),
+        Published("diesel_co2", "EF_diesel", "tCO2/TJ", "diesel.co2", "consumed", **of),
+        Step(
+            "fuel_t",
+            "PE_FC",
+            "tCO2",
+            f"{key} * diesel_kg_per_l / KG_PER_T * diesel_ncv * diesel_co2 / GJ_PER_TJ",
+            "CDM TOOL03, combustion of fossil fuel",
+            "diesel that the project burns",
+        ),
+    )
+
+
+def drawn(factor: str = "ef_grid_t_per_mwh") -> Step:
+    """Emissions of electricity that a project draws, in the form of TOOL05, as `power_t`."""
+    return Step(
+        "power_t",
+        "PE_EC",
+        "tCO2",
+        f"power_mwh * {factor} * (1 + tdl)",
+        "CDM TOOL05, consumption of electricity",
+        "electricity that the project draws, with what the grid loses on the way",
+    )
 
 
 def _saved_power(inputs: Inputs, result: Reductions) -> str | None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
-
-from mrv.equations import landfill
-from mrv.methodologies._shared import GWP_CH4, NOTHING
-from mrv.model import Factors
-from mrv.parameters.inputs import Inputs
+from mrv.methodologies._shared import GWP_CH4
 from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec, Spec
+from mrv.steps import BEFORE, Part, Published, Step
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
 MOST_YEARS = 100
@@ -69,38 +64,68 @@ SITE: Spec = {
 }
 
 
-def methane(
-    deposits: Sequence[Mapping[str, Fraction]], inputs: Inputs, factors: Factors, steps: int
-) -> Fraction:
-    """Emissions at the site in the last year (steps = 1) or month (12) of a series. [tCO2e]."""
-    carbon = sum(
-        (_carbon(kind, deposits, inputs, factors, steps) for kind in DEGRADABLE), start=NOTHING
+def decay(waste: str, per_step: str) -> tuple[Part, ...]:
+    """
+    Methane of a disposal site, year by year or month by month. [tCO2e].
+
+    `given_off_t` is of all waste up to a row of the list.
+
+    Parameters
+    ----------
+    per_step : str
+        What makes a year's rate one of a row: nothing, or the division by twelve.
+    """
+    equation = f"CDM TOOL04 v8, equation {2 if per_step else 1}"
+    parts: list[Part] = []
+    for kind in DEGRADABLE:
+        of = {"of": f"{waste}.{kind}"}
+        parts += [
+            Published(f"doc_{kind}", f"DOC_{kind}", "tC/t", f"tool04.doc.{kind}", "avoided", **of),
+            Published(
+                f"k_{kind}", f"k_{kind}", "1/a", f"tool04.k.{{climate}}.{kind}", "avoided", **of
+            ),
+            Step(
+                f"left_{kind}",
+                f"e^-k_{kind}",
+                "1",
+                f"exp(-k_{kind}{per_step})",
+                equation,
+                f"what a step leaves of {kind} waste",
+            ),
+            Step(
+                f"stock_{kind}",
+                f"S_{kind}",
+                "t",
+                f"{BEFORE} * left_{kind} + {kind}",
+                equation,
+                f"{kind} waste that has not decayed",
+                over=waste,
+            ),
+        ]
+    return (
+        *parts,
+        Published("ox", "OX", "1", "tool04.ox", "avoided"),
+        Published("f_gas", "F", "1", "tool04.f", "avoided"),
+        Published("doc_f", "DOC_f", "1", "tool04.doc-f", "avoided"),
+        Step(
+            "potential",
+            "P",
+            "tCO2e/tC",
+            "phi * (1 - f_captured) * gwp_ch4 * (1 - ox) * CH4_PER_C * f_gas * doc_f * mcf",
+            equation,
+            "methane that a tonne of degradable carbon gives in the end",
+        ),
+        given_off(waste, "given_off_t", "BE_x", "stock_{}", equation),
     )
-    potential = landfill.methane_potential(
-        inputs["phi"],
-        inputs["f_captured"],
-        inputs["gwp_ch4"],
-        factors.select("tool04.ox", "avoided").value,
-        factors.select("tool04.f", "avoided").value,
-        factors.select("tool04.doc-f", "avoided").value,
-        inputs["mcf"],
-    )
-    return landfill.released(carbon, potential)
 
 
-def _carbon(
-    kind: str,
-    deposits: Sequence[Mapping[str, Fraction]],
-    inputs: Inputs,
-    factors: Factors,
-    steps: int,
-) -> Fraction:
-    series = [one[kind] for one in deposits]
-    if not any(series):
-        return NOTHING
-    return landfill.decayed(
-        series,
-        factors.select(f"tool04.doc.{kind}", "avoided").value,
-        factors.select(f"tool04.k.{inputs['climate']}.{kind}", "avoided").value,
-        steps,
-    )
+def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
+    """Emissions at the site, row by row, from a quantity of each kind of waste. [tCO2e]."""
+    kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
+    what = "from all waste so far" if "stock" in quantity else "from the waste that just came"
+    formula, meaning = f"potential * ({kinds})", f"emissions at the site {what}"
+    return Step(name, symbol, "tCO2e", formula, equation, meaning, over=waste)
+
+
+def _decaying(quantity: str, kind: str) -> str:
+    return f"{quantity.format(kind)} * doc_{kind} * (1 - left_{kind})"

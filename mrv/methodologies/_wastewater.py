@@ -32,6 +32,7 @@ from mrv.model import Activity, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
+from mrv.steps import Published
 
 COD = ParameterSpec(
     unit="kg/m3",
@@ -70,6 +71,12 @@ INFLOW_ROLE = RoleNeeds(
     ("wastewater_plant",), "flow", "baseline", symbol="Q_ww", source="flow meter of the inflow"
 )
 
+FACTORS = (
+    Published("bo_baseline", "B_o,ww", "tCH4/tCOD", "wastewater.bo", "avoided"),
+    Published("bo_project", "B_o,ww", "tCH4/tCOD", "wastewater.bo", "consumed"),
+    Published("uf_baseline", "UF_BL", "1", "wastewater.uf-bl", "avoided"),
+    Published("uf_project", "UF_PJ", "1", "wastewater.uf-pj", "consumed"),
+)
 CAPACITIES = (
     *built_for_flow("inflow"),
     Capacity("design_cod_kg_per_d", ("inflow",), ML_PER_M3, of="cod_in_kg_per_m3"),

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
-from mrv.equations import electricity, waste_heat
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
     DESIGN_MASS,
@@ -29,12 +26,13 @@ from mrv.methodologies._live import (
     losses,
     total,
 )
-from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, NOTHING, POWER, diesel
+from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, POWER, diesel, drawn
 from mrv.methodologies._steam import BY_TEMPERATURE, SOURCE, TEMPERATURE
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity
+from mrv.steps import Published, Step, steps
 
 ID = "acm0012"
 VERSION = "6.0"
@@ -74,27 +72,51 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    BE = f_cap * f_wcm * (EG * EF + HG * EF_CO2 / eta); PE = PE_AF + PE_EL. [tCO2].
-
-    PE_AF = FC * NCV * EF, PE_EL = EC * EF_el * (1 + TDL)
-    """
-    power = electricity.displaced(inputs["eg_mwh"], inputs["ef_grid_t_per_mwh"])
-    baseline = waste_heat.counted(
-        power + _heat(inputs, factors), waste_heat.credited_share(inputs["f_cap"], inputs["f_wcm"])
-    )
-    drawn = electricity.drawn(inputs["power_mwh"], inputs["ef_consumed_t_per_mwh"], inputs["tdl"])
-    project = diesel(inputs["diesel_l"], factors) + drawn
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
-
-
-def _heat(inputs: Inputs, factors: Factors) -> Fraction:
-    heat = waste_heat.steam_heat(
-        inputs["steam_t"], inputs["steam_kj_per_kg"], inputs["feedwater_kj_per_kg"]
-    )
-    factor = factors.select(f"{inputs['boiler_fuel']}.co2", "either").value
-    return waste_heat.boiler(heat, inputs["boiler_efficiency"], factor)
+STEPS = steps(
+    Published("boiler_co2_t_per_tj", "EF_CO2", "tCO2/TJ", "{boiler_fuel}.co2", "either"),
+    Step(
+        "heat_tj",
+        "HG",
+        "TJ",
+        "steam_t * (steam_kj_per_kg - feedwater_kj_per_kg) / MJ_PER_TJ",
+        "ACM0012 v6, net heat generation",
+        "heat of steam above its feedwater",
+    ),
+    Step(
+        "boiler_t",
+        "BE_th",
+        "tCO2",
+        "heat_tj / boiler_efficiency * boiler_co2_t_per_tj",
+        "ACM0012 v6, baseline emissions from heat",
+        "the boiler that would have made the heat",
+    ),
+    Step(
+        "displaced_t",
+        "BE_el",
+        "tCO2",
+        "eg_mwh * ef_grid_t_per_mwh",
+        "ACM0012 v6, baseline emissions from electricity",
+        "electricity that the grid would have made",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "f_cap * f_wcm * (displaced_t + boiler_t)",
+        "ACM0012 v6, baseline emissions",
+        "baseline emissions",
+    ),
+    drawn("ef_consumed_t_per_mwh"),
+    diesel(),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "fuel_t + power_t",
+        "ACM0012 v6, project emissions",
+        "project emissions",
+    ),
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -269,7 +291,7 @@ METHODOLOGY = Methodology(
     apart=(("turbine", "steam"),),
     draw_meters={"turbine": "auxiliary", "steam": "auxiliary"},
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),
     plausible=plausible,
     odd=odd,

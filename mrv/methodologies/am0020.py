@@ -13,9 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.efficiency import by_output, hydraulic_minimum, in_mwh
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
     DESIGN_FLOW,
@@ -28,11 +25,12 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies._shared import EF_GRID, POWER
+from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.service_bounds import Consumption, Related
+from mrv.steps import Step, steps
 
 ID = "am0020"
 VERSION = "2.0"
@@ -53,13 +51,43 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = SEC_BL * V_y * EF; PE = E_y * EF. [tCO2]."""
-    del factors
-    energy = in_mwh(by_output(inputs["volume_m3"], inputs["kwh_per_m3_baseline"]))
-    baseline = displaced(energy, inputs["ef_grid_t_per_mwh"])
-    project = displaced(inputs["energy_mwh"], inputs["ef_grid_t_per_mwh"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+_J_PER_KWH = 3_600_000
+_WEIGHT_OF_WATER = Fraction("9806.65")  # N/m3
+STEPS = steps(
+    Step(
+        "before_mwh",
+        "E_BL",
+        "MWh",
+        "volume_m3 * kwh_per_m3_baseline / KWH_PER_MWH",
+        "AM0020 v2, baseline emissions",
+        "electricity that the old pumps would have taken for this water",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "before_mwh * ef_grid_t_per_mwh",
+        "AM0020 v2, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "energy_mwh * ef_grid_t_per_mwh",
+        "AM0020 v2, project emissions",
+        "project emissions",
+    ),
+)
+
+
+def hydraulic_minimum(head: Fraction) -> Fraction:
+    """
+    Energy below which no pump can lift water: rho * g * H / 3.6e6. [kWh/m3].
+
+    Conservation of energy; rho = 1000 kg/m3, g = 9.80665 m/s2, `head` H in m.
+    """
+    return head * _WEIGHT_OF_WATER / _J_PER_KWH
 
 
 def odd(inputs: Inputs) -> None:
@@ -189,7 +217,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_GRID,
     },
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     odd=odd,
     consumptions=(
         Consumption(

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.electricity import beyond_history, displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._live import import_is_metered
 from mrv.methodologies._shared import EF_GRID, NOTHING
 from mrv.model import (
@@ -32,6 +30,7 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.steps import Step, steps
 
 ID = "ams-i-d"
 VERSION = "18.0"
@@ -103,17 +102,24 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    BE_y = EG_PJ,y * EF_grid,y; PE_y = 0; LE_y = 0; ER_y = BE_y. [tCO2].
-
-    EG_PJ,y is EG_facility,y of a new plant, and EG_facility,y - (EG_hist + sigma_hist)
-    of a retrofit.
-    """
-    del factors
-    added = beyond_history(inputs["eg_mwh"], inputs["eg_hist_mwh"], inputs["sigma_hist_mwh"])
-    baseline = displaced(added, inputs["ef_grid_t_per_mwh"])
-    return Reductions(baseline, NOTHING, NOTHING, reduction(baseline, NOTHING, NOTHING))
+STEPS = steps(
+    Step(
+        "added_mwh",
+        "EG_PJ,y",
+        "MWh",
+        "eg_mwh - eg_hist_mwh - sigma_hist_mwh",
+        "AMS-I.D v18, retrofit and capacity addition",
+        "generation beyond what the plant made before; all of it of a new plant",
+    ),
+    Step(
+        "baseline_t",
+        "BE_y",
+        "tCO2",
+        "added_mwh * ef_grid_t_per_mwh",
+        "AMS-I.D v18, baseline emissions",
+        "baseline emissions",
+    ),
+)
 
 
 METHODOLOGY = Methodology(
@@ -170,7 +176,7 @@ METHODOLOGY = Methodology(
         Check("AMS-I.D limit: 15 MW", within_capacity, True),
     ),
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
     dated=(TECHNOLOGY,),
     rules=(

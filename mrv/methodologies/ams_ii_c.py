@@ -12,16 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.efficiency import equipment, in_mwh, refrigerant
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Related
+from mrv.steps import Step, steps
 
 ID = "ams-ii-c"
 VERSION = "15.0"
@@ -53,25 +51,45 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """E = SUM_i n_i * rho_i * o_i / (1 - l); ER = (E_BL - E_PJ) * EF_el - PE_ref. [tCO2]."""
-    del factors
-    baseline = _emissions("baseline", inputs)
-    lost = refrigerant(inputs["refrigerant_kg"], inputs["refrigerant_gwp"])
-    project = _emissions("project", inputs) + lost
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
-
-
-def _emissions(side: str, inputs: Inputs) -> Fraction:
-    energy = sum(
-        (
-            equipment(one["count"], one["kw"], one["hours"], inputs["technical_losses"])
-            for one in inputs[side]
-        ),
-        start=NOTHING,
-    )
-    factor: Fraction = inputs["ef_grid_t_per_mwh"]
-    return displaced(in_mwh(energy), factor)
+STEPS = steps(
+    *(
+        Step(
+            f"{side}_kwh",
+            f"E_{symbol},i",
+            "kWh",
+            "count * kw * hours / (1 - technical_losses)",
+            "AMS-II.C v15, energy baseline",
+            f"electricity of a group, {side}, with what the grid loses on the way",
+            over=side,
+        )
+        for side, symbol in (("baseline", "BL"), ("project", "PJ"))
+    ),
+    Step(
+        "refrigerant_t",
+        "PE_ref",
+        "tCO2e",
+        "refrigerant_kg / KG_PER_T * refrigerant_gwp",
+        "AMS-II.C v15, physical leakage of refrigerants",
+        "refrigerant that the project's equipment lost",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "sum(baseline_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh",
+        "AMS-II.C v15, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "sum(project_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh + refrigerant_t",
+        "AMS-II.C v15, project emissions",
+        "project emissions",
+    ),
+    lists={"baseline": "", "project": ""},
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -201,7 +219,7 @@ METHODOLOGY = Methodology(
         ),
     },
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     plausible=plausible,
     conditions=(TYPE_II,),
     papers=("count", "kw_baseline", "kw_project"),

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.efficiency import by_output, credited_output
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._furnace import (
     BUILT,
     CAPACITIES,
@@ -32,9 +29,10 @@ from mrv.methodologies._shared import (
     PRODUCTION_BEFORE,
     TYPE_II,
 )
-from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.model import Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.steps import Step, steps
 
 ID = "ams-ii-d"
 VERSION = "13.0"
@@ -66,24 +64,30 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """ER = (SEC_BL - SEC_PJ) * min(P_y, P_hist) * EF - LE. [tCO2]."""
-    del factors
-    output = credited_output(inputs["production_t"], inputs["production_hist_t"])
-    baseline = _emissions(output, inputs["sec_baseline_mwh_per_t"], inputs)
-    project = displaced(used(output, inputs, _SPECIFIC_KEY), inputs["ef_grid_t_per_mwh"])
-    leakage = inputs["leakage_t"]
-    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+STEPS = steps(
+    used(_SPECIFIC_KEY, "AMS-II.D v13"),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "output_t * sec_baseline_mwh_per_t * ef_grid_t_per_mwh",
+        "AMS-II.D v13, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "used_mwh * ef_grid_t_per_mwh",
+        "AMS-II.D v13, project emissions",
+        "project emissions",
+    ),
+)
 
 
 def plausible(inputs: Inputs) -> None:
     """Refuse two figures of the project's electricity, or none."""
     one_figure(inputs, _SPECIFIC_KEY)
-
-
-def _emissions(output: Fraction, specific: Fraction, inputs: Inputs) -> Fraction:
-    factor: Fraction = inputs["ef_grid_t_per_mwh"]
-    return displaced(by_output(output, specific), factor)
 
 
 def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
@@ -142,7 +146,7 @@ METHODOLOGY = Methodology(
     },
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
     papers=("sec_baseline_mwh_per_t", "production_hist_t"),

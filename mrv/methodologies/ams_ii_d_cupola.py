@@ -13,10 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.efficiency import by_output, credited_output
-from mrv.equations.electricity import consumed
-from mrv.equations.fuels import calcined
-from mrv.equations.reductions import reduction
 from mrv.methodologies._furnace import (
     BUILT,
     CAPACITIES,
@@ -36,18 +32,11 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import (
-    EF_GRID,
-    LEAKAGE,
-    LOSSES,
-    POWER,
-    PRODUCTION,
-    PRODUCTION_BEFORE,
-    burnt,
-)
+from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, POWER, PRODUCTION, PRODUCTION_BEFORE
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.steps import Published, Step, steps
 
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"
@@ -84,25 +73,45 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = BE - PE - LE, with P no more than before. [tCO2].
-
-    BE = P * (coke * NCV * EF + limestone * EF)
-    PE = P * SEC_PJ * EF_el / (1 - TDL)
-    """
-    output = credited_output(inputs["production_t"], inputs["production_hist_t"])
-    coke = burnt("coke", by_output(output, inputs["coke_t_per_t"]), factors, "either")
-    limestone = calcined(
-        by_output(output, inputs["limestone_t_per_t"]),
-        factors.select("limestone.co2", "avoided").value,
-    )
-    baseline = coke + limestone
-    project = consumed(
-        used(output, inputs, _SPECIFIC_KEY), inputs["ef_grid_t_per_mwh"], inputs["tdl"]
-    )
-    leakage = inputs["leakage_t"]
-    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+_USED = steps(used(_SPECIFIC_KEY, "AMS-II.D v13"))
+STEPS = steps(
+    _USED.parts,
+    Published("coke_ncv", "NCV_coke", "TJ/Gg", "coke.ncv", "either"),
+    Published("coke_co2", "EF_coke", "tCO2/TJ", "coke.co2", "either"),
+    Published("limestone_co2", "EF_limestone", "tCO2/t", "limestone.co2", "avoided"),
+    Step(
+        "coke_emitted_t",
+        "BE_coke",
+        "tCO2",
+        "output_t * coke_t_per_t * coke_ncv * coke_co2 / GJ_PER_TJ",
+        "AMS-II.D v13; CDM TOOL03, combustion of fossil fuel",
+        "coke that the cupola would have burnt",
+    ),
+    Step(
+        "calcined_t",
+        "BE_limestone",
+        "tCO2",
+        "output_t * limestone_t_per_t * limestone_co2",
+        "AMS-II.D v13; IPCC 2006 Guidelines, volume 3",
+        "CO2 that its limestone would have given off",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "coke_emitted_t + calcined_t",
+        "AMS-II.D v13, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "used_mwh * ef_grid_t_per_mwh / (1 - tdl)",
+        "AMS-II.D v13, project emissions",
+        "project emissions",
+    ),
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -123,9 +132,8 @@ def _emits_less(inputs: Inputs, result: Reductions) -> str | None:
 
 def _saved_energy(inputs: Inputs, result: Reductions) -> str | None:
     del result
-    output = credited_output(inputs["production_t"], inputs["production_hist_t"])
-    coke = by_output(output, inputs["coke_t_per_t"]) * COKE_MWH_PER_T
-    saved = coke - used(output, inputs, _SPECIFIC_KEY)
+    found = _USED.values(inputs, None)
+    saved = found["output_t"] * inputs["coke_t_per_t"] * COKE_MWH_PER_T - found["used_mwh"]
     if saved <= _TYPE_II_LIMIT_MWH:
         return None
     return (
@@ -191,7 +199,7 @@ METHODOLOGY = Methodology(
     },
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
     papers=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),

@@ -14,11 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.degree_days import Line, fit, lower_bound, predicted
-from mrv.equations.efficiency import regression
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._degree_days import Line, fit, lower_bound, predicted
 from mrv.methodologies._live import (
     EF_BOTH,
     POWER_ROLE,
@@ -27,11 +24,12 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
+from mrv.methodologies._shared import EF_GRID, POWER, TYPE_II
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
 from mrv.service_bounds import Consumption, Range
+from mrv.steps import Step, steps
 
 ID = "ams-ii-e"
 VERSION = "11.0"
@@ -68,42 +66,74 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = (E_BL,adj - E_PJ) * EF. [tCO2]
-
-    E_BL,adj = a + b * CDD as given, or the lower 95 % bound of n * a + b * CDD
-    from the months in `history`.
-    """
-    del factors
-    adjusted, told = _adjusted(inputs)
-    baseline = displaced(adjusted, inputs["ef_grid_t_per_mwh"])
-    project = displaced(inputs["energy_mwh"], inputs["ef_grid_t_per_mwh"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING), told)
-
-
-def _adjusted(inputs: Inputs) -> tuple[Fraction, dict[str, Fraction]]:
-    """Baseline in this weather [MWh], and what a regression says of itself."""
-    if "history" not in inputs:
-        given = regression(inputs["intercept_mwh"], inputs["slope_mwh_per_cdd"], inputs["cdd"])
-        return given, {}
-    line = _line(inputs)
-    low = lower_bound(line, inputs["months"], inputs["cdd"])
-    return low, {
-        "intercept_mwh_per_month": Fraction(line.intercept),
-        "intercept_standard_error_mwh": Fraction(line.of_intercept),
-        "slope_mwh_per_cdd": Fraction(line.slope),
-        "slope_standard_error_mwh_per_cdd": Fraction(line.of_slope),
-        "r_squared": Fraction(line.r_squared),
-        "cv_rmse_percent": Fraction(line.cv) * 100,
-        "adjusted_mwh": Fraction(predicted(line, inputs["months"], inputs["cdd"])),
-        "adjusted_lower_95_mwh": low,
-    }
-
-
-def _line(inputs: Inputs) -> Line:
-    months = inputs["history"]
+def _line(months: Sequence[Inputs]) -> Line:
     return fit([m["cdd"] for m in months], [m["energy_mwh"] for m in months])
+
+
+def _fitted(name: str, symbol: str, unit: str, formula: str, meaning: str) -> Step:
+    source = "AMS-II.E v11 with IPMVP option C; least squares"
+    return Step(name, symbol, unit, formula, source, meaning, when="history")
+
+
+_TOLD = {
+    "intercept_mwh_per_month": ("a", "MWh", "fitted(line, 'intercept')", "intercept of a month"),
+    "intercept_standard_error_mwh": (
+        "s_a", "MWh", "fitted(line, 'of_intercept')", "its standard error"
+    ),
+    "slope_mwh_per_cdd": ("b", "MWh/(K d)", "fitted(line, 'slope')", "slope by degree days"),
+    "slope_standard_error_mwh_per_cdd": (
+        "s_b", "MWh/(K d)", "fitted(line, 'of_slope')", "its standard error"
+    ),
+    "r_squared": ("R2", "1", "fitted(line, 'r_squared')", "share of the scatter explained"),
+    "cv_rmse_percent": ("CV", "%", "fitted(line, 'cv') * 100", "scatter in the mean of a month"),
+    "adjusted_mwh": (
+        "E_BL,likeliest", "MWh", "predicted(line, months, cdd)", "n * a + b * CDD, the likeliest"
+    ),
+    "adjusted_lower_95_mwh": (
+        "E_BL,low", "MWh", "lower_bound(line, months, cdd)", "lower end of its 95 % interval"
+    ),
+}  # fmt: skip
+_ADJUSTED = ("adjusted_baseline_mwh", "E_BL,adj", "MWh")
+STEPS = steps(
+    _fitted("line", "line", "", "fit(history)", "line through the months before the project"),
+    (_fitted(name, *said) for name, said in _TOLD.items()),
+    Step(
+        *_ADJUSTED,
+        "adjusted_lower_95_mwh",
+        "AMS-II.E v11; the lower bound counts: a rule of tonne's own",
+        "baseline in this weather",
+        when="history",
+    ),
+    Step(
+        *_ADJUSTED,
+        "intercept_mwh + slope_mwh_per_cdd * cdd",
+        "AMS-II.E v11, baseline adjusted for weather (IPMVP option C)",
+        "baseline in this weather",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "adjusted_baseline_mwh * ef_grid_t_per_mwh",
+        "AMS-II.E v11, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "energy_mwh * ef_grid_t_per_mwh",
+        "AMS-II.E v11, project emissions",
+        "project emissions",
+    ),
+    functions={
+        "fit": _line,
+        "fitted": lambda line, name: Fraction(getattr(line, name)),
+        "predicted": lambda line, months, days: Fraction(predicted(line, months, days)),
+        "lower_bound": lower_bound,
+    },
+    extra=tuple(_TOLD),
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -131,7 +161,7 @@ def _weather_explains(inputs: Inputs, result: Reductions) -> str | None:
     del result
     if "history" not in inputs:
         return None
-    line = _line(inputs)
+    line = _line(inputs["history"])
     if line.slope_t >= _LEAST_T:
         return None
     return (
@@ -265,7 +295,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     timed=True,
     by_time=True,
-    reductions=reductions,
+    steps=STEPS,
     plausible=plausible,
     conditions=(
         Condition("IPMVP option C, t value of the degree days", _weather_explains),

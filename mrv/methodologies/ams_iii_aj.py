@@ -10,11 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
-from mrv.equations import recycling
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
     DESIGN_MASS,
     DESIGN_PER_T,
@@ -30,10 +26,12 @@ from mrv.methodologies._live import (
     powered,
     total,
 )
-from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions
+from mrv.methodologies._recycling import PLASTIC, recycled, virgin
+from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
+from mrv.model import Activity, Candidate, Check, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, RecordSpec
+from mrv.steps import Step, steps
 
 ID = "ams-iii-aj"
 VERSION = "7.0"
@@ -60,23 +58,19 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = SUM_i Q_i * L * (SEC_i * EF_el + SFC_i * EF_ff); PE = EC * EF_el + fuel. [tCO2]."""
-    baseline = sum((_virgin(polymer, inputs, factors) for polymer in _POLYMERS), start=NOTHING)
-    power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
-    project = power + diesel(inputs["diesel_l"], factors)
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
-
-
-def _virgin(polymer: str, inputs: Inputs, factors: Factors) -> Fraction:
-    return recycling.plastic(
-        inputs["polymer_t"][polymer],
-        factors.select("recycling.net-to-gross", "avoided").value,
-        factors.select(f"plastic.power.{polymer}", "avoided").value,
-        inputs["ef_grid_t_per_mwh"],
-        factors.select(f"plastic.fuel.{polymer}", "avoided").value,
-        factors.select("natural_gas.co2", "either").value,
-    )
+STEPS = steps(
+    PLASTIC,
+    *(virgin(polymer, f"polymer_t.{polymer}") for polymer in _POLYMERS),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        " + ".join(f"{polymer}_t" for polymer in _POLYMERS),
+        "AMS-III.AJ, baseline emissions",
+        "baseline emissions",
+    ),
+    *recycled("AMS-III.AJ"),
+)
 
 
 METHODOLOGY = Methodology(
@@ -125,7 +119,7 @@ METHODOLOGY = Methodology(
         Check("AMS-III.AJ monitoring: output is weighed by polymer", something_is_sold),
     ),
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=(
         "diesel.",
         "natural_gas.co2",

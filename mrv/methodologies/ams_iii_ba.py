@@ -11,9 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.equations import recycling
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._live import (
     DESIGN_MASS,
     DESIGN_PER_T,
@@ -28,10 +25,12 @@ from mrv.methodologies._live import (
     powered,
     total,
 )
-from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.methodologies._recycling import PLASTIC, primary, recycled, virgin
+from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
+from mrv.model import Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
+from mrv.steps import Step, steps
 
 ID = "ams-iii-ba"
 VERSION = "3.0"
@@ -56,24 +55,21 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = SUM_i Q_i * SE_i + Q_ABS * L * (SEC * EF_el + SFC * EF_ff); PE as III.AJ. [tCO2]."""
-    metals = sum(
-        (recycling.material(one["mass_t"], one["ef_t_per_t"]) for one in inputs["metals"].values()),
-        start=NOTHING,
-    )
-    plastic = recycling.plastic(
-        inputs["abs_t"],
-        factors.select("recycling.net-to-gross", "avoided").value,
-        factors.select("plastic.power.ABS", "avoided").value,
-        inputs["ef_grid_t_per_mwh"],
-        factors.select("plastic.fuel.ABS", "avoided").value,
-        factors.select("natural_gas.co2", "either").value,
-    )
-    baseline = metals + plastic
-    power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
-    project = power + diesel(inputs["diesel_l"], factors)
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+STEPS = steps(
+    PLASTIC,
+    virgin("ABS", "abs_t"),
+    primary("metals", "mass_t", "AMS-III.BA"),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "sum(primary_t) + ABS_t",
+        "AMS-III.BA, baseline emissions",
+        "baseline emissions",
+    ),
+    *recycled("AMS-III.BA"),
+    lists={"metals": ""},
+)
 
 
 _SE = ParameterSpec(
@@ -140,7 +136,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_GRID,
     },
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=(
         "diesel.",
         "natural_gas.co2",

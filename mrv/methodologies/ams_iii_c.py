@@ -18,14 +18,12 @@ from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 
-from mrv.equations.electricity import consumed
-from mrv.equations.reductions import reduction
-from mrv.equations.transport import baseline_factor, by_distance, fossil, specific_consumption
 from mrv.errors import MethodologyError
 from mrv.methodologies import _vehicles
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.steps import Published, Step, steps
 
 ID = "ams-iii-c"
 VERSION = "16.0"
@@ -116,35 +114,56 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL) + FC; ER = BE - PE - LE. [tCO2].
-
-    EF_BL,km = SFC_BL * NCV * EF_fuel * IR^t * (1 - biofuel)
-    """
-    per_km = fossil(
-        baseline_factor(
-            specific_consumption(
-                inputs["sfc_l_per_100km"], factors.select("diesel.density", "avoided").value
-            ),
-            factors.select("diesel.ncv", "either").value,
-            factors.select("diesel.co2", "either").value,
-            factors.select("ams-iii-c.improvement", "avoided").value,
-            inputs["years_since_baseline"],
-        ),
-        inputs.get("biofuel_share", _NOTHING),
-    )
-    baseline = by_distance(inputs["distance_km"], per_km)
-    power = consumed(inputs["charging_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    project = power + diesel(inputs["project_diesel_l"], factors)
-    leakage = inputs["leakage_t"]
-    return Reductions(
-        baseline,
-        project,
-        leakage,
-        reduction(baseline, project, leakage),
-        {"ef_bl_g_per_km": per_km},
-    )
+STEPS = steps(
+    Published("density_kg_per_l", "rho", "kg/L", "diesel.density", "avoided"),
+    Published("ncv_kj_per_g", "NCV", "kJ/g", "diesel.ncv", "either"),
+    Published("ef_fuel_g_per_mj", "EF_fuel", "gCO2/MJ", "diesel.co2", "either"),
+    Published("improvement", "IR", "1", "ams-iii-c.improvement", "avoided"),
+    Step(
+        "sfc_g_per_km",
+        "SFC_BL,g",
+        "g/km",
+        "sfc_l_per_100km * density_kg_per_l * G_PER_KM",
+        "AMS-III.C, baseline emissions per kilometre",
+        "fuel mass that the old vehicle burns on a kilometre",
+    ),
+    Step(
+        "ef_bl_g_per_km",
+        "EF_BL,km",
+        "gCO2/km",
+        "sfc_g_per_km * ncv_kj_per_g * ef_fuel_g_per_mj * improvement ** years_since_baseline"
+        " / KJ_PER_MJ * (1 - biofuel_share)",
+        "AMS-III.C, baseline emissions per kilometre; biofuel in the baseline counts 0",
+        "emissions of the vehicle that would have run instead",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "distance_km * ef_bl_g_per_km / G_PER_T",
+        "AMS-III.C, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "power_t",
+        "PE_EC",
+        "tCO2",
+        "charging_mwh * ef_grid_t_per_mwh / (1 - tdl)",
+        "AMS-III.C, project emissions of electric vehicles",
+        "electricity at the chargers, with what the grid loses on the way",
+    ),
+    diesel("project_diesel_l"),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "power_t + fuel_t",
+        "AMS-III.C, project emissions",
+        "project emissions",
+    ),
+    defaults={"biofuel_share": _NOTHING},
+    extra=("ef_bl_g_per_km",),
+)
 
 
 def odd(inputs: Inputs) -> None:
@@ -282,7 +301,7 @@ METHODOLOGY = Methodology(
         Check("AMS-III.C limit: 60 kt CO2e a year", within_small_scale, True),
     ),
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=("diesel.", "ams-iii-c.", "grid"),
     odd=odd,
     consumptions=(_vehicles.CONSUMPTION,),

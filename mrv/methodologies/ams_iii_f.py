@@ -16,9 +16,10 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
 from mrv.methodologies._live import G_PER_T, gaining_part_of_year, total
 from mrv.methodologies._shared import NOTHING
-from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, methane
-from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, decay
+from mrv.model import Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs
+from mrv.steps import Step, steps
 
 ID = "ams-iii-f"
 VERSION = "12.0"
@@ -45,18 +46,19 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    Emissions of year y at the site from all waste up to it, less the project's. [tCO2e].
-
-    BE_y = P * SUM_x SUM_j W_j,x * DOC_j * e^(-k_j (y - x)) * (1 - e^-k_j)
-    P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
-    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL)
-         + FC * NCV * EF + PE_other
-    ER = BE - PE - LE
-    """
-    baseline = methane(inputs["waste_t_by_year"][: inputs["year"]], inputs, factors, steps=1)
-    return _composting.less_project(baseline, inputs, factors)
+STEPS = steps(
+    decay("waste_t_by_year", ""),
+    Step(
+        "baseline_t",
+        "BE_y",
+        "tCO2e",
+        "last(given_off_t)",
+        "CDM TOOL04 v8, equation 1",
+        "emissions of the year at the site from all waste up to it",
+    ),
+    _composting.PROJECT_STEPS,
+    lists={"waste_t_by_year": "year"},
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -83,7 +85,7 @@ METHODOLOGY = Methodology(
     applicability=_composting.SORTED,
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,
     consumptions=_composting.CONSUMPTIONS,

@@ -8,17 +8,18 @@ form: the waste of December has hardly begun to decay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
 from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
-from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, methane
-from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology, Reductions
+from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, decay, given_off
+from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
+from mrv.steps import Step, steps
 
 ID = "ams-iii-f-monthly"
 VERSION = "12.0"
@@ -58,38 +59,30 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    Emissions of the twelve months of year y at the site, less the project's. [tCO2e].
-
-    BE_m = P * SUM_i SUM_j W_j,i * DOC_j * e^(-k_j (m - i) / 12) * (1 - e^(-k_j / 12))
-    P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
-    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL)
-         + FC * NCV * EF + PE_other
-    ER = BE - PE - LE
-    """
-    waste, before = inputs["waste_t_by_month"], (inputs["year"] - 1) * _MONTHS
-    covered = [one["part"] for one in inputs.get("month_parts", [])] or [Fraction(1)] * _MONTHS
-    baseline = sum(
-        (
-            _of_month(waste[: before + at], part, inputs, factors)
-            for at, part in enumerate(covered, 1)
-        ),
-        start=NOTHING,
-    )
-    return _composting.less_project(baseline, inputs, factors)
-
-
-def _of_month(
-    waste: Sequence[Mapping[str, Fraction]], part: Fraction, inputs: Inputs, factors: Factors
-) -> Fraction:
-    """Emissions of the last month of a series: its own waste's, and a part of the earlier's."""
-    if part == 1:
-        return methane(waste, inputs, factors, steps=_MONTHS)
-    own = methane(waste[-1:], inputs, factors, steps=_MONTHS)
-    if not part:
-        return own
-    return own + part * (methane(waste, inputs, factors, steps=_MONTHS) - own)
+STEPS = steps(
+    decay("waste_t_by_month", " / MONTHS_PER_YEAR"),
+    given_off("waste_t_by_month", "own_t", "BE_own", "{}", "CDM TOOL04 v8, equation 2"),
+    Step(
+        "month_t",
+        "BE_m",
+        "tCO2e",
+        "own_t + part * (given_off_t - own_t)",
+        "CDM TOOL04 v8, equation 2; earlier waste for the part of the month that is asked for",
+        "emissions of a month at the site",
+        over="month_parts",
+    ),
+    Step(
+        "baseline_t",
+        "BE_y",
+        "tCO2e",
+        "sum(month_t)",
+        "CDM TOOL04 v8, equation 2",
+        "emissions of the twelve months of the year at the site",
+    ),
+    _composting.PROJECT_STEPS,
+    lists={"waste_t_by_month": "year * MONTHS_PER_YEAR", "month_parts": ""},
+    defaults={"month_parts": [{"part": Fraction(1)}] * _MONTHS},
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -143,7 +136,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     timed=True,
     monthly=True,
-    reductions=reductions,
+    steps=STEPS,
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,
     consumptions=_composting.CONSUMPTIONS,

@@ -14,16 +14,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations import electricity, wastewater
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies import _wastewater as water
 from mrv.methodologies._live import ML_PER_M3, POWER_ROLE, total
-from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III
-from mrv.model import Activity, Agreement, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III, drawn
+from mrv.model import Activity, Agreement, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text
+from mrv.steps import CONSTANTS, Published, Step, steps
 from mrv.texts import Text, text
 
 ID = "ams-iii-h"
@@ -42,87 +41,131 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = min(BE - PE - LE, MD - PE_power - PE_other - LE). [tCO2e].
-
-    BE = Q * COD_inflow * (eta_BL * MCF_BL + (1 - eta_BL) * MCF_disch) * Bo * UF_BL * GWP
-    PE = PE_power + PE_disch + PE_fugitive + PE_flare + PE_other
-    PE_power = EC * EF_el * (1 + TDL)
-    PE_disch = Q * COD_discharge * MCF_disch * Bo * UF_PJ * GWP
-    PE_fugitive = (1 - CFE) * Q * COD_inflow * eta_PJ * MCF_k * Bo * UF_PJ * GWP
-    PE_flare = BG_burnt * w_CH4 * D_CH4 * (1 - FE) * GWP
-    MD = BG_burnt * w_CH4 * D_CH4 * FE * GWP
-    """
-    power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
-    baseline = _baseline(load, inputs, factors)
-    in_gas = wastewater.biogas_methane(
-        inputs["biogas_nm3"],
-        inputs["ch4_fraction"],
-        factors.select("wastewater.ch4-density", "avoided").value,
-    )
-    gwp, burnt = inputs["gwp_ch4"], inputs["flare_efficiency"]
-    escaped = wastewater.warming(wastewater.remainder(in_gas, burnt), gwp)
-    destroyed = wastewater.warming(wastewater.share_of(in_gas, burnt), gwp)
-    other, leakage = inputs["other_project_t"], inputs["leakage_t"]
-    if inputs["cod_in_kg_per_m3"]:
-        treated = _project(inputs, factors) + escaped
-    else:
-        treated = _unmeasured(inputs, factors, in_gas, escaped)
-    project = power + treated + other
-    return Reductions(
-        baseline,
-        project,
-        leakage,
-        wastewater.capped(
-            reduction(baseline, project, leakage), destroyed, power + other + leakage
-        ),
-        {"methane_destroyed_t": destroyed},
-    )
-
-
-def _baseline(load: Fraction, inputs: Inputs, factors: Factors) -> Fraction:
-    """BE = Q * COD * (eta * MCF_BL + (1 - eta) * MCF_disch) * Bo * UF_BL * GWP. [tCO2e]."""
-    removed = wastewater.share_of(load, inputs["eta_cod_baseline"])
-    rest = wastewater.remainder(load, inputs["eta_cod_baseline"])
-    uncertainty = factors.select("wastewater.uf-bl", "avoided").value
-    capacity = factors.select("wastewater.bo", "avoided").value
-    treated = wastewater.methane(removed, inputs["mcf_baseline"], capacity, uncertainty)
-    discharged = wastewater.methane(rest, inputs["mcf_discharge"], capacity, uncertainty)
-    return wastewater.warming(treated + discharged, inputs["gwp_ch4"])
-
-
-def _project(inputs: Inputs, factors: Factors) -> Fraction:
-    """PE_discharge + PE_fugitive, with UF_PJ and 1 - CFE. [tCO2e]."""
-    uncertainty = factors.select("wastewater.uf-pj", "consumed").value
-    capacity = factors.select("wastewater.bo", "consumed").value
-    out = wastewater.organic_load(inputs["flow_m3"], inputs["cod_out_kg_per_m3"])
-    discharged = wastewater.methane(out, inputs["mcf_discharge"], capacity, uncertainty)
-    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
-    fugitive = _fugitive(wastewater.share_of(load, inputs["eta_cod_project"]), inputs, factors)
-    return wastewater.warming(discharged + fugitive, inputs["gwp_ch4"])
-
-
-def _fugitive(removed: Fraction, inputs: Inputs, factors: Factors) -> Fraction:
-    """Methane that a load gives off beside what is captured of it. [tCH4]."""
-    uncertainty = factors.select("wastewater.uf-pj", "consumed").value
-    capacity = factors.select("wastewater.bo", "consumed").value
-    potential = wastewater.methane(removed, inputs["mcf_project"], capacity, uncertainty)
-    return wastewater.remainder(potential, factors.select("wastewater.cfe", "consumed").value)
-
-
-def _unmeasured(inputs: Inputs, factors: Factors, in_gas: Fraction, escaped: Fraction) -> Fraction:
-    """
-    Emissions of the treatment where nobody measured the COD. [tCO2e].
-
-    Nothing is claimed.  The gas shows the least COD that it came from; what is lost of it counts
-    as far as it is more than the baseline would have given off from the same COD.  Zero COD
-    beside gas from it would be no bound of anything: no plant has both.
-    """
-    least = wastewater.least_load(in_gas, factors.select("wastewater.bo", "consumed").value)
-    fugitive = wastewater.warming(_fugitive(least, inputs, factors), inputs["gwp_ch4"])
-    return wastewater.beyond(escaped + fugitive, _baseline(least, inputs, factors))
+_H = "AMS-III.H v19"
+STEPS = steps(
+    water.FACTORS,
+    Published("gas_t_per_nm3", "D_CH4", "t/Nm3", "wastewater.ch4-density", "avoided"),
+    Published("capture", "CFE", "1", "wastewater.cfe", "consumed"),
+    drawn(),
+    Step(
+        "load_t",
+        "COD_y",
+        "tCOD",
+        "flow_m3 * cod_in_kg_per_m3 / KG_PER_T",
+        f"{_H}, baseline emissions",
+        "COD of the inflow",
+    ),
+    Step(
+        "formed_t_per_t",
+        "BE_COD",
+        "tCO2e/tCOD",
+        "(eta_cod_baseline * mcf_baseline + (1 - eta_cod_baseline) * mcf_discharge)"
+        " * bo_baseline * uf_baseline * gwp_ch4",
+        f"{_H}, baseline emissions",
+        "baseline emissions of a tonne of COD: of the part removed, and of the part discharged",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2e",
+        "load_t * formed_t_per_t",
+        f"{_H}, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "gas_t",
+        "CH4_gas",
+        "tCH4",
+        "biogas_nm3 * ch4_fraction * gas_t_per_nm3",
+        f"{_H}, methane destroyed",
+        "methane in the biogas",
+    ),
+    Step(
+        "flare_t",
+        "PE_flare",
+        "tCO2e",
+        "gas_t * (1 - flare_efficiency) * gwp_ch4",
+        f"{_H}, project emissions of flaring",
+        "methane that the flare or engine does not burn",
+    ),
+    Step(
+        "methane_destroyed_t",
+        "MD",
+        "tCO2e",
+        "gas_t * flare_efficiency * gwp_ch4",
+        f"{_H}, methane destroyed",
+        "methane destroyed",
+    ),
+    Step(
+        "discharge_t",
+        "PE_disch",
+        "tCO2e",
+        "flow_m3 * cod_out_kg_per_m3 / KG_PER_T * mcf_discharge * bo_project * uf_project"
+        " * gwp_ch4",
+        f"{_H}, project emissions of discharge",
+        "methane of the COD that goes out",
+    ),
+    Step(
+        "lost_t_per_t",
+        "PE_COD",
+        "tCO2e/tCOD",
+        "mcf_project * bo_project * uf_project * (1 - capture) * gwp_ch4",
+        f"{_H}, fugitive emissions: PE_fug = (1 - CFE) * MEP * GWP",
+        "methane beside what is captured of a tonne of COD that is removed",
+    ),
+    Step(
+        "fugitive_t",
+        "PE_fug",
+        "tCO2e",
+        "load_t * eta_cod_project * lost_t_per_t",
+        f"{_H}, fugitive emissions",
+        "methane beside what is captured",
+    ),
+    Step(
+        "least_load_t",
+        "COD_least",
+        "tCOD",
+        "gas_t / bo_project",
+        "IPCC 2006 Guidelines, volume 5, equation 6.2",
+        "least COD that the biogas was formed from",
+    ),
+    Step(
+        "lost_t",
+        "PE_lost",
+        "tCO2e",
+        "flare_t + least_load_t * lost_t_per_t",
+        "a rule of tonne's own, for time in which nobody measured the COD",
+        "what is lost of the least COD",
+    ),
+    # Nothing is claimed of COD that was not measured; zero COD beside gas of it is no bound
+    Step(
+        "treatment_t",
+        "PE_treatment",
+        "tCO2e",
+        "discharge_t + fugitive_t + flare_t if cod_in_kg_per_m3"
+        " else lost_t - min(lost_t, least_load_t * formed_t_per_t)",
+        f"{_H}, project emissions; without COD a rule of tonne's own",
+        "emissions of the treatment; where COD is not measured, those beyond the baseline's",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2e",
+        "power_t + treatment_t + other_project_t",
+        f"{_H}, project emissions",
+        "project emissions",
+    ),
+    Step(
+        "reduction_t",
+        "ER",
+        "tCO2e",
+        "min(baseline_t - project_t - leakage_t,"
+        " methane_destroyed_t - power_t - other_project_t - leakage_t)",
+        f"{_H}, emission reductions ex post",
+        "reduction: never more than the methane that was burnt",
+    ),
+    extra=("methane_destroyed_t",),
+)
 
 
 def odd(inputs: Inputs) -> None:
@@ -141,19 +184,13 @@ def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     What forms the gas was removed in the reactor: eta_COD,PJ is no less.  The meters of water
     and gas may differ by what is plausible.
     """
-    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
-    least = wastewater.ratio(_gas_load(inputs, factors), load) / _MOST_FORMED
+    found = STEPS.values(inputs, factors)
+    least = _share(found["least_load_t"], found["load_t"]) / _MOST_FORMED
     return min(Fraction(1), least)
 
 
-def _gas_load(inputs: Inputs, factors: Factors) -> Fraction:
-    """Least COD that the methane in the gas was formed from. [tCOD]"""
-    in_gas = wastewater.biogas_methane(
-        inputs["biogas_nm3"],
-        inputs["ch4_fraction"],
-        factors.select("wastewater.ch4-density", "avoided").value,
-    )
-    return wastewater.least_load(in_gas, factors.select("wastewater.bo", "consumed").value)
+def _share(part: Fraction, load: Fraction) -> Fraction:
+    return part / load if load else Fraction(0)
 
 
 def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fraction]] | None:
@@ -164,9 +201,9 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     that the gas shows.
     """
     flow, out = inputs["flow_m3"], inputs["cod_out_kg_per_m3"]
-    removed = wastewater.organic_load(flow, max(Fraction(0), inputs["cod_in_kg_per_m3"] - out))
-    formed = _gas_load(inputs, factors)
-    share = wastewater.ratio(formed, removed)
+    formed = STEPS.values(inputs, factors)["least_load_t"]
+    removed = flow * max(Fraction(0), inputs["cod_in_kg_per_m3"] - out) / CONSTANTS["KG_PER_T"]
+    share = _share(formed, removed)
     if not share or _LEAST_FORMED <= share <= _MOST_FORMED:
         return None
     values = {
@@ -176,7 +213,7 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     }
     if share > _MOST_FORMED:
         return text("PAR-08.methane", **values), {}
-    shown = wastewater.concentration(formed, flow) + out
+    shown = formed * CONSTANTS["KG_PER_T"] / flow + out
     return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": shown}
 
 
@@ -297,7 +334,7 @@ METHODOLOGY = Methodology(
     },
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     uses=("wastewater.bo", "wastewater.uf", "wastewater.cfe", "wastewater.ch4-density"),
     odd=odd,
     conditions=(TYPE_III,),

@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.equations import electricity, wastewater
-from mrv.equations.reductions import reduction
 from mrv.methodologies import _wastewater as water
 from mrv.methodologies._live import POWER_ROLE
-from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III
-from mrv.model import Activity, Factors, Methodology, Reductions
+from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III, drawn
+from mrv.model import Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.steps import Step, steps
 
 ID = "ams-iii-i"
 VERSION = "8.0"
@@ -36,33 +35,43 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = BE - PE - LE. [tCO2e].
-
-    BE = Q * COD * eta * MCF_BL * Bo * UF_BL * GWP
-    PE = EC * EF * (1 + TDL) + Q * COD * eta * MCF_PJ * Bo * UF_PJ * GWP + PE_s
-    """
-    removed = wastewater.share_of(
-        wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"]), inputs["eta_cod"]
-    )
-    methane = wastewater.methane(
-        removed,
-        inputs["mcf_baseline"],
-        factors.select("wastewater.bo", "avoided").value,
-        factors.select("wastewater.uf-bl", "avoided").value,
-    )
-    baseline = wastewater.warming(methane, inputs["gwp_ch4"])
-    formed = wastewater.methane(
-        removed,
-        inputs["mcf_project"],
-        factors.select("wastewater.bo", "consumed").value,
-        factors.select("wastewater.uf-pj", "consumed").value,
-    )
-    power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    project = power + wastewater.warming(formed, inputs["gwp_ch4"]) + inputs["other_project_t"]
-    leakage = inputs["leakage_t"]
-    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+_I = "AMS-III.I"
+STEPS = steps(
+    water.FACTORS,
+    Step(
+        "removed_t",
+        "COD_removed",
+        "tCOD",
+        "flow_m3 * cod_in_kg_per_m3 / KG_PER_T * eta_cod",
+        f"{_I}, baseline emissions",
+        "COD that is removed",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2e",
+        "removed_t * mcf_baseline * bo_baseline * uf_baseline * gwp_ch4",
+        f"{_I}, baseline emissions",
+        "baseline emissions",
+    ),
+    drawn(),
+    Step(
+        "formed_t",
+        "PE_CH4",
+        "tCO2e",
+        "removed_t * mcf_project * bo_project * uf_project * gwp_ch4",
+        f"{_I}, project emissions",
+        "methane that the aerobic plant forms",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2e",
+        "power_t + formed_t + other_project_t",
+        f"{_I}, project emissions",
+        "project emissions",
+    ),
+)
 
 
 _MCF = replace(water.MCF, meaning="methane correction of the system that was replaced")
@@ -116,7 +125,7 @@ METHODOLOGY = Methodology(
     dated=("mcf_baseline",),
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),

@@ -14,9 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations import modal_shift
-from mrv.equations.electricity import consumed
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
     CLOSER,
@@ -41,16 +38,16 @@ from mrv.methodologies._shared import (
     EF_GRID,
     LEAKAGE,
     LOSSES,
-    NOTHING,
     POWER,
     TYPE_III,
     YEARS_SINCE,
     diesel,
 )
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
+from mrv.steps import Step, steps
 
 ID = "ams-iii-u"
 VERSION = "2.0"
@@ -96,34 +93,52 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = BE - PE - LE. [tCO2].
-
-    BE = SUM_i pax * D * S_i * EF_km,i * IR_i^t / OC_i
-    PE = EC * EF / (1 - TDL) + FC * NCV * EF + PE_access
-    """
-    distance = modal_shift.travelled(inputs["passengers"], inputs["trip_km"])
-    baseline = sum(
-        (
-            modal_shift.shifted(
-                distance,
-                mode["share"],
-                modal_shift.passenger_factor(
-                    mode["ef_g_per_km"],
-                    mode["occupancy"],
-                    mode["improvement"],
-                    inputs["years_since_baseline"],
-                ),
-            )
-            for mode in inputs["modes"].values()
-        ),
-        start=NOTHING,
-    )
-    power = consumed(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    project = power + diesel(inputs["diesel_l"], factors) + inputs["other_project_t"]
-    leakage = inputs["leakage_t"]
-    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+STEPS = steps(
+    Step(
+        "travelled_km",
+        "PKM",
+        "km",
+        "passengers * trip_km",
+        "AMS-III.U, baseline emissions",
+        "distance of all passengers together",
+    ),
+    Step(
+        "mode_t",
+        "BE_i",
+        "tCO2",
+        "travelled_km * share * (ef_g_per_km / occupancy * improvement ** years_since_baseline)"
+        " / G_PER_T",
+        "AMS-III.U, baseline emissions",
+        "passengers who would have taken a mode",
+        over="modes",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "sum(mode_t)",
+        "AMS-III.U, baseline emissions",
+        "baseline emissions",
+    ),
+    Step(
+        "power_t",
+        "PE_EC",
+        "tCO2",
+        "power_mwh * ef_grid_t_per_mwh / (1 - tdl)",
+        "AMS-III.U, project emissions",
+        "electricity, with what the grid loses on the way",
+    ),
+    diesel(),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2",
+        "power_t + fuel_t + other_project_t",
+        "AMS-III.U, project emissions",
+        "project emissions",
+    ),
+    lists={"modes": ""},
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -279,7 +294,7 @@ METHODOLOGY = Methodology(
     applicability=(Check("AMS-III.U survey: shares of the modes", shares_sum, True),),
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     uses=("diesel.", "ams-iii-u.improvement"),
     plausible=plausible,
     conditions=(TYPE_III,),

@@ -15,11 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations.efficiency import by_ratio
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._live import DESIGN_FLOW, ML_PER_M3, POWER_ROLE, any_role, grid, power_mwh
-from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
+from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER
 from mrv.model import (
     Activity,
     Agreement,
@@ -36,6 +33,7 @@ from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec, Plausible
 from mrv.rounding import decimal_text
 from mrv.service_bounds import Capacity, Consumption, Related
+from mrv.steps import Published, Step, steps
 from mrv.texts import Text, text
 
 ID = "jcm-id-am009"
@@ -144,12 +142,34 @@ def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, F
     return finding, {"eta_project": inputs["eta_reference"]}
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """RE = FC * NCV * EF * eta_PJ / eta_RE; PE = FC * NCV * EF + EC * EF_el. [tCO2]."""
-    fuel = burnt(inputs["fuel"], inputs["fuel_t"], factors, "either")
-    baseline = by_ratio(fuel, inputs["eta_project"], inputs["eta_reference"])
-    project = fuel + displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+STEPS = steps(
+    Published("ncv", "NCV", "TJ/Gg", "{fuel}.ncv", "either"),
+    Published("co2_t_per_tj", "EF_fuel", "tCO2/TJ", "{fuel}.co2", "either"),
+    Step(
+        "burnt_t",
+        "PE_FC",
+        "tCO2",
+        "fuel_t * ncv * co2_t_per_tj / GJ_PER_TJ",
+        "JCM ID_AM009, project emissions",
+        "fuel of the burners",
+    ),
+    Step(
+        "baseline_t",
+        "RE_p",
+        "tCO2",
+        "burnt_t * eta_project / eta_reference",
+        "JCM ID_AM009, reference emissions",
+        "fuel that burners of the reference would have burnt",
+    ),
+    Step(
+        "project_t",
+        "PE_p",
+        "tCO2",
+        "burnt_t + power_mwh * ef_grid_t_per_mwh",
+        "JCM ID_AM009, project emissions",
+        "project emissions",
+    ),
+)
 
 
 def _better(inputs: Inputs, result: Reductions) -> str | None:
@@ -259,7 +279,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
     },
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     applicability=(
         Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),

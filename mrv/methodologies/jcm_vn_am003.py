@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.equations.efficiency import by_ratio
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, hosted
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Plausible
+from mrv.steps import Step, steps
 
 ID = "jcm-vn-am003"
 VERSION = "1.0"
@@ -74,12 +72,24 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """RE = EC_PJ * eta_PJ / eta_RE * EF; PE = EC_PJ * EF; ER = RE - PE. [tCO2]."""
-    del factors
-    project = displaced(inputs["ec_mwh"], inputs["ef_grid_t_per_mwh"])
-    baseline = by_ratio(project, inputs["cop_project"], inputs["cop_reference"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+STEPS = steps(
+    Step(
+        "project_t",
+        "PE_p",
+        "tCO2",
+        "ec_mwh * ef_grid_t_per_mwh",
+        "JCM VN_AM003, project emissions",
+        "project emissions",
+    ),
+    Step(
+        "baseline_t",
+        "RE_p",
+        "tCO2",
+        "project_t * cop_project / cop_reference",
+        "JCM VN_AM003, reference emissions",
+        "equipment of the reference efficiency",
+    ),
+)
 
 
 METHODOLOGY = Methodology(
@@ -121,7 +131,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     billed=("equipment",),
     papers=("cop_reference", "cop_project"),
-    reductions=reductions,
+    steps=STEPS,
     rules=(
         "A gap in the meter counts nothing on either side.",
         "Equipment that delivers less than two thirds of its typed performance counts as it does.",

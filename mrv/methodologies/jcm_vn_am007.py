@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ingest.classes import SUN
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import hosted
-from mrv.model import Activity, Candidate, Check, Factors, Methodology, Reductions, RoleNeeds
+from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
+from mrv.steps import Published, Step, steps
 
 ID = "jcm-vn-am007"
 VERSION = "1.0"
@@ -65,17 +64,29 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """RE_p = SUM_i EG_i,p * EF_RE,i; PE_p = 0; ER_p = RE_p - PE_p. [tCO2]."""
-    baseline = sum(
-        (displaced(s["eg_mwh"], _reference_factor(s["case"], factors)) for s in inputs["systems"]),
-        start=_NOTHING,
-    )
-    return Reductions(baseline, _NOTHING, _NOTHING, reduction(baseline, _NOTHING, _NOTHING))
-
-
-def _reference_factor(case: int, factors: Factors) -> Fraction:
-    return factors.select(f"{ID}.case-{case}", "avoided").value
+STEPS = steps(
+    Published(
+        "ef_re_t_per_mwh", "EF_RE,i", "tCO2/MWh", f"{ID}.case-{{case}}", "avoided", over="systems"
+    ),
+    Step(
+        "system_t",
+        "RE_i,p",
+        "tCO2",
+        "eg_mwh * ef_re_t_per_mwh",
+        "JCM VN_AM007 ver 1.0, reference emissions",
+        "electricity of a system that need not be generated elsewhere",
+        over="systems",
+    ),
+    Step(
+        "baseline_t",
+        "RE_p",
+        "tCO2",
+        "sum(system_t)",
+        "JCM VN_AM007 ver 1.0, reference emissions",
+        "reference emissions",
+    ),
+    lists={"systems": ""},
+)
 
 
 METHODOLOGY = Methodology(
@@ -106,7 +117,7 @@ METHODOLOGY = Methodology(
         hosted("VN_AM007", "VN"),
     ),
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=(f"{ID}.case-",),
     rules=(
         "The reference factor is that of the best plant there could be, below the grid's own.",

@@ -13,13 +13,12 @@ from calendar import isleap
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.equations import electricity
-from mrv.equations.reductions import reduction
 from mrv.methodologies._live import WH_PER_MWH, part_of_year, total
-from mrv.methodologies._shared import EF_GRID, NOTHING
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies._shared import EF_GRID
+from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.steps import Step, steps
 
 ID = "jcm-whr"
 VERSION = "1.0"
@@ -39,14 +38,32 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """RE_p = (EG_SUP,p - EC_CAP * 24 * D_p) * EF; PE_p = 0. [tCO2]."""
-    del factors
-    auxiliary = electricity.captive(inputs["captive_load_kw"], inputs["days"])
-    baseline = electricity.displaced(
-        electricity.net(inputs["eg_mwh"], auxiliary), inputs["ef_grid_t_per_mwh"]
-    )
-    return Reductions(baseline, NOTHING, NOTHING, reduction(baseline, NOTHING, NOTHING))
+STEPS = steps(
+    Step(
+        "auxiliary_mwh",
+        "EC_AUX,p",
+        "MWh",
+        "captive_load_kw * H_PER_D * days / KW_PER_MW",
+        "JCM waste heat recovery (MM_AM005), auxiliary electricity",
+        "auxiliaries that are not metered, at their capacity all day",
+    ),
+    Step(
+        "net_mwh",
+        "EG_p",
+        "MWh",
+        "eg_mwh - auxiliary_mwh",
+        "JCM waste heat recovery (MM_AM005), net electricity",
+        "electricity that the plant supplies after its own use",
+    ),
+    Step(
+        "baseline_t",
+        "RE_p",
+        "tCO2",
+        "net_mwh * ef_grid_t_per_mwh",
+        "JCM waste heat recovery (MM_AM005), reference emissions",
+        "reference emissions",
+    ),
+)
 
 
 _CAPACITY = ParameterSpec(
@@ -106,7 +123,7 @@ METHODOLOGY = Methodology(
     },
     inputs_of=inputs_of,
     timed=True,
-    reductions=reductions,
+    steps=STEPS,
     papers=("captive_load_kw",),
     rules=(
         "Auxiliaries count at their capacity, all day, whatever they drew.",

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations import recycling
-from mrv.equations.electricity import displaced
-from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import (
     CLOSER,
@@ -27,11 +24,13 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies._recycling import primary, recycled
+from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
+from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
+from mrv.steps import Step, steps
 
 ID = "pv-panel-recycling"
 VERSION = "0.1"
@@ -56,21 +55,23 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = SUM_i n * m * share_i * SE_i; PE = EC * EF_el + fuel. [tCO2]."""
-    baseline = sum(
-        (
-            recycling.material(
-                recycling.in_panels(inputs["panels"], inputs["panel_kg"], one["share"]),
-                one["ef_t_per_t"],
-            )
-            for one in inputs["materials"].values()
-        ),
-        start=NOTHING,
-    )
-    power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
-    project = power + diesel(inputs["diesel_l"], factors)
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+STEPS = steps(
+    primary(
+        "materials",
+        "panels * panel_kg * share / KG_PER_T",
+        "panel recycling in the form of AMS-III.BA",
+    ),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2",
+        "sum(primary_t)",
+        "panel recycling in the form of AMS-III.BA",
+        "baseline emissions",
+    ),
+    *recycled("panel recycling in the form of AMS-III.BA"),
+    lists={"materials": ""},
+)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -167,7 +168,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_GRID,
     },
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=("diesel.",),
     plausible=plausible,
     conditions=(TYPE_III,),

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
-from mrv.equations import rice
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import FUEL_ROLE, SECONDS_PER_DAY, diesel_l, or_published, warming
-from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, NOTHING, TYPE_III, diesel
-from mrv.model import Activity, Factors, Methodology, Reductions, RoleNeeds
+from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, TYPE_III, diesel
+from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
+from mrv.steps import Published, Step, steps
 
 ID = "rice-awd"
 VERSION = "1.0"
@@ -54,60 +53,105 @@ def inputs_of(
     }
 
 
-def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """
-    ER = (BE - PE_CH4) * (1 - U_d) - PE_N2O - PE_FC. [tCO2e].
-
-    BE = SUM_s A * L * EFc * SF_w,BL * SF_p * SF_o * GWP_CH4 / 1000
-    PE_CH4 = the same with SF_w,PJ
-    PE_N2O = SUM_s A * N * (EF1_drained - EF1_flooded) * 44/28 * GWP_N2O / 1000
-    SF_o = (1 + SUM_i ROA_i * CFOA_i)^0.59
-    PE_FC = FC * NCV * EF
-    """
-    organic = rice.amended(_organic(inputs), factors.select("rice.sf-o-exponent", "avoided").value)
-    baseline = _methane(inputs["sf_w_baseline"], organic, inputs)
-    methane = _methane(inputs["sf_w_project"], organic, inputs)
-    other = _nitrous(inputs, factors) + diesel(inputs["diesel_l"], factors)
-    return Reductions(
-        baseline,
-        methane + other,
-        NOTHING,
-        rice.after_deduction(baseline, methane, inputs["uncertainty_deduction"], other),
-    )
-
-
-def _organic(inputs: Inputs) -> Fraction:
-    """SUM ROA_i * CFOA_i. [t/ha]."""
-    straw = rice.as_fresh_straw(inputs["straw_t_per_ha"], inputs["cfoa"])
-    others = (
-        rice.as_fresh_straw(one["t_per_ha"], one["cfoa"]) for one in inputs.get("other_organic", ())
-    )
-    return straw + sum(others, start=NOTHING)
-
-
-def _methane(water: Fraction, organic: Fraction, inputs: Inputs) -> Fraction:
-    daily = rice.daily_methane(inputs["ef_c_kg_per_ha_d"], water, inputs["sf_p"], organic)
-    return sum(
-        (
-            rice.season(one["area_ha"], one["days"], daily, inputs["gwp_ch4"])
-            for one in inputs["seasons"]
-        ),
-        start=NOTHING,
-    )
-
-
-def _nitrous(inputs: Inputs, factors: Factors) -> Fraction:
-    drained = factors.select("rice.ef1.drained", "consumed").value
-    flooded = factors.select("rice.ef1.flooded", "avoided").value
-    return sum(
-        (
-            rice.nitrous_oxide(
-                one["area_ha"], inputs["n_kg_per_ha"], drained, flooded, inputs["gwp_n2o"]
-            )
-            for one in inputs["seasons"]
-        ),
-        start=NOTHING,
-    )
+_IPCC = "IPCC 2019 Refinement, volume 4"
+_SEASONS = (("baseline", "BL", "BE_s"), ("project", "PJ", "PE_CH4,s"))
+STEPS = steps(
+    Published("exponent", "0.59", "1", "rice.sf-o-exponent", "avoided"),
+    Published("ef1_drained", "EF1_drained", "kgN2O-N/kgN", "rice.ef1.drained", "consumed"),
+    Published("ef1_flooded", "EF1_flooded", "kgN2O-N/kgN", "rice.ef1.flooded", "avoided"),
+    Step(
+        "other_straw_t_per_ha",
+        "ROA_i CFOA_i",
+        "t/ha",
+        "t_per_ha * cfoa",
+        f"{_IPCC}, equation 5.3",
+        "other organic matter, as fresh straw",
+        over="other_organic",
+    ),
+    Step(
+        "sf_o",
+        "SF_o",
+        "1",
+        "power(1 + straw_t_per_ha * cfoa + sum(other_straw_t_per_ha), exponent)",
+        f"{_IPCC}, equation 5.3",
+        "scaling for organic matter that is worked in",
+    ),
+    *(
+        Step(
+            f"daily_{side}_kg_per_ha",
+            f"EF_{symbol}",
+            "kgCH4/ha/d",
+            f"ef_c_kg_per_ha_d * sf_w_{side} * sf_p * sf_o",
+            f"{_IPCC}, equation 5.2",
+            f"methane of a hectare on a day, {side}",
+        )
+        for side, symbol, _ in _SEASONS
+    ),
+    *(
+        Step(
+            f"{side}_season_t",
+            symbol,
+            "tCO2e",
+            f"area_ha * days * daily_{side}_kg_per_ha * gwp_ch4 / KG_PER_T",
+            f"{_IPCC}, equation 5.1",
+            f"methane of a season, {side}",
+            over="seasons",
+        )
+        for side, _, symbol in _SEASONS
+    ),
+    Step(
+        "n2o_season_t",
+        "PE_N2O,s",
+        "tCO2e",
+        "area_ha * n_kg_per_ha * (ef1_drained - ef1_flooded) * N2O_PER_N * gwp_n2o / KG_PER_T",
+        f"{_IPCC}, chapter 11",
+        "nitrous oxide that drainage adds in a season",
+        over="seasons",
+    ),
+    diesel(),
+    Step(
+        "baseline_t",
+        "BE",
+        "tCO2e",
+        "sum(baseline_season_t)",
+        f"{_IPCC}, equation 5.1",
+        "baseline emissions",
+    ),
+    Step(
+        "methane_t",
+        "PE_CH4",
+        "tCO2e",
+        "sum(project_season_t)",
+        f"{_IPCC}, equation 5.1",
+        "methane of the project",
+    ),
+    Step(
+        "other_t",
+        "PE_other",
+        "tCO2e",
+        "sum(n2o_season_t) + fuel_t",
+        f"{_IPCC}, chapter 11; CDM TOOL03",
+        "project emissions that carry no deduction",
+    ),
+    Step(
+        "project_t",
+        "PE",
+        "tCO2e",
+        "methane_t + other_t",
+        "Gold Standard rice methodology, project emissions",
+        "project emissions",
+    ),
+    Step(
+        "reduction_t",
+        "ER",
+        "tCO2e",
+        "baseline_t - methane_t - uncertainty_deduction * max(0, baseline_t - methane_t) - other_t",
+        "Gold Standard rice methodology, uncertainty deduction",
+        "reduction, with the uncertainty of defaults taken off the methane",
+    ),
+    lists={"seasons": "", "other_organic": ""},
+    defaults={"other_organic": []},
+)
 
 
 def odd(inputs: Inputs) -> None:
@@ -261,7 +305,7 @@ METHODOLOGY = Methodology(
         "diesel_l": replace(DIESEL, default="0", meaning="diesel that the project's pumps burn"),
     },
     inputs_of=inputs_of,
-    reductions=reductions,
+    steps=STEPS,
     uses=("rice.sf-o-exponent", "rice.ef1.", "diesel."),
     plausible=plausible,
     odd=odd,

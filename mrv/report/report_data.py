@@ -206,6 +206,8 @@ class Facts:
         found: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
             found.setdefault((*self._when(day.day), day.parameter), []).append(place)
+        # roles together, so that a sum of one is a span
+        order = sorted(found, key=lambda key: (*key[:2], self.parameters[key[2]].role, key[2]))
         deductions = self._by_line(self.subject.deductions)
         gaps = self._by_line(self.subject.gaps)
         return [
@@ -219,7 +221,8 @@ class Facts:
                 tuple(deductions.get((year, month, parameter), ())),
                 tuple(gaps.get((year, month, parameter), ())),
             )
-            for (year, month, parameter), places in sorted(found.items())
+            for year, month, parameter in order
+            for places in (found[year, month, parameter],)
         ]
 
     def _when(self, day: date) -> tuple[int, int]:

@@ -77,10 +77,22 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def frames(
-    catalog: Path, index: Mapping[str, int], begin_us: int, end_us: int, beyond: int = 2
+    catalog: Path,
+    index: Mapping[str, int],
+    begin_us: int,
+    end_us: int,
+    beyond: int = 2,
+    *,
+    as_registered: bool = False,
 ) -> Iterator[list[Frame]]:
-    """Frames of some days of every device and a reading or two, one a class, in order of time."""
-    fleet = [replace(d, cadence_s=_CADENCE_S) for d in read_fleet(catalog) if d.id != _REPLAYED]
+    """
+    Frames of some days of every device and a reading or two, one a class, in order of time.
+
+    Each quarter hour; `as_registered`: where the registry has a cadence, by that, as in the demo.
+    """
+    fleet = [d for d in read_fleet(catalog, _CADENCE_S) if d.id != _REPLAYED]
+    if not as_registered:
+        fleet = [replace(d, cadence_s=_CADENCE_S) for d in fleet]
     length = end_us - begin_us + beyond * _CADENCE_S * 1_000_000
     waiting = [(s.device, s.blocks()) for s in fleet_sources(fleet, begin_us, length, 1)]
     while waiting:

@@ -1,6 +1,7 @@
 """AMS-II.E from the months before the project: the line, its interval, what is refused."""
 
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrv import factors
-from mrv.equations.degree_days import fit, lower_bound, predicted
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
+from mrv.methodologies._degree_days import Line, fit, lower_bound, predicted
 from tests.soak import often
 
 BOOK = factors.load()
@@ -154,3 +155,36 @@ def test_bills_without_any_scatter_are_as_sure_as_they_look():
     idle = [{"cdd": d, "energy_mwh": 0} for d in CDD]
     with pytest.raises(MethodologyError, match="same energy_mwh; no slope follows"):
         _run(history=idle)
+
+
+def test_a_line_says_how_well_it_fits():
+    """A verifier would judge a building's regression by figures that are not its own."""
+    line = fit(
+        [Fraction(0), Fraction(1), Fraction(2), Fraction(3)],
+        [Fraction(1), Fraction(3), Fraction(5), Fraction(8)],
+    )
+    assert line.months == 4
+    # by hand: residuals 0.2, -0.1, -0.4, 0.3; their squares 0.30 of 26.75 in all
+    assert line.r_squared == pytest.approx(1 - 0.30 / 26.75)
+    assert line.cv == pytest.approx((0.30 / 2) ** 0.5 / 4.25)
+
+
+def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
+    """An engineer would be told of no remedy, or of none at all."""
+    with pytest.raises(MethodologyError) as found:
+        fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
+    assert str(found.value) == "all months have the same cdd; no slope follows from them"
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MethodologyError) as found:
+        fit([Fraction(1), Fraction(2), Fraction(3)], [Fraction(1), Fraction(2), Fraction(3)])
+    assert str(found.value) == (
+        "a regression needs scipy, which is not installed: tonne's extra `estimate`;"
+        " or give intercept_mwh and slope_mwh_per_cdd"
+    )
+
+
+def test_a_small_building_has_a_small_lower_bound():
+    """A building of less than a megawatt hour would be credited with a whole one."""
+    line = Line(12, 0.0, 0.5, 0.0, 0.0, 0.0, 0.125, 1.0, 0.0, 2.0)
+    assert lower_bound(line, 1, Fraction(0)) == Fraction("0.25")
+    assert lower_bound(replace(line, intercept=-5.0), 1, Fraction(0)) == 0

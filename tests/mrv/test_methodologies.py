@@ -5,14 +5,12 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import classes
 from mrv import factors, methodologies
-from mrv.equations import electricity, reductions
 from mrv.errors import MethodologyError
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import tools
@@ -201,21 +199,6 @@ def test_one_unit_prices_every_amount(activities, year):
     ]
     assert whole.baseline_t == sum(v * unit.baseline_t for v, unit in parts)
     assert whole.project_t == sum(v * unit.project_t for v, unit in parts)
-
-
-@given(st.lists(st.integers(0, 10**9), min_size=1), st.integers(0, 10**6))
-def test_equations_serve_arrays_and_fractions_alike(energy, factor):
-    """An interval and a period would be computed by two different equations."""
-    array = np.array(energy, dtype=np.int64)
-    factors_array = np.full(len(energy), factor, dtype=np.int64)
-    fast = electricity.displaced(array, factors_array)
-    slow = [electricity.displaced(Fraction(e), Fraction(factor)) for e in energy]
-    assert fast.tolist() == slow
-    left = reductions.reduction(fast, array, factors_array)
-    assert left.tolist() == [
-        reductions.reduction(s, Fraction(e), Fraction(factor))
-        for s, e in zip(slow, energy, strict=True)
-    ]
 
 
 def test_applicability_names_what_does_not_hold():

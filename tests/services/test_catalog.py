@@ -27,8 +27,7 @@ def test_the_catalog_is_whole_and_warns_of_the_45_mw():
     found = _check(CATALOG)
     assert not found.refused
     warned = {result.id for result in found.results if result.messages}
-    # the replayed plant is not where its methodology is for
-    assert warned == {"dinh-vu-pv", "nrel-rsf2", "nrel-pv"}
+    assert warned == {"dinh-vu-pv"}
     told = _told(found)
     assert "energy.yaml" in told
     assert "4,771 kWh/kW a year, a capacity factor of 54.5 %" in told

@@ -12,28 +12,23 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from mrv.methodologies._shared import NOTHING
-from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, methane
+from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, decay
 from mrv.model import Factors, Tool
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.steps import steps
 
 _EMPTY = dict.fromkeys(DEGRADABLE, NOTHING)
 
 
-def compute(inputs: Inputs, factors: Factors) -> Mapping[str, list[Fraction]]:
-    """
-    Emissions of each year at the site. [tCO2e].
+STEPS = steps(decay("waste_t_by_year", ""), lists={"waste_t_by_year": "years"})
 
-    BE_y = P * SUM_x SUM_j W_j,x * DOC_j * e^(-k_j (y - x)) * (1 - e^-k_j)
-    P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
-    """
+
+def compute(inputs: Inputs, factors: Factors) -> Mapping[str, list[Fraction]]:
+    """Emissions of each year at the site. [tCO2e]."""
     waste = [*inputs["waste_t_by_year"], *[_EMPTY] * inputs["years"]]
-    return {
-        "baseline_t_by_year": [
-            methane(waste[:year], inputs, factors, steps=1)
-            for year in range(1, inputs["years"] + 1)
-        ]
-    }
+    found = STEPS.values({**inputs, "waste_t_by_year": waste}, factors)
+    return {"baseline_t_by_year": found["given_off_t"]}
 
 
 TOOL = Tool(
@@ -56,5 +51,6 @@ TOOL = Tool(
         **SITE,
     },
     compute=compute,
+    steps=STEPS,
     uses=DECAY,
 )

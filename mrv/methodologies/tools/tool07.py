@@ -13,51 +13,90 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.equations import grid
-from mrv.equations.electricity import displaced
 from mrv.errors import FactorError, MethodologyError
-from mrv.methodologies._shared import FUEL, FUELS, NOTHING, burnt
+from mrv.methodologies._shared import FUEL, FUELS
 from mrv.model import Factors, Tool
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec
+from mrv.steps import Published, Step, steps
+
+STEPS = steps(
+    Published("ncv", "NCV_i", "TJ/Gg", "{fuel}.ncv", "avoided", over="fuels"),
+    Published("co2_t_per_tj", "EF_CO2,i", "tCO2/TJ", "{fuel}.co2", "avoided", over="fuels"),
+    Published("w_om", "w_OM", "1", "tool07.w-om.{technology}", "avoided"),
+    Published("w_bm", "w_BM", "1", "tool07.w-bm.{technology}", "avoided"),
+    Step(
+        "burnt_t",
+        "PE_i",
+        "tCO2",
+        "mass_t * ncv * co2_t_per_tj / GJ_PER_TJ",
+        "CDM TOOL07, simple operating margin",
+        "emissions of a fuel",
+        over="fuels",
+    ),
+    Step(
+        "ef_om_t_per_mwh",
+        "EF_OM",
+        "tCO2/MWh",
+        "sum(burnt_t) / generation_mwh",
+        "CDM TOOL07, simple operating margin",
+        "operating margin",
+    ),
+    Step(
+        "unit_t",
+        "EG_m EF_EL,m",
+        "tCO2",
+        "eg_mwh * ef_t_per_mwh",
+        "CDM TOOL07, build margin",
+        "emissions of one of the newest plants",
+        over="newest_units",
+    ),
+    Step(
+        "unit_mwh",
+        "EG_m",
+        "MWh",
+        "eg_mwh",
+        "CDM TOOL07, build margin",
+        "its electricity",
+        over="newest_units",
+    ),
+    Step(
+        "ef_bm_t_per_mwh",
+        "EF_BM",
+        "tCO2/MWh",
+        "sum(unit_t) / sum(unit_mwh)",
+        "CDM TOOL07, build margin",
+        "build margin, where it is not given",
+        when="newest_units",
+    ),
+    Step(
+        "ef_cm_t_per_mwh",
+        "EF_CM",
+        "tCO2/MWh",
+        "w_om * ef_om_t_per_mwh + w_bm * ef_bm_t_per_mwh",
+        "CDM TOOL07, combined margin",
+        "combined margin",
+    ),
+    lists={"fuels": "", "newest_units": ""},
+    defaults={"newest_units": []},
+)
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
-    EF_OM = SUM FC * NCV * EF / SUM EG; EF_CM = w_OM * EF_OM + w_BM * EF_BM. [tCO2/MWh].
+    Operating and combined margin. [tCO2/MWh].
 
-    EF_BM = SUM_m EG_m * EF_EL,m / SUM_m EG_m, or as given, or as the country's authority says
+    The build margin is that of the newest plants, or as given, or as the country's authority says.
     """
-    emissions = sum(
-        (burnt(one["fuel"], one["mass_t"], factors, "avoided") for one in inputs["fuels"]),
-        start=NOTHING,
-    )
-    operating = grid.operating_margin(emissions, inputs["generation_mwh"])
-    technology = inputs["technology"]
-    combined = grid.combined_margin(
-        operating,
-        _build_margin(inputs, factors),
-        factors.select(f"tool07.w-om.{technology}", "avoided").value,
-        factors.select(f"tool07.w-bm.{technology}", "avoided").value,
-    )
-    return {"ef_om_t_per_mwh": operating, "ef_cm_t_per_mwh": combined}
-
-
-def _build_margin(inputs: Inputs, factors: Factors) -> Fraction:
-    units = inputs.get("newest_units")
-    if units is not None and "ef_bm_t_per_mwh" in inputs:
+    given = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
+    if len(given) > 1:
         raise MethodologyError(
             "tool07, build margin: give either ef_bm_t_per_mwh or newest_units, and one of them"
         )
-    if units is None and "ef_bm_t_per_mwh" not in inputs:
-        return _published_margin(factors)
-    if units is None:
-        given: Fraction = inputs["ef_bm_t_per_mwh"]
-        return given
-    emissions = (displaced(one["eg_mwh"], one["ef_t_per_mwh"]) for one in units)
-    return grid.build_margin(
-        sum(emissions, start=NOTHING), sum((one["eg_mwh"] for one in units), start=NOTHING)
-    )
+    if not given:
+        inputs = {**inputs, "ef_bm_t_per_mwh": _published_margin(factors)}
+    found = STEPS.values(inputs, factors)
+    return {key: found[key] for key in ("ef_om_t_per_mwh", "ef_cm_t_per_mwh")}
 
 
 def _published_margin(factors: Factors) -> Fraction:
@@ -142,5 +181,6 @@ TOOL = Tool(
         ),
     },
     compute=compute,
+    steps=STEPS,
     uses=("tool07.w-", *(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2"))),
 )

@@ -1,68 +1,73 @@
 """
-From daily sums to tonnes, a row a device and calendar year, each step a column.
+From daily sums to tonnes: a row a device and calendar year, and below the year's equation.
 
-A spreadsheet reckons with about fifteen digits.  So a quantity is split into
-whole millions of its unit and a rest, and its emissions into grams and the
-micrograms beyond: every step is a whole number that a spreadsheet holds exactly,
-and a sum of grams over a million is the statement's tonnes to the last decimal.
+Every cell is a formula: the sum of the days, less what rules took off, the inputs that these
+quantities make, the methodology's steps.  A spreadsheet reckons with about fifteen digits, tonne
+exactly: what is the same to a gram is equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
+from xlsxwriter.utility import xl_col_to_name
+
 from mrv.accounting.entered_values import parameters_of
 from mrv.documents.monitoring import MonitoredParameter
-from mrv.methodologies import unit_reductions
 from mrv.model import MEASURED, MONTH, Activity
 from mrv.parameters.inputs import read
 from mrv.report.report_data import Facts, Line
+from mrv.report.sheets.equation import Block, Linked, equation
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
+from mrv.report.sheets.traced import Cell
 from mrv.report.translations import role
 from mrv.report.words import Words
 from mrv.rules.account import parts_of_years
+from mrv.steps import REDUCTION
 
 _T = TypeVar("_T")
 
-MILLION = 10**6
-METERED, COUNTED, GRAMS, MICROGRAMS = 4, 7, 12, 13
-_RATE = 8
+METERED, COUNTED = 4, 7
+_COUNTED_COLUMN = xl_col_to_name(COUNTED)
+_VALUE = 4
+# the rule that may take the whole reduction (`mrv/rules/evidence.py`)
+INVOICED = "EVD-03"
 _NAMES = ("year", "device", "role", "unit", "metered", "deducted", "substituted", "counted")
-_STEPS = ("rate", "whole_millions", "rest", "ug", "grams_of_line", "ug_beyond", "emissions_t")
+
+
+@dataclass(frozen=True)
+class Links:
+    """
+    Cells of factors by id, and of parameters that were fixed ex ante, with their values.
+
+    Those of the whole project have no device.
+    """
+
+    factors: Mapping[str, str]
+    fixed: Mapping[tuple[str | None, str], tuple[str, Fraction]]
+
+    def of(self, device: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters of a device, or of the project, with the cells that hold them."""
+        found = dict(given)
+        for name, value in given.items():
+            for key in (name, f"{MEASURED}{name}"):
+                cell, there = self.fixed.get((device, key), ("", None))
+                if type(value) is Fraction and value == there:
+                    found[name] = Cell(value, cell)
+        return found
 
 
 @dataclass(frozen=True)
 class Reckoning:
-    """What the rows come to, exactly; `live` where a sheet can follow it to the tonne."""
+    """What the rows come to, exactly, with the cells that they come from."""
 
     facts: Facts
-
-    @cached_property
-    def live(self) -> bool:
-        """Whether emissions are quantity times one rate of six decimals, on the baseline side."""
-        return self.facts.methodology.additive and all(
-            self.facts.parameters[line.parameter].side == "baseline"
-            and (self.rates[i] * MILLION).denominator == 1
-            for i, line in enumerate(self.facts.lines)
-        )
-
-    @cached_property
-    def rates(self) -> list[Fraction]:
-        """Emissions of a million units of each line. [t/MWh, t/1000 km, ...]"""
-        return [self._rate(line) for line in self.facts.lines]
-
-    def _rate(self, line: Line) -> Fraction:
-        facts, one = self.facts, self.facts.parameters[line.parameter]
-        needs = facts.methodology.roles[one.role]
-        unit = unit_reductions(
-            facts.methodology, one.role, self._params(one), self.own, facts.book, line.year
-        )
-        return (unit.baseline_t if needs.side == "baseline" else unit.project_t) * MILLION
+    links: Links = field(default_factory=lambda: Links({}, {}))
 
     def _params(self, one: MonitoredParameter) -> Mapping[str, Any]:
         """What the plan says of a device in its role, as the methodology takes it."""
@@ -75,17 +80,20 @@ class Reckoning:
         return read(needs.params, bound.params, f"device {one.device}")
 
     def _counted(self, one: MonitoredParameter) -> Mapping[str, Any]:
-        """The same, with what the device's own meter showed in place of what was typed."""
+        """The same as it counted: bounded by a rule, or shown by the device's own meter."""
         found = dict(self._params(one))
-        for name in found:
-            shown = [
+        specs = self.facts.methodology.roles[one.role].params
+        # what a meter showed of a parameter stands behind what was typed of it
+        for key in [k for n in found for k in (n, f"{MEASURED}{n}")]:
+            listed = [
                 Fraction(p.value)
                 for p in self.facts.subject.fixed_parameters or ()
-                if (p.device, p.parameter) == (one.device, f"{MEASURED}{name}")
+                if (p.device, p.parameter) == (one.device, key)
             ]
-            if shown:
-                found[name] = self._of(one, shown)
-        return found
+            if listed:
+                name, value = key.removeprefix(MEASURED), self._of(one, listed)
+                found[name] = int(value) if specs[name].integer else value
+        return self.links.of(one.device, found)
 
     def _of(self, one: MonitoredParameter, given: Sequence[_T]) -> _T:
         """Which of what is given for groups that share a device is a parameter's."""
@@ -118,30 +126,64 @@ class Reckoning:
             for name in [one.parameter.removeprefix(MEASURED)]
             if one.device is None and name in specs and not specs[name].integer
         }
-        return {**given, **counted}
+        return self.links.of(None, {**given, **counted})
 
-    def micrograms(self, place: int) -> int:
-        """Baseline emissions of a line, whole micrograms. [ug]"""
-        exact = self.facts.counted(self.facts.lines[place]) * self.rates[place] * MILLION
-        return exact.numerator // exact.denominator
+    @cached_property
+    def years(self) -> list[int]:
+        """Calendar years of which something is counted."""
+        facts = self.facts
+        plan = facts.plan
+        timed = parts_of_years(plan.project, facts.methodology, plan.fleet(), facts.span_us)
+        return sorted({*timed, *(line.year for line in facts.lines)})
+
+    def no_reduction(self, reductions: Mapping[int, Fraction]) -> str:
+        """Return the rule by which nothing is reduced; empty where it counts."""
+        subject = self.facts.subject
+        if Fraction(subject.emissions.reduction.t) > 0 or sum(reductions.values()) <= 0:
+            return ""
+        broken = {one.name for one in subject.applicability if not one.holds}
+        return INVOICED if INVOICED in broken else ""
 
     def inputs(self, year: int) -> dict[str, Any]:
-        """Inputs of the methodology's equation in a year."""
+        """Inputs of the methodology's equation in a year; each knows the cells it is made of."""
         facts = self.facts
         activities = self._by_time(year)
-        for line in facts.lines:
+        for place, line in enumerate(facts.lines):
             if line.year == year:
                 one = facts.parameters[line.parameter]
                 params = dict(self._counted(one))
                 if line.month is not None:
                     params[MONTH] = line.month
-                activities.append(Activity(one.role, params, facts.counted(line)))
-        return dict(facts.methodology.inputs_of(activities, self.own, facts.book, year))
+                row = FIRST + place + 1
+                counted = Cell(facts.counted(line), rows=(_COUNTED_COLUMN, (row,)))
+                activities.append(Activity(one.role, params, counted))
+        book = Linked(facts.book, self.links.factors)
+        return dict(facts.methodology.inputs_of(activities, self.own, book, year))
+
+
+@dataclass(frozen=True)
+class Calculated:
+    """
+    Cells of what each calendar year comes to.
+
+    Attributes
+    ----------
+    years : mapping of int to Block
+        Equations by year.
+    reduction : mapping of int to str
+        Cell of the reduction that counts.
+    counted : mapping of int to Fraction
+        What that cell comes to, exactly. [tCO2e]
+    """
+
+    years: Mapping[int, Block]
+    reduction: Mapping[int, str]
+    counted: Mapping[int, Fraction]
 
 
 def calculation(
-    sheet: Grid, reckoning: Reckoning, words: Words, others: tuple[Grid, Grid, Grid], rates: Rates
-) -> None:
+    sheet: Grid, reckoning: Reckoning, words: Words, others: tuple[Grid, Grid, Grid]
+) -> Calculated:
     """
     Write the sheet.
 
@@ -151,16 +193,25 @@ def calculation(
         Days, gaps, deductions.
     """
     facts = reckoning.facts
-    sheet.title(words["calculation"], words["calculation_note" if reckoning.live else "not_live"])
-    names = (*_NAMES, *_STEPS) if reckoning.live else _NAMES
-    sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
+    sheet.title(words["calculation"], words["calculation_note"])
+    sheet.head(FIRST - 1, [words[n] for n in _NAMES], frozen=True)
     for place, line in enumerate(facts.lines):
-        row = FIRST + place
-        _quantity(sheet, row, facts, line, words, others)
-        if reckoning.live:
-            _emissions(sheet, row, reckoning, place, rates)
-    if not reckoning.live:
-        _inputs(sheet, FIRST + len(facts.lines) + 2, reckoning, words)
+        _quantity(sheet, FIRST + place, facts, line, words, others)
+    at = FIRST + len(facts.lines) + 2
+    book = Linked(facts.book, reckoning.links.factors)
+    years, cells, counted = {}, {}, {}
+    for year in reckoning.years:
+        block = equation(sheet, at, facts.methodology, (year, reckoning.inputs(year), book), words)
+        years[year], at = block, block.end + 2
+        cells[year], counted[year] = block.cells[REDUCTION], block.values[REDUCTION]
+    if none := reckoning.no_reduction(counted):
+        sheet.text(at, 0, words["no_reduction"].format(rule=none), "part")
+        for row, year in enumerate(reckoning.years, at + 1):
+            sheet.number(row, 0, year, "year")
+            counted[year] = min(counted[year], Fraction(0))
+            sheet.formula(row, _VALUE, f"=MIN(0,{cells[year]})", counted[year], "plain")
+            cells[year] = sheet.cell(row, _VALUE)
+    return Calculated(years, cells, counted)
 
 
 def _quantity(
@@ -190,75 +241,3 @@ def _sum_of(sheet: Grid, places: Sequence[int], column: int) -> str:
             spans.append(sheet.span(FIRST + places[begin], FIRST + places[i - 1] + 1, column))
             begin = i
     return f"=SUM({','.join(spans)})" if spans else "=0"
-
-
-def _emissions(sheet: Grid, row: int, reckoning: Reckoning, place: int, rates: Rates) -> None:
-    rate, counted = reckoning.rates[place], reckoning.facts.counted(reckoning.facts.lines[place])
-    whole = counted // MILLION
-    rest = counted - whole * MILLION
-    ug = round(rest * rate * MILLION)
-    grams = int(whole * rate * MILLION) + ug // MILLION
-    sheet.formula(row, _RATE, rates.formula(rate), rate, "six")
-    cells = {c: sheet.cell(row, c) for c in range(COUNTED, MICROGRAMS)}
-    sheet.formula(row, 9, f"=INT({cells[7]}/1000000)", whole, "whole")
-    sheet.formula(row, 10, f"=ROUND({cells[7]}-{cells[9]}*1000000,6)", rest, "six")
-    sheet.formula(row, 11, f"=ROUND({cells[10]}*{cells[8]}*1000000,0)", ug, "whole")
-    sheet.formula(
-        row,
-        GRAMS,
-        f"=ROUND({cells[9]}*{cells[8]}*1000000,0)+INT({cells[11]}/1000000)",
-        grams,
-        "whole",
-    )
-    sheet.formula(
-        row, MICROGRAMS, f"={cells[11]}-INT({cells[11]}/1000000)*1000000", ug % MILLION, "whole"
-    )
-    sheet.formula(row, 14, f"={cells[12]}/1000000", Fraction(grams, MILLION), "six")
-
-
-class Rates:
-    """
-    Where a rate stands: the cell of a factor or a fixed parameter of that value.
-
-    Parameters
-    ----------
-    cells : sequence of (Fraction, str)
-        Values, and the addresses that they stand at.
-    """
-
-    def __init__(self, cells: Sequence[tuple[Fraction, str]]) -> None:
-        self._cells = dict(reversed(cells))
-
-    def formula(self, rate: Fraction) -> str:
-        """Formula of a rate; a plain number where it is neither."""
-        return f"={self._cells[rate]}" if rate in self._cells else f"={float(rate)!r}"
-
-
-def _inputs(sheet: Grid, row: int, reckoning: Reckoning, words: Words) -> None:
-    """Write what the equation was given; what it gives stands in the statement."""
-    facts = reckoning.facts
-    sheet.text(row, 0, words["equation_inputs"], "part")
-    names = ("year", "input", "description", "symbol", "value", "unit", "source")
-    sheet.head(row + 1, [words[n] for n in names])
-    at = row + 2
-    for year in sorted({line.year for line in facts.lines}):
-        for key, value in reckoning.inputs(year).items():
-            for name, number, spec in _numbers(key, value, facts.methodology.inputs.get(key)):
-                said = [getattr(spec, x, "") for x in ("meaning", "symbol", "unit", "source")]
-                sheet.row(at, [
-                    (year, "year"), (name, "text"), (said[0], "text"), (said[1], "text"),
-                    (number, "six"), (said[2], "text"), (said[3], "text"),
-                ])  # fmt: skip
-                at += 1
-
-
-def _numbers(name: str, value: Any, spec: Any) -> Iterator[tuple[str, int | Fraction, Any]]:
-    """Numbers of an input with their names and specifications: `metals.0.mass_t`."""
-    if isinstance(value, int | Fraction):
-        yield name, value, spec
-        return
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    inside = getattr(spec, "fields", {})
-    for key, one in parts if isinstance(value, dict | list) else ():
-        # a list or a map says what its records hold, a record what its keys hold
-        yield from _numbers(f"{name}.{key}", one, inside.get(key, spec))

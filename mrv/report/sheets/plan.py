@@ -8,6 +8,7 @@ from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 from mrv.report.words import Words
+from mrv.steps import in_symbols
 
 _ESTIMATED = 3
 _EXPECTED = (("energy_kwh_per_year", "kWh/year"), ("reduction_t_per_year", "tCO2/year"))
@@ -38,9 +39,11 @@ def _expected(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
         number = (None, "text") if value is None else (Fraction(str(value)), "plain")
         sheet.row(row, [(words[f"expected.{key}"], "text"), number, (unit, "text")], 1)
     sheet.text(at + 4, 0, words["equations"], "part")
-    # what the methodology's own file says of its equation
-    text = facts.methodology.reductions.__doc__ or ""
-    sheet.text(at + 5, 1, " ".join(text.split()), "said")
+    method = facts.methodology
+    applying = [s for s in method.steps.formulas if not s.when and s.name not in method.inputs]
+    for row, step in enumerate(applying, at + 5):
+        formula = f"{step.symbol} = {in_symbols(step.formula, method.symbols)} [{step.unit}]"
+        sheet.text(row, 1, formula, "said")
 
 
 def expected_cells(sheet: Grid, facts: Facts) -> dict[str, str]:

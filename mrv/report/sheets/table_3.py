@@ -1,89 +1,88 @@
-"""Table 3: the reduction of each calendar year and of the period, beside the statement's."""
+"""
+Table 3: the reduction of each calendar year and of the period, beside the statement's.
+
+A spreadsheet holds about fifteen digits of a number, and tonne all of them.  Both are compared to
+a gram: a sum below a billion tonnes is that exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
+from math import floor
 
 from mrv.documents.period_account import Vintage
 from mrv.report.report_data import Facts
-from mrv.report.sheets.calculation import GRAMS, MICROGRAMS, MILLION, Reckoning
-from mrv.report.sheets.grid import FIRST, Grid
+from mrv.report.sheets.calculation import Calculated
+from mrv.report.sheets.grid import Grid
 from mrv.report.words import Words
+from mrv.steps import BASELINE, LEAKAGE, PROJECT
 
+MILLION = 10**6
 _NAMES = ("vintage", "grams", "reduction_t", "per_statement", "equal", "credited_t",
           "per_statement", "equal")  # fmt: skip
+# of a tonne: a gram
+_DIGITS = 6
+# of a unit: a sum that a spreadsheet rounds in the sixteenth digit is no other figure
+NEAR = Fraction(1, 10**9)
 
 
-def table_3(sheet: Grid, at: int, reckoning: Reckoning, words: Words, calculation: Grid) -> int:
+def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> int:
     """Write the table with its head at a row; return its last row."""
-    facts = reckoning.facts
     sheet.text(at - 1, 0, words["table_3"], "part")
     sheet.head(at, [words[n] for n in _NAMES])
     vintages = facts.subject.credited.vintages
     total = at + 1 + len(vintages)
     for row, one in enumerate(vintages, at + 1):
-        lines = [i for i, line in enumerate(facts.lines) if line.year == one.year]
-        _vintage(sheet, row, one, reckoning, lines, words, calculation)
+        sheet.number(row, 0, one.year, "year")
+        years = [one.year] if one.year in calculated.reduction else []
+        _grams(sheet, row, years, calculated)
+        _beside(sheet, row, years, Fraction(one.reduction_t), calculated, words)
         _credit(sheet, row, (at + 1, total), one, words)
-    _total(sheet, total, reckoning, words, calculation)
+    _total(sheet, total, facts, words, calculated)
     return total + 2
 
 
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """
-    Say whether two cells hold the same number.
-
-    To a part in a billion of a unit: a sum that a spreadsheet rounds in the sixteenth
-    digit is no other figure.
-    """
+    """Say whether two cells hold the same number, to a part in a billion of a unit."""
     one, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({one}-{other})<0.000000001,"{yes}","{no}")'
     sheet.formula(*at, formula, yes if holds else no, "text")
 
 
-def _grams(
-    reckoning: Reckoning,
-    lines: Sequence[int],
-    calculation: Grid,
-    carried: tuple[str, str] = ("", ""),
-) -> tuple[str, int]:
-    """Formula of the whole grams of some lines, and their micrograms."""
-    first, last = FIRST + lines[0], FIRST + lines[-1] + 1
-    grams, rest = (calculation.span(first, last, c) for c in (GRAMS, MICROGRAMS))
-    formula = f"SUM({grams}){carried[0]}+INT((SUM({rest}){carried[1]})/1000000)"
-    return formula, sum(reckoning.micrograms(i) for i in lines)
-
-
-def _vintage(
-    sheet: Grid,
-    row: int,
-    one: Vintage,
-    reckoning: Reckoning,
-    lines: Sequence[int],
-    words: Words,
-    calculation: Grid,
+def to_a_gram(
+    sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    sheet.number(row, 0, one.year, "year")
-    said = Fraction(one.reduction_t)
-    if reckoning.live and lines:
-        formula, ug = _grams(reckoning, lines, calculation)
-        sheet.formula(row, 1, f"={formula}", ug // MILLION, "whole")
-        tonnes = Fraction(ug // MILLION, MILLION)
-    else:
-        sheet.number(row, 1, said * MILLION, "whole")
-        tonnes = said
-    _beside(sheet, row, tonnes, said, words)
+    """Say whether two cells hold the same tonnes, to a gram."""
+    one, other = cells
+    yes, no = words["yes"], words["differs"]
+    formula = f'=IF(ROUND(ABS({one}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
+    sheet.formula(*at, formula, yes if holds else no, "text")
 
 
-def _beside(sheet: Grid, row: int, tonnes: Fraction, said: Fraction, words: Words) -> None:
+def _exact(years: list[int], calculated: Calculated) -> Fraction:
+    return sum((calculated.counted[year] for year in years), start=Fraction(0))
+
+
+def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> None:
+    """Whole grams of some years, rounded down; the inner rounding takes away the last digit."""
+    tonnes = "+".join(calculated.reduction[year] for year in years) or "0"
+    grams = floor(_exact(years, calculated) * MILLION)
+    sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")
+
+
+def _beside(
+    sheet: Grid, row: int, years: list[int], said: Fraction, calculated: Calculated, words: Words
+) -> None:
     """Tonnes of a row's grams, and what the statement says."""
+    tonnes = Fraction(floor(_exact(years, calculated) * MILLION), MILLION)
     sheet.formula(row, 2, f"={sheet.cell(row, 1)}/1000000", tonnes, "six")
     sheet.number(row, 3, said, "six")
-    equal(sheet, (row, 4), (sheet.cell(row, 2), sheet.cell(row, 3)), words, holds=tonnes == said)
+    cells = (sheet.cell(row, 2), sheet.cell(row, 3))
+    holds = abs(tonnes - said) <= Fraction(1, MILLION)
+    to_a_gram(sheet, (row, 4), cells, words, holds=holds)
 
 
 def _credit(sheet: Grid, row: int, rows: tuple[int, int], one: Vintage, words: Words) -> None:
@@ -97,49 +96,37 @@ def _credit(sheet: Grid, row: int, rows: tuple[int, int], one: Vintage, words: W
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
 
 
-def _total(sheet: Grid, row: int, reckoning: Reckoning, words: Words, calculation: Grid) -> None:
+def _total(sheet: Grid, row: int, facts: Facts, words: Words, calculated: Calculated) -> None:
     """The period's sum, what is carried into it, and whole tonnes rounded down."""
-    facts = reckoning.facts
-    subject = facts.subject
+    subject, years = facts.subject, [*calculated.reduction]
     sheet.text(row, 0, words["whole_period"], "head")
-    if reckoning.live and facts.lines:
-        formula, ug = _grams(reckoning, range(len(facts.lines)), calculation)
-        sheet.formula(row, 1, f"={formula}", ug // MILLION, "whole")
-    else:
-        ug = int(subject.emissions.reduction.ug)
-        sheet.number(row, 1, ug // MILLION, "whole")
-    said = Fraction(subject.emissions.reduction.t)
-    _beside(sheet, row, Fraction(ug // MILLION, MILLION), said, words)
+    _grams(sheet, row, years, calculated)
+    _beside(sheet, row, years, Fraction(subject.emissions.reduction.t), calculated, words)
     credited = int(subject.credited.t)
     first = row - len(subject.credited.vintages)
     cells = sheet.span(first, row, 5) if row > first else "0"
     sheet.formula(row, 5, f"=SUM({cells})", credited, "result")
     sheet.number(row, 6, credited, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
-    _most(sheet, row + 1, reckoning, ug, words, calculation)
+    _most(sheet, row + 1, facts, _exact(years, calculated), words)
 
 
-def _most(
-    sheet: Grid, row: int, reckoning: Reckoning, ug: int, words: Words, calculation: Grid
-) -> None:
+def _most(sheet: Grid, row: int, facts: Facts, exact: Fraction, words: Words) -> None:
     """Most whole tonnes: of the sum, less what earlier periods left below zero."""
-    carried = int(reckoning.facts.subject.carried.in_ug)
+    carried = int(facts.subject.carried.in_ug)
     sheet.text(row, 0, words["carried_in"], "head")
     sheet.number(row, 1, carried // MILLION, "whole")
     sheet.number(row, 2, carried % MILLION, "whole")
     sheet.text(row, 3, words["carried_unit"], "note")
-    added = (f"+{sheet.cell(row, 1)}", f"+{sheet.cell(row, 2)}")
-    if reckoning.live and reckoning.facts.lines:
-        formula, _ = _grams(reckoning, range(len(reckoning.facts.lines)), calculation, added)
-    else:
-        formula = f"{sheet.cell(row - 1, 1)}{added[0]}+INT(({ug % MILLION}{added[1]})/1000000)"
+    grams, whole, rest = sheet.cell(row - 1, 1), sheet.cell(row, 1), sheet.cell(row, 2)
     sheet.text(row + 1, 0, words["most_whole_tonnes"], "head")
-    most = max(0, (ug + carried) // 10**12)
-    sheet.formula(row + 1, 1, f"=MAX(0,INT(({formula})/1000000))", most, "result")
+    most = max(0, (floor(exact * MILLION * MILLION) + carried) // 10**12)
+    formula = f"=MAX(0,INT(({grams}+{whole}+INT({rest}/1000000))/1000000))"
+    sheet.formula(row + 1, 1, formula, most, "result")
 
 
-def sides(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
-    """Write both sides of the account as the statement says them, before and after deductions."""
+def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:
+    """Write both sides of the account: as the statement says them, and as they are calculated."""
     sheet.text(at - 1, 0, words["sides"], "part")
     names = ("baseline", "project_emissions", "leakage", "reduction")
     sheet.head(at, ["", *(words[n] for n in names)])
@@ -152,3 +139,22 @@ def sides(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
         sheet.text(row, 0, words[f"sides.{key}"], "head")
         amounts = (of.baseline, of.project, of.leakage, of.reduction)
         sheet.row(row, [(amount.t, "six") for amount in amounts], 1)
+    row = at + 3
+    sheet.text(row, 0, words["calculation"], "head")
+    sheet.text(row + 1, 0, words["equal"], "head")
+    of_sides = (subject.emissions.baseline, subject.emissions.project, subject.emissions.leakage)
+    for column, (name, amount) in enumerate(
+        zip((BASELINE, PROJECT, LEAKAGE), of_sides, strict=True), 1
+    ):
+        blocks = calculated.years.values()
+        cells = "+".join(one.cells[name] for one in blocks if name in one.cells) or "0"
+        exact = sum((Fraction(one.values[name]) for one in blocks), start=Fraction(0))
+        sheet.formula(row, column, f"={cells}", exact, "six")
+        holds = round(abs(exact - Fraction(amount.t)), _DIGITS) <= Fraction(1, MILLION)
+        to_a_gram(
+            sheet,
+            (row + 1, column),
+            (sheet.cell(row, column), sheet.cell(at + 2, column)),
+            words,
+            holds=holds,
+        )

@@ -13,7 +13,7 @@ from mrv.calendar import instant_us
 from mrv.report.printable_text import legible
 from mrv.report.report_data import Facts
 from mrv.report.sheets import audited, comparisons, lists, monitored, plan
-from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
+from mrv.report.sheets.calculation import METERED, Links, Reckoning, calculation
 from mrv.report.sheets.charts import charts
 from mrv.report.sheets.grid import FIRST, Grid, Styles
 from mrv.report.sheets.layout import Layout
@@ -24,7 +24,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Monitoring Plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),
     "Monitoring Structure": (34, 60, 40),
     "Monitoring Report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
-    "Calculation": (8, 22, 14, 8, 16, 16, 16, 18, 12, 12, 16, 20, 18, 12, 16),
+    "Calculation": (8, 24, 34, 18, 18, 16, 44, 30, *([18] * 20)),
     "Days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
     "Charts": (30, 18, 18, 18, 18),
     "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
@@ -69,13 +69,12 @@ def workbook(facts: Facts, words: Words) -> bytes:
         told = words["public.text"].format(hidden=hidden, original=original)
         first.write_string(0, 0, f"{facts.name}. {told}")
     sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
-    reckoning = Reckoning(facts)
-    rates = _rates(facts, sheets["Factors"], sheets["Monitoring Report"])
+    reckoning = Reckoning(facts, _links(facts, sheets["Factors"], sheets["Monitoring Report"]))
     plan.plan(sheets["Monitoring Plan"], facts, words)
     plan.structure(sheets["Monitoring Structure"], facts, words)
-    monitored.report(sheets["Monitoring Report"], reckoning, words, sheets["Calculation"])
     others = (sheets["Days"], sheets["Gaps"], sheets["Deductions"])
-    calculation(sheets["Calculation"], reckoning, words, others, rates)
+    calculated = calculation(sheets["Calculation"], reckoning, words, others)
+    monitored.report(sheets["Monitoring Report"], facts, words, sheets["Calculation"], calculated)
     lists.days(sheets["Days"], facts, words)
     charts(sheets["Charts"], book, facts, words, sheets["Days"])
     lists.gaps(sheets["Gaps"], facts, words)
@@ -96,18 +95,18 @@ def workbook(facts: Facts, words: Words) -> bytes:
     return out.getvalue()
 
 
-def _rates(facts: Facts, factors: Grid, report: Grid) -> Rates:
-    """Cells that a rate may stand in: factors first, then what was fixed ex ante."""
-    cells = [
-        (Fraction(one.value), factors.cell(row, lists.FACTOR))
-        for row, one in enumerate(facts.subject.factors, FIRST)
-    ]
+def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
+    """Cells of what the equation takes beside quantities: factors, and what was fixed ex ante."""
     layout = Layout(facts, monitored.FIRST_COLUMN)
-    cells += [
-        (Fraction(one.value), report.cell(row, layout.value))
-        for row, one in enumerate(facts.subject.fixed_parameters or (), layout.fixed)
-    ]
-    return Rates(cells)
+    named = enumerate(facts.subject.factors, FIRST)
+    fixed = enumerate(facts.subject.fixed_parameters or (), layout.fixed)
+    return Links(
+        {one.id: factors.cell(row, lists.FACTOR) for row, one in named},
+        {
+            (one.device, one.parameter): (report.cell(row, layout.value), Fraction(one.value))
+            for row, one in fixed
+        },
+    )
 
 
 def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:

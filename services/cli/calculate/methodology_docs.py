@@ -9,16 +9,16 @@ catalog counts in `docs/haiphong.md`, and the reference pages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
 from mrv import methodologies
 from mrv.method_lives import Life, lives
 from mrv.methodologies import tools
-from mrv.model import Methodology, Tool
+from mrv.model import Methodology, Tool, symbols_of
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.rules.metering import WEEKS
+from mrv.steps import Published, Step, in_symbols
 from services.cli.calculate import catalog_docs, conformity_docs, reference_docs, rules_docs
 from services.cli.calculate import input_schema as describe
 
@@ -37,6 +37,8 @@ _FOR = (
     " the project's own."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
+# symbol and unit to our names, and to the methodologies that have it
+_Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
 _NOTE = "Written by `make pages` from the methodology's file; edit that file instead."
 
 
@@ -119,20 +121,41 @@ def _nature(one: Methodology | Tool) -> tuple[str, str]:
 
 
 def _page(one: Methodology | Tool) -> Iterator[str]:
-    compute = one.reductions if isinstance(one, Methodology) else one.compute
     schema = describe.methodology(one) if isinstance(one, Methodology) else describe.tool(one)
     yield f"# {one.id}: {one.title}\n"
     yield f"{_NOTE}\n"
     yield f"Version {one.version}. {one.reference}.\n"
     yield f"{one.notes}\n"
     yield "## Equation\n"
-    yield f"```\n{getdoc(compute) or ''}\n```\n"
+    yield from _equation(one)
     yield "## Inputs\n"
     yield from _table(_HEAD, list(_rows(schema, "")))
     yield from _published(schema)
     if isinstance(one, Methodology):
         yield from _conditions(schema["methodology"])
         yield from _services(one)
+
+
+def _equation(one: Methodology | Tool) -> Iterator[str]:
+    """Yield the steps: Python, the workbook and this page have the same formulas."""
+    symbols = symbols_of(one.inputs, one.steps)
+    rows: list[tuple[str, ...]] = [
+        (
+            f"{step.symbol} = {in_symbols(step.formula, symbols)}",
+            step.unit,
+            f"{step.meaning}{_where(step)}",
+            step.source,
+        )
+        for step in one.steps.formulas
+        if step.when or step.name not in one.inputs
+    ]
+    yield from _table(("step", "unit", "what", "source"), rows)
+    yield ""
+
+
+def _where(step: Step) -> str:
+    each = f"; each row of `{step.over}`" if step.over else ""
+    return f"{each}; where `{step.when}` is given" if step.when else each
 
 
 def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
@@ -313,15 +336,40 @@ def _factors(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _symbols() -> Iterator[str]:
-    rows: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    rows: _Rows = {}
     for one in _all():
         for key, spec in _numbers(one.inputs):
             if spec.symbol:
                 names, ids = rows.setdefault((spec.symbol, spec.unit), ({}, {}))
                 names[f"`{key}`"] = None
                 ids[one.id] = None
+    yield from _symbol_table(("symbol", "our name", "unit", "where it stands"), rows)
+    yield "\n## Factors of the formulas\n"
+    yield "Symbol, kind of the factor and the side that it is taken for; `{...}` is an input.\n"
+    asked: _Rows = {}
+    for one in _all():
+        for part in one.steps.parts:
+            if isinstance(part, Published):
+                _add(asked, part, f"`{part.kind}`, {part.direction}", one.id)
+    yield from _symbol_table(("symbol", "kind, side", "unit", "where it stands"), asked)
+    yield "\n## Steps\n"
+    yield "Their formulas: docs/methodologies.\n"
+    made: _Rows = {}
+    for one in _all():
+        for step in one.steps.formulas:
+            _add(made, step, f"`{step.name}`", one.id)
+    yield from _symbol_table(("symbol", "our name", "unit", "where it stands"), made)
+
+
+def _add(rows: _Rows, part: Published | Step, name: str, identifier: str) -> None:
+    names, ids = rows.setdefault((part.symbol, part.unit), ({}, {}))
+    names[name] = None
+    ids[identifier] = None
+
+
+def _symbol_table(head: tuple[str, ...], rows: _Rows) -> Iterator[str]:
     yield from _table(
-        ("symbol", "our name", "unit", "where it stands"),
+        head,
         [(s, ", ".join(names), unit, ", ".join(ids)) for (s, unit), (names, ids) in rows.items()],
     )
 

@@ -14,7 +14,7 @@ import click
 
 from ingest.errors import InputError, ServerError
 from services.api.client import Client
-from services.cli.local.demo_devices import REGISTRY, send, stay
+from services.cli.local.demo_devices import INVOICES, REGISTRY, send, stay
 from services.cli.local.demo_shown import look, summary, what_next
 from services.cli.local.demo_stage import Stage, brief
 from services.cli.local.demo_statements import PERIODS, account
@@ -61,6 +61,7 @@ def demo(*, once: bool, resume: bool) -> None:
 def first(stage: Stage, *, once: bool) -> None:
     """Register, send, account, serve."""
     brief(stage.tonne("registry", "import", str(REGISTRY)), lines=2)
+    brief(stage.tonne("invoice", "import", str(INVOICES)))
     with stage.running("run") as process, stage.running("api") as api:
         send(stage, process)
         figures = [account(stage, *period) for period in PERIODS]

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 import click
 
@@ -18,14 +18,19 @@ from services.cli.local.simulate import NOT_SAFE
 from services.shipped import shipped
 
 REGISTRY = shipped("catalog/haiphong")
+INVOICES = REGISTRY / "invoices/2026-01.csv"
 RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
+CADENCE_S, SEED = 900, 1
 # what both the month and the live devices are: the catalog, but for what is replayed
-FLEET = (*("--fleet", str(REGISTRY), "--without", REPLAYED), *("--cadence", "15m", "--seed", "1"))
+FLEET = (
+    *("--fleet", str(REGISTRY), "--without", REPLAYED),
+    *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
+)
 FLEET_FROM = "2026-01-01T00:00:00+07:00"
-# when the recording, and the month, begin and end
-REPLAY_SPAN = ("2022-01-02T00:00:00-07:00", "2022-01-07T00:00:00-07:00")
+# when the recording, its noon moved to Hai Phong's, and the month begin and end
+REPLAY_SPAN = ("2022-01-01T22:00:00+07:00", "2022-01-06T22:00:00+07:00")
 MONTH_SPAN = (FLEET_FROM, "2026-02-01T00:00:00+07:00")
 _LOOK_S = 5.0
 # the machine may be slow: a batch of ten thousand messages is one commit, and then come receipts
@@ -34,7 +39,10 @@ _SILENT_MIN = 15
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
     """Have the devices send, and show what arrives."""
-    replay = ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max")
+    replay = (
+        "simulate", "--replay", str(RECORDING), "--device", REPLAYED,
+        "--start", REPLAY_SPAN[0], "--speed", "max",
+    )  # fmt: skip
     month = (
         "simulate", *FLEET, "--start", FLEET_FROM,
         "--duration", "31d", "--speed", "max", "--faults", FAULTS,
@@ -57,8 +65,10 @@ def send_one(
     with stage.start(*words) as sending:
         with progress.bar(*span) as show:
             pause_s = 0.5
-            while sending.poll() is None:
-                time.sleep(pause_s)
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    sending.wait(pause_s)
+                    break
                 looked = time.monotonic()
                 show()
                 pause_s = max(0.5, 9 * (time.monotonic() - looked))  # a tenth of the time at most

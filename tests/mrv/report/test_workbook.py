@@ -107,7 +107,8 @@ def test_every_formula_can_be_traced_to_the_days(books):
     total = row_of(report, "Whole period")
     assert "'Calculation'!" in report.cell(total, 2).value
     assert calculation["E5"].value == "=SUM('Days'!E5:E8)"
-    assert calculation["I5"].value.startswith("='Factors'!C")
+    equation = [c.value for row in calculation.iter_rows(min_row=8) for c in row]
+    assert any(str(v).startswith("='Factors'!C") for v in equation)
     assert "'Deductions'!" in calculation["F6"].value
     assert book["Deductions"]["F5"].value.startswith("=ROUNDUP(ROUND(SUM('Days'!E")
 
@@ -142,7 +143,7 @@ def test_nothing_differs_from_the_statement(books, language):
     cells = [c.value for row in opened(books[f"pv-{language}"])["Monitoring Report"].iter_rows()
              for c in row]  # fmt: skip
     assert words["differs"] not in cells
-    assert cells.count(words["yes"]) == 8
+    assert cells.count(words["yes"]) == 11
 
 
 def test_a_hostile_name_stays_a_text(books):

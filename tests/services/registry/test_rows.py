@@ -18,7 +18,7 @@ def test_the_demo_registry_is_clean(load):
     assert not planned.refused, messages(planned)
     # its one replayed plant is not where its methodology is for, as its comment says
     (warning,) = messages(planned).splitlines()
-    assert "project nrel-pv: methodology: jcm-vn-am007 is of JCM Viet Nam: the project is in US" in warning
+    assert "nrel-pv: methodology: jcm-vn-am007 is of JCM Viet Nam: the project is in US" in warning
     assert {r.result for r in planned.results} == {"created"}
     assert planned.merged.devices["nrel-rsf2-inv2"].rated_power_w == 100_000
     classes = {d.class_id for d in planned.merged.devices.values()}

@@ -1,1 +1,0 @@
-"""Emission equations, one file for each subject, with source and equation number."""

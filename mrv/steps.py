@@ -1,0 +1,346 @@
+"""
+What a methodology calculates: steps from its inputs to its emissions, each declared once.
+
+A formula names inputs, published factors and earlier steps.  Python evaluates it exactly
+(`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
+the methodology: none of them has arithmetic of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from types import CodeType, MappingProxyType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrv.decimal_functions import exponential, power
+
+ZERO = Fraction(0)
+# Numbers that a formula may name: conversions of units, and ratios of molar masses.
+CONSTANTS: Mapping[str, Fraction] = MappingProxyType({
+    "KG_PER_T": Fraction(1000), "G_PER_T": Fraction(10**6), "KWH_PER_MWH": Fraction(1000),
+    "KW_PER_MW": Fraction(1000), "H_PER_D": Fraction(24), "GJ_PER_TJ": Fraction(1000),
+    "MJ_PER_TJ": Fraction(10**6), "KJ_PER_MJ": Fraction(1000), "G_PER_KM": Fraction(10),
+    "MONTHS_PER_YEAR": Fraction(12), "N2O_PER_N": Fraction(44, 28),
+    "CH4_PER_C": Fraction(16, 12),
+})  # fmt: skip
+# The value of the same step in the row before it; 0 in the first.
+BEFORE = "before"
+BASELINE, PROJECT, LEAKAGE, REDUCTION = "baseline_t", "project_t", "leakage_t", "reduction_t"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """
+    A factor that formulas name.
+
+    Attributes
+    ----------
+    kind, direction : str
+        What is asked of the factor book; `{key}` in the kind is an input's word or number.
+    of : str
+        The quantity that it is a factor of.  Where that is zero, the factor is asked for in the
+        direction `zero`, or else not at all: it is 0 then and not named among the factors.
+    over : str
+        The list, each row of which has a factor of its own.
+    """
+
+    name: str
+    symbol: str
+    unit: str
+    kind: str
+    direction: str
+    of: str = ""
+    zero: str = ""
+    over: str = ""
+
+    def asked(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
+        """Return the factor, or None; `quantity` says whether what it is of is above zero."""
+        direction = self.direction if quantity else self.zero
+        return factors.select(self.kind.format_map(inputs), direction) if direction else None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    One formula.
+
+    Attributes
+    ----------
+    name : str
+        By which later formulas know it; `baseline_t`, `project_t`, `leakage_t` and `reduction_t`
+        are what the methodology comes to.
+    source : str
+        Where it is read: document and equation.
+    over : str
+        The list, each row of which has a value of its own.
+    when : str
+        The input with which it applies; of steps of the same name, the first that applies counts.
+        What is given as an input is not calculated.
+    """
+
+    name: str
+    symbol: str
+    unit: str
+    formula: str
+    source: str
+    meaning: str = ""
+    over: str = ""
+    when: str = ""
+
+
+_LEFT = Step(
+    REDUCTION,
+    "ER",
+    "tCO2e",
+    f"{BASELINE} - {PROJECT} - {LEAKAGE}",
+    "all methodologies: what is left of the baseline",
+    "reduction, negative where the project emits more than the baseline",
+)
+_NONE = "the methodology counts none"
+_ELSE = (
+    Step(PROJECT, "PE", "tCO2e", "0", _NONE, "project emissions"),
+    Step(LEAKAGE, "LE", "tCO2e", "0", _NONE, "leakage"),
+    _LEFT,
+)
+Part = Published | Step
+Amount = TypeVar("Amount", Fraction, NDArray[np.int64])
+
+
+class _Dotted(ast.NodeTransformer):
+    """A key of a record, as `polymer_t.PET`, is one name."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        """Join the record and its key."""
+        return ast.copy_location(ast.Name(ast.unparse(node), ast.Load()), node)
+
+
+class _Symbols(ast.NodeTransformer):
+    """Put symbols in place of our names, and numbers in place of those of conversions."""
+
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        self._symbols = symbols
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Put one."""
+        number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
+        # of two names the first; a sum as one
+        symbol = self._symbols.get(node.id, number).partition(", ")[0]
+        return ast.Name(f"({symbol})" if " " in symbol else symbol, ast.Load())
+
+
+def parsed(formula: str) -> ast.expr:
+    """Return a formula as a tree of names, numbers, operators, calls and choices."""
+    tree = ast.fix_missing_locations(_Dotted().visit(ast.parse(formula, mode="eval")))
+    return cast("ast.Expression", tree).body
+
+
+def in_symbols(formula: str, symbols: Mapping[str, str]) -> str:
+    """Return a formula in the symbols of its methodology."""
+    return ast.unparse(_Symbols(symbols).visit(parsed(formula))).replace(" ** ", "^")
+
+
+def names_of(formula: str) -> list[str]:
+    """Return the names in a formula, functions left out."""
+    tree = parsed(formula)
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    found = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
+    return list(dict.fromkeys(found))
+
+
+def _sum(values: Iterable[Fraction]) -> Fraction:
+    return sum(values, start=ZERO)
+
+
+def _last(values: Sequence[Fraction]) -> Fraction:
+    return values[-1] if values else ZERO
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {"min": min, "max": max, "sum": _sum, "last": _last, "exp": exponential, "power": power}
+)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """
+    All steps of a methodology, in order.
+
+    Attributes
+    ----------
+    lists : mapping of str to str
+        Lists that formulas go over, and the formula of how many rows count, the first ones; empty
+        for all of them.
+    defaults : mapping
+        Inputs that may be left out.
+    functions : mapping
+        What this methodology alone calculates, such as a regression; no workbook has it.
+    extra : tuple of str
+        Steps that are reported beside the emissions.
+    """
+
+    parts: tuple[Part, ...]
+    lists: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+
+    @cached_property
+    def _compiled(self) -> tuple[tuple[Step, CodeType], ...]:
+        return tuple((step, _code(step.formula)) for step in self.formulas)
+
+    @cached_property
+    def _most(self) -> dict[str, CodeType | None]:
+        return {name: _code(most) if most else None for name, most in self.lists.items()}
+
+    @cached_property
+    def _functions(self) -> dict[str, Any]:
+        return {"__builtins__": {}, **FUNCTIONS, **self.functions, **CONSTANTS}
+
+    @property
+    def formulas(self) -> tuple[Step, ...]:
+        """The steps, without the factors that they name."""
+        return tuple(part for part in self.parts if isinstance(part, Step))
+
+    def applying(self, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
+        """Return the parts that apply to some inputs."""
+        found: dict[str, Part] = {}
+        for part in self.parts:
+            if part.name not in found and _applies(part, inputs):
+                found[part.name] = part
+        return tuple(found.values())
+
+    def reported(self, inputs: Mapping[str, Any]) -> list[str]:
+        """Return what is reported beside the emissions."""
+        return [p.name for p in self.applying(inputs) if p.name in self.extra] if self.extra else []
+
+    def rows(self, inputs: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+        """Return the rows of each list that count."""
+        whole = {**self.defaults, **inputs}
+        found = {}
+        for name, most in self._most.items():
+            given = whole[name]
+            records = list(given.values()) if isinstance(given, Mapping) else list(given)
+            found[name] = records if most is None else records[: int(self._one(most, whole))]
+        return found
+
+    def published(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
+        """
+        Return the factors that formulas name; None for one that is not asked for.
+
+        Of a list, those of its rows.
+        """
+        lists, whole = self.rows(inputs), {**self.defaults, **inputs}
+        found: dict[str, Any] = {}
+        for part in self.parts:
+            if isinstance(part, Step):
+                continue
+            if part.over:
+                rows = lists[part.over]
+                found[part.name] = [part.asked(factors, one, quantity=True) for one in rows]
+                continue
+            of, _, key = part.of.partition(".")
+            quantity = any(row[key] for row in lists[of]) if key else not of or bool(whole[of])
+            found[part.name] = part.asked(factors, whole, quantity=quantity)
+        return found
+
+    def values(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
+        """
+        Evaluate all steps, exactly.
+
+        Returns
+        -------
+        dict
+            Inputs, factors and steps by name; of what goes over a list, a list.
+        """
+        known = dict(self.defaults)
+        for key, value in inputs.items():
+            known[key] = value
+            if isinstance(value, Mapping):
+                known |= {f"{key}.{below}": one for below, one in value.items()}
+        columns: dict[str, list[Any]] = {}
+        for name, one in self.published(inputs, factors).items():
+            if isinstance(one, list):
+                known[name] = columns[name] = [row.value for row in one]
+            else:
+                known[name] = ZERO if one is None else one.value
+        lists, done = self.rows(inputs), set[str]()
+        for part, code in self._compiled:
+            if part.name in done or not _applies(part, inputs):
+                continue
+            done.add(part.name)
+            if not part.over:
+                known[part.name] = self._one(code, known)
+                continue
+            made: list[Any] = []
+            for scope in _scopes(known, lists[part.over], columns):
+                scope[BEFORE] = made[-1] if made else ZERO
+                made.append(self._one(code, scope))
+            known[part.name] = columns[part.name] = made
+        return known
+
+    def _one(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
+        # our own formulas, compiled once; no text of a user gets here
+        found = eval(code, self._functions, scope)  # noqa: S307
+        return Fraction(found) if isinstance(found, int) else found
+
+
+def reduction(baseline: Amount, project: Amount, leakage: Amount) -> Amount:
+    """
+    Emission reduction, negative where the project emits more than the baseline.
+
+    ER = BE - PE - LE, of fractions [tCO2e] or of int64 arrays [ug].
+    """
+    # our own formula
+    whole: Amount = eval(_LEFT_CODE, {BASELINE: baseline, PROJECT: project, LEAKAGE: leakage})  # noqa: S307
+    return whole
+
+
+def steps(
+    *parts: Part | Iterable[Part],
+    lists: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    extra: tuple[str, ...] = (),
+) -> Steps:
+    """Declare steps; parts that several methodologies share come as a group."""
+    flat: list[Part] = []
+    for part in parts:
+        flat += [part] if isinstance(part, Published | Step) else part
+    names = {part.name for part in flat}
+    if BASELINE in names:
+        flat += [one for one in _ELSE if one.name not in names]
+    return Steps(tuple(flat), lists or {}, defaults or {}, functions or {}, extra)
+
+
+def _applies(part: Part, inputs: Mapping[str, Any]) -> bool:
+    when = part.when if isinstance(part, Step) else ""
+    return part.name not in inputs and (not when or when in inputs)
+
+
+def _code(formula: str) -> CodeType:
+    tree = ast.fix_missing_locations(ast.Expression(parsed(formula)))
+    return compile(tree, "<formula>", "eval")
+
+
+_LEFT_CODE = _code(_LEFT.formula)
+
+
+def _scopes(
+    known: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Sequence[Any]],
+) -> Iterable[dict[str, Any]]:
+    """Yield names of each row; columns of a longer list stand beside it at its end."""
+    size = len(rows)
+    beside = {
+        n: values[len(values) - size :] for n, values in columns.items() if len(values) >= size
+    }
+    for place, row in enumerate(rows):
+        yield {**known, **row, **{name: values[place] for name, values in beside.items()}}

@@ -1,0 +1,72 @@
+"""One statement of each methodology, from the golden closes: facts of a draft."""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from mrv.report import Facts
+from mrv.rules.closing import close
+from mrv.statement.compose import Label, compose
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import MonitoringPlan
+from tests.closes import corpus
+
+_RULES = "2"
+
+
+@dataclass(frozen=True)
+class _Closed(Case):
+    """A case that closes by the facts of a golden close, whatever its plan lacks of them."""
+
+    asked: Any = None
+
+    def _closed(self, _besides):
+        return close(*self.asked)
+
+
+class Moved(Facts):
+    """Facts of which a reader of the workbook has changed the quantities."""
+
+    @classmethod
+    def of(cls, facts, quantities):
+        """Return facts with other counted quantities, by the place of their line."""
+        found = cls(**{one.name: getattr(facts, one.name) for one in fields(Facts)})
+        object.__setattr__(found, "quantities", quantities)
+        return found
+
+    def counted(self, line):
+        """What the changed workbook says of it."""
+        return self.quantities[self.lines.index(line)]
+
+
+@cache
+def names():
+    """Return the close of each methodology that leaves the most, by methodology."""
+    found = {}
+    for name, one in corpus.expected().items():
+        rules, methodology, _ = name.split("/")
+        if rules == _RULES:
+            found.setdefault(methodology, []).append((one["ug"]["reduction"], name))
+    return {methodology: max(some)[1] for methodology, some in sorted(found.items())}
+
+
+@cache
+def facts_of(name):
+    """Return the facts of a draft that says what a golden close came to."""
+    closes, books = corpus.read()
+    asked = corpus.asked_of(closes[name], corpus.books_of(books))
+    plan = MonitoringPlan(
+        asked.project,
+        asked.fleet.devices,
+        {},
+        asked.calibrations,
+        carried_ug=asked.carried_ug,
+        accounting=asked.besides.accounting,
+    )
+    # by device and quantity, as evidence comes
+    rows = asked.rows
+    rows = rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+    case = _Closed(plan, (), rows, asked.from_us, asked.to_us, asked.factors, asked=asked)
+    return Facts(compose(case, Label(1, "tonne 0")), None, plan, rows, asked.factors, "draft")

@@ -1,0 +1,148 @@
+"""
+The workbook of each methodology calculates, from a day to whole tonnes, in LibreOffice.
+
+A spreadsheet has about fifteen digits: what agrees to a gram is equal.
+"""
+
+import math
+from fractions import Fraction
+from io import BytesIO
+
+import pytest
+from openpyxl import load_workbook
+
+from mrv import methodologies
+from mrv.report.sheets import workbook
+from mrv.report.sheets.calculation import COUNTED, Reckoning
+from mrv.report.sheets.equation import without_cells
+from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.lists import VALUE
+from mrv.report.words import Words
+from tests.mrv.report import closed, office
+
+GRAM = Fraction(1, 10**6)
+METHODS = sorted(methodologies.load())
+
+
+def _moved(data, facts):
+    """Return a workbook with one day ten times as large, and which line that is."""
+    line = max(
+        (one for one in facts.lines if facts.parameters[one.parameter].side == "baseline"),
+        key=lambda one: max(facts.days[i].value or 0 for i in range(one.first, one.last)),
+    )
+    day = max(range(line.first, line.last), key=lambda i: facts.days[i].value or 0)
+    assert facts.days[day].value
+    book = load_workbook(BytesIO(data))
+    book["Days"].cell(FIRST + day + 1, VALUE + 1).value *= 10
+    out = BytesIO()
+    book.save(out)
+    return out.getvalue(), facts.lines.index(line), 9 * facts.days[day].value
+
+
+@pytest.fixture(scope="module")
+def calculated(tmp_path_factory):
+    """Return facts, workbook and changed workbook of each methodology, as LibreOffice has them."""
+    every = {name: closed.facts_of(of) for name, of in closed.names().items()}
+    given = {name: workbook(facts, Words("en")) for name, facts in every.items()}
+    moved = {name: _moved(data, every[name]) for name, data in given.items()}
+    books = given | {f"{name}-moved": data for name, (data, _, _) in moved.items()}
+    found = office.calculated(tmp_path_factory.mktemp("office"), books)
+    read = {name: load_workbook(BytesIO(data), data_only=True) for name, data in found.items()}
+    return {
+        name: (facts, read[name], read[f"{name}-moved"], moved[name][1:])
+        for name, facts in every.items()
+    }
+
+
+def _row(sheet, text):
+    return next(c.row for c in sheet["A"] if c.value == text)
+
+
+def _total(book):
+    """Grams, tonnes, those of the statement, equal, credited, the statement's, equal."""
+    sheet = book["Monitoring Report"]
+    return [c.value for c in sheet[_row(sheet, "Whole period")]][1:8]
+
+
+def _steps(facts, lines):
+    """What the methodology's own steps come to with other counted quantities. [tCO2e]"""
+    other = closed.Moved.of(facts, lines)
+    reckoning = Reckoning(other)
+    found = [
+        other.methodology.reductions(without_cells(reckoning.inputs(year)), other.book)
+        for year in reckoning.years
+    ]
+    return sum((one.reduction_t for one in found), start=Fraction(0))
+
+
+def _quantities(book, facts):
+    sheet = book["Calculation"]
+    return [
+        Fraction(str(sheet.cell(FIRST + i + 1, COUNTED + 1).value)) for i in range(len(facts.lines))
+    ]
+
+
+def test_every_methodology_is_here():
+    """A methodology whose workbook types its result would be found by an auditor."""
+    assert sorted(closed.names()) == METHODS
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_unchanged_it_is_the_statements(calculated, name):
+    """
+    An auditor who opens the workbook would see other tonnes than the statement's.
+
+    "The monitoring report refers ... to total 70,248 CO2, whereas the ER spreadsheet ... refers to
+    the total 55,687" (https://cdm.unfccc.int/CCheck/poaiss_forms/1HFRNB78DXEICJA/viewPublic).
+    """
+    facts, book, _, _ = calculated[name]
+    _, tonnes, said, same, credited, of_statement, credit_same = _total(book)
+    assert (same, credit_same) == ("yes", "yes")
+    assert abs(Fraction(str(tonnes)) - Fraction(facts.subject.emissions.reduction.t)) <= GRAM
+    assert said == pytest.approx(float(facts.subject.emissions.reduction.t), abs=1e-9)
+    assert credited == of_statement == int(facts.subject.credited.t)
+    values = [c.value for row in book["Monitoring Report"].iter_rows() for c in row]
+    assert "DIFFERS" not in values
+    errors = [c.value for sheet in book for row in sheet.iter_rows() for c in row]
+    assert not [v for v in errors if isinstance(v, str) and v.startswith(("#", "Err:"))]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_day_times_ten_moves_the_tonne_as_the_steps_say(calculated, name):
+    """
+    A typed result stays as it was, and nobody could follow it.
+
+    "The spreadsheet does not allow to track the calculations for some reported parameters"
+    (https://cdm.unfccc.int/IRCheck/iss_forms/29YPO7FB1M8SQIW/viewPublic).
+    """
+    facts, before, after, (place, more) = calculated[name]
+    lines = _quantities(after, facts)
+    counted = lines[place] - _quantities(before, facts)[place]
+    assert 0 < counted <= more
+    _, tonnes, _, same, credited, _, _ = _total(after)
+    want = _steps(facts, lines)
+    assert abs(Fraction(str(tonnes)) - want) <= 2 * GRAM
+    assert abs(want - _steps(facts, _quantities(before, facts))) > 2 * GRAM
+    assert same == "DIFFERS"
+    grams = math.floor(want * 10**6) + int(facts.subject.carried.in_ug) // 10**6
+    assert abs(credited - max(0, grams // 10**6)) <= (1 if grams % 10**6 in {0, 10**6 - 1} else 0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_step_says_what_it_is(calculated, name):
+    """
+    A formula of cells alone says nothing of the methodology.
+
+    "No explanation is provided in the spreadsheet for the calculation of the baseline and project
+    emissions, leakage and the emission reductions"
+    (https://cdm.unfccc.int/IRCheck/iss_forms/TXNP93ZM50UOAYC/viewPublic).
+    """
+    facts, book, _, _ = calculated[name]
+    rows = {row[1].value: row for row in book["Calculation"].iter_rows() if row[1].value}
+    for step in facts.methodology.steps.parts:
+        if step.name in rows and hasattr(step, "formula"):
+            description, symbol, _, unit, formula, source = (c.value for c in rows[step.name][2:8])
+            assert (description, symbol, unit) == (step.meaning, step.symbol, step.unit)
+            assert formula.startswith(f"{step.symbol} = ")
+            assert source == step.source
+    assert {"baseline_t", "project_t", "leakage_t", "reduction_t"} <= rows.keys()

@@ -264,8 +264,7 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
         device, quantity = fleet.devices[fleet.by_id[bound.device]], QUANTITY_INDEX[needs.quantity]
         served = [service_intervals(project, bound, device, needs.side)]
         for first, last in common(served, gaining) if needs.side == "baseline" else served:
-            # years of one rate are one segment
-            pending: _Segment | None = None
+            found: list[_Segment] = []
             for year, *span_us in years(first * INTERVAL_US, last * INTERVAL_US, zone):
                 begin, end = (us // INTERVAL_US for us in span_us)
                 question = (bound.role, tuple(sorted(params.items())), year)
@@ -274,14 +273,11 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
                     ids = " ".join(one.id for one in used)
                     source = Source(f"{methodology.id}@{project.version}", ids)
                     prices[question] = source, _in_ug(unit)
-                if pending is not None and pending.price == prices[question]:
-                    pending = pending._replace(end=end)
-                    continue
-                if pending is not None:
-                    yield pending
-                pending = _Segment(bound.device, quantity, begin, end, prices[question])
-            if pending is not None:
-                yield pending
+                # years of one rate are one segment
+                if found and found[-1].price == prices[question]:
+                    begin = found.pop().begin
+                found.append(_Segment(bound.device, quantity, begin, end, prices[question]))
+            yield from found
 
 
 def _in_ug(unit: Reductions) -> _Rates:

@@ -222,10 +222,6 @@ class Solved:
     weeks: Sequence[Sequence[Fraction]]
     views: tuple[Monitored, ...]
 
-    def counted(self, i: int) -> Fraction:
-        """Return what counts of a device. [base units]"""
-        return sum((part.counted for part in self.views[i].parts), start=ZERO)
-
 
 class _Taken(NamedTuple):
     """What a cap took off a part, from when to when. [interval numbers]"""

@@ -180,7 +180,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 def _raised(one: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
     """Return a group with the power that it takes with so much more electricity. [Wh]"""
     _, names = one.needs.draws or ("", ())
-    served = sum((one.counted(part) for part in one.parts), start=Fraction(0)) * _pieces(one)
+    served = one.counts * _pieces(one)
     if not served or not more:
         return one
     power = Fraction(one.params[names[-1]]) + more * _S_PER_HOUR / _WH_PER_KWH / served
@@ -331,7 +331,7 @@ def performing(
         _, name, reference = one.needs.delivers or ("", "", "")
         entered = value = Fraction(parameters[name])
         measured = _ratio(one, drawn[one.device.id]) if one.device.id in drawn else None
-        counted = sum((one.counted(part) for part in one.parts), start=Fraction(0))
+        counted = one.counts
         if measured is not None and measured < LEAST * entered and counted:
             value = min(entered, max(measured, Fraction(parameters[reference])))
             texts.append(

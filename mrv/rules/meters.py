@@ -185,7 +185,7 @@ def _cause(one: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
     name, kind = one.device.id, one.device.class_id
     if reason == SUN and is_declared(one.needs, kind) and one.params.get(TECHNOLOGY) != SOLAR:
         yield text("MTR-02.technology", device=name, undeclared=UNDECLARED)
-    if reason == POWER and above >= _NEXT_TO_ALL * sum(part.metered for part in one.parts):
+    if reason == POWER and above >= _NEXT_TO_ALL * one.metered:
         for channel in classes.load()[kind].registers:
             if channel.quantity == one.needs.quantity and channel.direction < 0 and channel.power:
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)

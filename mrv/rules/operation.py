@@ -52,7 +52,7 @@ def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
     texts = []
     for i, one in enumerate(facts.views):
         clock = facts.besides.clocks.get(one.device.id)
-        if clock is None or one.needs.unit != "s" or not facts.solved.counted(i):
+        if clock is None or one.needs.unit != "s" or not facts.views[i].counts:
             continue
         reason = text("MTR-08.above_elapsed", hours=clock.told_h, elapsed=clock.passed_h)
         yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)

@@ -100,7 +100,7 @@ def test_lamps_burn_no_more_hours_than_their_own_electricity_carries():
     assert tonnes(lit(0.05, accounting=FIRST)) == tonnes(truth)
     less = lit(0.7)
     assert tonnes(less) == pytest.approx(0.7 * 1.05 * tonnes(truth), rel=1e-3)
-    assert "carries" in unmet(less)[CARRIED]
+    assert "plus 5 % are counted" in unmet(less)[CARRIED]
     taken = [d for d in less.deductions if d.reason.code == "MTR-09.carries"]
     # a deduction for each four weeks, which come to the difference
     assert len(taken) == 2

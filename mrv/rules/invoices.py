@@ -73,7 +73,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         if not more or not of:
             continue
         if facts.metered[of[0]].baseline:
-            counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
+            counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             yield Cap(node(Level.ROLE, of), counted - more, _BILLED)
             continue
         metered = sum(views[i].metered for i in of)
@@ -366,7 +366,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
             )
             reason = _BILLED if shown else text("EVD-04.class_mean", most=most)
             of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
-            counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
+            counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             excess = min(counts - mean, share * counts)
             texts[name] = (
                 Cap(node(Level.DEVICE, of), counted - excess, reason),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
 from ingest.model import Device
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.methodologies import find
 from mrv.registry.project import FIRST
 from mrv.statement.plan_extract import MonitoringPlan

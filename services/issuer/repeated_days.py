@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import Int64
-from mrv.accounting.agreeing_series import agreeing
+from mrv.accounting.twin_series import agreeing
 from mrv.calendar import local_date
 from services.issuer.same_series import Agreeing, Copy, Energy, Same
 from services.store.timeseries.day_sums import day_sums

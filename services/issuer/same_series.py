@@ -17,8 +17,7 @@ import numpy as np
 from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Int32, Int64
-from mrv.accounting.agreeing_series import agreeing
-from mrv.accounting.twin_series import FAR_LAGS, MANY, Copied, copied, twins
+from mrv.accounting.twin_series import FAR_LAGS, MANY, Twins, agreeing, copied, twins
 from mrv.methodologies import find
 from mrv.registry.project import Project, ProjectDevice
 from services.registry.entries import ProjectDevice as Entry
@@ -192,9 +191,9 @@ def _inside(
                     again.add(name)
 
 
-def _moving(own: Int32, there: Int32) -> Copied | None:
+def _moving(own: Int32, there: Int32) -> Twins | None:
     """How two series move as one over the whole period, as the accounting sees it."""
-    return next((Copied(lag, equal=equal) for *_, lag, equal in twins([own, there])), None)
+    return next(twins([own, there]), None)
 
 
 def _shorter(own: Int32, there: Int32) -> bool:

@@ -9,8 +9,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.factors.records import book_of, factor_of, records_of, unmarked
 from mrv.methodologies import find
 from mrv.registry.project import (

@@ -161,3 +161,17 @@ def test_the_inputs_are_those_that_counted(name):
     facts = closed.facts_of(name)
     want = Fraction(facts.subject.emissions.reduction.t)
     assert abs(_steps(facts, [facts.counted(line) for line in facts.lines]) - want) <= GRAM
+
+
+def test_a_rule_that_takes_the_whole_reduction_stands_in_the_workbook():
+    """An auditor would calculate tonnes of which no invoice was shown."""
+    facts = closed.facts_of("2/ams-iii-ba/5a6d0ad41c30")
+    data = workbook(facts, Words("en"))
+    sheet = load_workbook(BytesIO(data), data_only=True)
+    said = [c.value for c in sheet["Calculation"]["A"]]
+    assert "Rule EVD-03 does not hold: no reduction counts" in said
+    grams, _, of_statement, same, *_ = _total(sheet)
+    assert (grams, of_statement, same) == (0, 0, "yes")
+    formulas = load_workbook(BytesIO(data))["Calculation"]
+    values = [str(c.value) for row in formulas.iter_rows() for c in row]
+    assert any(value.startswith("=MIN(0,'Calculation'!E") for value in values)

@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint style lock dist \
-	mutants bench docket fuzz docs pictures dashboards pages views schemas readmes audit clean
+	mutants bench docket fuzz docs pictures dashboards pages views schemas readmes examples audit clean
 
 VENV ?= .venv
 export VENV
@@ -120,6 +120,9 @@ audit: tools ## Hold the locks against advisories: ADVISORIES="folders of OSV fi
 
 readmes: tools ## Write the READMEs of the packages from docstrings and import contracts
 	@$(BIN)/python deploy/readmes.py
+
+examples: tools ## Write the example documents and invoices of the catalog of Hai Phong
+	@$(BIN)/python deploy/examples.py
 
 clean: ## Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi

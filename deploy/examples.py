@@ -69,14 +69,16 @@ _METHODS = {"equipment": "ams-ii-c"}  # of which alone a role's meters are invoi
 
 _DOCUMENT = re.compile(
     r"(\{document: \"?(?P<title>[^\"{}]*?)\"?, by: (?P<by>[^{}]*?),"
-    r" issued: (?P<issued>[^{}]*?), sha256: )\w+\}"
+    r" issued: (?P<issued>[^{}]*?), sha256: )\w+"
 )
-_SAMPLE = re.compile(r"(sample: (?P<sample>[^{},]+), [^{}]*sha256: )\w+\}")
+_SAMPLE = re.compile(r"(sample: (?P<sample>[^{},]+), [^{}]*sha256: )\w+")
 
 
 def files() -> dict[Path, bytes]:
     """Return what each file of the examples is to hold, and the registry files with hashes."""
-    content = {path: yaml.safe_load(path.read_text("utf-8")) for path in sorted(CITY.glob("*.yaml"))}
+    content = {
+        path: yaml.safe_load(path.read_text("utf-8")) for path in sorted(CITY.glob("*.yaml"))
+    }
     projects = [one for file in content.values() for one in file.get("projects", ())]
     devices = {one["id"]: one for file in content.values() for one in file.get("devices", ())}
     documents = {key: _document(*key, lines) for key, lines in _documents(projects).items()}
@@ -96,36 +98,34 @@ def files() -> dict[Path, bytes]:
     found[INVOICES] = table.getvalue().encode()
     for path in (*content, CATALOG / "demo.yaml"):
         text = _DOCUMENT.sub(
-            lambda m: f"{m[1]}{_hash(documents[m['title'], m['by'], m['issued']])}}}",
+            lambda m: f"{m[1]}{_hash(documents[m['title'], m['by'], m['issued']])}",
             path.read_text("utf-8"),
         )
-        found[path] = _SAMPLE.sub(lambda m: f"{m[1]}{_hash(samples[m['sample']])}}}", text).encode()
+        found[path] = _SAMPLE.sub(lambda m: f"{m[1]}{_hash(samples[m['sample']])}", text).encode()
     return found
 
 
-def _documents(
-    projects: list[dict[str, Any]],
-) -> dict[tuple[str, str, str], dict[str, None]]:
+def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, None]]:
     """Lines of values by document: title, who gave it, and when."""
     found = defaultdict[tuple[str, str, str], dict[str, None]](dict)
     for project in projects:
         for name, given in project.get("documents", {}).items():
             key = given["document"], given["by"], str(given["issued"])
-            found[key] |= dict.fromkeys(_values(project, name))
+            found[key] |= dict.fromkeys(_values(project, name, given["value"]))
     return found
 
 
-def _values(project: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Yield what a document says of a parameter, of the project or of its meters."""
+def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
+    """Yield what a document states of a parameter, of the project or of each of its meters."""
     method = find(project["methodology"], project["version"])
-    if name in project["parameters"]:
-        yield _line(name, project["parameters"][name], method.parameters[name].unit)
-        return
-    bound = [one for one in project["devices"] if name in one]
-    for one in bound:
-        unit = method.roles[one["role"]].params[name].unit
-        of = "" if len({other[name] for other in bound}) == 1 else f" ({one['device']})"
-        yield f"{_line(name, one[name], unit)}{of}"
+    specs = {**method.parameters}
+    for role in method.roles.values():
+        specs |= role.params
+    unit = specs[name].unit
+    if isinstance(value, dict):
+        yield from (f"{_line(name, of, unit)} ({device})" for device, of in value.items())
+    else:
+        yield _line(name, value, unit)
 
 
 def _line(name: str, value: object, unit: str) -> str:

@@ -23,8 +23,7 @@ import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import (
     COVERED,

@@ -4,20 +4,16 @@ Use on the project's side that invoices show and meters do not (EVD-05), correct
 Electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its file says more
 than what counts for its meters and its time, by more than it may differ (its own
 `tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
-the same meters say less.  An invoice of several meters is compared as a whole, so that one that
-stands still does not escape.  Time of such a meter of which no invoice is counts in the same
-proportion, up to the mean of its invoices.
+the same meters say less.  An invoice of several meters is compared as a whole.  Time without an
+invoice counts in the same proportion, up to the mean of the invoices.  An invoice that reaches
+beyond the period counts less what its meters metered outside.  Where that is not known it is shared
+by time, if a week of it at least is of the period, and asked only where its share is more than half
+as much again as what counts: no plant uses the same on each day.
 
-An invoice that reaches beyond the period is compared less what its meters metered outside.  Where
-that is not known, and its meters serve the project all of its time, it is shared by time where a
-week of it at least is of the period.  No plant uses the same on
-each day, so that it is asked only where its share is more than half as much again as what counts.
-
-An owner who knows what an invoice costs may have it corrected to less, to another meter or to
-another time.  So a period is closed by the first invoice too (EVD-06).  What the first one said of
-the project's own use counts on; of what is delivered the correction counts.  A correction of a
-number, an issuer or a file changes nothing, and one within the tolerance does not either.  Rules
-of tonne's own.
+An owner who knows what an invoice costs may have it corrected.  So a period is closed by the first
+invoice too.  What that said of the project's own use counts on; of what is delivered the correction
+counts.  A correction of a number, an issuer or a file, or within the tolerance, changes nothing.
+Rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -43,7 +39,7 @@ from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_sum
 from mrv.rules.effects import Effect, Floor, Said
 from mrv.rules.facts import Facts
-from mrv.texts import Text, lines, text
+from mrv.texts import Text, Value, lines, text
 
 MORE = text("invoice.more")
 # of the share by time of an invoice that reaches beyond the period
@@ -326,10 +322,12 @@ def keep_first(
     for one in changed:
         more = replace(now, replaced=(*now.replaced, one))
         if _of_use(project, *one[:2]) and (theirs := left_by(more)) < ours:
-            texts.append(_corrected("EVD-06.first_counts", one, project, ours - theirs))
+            texts.append(text("EVD-06.first_counts", **_corrected(one, project, ours - theirs)))
             now, ours = more, theirs
         elif (theirs := left_by(_instead(now, [one], besides))) < ours:
-            texts.append(_corrected("EVD-06.correction_counts", one, project, ours - theirs))
+            texts.append(
+                text("EVD-06.correction_counts", **_corrected(one, project, ours - theirs))
+            )
         else:
             rest.append(one)
     if len(rest) > 1 and (theirs := left_by(_instead(now, rest, besides))) < ours:
@@ -389,11 +387,11 @@ def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) 
     return replace(besides, invoices=(*kept, *first))
 
 
-def _corrected(code: str, one: _Corrected, project: Project, less_ug: int) -> Text:
+def _corrected(one: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:
     old, new, reason = one
     first, correction = (_invoice(each, project.timezone) for each in (old, new))
     why = reason or text("EVD-06.no_reason")
-    return text(code, first=first, correction=correction, reason=why, less=_tonnes(less_ug))
+    return {"first": first, "correction": correction, "reason": why, "less": _tonnes(less_ug)}
 
 
 def _invoice(one: Invoice, timezone: str) -> Text:

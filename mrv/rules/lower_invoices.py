@@ -21,8 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.evidenced_time import COVERED, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text

@@ -100,7 +100,7 @@ def frames(
         left = []
         for device, blocks in waiting:
             taken = [b for _, b in zip(range(_DAYS_AT_ONCE), blocks, strict=False)]
-            parts[device.device_class] += [_frame(device, index[device.id], b) for b in taken]
+            parts[device.device_class] += [frame_of(device, index[device.id], b) for b in taken]
             if len(taken) == _DAYS_AT_ONCE:
                 left.append((device, blocks))
         waiting = left
@@ -118,7 +118,7 @@ def _joined(some: list[Frame]) -> Frame:
     )
 
 
-def _frame(device: Device, at: int, block: Block) -> Frame:
+def frame_of(device: Device, at: int, block: Block) -> Frame:
     n = len(block.time_ms)
     channels = classes.load()[device.device_class].channels
     columns: dict[str, np.ndarray] = {

@@ -195,7 +195,7 @@ def projects(rose: Rose, mean: Mean, days: int) -> dict[str, tuple[float, float,
         "bach-long-vi-wind": wind(rose, "blv-wind-1", "blv-wind-2"),
         "hp-line": line(rose),
         "hp-ebus": buses(
-            rose, ["hp-charger-1", "hp-charger-2"], [f"hp-bus-{i}" for i in range(1, 9)]
+            rose, [f"hp-charger-{i}" for i in (1, 2, 3)], [f"hp-bus-{i}" for i in range(1, 9)]
         ),
         "cat-ba-ebus": buses(
             rose, [f"cb-charger-{i}" for i in (1, 2, 3)], [f"cb-bus-{i}" for i in range(1, 8)]

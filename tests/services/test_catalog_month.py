@@ -9,7 +9,6 @@ import csv
 import hashlib
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 import yaml
@@ -21,6 +20,7 @@ from mrv.statement.conditions import unmet
 from services.cli.local.demo_devices import RECORDING, REPLAY_SPAN, REPLAYED
 from services.cli.local.demo_statements import PERIODS
 from services.issuer import live_accounts
+from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver
 from services.registry.invoices import read
 from services.simulator.recording import read_recording
@@ -29,12 +29,12 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_projects
 from services.store.views.fleet_metrics import refresh_days
-from tests.bench.year import _frame, frames
+from tests.bench.year import frame_of, frames
 from tests.fix_timescale import _fresh
 from tests.registering import imported
 from tests.services.issuer.plant import store_of
-from tests.services.issuer.sealed import close_period
 
+pytestmark = pytest.mark.timeout(900)
 CITY = examples.CITY
 REAL, *_ = PERIODS
 # what stays open, and why no honest owner can settle it in the registry
@@ -42,7 +42,7 @@ OPEN = {
     ("thuy-nguyen-whr", "CLM-03"): (
         "power and steam are both claimed; a line diagram settles it, and the registry has no row"
         " for a line diagram: only a verifier's written reason answers the finding"
-    ),
+    )
 }
 # of the reduction, between the statement and the live account of the same days
 ALIKE = Decimal("0.02")
@@ -63,7 +63,7 @@ class Month:
             index = store.plan.fleet.by_id
             begin_ms = instant_us(REPLAY_SPAN[0], "UTC") // 1000
             recorded = Replayed(read_recording(RECORDING), REPLAYED, begin_ms)
-            real = [[_frame(recorded.device, index[REPLAYED], b)] for b in recorded.blocks()]
+            real = [[frame_of(recorded.device, index[REPLAYED], b)] for b in recorded.blocks()]
             for some in (*real, *frames(CITY, index, *span, 1, as_registered=True)):
                 store.commit(conn, some, [], Letters([], [], [], [], 0))
             store.remake_requested(conn)  # what was too much for one commit
@@ -77,9 +77,8 @@ class Month:
             self.live = {
                 name: _live(conn, one, *spans[name]) for name, one in self.projects.items()
             }
-            self.closed = {
-                name: close_period(conn, name, *spans[name], "test") for name in spans
-            }
+            # as a close would make it, but that its days need no seal
+            self.closed = {name: preview_period(conn, name, *spans[name]) for name in spans}
 
 
 def _live(conn, project, from_us, to_us):

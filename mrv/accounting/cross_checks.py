@@ -27,9 +27,11 @@ from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import (
     COVERED,
+    LESS,
     LONGEST_END_US,
     TOLERANCE,
     Span,
+    may_be_evidence,
     name_of,
     served,
     successive,
@@ -198,7 +200,7 @@ class _Bench(NamedTuple):
             known += beside.known
             percent = _of_both(percent, invoice.value, beside)
             within = min(differs + beside.value, Fraction(ours))
-            differs = _left(of, within, (invoice.from_us, invoice.to_us))
+            differs = _left(of, within, invoice)
         else:
             beside = _Outside()
         if ours:
@@ -349,20 +351,17 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
 
 
-def _left(of: Sequence[Monitored], differs: Fraction, span_us: Span) -> Fraction:
+def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fraction:
     """Return what rules left of a difference that favours the claimant. [base units]"""
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1
     if len(sides) != 1 or differs * favours <= 0:
         return differs
-    taken = sum(
-        (
-            one.within(span_us)
-            for m in of
-            for part in m.parts
-            for one in part.cuts
-            if one.kind is not Kind.OWN_USE
-        ),
-        start=Fraction(0),
-    )
+    cuts = [cut for m in of for part in m.parts for cut in part.cuts]
+    narrow = exact(invoice.percent, "tolerance_percent") <= TOLERANCE * 100
+    if narrow and may_be_evidence(invoice) and any(cut.reason == LESS for cut in cuts):
+        return Fraction(0)  # it counts in the meter's place
+    span_us = invoice.from_us, invoice.to_us
+    own = (cut.within(span_us) for cut in cuts if cut.kind is not Kind.OWN_USE)
+    taken = sum(own, start=Fraction(0))
     return favours * max(Fraction(0), favours * (differs - taken))

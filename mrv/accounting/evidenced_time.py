@@ -31,6 +31,8 @@ COVERED = 1 - TOLERANCE
 _COVERED_AT_LEAST = Fraction(9, 10)
 # an end without an invoice: 31 local days, of which one may have 25 hours
 LONGEST_END_US = (31 * 24 + 1) * HOUR_US
+# why a meter counts less where an invoice does in its place
+LESS = text("invoice.less")
 # invoices that a finding names of a meter
 _NAMED = 3
 # why an invoice is no evidence, by the registry
@@ -114,6 +116,11 @@ def _too_early(one: Invoice) -> bool:
     return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
 
 
+def may_be_evidence(one: Invoice) -> bool:
+    """Whether an invoice may be evidence, whatever it says."""
+    return bool(one.sha256) and not one.doubt and not _too_early(one)
+
+
 def _agrees(check: CrossCheck) -> bool:
     """
     Whether an invoice says what the known time of its meters does.
@@ -158,11 +165,7 @@ class Corroboration:
     @cached_property
     def documents(self) -> frozenset[str]:
         """Names of the invoices that may be evidence, whatever they say."""
-        return frozenset(
-            name_of(one)
-            for one in self.besides.invoices
-            if one.sha256 and not one.doubt and not _too_early(one)
-        )
+        return frozenset(name_of(one) for one in self.besides.invoices if may_be_evidence(one))
 
     def of(self, one: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device's quantity with invoices, or check meters."""

@@ -29,7 +29,7 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, served
+from mrv.accounting.evidenced_time import LESS, TOLERANCE, Corroboration, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
@@ -39,7 +39,6 @@ from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import MORE
 from mrv.texts import Text, lines, text
 
-_BILLED = text("invoice.less")
 _DAY_US = 86_400_000_000
 # two meters of class 1 (IEC 62053-21) that measure the same
 _ALIKE = Fraction(1, 100)
@@ -72,7 +71,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
             continue
         if facts.metered[of[0]].baseline:
             counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
-            yield Cap(node(Level.ROLE, of), counted - more, _BILLED)
+            yield Cap(node(Level.ROLE, of), counted - more, LESS)
             continue
         metered = sum(views[i].metered for i in of)
         shares = sum(len(views[i].parts) for i in of)
@@ -313,7 +312,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
             most, per_day = (
                 amount_text(x, unit) for x in (one.most.per_day_as_mean, counts / days)
             )
-            reason = _BILLED if shown else text("EVD-04.class_mean", most=most)
+            reason = LESS if shown else text("EVD-04.class_mean", most=most)
             of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
             counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             excess = min(counts - mean, share * counts)

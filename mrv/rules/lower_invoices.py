@@ -18,11 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from ingest.model import INTERVAL_US
+from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Kind, Monitored
-from mrv.accounting.evidenced_time import COVERED, TOLERANCE, Span
+from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
@@ -31,7 +30,23 @@ from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import joined
 from mrv.texts import Text, text
 
-LESS = text("invoice.less")
+
+class _Meter(NamedTuple):
+    """A meter as it was metered, and what the rules before left of it."""
+
+    whole: Service
+    view: Monitored
+
+    def metered(self, span: Span) -> int:
+        """Return what it metered in some time. [base units]"""
+        begin, end = (max(0, us // INTERVAL_US - self.whole.first) for us in span)
+        return exact_sum(self.whole.value[begin:end]) if begin < end else 0
+
+    def taken(self, span: Span) -> Fraction:
+        """Return what rules took off in some time. [base units]"""
+        cuts = (cut for part in self.view.parts for cut in part.cuts)
+        own = (cut.within(span) for cut in cuts if cut.quantity and cut.kind is not Kind.OWN_USE)
+        return sum(own, start=Fraction(0))
 
 
 class _Stated(NamedTuple):
@@ -47,12 +62,12 @@ class _Stated(NamedTuple):
     beyond: Fraction
 
     @classmethod
-    def of(cls, check: CrossCheck, views: Iterable[Monitored]) -> _Stated:
+    def of(cls, check: CrossCheck, meters: Iterable[_Meter]) -> _Stated:
         """Compare an invoice with its meters."""
         span = check.from_us, check.to_us
-        there = (m for m in views if m.device.id in check.devices)
-        of = (m for m in there if m.needs.quantity == check.quantity)
-        within = sum(_metered(one, span) for one in of)
+        there = (m for m in meters if m.view.device.id in check.devices)
+        of = (m for m in there if m.view.needs.quantity == check.quantity)
+        within = sum(one.metered(span) for one in of)
         percent = Fraction(check.tolerance_percent)
         room = percent / 100 if percent > TOLERANCE * 100 else Fraction(0)
         beyond = within + check.outside - int(check.theirs) * (1 + room)
@@ -74,8 +89,11 @@ class _Stated(NamedTuple):
 def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
     """EVD-03: a baseline's meters above what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
+    meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
     compared = [
-        _Stated.of(c, views) for c in facts.checks if c.against in documents and c.holds is not None
+        _Stated.of(c, meters)
+        for c in facts.checks
+        if c.against in documents and c.holds is not None
     ]
     for names, quantity in _meters(one.check for one in compared if one.less):
         of = [
@@ -89,7 +107,7 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
             if one.check.quantity == quantity and names >= {*one.check.devices}
         ]
         differing = [*_apart(mine)]
-        excess = _excess([views[i] for i in of], mine, differing) if of else 0
+        excess = _excess([meters[i] for i in of], mine, differing) if of else 0
         if excess <= 0:
             continue
         counted = sum((views[i].counts for i in of), start=Fraction(0))
@@ -127,14 +145,15 @@ def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
 
 
 def _excess(
-    views: Sequence[Monitored], compared: Sequence[_Stated], differing: Sequence[_Stated]
+    meters: Sequence[_Meter], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
     """Return what meters count beyond their invoices, after what other rules took. [base units]"""
     more = made_up = Fraction(0)
     for one in differing:
         if one.beyond > 0:
             span = one.check.from_us, one.check.to_us
-            more += max(Fraction(0), one.beyond - _taken(views, span))
+            taken = sum((meter.taken(span) for meter in meters), start=Fraction(0))
+            more += max(Fraction(0), one.beyond - taken)
         else:
             made_up -= one.beyond
     net = sum((one.beyond for one in differing), start=Fraction(0))
@@ -142,33 +161,21 @@ def _excess(
     if metered and net > 0:
         # of invoices that overlap, the one that costs less is of no time of its own
         told = [o.check for o in compared if o in differing or not (o.less or o.more)]
-        bare = [*_bare(views, told)]
-        taken = sum((_taken([one], span) for one, span in bare), start=Fraction(0))
-        alike = sum(_metered(one, span) for one, span in bare) * net / metered
+        bare = [*_bare(meters, told)]
+        taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
+        alike = sum(meter.metered(span) for meter, span in bare) * net / metered
         more += max(Fraction(0), alike - taken)
     return more - made_up
 
 
-def _taken(views: Iterable[Monitored], span: Span) -> Fraction:
-    """Return what other rules took off meters in some time. [base units]"""
-    cuts = (
-        cut.within(span)
-        for one in views
-        for part in one.parts
-        for cut in part.cuts
-        if cut.quantity and cut.kind is not Kind.OWN_USE
-    )
-    return sum(cuts, start=Fraction(0))
-
-
 def _bare(
-    views: Iterable[Monitored], compared: Iterable[CrossCheck]
-) -> Iterator[tuple[Monitored, Span]]:
+    meters: Iterable[_Meter], compared: Iterable[CrossCheck]
+) -> Iterator[tuple[_Meter, Span]]:
     """Yield meters' time of which no invoice is. [us UTC]"""
     every = [*compared]
-    for one in views:
-        reached, end = one.span_us
-        mine = ((c.from_us, c.to_us) for c in every if one.device.id in c.devices)
+    for one in meters:
+        reached, end = one.view.span_us
+        mine = ((c.from_us, c.to_us) for c in every if one.view.device.id in c.devices)
         for begin, until in joined(mine):
             if begin > reached:
                 yield one, (reached, min(begin, end))
@@ -177,14 +184,6 @@ def _bare(
                 break
         if reached < end:
             yield one, (reached, end)
-
-
-def _metered(one: Monitored, span: Span) -> int:
-    """Return what a meter metered in some time. [base units]"""
-    if one.series is None:
-        return 0
-    begin, end = (max(0, us // INTERVAL_US - one.service.first) for us in span)
-    return exact_sum(one.series[begin:end].astype(np.int64)) if begin < end else 0
 
 
 def _figures(one: _Stated) -> Text:

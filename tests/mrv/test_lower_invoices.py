@@ -143,6 +143,9 @@ def test_what_is_deducted_is_no_misstatement():
     (check,) = found.cross_checks
     assert (check.holds, check.effect_t) == (False, "0.000000")
     assert indicated(found).absolute_t == 0
+    # nor where another invoice shows the rest of the time
+    found = closed(bill(5, 0, 5), bill(7.5, 5), times=1.5)
+    assert indicated(found).absolute_t == 0
     # what no rule took off is one
     unbound = closed(bill(10, sha256=None), times=1.2)
     assert indicated(unbound).absolute_t > 0

@@ -10,6 +10,7 @@ is no fact, and the invoice is not compared.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from psycopg import Connection
@@ -26,6 +27,8 @@ from services.store.statements import statements
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
+# devices whose intervals are read together
+_AT_ONCE = 100
 # device, quantity, begin and end [us UTC]
 _Part = tuple[str, str, int, int]
 
@@ -52,7 +55,7 @@ def metered_outside(
             f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"
             " close again when `tonne run` has made them"
         )
-    return tuple(stored(conn, fleet, parts))
+    return tuple(sorted(stored(conn, fleet, parts)))
 
 
 def _parts(
@@ -66,15 +69,23 @@ def _parts(
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
     """Yield what devices metered in some time, as the stored intervals of today's rules have it."""
+    of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
     for device, quantity, begin, end in parts:
-        with conn.cursor() as cursor:
-            if older_rows(cursor, [device], begin, end) is not None:
-                continue
-            rows = intervals_of(cursor, fleet, begin, end, [device], marks=False)
-        known = Rows(rows, fleet).known(device, quantity)
-        if len(known.number):
-            time_us = len(known.number) * INTERVAL_US
-            yield MeteredOutside(device, quantity, begin, end, exact_sum(known.value), time_us)
+        of_span[begin, end][device].append(quantity)
+    for (begin, end), quantities in sorted(of_span.items()):
+        names = sorted(quantities)
+        for some in (names[k : k + _AT_ONCE] for k in range(0, len(names), _AT_ONCE)):
+            with conn.cursor() as cursor:
+                older = older_rows(cursor, some, begin, end) is not None
+                mine = [n for n in some if not older or not older_rows(cursor, [n], begin, end)]
+                rows = Rows(intervals_of(cursor, fleet, begin, end, mine, marks=False), fleet)
+            for device in mine:
+                for quantity in quantities[device]:
+                    known = rows.known(device, quantity)
+                    time_us = len(known.number) * INTERVAL_US
+                    if time_us:
+                        value = exact_sum(known.value)
+                        yield MeteredOutside(device, quantity, begin, end, value, time_us)
 
 
 def changed(conn: Connection) -> Iterator[str]:

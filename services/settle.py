@@ -16,9 +16,8 @@ import numpy as np
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import Bounds, Metered, MeterState, meter
 from ingest.pipeline.quality_limits import Checks
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import Compiled, compile_bindings
 from mrv.accounting.emission_rows import Bindings, EmissionRows
+from mrv.accounting.live_emissions import Compiled, account, compile_bindings
 from mrv.factors.centres import centres
 from mrv.model import Factors
 from mrv.registry.project import Project

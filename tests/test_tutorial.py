@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,12 @@ from pathlib import Path
 import pytest
 
 from services.local import packages
+from services.registry.document import to_yaml
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
 from tests import commands
+from tests.deploy.files import accept, read
+from tests.registering import imported
 from tests.soak import SOAK
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -82,7 +88,9 @@ def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
     assert re.search(r"credited +1 whole t", _run("tutorial.md", tmp_path))
 
 
-def test_another_city_has_a_statement_in_a_day_by_its_own_countrys_factor(tmp_path: Path) -> None:
+def test_another_city_has_a_statement_in_a_day_by_its_own_countrys_factor(
+    tmp_path: Path, database_url: str
+) -> None:
     """A planner abroad would stop in the middle, or get a statement by another country's grid."""
     printed = _run("another-city.md", tmp_path)
     assert re.search(r"credited +4 whole t", printed)
@@ -98,6 +106,24 @@ def test_another_city_has_a_statement_in_a_day_by_its_own_countrys_factor(tmp_pa
     assert {f["kind"] for f in carried} == {"grid.de"}
     assert "de-grid-2026" in {f["id"] for f in carried if f.get("documented")}
     assert not re.search(r"viet ?nam|ho_chi_minh|hai ?phong|decree", subject, re.IGNORECASE)
+    _goes_to_the_server(tmp_path / "plant/registry.yaml", database_url)
+
+
+def _goes_to_the_server(registry: Path, url: str) -> None:
+    """Hold that the file that goes along is taken whole, with plans and factors, by the server."""
+    planned = imported(url, registry)
+    assert not planned.refused, [r.messages for r in planned.results]
+    with connect(url) as conn:
+        held = load_registry(conn)
+    assert to_yaml(held) == registry.read_text("utf-8")
+    assert held.projects["rathaus-solar"].monitoring
+    assert held.factors["de-grid-2026"].record["document"]
+    lines = re.findall(r"`docker compose -f (\S+) (.*?)`", (DOCS / "another-city.md").read_text())
+    services = read(DOCS.parent / lines[0][0])[0]["services"]
+    assert [words.split()[0] for _, words in lines] == ["up", "run"]
+    service, command = re.search(r":ro\" (\S+) (.*)", lines[1][1]).groups()  # type: ignore[union-attr]
+    assert service in services
+    accept(shlex.split(command.replace("/registry.yaml", str(registry))))
 
 
 def test_the_day_of_another_city_is_short_enough_for_its_morning() -> None:

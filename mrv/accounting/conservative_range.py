@@ -17,9 +17,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.model import INTERVAL_US, Fleet
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_bindings import Span, common, costed
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.coverage import Span, common, costed
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.errors import PeriodError

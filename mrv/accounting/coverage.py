@@ -1,24 +1,50 @@
 """
-How much of its time a device was measured, and where it was not.
+When a device serves its project, how much of that time it was measured, and where it was not.
 
-Each microsecond of a device's service is measured, estimated, unknown (inside a
-register step of unknown size) or missing (no step at all).  What an
-unknown or missing one costs depends on the side of the account; the period
-charges it.
+Each microsecond of a device's service is measured, estimated, unknown (inside a register step of
+unknown size) or missing (no step at all).  What an unknown or missing one costs depends on the
+side of the account; the period charges it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ingest.model import INTERVAL_US, Int64, IntervalRows
+from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
 from mrv.calendar import utc_text
-from mrv.errors import PeriodError
+from mrv.errors import MethodologyError, PeriodError
+from mrv.model import Methodology, RoleNeeds
+from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 
-_KINDS = ("unknown", "missing")
+# half-open, of interval numbers since the epoch, which stay below 2**32 for long
+Span = tuple[int, int]
+_NEVER = 1 << 32
+
+
+class Served(NamedTuple):
+    """
+    A device's service in sums: what is left of its intervals once they are accounted.
+
+    Thousands of devices with all their intervals would not fit in memory.
+    """
+
+    first: int
+    intervals: int
+    measured_us: int
+    estimated_us: int
+    unknown_us: int
+    missing_us: int
+    outside: int
+
+    @property
+    def last(self) -> int:
+        """One past its last interval."""
+        return self.first + self.intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +67,11 @@ class Service:
     def __len__(self) -> int:
         return len(self.value)
 
+    @property
+    def lost_us(self) -> int:
+        """Time of which nothing is known."""
+        return exact_sum(self.unknown_us) + exact_sum(self.missing_us)
+
     def cut(self, first: int, last: int) -> Service:
         """Return the part within intervals [first, last)."""
         begin, end = (min(max(edge - self.first, 0), len(self)) for edge in (first, last))
@@ -54,34 +85,16 @@ class Service:
             0,
         )
 
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """
-    A device's service in sums: what is left of its intervals once they are accounted.
-
-    Thousands of devices with all their intervals would not fit in memory.
-    """
-
-    first: int
-    intervals: int
-    measured_us: int
-    estimated_us: int
-    unknown_us: int
-    missing_us: int
-    outside: int
-
-    @staticmethod
-    def of(whole: Service) -> Served:
-        """Sum a service."""
+    def sums(self) -> Served:
+        """Return its sums."""
         return Served(
-            whole.first,
-            len(whole),
-            exact_sum(whole.measured_us),
-            exact_sum(whole.estimated_us),
-            exact_sum(whole.unknown_us),
-            exact_sum(whole.missing_us),
-            whole.outside,
+            self.first,
+            len(self),
+            exact_sum(self.measured_us),
+            exact_sum(self.estimated_us),
+            exact_sum(self.unknown_us),
+            exact_sum(self.missing_us),
+            self.outside,
         )
 
 
@@ -132,10 +145,7 @@ def service(rows: IntervalRows, first: int, last: int, device: str) -> Service:
 
 def _check(rows: IntervalRows, device: str) -> None:
     times = (rows.measured_us, rows.estimated_us, rows.unknown_us)
-    total = times[0] + times[1] + times[2]
-    wrong = (total > INTERVAL_US) | (rows.value < 0)
-    for time in times:
-        wrong |= time < 0
+    wrong = (sum(times) > INTERVAL_US) | (np.minimum.reduce((rows.value, *times)) < 0)
     if wrong.any():
         at = int(rows.start_us[np.flatnonzero(wrong)[0]])
         raise PeriodError(
@@ -153,22 +163,53 @@ def _check(rows: IntervalRows, device: str) -> None:
 
 def gaps(part: Service) -> list[Gap]:
     """Runs of unknown and of missing time, by start."""
-    found = [
-        gap
-        for kind, time in zip(_KINDS, (part.unknown_us, part.missing_us), strict=True)
-        for gap in _runs(time, kind, part.first)
-    ]
+    found = []
+    for kind, time in (("unknown", part.unknown_us), ("missing", part.missing_us)):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], time > 0, [0]]).astype(np.int8)))
+        for begin, end in edges.reshape(-1, 2).tolist():
+            start_us, end_us = ((part.first + edge) * INTERVAL_US for edge in (begin, end))
+            found.append(Gap(start_us, end_us, kind, exact_sum(time[begin:end])))
     return sorted(found, key=lambda g: (g.start_us, g.kind))
 
 
-def _runs(time: Int64, kind: str, first: int) -> list[Gap]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], time > 0, [0]]).astype(np.int8)))
-    return [
-        Gap(
-            (first + begin) * INTERVAL_US,
-            (first + end) * INTERVAL_US,
-            kind,
-            exact_sum(time[begin:end]),
+def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Span]:
+    """
+    Grid intervals in which every role that costs something has a device in service.
+
+    What the baseline gains counts only there: buses that drive while no charger is
+    bound would be credited without their electricity, also between one charger and the
+    next.  Half-open spans in their order; numbers count intervals since the epoch.
+    """
+    found: list[Span] = [(0, _NEVER)]
+    for role, needs in methodology.roles.items():
+        if needs.side != "project" or not needs.required:
+            continue
+        served: list[Span] = []
+        for begin, end in sorted(
+            service_intervals(project, bound, fleet.devices[fleet.by_id[bound.device]], "project")
+            for bound in project.devices
+            if bound.role == role and bound.device in fleet.by_id
+        ):
+            if served and begin <= served[-1][1] and begin < end:
+                served[-1] = (served[-1][0], max(served[-1][1], end))
+            elif begin < end:
+                served.append((begin, end))
+        found = common(found, served)
+    return found
+
+
+def common(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
+    """Return what two lists of spans share, in order; spans of one list do not overlap."""
+    others = list(other)
+    shared = ((max(a, c), min(b, d)) for a, b in one for c, d in others)
+    return sorted(span for span in shared if span[0] < span[1])
+
+
+def role_needs(methodology: Methodology, bound: ProjectDevice, where: str) -> RoleNeeds:
+    """Return what a bound device's role needs; MethodologyError lists the roles there are."""
+    if bound.role not in methodology.roles:
+        raise MethodologyError(
+            f"{where}: role {bound.role!r} is unknown to {methodology.id};"
+            f" its roles: {', '.join(methodology.roles)}"
         )
-        for begin, end in edges.reshape(-1, 2).tolist()
-    ]
+    return methodology.roles[bound.role]

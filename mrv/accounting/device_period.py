@@ -1,32 +1,204 @@
 """
-One device's monitored quantity in a period, and what its gaps and meter cost.
+One device's monitored quantity in a period, and the cuts that gaps, meters and own use make.
 
-Conservative on either side.  Baseline: what is unknown or missing counts zero,
-and an unattested meter error is taken off.  Project: unknown or missing time
-counts at the device's highest plausible rate, and the error is added.  What a
-plant's own meter imports is taken off its output by the rules of the project side.
-Where one quantity stands on both sides, as waste that is composted, each part takes
-the worse of the two (mrv/accounting/conservative_range.py).
+Each part of a year is metered less its cuts.  A cut of the baseline's side is above zero: what is
+unknown or missing counts zero, and an unattested meter error is taken off.  What counts more on
+the project's side is below zero: unknown or missing time counts at the device's highest plausible
+rate, and the error is added.  Where one quantity stands on both sides, as waste that is composted,
+each part takes the worse of the two (`conservative_range`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ingest.model import INTERVAL_US, Device, Int32
-from mrv import calendar
-from mrv.accounting.coverage import Served, Service, gaps
-from mrv.accounting.cuts import Cut, Kind, OwnUse, cut_of_gap, cuts_of_errors, no_rate
-from mrv.errors import PeriodError
+from ingest import classes
+from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
+from mrv.accounting.coverage import Gap, Served, Service
 from mrv.model import MONTH, Activity, Most, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import exact_sum
-from mrv.texts import Text, text
+from mrv.texts import Text
+
+FUEL = "flow"
+# gasoline has 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; lighter
+# fuels of the project's side are none of tonne's roles
+_WH_PER_ML = Fraction(89, 10)
+# of a small engine at part load [M]
+_LEAST_EFFICIENCY = Fraction(1, 5)
+
+
+class Kind(StrEnum):
+    """What a cut is for, as a statement names it; the last two are listed as plausibility."""
+
+    GAP = "gap"
+    CALIBRATION = "calibration"
+    OWN_USE = "own use"
+    DESIGN = "design"
+    PLAUSIBILITY = "plausibility"  # of single intervals
+    CERTIFIED = "certified energy"
+    CONSUMPTION = "consumption"  # what a week's service takes
+    SERVICE = "service"  # other bounds of weeks, months, devices or roles
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """
+    A gap: the most that could have been in it. [base units]
+
+    `at_most` is by what the device is seen to do; `bound` is beyond doubt, for what
+    costs the project too.
+    """
+
+    gap: Gap
+    at_most: Fraction | None
+    bound: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """
+    Metered less counted: so much, from when to when, and why. [base units, us UTC]
+
+    `percent` is of a meter's error alone, `lost` of a gap, `certified` of certified energy: which
+    certificate, and how much of it is of a part of a year. [Wh]
+    """
+
+    kind: Kind
+    quantity: Fraction
+    start_us: int
+    end_us: int
+    reason: Text | str
+    percent: Fraction | None = None
+    lost: Lost | None = None
+    certified: tuple[str, int] | None = None
+
+    def at_its_most(self) -> Cut | None:
+        """Return it where what was lost counts at its most; None where it bounds nothing then."""
+        if self.lost is not None:
+            return replace(self, quantity=-self.lost.bound)
+        return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
+
+
+def limit_of(device: Device, quantity: str) -> Fraction | None:
+    """Return the rated power, or the class's own limit; None where no limit is known. [1/h]"""
+    for channel in classes.load()[device.class_id].registers:
+        limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
+        if channel.quantity == quantity and isinstance(limit, int) and limit > 0:
+            return Fraction(limit)
+    return None
+
+
+def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
+    """
+    Highest plausible rate of a device's quantity. [base units/h]
+
+    Its limit, or else the `largest` interval that is known; None where there is none either.
+    """
+    limit = limit_of(device, quantity)
+    by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
+    return by_interval if limit is None else limit
+
+
+def rated_fuel(watt: int) -> Fraction:
+    """Most liquid fuel that engines or burners of a rated power take. [mL/h]."""
+    return Fraction(watt) / (_WH_PER_ML * _LEAST_EFFICIENCY)
+
+
+def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
+    """
+    Say that a gap of the project's side cannot be charged, and what to give.
+
+    Parameters
+    ----------
+    rated : bool
+        Whether the rated power of what a fuel meter feeds bounds it.
+    """
+    said = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
+    registers = classes.load()[device.class_id].registers
+    by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
+    if by_power:
+        return f"{said} give its `rated_power_w` in the registry"
+    if rated and needs.quantity == FUEL:
+        return (
+            f"{said} give in its `rated_power_w` the power of all engines and burners that it feeds"
+            f" [W], such as 150000; they take {float(rated_fuel(1000) / 1000):.3g} L/h for each kW"
+            " at most"
+        )
+    return (
+        f"{said} it reported nothing in this period, so that its highest rate is not known; send"
+        " its readings of the period, or begin its service with `from` at its first reading"
+    )
+
+
+def cut_of_gap(
+    gap: Gap, needs: RoleNeeds, rate: Fraction | None, per_day: Fraction | None = None
+) -> Cut:
+    """
+    Nothing on the baseline side, the highest rate on the project's.
+
+    Parameters
+    ----------
+    rate : Fraction, optional
+        Highest plausible rate. [base units/h]
+    per_day : Fraction, optional
+        What the plant was built for, by a document: of what costs no more came on any of the
+        days that a gap touches. [base units]
+    """
+    quantity, bound = Fraction(0), Fraction(0)
+    at_most = None if rate is None else rate * gap.time_us / HOUR_US
+    if needs.side == "project" and at_most is not None:
+        quantity, at_most = -at_most, None
+    elif needs.costs is not None:
+        bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
+        if per_day is not None:
+            # a gap of less than a day may lie in two of them
+            bound = min(bound, per_day * (-(-gap.time_us // (24 * HOUR_US)) + 1))
+    lost = Lost(gap, at_most, bound)
+    return Cut(Kind.GAP, quantity, gap.start_us, gap.end_us, gap.kind, lost=lost)
+
+
+def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
+    """Return what spans without certificate cost within a part; `add` on the project's side."""
+    found = []
+    for span in bare:
+        first, last = max(span.first, part.first), min(span.last, part.first + len(part))
+        if first < last:
+            error = span.percent / 100 * exact_sum(part.cut(first, last).value)
+            time = first * INTERVAL_US, last * INTERVAL_US
+            quantity = -error if add else error
+            found.append(Cut(Kind.CALIBRATION, quantity, *time, span.reason, span.percent))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OwnUse:
+    """What a device's role takes off: its intervals, and what a gap of them costs."""
+
+    service: Service
+    rate: Fraction
+    metered: bool
+
+    @staticmethod
+    def of(device: Device, needs: RoleNeeds, whole: Service) -> OwnUse:
+        """See how it was metered: where a meter never reports it, there is no gap to charge."""
+        known = exact_sum(whole.missing_us) < len(whole) * INTERVAL_US
+        rate = highest_rate(device, needs.less, int(whole.value.max(initial=0)))
+        return OwnUse(whole, rate or Fraction(0), known)
+
+    def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
+        """All that counts of some intervals: metered, its meter's errors, gaps at the most."""
+        if not self.metered:
+            return Fraction(0)
+        part = self.service.cut(first, last)
+        errors = sum((one.quantity for one in cuts_of_errors(bare, part)), start=Fraction(0))
+        return exact_sum(part.value) + self.rate * part.lost_us / HOUR_US + errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +225,7 @@ class YearPart:
 
     `month` says which part of the year it is where the methodology goes by months.  `at_most`:
     what was lost counts at its most, which is the conservative value here. [base units]
+    `edges` are its first interval and one past its last.
     """
 
     year: int
@@ -60,6 +233,7 @@ class YearPart:
     cuts: tuple[Cut, ...]
     month: int | None = None
     at_most: bool = False
+    edges: tuple[int, int] = (0, 0)
 
     def cut(self, *kinds: Kind) -> Fraction:
         """Return what the cuts of some kinds come to."""
@@ -144,51 +318,3 @@ class Monitored:
         params = params if part.month is None else {**params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)
         return Activity(self.bound.role, params, value)
-
-
-def part_edges(
-    first: int, last: int, timezone: str, *, monthly: bool
-) -> list[tuple[int, int | None, int, int]]:
-    """Return year, month and edges of the calendar parts of a service. [interval numbers]"""
-    edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
-    return [(year, month, a // INTERVAL_US, b // INTERVAL_US) for year, month, a, b in edges]
-
-
-def year_part(
-    when: tuple[int, int | None],
-    part: Service,
-    bare: Sequence[Uncovered],
-    needs: RoleNeeds,
-    rate: Fraction | None,
-    per_day: Fraction | None,
-    device: Device,
-    own: OwnUse | None,
-    span_us: tuple[int, int],
-    *,
-    timezone: str,
-    rated: bool,
-) -> YearPart:
-    """
-    Return a device's part of a calendar year, or month, before any rule.
-
-    Parameters
-    ----------
-    span_us : (int, int)
-        Of the device's whole service. [us UTC]
-
-    Raises
-    ------
-    PeriodError
-        If a gap of the project's side has no highest rate to be charged at.
-    """
-    found = gaps(part)
-    if needs.side == "project" and found and rate is None:
-        since = calendar.local_text(found[0].start_us, timezone)
-        raise PeriodError(no_rate(device, needs, since, rated=rated))
-    errors = cuts_of_errors(bare, part, add=needs.side == "project")
-    cuts = [*(cut_of_gap(gap, needs, rate, per_day) for gap in found), *errors]
-    used = Fraction(0) if own is None else own.total(bare)
-    if used:
-        reason = text("deduction.own_use", channel=str(needs.less), year=when[0])
-        cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
-    return YearPart(when[0], exact_sum(part.value), tuple(cuts), when[1])

@@ -6,26 +6,26 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.cuts import Cut, Kind
-from mrv.accounting.device_period import Monitored, YearPart
+from mrv.accounting.device_period import Cut, Kind, Monitored, YearPart
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides
+from mrv.registry.project import Besides, Silent
 from mrv.rounding import Mode, decimal_text, figure, share_text
 from mrv.texts import text
 
 _PLACES = 6
 _IMPLAUSIBLE = Kind.PLAUSIBILITY, Kind.CONSUMPTION, Kind.SERVICE
 # kinds of cuts as a statement lists them
-_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), _IMPLAUSIBLE, (Kind.CERTIFIED,))
+_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), _IMPLAUSIBLE, (Kind.CERTIFIED,), (Kind.CALIBRATION,))
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -69,7 +69,7 @@ class Pricing:
 def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
     """One device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
-    mode, sign = _mode(one), _sign(one)
+    mode: Mode = "down" if one.needs.side == "baseline" else "up"
     tonnes = sum((p.counted * pricing.rate(one, p.year) for p in one.parts), start=zero)
     cut, lost = (
         sum((p.cut(*kinds) for p in one.parts), start=zero) for kinds in (Kind, (Kind.GAP,))
@@ -84,13 +84,13 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         symbol=one.needs.symbol,
         source=one.needs.source,
         option="C",
-        from_us=whole.first * INTERVAL_US,
-        to_us=(whole.first + whole.intervals) * INTERVAL_US,
-        metered=sum(p.metered for p in one.parts),
+        from_us=one.span_us[0],
+        to_us=one.span_us[1],
+        metered=one.metered,
         outside_service=whole.outside,
-        deducted=decimal_text(sign * (cut - lost), _PLACES, "up"),
-        substituted=decimal_text(-lost, _PLACES, "up"),
-        counted=decimal_text(sum((p.counted for p in one.parts), start=zero), _PLACES, mode),
+        deducted=_up(_sign(one) * (cut - lost)),
+        substituted=_up(-lost),
+        counted=decimal_text(one.counts, _PLACES, mode),
         emissions_t=decimal_text(tonnes, _PLACES, mode),
         certificates=tuple(c.certificate for c in one.calibrations),
         replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
@@ -98,21 +98,19 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
     )
 
 
-def _mode(one: Monitored) -> Mode:
-    return "down" if one.needs.side == "baseline" else "up"
-
-
 def _sign(one: Monitored) -> int:
     """Deductions are above zero on either side: taken off the baseline, added to the project."""
     return 1 if one.needs.side == "baseline" else -1
 
 
+def _up(value: Fraction) -> str:
+    return decimal_text(value, _PLACES, "up")
+
+
 def _coverage(one: Monitored, period_us: int) -> Coverage:
-    whole = one.service
-    installed = whole.intervals * INTERVAL_US
+    _, intervals, measured, estimated, unknown, missing, _ = one.service
+    installed = intervals * INTERVAL_US
     calibrated = installed - sum(s.last - s.first for s in one.uncovered) * INTERVAL_US
-    measured, estimated = whole.measured_us, whole.estimated_us
-    unknown, missing = whole.unknown_us, whole.missing_us
     return Coverage(
         period_us=period_us,
         installed_us=installed,
@@ -137,7 +135,6 @@ def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
         for cut in part.cuts:
             if cut.lost is not None:
                 most = None if part.at_most else cut.lost.at_most
-                forgone = None if most is None else decimal_text(most * rate, _PLACES, "up")
                 yield GapOutcome(
                     device=one.device.id,
                     start_us=cut.start_us,
@@ -145,9 +142,9 @@ def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
                     kind=cut.lost.gap.kind,
                     time_us=cut.lost.gap.time_us,
                     rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
-                    substituted=decimal_text(-cut.quantity, _PLACES, "up"),
-                    cost_t=decimal_text(-cut.quantity * rate, _PLACES, "up"),
-                    forgone_at_most_t=forgone,
+                    substituted=_up(-cut.quantity),
+                    cost_t=_up(-cut.quantity * rate),
+                    forgone_at_most_t=None if most is None else _up(most * rate),
                 )
 
 
@@ -163,27 +160,21 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     A quantity below zero is one that was added.
     """
     for kinds in _LISTED:
-        yield from _deductions(one, kinds, pricing)
-    yield from _measured(one, pricing)
-    yield from _deductions(one, (Kind.CALIBRATION,), pricing)
-
-
-def _deductions(one: Monitored, kinds: tuple[Kind, ...], pricing: Pricing) -> Iterator[Deduction]:
-    for part in one.parts:
-        for cut in part.cuts:
-            if cut.kind in kinds:
-                yield Deduction(
-                    device=one.device.id,
-                    start_us=cut.start_us,
-                    end_us=cut.end_us,
-                    kind=(Kind.PLAUSIBILITY if cut.kind in _IMPLAUSIBLE else cut.kind).value,
-                    reason=cut.reason,
-                    percent=decimal_text(_percent(part, cut), _PLACES, "up"),
-                    quantity=decimal_text(_sign(one) * cut.quantity, _PLACES, "up"),
-                    cost_t=decimal_text(
-                        abs(cut.quantity) * _price(one, part, pricing), _PLACES, "up"
-                    ),
-                )
+        if Kind.CALIBRATION in kinds:
+            yield from _measured(one, pricing)
+        for part in one.parts:
+            for cut in part.cuts:
+                if cut.kind in kinds:
+                    yield Deduction(
+                        device=one.device.id,
+                        start_us=cut.start_us,
+                        end_us=cut.end_us,
+                        kind=(Kind.PLAUSIBILITY if cut.kind in _IMPLAUSIBLE else cut.kind).value,
+                        reason=cut.reason,
+                        percent=_up(_percent(part, cut)),
+                        quantity=_up(_sign(one) * cut.quantity),
+                        cost_t=_up(abs(cut.quantity) * _price(one, part, pricing)),
+                    )
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
@@ -212,9 +203,9 @@ def _measured(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             end_us=one.span_us[1],
             kind=Kind.PLAUSIBILITY.value,
             reason=reason,
-            percent=decimal_text(beyond, _PLACES, "up"),
-            quantity=decimal_text(Fraction(0), _PLACES, "up"),
-            cost_t=decimal_text(cost, _PLACES, "up"),
+            percent=_up(beyond),
+            quantity=_up(Fraction(0)),
+            cost_t=_up(cost),
         )
 
 
@@ -244,22 +235,16 @@ def silent_days(
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
     """
-    silent = {
-        name: one
-        for name, one in besides.channels.items()
-        if one.silent and one.most is not None and name in measured
-    }
-    best = {name: one.most for name, one in silent.items() if one.most is not None}
+    days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
+    for name, one in besides.channels.items():
+        if one.silent and one.most is not None and name in measured:
+            best[name] = one.most
+            for span in dict.fromkeys(one.silent):
+                days[span].append(name)
     forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))
-    days = {
-        span: [n for n, o in silent.items() if span in o.silent]
-        for one in silent.values()
-        for span in one.silent
-    }
-    nothing = decimal_text(Fraction(0), _PLACES, "up")
+    nothing = _up(Fraction(0))
     flow = sum(span.flow for span in days)
     for span, names in sorted(days.items()):
-        share = forgone * span.flow / flow
         yield GapOutcome(
             device=span.device,
             start_us=span.from_us,
@@ -269,5 +254,5 @@ def silent_days(
             rule=f"analyser: {', '.join(names)} of these days as what costs",
             substituted=nothing,
             cost_t=nothing,
-            forgone_at_most_t=decimal_text(share, _PLACES, "up"),
+            forgone_at_most_t=_up(forgone * span.flow / flow),
         )

@@ -1,11 +1,22 @@
-"""Emissions on the 15-minute grid, and the rates that they come by: types, no formula."""
+"""
+Emissions by quarter hour as they arrive, and by local day once a period is accounted: no formula.
+
+What a device emits goes by what it counted on the day; what no device counted (leakage, a base
+load, auxiliaries) goes by time.  The days add up to the period, to the microgram.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from ingest.model import Int32, Int64
+import numpy as np
+
+from ingest.model import Int32, Int64, IntervalRows
+from mrv.calendar import days
+from mrv.model import Side
 from mrv.rounding import Rates
 
 
@@ -58,3 +69,111 @@ class Bindings:
     emitted: Rates
     leakage: Rates
     withheld: Rates
+
+
+class Sums(NamedTuple):
+    """Both sides of an account and what is left. [ug CO2e]"""
+
+    baseline_ug: int
+    project_ug: int
+    leakage_ug: int
+    reduction_ug: int
+
+
+class Counted(NamedTuple):
+    """A device's part of its side: indices of device and quantity, what it comes to. [ug CO2e]"""
+
+    device: int
+    quantity: int
+    side: Side
+    ug: int
+
+
+class AccountDay(NamedTuple):
+    """A local day of a period, or the part of it that the period has. [us UTC, ug CO2e]"""
+
+    day: str
+    begin_us: int
+    end_us: int
+    sums: Sums
+
+
+def by_day(
+    sums: Sums,
+    counted: Iterable[Counted],
+    rows: IntervalRows,
+    from_us: int,
+    to_us: int,
+    timezone: str,
+) -> list[AccountDay]:
+    """
+    Spread a period's account over its local days.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of the whole period, exact.
+    counted : iterable of Counted
+        What of them goes by a device's quantity; the rest goes by time.
+    rows : IntervalRows
+        Of these devices within the period, in any order.
+    from_us, to_us : int
+        Half-open. [us UTC]
+    """
+    each = [
+        (day.isoformat(), max(begin, from_us), min(end, to_us))
+        for day, begin, end in days(from_us, to_us, timezone)
+    ]
+    edges = [begin for _, begin, _ in each] + [to_us]
+    lengths = [end - begin for begin, end in pairwise(edges)]
+    sides: dict[Side, list[int]] = {"baseline": [0] * len(each), "project": [0] * len(each)}
+    for one in counted:
+        amounts = _by_day(rows, one, edges)
+        if any(amounts):
+            part = shares(one.ug, amounts)
+            sides[one.side] = [a + b for a, b in zip(sides[one.side], part, strict=True)]
+    baseline = _with_rest(sides["baseline"], sums.baseline_ug, lengths)
+    project = _with_rest(sides["project"], sums.project_ug, lengths)
+    leakage = shares(sums.leakage_ug, lengths)
+    left = [b - p - k for b, p, k in zip(baseline, project, leakage, strict=True)]
+    reduction = _reduced(left, sums.reduction_ug, lengths)
+    return [
+        AccountDay(*one, Sums(*values))
+        for one, *values in zip(each, baseline, project, leakage, reduction, strict=True)
+    ]
+
+
+def shares(total: int, weights: Sequence[int]) -> list[int]:
+    """
+    Divide a whole number by weights into whole numbers that add up to it.
+
+    Raises
+    ------
+    ZeroDivisionError
+        If the weights add up to nothing.
+    """
+    whole = sum(weights)
+    reached = [total * up_to // whole for up_to in accumulate(weights)]
+    return [b - a for a, b in pairwise([0, *reached])]
+
+
+def _by_day(rows: IntervalRows, one: Counted, edges: Sequence[int]) -> list[int]:
+    """What a device counted on each day. [base units]"""
+    mine = (rows.device == one.device) & (rows.quantity == one.quantity)
+    day = np.searchsorted(np.array(edges), rows.start_us[mine], side="right") - 1
+    found = np.zeros(len(edges) - 1, dtype=np.int64)
+    np.add.at(found, day, rows.value[mine])
+    return [int(value) for value in found.tolist()]
+
+
+def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
+    rest = shares(total - sum(by_devices), lengths)
+    return [a + b for a, b in zip(by_devices, rest, strict=True)]
+
+
+def _reduced(left: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
+    """What each day reduces: its own difference, less where less of the whole counts."""
+    whole = sum(left)
+    if whole and (total == 0 or (whole > 0) == (total > 0)):
+        return shares(total, left)
+    return _with_rest(left, total, lengths)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mrv.model import Side
-from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, texts_of
+from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, text, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
@@ -278,6 +278,12 @@ class CrossCheck:
     effect_t: str
     holds: bool | None
     detail: Text | str
+
+    @property
+    def witness(self) -> Text:
+        """The check meter or the invoice, as a text names it."""
+        kind = text("cross_check.invoice" if self.kind == INVOICE else "cross_check.meter")
+        return text("cross_check.witness", kind=kind, against=self.against)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,15 @@
-"""Registers of a period whose readings are scanned: their rows, devices, steps and ratings."""
+"""
+Registers of a period whose readings are scanned, and where they left their line.
+
+A register leaves its line where it falls, or rises beyond what its device can make: its meter was
+replaced or reset, or its readings were false.  Metering counts the more conservative of both and
+leaves as much time unknown as the two are apart (`ingest.registers`); the rule REG-03 names the
+register and the row of the registry that settles it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,15 +19,19 @@ import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
-from ingest.model import INTERVAL_US, Fleet, Frame, Int64, IntervalRows
-from mrv.accounting.device_bindings import role_needs
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet, Frame, Int64, IntervalRows
+from mrv.accounting.coverage import role_needs
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
-from mrv.registry.project import Project, ProjectDevice
+from mrv.registry.project import Fallen, Project, ProjectDevice
 
 # a register's own step: no less than its tolerance, no more than meters have
 _LARGEST_STEP_WH = 10_000
+# a rise above the limit by as much is none that the device made: as metering's own margin
+_MARGIN = 1.2
+# so many readings that are too high are a fault of reading, unless they come again and again
+_FEW = 3
 # device id and quantity
 Key = tuple[str, str]
 
@@ -48,6 +59,23 @@ def registers(project: Project, fleet: Fleet) -> Iterator[Bound]:
         for channel in classes.load()[kind].registers:
             if channel.quantity == needs.quantity:
                 yield Bound(bound, needs, index, kind, channel)
+
+
+def by_device(some: Iterable[Bound]) -> dict[int, tuple[Channel, ...]]:
+    """Return registers by the fleet index of their device, each once."""
+    found: dict[int, dict[str, Channel]] = {}
+    for one in some:
+        found.setdefault(one.index, {})[one.channel.name] = one.channel
+    return {index: tuple(of.values()) for index, of in found.items()}
+
+
+def registers_of(
+    block: Frame, wanted: Mapping[int, tuple[Channel, ...]]
+) -> Iterator[tuple[int, slice, Channel]]:
+    """Yield the wanted registers of a block sorted by device: its index, its rows, a register."""
+    for index, of in devices_of(block):
+        for channel in wanted.get(index, ()):
+            yield index, of, channel
 
 
 @dataclass(frozen=True)
@@ -124,3 +152,62 @@ def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int6
     watt = np.array([w for _, w in ratings], dtype=np.int64)
     found: Int64 = watt[np.searchsorted(begins, number, side="right")]
     return found
+
+
+@dataclass(frozen=True)
+class FallenRegisters:
+    """Registers of a project, by fleet index, and the period's edges. [us UTC]"""
+
+    fleet: Fleet
+    wanted: Mapping[int, tuple[Channel, ...]]
+    from_us: int
+    to_us: int
+
+    @staticmethod
+    def of(project: Project, fleet: Fleet, period_us: tuple[int, int]) -> FallenRegisters:
+        """Return what is looked at in a period."""
+        return FallenRegisters(fleet, by_device(registers(project, fleet)), *period_us)
+
+    def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
+        """
+        Return where registers left their line, for the devices of a block of readings.
+
+        Parameters
+        ----------
+        block : Frame
+            Whole devices, sorted by device and time.
+        """
+        for index, of, channel in registers_of(block, self.wanted):
+            device, register = self.fleet.devices[index], block.columns[channel.name][of]
+            known = register != NULL
+            found = self._of_one(device, channel, block.time_us[of][known], register[known])
+            if found:
+                yield (device.id, str(channel.quantity)), found
+
+    def _of_one(
+        self, device: Device, channel: Channel, time_us: Int64, value: Int64
+    ) -> tuple[Fallen, ...]:
+        rise = np.diff(value)
+        left = rise < -channel.tolerance
+        limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
+        if isinstance(limit, int):
+            most = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)
+            left |= rise > most
+        for swap in device.replacements:
+            if swap.channel == channel.name:
+                at = int(np.searchsorted(time_us, swap.at_us))
+                left[max(at - 1, 0) : at] = False
+        places = np.flatnonzero(left & (time_us[1:] < self.to_us))
+        # of what was before the period, the last one may still be unknown in it
+        first = int(np.searchsorted(time_us[places + 1], self.from_us))
+        return tuple(
+            Fallen(
+                channel.name,
+                int(time_us[k]),
+                int(time_us[k + 1]),
+                int(value[k]),
+                int(value[k + 1]),
+                brief=bool((value[max(k - _FEW, 0) : k] <= value[k + 1] + channel.tolerance).any()),
+            )
+            for k in places[max(first - 1, 0) :].tolist()
+        )

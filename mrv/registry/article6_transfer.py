@@ -17,8 +17,7 @@ from functools import cache
 from importlib import resources
 
 from mrv.rounding import floor_credit
-
-NOT_DETERMINED = "not determined"
+from mrv.texts import Text, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,6 @@ class Rules:
 
     id: str
     country: str
-    title: str
     in_force: date
     source: str
     certainty: str
@@ -60,19 +58,18 @@ class Transferable:
 
     credit_t: int | None
     share: Fraction | None
-    basis: str
+    basis: Text
     condition: str | None = None
 
 
 @cache
 def rules() -> Rules:
     """Read the decree's numbers."""
-    text = (resources.files(__package__) / "decree_112_2026.toml").read_text("utf-8")
-    said = tomllib.loads(text)
+    file = (resources.files(__package__) / "decree_112_2026.toml").read_text("utf-8")
+    said = tomllib.loads(file)
     return Rules(
         id=said["id"],
         country=said["country"],
-        title=said["title"],
         in_force=said["in_force"],
         source=said["source"],
         certainty=said["certainty"],
@@ -104,27 +101,22 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
     """
     decree = rules()
     if country != decree.country:
-        where = country or "no country that is known"
-        text = f"no rules of transfers abroad are known for projects in {where}"
-        return Transferable(None, None, f"{NOT_DETERMINED}: {text}")
+        lacking = text("transfer.no_rules", country=country) if country else None
+        return Transferable(None, None, lacking or text("transfer.no_country"))
     if project.adjusted is None:
-        return _unknown("corresponding_adjustment is not set")
+        return Transferable(None, None, text("transfer.no_adjustment"))
     if project.number is None:
-        return _unknown("the list of Annex I is not set; what stands in none is a matter to ask")
+        return Transferable(None, None, text("transfer.no_list"))
     if project.adjusted:
         share = decree.with_adjustment[project.number]
-        basis = f"list {project.number}, with corresponding adjustment"
+        basis = text("transfer.with_adjustment", list=project.number)
     else:
         share = decree.without_adjustment
-        basis = "without corresponding adjustment"
+        basis = text("transfer.without_adjustment")
     measure = f"{project.number}-{project.measure}"
     return Transferable(
         credit_t=floor_credit(share * credit_t),
         share=share,
-        basis=f"{decree.source}: {basis} [{decree.certainty}]",
+        basis=text("transfer.basis", source=decree.source, basis=basis, certainty=decree.certainty),
         condition=decree.conditions.get(measure),
     )
-
-
-def _unknown(what: str) -> Transferable:
-    return Transferable(None, None, f"{NOT_DETERMINED}: {what}; set it in the project's `transfer`")

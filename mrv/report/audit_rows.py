@@ -39,7 +39,7 @@ def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
     if not found:
         rated = next((d.rated_power_w for d in facts.plan.devices if d.id == one.device), None)
         return None if rated is None else f"{words.number(str(rated))} W"
-    texts = (f"{words.number(r.rated_power_w)} W ({r.from_[: len('2026-01-01')]})" for r in found)
+    texts = (f"{words.number(r.rated_power_w)} W ({words.day(r.from_)})" for r in found)
     return "; ".join(texts) or None
 
 

@@ -20,8 +20,10 @@ from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, Verification
 from mrv.factors import FactorBook
+from mrv.factors.centres import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
+from mrv.registry.project import FIRST
 from mrv.report.day_sums import Day, day_sums
 
 if TYPE_CHECKING:
@@ -149,10 +151,15 @@ class Facts:
 
     @cached_property
     def book(self) -> FactorBook:
-        """Factors to compute by: those that a registry file brought only where they counted."""
+        """
+        Factors to compute by, as the rules of the statement take them.
+
+        Those that a registry file brought only where they counted; the first rules know no bounds.
+        """
         used = {one.id for one in self.subject.factors}
         counted = FactorBook(one for one in self.factors if not one.brought or one.id in used)
-        return counted.within(country_of(self.plan.project))
+        own = counted.within(country_of(self.plan.project))
+        return own if self.plan.accounting > FIRST else centres(own)
 
     @property
     def name(self) -> str:

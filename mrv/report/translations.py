@@ -7,6 +7,7 @@ from mrv.documents.monitoring import CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, Gap
 from mrv.documents.statement import Claims
 from mrv.report.words import Words
+from mrv.texts import dates
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is
@@ -25,6 +26,12 @@ def quantity(one: MonitoredParameter, words: Words) -> str:
 def role(name: str, words: Words) -> str:
     """Name of a device's role."""
     return words.get(f"role.{name}", name)
+
+
+def methodology(subject: Claims, words: Words) -> str:
+    """Id, version and title of a statement's methodology."""
+    said = subject.methodology
+    return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
 
 
 def rule(gap: Gap, words: Words) -> str:
@@ -86,15 +93,7 @@ def yes_no(value: bool | None, words: Words) -> str:
     return DASH if value is None else words["yes" if value else "no"]
 
 
-def period(subject: Claims) -> str:
-    """Local edges of the monitoring period, as the statement says them."""
+def period(subject: Claims, words: Words) -> str:
+    """Write the monitoring period: its days, or its local edges where they are no midnights."""
     said = subject.monitoring_period
-    return f"{said.local_from} {DASH} {said.local_to}"
-
-
-def span_of_days(subject: Claims) -> str:
-    """Local edges, as dates where both are midnight."""
-    edges = [subject.monitoring_period.local_from, subject.monitoring_period.local_to]
-    if all("T00:00:00" in edge for edge in edges):
-        edges = [edge[: len("2026-01-01")] for edge in edges]
-    return f" {DASH} ".join(edges)
+    return dates.period(said.local_from, said.local_to, words.language)

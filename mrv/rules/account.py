@@ -1,16 +1,14 @@
 """
 Quantities priced: parameters that count, factors, the methodology.  A pure function of views.
 
-A parameter begins as it was measured: by the plant's own channels or a laboratory, where both did
-by the more conservative one, and where neither did by the conservative bound.  Effects of rules
-are then applied: fixed values, bounds (each counts where it is more conservative), what the
-quantities show at least, factors that do not count.
+Parameters begin as they were measured (`plausible_values`).  Effects of rules are then applied:
+fixed values, bounds (each counts where it is more conservative), what the quantities show at
+least, factors that do not count.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -18,7 +16,7 @@ from typing import Any
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.conservative_range import worst
-from mrv.accounting.device_bindings import common, costed
+from mrv.accounting.coverage import common, costed
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.calendar import month_us, parts, year_us
@@ -35,28 +33,14 @@ from mrv.model import (
     Methodology,
     Reductions,
 )
-from mrv.parameters.inputs import Inputs, exact, rounded
-from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import FIRST, Besides, Measured, Project, Sample
+from mrv.parameters.inputs import Inputs
+from mrv.registry.project import FIRST, Besides, Project
 from mrv.rounding import UG_PER_T, to_integer
-from mrv.rules.effects import (
-    CHANNELS,
-    CONSTANT,
-    LABORATORY,
-    LOWER,
-    UNMEASURED,
-    Bound,
-    Effect,
-    Fix,
-    Least,
-    NoReduction,
-    Withheld,
-)
-from mrv.rules.performance import Performance, performing
-from mrv.rules.power import as_measured
+from mrv.rules.effects import Bound, Effect, Fix, Least, NoReduction, Withheld
+from mrv.rules.equipment import Performance, performing, with_measured_power
+from mrv.rules.plausible_values import as_measured
 from mrv.texts import Text
 
-MONITORED = ("B", "C")
 ZERO = Fraction(0)
 
 
@@ -73,29 +57,14 @@ class Terms:
         What goes by time alone, by calendar year.
     stretches : tuple of int
         Edges of the stretches of about a week. [interval numbers]
-    period_us : (int, int)
-        Half-open. [us UTC]
     """
 
-    project: Project
     methodology: Methodology
     parameters: Inputs
     besides: Besides
     factors: Factors
     parts: Mapping[int, list[Activity]]
     stretches: tuple[int, ...]
-    period_us: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class _Figures:
-    """Years of an account before and after deductions, and the factors that they rest on."""
-
-    gross: Mapping[int, Reductions]
-    views: list[Monitored]
-    inputs: dict[int, Inputs]
-    net: Mapping[int, Reductions]
-    used: tuple[Factor, ...]
 
 
 @dataclass(frozen=True)
@@ -132,13 +101,13 @@ class Account:
     def of(cls, terms: Terms, views: Sequence[Monitored], effects: Iterable[Effect]) -> Account:
         """Account with parameters as they were measured, and with effects of earlier stages."""
         every, besides = list(effects), terms.besides
-        entered = as_measured(views, besides.drawn, terms.stretches)
+        entered = with_measured_power(views, besides.drawn, terms.stretches)
         none = any(isinstance(one, NoReduction) for one in every)
         given = terms.parameters
         made = cls(terms, entered, given, given, {}, terms.factors, no_reduction=none)
         if besides.accounting == FIRST:
             return made
-        used, how = _as_measured(terms, made.reduced)
+        used, how = as_measured(given, terms.methodology, besides, made.reduced)
         for one in every:
             if isinstance(one, Fix):
                 used[one.parameter] = one.value
@@ -204,44 +173,41 @@ class Account:
         return Ledger(self.book)
 
     @cached_property
-    def _figures(self) -> _Figures:
-        own = Ledger(self.ledger)
+    def _own(self) -> Ledger:
+        return Ledger(self.ledger)
 
-        def account(some: Sequence[Monitored]) -> Mapping[int, Reductions]:
-            return self._reductions(self._inputs(some, self.parameters, own), own)
-
-        gross = self._reductions(self._inputs(self.entered, self.parameters, own, gross=True), own)
-        views = worst(self.entered, account)
-        inputs = self._inputs(views, self.parameters, own)
-        net = self._reductions(inputs, own)
-        if self.no_reduction:
-            net = {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
-        return _Figures(gross, views, inputs, net, tuple(own.used()))
-
-    @property
+    @cached_property
     def gross(self) -> Mapping[int, Reductions]:
         """By calendar year, before deductions."""
-        return self._figures.gross
+        inputs = self._inputs(self.entered, self.parameters, self._own, gross=True)
+        return self._reductions(inputs, self._own)
 
-    @property
-    def net(self) -> Mapping[int, Reductions]:
-        """By calendar year, after deductions."""
-        return self._figures.net
-
-    @property
+    @cached_property
     def views(self) -> list[Monitored]:
         """Devices, with the more conservative bound of a loss."""
-        return self._figures.views
+        own = self._own
+        return worst(
+            self.entered,
+            lambda some: self._reductions(self._inputs(some, self.parameters, own), own),
+        )
 
-    @property
+    @cached_property
     def inputs(self) -> dict[int, Inputs]:
         """What the methodology is given of each calendar year."""
-        return self._figures.inputs
+        return self._inputs(self.views, self.parameters, self._own)
+
+    @cached_property
+    def net(self) -> Mapping[int, Reductions]:
+        """By calendar year, after deductions."""
+        net = self._reductions(self.inputs, self._own)
+        if self.no_reduction:
+            return {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
+        return net
 
     @property
     def used(self) -> tuple[Factor, ...]:
         """Factors that the figures ask for, without those that a unit costs by."""
-        return self._figures.used
+        return tuple(self._own.used()) if self.gross and self.net else ()
 
     @cached_property
     def total(self) -> Reductions:
@@ -272,8 +238,7 @@ class Account:
     ) -> Fraction:
         """Return what the period comes to with some parameters and factors. [tCO2e]"""
         some = self.entered if views is None else views
-        of = self._reductions(self._inputs(some, parameters, book), book)
-        return sum((one.reduction_t for one in of.values()), start=ZERO)
+        return added(self._reductions(self._inputs(some, parameters, book), book)).reduction_t
 
     def reduced(self, parameters: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
         """Return what the period comes to with some parameters, or devices. [tCO2e]"""
@@ -300,13 +265,18 @@ class Account:
 
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:
-    """Add up calendar years."""
-    baseline = sum((r.baseline_t for r in by_year.values()), start=ZERO)
-    project = sum((r.project_t for r in by_year.values()), start=ZERO)
-    leakage = sum((r.leakage_t for r in by_year.values()), start=ZERO)
-    # a cap or a deduction of the methodology stands in its reduction, not in the sides
-    reduced = sum((r.reduction_t for r in by_year.values()), start=ZERO)
-    return Reductions(baseline, project, leakage, reduced)
+    """
+    Add up calendar years.
+
+    A cap or a deduction of the methodology stands in its reduction, not in the sides.
+    """
+    years = by_year.values()
+    return Reductions(
+        sum((r.baseline_t for r in years), start=ZERO),
+        sum((r.project_t for r in years), start=ZERO),
+        sum((r.leakage_t for r in years), start=ZERO),
+        sum((r.reduction_t for r in years), start=ZERO),
+    )
 
 
 def parts_of_years(
@@ -330,79 +300,3 @@ def parts_of_years(
             params |= {MONTH: month, LENGTH: length}
         result.setdefault(year, []).append(Activity(PERIOD, params, Fraction(end - begin, whole)))
     return result
-
-
-# --- parameters as they were measured -----------------------------------------------------
-
-
-def is_monitored(spec: ParameterSpec) -> bool:
-    """Whether a laboratory's results may stand for a parameter."""
-    return spec.option in MONITORED or spec.unmeasured is not None
-
-
-def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
-    """Mean of the samples of each parameter that the methodology monitors."""
-    by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
-    specs = methodology.parameters
-    for one in samples:
-        if one.parameter in specs and is_monitored(specs[one.parameter]):
-            by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
-    return {n: rounded(sum(v, start=ZERO) / len(v), specs[n]) for n, v in by_name.items()}
-
-
-def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
-    """Return the parameters with the mean of the samples where there are any."""
-    specs = methodology.parameters
-    found = means(samples, methodology)
-    return {**parameters, **{n: v for n, v in found.items() if specs[n].option in MONITORED}}
-
-
-def _as_measured(
-    terms: Terms, reduction: Callable[[Inputs], Fraction]
-) -> tuple[dict[str, Any], dict[str, Text]]:
-    """Return the parameters as they were measured, and how each was come by."""
-    parameters, specs = terms.parameters, terms.methodology.parameters
-    laboratory = means(terms.besides.samples, terms.methodology)
-    used, how = dict(parameters), dict[str, Text]()
-    known = {
-        name: _known(name, spec, parameters, laboratory, terms.besides.channels)
-        for name, spec in specs.items()
-        if spec.unmeasured is not None
-    }
-    for name, choices in known.items():
-        used[name] = next(iter(choices.values()), _bound(specs[name], used))
-    for name, found in known.items():
-        spec, choices = specs[name], found
-        if not choices:
-            choices = {UNMEASURED: _bound(spec, used)}
-            # what goes out is at most what comes in, whatever the registry says
-            if name in parameters and spec.unmeasured not in used:
-                choices[CONSTANT] = Fraction(parameters[name])
-        left = {way: reduction({**used, name: value}) for way, value in choices.items()}
-        how[name] = min(left, key=left.__getitem__)
-        used[name] = choices[how[name]]
-    return used, how
-
-
-def _known(
-    name: str,
-    spec: ParameterSpec,
-    parameters: Inputs,
-    laboratory: Mapping[str, Fraction],
-    channels: Mapping[str, Measured],
-) -> dict[Text, Fraction]:
-    """Return what was measured of a parameter, by how."""
-    found = dict[Text, Fraction]()
-    if name in laboratory:
-        found[LABORATORY] = laboratory[name]
-    if name in channels:
-        found[CHANNELS] = channels[name].value
-    if found and spec.lower_of and name in parameters:
-        found[LOWER] = Fraction(parameters[name])
-    return found
-
-
-def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
-    """Return what costs: a number, or what another parameter is."""
-    bound = spec.unmeasured or "0"
-    return Fraction(used[bound]) if bound in used else Fraction(bound)

@@ -17,17 +17,16 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.evidenced_time import together_us
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, rounded
 from mrv.registry.project import Loaded
 from mrv.rounding import decimal_text, figure
 from mrv.rules import Severity
-from mrv.rules.account import means
 from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, Said
 from mrv.rules.facts import Facts, node
+from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Consumption
 from mrv.texts import Text, text
 

@@ -42,11 +42,11 @@ from mrv.rules import rules, severity_of
 from mrv.rules.account import added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
+from mrv.rules.equipment import measured_powers
 from mrv.rules.grades import evidence_of
 from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
-from mrv.rules.plausible import keep_plausible
-from mrv.rules.power import measured_powers
+from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds
 
 # share of the reduction below which an effect is an observation and no request
@@ -139,10 +139,7 @@ class _Closing:
         odd = list[Finding]()
         if besides.accounting > FIRST:
             project, besides, odd = keep_plausible(
-                project,
-                besides,
-                period_us,
-                lambda one, given: self._passed(one, given).account.left,
+                project, besides, period_us, lambda *values: self._passed(*values).account.left
             )
         if not besides.fixed and not besides.late:
             return self._passed(project, besides), odd
@@ -161,15 +158,12 @@ class _Closing:
         from_us, to_us = self._engine.period_us
         total, carried_ug, views = account.total, self._carried_ug, account.views
         balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
-        pricing, names = (
-            account.pricing,
-            accepted(project.parameters, f"project {project.id}: parameters"),
-        )
+        pricing = account.pricing
+        names = accepted(project.parameters, f"project {project.id}: parameters")
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
-        candidate = _candidate(project, account.parameters, views)
         reported = (
-            *findings(method.applicability, candidate),
+            *findings(method.applicability, _candidate(project, account.parameters, views)),
             *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
             *chosen,
@@ -235,10 +229,8 @@ def _effects(passed: Passed) -> Iterator[RuleEffect]:
         alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
     zero = decimal_text(Fraction(0), _PLACES, "up")
-    yield from (
-        RuleEffect(name, zero, zero, applied=False)
-        for name in sorted(passed.dropped.difference(passed.costs))
-    )
+    for name in sorted(passed.dropped.difference(passed.costs)):
+        yield RuleEffect(name, zero, zero, applied=False)
 
 
 def _graded(

@@ -61,25 +61,32 @@ class _Week(NamedTuple):
         return self.used / self.served * of.per_base
 
 
-class _Charge(NamedTuple):
-    week: _Week
-    quantity: Fraction
-    reason: Text
-
-
 def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-05: consumption below the range of such services, or a meter that stands still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
-        charges = [*_charges(facts, of, weeks, span)]
-        for charge in charges:
-            span_us = facts.span_us(charge.week.place, charge.week.place + 1)
-            for i, j in _charged(facts, of, charge.week):
-                week = charge.week.place
-                yield Floor(i, j, charge.quantity, charge.reason, span_us, week=week)
+        usual, least = _usual(of, weeks, span), _least(of, weeks, span)
+        charged, still, high = list[Text](), list[Text](), list[Text]()
+        for week in weeks:
+            run, specific = (week.place, week.place + 1), week.specific(of)
+            most, reason = _most(facts, of, week, span, usual, least)
+            if most > week.used:
+                for i, j in _charged(facts, of, week):
+                    more = most - week.used
+                    yield Floor(i, j, more, reason, facts.span_us(*run), week=week.place)
+                charged.append(facts.in_time(of.uses, *run, reason))
+                continue
+            if week.still:
+                still.append(
+                    facts.in_time(of.uses, *run, text("MTR-05.still", device=_names(facts, week)))
+                )
+            if span is not None and specific > span[1]:
+                # the higher consumption is charged as it was measured: no finding
+                above = {"value": figure(specific), "unit": of.unit, "most": figure(span[1])}
+                high.append(facts.in_time(of.uses, *run, text("MTR-05.above_range", **above)))
         if weeks:
-            yield _range_finding(facts, of, weeks, charges, span)
+            yield Said(not (charged or still), (*charged, *still, *high))
 
 
 def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
@@ -107,31 +114,29 @@ def stands_still(stretch: Stretch) -> bool:
     return bool(stretch.time_us) and not stretch.value and 2 * stretch.lost_us < stretch.time_us
 
 
-def _charges(
-    facts: Facts, of: Consumption, weeks: Sequence[_Week], span: _Span | None
-) -> Iterator[_Charge]:
-    usual, least = _usual(of, weeks, span), _least(of, weeks, span)
-    for week in weeks:
-        specific, names = week.specific(of), _names(facts, week)
-        if span is not None and specific < least:
-            most = span[1] / of.per_base * week.counted
-            reason = text(
-                "MTR-05.below_range", value=figure(specific), unit=of.unit,
-                least=figure(span[0]), most=figure(span[1]),
-            )  # fmt: skip
-        elif week.still and usual is not None and week.moving:
-            most = usual / of.per_base * week.counted
-            reason = text("MTR-05.usual", device=names, value=figure(usual), unit=of.unit)
-        elif span is None and week.still and not week.moving:
-            still = ((facts.views[i], facts.views[i].stretches[week.place]) for i in week.still)
-            most = sum(
-                ((m.rate or 0) * Fraction(s.time_us, HOUR_US) for m, s in still), start=Fraction(0)
-            )
-            reason = text("MTR-05.highest_rate", device=names)
-        else:
-            continue
-        if most > week.used:
-            yield _Charge(week, most - week.used, reason)
+def _most(
+    facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
+    least: Fraction,
+) -> tuple[Fraction, Text]:  # fmt: skip
+    """Return what a week's service counts at least, and why; 0 where nothing is charged."""
+    specific, names = week.specific(of), _names(facts, week)
+    if span is not None and specific < least:
+        return span[1] / of.per_base * week.counted, text(
+            "MTR-05.below_range", value=figure(specific), unit=of.unit,
+            least=figure(span[0]), most=figure(span[1]),
+        )  # fmt: skip
+    if week.still and usual is not None and week.moving:
+        reason = text("MTR-05.usual", device=names, value=figure(usual), unit=of.unit)
+        return usual / of.per_base * week.counted, reason
+    if span is None and not week.moving:
+        still = ((facts.views[i], facts.views[i].stretches[week.place]) for i in week.still)
+        rates = ((m.rate or 0) * Fraction(s.time_us, HOUR_US) for m, s in still)
+        return sum(rates, start=Fraction(0)), text("MTR-05.highest_rate", device=names)
+    return Fraction(0), text("MTR-05.still", device=names)
+
+
+def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
+    return tuple(facts.views[i].device.id for i in week.still)
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
@@ -157,40 +162,6 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
     ordered = [*(i for i in week.still if i in users), *users]
     where = [(i, j) for i in ordered for j, p in enumerate(facts.views[i].parts) if p.year == year]
     return (where or [(i, 0) for i in ordered])[:1]
-
-
-def _range_finding(
-    facts: Facts,
-    of: Consumption,
-    weeks: Sequence[_Week],
-    charges: Sequence[_Charge],
-    span: _Span | None,
-) -> Said:
-    charged = {charge.week.place for charge in charges}
-    rest = [week for week in weeks if week.place not in charged]
-    texts = [facts.in_time(of.uses, c.week.place, c.week.place + 1, c.reason) for c in charges]
-    texts += [
-        facts.in_time(
-            of.uses, week.place, week.place + 1, text("MTR-05.still", device=_names(facts, week))
-        )
-        for week in rest
-        if week.still
-    ]
-    # the higher consumption is charged as it was measured: no finding
-    high = [
-        facts.in_time(
-            of.uses, week.place, week.place + 1,
-            text("MTR-05.above_range", value=figure(week.specific(of)), unit=of.unit,
-                 most=figure(span[1])),
-        )
-        for week in rest
-        if span is not None and week.specific(of) > span[1]
-    ]  # fmt: skip
-    return Said(not texts, (*texts, *high))
-
-
-def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
-    return tuple(facts.views[i].device.id for i in week.still)
 
 
 # --- MTR-06: what it carries --------------------------------------------------------------

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int32
-from mrv import calendar
-from mrv.accounting.device_period import Monitored, YearPart
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.twin_series import FEW, MANY, NEARLY_INSIDE, Twins, twins, twins_between
 from mrv.calendar import local_span
@@ -114,13 +113,10 @@ class Overlap:
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
         series = np.where(self.both, _series(one), 0).astype(np.int64)
-        cost = sum(
-            (
-                exact_sum(series[a - first : b - first]) * pricing.rate(one, part.year)
-                for part, a, b in _parts(one, timezone)
-            ),
-            start=Fraction(0),
-        )
+        cost = Fraction(0)
+        for part in one.parts:
+            a, b = (edge - first for edge in part.edges)
+            cost += exact_sum(series[a:b]) * pricing.rate(one, part.year)
         return {
             "device": one.device.id, "other": self.one, "cost": decimal_text(cost, _PLACES, "up"),
             **local_span(span_us, timezone), **amount(exact_sum(series), one.needs.unit),
@@ -149,7 +145,7 @@ def _between(
 ) -> Iterator[Overlap]:
     """Compare devices of one time in service with those of another one, over their common part."""
     begin = max(monitored[i[0]].service.first for i in (some, others))
-    end = min(_end(monitored[i[0]]) for i in (some, others))
+    end = min(monitored[i[0]].service.last for i in (some, others))
     if end - begin < FEW:
         return
     parts = [
@@ -176,24 +172,6 @@ def _overlap(
     at = inside - whole.service.first
     both[at] = (there[inside - lag - monitored[one].service.first] > 0) & (here[at] > 0)
     return Overlap(later, monitored[one].device.id, whole, both, found.equal)
-
-
-def _parts(one: Monitored, timezone: str) -> list[tuple[YearPart, int, int]]:
-    """Parts of a device with their edges. [interval numbers]"""
-    edges = calendar.parts(
-        one.service.first * INTERVAL_US,
-        _end(one) * INTERVAL_US,
-        timezone,
-        monthly=any(part.month is not None for part in one.parts),
-    )
-    return [
-        (part, a // INTERVAL_US, b // INTERVAL_US)
-        for part, (*_, a, b) in zip(one.parts, edges, strict=True)
-    ]
-
-
-def _end(one: Monitored) -> int:
-    return one.service.first + len(_series(one))
 
 
 def _series(one: Monitored) -> Int32:

@@ -9,7 +9,7 @@ for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
 
@@ -21,12 +21,12 @@ from mrv.calendar import local_date, year_us, years
 from mrv.factors.centres import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
+from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rules import (
     Stage,
     capacity,
-    checks,
     consumption,
     duplicates,
     invoiced_use,
@@ -38,13 +38,12 @@ from mrv.rules import (
     service_evidence,
     values,
 )
-from mrv.rules.account import Account, Terms, parts_of_years, sampled
-from mrv.rules.effects import Said
-from mrv.rules.facts import Facts
-from mrv.rules.metering import Limits, Metered, Reader, stretches
-from mrv.rules.pricing import Cost, Judging, Prices, Ruled
+from mrv.rules.account import Account, Terms, parts_of_years
+from mrv.rules.effects import Design, Said, solve
+from mrv.rules.facts import Cost, Facts, Judging, Prices, Ruled
+from mrv.rules.metering import Limits, Reader, stretches
+from mrv.rules.plausible_values import sampled
 from mrv.rules.service_evidence import built_for
-from mrv.rules.solve import Design, Solved, solve
 from mrv.texts import Text, devices_of, lines, text, texts_of
 
 JUDGES = (
@@ -81,8 +80,8 @@ JUDGES = (
     Judging("REG-03", "check", registry.changed),
     Judging("REG-03", "check", registry.left_lines),
     Judging("MTR-11", "check", operation.project_side),
-    Judging("MTR-12", "check", checks.equipment_power),
-    Judging("MTR-13", "check", checks.equipment_efficiency),
+    Judging("MTR-12", "check", meters.equipment_power),
+    Judging("MTR-13", "check", meters.equipment_efficiency),
     Judging("CLM-03", "check", operation.claimed_twice),
     Judging("EVD-03", "check", service_evidence.service_invoices),
     Judging("EVD-07", "check", service_evidence.project_fuel),
@@ -90,6 +89,10 @@ JUDGES = (
 )
 # stages whose rules move quantities, in order
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
+
+
+# what no such meter can have measured, or another one has: no figure at all
+IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,6 @@ class Passed:
     """
 
     account: Account
-    solved: Solved
     facts: Facts
     findings: tuple[Finding, ...]
     costs: Mapping[str, Cost]
@@ -116,7 +118,7 @@ class Passed:
 @dataclass
 class Engine:
     """
-    A period that is closed by the rules of a set, with whichever values are tried.
+    A period that is closed by the rules of one set, with whichever values are tried.
 
     Parameters
     ----------
@@ -131,8 +133,7 @@ class Engine:
     period_us: tuple[int, int]
     factors: Factors
     judges: Sequence[Judging] = JUDGES
-    readers: dict[int, Reader] = field(default_factory=dict)
-    passes: int = 0
+    reader: Reader | None = None
 
     @cached_property
     def methodology(self) -> Methodology:
@@ -143,11 +144,6 @@ class Engine:
     def _bench(self) -> Rows:
         return Rows(self.rows, self.fleet)
 
-    @cached_property
-    def _stretches(self) -> tuple[int, ...]:
-        first, last = (us // INTERVAL_US for us in self.period_us)
-        return stretches(first, last)
-
     def passed(self, project: Project, besides: Besides) -> Passed:
         """
         Evaluate every rule once.
@@ -157,13 +153,7 @@ class Engine:
         PeriodError, MethodologyError, FactorError
             As rows, the methodology's parameters and factors give rise to.
         """
-        self.passes += 1
-        facts = self._facts(project, besides)
-        terms = Terms(
-            project, self.methodology, facts.parameters, besides, facts.factors,
-            parts_of_years(project, self.methodology, self.fleet, self.period_us),
-            facts.stretches, self.period_us,
-        )  # fmt: skip
+        facts, terms = self._facts(project, besides)
         prices = Prices(facts, terms, _design(facts), self._of("values", besides))
         ruled = self._bounded(facts, prices, besides)
         effects = prices.without_earning(ruled.effects, IMPOSSIBLE)
@@ -175,7 +165,7 @@ class Engine:
         costs = prices.costs(effects)
         dropped = frozenset(ruled.effects).difference(effects)
         findings = (_finding(one, found, costs, dropped) for one, found in ruled.said)
-        return Passed(account, solved, last, tuple(dict.fromkeys(findings)), costs, dropped)
+        return Passed(account, last, tuple(dict.fromkeys(findings)), costs, dropped)
 
     def _bounded(self, facts: Facts, prices: Prices, besides: Besides) -> Ruled:
         """Evaluate the rules of quantities, stage by stage."""
@@ -197,45 +187,41 @@ class Engine:
         number = 1 if besides.accounting == FIRST else 2
         return [one for one in self.judges if one.stage == stage and one.since <= number]
 
-    def _facts(self, project: Project, besides: Besides) -> Facts:
+    def _facts(self, project: Project, besides: Besides) -> tuple[Facts, Terms]:
+        """Return what the first stage reads, and what every account of the period shares."""
         method, timezone = self.methodology, project.timezone
-        where = f"project {project.id}: parameters"
-        params = parameters_of(method, project.parameters, where)
-        first_set = besides.accounting == FIRST
-        if not first_set:
+        params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
+        first, factors = local_date(self.period_us[0], timezone), self.factors
+        if besides.accounting == FIRST:
+            limits, certificates, factors = Limits(), self.calibrations, centres(factors)
+        else:
             params = sampled(params, besides.samples, method)
-        first = local_date(self.period_us[0], timezone)
-        weeks = () if first_set else self._stretches
 
-        def most(bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
-            if first_set or needs.most is None:
-                return None
-            return needs.most({**bound.params, **params})
+            def per_day(role: str) -> Fraction | None:
+                return built_for(method, params, besides, role, first)
 
-        def per_day(role: str) -> Fraction | None:
-            if first_set:
-                return None
-            return built_for(method, params, besides, role, first)
-
-        limits = Limits({} if first_set else besides.ratings, per_day, most, weeks)
-        metered = self._reader(besides).metered(project, limits)
-        factors = centres(self.factors) if first_set else self.factors
+            limits = Limits(
+                besides.ratings,
+                per_day,
+                partial(_most, params),
+                stretches(*(us // INTERVAL_US for us in self.period_us)),
+            )
+            certificates = self._certificates(besides)
+        if self.reader is None:
+            self.reader = Reader(self.project, method, self.fleet, certificates, self.rows,
+                                 self.period_us)  # fmt: skip
+        metered = self.reader.metered(project, limits)
         solved = solve(metered, (), {})
-        return Facts(
-            project, method, params, besides, self.fleet, self.period_us, first, weeks,
-            years(*self.period_us, timezone), factors, self._bench, metered, solved, _unpriced,
+        terms = Terms(
+            method, params, besides, factors,
+            parts_of_years(project, method, self.fleet, self.period_us), limits.stretches,
         )  # fmt: skip
-
-    def _reader(self, besides: Besides) -> Reader:
-        """Return the reader of the period's rows, with certificates as far as they cover."""
-        first_set = besides.accounting == FIRST
-        if first_set not in self.readers:
-            self.readers[first_set] = Reader(
-                self.project, self.methodology, self.fleet,
-                self.calibrations if first_set else self._certificates(besides),
-                self.rows, self.period_us,
-            )  # fmt: skip
-        return self.readers[first_set]
+        facts = Facts(
+            project, method, params, besides, self.period_us, first, limits.stretches,
+            years(*self.period_us, timezone), factors, self._bench, metered, solved,
+            lambda: Account.of(terms, solved.views, ()),
+        )  # fmt: skip
+        return facts, terms
 
     def _certificates(self, besides: Besides) -> Mapping[str, Sequence[Calibration]]:
         """Return the certificates of the meters that were there, each as far as it covers one."""
@@ -251,12 +237,9 @@ class Engine:
         }
 
 
-def _unpriced() -> Account:
-    raise AssertionError("no stage is before the first one")
-
-
-# what no such meter can have measured, or another one has: no figure at all
-IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
+def _most(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
+    """Return what a device of its class can do at most."""
+    return None if needs.most is None else needs.most({**bound.params, **params})
 
 
 def _finding(
@@ -285,16 +268,12 @@ def _costed(one: Text, cost: Cost | None) -> Text:
 
 def _design(facts: Facts) -> Design:
     """Return the ex-ante cap of each role by year. [base units]"""
-    found: dict[str, dict[int, Fraction]] = {}
+    found = {}
     for one in facts.metered:
         cap = one.base.needs.cap
         if cap is not None and cap[0] in facts.parameters:
             most = Fraction(facts.parameters[cap[0]]) * cap[1]
-            found[one.base.bound.role] = {
-                year: most * Fraction(end - begin, year_us(year, facts.timezone))
-                for year, begin, end in facts.years
-            }
+            for year, begin, end in facts.years:
+                share = Fraction(end - begin, year_us(year, facts.timezone))
+                found[one.base.bound.role, year] = most * share
     return found
-
-
-__all__ = ["JUDGES", "Cost", "Engine", "Judging", "Metered", "Passed"]

@@ -4,19 +4,15 @@ Use on the project's side that invoices show and meters do not (EVD-05), correct
 Electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its file says more
 than what counts for its meters and its time, by more than it may differ (its own
 `tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
-the same meters say less.  An invoice of several meters is compared as a whole, so that one that
-stands still does not escape.  Time of such a meter of which no invoice is counts in the same
-proportion, up to the mean of its invoices.
+the same meters say less.  An invoice of several meters is compared as a whole.  Time without an
+invoice counts in the same proportion, up to the mean of the invoices.  An invoice that reaches
+beyond the period is shared by time where a week of it at least is of the period, and asked only
+where its share is more than half as much again as what counts: no plant uses the same on each day.
 
-An invoice that reaches beyond the period, but not beyond the time in which its meters serve the
-project, is shared by time where a week of it at least is of the period.  No plant uses the same on
-each day, so that it is asked only where its share is more than half as much again as what counts.
-
-An owner who knows what an invoice costs may have it corrected to less, to another meter or to
-another time.  So a period is closed by the first invoice too (EVD-06).  What the first one said of
-the project's own use counts on; of what is delivered the correction counts.  A correction of a
-number, an issuer or a file changes nothing, and one within the tolerance does not either.  Rules
-of tonne's own.
+An owner who knows what an invoice costs may have it corrected.  So a period is closed by the first
+invoice too.  What that said of the project's own use counts on; of what is delivered the correction
+counts.  A correction of a number, an issuer or a file, or within the tolerance, changes nothing.
+Rules of tonne's own.
 """
 
 from __future__ import annotations

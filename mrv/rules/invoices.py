@@ -2,24 +2,21 @@
 Quantities that invoices corroborate, or that count by them (EVD-03, EVD-04).
 
 Electricity of a building, its weather, the fuel of burners stand alone: no other quantity moves
-with them.  What a plant delivers, and the electricity that it takes for that, are reported by its
-own meters, and a document of its design says no more than that it could deliver.  So nothing is
-reduced until invoices with the hashes of their files cover 95 % of the time of such a meter and
-differ from it by 5 % at most: of what was delivered, or, where the design says what it takes, of
-the electricity; for weather the figures of the weather service.  Of a line that delivers several
-kinds electricity shows the sum alone.  CDM asks for the same cross-check (TOOL03, TOOL05) [M].  A
-capacity bounds what takes no electricity (steam, hours) where at least half of it was delivered.
-What the project emits is reported all the same, and a loss stays one.
+with them.  What a plant delivers is reported by its own meters, and a document of its design says
+no more than that it could deliver.  So nothing is reduced until invoices with the hashes of their
+files cover 95 % of the time of such a meter and differ from it by 5 % at most: of what was
+delivered, or, where the design says what it takes, of the electricity; for weather the figures of
+the weather service.  Of a line of several kinds electricity shows the sum alone.  CDM asks for the
+same cross-check (TOOL03, TOOL05) [M].  A capacity bounds what takes no electricity (steam, hours)
+where at least half of it was delivered.  What the project emits is reported all the same.
 
 A meter and its invoices may differ by 1 % over the period, and by no more than a twentieth of what
 is reduced; beyond that the less favourable counts.  Time without an invoice counts as the mean of
-the meter's own invoices, or as metered where that is less favourable.  Electricity that shows a
-service shows no more of it in such time than its mean would.  An invoice that says less than
-meters of what takes no electricity counts for its time, and other time in the same proportion.
+the meter's own invoices, or as metered where that is less favourable.  An invoice that says less
+than meters of what takes no electricity counts for its time, and other time in proportion.
 
-A bus can drive 500 km on one day, and no fleet does so day after day.  The mean of a device over a
-period counts no more than what its kind does at most as a mean, unless invoices show what was used
-for it.  A rule of tonne's own; the figures and their source are the methodology's.
+No fleet drives 500 km day after day: the mean of a device over a period counts no more than what
+its kind does at most as a mean, unless invoices show what was used for it (EVD-04).
 """
 
 from __future__ import annotations
@@ -76,7 +73,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         if not more or not of:
             continue
         if facts.metered[of[0]].baseline:
-            counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
+            counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             yield Cap(node(Level.ROLE, of), counted - more, _BILLED)
             continue
         metered = sum(views[i].metered for i in of)
@@ -369,7 +366,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
             )
             reason = _BILLED if shown else text("EVD-04.class_mean", most=most)
             of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
-            counted = sum((facts.solved.counted(i) for i in of), start=Fraction(0))
+            counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             excess = min(counts - mean, share * counts)
             texts[name] = (
                 Cap(node(Level.DEVICE, of), counted - excess, reason),

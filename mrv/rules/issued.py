@@ -29,7 +29,7 @@ from mrv.parameters.inputs import exact
 from mrv.registry.project import FIRST, Besides, ChangedLate, Document, FixedBefore, Project
 from mrv.rounding import UG_PER_T, decimal_of, decimal_text, exact_text
 from mrv.rules.published import is_published
-from mrv.texts import Text, lines, plain, text
+from mrv.texts import Text, lines, text, texts_of
 
 ISSUED, LATE = "PAR-01", "PAR-02"
 # 2 to the power of it passes over a period
@@ -42,7 +42,7 @@ class _Candidate:
     """
     Values in place of registered ones: device, parameter and decimal text of each.
 
-    `name` orders candidates that are too many to combine.  `texts` of its finding are by the
+    `name` orders candidates that are too many to combine.  `said` in its finding is by the
     difference to the other choice [tCO2e], None where by these values alone there is no account,
     and by whether it counts.  `free`: it counts where it leaves no more; else it is reported alone.
     """
@@ -50,7 +50,7 @@ class _Candidate:
     rule: str
     name: str
     values: tuple[tuple[str | None, str, str | None], ...]
-    texts: Callable[[str | None, bool], tuple[Text, ...]]
+    said: Callable[[str | None, bool], Text | str]
     free: bool = True
 
 
@@ -98,7 +98,7 @@ def choose(
         difference = None
         if other is not None and ours is not None:
             difference = decimal_text(Fraction(abs(other - ours), UG_PER_T), _PLACES, "up")
-        found[one.rule] += one.texts(difference, k in best)
+        found[one.rule] += texts_of(one.said(difference, k in best))
     for late in besides.late:
         # one that showed nothing and is given in full is what a finding asks for
         full = late.document is not None and None not in _parts(late.document)
@@ -188,9 +188,9 @@ def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> _Candidat
     whose = "" if one.device is None else f" of {one.device}"
     now = _now(project, one.device, one.parameter, one.value)
 
-    def texts(difference: str | None, counts: bool) -> tuple[Text, ...]:
+    def said(difference: str | None, counts: bool) -> Text | str:
         if first_set:  # as release 0.1.0 worded it
-            return plain(
+            return (
                 f"{one.parameter}{whose} = {one.value} of {one.statement} counts; by the value of"
                 f" now there would be {difference or '0.000000'} t more"
                 if counts
@@ -198,15 +198,13 @@ def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> _Candidat
             )
         code = "PAR-01.issued_applied" if counts else "PAR-01.registered_applied"
         values: dict[str, str | Text] = {} if one.device is None else {"device": one.device}
-        return (
-            text(
-                code, subject=subject(one.parameter, [one.device]), statement=one.statement,
-                issued=one.value, now=_value(now), difference=difference or "0", **values,
-            ),
+        return text(
+            code, subject=subject(one.parameter, [one.device]), statement=one.statement,
+            issued=one.value, now=_value(now), difference=difference or "0", **values,
         )  # fmt: skip
 
     name, value = f"{one.parameter}{whose}, {one.statement}", (one.device, one.parameter, one.value)
-    return _Candidate(ISSUED, name, (value,), texts)
+    return _Candidate(ISSUED, name, (value,), said)
 
 
 # --- changes after the period began -------------------------------------------------------
@@ -233,25 +231,22 @@ def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterato
         yield _Candidate(
             LATE, f"{parameter} {one.device} {before} {now} {changed_us}",
             tuple((each.device, parameter, before) for each in some),
-            partial(_late_text, values, lacks, one.document), free=lacks is not None,
+            partial(_of_change, values, lacks, one.document), free=lacks is not None,
         )  # fmt: skip
 
 
-def _late_text(
-    values: Mapping[str, str | Text],
-    lacks: Text | None,
-    document: Document | None,
-    difference: str | None,
-    counts: bool,
-) -> tuple[Text, ...]:
+def _of_change(
+    values: Mapping[str, str | Text], lacks: Text | None, document: Document | None,
+    difference: str | None, counts: bool,
+) -> Text:  # fmt: skip
     if difference is None:
         # shares that add up to one, say: the account knows them only together
-        return (text("PAR-02.no_account", **values),)
+        return text("PAR-02.no_account", **values)
     if lacks is None:
         named = "" if document is None else document.document
-        return (text("PAR-02.documented", **values, document=named, difference=difference),)
+        return text("PAR-02.documented", **values, document=named, difference=difference)
     code = "PAR-02.before_applied" if counts else "PAR-02.lower_applied"
-    return (text(code, **values, lacks=lacks, difference=difference),)
+    return text(code, **values, lacks=lacks, difference=difference)
 
 
 def _lacks(one: ChangedLate, now: str | None, last: date) -> Text | None:

@@ -12,17 +12,29 @@ from typing import Any
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, IntervalRows
-from mrv.accounting.coverage import Served, Service, service
-from mrv.accounting.cuts import FUEL, OwnUse, highest_rate, rated_fuel
-from mrv.accounting.device_bindings import Span, common, costed, role_needs
-from mrv.accounting.device_period import Monitored, part_edges, year_part
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, Int64, IntervalRows
+from mrv import calendar
+from mrv.accounting.coverage import Service, Span, common, costed, gaps, role_needs, service
+from mrv.accounting.device_period import (
+    FUEL,
+    Cut,
+    Kind,
+    Monitored,
+    OwnUse,
+    YearPart,
+    cut_of_gap,
+    cuts_of_errors,
+    highest_rate,
+    no_rate,
+    rated_fuel,
+)
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.calibration import Uncovered, uncovered
+from mrv.registry.calibration import uncovered
 from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
+from mrv.texts import text
 
 # stretches of about a week in a part that is compared with its energy
 WEEKS = 4
@@ -44,7 +56,7 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What the registry and the methodology bound of each device.
+    What the registry and the methodology bound of each device; nothing in rule set 1.
 
     Attributes
     ----------
@@ -58,10 +70,10 @@ class Limits:
         Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
     """
 
-    ratings: Mapping[str, tuple[tuple[int, int], ...]]
-    per_day: Callable[[str], Fraction | None]
-    most: Callable[[ProjectDevice, RoleNeeds], Most | None]
-    stretches: tuple[int, ...]
+    ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    per_day: Callable[[str], Fraction | None] = lambda _: None
+    most: Callable[[ProjectDevice, RoleNeeds], Most | None] = lambda *_: None
+    stretches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,14 +82,17 @@ class Metered:
 
     base: Monitored
     whole: Service
-    uncovered: tuple[Uncovered, ...]
-    edges: tuple[tuple[int, int], ...]
     stretches: tuple[int, ...]
 
     @property
     def baseline(self) -> bool:
         """Whether it is of the baseline's side."""
         return self.base.needs.side == "baseline"
+
+    @property
+    def edges(self) -> list[tuple[int, int]]:
+        """Edges of its parts. [interval numbers]"""
+        return [part.edges for part in self.base.parts]
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
@@ -93,12 +108,8 @@ class Metered:
     @cached_property
     def lost(self) -> list[tuple[int, int]]:
         """Time lost and time in service of each stretch. [us]"""
-        found = []
-        for begin, end in pairwise(self.stretches):
-            part = self.whole.cut(begin, end)
-            lost = exact_sum(part.unknown_us) + exact_sum(part.missing_us)
-            found.append((lost, len(part) * INTERVAL_US))
-        return found
+        found = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
+        return [(part.lost_us, len(part) * INTERVAL_US) for part in found]
 
 
 @dataclass
@@ -121,15 +132,12 @@ class Reader:
     period_us: tuple[int, int]
     known: dict[_Key, list[Service]] = field(default_factory=dict)
 
-    @cached_property
-    def _by_key(self) -> Callable[[int, int], IntervalRows]:
-        return _grouped(self.rows)
-
     def metered(self, project: Project, limits: Limits) -> tuple[Metered, ...]:
         """Return every device in its role, by id, role and begin; of a project's parameters."""
-        period = self.period_us[0] // INTERVAL_US, self.period_us[1] // INTERVAL_US
+        from_us, to_us = self.period_us
+        period = from_us // INTERVAL_US, to_us // INTERVAL_US
         bound = sorted(
-            (b for b in project.devices if _meets(b, self.period_us)),
+            (b for b in project.devices if b.from_us < to_us and _end(b, to_us) > from_us),
             key=lambda b: (b.device, b.role, b.from_us),
         )
         if not bound:
@@ -155,57 +163,86 @@ class Reader:
         if needs.side == "baseline":
             # of a device that never counts, what it metered is stated beside
             spans = common([(first, last)], gaining) or [(period[1], period[1])]
+        # each row belongs to one of the spans: the period is cut at their begins
+        begins = [period[0], *(begin for begin, _ in spans[1:]), period[1]]
         found = []
-        for span, edges in zip(spans, _windows(spans, period), strict=True):
-            begin, end = max(first, span[0]), min(last, span[1])
-            end = max(begin, end)
+        for span, window in zip(spans, pairwise(begins), strict=True):
+            begin = max(first, span[0])
+            end = max(begin, min(last, span[1]))
             key = bound.device, bound.role, begin, end
             if key not in self.known:
-                self.known[key] = self._services(device, needs, begin, end, edges)
-            found.append(
-                self._one(bound, device, needs, params, self.known[key], (begin, end), limits)
-            )
+                self.known[key] = [
+                    service(self._rows_of(device.id, q, window), begin, end, device.id)
+                    for q in needs.quantities
+                ]
+            found.append(self._one(bound, device, needs, params, self.known[key], limits))
         return found
-
-    def _services(
-        self, device: Device, needs: RoleNeeds, begin: int, end: int, edges: Span
-    ) -> list[Service]:
-        index = self.fleet.by_id[device.id]
-        return [
-            service(_between(self._by_key(index, QUANTITY_INDEX[q]), edges), begin, end, device.id)
-            for q in needs.quantities
-        ]
 
     def _one(
         self, bound: ProjectDevice, device: Device, needs: RoleNeeds, params: Mapping[str, Any],
-        services: Sequence[Service], span: Span, limits: Limits,
+        services: Sequence[Service], limits: Limits,
     ) -> Metered:  # fmt: skip
-        first, last = span
+        """Say what was metered of one device, in one part of its service."""
         timezone, whole = self.project.timezone, services[0]
-        ratings = limits.ratings.get(device.id, ())
-        rate = _rate(device, needs, whole, ratings)
-        papers = self.calibrations.get(device.id, ())
+        first, last = whole.first, whole.first + len(whole)
+        papers = tuple(self.calibrations.get(device.id, ()))
+        rate = _rate(device, needs, whole, limits.ratings.get(device.id, ()))
         bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None
+        per_day, rated = limits.per_day(bound.role), bool(limits.stretches)
+        if needs.side == "project" and rate is None and whole.lost_us:
+            since = calendar.local_text(gaps(whole)[0].start_us, timezone)
+            raise PeriodError(no_rate(device, needs, since, rated=rated))
         span_us = first * INTERVAL_US, last * INTERVAL_US
-        parts, edges = [], []
-        for year, month, a, b in part_edges(
-            first, last, timezone, monthly=self.methodology.monthly
+        parts = []
+        for year, month, a, b in calendar.parts(
+            *span_us, timezone, monthly=self.methodology.monthly
         ):
-            part = whole.cut(a, b)
-            parts.append(
-                year_part(
-                    (year, month), part, bare, needs, rate, limits.per_day(bound.role), device,
-                    own and own.cut(a, b), span_us, timezone=timezone, rated=bool(limits.stretches),
-                )
-            )  # fmt: skip
-            edges.append((a, b))
+            edges = a // INTERVAL_US, b // INTERVAL_US
+            part = whole.cut(*edges)
+            cuts = [
+                *(cut_of_gap(gap, needs, rate, per_day) for gap in gaps(part)),
+                *cuts_of_errors(bare, part, add=needs.side == "project"),
+            ]
+            used = own.total(bare, *edges) if own else Fraction(0)
+            if used:
+                reason = text("deduction.own_use", channel=str(needs.less), year=year)
+                cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
+            made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
+            parts.append(made)
         base = Monitored(
-            bound, device, needs, params, tuple(papers), Served.of(whole), bare, tuple(parts),
-            own is None or own.metered, (), rate, limits.most(bound, needs),
-            _series(whole) if limits.stretches else None,
+            bound, device, needs, params, papers, whole.sums(), bare, tuple(parts),
+            nets=own is None or own.metered, rate=rate, most=limits.most(bound, needs),
+            series=_series(whole) if rated else None,
         )  # fmt: skip
-        return Metered(base, whole, bare, tuple(edges), limits.stretches)
+        return Metered(base, whole, limits.stretches)
+
+    @cached_property
+    def _ordered(self) -> tuple[Int64, Int64]:
+        """The order of the rows by device and quantity, and their keys in it."""
+        keys = self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
+        order = np.argsort(keys, kind="stable")
+        return order, keys[order]
+
+    def _rows_of(self, device: str, quantity: str, window: Span) -> IntervalRows:
+        """Return a device's rows of a quantity in some intervals, half-open."""
+        order, keys = self._ordered
+        key = self.fleet.by_id[device] * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
+        begin, end = np.searchsorted(keys, [key, key + 1])
+        mine = order[begin:end]
+        number = self.rows.start_us[mine] // INTERVAL_US
+        return self.rows.take(mine[(number >= window[0]) & (number < window[1])])
+
+
+def _end(bound: ProjectDevice, to_us: int) -> int:
+    """Return until when a device is bound; of one without an end, the period's. [us UTC]"""
+    return to_us if bound.to_us is None else bound.to_us
+
+
+def _series(whole: Service) -> Int32:
+    """Quantity of each interval, in half the memory."""
+    found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
+    return found
 
 
 def _rate(
@@ -222,40 +259,3 @@ def _rate(
     if rate is None and fed and needs.quantity == FUEL:
         rate = rated_fuel(max(fed))
     return rate
-
-
-def _series(whole: Service) -> Int32:
-    """Quantity of each interval, in half the memory."""
-    found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-    return found
-
-
-def _windows(spans: Sequence[Span], period: Span) -> list[Span]:
-    """Cut the period at the spans' begins, so that each row belongs to one of them."""
-    begins = [period[0], *(begin for begin, _ in spans[1:])]
-    return list(zip(begins, [*begins[1:], period[1]], strict=True))
-
-
-def _between(rows: IntervalRows, edges: Span) -> IntervalRows:
-    """Return the rows of some intervals, half-open."""
-    number = rows.start_us // INTERVAL_US
-    return rows.take(np.flatnonzero((number >= edges[0]) & (number < edges[1])))
-
-
-def _grouped(rows: IntervalRows) -> Callable[[int, int], IntervalRows]:
-    """Return a look-up of rows by device and quantity, sorted once for all devices."""
-    keys = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-
-    def look_up(device: int, quantity: int) -> IntervalRows:
-        key = device * len(QUANTITY_INDEX) + quantity
-        begin, end = np.searchsorted(ordered, [key, key + 1])
-        return rows.take(order[begin:end])
-
-    return look_up
-
-
-def _meets(bound: ProjectDevice, period_us: tuple[int, int]) -> bool:
-    """Whether a device serves its project in a period."""
-    return bound.from_us < period_us[1] and (bound.to_us is None or bound.to_us > period_us[0])

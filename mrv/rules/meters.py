@@ -12,23 +12,21 @@ import numpy as np
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Int64
 from ingest.quality.energy_budget import METERS
+from mrv.accounting.corroborated_energy import POWER, SUN, UNDECLARED, is_declared
 from mrv.accounting.coverage import Service
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.register_scan import rated_at
-from mrv.accounting.shown_energy import POWER, SUN, UNDECLARED, is_declared
-from mrv.accounting.single_channel import witness_text
 from mrv.calendar import days
 from mrv.model import SOLAR, TECHNOLOGY, Most
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Unshown
 from mrv.rounding import decimal_text, exact_sum
 from mrv.rules.effects import Cap, CapEach, Effect, Floor, Level, Said, SetAside
+from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
-from mrv.texts import Text, text
+from mrv.texts import MOST_LINES, Text, Texts, text, texts_of
 
-_SHOWN = 5
 # an inverter may run above its rating for a while; as metering allows it
 MARGIN_PERCENT = 110
 # up to this share of a device's energy no second source is asked for: that from which a
@@ -36,12 +34,6 @@ MARGIN_PERCENT = 110
 LEAST = Fraction(5, 100)
 # from this share on a power that corroborates nothing is asked for its sign
 _NEXT_TO_ALL = 0.9
-
-
-def listed(told: Sequence[str], most: int = _SHOWN) -> str:
-    """Join what a finding says of some devices, and count the rest."""
-    more = f"; and {len(told) - most} more" if len(told) > most else ""
-    return "; ".join(told[:most]) + more
 
 
 def lay_out(one: Metered, some: Unshown | Certified) -> Int64:
@@ -59,6 +51,16 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
     for i, one in enumerate(facts.metered):
         if one.baseline and not facts.views[i].uncounted:
             yield i, one
+
+
+def _reported(
+    found: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
+) -> Iterator[Said]:
+    """Report what does not hold, after its cause; where there is none, what was settled."""
+    if found:
+        yield Said(False, (*texts_of(cause), *found))
+    elif settled:
+        yield Said(True, tuple(settled))
 
 
 def device_limits(facts: Facts) -> Iterator[Effect | Said]:
@@ -82,8 +84,7 @@ def device_limits(facts: Facts) -> Iterator[Effect | Said]:
         if above:
             yield CapEach(i, kept, limit, plausible=True)
             texts.append(text("deduction.device", device=name, reason=limit, **amount(above, unit)))
-    if texts:
-        yield Said(False, tuple(texts))
+    yield from _reported(texts)
 
 
 def above_class(whole: Service, most: Most, timezone: str) -> Int64:
@@ -128,20 +129,12 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     whole : Service
         n intervals.
     ratings : sequence of (int, int)
-        From when on [us UTC] and rated power [W], in order of time; the first counts for
-        all time before the second.
+        As `register_scan.rated_at`.
     """
     watt = rated_at(ratings, whole.first, len(whole))
     most = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
     beyond: Int64 = np.maximum(whole.value - most, 0)
     return beyond
-
-
-def _uncorroborated(facts: Facts, metered: Metered) -> Int64:
-    """Return what the other channels of a device do not corroborate. [base units]"""
-    key = metered.base.device.id, metered.base.needs.quantity
-    none = np.zeros(len(metered.whole), dtype=np.int64)
-    return sum((lay_out(metered, some) for some in facts.besides.unshown.get(key, ())), start=none)
 
 
 def own_channels(facts: Facts) -> Iterator[Effect | Said]:
@@ -154,12 +147,10 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
-        if not facts.besides.unshown.get((name, needs.quantity)):
-            continue
-        check = facts.agreeing(facts.views[i])
+        unshown = facts.besides.unshown.get((name, needs.quantity), ())
+        check = facts.agreeing(facts.views[i]) if unshown else None
         if check is not None:
-            witness = witness_text(check)
-            settled.append(text("MTR-02.settled", device=name, witness=witness))
+            settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
                 k for k, m in _counting(facts)
                 if m.base.device.id in check.devices and m.base.needs.quantity == check.quantity
@@ -167,24 +158,21 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
             more = int(check.ours) - int(check.theirs)
             if more > 0:
                 kept = sum(exact_sum(facts.solved.kept[k]) for k in of)
-                stated = text("MTR-02.witnessed", witness=witness)
+                stated = text("MTR-02.witnessed", witness=check.witness)
                 yield Cap(node(Level.PERIOD, of), Fraction(kept - more), stated)
             continue
-        total = np.zeros(len(metered.whole), dtype=np.int64)
-        for some in facts.besides.unshown.get((name, needs.quantity), ()):
-            before = np.minimum(total, facts.solved.kept[i])
+        total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
+        for some in unshown:
+            before = exact_sum(np.minimum(total, kept_each))
             total = total + lay_out(metered, some)
-            above = exact_sum(np.minimum(total, facts.solved.kept[i])) - exact_sum(before)
+            above = exact_sum(np.minimum(total, kept_each)) - before
             if above:
                 reason = some.reason
                 yield CapEach(i, metered.whole.value - total, reason)
                 size = amount(above, needs.unit)
                 texts.append(text("deduction.device", device=name, reason=reason, **size))
                 causes |= dict.fromkeys(_cause(metered.base, reason, above))
-    if texts:
-        yield Said(False, (*causes, *texts))
-    elif settled:
-        yield Said(True, tuple(settled))
+    yield from _reported(texts, settled, tuple(causes))
 
 
 def _cause(one: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
@@ -197,7 +185,7 @@ def _cause(one: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
     name, kind = one.device.id, one.device.class_id
     if reason == SUN and is_declared(one.needs, kind) and one.params.get(TECHNOLOGY) != SOLAR:
         yield text("MTR-02.technology", device=name, undeclared=UNDECLARED)
-    if reason == POWER and above >= _NEXT_TO_ALL * sum(part.metered for part in one.parts):
+    if reason == POWER and above >= _NEXT_TO_ALL * one.metered:
         for channel in classes.load()[kind].registers:
             if channel.quantity == one.needs.quantity and channel.direction < 0 and channel.power:
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
@@ -219,28 +207,29 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
         for part in one.parts:
             for cut in part.cuts:
                 if cut.certified is not None:
-                    over = cut.certified.quantity - int(cut.quantity)
-                    more[one.device.id, cut.certified.certificate] += over
-    told = [
+                    certificate, quantity = cut.certified
+                    more[one.device.id, certificate] += quantity - int(cut.quantity)
+    found = [
         f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
         for (device, name), wh in more.items()
         if wh
     ]
-    if told:
-        yield Said(False, listed(told))
+    if found:
+        rest = [f"and {len(found) - MOST_LINES} more"] if len(found) > MOST_LINES else []
+        yield Said(False, "; ".join([*found[:MOST_LINES], *rest]))
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-04: a register of the project's side below the integral of its own power or flow."""
-    texts, corroborated = [], []
+    texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs
         gauge = facts.besides.untold.get((name, needs.quantity))
         if gauge is None or metered.baseline:
             continue
-        witness = facts.witness(facts.views[i], alone=True)
-        if witness is not None:
-            corroborated.append(text("MTR-04.corroborated", device=name, witness=witness))
+        check = facts.agreeing(facts.views[i], alone=True)
+        if check is not None:
+            settled.append(text("MTR-04.corroborated", device=name, witness=check.witness))
             continue
         more, total = lay_out(metered, gauge), 0
         for j, (a, b) in enumerate(metered.edges):
@@ -252,16 +241,9 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
                 yield Floor(i, j, Fraction(quantity), gauge.reason, span_us)
                 total += quantity
         if total:
-            texts.append(
-                text(
-                    "MTR-04.consumption", device=name, role=metered.base.bound.role,
-                    reason=gauge.reason, **amount(total, needs.unit),
-                )
-            )  # fmt: skip
-    if texts:
-        yield Said(False, tuple(texts))
-    if corroborated:
-        yield Said(True, tuple(corroborated))
+            values = {"device": name, "role": metered.base.bound.role, "reason": gauge.reason}
+            texts.append(text("MTR-04.consumption", **values, **amount(total, needs.unit)))
+    yield from _reported(texts, settled)
 
 
 def single_channel(facts: Facts) -> Iterator[Effect | Said]:
@@ -274,39 +256,46 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     file, corroborates it.  No discount would do in place of the evidence: any share would be a
     guess at how much of it is false.
     """
-    texts, corroborated, total, whole = [], [], 0, 0
+    texts, settled, total, whole = [], [], 0, 0
     for i, metered in enumerate(facts.metered):
-        name, needs = metered.base.device.id, metered.base.needs
+        name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
         if not metered.baseline or needs.unit != "Wh":
             continue
-        counts = sum(
-            p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in facts.views[i].parts
-        )
+        counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in view.parts)
         whole += counts
         alone = facts.besides.alone.get((name, needs.quantity))
-        rests = None if alone is None else lay_out(metered, alone)
-        wh = 0 if rests is None else exact_sum(rests)
-        if alone is None or rests is None or counts <= 0 or wh <= LEAST * counts:
+        if alone is None or counts <= 0:
+            continue
+        rests = lay_out(metered, alone)
+        wh = exact_sum(rests)
+        if wh <= LEAST * counts:
             continue
         size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
-        witness = facts.witness(facts.views[i])
-        if witness is not None:
-            energy = text("EVD-01.corroborated", device=name, witness=witness, **size)
-            corroborated.append(energy)
-            continue
-        if facts.evidence.evidenced(facts.views[i]):
-            corroborated.append(text("EVD-01.calibrated", device=name, **size))
-            continue
-        texts.append(text("EVD-01.device", device=name, **size))
-        total += wh
-        left = metered.whole.value - _uncorroborated(facts, metered) - rests
-        yield CapEach(i, left, alone.reason)
-    if texts:
-        size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
-        share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
-        yield Said(False, (share, *texts))
-    elif corroborated:
-        yield Said(True, tuple(corroborated))
+        check = facts.agreeing(view)
+        if check is not None:
+            settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
+        elif facts.evidence.evidenced(view):
+            settled.append(text("EVD-01.calibrated", device=name, **size))
+        else:
+            texts.append(text("EVD-01.device", device=name, **size))
+            total += wh
+            unshown = facts.besides.unshown.get((name, needs.quantity), ())
+            above = sum((lay_out(metered, some) for some in unshown), start=rests)
+            yield CapEach(i, metered.whole.value - above, alone.reason)
+    size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
+    share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
+    yield from _reported(texts, settled, share)
+
+
+def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-12: a power below what the device's own electricity measures."""
+    yield from _reported(above_power(facts.price.views, facts.price.pricing, facts.timezone))
+
+
+def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
+    """MTR-13: an efficiency above what the device itself measures."""
+    price = facts.price
+    yield from _reported(price.performed.reported(price.stated, price.reduced))
 
 
 def _percent(part: int, whole: int) -> str:

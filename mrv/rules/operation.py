@@ -29,8 +29,8 @@ from mrv.quantity_text import amount
 from mrv.rounding import decimal_text, exact_sum, figure
 from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
-from mrv.rules.power import ROOM, serving, unknown_time, watts
 from mrv.texts import Text, text
 
 _PLACES = 6
@@ -52,7 +52,7 @@ def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
     texts = []
     for i, one in enumerate(facts.views):
         clock = facts.besides.clocks.get(one.device.id)
-        if clock is None or one.needs.unit != "s" or not facts.solved.counted(i):
+        if clock is None or one.needs.unit != "s" or not facts.views[i].counts:
             continue
         reason = text("MTR-08.above_elapsed", hours=clock.told_h, elapsed=clock.passed_h)
         yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)

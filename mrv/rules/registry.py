@@ -145,7 +145,7 @@ def _causes(
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
     some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
-    daily = _daily([fall for fall, _ in some])
+    daily = dict.fromkeys(_daily([fall for fall, _ in some]))
     if daily:
         yield [*daily], [gap for fall, gaps in some if fall in daily for gap in gaps]
     for fall, gaps in some:

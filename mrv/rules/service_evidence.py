@@ -261,9 +261,9 @@ def _witness(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) 
         return text("invoice.cover", devices=(name,))
     if _applied(facts, one, spans):
         return text("EVD-07.applied", device=name)
-    witness = facts.witness(one)
-    if witness is not None:
-        return text("EVD-07.witness", device=name, witness=witness)
+    check = facts.agreeing(one)
+    if check is not None:
+        return text("EVD-07.witness", device=name, witness=check.witness)
     gauged = (name, one.needs.quantity) in facts.besides.gauged
     return text("EVD-07.power", device=name) if gauged else None
 

@@ -19,7 +19,7 @@ from mrv.errors import MethodologyError
 from mrv.model import Factors
 from mrv.parameters.inputs import Inputs, rounded
 from mrv.parameters.specs import ParameterSpec
-from mrv.rules.account import MONITORED, Account
+from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
     CHANNELS,
@@ -34,6 +34,7 @@ from mrv.rules.effects import (
     Said,
 )
 from mrv.rules.facts import Facts
+from mrv.rules.plausible_values import MONITORED
 from mrv.texts import Text, text
 
 _NAMED = 3  # samples that a finding names

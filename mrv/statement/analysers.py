@@ -22,7 +22,7 @@ import numpy as np
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters.inputs import rounded

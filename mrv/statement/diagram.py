@@ -10,14 +10,16 @@ A class with more meters of a role than fit is drawn as its first few and a coun
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
 from ingest.model import Device
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.methodologies import find
 from mrv.registry.project import FIRST
 from mrv.statement.plan_extract import MonitoringPlan
+from mrv.texts import Text, render, text
 
 _SHOWN = 6  # meters drawn a role
 _BOX = (300, 80)
@@ -36,13 +38,21 @@ _STYLE = (
 
 @dataclass
 class _Drawing:
-    """Boxes and lines as they are put on the page."""
+    """Boxes and lines as they are put on the page, with the words of a language."""
 
+    language: str
+    roles: Mapping[str, str]
     parts: list[str] = field(default_factory=list)
     right: int = 0
     bottom: int = 0
 
-    def box(self, x: int, y: int, kind: str, title: str, *lines: str) -> tuple[int, int, int, int]:
+    def role(self, name: str) -> str:
+        """Return what a role is called."""
+        return self.roles.get(f"role.{name}", name)
+
+    def box(
+        self, x: int, y: int, kind: str, title: str | Text, *lines: str | Text
+    ) -> tuple[int, int, int, int]:
         """Draw a box with its texts; return its edges."""
         width, height = _BOX
         self.parts.append(
@@ -55,9 +65,10 @@ class _Drawing:
         self.right, self.bottom = max(self.right, x + width), max(self.bottom, y + height)
         return x, y, x + width, y + height
 
-    def text(self, x: int, y: int, style: str, size: int, text: str) -> None:
+    def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
         """Write a line of text, cut to what fits into a box."""
-        shown = _plain(text, _CHARACTERS.get(size, 90))
+        said = render(text, self.language) if isinstance(text, Text) else text
+        shown = _plain(said, _CHARACTERS.get(size, 90))
         self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(shown)}</text>')
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
@@ -68,9 +79,18 @@ class _Drawing:
         self.parts.append(f'<path {drawn}d="M{x} {y}H{middle}V{to_y}H{to_x}"/>')
 
 
-def diagram(plan: MonitoringPlan) -> str:
+def diagram(
+    plan: MonitoringPlan, language: str = "en", roles: Mapping[str, str] | None = None
+) -> str:
     """
     Draw a plan as one SVG document.
+
+    Parameters
+    ----------
+    language : str
+        Of its words; packs have the English ones.
+    roles : mapping, optional
+        What the roles are called, as `role.NAME`; else by their names in the registry.
 
     Raises
     ------
@@ -78,17 +98,18 @@ def diagram(plan: MonitoringPlan) -> str:
         If its methodology or a role of it is unknown.
     """
     project = plan.project
-    drawing = _Drawing()
+    drawing = _Drawing(language, roles or {})
     drawing.text(_EDGE, 38, "h", 19, f"{project.name} ({project.id})")
-    begin = plan.versions[-1].begins.isoformat() if plan.versions else None
-    said = f"plan version {plan.versions[-1].name} from {begin}" if begin else "no monitoring plan"
-    drawing.text(
-        _EDGE, 60, "s", 12, f"monitoring by {project.methodology} {project.version}, {said}"
-    )
+    said = text("diagram.no_plan")
+    if plan.versions:
+        begin = plan.versions[-1].begins.isoformat()
+        said = text("diagram.plan", version=plan.versions[-1].name, begin=begin)
+    method = f"{project.methodology} {project.version}"
+    drawing.text(_EDGE, 60, "s", 12, text("diagram.monitoring", methodology=method, plan=said))
     ends, y = _meters(plan, drawing)
     middle = max(_TOP, (_TOP + y - _GAP_Y - _BOX[1]) // 2)
     _account(plan, drawing, ends, middle)
-    return _page(drawing, f"{project.name}: monitoring diagram")
+    return _page(drawing, render(text("diagram.title", project=project.name), language))
 
 
 def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, int]], int]:
@@ -103,36 +124,46 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
         needs = role_needs(methodology, bound[0], role)
         shown = _SHOWN if len(names) > _SHOWN + 1 else len(names)
         for name in names[:shown]:
-            box = drawing.box(own, y, needs.side, name, *_about(plan, devices[name], role))
+            about = _about(plan, devices[name], role, drawing.role(role))
+            box = drawing.box(own, y, needs.side, name, *about)
             ends.append((box[2], y + _BOX[1] // 2))
             checks = [c for c in plan.checks if c.main == name]
             for number, check in enumerate(checks):
                 top = y + number * (_BOX[1] + _GAP_Y)
-                texts = (f"check meter of {name}", f"may differ by {check.percent} %")
+                texts = (
+                    text("diagram.check_of", meter=name),
+                    text("diagram.may_differ", percent=str(check.percent)),
+                )
                 beside = drawing.box(_EDGE, top, "check", check.check, *texts)
                 drawing.line((beside[2], top + _BOX[1] // 2), (own, y + _BOX[1] // 2), "dash")
             y += max(1, len(checks)) * (_BOX[1] + _GAP_Y)
         if len(names) > shown:
-            rest = f"and {len(names) - shown} more meters"
-            box = drawing.box(own, y, "rest", rest, f"in the role {role}")
+            rest = text("diagram.more_meters", count=len(names) - shown)
+            in_role = text("diagram.in_role", role=drawing.role(role))
+            box = drawing.box(own, y, "rest", rest, in_role)
             ends.append((box[2], y + _BOX[1] // 2))
             y += _BOX[1] + _GAP_Y
     return ends, y
 
 
-def _about(plan: MonitoringPlan, device: Device, role: str) -> tuple[str, str, str]:
+def _about(plan: MonitoringPlan, device: Device, role: str, called: str) -> tuple[Text, Text, Text]:
     version = plan.versions[-1] if plan.versions else None
     line = version.line(role, device.id) if version else None
     certificates = plan.calibrations.get(device.id, ())
-    certified = "no certificate"
+    certified, lacking = text("diagram.no_certificate"), text("diagram.not_given")
     if certificates:
         last = certificates[-1]
-        certified = f"certificate {last.certificate}, valid until {last.valid_until}"
-    how = "no line in a plan"
+        certified = text(
+            "diagram.certificate", certificate=last.certificate, until=str(last.valid_until)
+        )
+    how = text("diagram.no_line")
     if line is not None:
-        how = f"option {line.option}, {line.frequency}, class {line.accuracy_class or 'not given'}"
-    serial = plan.serials.get(device.id)
-    return f"{role}: {device.class_id}, serial {serial or 'not given'}", how, certified
+        how = text(
+            "diagram.line", option=line.option, frequency=line.frequency,
+            accuracy=line.accuracy_class or lacking,
+        )  # fmt: skip
+    serial = plan.serials.get(device.id) or lacking
+    return text("diagram.meter", role=called, kind=device.class_id, serial=serial), how, certified
 
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
@@ -140,16 +171,20 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
     width, height = _BOX
     x = _EDGE + (2 if plan.checks else 1) * (width + _GAP_X)
     gateways = sorted({d.gateway for d in plan.devices if d.gateway})
-    how = f"by {len(gateways)} gateways" if gateways else "by each device itself"
-    data = drawing.box(x, y, "sum", "readings, 15-minute grid", f"sent {how}, kept unchanged")
+    how = text("diagram.sent_itself")
+    if gateways:
+        how = text("diagram.sent_by_gateways", count=len(gateways))
+    data = drawing.box(x, y, "sum", text("diagram.readings"), how)
     for end in ends:
         drawing.line(end, (x, y + height // 2))
     below = y + height + _GAP_Y * 2
     first = plan.accounting == FIRST  # as tonne 0.1.0 drew it
-    missing = "nobody is named" if first else "not stated"
-    answers = plan.versions[-1].responsible if plan.versions else missing
+    missing = "nobody is named" if first else text("diagram.not_stated")
+    answers = text(
+        "diagram.responsible", who=plan.versions[-1].responsible if plan.versions else missing
+    )
     methodology = f"{plan.project.methodology} {plan.project.version}"
-    drawing.box(x, below, "sum", "account and statement", methodology, f"responsible: {answers}")
+    drawing.box(x, below, "sum", text("diagram.account"), methodology, answers)
     middle = (data[0] + data[2]) // 2
     drawing.parts.append(f'<path d="M{middle} {y + height}V{below}"/>')
     if plan.invoices:
@@ -158,8 +193,8 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
             x,
             lower,
             "check",
-            f"invoices: {len(plan.invoices)}",
-            "option B, held against the meters" if first else "option B, cross-checked with meters",
+            text("diagram.invoices", count=len(plan.invoices)),
+            "option B, held against the meters" if first else text("diagram.cross_checked"),
         )
         drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
 

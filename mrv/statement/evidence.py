@@ -34,7 +34,7 @@ from ingest.model import (
     joined,
 )
 from ingest.pipeline import METERING
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.methodologies import find
 from mrv.registry.project import CheckMeter, Drawn, Project
 from mrv.statement.evidence_rows import FIELDS, blocks

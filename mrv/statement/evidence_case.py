@@ -9,10 +9,10 @@ from typing import Any
 
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
+from mrv.accounting.corroborated_energy import CorroboratedEnergy
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.fallen_registers import FallenRegisters
 from mrv.accounting.period_result import PeriodResult
-from mrv.accounting.shown_energy import ShownEnergy
+from mrv.accounting.register_scan import FallenRegisters
 from mrv.accounting.unreported_use import UnreportedUse
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.countries import country_of
@@ -128,7 +128,7 @@ class Case:
             return None
         first = local_date(self.from_us, plan.project.timezone)
         lacks = undocumented(TECHNOLOGY, {TECHNOLOGY: SOLAR}, plan.documents, first)
-        shown = ShownEnergy.of(
+        shown = CorroboratedEnergy.of(
             plan.project, self.fleet, self.rows, plan.ratings, period,
             documented=lacks is None,
         )  # fmt: skip

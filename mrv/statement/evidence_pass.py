@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
-from mrv.accounting.fallen_registers import FallenRegisters
-from mrv.accounting.register_scan import Key
-from mrv.accounting.shown_energy import Found, ShownEnergy
+from mrv.accounting.corroborated_energy import CorroboratedEnergy, Found
+from mrv.accounting.register_scan import FallenRegisters, Key
 from mrv.accounting.unreported_use import Unreported, UnreportedUse
 from mrv.errors import CanonicalError
 from mrv.registry.project import Fallen
@@ -92,7 +91,7 @@ class Asked(NamedTuple):
     of the project's side, `fallen` registers of either.
     """
 
-    shown: ShownEnergy
+    shown: CorroboratedEnergy
     flagged: Judge
     analysers: Wanted | None
     signed: RegisterComparison | None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.accounting.entered_values import parameters_of
 from mrv.documents.statement import Claims
 from mrv.methodologies import find

@@ -18,7 +18,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int64
-from mrv.accounting.device_bindings import common, role_needs
+from mrv.accounting.coverage import common, role_needs
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import utc_text
 from mrv.methodologies import find

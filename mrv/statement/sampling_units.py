@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import IntervalRows
-from mrv.accounting.cuts import Kind
+from mrv.accounting.device_period import Kind
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import midnight_us
 from mrv.documents.sampling_list import Drawn, SampledDay

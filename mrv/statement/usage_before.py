@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from mrv.accounting.cuts import Kind
+from mrv.accounting.device_period import Kind
 from mrv.calendar import instant_us
 from mrv.documents.statement import Claims
 from mrv.methodologies import find

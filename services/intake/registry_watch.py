@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from psycopg import Connection
 
 from ingest.model import Fleet
-from mrv.accounting.device_bindings import Compiled
+from mrv.accounting.live_emissions import Compiled
 from mrv.factors import FactorBook
 from mrv.model import Factor
 from mrv.registry.project import Project

@@ -8,7 +8,7 @@ from decimal import Decimal
 from psycopg import Connection
 
 from ingest.classes import QUANTITY_INDEX
-from mrv.accounting.account_days import AccountDay, Counted, Sums, by_day
+from mrv.accounting.emission_rows import AccountDay, Counted, Sums, by_day
 from mrv.accounting.period_result import PeriodResult
 from mrv.documents.statement import Claims
 from mrv.rounding import UG_PER_T

@@ -14,7 +14,7 @@ from functools import partial
 
 from psycopg import Connection
 
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_text
 from mrv.countries import country_of

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.coverage import role_needs
 from mrv.calendar import instant_us, local_date, utc_text
 from mrv.documents.statement import Claims
 from mrv.errors import MethodologyError

@@ -19,8 +19,8 @@ from psycopg import Connection
 
 from ingest.errors import TonneError
 from ingest.model import Fleet, Frame
-from mrv.accounting.account_days import AccountDay
 from mrv.accounting.conservative_range import check_costed
+from mrv.accounting.emission_rows import AccountDay
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.registry.project import Project

@@ -26,7 +26,7 @@ from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
 from services.issuer.left_out_use import LeftOut, left_out
 from services.issuer.repeated_days import repeated_elsewhere
-from services.issuer.same_series import Copy, same_elsewhere
+from services.issuer.same_series import Copy, Energy, same_elsewhere
 from services.registry import meters
 from services.registry.authority import entered_records, life_of
 from services.registry.entries import Device, Rating, Registry
@@ -130,8 +130,9 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     mains = sorted({d.device for d in project.devices})
     every = registry.devices  # made anew at each look
     since = {name: held[0][1] for name, held in recorded.items() if held}
-    same = same_elsewhere(conn, registry, project, period_us, since)
-    days = repeated_elsewhere(conn, registry, project, period_us, since, same)
+    energy = Energy(conn, registry, project, period_us, since)
+    same = same_elsewhere(energy)
+    days = repeated_elsewhere(energy, same)
     return RegistryFacts(
         project=project,
         period_us=period_us,

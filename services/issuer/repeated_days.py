@@ -9,7 +9,7 @@ differ among each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
@@ -17,23 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import Connection
 
 from ingest.model import Int64
-from mrv.accounting.agreeing_series import agreeing
+from mrv.accounting.twin_series import agreeing
 from mrv.calendar import local_date
-from mrv.registry.project import Project
-from services.issuer.same_series import (
-    Agreeing,
-    Copy,
-    Same,
-    baseline_energy,
-    came_later,
-    energy_of_others,
-    is_second,
-    looked_at,
-)
-from services.registry.entries import Registry
+from services.issuer.same_series import Agreeing, Copy, Energy, Same
 from services.store.timeseries.day_sums import day_sums
 
 # part of a meter's days that have to agree, and how many at least
@@ -61,8 +49,7 @@ _OWN_AT_ONCE = 50
 class _Looked:
     """Meters of one quantity, the local days of a period, and which of these are looked at."""
 
-    conn: Connection
-    registry: Registry
+    energy: Energy
     names: Sequence[str]
     quantity: str
     first: date
@@ -75,24 +62,18 @@ class _Looked:
         """Return sums of the days so many days before. [devices x back x days, base unit]"""
         far, near = max(back), min(back)
         edges = (self.first - timedelta(days=far), self.end - timedelta(days=near))
-        held = day_sums(self.conn, devices, self.quantity, *edges)
+        held = day_sums(self.energy.conn, devices, self.quantity, *edges)
         return held[:, far - np.asarray(back)[:, None] + self.days]
 
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
-        every, known = self.registry.devices, self.registry.sites  # made anew at each look
+        registry = self.energy.registry
+        every, known = registry.devices, registry.sites  # made anew at each look
         sites = [known[every[name].site] for name in devices]
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)
 
 
-def repeated_elsewhere(
-    conn: Connection,
-    registry: Registry,
-    project: Project,
-    period_us: tuple[int, int],
-    registered: Mapping[str, object],
-    same: Same,
-) -> list[Copy]:
+def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
     Compare the days of a project's energy with those of all meters, and with earlier ones.
 
@@ -100,29 +81,24 @@ def repeated_elsewhere(
 
     Parameters
     ----------
-    registered : mapping of str to datetime
-        Since when devices have a rated power in the registry.
     same : Same
         What the comparison of quarter hours found.
     """
-    begin_us, end_us = looked_at(period_us)
-    first, last = (local_date(us, project.timezone) for us in (begin_us, end_us - 1))
+    begin_us, end_us = energy.span_us
+    first, last = (local_date(us, energy.project.timezone) for us in (begin_us, end_us - 1))
     count = (last - first).days + 1
     days = np.unique(np.linspace(0, count - 1, _MOST_DAYS).round().astype(np.intp))
     found, excluded = list[Copy](), same.excluded()
-    energy = baseline_energy(project.methodology, project.version, project.devices)
-    for quantity, names in sorted(energy.items()):
-        at = _Looked(conn, registry, names, quantity, first, last + timedelta(days=1), days)
+    for quantity, names in energy.meters:
+        at = _Looked(energy, names, quantity, first, last + timedelta(days=1), days)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
-        beside = energy_of_others(registry, project, quantity, names)
-        for copy in chain(_earlier(at, own), _beside(at, own, registered),
-                          _elsewhere(at, own, beside)):  # fmt: skip
+        for copy in chain(_earlier(at, own), _beside(at, own), _elsewhere(at, own)):
             name, other = copy.device, copy.other
             if copy.equal:
                 now = copy.project is not None and not copy.days_before
-                if now and not is_second(conn, project, period_us, registered, (name, other)):
+                if now and not energy.is_second(name, other):
                     continue
                 at.done.add(names.index(name))
                 if name not in excluded:
@@ -152,19 +128,20 @@ def _earlier(at: _Looked, own: Int64) -> Iterator[Copy]:
                 yield _copy(name, name, None, found, back[found.time])
 
 
-def _beside(at: _Looked, own: Int64, registered: Mapping[str, object]) -> Iterator[Copy]:
+def _beside(at: _Looked, own: Int64) -> Iterator[Copy]:
     """Meters of the project whose days are the same."""
     pairs = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     for found in _now(at, own, at.names, own[:, None], pairs):
         two = at.names[found.one], at.names[found.other]
-        if came_later(registered, two):
+        if at.energy.came_later(*two):
             yield _copy(*two, None, found)
         else:
             yield _copy(*two[::-1], None, found._replace(ratio=1 / found.ratio))
 
 
-def _elsewhere(at: _Looked, own: Int64, beside: Mapping[str, str]) -> Iterator[Copy]:
+def _elsewhere(at: _Looked, own: Int64) -> Iterator[Copy]:
     """Meters of other projects whose days are the same, or were it a year ago."""
+    beside = at.energy.others(at.quantity, at.names)
     every = sorted(beside)
     for begin in range(0, len(every), _AT_ONCE):
         others = every[begin : begin + _AT_ONCE]

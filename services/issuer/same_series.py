@@ -10,14 +10,14 @@ first counts; what an issued statement claims goes before that.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Int32, Int64
-from mrv.accounting.agreeing_series import agreeing
-from mrv.accounting.twin_series import FAR_LAGS, MANY, Copied, copied, twins
+from mrv.accounting.twin_series import FAR_LAGS, MANY, Twins, agreeing, copied, twins
 from mrv.methodologies import find
 from mrv.registry.project import Project, ProjectDevice
 from services.registry.entries import ProjectDevice as Entry
@@ -39,8 +39,6 @@ _AT_ONCE = 10_000
 _BEFORE = 10
 # a series of less than this part of another one may not be seen from there
 _SHORTER = 0.9
-
-
 _MONTH_US = 31 * 86_400_000_000
 
 
@@ -90,40 +88,73 @@ class Same(NamedTuple):
         return {one.device for one in self.copies if one.excluded}
 
 
-def same_elsewhere(
-    conn: Connection,
-    registry: Registry,
-    project: Project,
-    period_us: tuple[int, int],
-    registered: Mapping[str, object],
-) -> Same:
+@dataclass(frozen=True)
+class Energy:
     """
-    Compare a project's energy of a period with that of its other meters and of all projects.
+    Energy of a project's baseline in a period, and which other meters may be the same.
 
-    Parameters
+    Attributes
     ----------
+    project : Project
+        With the devices of the period.
     registered : mapping of str to datetime
         Since when devices have a rated power in the registry.
     """
-    mine = baseline_energy(project.methodology, project.version, project.devices)
-    found = Same([], set())
-    from_us, to_us = period_us
-    span_us = looked_at(period_us)
-    for quantity, names in sorted(mine.items()):
-        beside = energy_of_others(registry, project, quantity, names)
+
+    conn: Connection
+    registry: Registry
+    project: Project
+    period_us: tuple[int, int]
+    registered: Mapping[str, object]
+
+    @property
+    def meters(self) -> list[tuple[str, list[str]]]:
+        """The project's devices that count energy, by quantity."""
+        one = self.project
+        return sorted(_baseline(one.methodology, one.version, one.devices).items())
+
+    @property
+    def span_us(self) -> tuple[int, int]:
+        """A month at least: who closes each day has no period that is long enough. [us UTC]"""
+        return min(self.period_us[0], self.period_us[1] - _MONTH_US), self.period_us[1]
+
+    def others(self, quantity: str, names: Collection[str]) -> dict[str, str]:
+        """Return the devices of other projects that count a quantity, with their project."""
+        found: dict[str, str] = {}
+        for entry in self.registry.projects.values():
+            if entry.id != self.project.id:
+                theirs = _baseline(entry.methodology, entry.version, entry.devices)
+                found |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
+        return found
+
+    def came_later(self, *pair: str) -> bool:
+        """Return whether the first of a pair was registered after the other one."""
+        name, other = ((str(self.registered.get(one, "9")), one) for one in pair)
+        return name > other
+
+    def is_second(self, *pair: str) -> bool:
+        """Return whether the first of a pair counts nothing: the other claimed or came before."""
+        claimed = statements.claimed_of_devices(
+            self.conn, self.project.id, [pair[1]], *self.period_us
+        )
+        return bool(claimed) or self.came_later(*pair)
+
+
+def same_elsewhere(energy: Energy) -> Same:
+    """Compare a project's energy with that of its other meters and of all projects."""
+    found, conn, span_us = Same([], set()), energy.conn, energy.span_us
+    for quantity, names in energy.meters:
+        beside = energy.others(quantity, names)
         near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
         held = {name: series(conn, name, quantity, span_us) for name in {n for n, _ in near}}
-        own = [pair for pair in near if pair[1] in held]
-        _inside(found, names, own, held, registered, (to_us - from_us) // INTERVAL_US)
+        _inside(energy, found, names, [pair for pair in near if pair[1] in held], held)
         for name, other in near:
             if other in beside and name not in found.excluded():
                 there = series(conn, other, quantity, span_us)
                 same = copied(held[name], there) or _moving(held[name], there)
                 if same is not None:
                     found.pairs.add((name, other))
-                    second = same.equal and is_second(
-                        conn, project, period_us, registered, (name, other)
-                    )
+                    second = same.equal and energy.is_second(name, other)
                     # the other one's close may not see that it is the same
                     if not same.equal or second or _shorter(held[name], there):
                         found.copies.append(
@@ -132,20 +163,15 @@ def same_elsewhere(
     return found
 
 
-def looked_at(period_us: tuple[int, int]) -> tuple[int, int]:
-    """Return a month at least: who closes each day has no period that is long enough."""
-    return min(period_us[0], period_us[1] - _MONTH_US), period_us[1]
-
-
 def _inside(
+    energy: Energy,
     found: Same,
     names: Sequence[str],
     near: Sequence[tuple[str, str]],
     held: Mapping[str, Int32],
-    registered: Mapping[str, object],
-    quarters: int,
 ) -> None:
     """Compare meters of the project; what the accounting finds in the period is left to it."""
+    quarters = (energy.period_us[1] - energy.period_us[0]) // INTERVAL_US
     known = [name for name in names if name in held] if len(names) <= MANY else []
     seen = {
         (known[one], known[other]): equal
@@ -154,7 +180,7 @@ def _inside(
     found.pairs.update(seen)
     again = {other for (_, other), equal in seen.items() if equal}
     for name, other in near:
-        if not came_later(registered, (name, other)) or {name, other} & again:
+        if not energy.came_later(name, other) or {name, other} & again:
             continue
         if not {(name, other), (other, name)} & seen.keys():
             same = copied(held[name], held[other])
@@ -165,28 +191,16 @@ def _inside(
                     again.add(name)
 
 
-def _moving(own: Int32, there: Int32) -> Copied | None:
+def _moving(own: Int32, there: Int32) -> Twins | None:
     """How two series move as one over the whole period, as the accounting sees it."""
-    return next((Copied(lag, equal=equal) for *_, lag, equal in twins([own, there])), None)
+    return next(twins([own, there]), None)
 
 
 def _shorter(own: Int32, there: Int32) -> bool:
     return bool(np.count_nonzero(own) < _SHORTER * np.count_nonzero(there))
 
 
-def energy_of_others(
-    registry: Registry, project: Project, quantity: str, names: Collection[str]
-) -> dict[str, str]:
-    """Return the devices of other projects that count a quantity, with their project."""
-    found: dict[str, str] = {}
-    for entry in registry.projects.values():
-        if entry.id != project.id:
-            theirs = baseline_energy(entry.methodology, entry.version, entry.devices)
-            found |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
-    return found
-
-
-def baseline_energy(
+def _baseline(
     method: str, version: str, bound: Sequence[ProjectDevice] | Sequence[Entry]
 ) -> dict[str, list[str]]:
     """Return the devices of the baseline that count energy, by quantity."""
@@ -247,21 +261,3 @@ def _agreeing(
         held = values_at(conn, some, quantity, around.tolist())[:, places.reshape(moved.shape)]
         found |= {(names[i], some[j]) for i, j in agreeing(own, held, need, _RATIO)}
     return {(name, other) for name, other in found if name != other}
-
-
-def came_later(registered: Mapping[str, object], pair: tuple[str, str]) -> bool:
-    """Return whether the first of a pair was registered after the other one."""
-    name, other = ((str(registered.get(one, "9")), one) for one in pair)
-    return name > other
-
-
-def is_second(
-    conn: Connection,
-    project: Project,
-    period_us: tuple[int, int],
-    registered: Mapping[str, object],
-    pair: tuple[str, str],
-) -> bool:
-    """Return whether the first of a pair counts nothing: the other one claimed or came before."""
-    claimed = statements.claimed_of_devices(conn, project.id, [pair[1]], *period_us)
-    return bool(claimed) or came_later(registered, pair)

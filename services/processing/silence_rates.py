@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from ingest.errors import TonneError
 from ingest.model import Fleet
-from mrv.accounting.silence import Seen, SilenceRate, silence_rates
+from mrv.accounting.live_emissions import Seen, SilenceRate, silence_rates
 from mrv.calendar import zone
 from mrv.model import Factors
 from mrv.registry.project import Project

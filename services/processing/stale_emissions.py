@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
-from mrv.accounting.device_bindings import segments
+from mrv.accounting.live_emissions import segments
 from services.settle import Plan
 
 

@@ -12,7 +12,7 @@ from mrv.methodologies import find
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Sample
-from mrv.rules.account import is_monitored
+from mrv.rules.plausible_values import is_monitored
 from services.registry.entries import Key, Project, Published, Registry, place
 from services.registry.service_times import country, timezone
 

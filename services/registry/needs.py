@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from ingest import classes, profiles
+from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
 from mrv.accounting.entered_values import KEY, accepted, parameters_of, unaccepted
-from mrv.accounting.shown_energy import UNDECLARED, is_declared
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook, load
 from mrv.factors.ledger import Ledger

@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
-from fractions import Fraction
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -21,30 +19,24 @@ from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US
 from ingest.mqtt import templates
 from ingest.mqtt.templates import Template
-from mrv import countries, factors
+from mrv import countries
 from mrv.calendar import midnight_us
 from mrv.countries import country_of
-from mrv.errors import FactorError
-from mrv.factors import FactorBook
-from mrv.factors.records import factor_of
-from mrv.model import Factor
-from services.registry import meters, monitoring, needs, plausible, programme, ratings
+from services.registry import (
+    brought_factors,
+    meters,
+    monitoring,
+    needs,
+    plausible,
+    programme,
+    ratings,
+)
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.finding import Finding
 from services.registry.service_times import country, during_us, known, timezone, zones
 
-# what a published series may change by from one value to the next: less in the direction in
-# which the claimant gains
-_DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
-_SERIES = {
-    "consumed": (_DOWN, Fraction(3, 2)),
-    "avoided": (Fraction(1, 2), _UP),
-    "either": (_DOWN, _UP),
-}
-
-# of a grid: burnt lignite without any other plant; half of what is fed in
-_MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
-
+# hours between a clock and its sun: 3.0 in Nome is the most of the zone database's places
+_FROM_THE_SUN = 3.5
 # days between two changes of a site's time zone: less is a mistake
 _APART = 7
 # hours of the longest day: boards add up today and the day before from no more than that
@@ -57,9 +49,10 @@ def check(registry: Registry) -> Iterator[Finding]:
     for site in sites.values():
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))
         yield from _country(site)
+        yield from _daylight(site)
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
-    book, wrong = _book(registry)
+    book, wrong = brought_factors.book_of(registry)
     yield from wrong
     yield from _topics([t for t in registry.topics.values() if t.active])
     for project in projects.values():
@@ -136,6 +129,20 @@ def _country(site: Site) -> Iterator[Finding]:
     yield Finding(site.kind, site.id, text, warning=True)
 
 
+def _daylight(site: Site) -> Iterator[Finding]:
+    """Warn of a place whose sun is far off its clock: a row that was copied from elsewhere."""
+    if site.timezone not in zones() or country_of(replace(site, country=None)) is None:
+        return  # said already, or UTC
+    clock = max(offset for offset in _offsets(site.timezone) if offset is not None)
+    apart = abs((site.longitude / 15 - clock.total_seconds() / 3600 + 12) % 24 - 12)
+    if apart > _FROM_THE_SUN:
+        text = (
+            f"longitude: {site.longitude:g} is {apart:.1f} hours of the sun from time zone"
+            f" {site.timezone}; correct longitude, `timezone` or `country`"
+        )
+        yield Finding(site.kind, site.id, text, warning=True)
+
+
 def _offsets(zone: str) -> list[timedelta | None]:
     """Offsets of a zone from UTC in winter and in summer."""
     return [datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7)]
@@ -162,88 +169,6 @@ def _hours_left(day: date, before: str, name: str) -> float:
     """Hours of the local date before a change of zone. [h]"""
     last = day - timedelta(days=1)
     return (midnight_us(day, name) - midnight_us(last, before)) / 3_600_000_000
-
-
-def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
-    """All factors, those of the registry too, and what is wrong with these."""
-    book = factors.load()
-    found: list[Finding] = []
-    own = {factor.id: factor for factor in book}
-    kinds = book.kinds()
-    # what supersedes another comes after it
-    given = sorted(
-        ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
-        key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
-    )
-    for entry, factor in given:
-        asked = factor.kind.rpartition(".")[0] in _MOST
-        whose = factors.country_of(factor.kind) if asked else None
-        if factor.kind not in kinds and whose not in countries.known():
-            near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
-            text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
-            found.append(Finding(entry.kind, entry.id, text))
-        elif factor.id in own:
-            same = factor.text == own[factor.id].text
-            text = (
-                f"id: tonne publishes {factor.id!r} itself, as {own[factor.id].text}, and its"
-                f" value counts{'' if same else ', not ' + factor.text}"
-            )
-            found.append(Finding(entry.kind, entry.id, text, warning=same))
-        elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
-            found.append(Finding(entry.kind, entry.id, wrong))
-        elif factor.document is None and (far := _far(factor, factors.load())) is not None:
-            found.append(Finding(entry.kind, entry.id, f"value: {far}"))
-        else:
-            try:
-                book = book.with_more([factor])
-            except FactorError as error:
-                found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
-    return book, found
-
-
-def _stated(factor: Factor) -> Factor:
-    """Return a factor as a book holds it: one with a document goes before tonne's own."""
-    given = factor.document is not None
-    return replace(factor, brought=given, documented=given)
-
-
-def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
-    """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
-    national = factor.kind.rpartition(".")[0]
-    unit, most = factors.UNITS[national], _MOST[national]
-    if factor.unit != unit:
-        return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
-    right = factors.DIRECTIONS[national]
-    if factor.direction != right and country != countries.FIRST_COUNTRY:
-        return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
-    if factor.value > most:
-        return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"
-    if factor.document is None and factor.kind not in kinds:
-        return (
-            f"document: is missing, and tonne publishes no {factor.kind}; give the document in"
-            f" which the authority of {country} states the value:"
-            f" {factors.row_to_write(factor.kind, factor.valid_from or date(2026, 1, 1))}"
-        )
-    return None
-
-
-def _far(factor: Factor, book: FactorBook) -> str | None:
-    """
-    Say where a factor is far off the last one that tonne publishes of its kind.
-
-    Others that registry files brought are no measure: step by step they would lead anywhere.
-    """
-    of_kind = [f for f in book if f.kind == factor.kind]
-    same = [f for f in of_kind if f.direction == factor.direction] or of_kind
-    last = same[-1]
-    low, high = _SERIES[factor.direction]
-    if low * last.value <= factor.value <= high * last.value:
-        return None
-    return (
-        f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
-        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}, and"
-        " take a tonne that publishes it if it is right"
-    )
 
 
 def _device(

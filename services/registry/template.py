@@ -9,29 +9,36 @@ from the classes, profiles and methodologies of this version, so that they name 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from ingest import classes, profiles
 from ingest.classes import DeviceClass
 from ingest.errors import RegistryError
 from ingest.profiles import file_registers
-from mrv import methodologies
+from mrv import countries, methodologies
+from mrv.countries import FIRST_COUNTRY
 from mrv.model import Methodology
 from services.nearest import did_you_mean
 from services.registry import arrays
 from services.registry.fields import PLACEHOLDER
 
 SITE = "my-site"
-_SITE = f"""\
+_SITE = """\
 sites:
-  - id: {SITE}  # letters, digits, - and _
+  - id: {site}  # letters, digits, - and _
     name: My industrial park
     # names: {{vi: "Khu công nghiệp của tôi", ja: "私の工業団地"}}  # in the languages of the pages
-    latitude: 20.94  # degrees, north is positive
-    longitude: 106.60  # degrees, east is positive
-    timezone: Asia/Ho_Chi_Minh  # IANA name; days of this site begin by it
-    country: VN  # ISO 3166-1; its grid's factors count
+    latitude: {latitude}  # degrees, north is positive
+    longitude: {longitude}  # degrees, east is positive
+    timezone: {timezone}  # IANA name; days of this site begin by it
+    country: {country}  # ISO 3166-1; its grid's factors count
     # park: my-park  # group of sites that give each other energy, water, waste
 """
+# where the example of the first country is; of another one it is for the reader to say
+_PLACES = {FIRST_COUNTRY: ("20.94", "106.60")}
+_OFFSET = "+07:00"
+_UNKNOWN = (f"{PLACEHOLDER}LATITUDE", f"{PLACEHOLDER}LONGITUDE")
 _CALIBRATIONS = f"""\
     # calibrations:  # certificates of the meter; a gap between two costs tonnes
     #   - performed: {PLACEHOLDER}DAY
@@ -51,9 +58,12 @@ programme:
 """
 
 
-def template(class_id: str) -> str:
+def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
     """
     Return a commented registry file of one device of a class; `registry check` accepts it.
+
+    Where another country is named, it asks for the place, and its project is by a methodology
+    whose projects are there.
 
     Raises
     ------
@@ -69,21 +79,34 @@ def template(class_id: str) -> str:
         (
             f"# Registry file: a device of class {class_id} ({held.title}).\n",
             "# Edit it, then: tonne registry check FILE; tonne registry import FILE\n",
-            _SITE,
+            _site(country),
             "\n",
             *_device(held),
             "\n",
-            *_project(held),
+            *_project(held, country),
         )
-    )
+    ).replace(_OFFSET, _offset(country))
 
 
-def complete_template() -> str:
+def complete_template(country: str = FIRST_COUNTRY) -> str:
     """Return a commented registry file with a site, a device, a project and a programme."""
-    lines = template("pv_inverter").splitlines(keepends=True)
+    lines = template("pv_inverter", country).splitlines(keepends=True)
     at = next(i for i, line in enumerate(lines) if line.startswith("# projects:"))
     project = [line.removeprefix("# ") for line in lines[at:]]
     return "".join((*lines[:at], *project, "\n", _PROGRAMME))
+
+
+def _site(country: str) -> str:
+    latitude, longitude = _PLACES.get(country, _UNKNOWN)
+    zones = countries.known()[country]
+    return _SITE.format(
+        site=SITE, latitude=latitude, longitude=longitude, timezone=zones[0], country=country
+    )
+
+
+def _offset(country: str) -> str:
+    """Return the offset of a country's clock on the day on which the example's meters begin."""
+    return datetime(2026, 1, 1, tzinfo=ZoneInfo(countries.known()[country][0])).isoformat()[-6:]
 
 
 def _device(held: DeviceClass) -> Iterator[str]:
@@ -159,12 +182,12 @@ def _models(class_id: str) -> list[str]:
     return [p for c, p in profiles.load() if c == class_id and p != profiles.OWN]
 
 
-def _project(held: DeviceClass) -> Iterator[str]:
+def _project(held: DeviceClass, country: str) -> Iterator[str]:
     found = [
         (method, role)
         for method in methodologies.load().values()
         for role, needs in method.roles.items()
-        if held.id in needs.classes
+        if held.id in needs.classes and methodologies.abroad(method.countries, country) is None
     ]
     if not found:
         yield "# No methodology counts tonnes by this class; its values are indicators.\n"

@@ -13,8 +13,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.calendar import midnight_us
 from mrv.registry.project import Calibration, Project, ProjectDevice
 from mrv.rules.closing import close

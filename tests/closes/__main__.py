@@ -55,12 +55,11 @@ def write():
     before = corpus.expected() if corpus.OUTCOMES.exists() else {}
     books = corpus.books_of(found)
     lines = {name: corpus.closed(name, closes, books) for name in closes}
-    text = "".join(f"{corpus.text_of(one)}\n" for one in lines.values())
-    corpus.OUTCOMES.write_text(text, "utf-8")
     for name, one in lines.items():
         if one != before.get(name):
             was = before.get(name, {"ug": {"reduction": None}})["ug"]["reduction"]
             _tell(f"{name}: {was} -> {one['ug']['reduction']} ug")
+    corpus.keep(lines)
 
 
 def release(rules):

@@ -1,6 +1,7 @@
 """The compose files against the published schema, the command line, and each other."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -322,3 +323,27 @@ def test_whoever_answers_http_holds_no_key(file):
     assert signer["environment"]["TONNE_HOME"] == signer["volumes"][0].split(":")[1]
     assert "ports" not in signer
     assert signer["networks"] == ["inside"]
+
+
+def test_nothing_that_is_deployed_is_of_one_city():
+    """Another city would alarm under the name of Hai Phong, by its clock and in its currency."""
+    files = [
+        *DEPLOY.glob("compose*.yaml"), *DEPLOY.glob("grafana/dashboards/*.json"),
+        *DEPLOY.glob("prometheus/**/*.yml"), *DEPLOY.glob("alertmanager/*"),
+        *DEPLOY.glob("kubernetes/**/*.yaml"),
+    ]  # fmt: skip
+    words = re.compile(r"hai.?phong|ho_chi_minh|viet ?nam|VND|2204", re.IGNORECASE)
+    assert len(files) > 40
+    assert {str(f): found for f in files if (found := words.findall(f.read_text("utf-8")))} == {}
+
+
+def test_what_compose_asks_of_the_environment_is_explained():
+    """An operator would find the name under which devices look for the broker in a YAML file."""
+    page = (ROOT / "docs/settings.md").read_text("utf-8")
+    asked = {
+        name
+        for file in DEPLOY.glob("compose*.yaml")
+        for name in re.findall(r"(?<!:-)\$\{([A-Z_]+)", file.read_text("utf-8"))
+    }
+    assert asked == {"BACKUP_AT", "GRAFANA_TIMEZONE", "MQTT_HOST"}
+    assert {name for name in asked if f"| `{name}` |" not in page} == set()

@@ -32,7 +32,8 @@ from mrv.methodologies import find
 from mrv.model import Activity
 from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice
-from mrv.rules.account import is_monitored, parts_of_years
+from mrv.rules.account import parts_of_years
+from mrv.rules.plausible_values import is_monitored
 from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days, course
 
 HERE = Path(__file__).parent

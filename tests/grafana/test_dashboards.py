@@ -30,8 +30,8 @@ SOURCES = {
     s["uid"]: s["type"]
     for s in yaml.safe_load((PROVISIONED / "datasources/tonne.yaml").read_text())["datasources"]
 }
-# nothing stands there as long as nothing is wrong in the made-up city
-MAY_BE_EMPTY: set[str] = set()
+# nothing stands there as long as nothing is wrong in the made-up city, or typed into the board
+MAY_BE_EMPTY = {"tonne-ev: Cost"}
 # what a table is read for, highest cost first
 VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "kind", "state", "clock")
 # what the registry alone says: targets, places, certificates, and how many are silent
@@ -203,6 +203,17 @@ def test_every_query_gives_rows(board, reader):
                 assert [n for n in names if "_" in n and n not in _called(panel)] == [], where
             # who sends may call himself anything; a name may not push the rest out of sight
             assert all(len(v) <= 200 for row in rows for v in row if isinstance(v, str)), where
+
+
+def test_the_cost_is_that_of_the_tariff_that_is_typed(reader):
+    """A city abroad would read a price of Viet Nam, or no price at all."""
+    (board,) = [b for b in BOARDS if b["uid"] == "tonne-ev"]
+    ask = {panel["title"]: panel["targets"][0]["rawSql"] for panel in panels(board)}
+    now = datetime.now(UTC)
+    _, [(charged,)] = city.ask(reader, board, ask["Charged"], now)
+    typed = ask["Cost"].replace("${tariff:sqlstring}", "'0.31'")
+    _, [(cost,)] = city.ask(reader, board, typed, now)
+    assert float(cost) == pytest.approx(float(charged) * 0.31)
 
 
 def _dates(values):

@@ -10,7 +10,7 @@ from ingest.pipeline import FROM_START, MeterState, meter
 from ingest.pipeline.flags import Flags
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
-from mrv.accounting.account import account
+from mrv.accounting.live_emissions import account
 from services.settle import Plan
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags

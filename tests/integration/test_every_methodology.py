@@ -20,7 +20,7 @@ from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from mrv import methodologies
 from mrv.calendar import period_us
-from mrv.rules.account import is_monitored
+from mrv.rules.plausible_values import is_monitored
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.messages.dead_letter_write import Letters

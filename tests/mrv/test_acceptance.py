@@ -6,7 +6,7 @@ import pytest
 
 from mrv import factors
 from mrv.accounting import entered_values as acceptance
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import compile_bindings
 from mrv.errors import MethodologyError
 from mrv.rules.closing import close
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, IntervalRows
-from mrv.accounting.account_days import Counted, Sums, by_day
+from mrv.accounting.emission_rows import Counted, Sums, by_day
 from mrv.calendar import instant_us
 
 ZONE = "Asia/Ho_Chi_Minh"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrv.accounting.agreeing_series import agreeing
+from mrv.accounting.twin_series import agreeing
 
 NEARLY = 8e-3
 
@@ -48,7 +48,7 @@ def _metered(draw, sky, many):
 @pytest.mark.parametrize("at_once", [1, 5, 16_384])
 def test_arrays_find_the_pairs_of_a_plain_loop(monkeypatch, at_once):
     """A copy would pass where its column is the last of a block, or an interval is missing."""
-    monkeypatch.setattr("mrv.accounting.agreeing_series._AT_ONCE", at_once)
+    monkeypatch.setattr("mrv.accounting.twin_series._RATIOS", at_once)
     draw = np.random.default_rng(18)
     found = 0
     for _ in range(120):

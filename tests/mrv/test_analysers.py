@@ -97,11 +97,6 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     assert not [g for g in before.gaps if g.rule.startswith("analyser")]
 
 
-def test_the_first_rules_do_not_look_at_channels():
-    """A pack of then would come to other tonnes."""
-    assert closed((1000.0, 2000.0), accounting=FIRST)["cod_in_kg_per_m3"] == 6
-
-
 def _removed(cod_in, cod_out):
     """Share removed over two days by the channels of an aerobic plant; None where none is sent."""
     fleet = Fleet(DEVICES)

@@ -12,7 +12,7 @@ from ingest.model import INTERVAL_US
 from mrv import factors
 from mrv.documents.form import read, write
 from mrv.documents.plan import EnergyCertified
-from mrv.registry.project import ACCOUNTING, FIRST, Besides, Certified
+from mrv.registry.project import ACCOUNTING, Besides, Certified
 from mrv.rules.closing import close
 from mrv.statement.plan_json import certified_in, certified_out
 from tests.mrv import plant
@@ -78,28 +78,6 @@ def test_certified_and_credited_never_exceed_what_was_measured(values, certifica
             told = [f for f in said.applicability if f.rule == "CLM-01" and "inv-1" in f.detail]
             assert bool(told) == bool(short)
             assert not any(f.holds for f in told)
-
-
-@pytest.mark.parametrize("accounting", [FIRST, ACCOUNTING])
-def test_certified_by_any_rules_is_taken_off(accounting):
-    """A pack that names older rules would credit what a certificate has."""
-    values = {"inv-1": [1000] * COUNT, "inv-2": [900 + at for at in range(COUNT)]}
-    held = {("inv-1", ENERGY): _certified([{3: 400}, {3: 700, 4: 1}])}
-    bare, said = _closed(values, {}, accounting), _closed(values, held, accounting)
-    taken = [
-        Decimal(b.counted) - Decimal(a.counted)
-        for b, a in zip(bare.devices, said.devices, strict=True)
-    ]
-    assert taken == [1001, 0]
-    assert [f.detail for f in said.applicability if f.rule == "CLM-01"] == [
-        "inv-1: certificate C-1 is of 100 Wh more than its intervals hold"
-    ]
-    rows = [d for d in said.deductions if d.kind == "certified energy"]
-    assert [(str(d.reason), d.quantity) for d in rows] == [
-        ("certified elsewhere: certificate C-0, I-REC", "400.000000"),
-        ("certified elsewhere: certificate C-1, I-REC", "601.000000"),
-    ]
-    assert [(d.end_us - d.start_us) // INTERVAL_US for d in rows] == [1, 2]
 
 
 def test_a_plan_keeps_what_is_certified_of_each_interval():

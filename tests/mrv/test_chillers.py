@@ -11,7 +11,6 @@ from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
-from mrv.rules.plausible import RANGE as PLAUSIBLE
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
@@ -87,8 +86,11 @@ def unmet(result):
     return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
-@pytest.mark.parametrize("cop", [(5.8,), (4.4,), (7.0,), (None,), (5.8, None), (4.0, 4.0)])
-@pytest.mark.parametrize("more", [{}, {"known": 0.6}, {"known": 0.2}, {"stuck": 0.4}])
+@pytest.mark.parametrize(
+    ("cop", "more"),
+    [((4.4,), {}), ((7.0,), {"known": 0.6}), ((5.8, None), {"known": 0.2}),
+     ((4.0, 4.0), {"stuck": 0.4})],
+)  # fmt: skip
 def test_a_chiller_near_its_data_sheet_is_as_before_the_rule(cop, more):
     """Fouling, part load and a meter that stands still are no fraud."""
     found = cooled(*cop, **more)
@@ -111,13 +113,6 @@ def test_a_performance_typed_at_twice_the_truth_earns_no_more_than_that(more):
     assert float(cost) == pytest.approx(tonnes(before) - tonnes(false), abs=2e-6)
 
 
-def test_a_chiller_that_delivers_less_than_the_reference_saves_nothing():
-    """A loss would be made of a meter of cold that fails."""
-    found = cooled(2.0)
-    assert 0 <= tonnes(found) < 1e-6
-    assert found.net.project == cooled(5.8).net.project
-
-
 def test_chillers_count_each_by_its_own_cold():
     """One that measures nothing would lend its typed figure to the others, or take theirs."""
     found, held = cooled(5.0, None, typed="7.9"), cooled(5.8, 5.8)
@@ -125,38 +120,6 @@ def test_chillers_count_each_by_its_own_cold():
     assert [d.counted for d in held.devices] == [d.counted for d in found.devices]
     wanted = first * (5.0 / 4.2 - 1) + second * (7.9 / 4.2 - 1)
     assert tonnes(found) == pytest.approx(wanted, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("reference", "typed", "counts"), [("4.2", "12", (4.2, 8)), ("1.5", "5.8", (2.5, 5.8))]
-)
-def test_a_performance_is_one_of_chillers(reference, typed, counts):
-    """A dated document of 12, or of 1.5 before, earned 4.9 and 7.5 times the truth."""
-    truth, found = cooled(None), cooled(None, typed=typed, reference=reference)
-    before = cooled(None, typed=typed, reference=reference, accounting=FIRST)
-    assert tonnes(found) == pytest.approx(
-        tonnes(truth) * (counts[1] / counts[0] - 1) / (5.8 / 4.2 - 1), rel=1e-5
-    )
-    assert PLAUSIBLE not in unmet(before)
-    said = unmet(found)[PLAUSIBLE]
-    bad = f"cop_project = {typed}" if typed != "5.8" else f"cop_reference = {reference}"
-    for part in (
-        f"{bad} is outside the plausible range 2.5 to 8 (",
-        "ASHRAE 90.1",
-        " is applied, ",
-    ):
-        assert part in said
-    cost = said.partition(" is applied, ")[2].partition(" t less")[0]
-    assert float(cost) == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)
-
-
-@pytest.mark.parametrize(("reference", "typed"), [("2.6", "3.2"), ("4.2", "5.8"), ("6.1", "7.9")])
-def test_honest_chillers_are_within_the_range(reference, typed):
-    """Air cools or water, an old one or the best of the market."""
-    found = cooled(None, typed=typed, reference=reference)
-    assert found.net == cooled(None, typed=typed, reference=reference, accounting=FIRST).net
-    assert PLAUSIBLE not in unmet(found)
-    assert tonnes(found) > 0
 
 
 def test_the_statement_says_both_figures_and_the_workbook_the_one_that_counted():

@@ -9,8 +9,8 @@ import pytest
 
 from ingest.model import Device, Fleet
 from mrv import factors
-from mrv.accounting import device_bindings
-from mrv.accounting.device_bindings import Bindings, Compiled, compile_bindings
+from mrv.accounting import live_emissions as device_bindings
+from mrv.accounting.live_emissions import Bindings, Compiled, compile_bindings
 from mrv.errors import MethodologyError
 from mrv.registry.project import Project, ProjectDevice
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors, methodologies
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.registry.project import Calibration, ProjectDevice

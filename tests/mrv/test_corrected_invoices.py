@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.model import INTERVAL_US
-from tests.mrv import plant
 from tests.mrv.test_exceeded_invoices import bill as steam_bill
 from tests.mrv.test_exceeded_invoices import steam
 from tests.mrv.test_invoiced_use import bill, told, tonnes
@@ -13,8 +11,6 @@ from tests.mrv.test_project_meters import said
 
 RULE = "EVD-06"
 USED = "EVD-05"
-
-DAY = plant.FROM + 96 * INTERVAL_US
 
 
 def corrected(old, new, *others, scale=0.1, meter="fuel", **given):
@@ -41,38 +37,6 @@ def test_what_the_first_invoice_said_of_a_use_counts_on(meter):
     assert said(found, USED)
     # the comparison that stands in the statement is with what corrects it
     assert [c.against for c in found.cross_checks] == ["second: its supplier, 2"]
-
-
-def test_another_meter_and_another_time_free_no_use():
-    """Corrected to a day, or to the turbine's own use, and the rest by a new invoice."""
-    truth = tonnes(told(bill("fuel"), meter="fuel"))
-    day = bill("fuel", last=DAY, scale=0.1, id="second")
-    rest = bill("fuel", first=DAY, scale=0.1, id="third")
-    before = replace(day, from_us=plant.FROM - 9 * 96 * INTERVAL_US, to_us=plant.FROM)
-    for new, others in (
-        (day, [rest]),
-        (before, [day, rest]),
-        (bill("aux", id="second"), [bill("fuel", scale=0.1, id="third")]),
-    ):
-        found = corrected(bill("fuel"), new, *others)
-        assert tonnes(found) == pytest.approx(truth, abs=2e-6)
-        assert said(found, RULE)
-
-
-def test_a_correction_that_gains_nothing_is_as_before():
-    """A number, an issuer, a file, an amount within the tolerance, and one of more use."""
-    for meter in ("aux", "fuel"):
-        honest = bill(meter, id="second")
-        bare = told(honest, meter=meter)
-        for first in (
-            replace(honest, id="a", number="7", issuer="mistyped"),
-            replace(honest, id="a", sha256=None),
-            replace(honest, id="a", value=honest.value * 1019 // 1000),
-            replace(honest, id="a", value=honest.value // 10),
-        ):
-            found = corrected(first, honest, scale=1, meter=meter)
-            assert found.net == bare.net
-            assert not said(found, RULE)
 
 
 def test_a_delivery_that_is_corrected_to_more_is_a_condition():

@@ -7,8 +7,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings, costed
+from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.methodologies import find
 from mrv.model import GAINING
 from mrv.registry.project import ProjectDevice
@@ -53,14 +52,6 @@ def test_buses_gain_only_while_a_charger_is_bound(begin, end, km):
     assert int(live.baseline_ug.sum()) <= result.gross.baseline.ug
 
 
-def test_one_charger_after_another_is_one_service():
-    """A charger that was replaced would cost the project its buses."""
-    first = ProjectDevice("ch-1", "charging", to_us=FROM + HALF_US)
-    second = ProjectDevice("ch-2", "charging", from_us=FROM + HALF_US)
-    rows = IntervalRows.concat([ROWS, full("ch-2", "energy_import", DAY, 500)])
-    assert _km(_closed(_bus(first, second, ProjectDevice("bus-1", "vehicle")), rows)) == 96
-
-
 def test_between_one_charger_and_the_next_nothing_is_gained():
     """Buses that went on driving meanwhile would be free of emissions."""
     quarter = DAY_US // 4
@@ -81,15 +72,6 @@ def test_between_one_charger_and_the_next_nothing_is_gained():
     assert 0 <= result.gross.baseline.ug - int(live.baseline_ug.sum()) < DAY
 
 
-def test_without_any_charger_nothing_is_gained():
-    """A project whose chargers were never registered would be credited all the same."""
-    bare = _bus(ProjectDevice("bus-1", "vehicle"))
-    assert costed(bare, find("ams-iii-c"), FLEET) == []
-    assert _closed(bare).credit_t == 0
-    unknown = _bus(ProjectDevice("bus-1", "vehicle"), ProjectDevice("no-such", "charging"))
-    assert costed(unknown, find("ams-iii-c"), FLEET) == []
-
-
 def test_a_base_load_counts_from_the_first_day_of_its_meter():
     """A building would be credited for the months before anybody measured it."""
     method, begin = find("ams-ii-e"), FROM + HALF_US
@@ -101,18 +83,3 @@ def test_a_base_load_counts_from_the_first_day_of_its_meter():
     (earlier,) = parts_of_years(building, method, fleet, (FROM, begin))[2026]
     assert earlier.params == {GAINING: 0}
     assert parts_of_years(BUS, find("ams-iii-c"), FLEET, (FROM, begin)) == {}
-
-
-def test_a_year_that_no_project_has_is_named():
-    """A unit that slipped would come out as tonnes, and a verifier not be told."""
-    rows = IntervalRows.concat(
-        [full("ch-1", "energy_import", DAY, 500), full("bus-1", "distance", DAY, 10)]
-    )
-    (broken,) = [
-        f for f in _closed(BUS, rows).applicability if f.rule == "MTR-05" and "2026" in f.detail[:5]
-    ]
-    assert not broken.holds
-    assert broken.detail.startswith("2026: charging_mwh over distance_km is 50 kWh/km")
-    assert not [
-        f for f in _closed(BUS).applicability if f.rule == "MTR-05" and "2026" in f.detail[:5]
-    ]

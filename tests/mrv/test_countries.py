@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import pytest
 
 from mrv import countries, factors
-from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.live_emissions import compile_bindings
 from mrv.countries import country_at
 from mrv.errors import CountryFactorError
 from mrv.factors import read

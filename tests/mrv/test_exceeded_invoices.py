@@ -9,7 +9,7 @@ import pytest
 from ingest.model import INTERVAL_US
 from mrv.registry.project import FIRST
 from tests.mrv import plant
-from tests.mrv.test_project_meters import COUNT, END, plant_of, said
+from tests.mrv.test_project_meters import COUNT, plant_of, said
 
 RULE = "EVD-03"
 
@@ -35,14 +35,6 @@ def tonnes(result):
     return float(result.net.reduction.t)
 
 
-def test_honest_steam_keeps_its_tonnes():
-    """With an invoice of a part, of all, or with none at all."""
-    for papers in ((), (bill(),), (bill(), bill(MIDDLE, END)), (bill(of=int(TRUTH * 1.01)),)):
-        found = steam(1, *papers)
-        assert found.net.baseline == steam(1, *papers, accounting=FIRST).net.baseline
-        assert "say less" not in said(found, RULE)
-
-
 def test_a_meter_above_its_invoice_counts_as_the_invoice_says():
     """1.4 times the steam that its buyer paid for a half of the month earned it all."""
     truth, before = steam(1, bill()), steam(1.4, bill(), accounting=FIRST)
@@ -54,17 +46,3 @@ def test_a_meter_above_its_invoice_counts_as_the_invoice_says():
     assert "steam report more than i-steam: its supplier, 1 differs by 40" in told
     cost = float(told.rpartition("proportion (")[2].split(" t)")[0])
     assert cost == pytest.approx(tonnes(steam(1.4)) - tonnes(found), abs=1e-5)
-
-
-def test_what_another_invoice_shows_counts():
-    """Only a part of the month was too high, and the rest is shown."""
-    shown = bill(MIDDLE, END, of=int(TRUTH * 1.4), id="other")
-    found = steam(1.4, bill(), shown)
-    assert tonnes(found) == pytest.approx((tonnes(steam(1)) + tonnes(steam(1.4))) / 2, rel=1e-3)
-
-
-def test_an_invoice_that_is_no_evidence_takes_nothing():
-    """A typed number without its file, or one that says more, is none."""
-    for wrong in ({"sha256": None}, {"doubt": "operator"}, {"of": TRUTH * 2}):
-        found = steam(1.4, bill(**wrong))
-        assert found.net == steam(1.4).net

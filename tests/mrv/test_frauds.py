@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, QualityLimits
-from mrv.accounting.shown_energy import ALONE, DC, POWER, SUN
+from mrv.accounting.corroborated_energy import ALONE, DC, POWER, SUN
 from mrv.registry.project import ACCOUNTING, FIRST, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
@@ -95,15 +95,6 @@ def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, day
     assert SUN in closed.reasons
 
 
-def test_a_meter_without_certificate_owes_no_more_than_it_counts():
-    """A plant of which nothing counts would owe energy that it never sold."""
-    h = honest()
-    lit = h.hours(5.75, 18.25)
-    h.register_wh = 6_200_000 + np.cumsum(np.where(lit, 1.1 * RATED_W / 12, 0)).astype(np.int64)
-    h.power_w = np.where(lit, 1.1 * RATED_W, 0.0)
-    assert close(h, certificates=()).counted_wh == 0
-
-
 @pytest.mark.parametrize("hour", [9, 18])
 def test_the_last_reading_too_high(hour):
     """The last reading of a period could be a quarter hour's most too high: nothing follows it."""
@@ -119,13 +110,6 @@ def test_the_last_reading_too_high(hour):
     assert close(h, edges=span).counted_wh <= truth * CLASS
 
 
-def test_a_register_that_counts_more_than_its_power():
-    """A register that runs a tenth fast would earn a tenth more each year."""
-    h = honest()
-    h.register_wh = 6_200_000 + ((h.register_wh - 6_200_000) * 1.1).astype(np.int64)
-    assert close(h).counted_wh <= h.truth_wh * CLASS
-
-
 def test_more_out_than_in():
     """An inverter gives out no more than its modules put in, whatever its own power says."""
     h = honest()
@@ -136,15 +120,6 @@ def test_more_out_than_in():
     closed = close(h)
     assert closed.counted_wh <= h.truth_wh / 0.97 * CLASS
     assert closed.reasons == {DC}
-
-
-def test_power_that_is_left_out_is_no_evidence():
-    """Who leaves the power out of the evenings would earn whatever the register says there."""
-    h = honest()
-    evening = h.hours(15, 18)
-    _rise(h, evening, 2_500)
-    h.power_w = np.where(evening, np.nan, h.power_w)
-    assert close(h).counted_wh <= h.truth_wh * 1.02
 
 
 def _fast(h, share):
@@ -265,16 +240,6 @@ def test_recorded_plants_earn_what_they_made(name, clock, power, every):
             assert least - 1e-4 <= earned <= most + 1e-3, (step, share, earned)
 
 
-def test_a_part_of_a_day_without_power_is_no_finding():
-    """A gateway that was away for an afternoon would open a finding each month."""
-    h = honest()
-    away = h.hours(14, 16) & (h.time_us > frauds.BEGIN + 5 * frauds.DAY_US)
-    h.time_us, h.register_wh, h.power_w = (
-        one[~away] for one in (h.time_us, h.register_wh, h.power_w)
-    )
-    assert _alone(close(h).case) == []
-
-
 @pytest.mark.parametrize(
     ("sha256", "percent", "share", "holds"),
     [
@@ -301,37 +266,6 @@ def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, h
     assert ("invoice I-1" in said) is holds
 
 
-def test_an_agreeing_invoice_settles_what_the_power_channel_only_suspects():
-    """A true bill beside a power channel that reads low left an honest plant 0.8 of its energy."""
-    h = honest()
-    h.power_w = h.power_w * 0.8
-    case = close(h).case
-    assert float(case.result.devices[0].counted) < 0.9 * h.truth_wh
-    invoice = Invoice(
-        "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
-        case.from_us, case.to_us, h.truth_wh, 2, "ab" * 32,
-    )  # fmt: skip
-    again = replace(case, plan=replace(case.plan, invoices=(invoice,))).result
-    assert float(again.devices[0].counted) == h.truth_wh
-    (found,) = (f for f in again.applicability if f.rule == "MTR-02")
-    assert found.holds
-    assert "invoice I-1" in found.detail
-
-
-def test_a_register_within_the_tolerance_of_a_true_invoice_counts_as_the_invoice():
-    """A register three per cent fast would earn it beside a true bill that settles the power."""
-    h = honest()
-    _fast(h, 1.03)
-    h.power_w = h.power_w * 0.8
-    case = close(h).case
-    invoice = Invoice(
-        "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
-        case.from_us, case.to_us, h.truth_wh, 4, "ab" * 32,
-    )  # fmt: skip
-    again = replace(case, plan=replace(case.plan, invoices=(invoice,))).result
-    assert float(again.devices[0].counted) == h.truth_wh
-
-
 def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     """The verifier would not see why less is credited than was metered."""
     h = honest(clouds=0.3)
@@ -354,52 +288,6 @@ def test_a_coarse_register_behind_its_power_loses_nothing():
         h = honest(1)
         h.register_wh = h.register_wh // step * step
         assert close(h).reasons == set()
-
-
-def test_silence_of_hours_each_day_needs_a_witness():
-    """A gateway that is away each noon would hide what its register is turned by meanwhile."""
-    h = honest()
-    kept = ~h.hours(9, 13)
-    h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
-    closed = close(h, certificates=())
-    assert ALONE in closed.reasons
-    ((holds, _),) = _alone(closed.case)
-    assert not holds
-    # with the day's sales in writing it counts again
-    case = closed.case
-    invoice = Invoice(
-        "I-1", "Utility", "17", date(2026, 1, 20), ("inv-1",), "energy_export",
-        case.from_us, case.to_us, h.truth_wh, 2, "ab" * 32,
-    )  # fmt: skip
-    again = replace(case, plan=replace(case.plan, invoices=(invoice,)))
-    assert float(again.result.devices[0].counted) >= h.truth_wh * 0.97
-
-
-def test_a_statement_of_older_rules_is_computed_by_them():
-    """A pack of yesterday would fail today."""
-    h = honest(clouds=0.3)
-    _an_hour(h, 14, 30_000)
-    closed = close(h, accounting=FIRST)
-    body = compose(closed.case, Label(1, "tonne 0"))["credentialSubject"]
-    assert "accounting" not in body
-    assert "unusualReadings" not in body
-    assert body["deductions"] == []
-
-
-def test_no_interval_counts_more_than_what_is_shown():
-    """Each quarter hour stands for itself on a dashboard and in a sample."""
-    h = honest(clouds=0.3)
-    _an_hour(h, 14, 30_000)
-    case = close(h).case
-    (found,) = (one.beyond for one in case._scanned.shown.values())
-    taken = sum(one.value.sum() for one in found)
-    assert taken == sum(float(d.quantity) for d in case.result.deductions)
-    assert all((one.value > 0).all() for one in found)
-    starts, values = case.rows.start_us.tolist(), case.rows.value.tolist()
-    rows = {us // INTERVAL_US: wh for us, wh in zip(starts, values, strict=True)}
-    for one in found:
-        pairs = zip(one.number.tolist(), one.value.tolist(), strict=True)
-        assert all(wh <= rows[n] for n, wh in pairs)
 
 
 def test_flags_stand_in_the_statement_with_what_they_touch():

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from ingest.model import Fleet
-from mrv.accounting.cuts import rated_fuel
+from mrv.accounting.device_period import rated_fuel
 from mrv.errors import PeriodError
 from mrv.registry.calibration import of_meter, uncovered
 from mrv.registry.project import FIRST, Calibration

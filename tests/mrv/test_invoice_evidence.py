@@ -9,7 +9,7 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, FIRST, Besides, Invoice, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Besides, Invoice, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.mrv.test_service_attacks import SURE
@@ -53,7 +53,6 @@ def building(
     line=LINE,
     documents=None,
     accounting=ACCOUNTING,
-    until=None,
     certified=True,
 ):
     """Close eight weeks of a building whose meters tell a multiple of the truth."""
@@ -68,7 +67,7 @@ def building(
         (name, METHOD.roles[name].quantity): [int(HONEST[name] * scale)] * COUNT
         for name, scale in (("weather", weather), ("power", power))
     }
-    bound = (ProjectDevice("weather", "weather"), ProjectDevice("power", "power", to_us=until))
+    bound = (ProjectDevice("weather", "weather"), ProjectDevice("power", "power"))
     project = replace(
         plant.PV, id="p", methodology="ams-ii-e", version=METHOD.version, expected={},
         parameters={**line, "ef_grid_t_per_mwh": Decimal("0.6592")}, devices=bound,
@@ -93,17 +92,6 @@ def said(result, clause=RULE):
 
 
 HALVES = (billed("power", end=COUNT // 2), billed("power", begin=COUNT // 2))
-
-
-def test_an_honest_building_earns_what_it_did():
-    """Whoever has all papers would lose tonnes by a rule that is made for others."""
-    truth = building(accounting=FIRST)
-    assert tonnes(truth) > 30
-    for invoices in (BILLS, (BILLS[0], *HALVES), (BILLS[0], billed("power", 1.009))):
-        found = building(invoices=invoices)
-        assert found.net == truth.net
-        assert not said(found)
-        assert not said(found, RANGE)
 
 
 LACKING = {
@@ -133,58 +121,6 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
         assert f"Nothing is reduced until then ({truth.net.reduction.t[:-1]}" in said(found)
 
 
-@pytest.mark.parametrize(
-    ("weather", "power"), [(1, 0.5), (2, 1), (3, 1 / 3), (1.3, 0.77), (1, 0.1)]
-)
-def test_meters_that_lie_earn_nothing_beside_true_invoices(weather, power):
-    """Warm weather and little electricity are what a building's owner would like to have told."""
-    before = tonnes(building(weather, power, accounting=FIRST))
-    assert before > 1.5 * tonnes(building())
-    assert tonnes(building(weather, power)) == 0
-
-
-@pytest.mark.parametrize(("weather", "power"), [(1.049, 1), (1, 0.951), (1.04, 0.96)])
-def test_what_an_invoice_may_differ_by_is_no_gain(weather, power):
-    """Five per cent of the electricity are a quarter of what was saved."""
-    assert tonnes(building(weather, power)) <= 1.002 * tonnes(building())
-    # nor the time without an invoice: its mean is that of the others
-    part = int(COUNT * 0.96)
-    some = (billed("weather", end=part), billed("power", end=part))
-    assert tonnes(building(weather, power, invoices=some)) <= 1.002 * tonnes(building())
-
-
-@pytest.mark.parametrize(
-    "others",
-    [
-        (billed("power", 0.5),),
-        tuple(billed("power", 0.5, COUNT * k // 7, COUNT * (k + 1) // 7) for k in range(7)),
-    ],
-)
-def test_an_invoice_that_says_otherwise_is_not_outvoted(others):
-    """Small invoices of half the electricity beside the true one earned 2.8 times the truth."""
-    true = billed("power", id="true")
-    found = building(power=0.5, invoices=(BILLS[0], true, *others))
-    assert tonnes(found) == 0
-    assert "true: its supplier, 1 differs by \N{MINUS SIGN}50" in said(found)
-    # what a wrong one of a few days says more is used, and the rest stays as it is
-    short = billed("power", 2, end=COUNT // 50, id="typed wrong")
-    found, honest = building(invoices=(*BILLS, short)), building()
-    assert found.net.baseline == honest.net.baseline
-    assert 0 < tonnes(found) < tonnes(honest)
-
-
-def test_a_small_saving_is_not_made_of_what_meters_may_differ_by():
-    """One per cent of meter and weather each earned 1.6 times what a building had saved."""
-    invoices = (BILLS[0], billed("power", 1.19))
-    truth = tonnes(building(power=1.19, invoices=invoices))
-    assert 0 < truth < 0.15 * tonnes(building())
-    assert tonnes(building(1.0095, 1.19 * 0.9905, invoices)) <= 1.002 * truth
-    # a loss is not made larger by it
-    worse = (BILLS[0], billed("power", 2))
-    lost = building(power=1.999, invoices=worse)
-    assert lost.net == building(power=1.999, invoices=()).net
-
-
 def test_a_condition_says_why_an_invoice_does_not_count():
     """Invoices from the middle of a month were there, and the owner read that there are none."""
     early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
@@ -203,24 +139,6 @@ def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
         result = building(invoices=invoices, certified=False)
         assert (tonnes(result) > 0) is earns
         assert ("before its time ended" in said(result)) is not earns
-
-
-def test_meters_that_all_stand_still_save_nothing():
-    """A building whose meters tell nothing would be given its base load."""
-    dead = building(weather=0, power=0, invoices=())
-    assert tonnes(building(weather=0, power=0, invoices=(), accounting=FIRST)) > 100
-    assert tonnes(dead) == 0
-    assert "corroborates power" in said(dead)
-
-
-def test_what_a_building_loses_is_kept_without_invoices():
-    """An owner would leave the invoices of a bad year away."""
-    worse = (BILLS[0], billed("power", 2))
-    lost = tonnes(building(power=2, invoices=worse))
-    assert lost < 0
-    assert tonnes(building(power=2, invoices=())) == lost
-    # nor of one that says twice what its meter told
-    assert tonnes(building(invoices=worse)) == pytest.approx(lost, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", METHOD.papers)

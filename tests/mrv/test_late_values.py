@@ -171,13 +171,6 @@ def test_a_document_that_is_dated_anew_is_told():
     assert f"SHA-256 {'b2' * 32}) and is survey 7" in said
 
 
-def test_nothing_is_said_where_the_value_is_that_of_before():
-    """What an issued statement holds already would be told twice."""
-    now = pumps(kwh_per_m3_baseline=Decimal("0.215"))
-    change = late("kwh_per_m3_baseline", "0.215")
-    assert chosen([change], now, lambda _: 0) == (now, [])
-
-
 @pytest.mark.parametrize("lacks", [{"sha256": None}, {"by": None, "issued": None}])
 def test_a_document_that_is_completed_as_asked_is_no_change(lacks):
     """Whoever gave `by`, `issued` and `sha256`, as a condition asks, met another condition."""

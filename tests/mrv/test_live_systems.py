@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mrv import factors, methodologies
-from mrv.accounting import device_bindings as bindings
+from mrv.accounting import live_emissions as bindings
 from mrv.methodologies._composting import SHARES
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 from mrv.parameters.inputs import read

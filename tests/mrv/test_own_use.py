@@ -4,7 +4,6 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,59 +55,6 @@ def test_a_wind_farm_is_credited_for_its_net_electricity():
     assert str(line.reason) == "energy_import of the same meter in 2026, with its gaps"
     (device,) = result.devices
     assert Fraction(device.counted) == device.metered - Fraction(device.deducted)
-
-
-def test_a_day_without_wind_is_owed():
-    """Standing still would cost nothing, and its import be forgotten."""
-    result = _closed(_of("energy_export", 0), _of("energy_import", 2_000))
-    assert result.net.reduction.ug == -2_000 * DAY * EF * 10**6
-    assert result.carry_ug == result.net.reduction.ug
-    assert result.credit_t == 0
-    assert result.deductions[0].percent == "100.000000"
-
-
-def test_a_gap_of_the_import_counts_at_the_rated_power():
-    """Switching off the import channel at night would earn."""
-    whole = _closed(_of("energy_export", 10**5), _of("energy_import", 2_000))
-    gap = _closed(_of("energy_export", 10**5), _of("energy_import", 2_000, skip=(0, 1)))
-    cost = 2 * (METER.rated_power_w // 4 - 2_000)
-    assert whole.net.reduction.ug - gap.net.reduction.ug == cost * EF * 10**6
-
-
-def test_a_meter_without_rating_counts_a_gap_at_its_largest_import():
-    """A gap would cost nothing where nobody gave the rated power."""
-    bare = replace(METER, rated_power_w=None)
-    gap = _closed(_of("energy_export", 10**5), _of("energy_import", 2_000, skip=(0,)), meter=bare)
-    assert Fraction(gap.deductions[0].quantity) == 2_000 * DAY
-    still = _closed(_of("energy_export", 10**5), _of("energy_import", 0, skip=(0,)), meter=bare)
-    assert not still.deductions
-
-
-def test_an_import_that_nobody_meters_is_said():
-    """A verifier would take the export for the net."""
-    result = _closed(_of("energy_export", 10**5))
-    broken = [f for f in result.applicability if not f.holds]
-    assert "no import of m-1 is metered" in broken[0].detail
-    assert result.net.reduction.ug == 10**5 * DAY * EF * 10**6
-    held = _closed(_of("energy_export", 10**5), _of("energy_import", 0))
-    assert not [f for f in held.applicability if "import" in f.rule and not f.holds]
-
-
-def test_a_late_calibration_counts_against_both():
-    """A meter that reads its import too low would pay for itself."""
-    late = _closed(_of("energy_export", 10**5), _of("energy_import", 2_000), certificates={})
-    percent = Fraction(2, 100)  # no class known
-    counted = DAY * (10**5 * (1 - percent) - 2_000 * (1 + percent))
-    assert late.net.reduction.ug == pytest.approx(float(counted * EF * 10**6), rel=1e-12)
-
-
-def test_a_year_above_the_limit_is_named():
-    """A farm of 30 MW would be credited under a small-scale methodology."""
-    clause = "AMS-I.D limit, 15 MW"
-    for export, holds in ((10**5, True), (2 * 10**9, False)):
-        found = {f.rule: f for f in _closed(_of("energy_export", export)).applicability}
-        assert found[clause].holds is holds
-    assert found[clause].detail.startswith("2026: eg_mwh = 192000 is more than the 131760 MWh")
 
 
 def test_the_import_is_evidence():

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting import entered_values as acceptance
-from mrv.accounting.account import account
-from mrv.accounting.device_bindings import compile_bindings
 from mrv.calendar import period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
@@ -70,55 +67,6 @@ def _leaves(value):
     return [value]
 
 
-def test_golden_bus_year_from_intervals():
-    """The statement would not follow the equations that `tonne evaluate` shows."""
-    bus = replace(plant.BUS, parameters={**plant.BUS.parameters, "baseline_year": 2025})
-    rows = IntervalRows.concat(
-        [
-            plant.full("bus-1", "distance", plant.DAY, 31_250_000),
-            plant.full("ch-1", "energy_import", plant.DAY, 35_937_500),
-        ]
-    )
-    result = closed(bus, rows)
-    assert result.net.baseline.t == "2702.721621"
-    assert result.net.project.t == "2423.271178"
-    assert (result.net.reduction.t, result.credit_t) == ("279.450444", 279)
-    assert [(f.id, f.provisional) for f in result.factors][-1] == ("vn-grid-2023", True)
-
-
-def test_a_gap_of_the_sun_counts_zero_and_says_what_it_cost():
-    """Energy that nobody measured would be claimed, or its loss be hidden."""
-    result = closed(ONE, plant.full("inv-1", "energy_export", plant.DAY, 1000, range(8, 12)))
-    (gap,) = result.gaps
-    assert (gap.kind, gap.time_us) == ("missing", 4 * INTERVAL_US)
-    assert (gap.start_us, gap.end_us) == (
-        plant.FROM + 8 * INTERVAL_US,
-        plant.FROM + 12 * INTERVAL_US,
-    )
-    assert (gap.substituted, gap.cost_t) == ("0.000000", "0.000000")
-    assert gap.forgone_at_most_t == "0.033300"  # 100 kW, one hour
-    assert result.devices[0].coverage.missing_share == "0.041666"
-    assert result.covered_share == "0.958333"
-
-
-def test_a_gap_of_a_charger_is_charged_at_rated_power():
-    """Switching a meter off would lower the project's emissions."""
-    rows = plant.full("ch-1", "energy_import", plant.DAY, 1000, range(4))
-    result = closed(plant.BUS, rows)
-    charger = next(d for d in result.devices if d.device == "ch-1")
-    assert (charger.metered, charger.substituted) == (92_000, "60000.000000")
-    assert charger.counted == "152000.000000"
-    gap = next(g for g in result.gaps if g.device == "ch-1")
-    rate = Fraction("0.6592") / (1 - Fraction("0.0615"))
-    assert (
-        Fraction(gap.cost_t)
-        >= Fraction(60, 1000) * rate
-        > Fraction(gap.cost_t) - Fraction(1, 10**6)
-    )
-    assert result.net.reduction.ug < 0 == result.credit_t
-    assert result.gross.project.ug < result.net.project.ug
-
-
 def test_a_charger_without_rating_is_charged_at_its_largest_interval():
     """A gap would cost nothing because the registry lacks a number."""
     bus = replace(plant.BUS, devices=(ProjectDevice("ch-2", "charging"),))
@@ -164,55 +112,6 @@ def test_a_late_calibration_is_deducted_as_the_dossier_shows():
     assert result.devices[0].coverage.calibrated_share == "0.876712"
 
 
-def test_a_meter_error_of_a_charger_is_added():
-    """An unattested meter would be wrong in the claimant's favour."""
-    rows = IntervalRows.concat(
-        [
-            plant.full("bus-1", "distance", plant.DAY, 10_000),
-            plant.full("ch-1", "energy_import", plant.DAY, 10_000),
-        ]
-    )
-    result = closed(plant.BUS, rows, certificates={})
-    counted = {d.device: (d.deducted, d.counted) for d in result.devices}
-    assert counted == {
-        "bus-1": ("38400.000000", "921600.000000"),
-        "ch-1": ("19200.000000", "979200.000000"),
-    }
-
-
-def test_time_before_installation_and_after_removal_does_not_count():
-    """Months before the meter hung on the wall would be claimed."""
-    inverter = replace(
-        plant.FLEET.devices[0],
-        installed_us=plant.FROM + 10 * INTERVAL_US + 1,
-        removed_us=plant.FROM + 20 * INTERVAL_US,
-    )
-    rows = plant.full("inv-1", "energy_export", plant.DAY, 100)
-    (device,) = closed(ONE, rows, fleet=Fleet([inverter])).devices
-    assert (device.metered, device.outside_service) == (900, 8700)
-    assert device.coverage.installed_us == 9 * INTERVAL_US
-    assert device.coverage.measured_share == "1.000000"
-
-
-def test_vintages_round_down_year_by_year():
-    """Two half tonnes of two years would become one whole tonne of neither."""
-    start = plant.us(2026, 12, 31)
-    end = plant.us(2027, 1, 1)
-    half = np.arange(plant.DAY) < 68  # New Year in Hai Phong is 17:00 UTC
-    value = np.where(half, 3_600_000 // 68, 3_600_000 // 28)
-    rows = replace(
-        plant.full("inv-1", "energy_export", plant.DAY, 0),
-        start_us=start + np.arange(plant.DAY) * INTERVAL_US,
-        value=value,
-    )
-    result = close(ONE, plant.FLEET, plant.CERTIFICATES, rows, start, end, BOOK)
-    assert [(v.year, v.credit_t, v.reduction_t[:3]) for v in result.vintages] == [
-        (2026, 1, "1.1"),
-        (2027, 1, "1.1"),
-    ]
-    assert (result.credit_t, result.net.reduction.t[:3]) == (2, "2.3")
-
-
 def test_a_negative_reduction_is_kept_and_carried():
     """A bad month would be forgotten, and the next credited in full."""
     loss = closed(plant.BUS, plant.full("ch-1", "energy_import", plant.DAY, 15_000))
@@ -223,21 +122,6 @@ def test_a_negative_reduction_is_kept_and_carried():
     assert after.net.reduction.t == "3.196800"
     assert after.credit_t == (after.net.reduction.ug + loss.carry_ug) // 10**12
     assert after.carry_ug == 0
-
-
-@pytest.mark.parametrize(
-    ("edges", "says"),
-    [
-        ((plant.FROM + 1, plant.TO), "inside an interval"),
-        ((plant.FROM, plant.FROM), "empty"),
-        ((plant.FROM - DAY_US, plant.FROM), "leaves the crediting period"),
-        ((plant.TO - DAY_US, plant.TO + DAY_US), "leaves the crediting period"),
-    ],
-)
-def test_impossible_edges_are_refused(edges, says):
-    """Minutes would be credited that no interval, or no approval, covers."""
-    with pytest.raises(PeriodError, match=says):
-        close(ONE, plant.FLEET, {}, IntervalRows.empty(), *edges, BOOK)
 
 
 def test_rows_that_do_not_belong_are_refused():
@@ -291,25 +175,6 @@ def test_order_of_rows_does_not_matter(table, chance):
         assert closed(project, _rows(table)) == closed(project, _rows(dict(entries)))
 
 
-@settings(deadline=None, max_examples=often(20, 40))
-@given(tables)
-def test_additive_intervals_add_up_to_the_gross_period(table):
-    """The dashboard and the statement would show two different sums."""
-    bound = compile_bindings([plant.PV], plant.FLEET, BOOK)
-    live = account(_rows(table), bound)
-    assert int(live.reduction_ug.sum()) == closed(plant.PV, _rows(table)).gross.reduction.ug
-
-
-@settings(deadline=None, max_examples=often(20, 40))
-@given(tables)
-def test_live_rows_of_buses_never_promise_more_than_the_period(table):
-    """The console would show tonnes that no statement can issue."""
-    bound = compile_bindings([plant.BUS], plant.FLEET, BOOK)
-    live = account(_rows(table), bound)
-    gross = closed(plant.BUS, _rows(table)).gross.reduction.ug
-    assert gross - len(live) <= int(live.reduction_ug.sum()) <= gross
-
-
 @settings(deadline=None, max_examples=often(30, 60))
 @given(tables, st.data())
 def test_losing_data_never_raises_the_credit(table, data):
@@ -322,18 +187,3 @@ def test_losing_data_never_raises_the_credit(table, data):
         whole, less = closed(project, _rows(table)), closed(project, _rows(kept))
         assert less.net.reduction.ug <= whole.net.reduction.ug
         assert less.credit_t <= whole.credit_t
-
-
-@settings(deadline=None, max_examples=often(20, 40))
-@given(tables, st.integers(-60, 400), st.integers(0, 400))
-def test_deductions_never_raise_the_reduction(table, begin, length):
-    """A missing certificate would be worth something."""
-    days = [date.fromordinal(date(2026, 1, 1).toordinal() + d) for d in (begin, begin + length)]
-    some = {d.id: [Calibration(*days, "C", "1")] for d in plant.FLEET.devices}
-    for project in (plant.PV, plant.BUS):
-        best = closed(project, _rows(table))
-        assert (
-            closed(project, _rows(table), certificates=some).net.reduction.ug
-            <= best.net.reduction.ug
-        )
-        assert best.net.reduction.ug <= best.gross.reduction.ug

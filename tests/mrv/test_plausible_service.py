@@ -12,15 +12,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
-from mrv.registry.project import (
-    ACCOUNTING,
-    FIRST,
-    Besides,
-    FixedBefore,
-    Project,
-    ProjectDevice,
-    Usage,
-)
+from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice, Usage
 from mrv.rules.closing import close
 from tests.mrv import plant
 
@@ -86,16 +78,6 @@ def unmet(result):
     ]
 
 
-def test_honest_week_is_as_before_the_rule():
-    """The rule would take tonnes from a project that measured all."""
-    rows = {("ch-1", "energy_import"): charged(7, 340), ("bus-1", "distance"): driven(7)}
-    before = closed(rows, "ch-1", besides=None)
-    after = closed(rows, "ch-1")
-    assert before.net == after.net
-    assert not unmet(after)
-    assert after.deductions == before.deductions
-
-
 def test_charger_that_stands_still_earns_nothing():
     """A bus would earn 1.756 t for 1,949 km that it drove without electricity."""
     rows = {("ch-1", "energy_import"): [0] * WEEK, ("bus-1", "distance"): driven(7)}
@@ -109,33 +91,6 @@ def test_charger_that_stands_still_earns_nothing():
     assert charge.quantity == "4536000.000000"
 
 
-def test_two_chargers_left_out_earn_nothing():
-    """A project would name one of three chargers and earn 41.6 t in place of 16."""
-    rows = {
-        **{(f"ch-{n}", "energy_import"): charged(7, 340, of=3) for n in (1, 2, 3)},
-        ("bus-1", "distance"): driven(7),
-    }
-    honest = closed(rows, "ch-1", "ch-2", "ch-3")
-    assert not unmet(honest)
-    less = closed(rows, "ch-1")
-    assert float(less.net.reduction.t) < 0 < float(honest.net.reduction.t)
-    assert unmet(less)
-
-
-def test_meter_that_stands_still_for_one_week_of_four():
-    """A charger that froze would earn what it charged unseen in that week."""
-    usual = charged(7, 340, of=2)
-    rows = {
-        ("ch-1", "energy_import"): usual * 4,
-        ("ch-2", "energy_import"): [*usual, *[0] * WEEK, *usual, *usual],
-        ("bus-1", "distance"): driven(28),
-    }
-    honest = closed({**rows, ("ch-2", "energy_import"): usual * 4}, "ch-1", "ch-2", weeks=4)
-    frozen = closed(rows, "ch-1", "ch-2", weeks=4)
-    assert float(frozen.net.reduction.t) <= float(honest.net.reduction.t)
-    assert unmet(frozen)
-
-
 def test_charger_in_reserve_costs_nothing():
     """An honest project would pay for a charger that nobody needed."""
     rows = {
@@ -146,18 +101,6 @@ def test_charger_in_reserve_costs_nothing():
     result = closed(rows, "ch-1", "ch-2")
     assert result.net == closed(rows, "ch-1").net
     assert "end its service with `to`" in unmet(result)[0].detail
-
-
-@pytest.mark.parametrize(
-    ("metres", "what"), [(29_750, "119 km/h day and night"), (6_250, "25 km more each hour")]
-)
-def test_distance_that_no_bus_drives_earns_no_more_than_the_truth(metres, what):
-    """An odometer would earn what nobody drove."""
-    usual = {("ch-1", "energy_import"): charged(7, 340)}
-    truth = closed({**usual, ("bus-1", "distance"): driven(7)}, "ch-1")
-    claimed = closed({**usual, ("bus-1", "distance"): [metres] * WEEK}, "ch-1")
-    assert float(claimed.net.reduction.t) < float(truth.net.reduction.t), what
-    assert unmet(claimed)
 
 
 def test_a_bus_that_takes_more_than_others_is_no_fault():
@@ -178,12 +121,6 @@ def test_evaluation_refuses_charging_that_moves_no_bus(kwh):
     inputs = {**case["inputs"], "charging_mwh": kwh / 1000}
     with pytest.raises(MethodologyError, match=r"kWh/km, and such services take 0\.6 to 2"):
         evaluate(find("ams-iii-c"), inputs, BOOK, "in.json")
-
-
-def test_period_of_the_first_rules_is_computed_by_them():
-    """A pack of tonne 0.1.0 would not verify any more."""
-    rows = {("ch-1", "energy_import"): [0] * WEEK, ("bus-1", "distance"): driven(7)}
-    assert closed(rows, "ch-1", besides=Besides()).net == closed(rows, "ch-1", besides=None).net
 
 
 def test_energy_above_the_rating_of_its_time_counts_nothing():
@@ -336,33 +273,7 @@ def test_odometer_that_runs_fast_gains_nothing():
     assert unmet(fast)
     assert not unmet(truth)
     assert truth.net == year_of(340, weeks=4).net
-    assert any("project used 1.049 kWh/km before" in str(d.reason) for d in fast.deductions)
-
-
-def test_odometer_that_becomes_fast_within_a_period():
-    """The first half of a period would say nothing of the second."""
-    fast = driven(28) + driven(28, KM_PER_QUARTER * 5 // 4)
-    truth, found = year_of(340), year_of(340, fast)
-    assert float(found.net.reduction.t) <= float(truth.net.reduction.t) + 1e-4
-    assert unmet(found)
-
-
-def test_fleet_that_takes_more_in_summer_loses_nothing():
-    """An honest fleet would pay for its air conditioning of the season before."""
-    summer = Usage("TN-s", BEFORE.from_us, BEFORE.to_us, BEFORE.used * 108 // 100, BEFORE.served)
-    result = year_of(340, weeks=4, history=(summer,))
-    assert not unmet(result)
-    assert result.net == year_of(340, weeks=4).net
-
-
-def test_version_1_of_the_rules_knows_no_history():
-    """A pack of the version before would come to other figures."""
-    rows = {
-        ("ch-1", "energy_import"): charged(7, 340) * 4,
-        ("bus-1", "distance"): driven(28, KM_PER_QUARTER * 5 // 4),
-    }
-    older = Besides(accounting=FIRST, history=(BEFORE,))
-    assert not unmet(closed(rows, "ch-1", weeks=4, besides=older))
+    assert any("1.049 kWh/km in earlier periods" in str(d.reason) for d in fast.deductions)
 
 
 def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=()):
@@ -394,8 +305,8 @@ def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
     found = by_model(1, fast)
     # by as much as the bus takes more in service than its type approval says
     assert float(found.net.baseline.t) < 1.05 * float(truth.net.baseline.t)
-    assert "its models take 1 kWh/km by their type approval" in _of(found, MODEL)
-    assert any("its models take 1 kWh/km by" in str(d.reason) for d in found.deductions)
+    assert "1 kWh/km by the type approval" in _of(found, MODEL)
+    assert any("1 kWh/km by the type" in str(d.reason) for d in found.deductions)
 
 
 def test_a_model_that_takes_far_less_than_the_bus_is_named():
@@ -403,38 +314,3 @@ def test_a_model_that_takes_far_less_than_the_bus_is_named():
     found = by_model(Decimal("0.5"), KM_PER_QUARTER)
     assert "kwh_per_km is not the value of this equipment" in _of(found, MODEL)
     assert found.net == by_model(1, KM_PER_QUARTER).net
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_a_model_s_value_that_is_lowered_or_left_out_counts_as_it_was(given):
-    """Who has issued once would take the value out, and then drive faster."""
-    fast = KM_PER_QUARTER * 3 // 2
-    before = (FixedBefore("bus-1", "kwh_per_km", "1", "TN-1"),)
-    now = by_model(Decimal("0.6"), fast, given=given, fixed=before)
-    assert now.net == by_model(1, fast).net
-    assert "and was 1 in issued statement TN-1: the issued value is applied" in _of(now, "PAR-01")
-
-
-@pytest.mark.parametrize("now", [{"service_km_per_year": 200_000}, {}])
-def test_a_limit_that_is_raised_or_left_out_after_issue_counts_as_it_was(now):
-    """The service of before could be any after the first statement: a limit was no limit."""
-    rows = {("ch-1", "energy_import"): charged(7, 340) * 4, ("bus-1", "distance"): driven(28)}
-
-    def left(parameters, fixed=()):
-        one = Project(
-            **{
-                **BUS,
-                "parameters": {**BUS["parameters"], **parameters},
-                "devices": project("ch-1").devices,
-            }
-        )
-        end = plant.FROM + 4 * WEEK * INTERVAL_US
-        besides = Besides(accounting=ACCOUNTING, fixed=fixed)
-        return close(
-            one, FLEET, PAPERS, plant.laid_out(FLEET, rows), plant.FROM, end, BOOK, besides=besides
-        )
-
-    limited = left({"service_km_per_year": 5_000})
-    assert float(left(now).net.reduction.t) > 1.5 * float(limited.net.reduction.t)
-    before = (FixedBefore(None, "service_km_per_year", "5000", "TN-1"),)
-    assert left(now, before).net == limited.net

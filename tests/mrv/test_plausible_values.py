@@ -259,17 +259,6 @@ def test_no_real_steam_is_above_the_bound(celsius, real):
     assert real < most_enthalpy(Fraction(celsius)) < 1.03 * real
 
 
-def test_model_correction_is_one_of_the_list(close):
-    """A text of 1 in place of 0.85 earned 29 % more."""
-    honest = unchanged(close, "ams-iii-f")
-    for value in (1, 0.95):
-        lie = close("ams-iii-f", {"phi": value})
-        assert lie.net == honest.net
-        assert f"phi = {value} is none of the published" in said(lie, OFFICIAL)
-    assert "phi" not in said(close("ams-iii-f", {"phi": 0.75}), OFFICIAL)
-    assert close("ams-iii-f", {"phi": 1}, accounting=FIRST).net != honest.net
-
-
 def test_a_bus_baseline_is_a_condition_until_its_survey_is_dated():
     """Ten litres more in a free text earned 2.66 times the truth."""
     rows = {("ch-1", "energy_import"): charged(14, 160), ("bus-1", "distance"): driven(14, 2_000)}
@@ -286,35 +275,3 @@ def test_a_bus_baseline_is_a_condition_until_its_survey_is_dated():
     late = of(documents=plant.papers("sfc_l_per_100km", "baseline_year", issued=date(2026, 3, 1)))
     assert "after the period began" in said(late, DATED)
     assert DATED not in {f.rule for f in of(FIRST).applicability}
-
-
-def test_losses_of_the_buses_grid_are_the_default_without_a_publication():
-    """Losses of 6.15 %, typed, made 2.1 t of 1.0."""
-    rows = {("ch-1", "energy_import"): charged(14, 160), ("bus-1", "distance"): driven(14, 2_000)}
-
-    def of(*names):
-        documents = plant.papers("sfc_l_per_100km", "baseline_year", *names)
-        return closed(rows, "ch-1", weeks=2,
-                      besides=Besides(accounting=ACCOUNTING, documents=documents))  # fmt: skip
-
-    bare, published = of(), of("tdl")
-    assert float(bare.net.project.t) / 0.9385 == pytest.approx(
-        float(published.net.project.t) / 0.8, rel=1e-5
-    )
-    assert "publication of the grid operator" in said(bare, OFFICIAL)
-    assert not said(published, OFFICIAL)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("acm0012", "f_cap"), ("acm0012", "f_wcm"), ("ams-iii-i", "mcf_baseline"),
-     ("ams-iii-h", "mcf_baseline"), ("ams-iii-h", "eta_cod_baseline")],
-)  # fmt: skip
-def test_other_values_of_a_baseline_are_conditions_until_they_are_dated(close, name, value):
-    """A share of 1, or a deep lagoon, by a free text."""
-    whole = close(name)
-    rest = plant.papers(*(one for one in find(name).documented if one != value))
-    bare = close(name, documents=rest)
-    assert bare.net == whole.net
-    assert not said(whole, DATED)
-    assert value in said(bare, DATED)

@@ -3,23 +3,18 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 
-from ingest.model import INTERVAL_US
-from mrv.registry.project import FIRST, Invoice, Sample
+from mrv.registry.project import FIRST, Sample
 from mrv.rules.service_evidence import UNCOUNTED
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BUILT, WEEK, WEEKS, composted, tonnes, treated
-from tests.mrv.test_owner_inputs import pumped
 
-BILLED = "EVD-03"
 RULE = "EVD-02"
 
 COUNT = WEEKS * WEEK
 LINE = {"design_mass_t_per_d": 60, "design_kwh_per_t": 10}
-END = plant.FROM + COUNT * INTERVAL_US
 
 
 def weighed(scale=1, power=1, built=LINE, **besides):
@@ -30,15 +25,6 @@ def weighed(scale=1, power=1, built=LINE, **besides):
 def said(result, clause=RULE):
     """What a condition says that does not hold; empty where it holds, or is not asked."""
     return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
-
-
-def invoice(device, quantity, value, sha256="c3" * 32, share=1):
-    """Return an invoice over a share of the period."""
-    end = plant.FROM + int(COUNT * share) * INTERVAL_US
-    return Invoice(
-        f"i-{device}", "EVN Hai Phong", "26-1", date(2026, 2, 6), (device,), quantity, plant.FROM,
-        end, value, Decimal(2), sha256,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LINE)
@@ -75,18 +61,6 @@ def test_a_design_without_its_evidence_earns_nothing_and_says_what_to_give(name,
     assert tonnes(before) > 2 * tonnes(weighed())
 
 
-def test_documents_of_the_first_day_count_and_the_cost_is_told_exactly():
-    """An owner would not know what a missing paper costs, or would wait for another day."""
-    documents = plant.papers(*LINE, "tdl", issued=date(2026, 1, 1))
-    honest = weighed(documents=documents, certified=False)
-    assert not said(honest)
-    assert honest.net == weighed(certified=False).net
-    bare = weighed(built={}, documents=plant.papers("tdl"), certified=False)
-    cost = Fraction(honest.net.reduction.ug - bare.net.reduction.ug, 10**12)
-    told = Fraction(said(bare).partition("does not count (")[2].partition(" t)")[0])
-    assert abs(told - cost) <= Fraction(1, 10**6)
-
-
 def test_a_plant_that_claims_to_use_a_multiple_of_its_design_shows_nothing_by_it():
     """Ten times the capacity and a thousandth of the electricity would bound nothing."""
     absurd = {"design_mass_t_per_d": 480, "design_kwh_per_t": Decimal("0.01")}
@@ -97,54 +71,6 @@ def test_a_plant_that_claims_to_use_a_multiple_of_its_design_shows_nothing_by_it
     wide = weighed(3, built=LINE | {"design_mass_t_per_d": 1000})
     assert 0 < tonnes(wide) <= tonnes(weighed()) * 1.001
     assert tonnes(weighed(built=LINE | {"design_mass_t_per_d": 1000})) == tonnes(weighed())
-
-
-def test_invoices_with_their_files_show_what_was_delivered():
-    """A plant whose papers are lost, and whose output is sold and billed, would earn nothing."""
-    mass = 500_000 * COUNT
-
-    def billed(value, **more):
-        bills = (invoice("weigh", "mass", value, **more),)
-        documents = plant.papers("tdl")
-        return weighed(built={}, documents=documents, invoices=bills, certified=False)
-
-    assert tonnes(billed(mass)) == tonnes(weighed(certified=False))
-    assert not said(billed(mass))
-    for bad in (billed(mass // 3), billed(mass, sha256=None), billed(mass // 2, share=0.5)):
-        assert tonnes(bad) <= 0
-        assert said(bad)
-
-
-def test_what_a_plant_delivers_is_reduced_once_its_electricity_is_invoiced():
-    """All meters of a plant at four fifths of its load would claim a quarter too much together."""
-    unpaid = weighed(invoices=(), certified=False)
-    assert tonnes(unpaid) == 0
-    assert all(f"corroborates {name}" in said(unpaid, BILLED) for name in ("weigh", "power"))
-    paid = (invoice("power", "energy_import", 5_000 * COUNT),)
-    assert weighed(invoices=paid).net.baseline == weighed(accounting=FIRST).net.baseline
-    false = weighed(1.25, 1.25, invoices=paid)
-    assert (tonnes(false), bool(said(false, BILLED))) == (0, True)
-    # a twentieth of the electricity is no gain either
-    assert tonnes(weighed(1.04, 1.04, invoices=paid)) <= 1.05 * tonnes(weighed())
-    # a meter that is lost for a while is shown by its invoice all the same
-    some = [None if n % 10 == 3 else 5_000 for n in range(COUNT)]
-    lost = composted([500_000] * COUNT, some, LINE, invoices=paid)
-    assert 0.97 * tonnes(weighed()) < tonnes(lost) <= tonnes(weighed())
-    # but not one that tells more than it in the rest of the time
-    half = [None if n % 2 else 7_000 for n in range(COUNT)]
-    assert tonnes(composted([700_000] * COUNT, half, LINE, invoices=paid)) == 0
-    # without a bill, meters under valid calibration are evidence of grade C
-    assert tonnes(weighed(invoices=())) == tonnes(weighed())
-
-
-@pytest.mark.parametrize(("scale", "most"), [(1.05, 1.06), (1.24, 1.26), (1.5, 1.001)])
-def test_what_a_line_weighs_beyond_its_electricity_is_said_and_cut(scale, most):
-    """Half of the design's electricity carried twice the truth, without a word."""
-    half = LINE | {"design_mass_t_per_d": 120}
-    found = weighed(scale, built=half)
-    assert tonnes(found) <= most * tonnes(weighed(built=half))
-    told = said(found, "MTR-06")
-    assert bool(told) == (scale > 1.053)
 
 
 WET = BUILT | {"design_flow_m3_per_d": 1200, "design_cod_kg_per_d": 7200}
@@ -175,9 +101,3 @@ def test_an_analyser_alone_shows_no_load_and_a_laboratory_does():
     assert tonnes(treated(built=papers, samples=(sample,))) > 0
     unkept = replace(sample, sha256=None)
     assert tonnes(treated(built=papers, samples=(unkept,))) <= 0
-
-
-def test_water_without_evidence_counts_as_its_electricity_moved_it_before():
-    """Pumps without papers would owe all that they used, or claim what they please."""
-    assert float(pumped("0.6592").net.reduction.t) > 0
-    assert float(pumped("0.6592", built={}, certified=False).net.reduction.t) <= 0

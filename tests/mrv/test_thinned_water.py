@@ -1,14 +1,12 @@
 """A week of rain brings twice the water of half the strength; the load is what counts."""
 
 from dataclasses import replace
-from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.registry.project import Loaded, Measured, Sample
+from mrv.registry.project import Loaded, Measured
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import BUILT, TREATED, WEEK, WEEKS, ended, tonnes, unmet
 from tests.mrv.test_owner_inputs import PLANT
@@ -57,14 +55,3 @@ def test_water_that_is_not_weaker_counts_as_the_plant_was_built(strength):
     assert "design capacity of 600 m3/d: the capacity" in "".join(unmet(found).values())
     # a week at the capacity, which is a quarter above the usual; power and losses stay
     assert tonnes(found) <= 1.06 * tonnes(treated())
-
-
-def test_water_thinned_by_one_witness_is_not_paid_by_the_strength_of_another():
-    """Samples of dry weeks count where they are lower; the water of the rain is not theirs."""
-    day, low = date(2026, 1, 5), Decimal("4.9")
-    sample = Sample("cod_in_kg_per_m3", "S-1", day, low, "ISO 6060", "Lab 1", "a1" * 32)
-    found = treated(2, Fraction(1, 2), samples=(sample,))
-    assert "design capacity of 600 m3/d: the capacity" in "".join(unmet(found).values())
-    # one that is higher leaves the analyser's, which counts
-    higher = treated(2, Fraction(1, 2), samples=(replace(sample, value=Decimal("6.1")),))
-    assert higher.net == treated().net

@@ -5,14 +5,14 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.registry.article6_transfer import NOT_DETERMINED, TransferClass, rules, transferable
+from mrv.registry.article6_transfer import TransferClass, rules, transferable
 
 
 def test_the_dossiers_example():
     """E18: a city would promise one tonne more than the decree lets go."""
     adjusted = transferable(71_497, TransferClass(1, "I.6", adjusted=True), "VN")
     assert adjusted.credit_t == 64_347
-    assert "Annex I: list 1, with corresponding adjustment [T]" in adjusted.basis
+    assert "Annex I: list 1, with corresponding adjustment [T]" in str(adjusted.basis)
     assert transferable(71_497, TransferClass(2, adjusted=True), "VN").credit_t == 35_748
     assert transferable(71_497, TransferClass(2, adjusted=False), "VN").credit_t == 64_347
 
@@ -22,7 +22,7 @@ def test_nothing_is_guessed():
     for one in (TransferClass(), TransferClass(1), TransferClass(None, None, adjusted=True)):
         found = transferable(71_497, one, "VN")
         assert (found.credit_t, found.share) == (None, None)
-        assert found.basis.startswith(NOT_DETERMINED)
+        assert str(found.basis).startswith("not determined")
 
 
 def test_a_measures_condition_is_said():

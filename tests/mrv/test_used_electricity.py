@@ -20,7 +20,6 @@ from tests.mrv.test_invoiced_use import bill, two
 from tests.mrv.test_invoiced_use import told as turbine
 from tests.mrv.test_project_meters import END, PARAMETERS, said
 from tests.mrv.test_service_attacks import CASES, bills, earned, tonnes, unmet
-from tests.mrv.test_untold_use import closed
 
 RULE = "EVD-07"
 
@@ -61,21 +60,6 @@ def test_a_fan_that_no_invoice_shows_is_named_and_keeps_its_tonnes():
     assert holds(found) == [True]
 
 
-def test_an_invoice_that_is_applied_settles_its_own_time_alone():
-    """Invoices that counted were asked for again; one of a week would excuse a year."""
-    half = plant.FROM + (END - plant.FROM) // 2 // INTERVAL_US * INTERVAL_US
-    for bills_, settled in (
-        ([bill("aux")], True),
-        ([bill("aux", last=half)], False),
-        ([bill("aux", last=half), bill("aux", first=half, id="second", number="2")], True),
-        # what says less than the meter is not applied: it shows nothing of a higher use
-        ([bill("aux", scale=0.05)], False),
-    ):
-        found = turbine(*bills_, scale=0.1)
-        assert holds(found) == [settled]
-        assert ("EVD-05" in unmet(found)) is (bills_[0].value > 10_000_000)
-
-
 def test_all_meters_and_nearly_all_of_the_time_are_asked_for():
     """As of other invoices, 95 % of the time are enough; half of it is not."""
     assert holds(turbine(bill("aux"))) == [True]
@@ -91,14 +75,6 @@ def test_all_meters_and_nearly_all_of_the_time_are_asked_for():
     nothing = said(turbine(bill("aux", scale=0)), RULE)
     assert "i-aux: its supplier, 1 states 0" in nothing
     assert "None" not in nothing
-
-
-def test_a_small_use_is_not_asked_for():
-    """An auxiliary that could take a thousandth of the reduction moves nothing."""
-    assert not holds(turbine(aux=[20] * len(WHOLE), rated=300))
-    # ten times what was told is held to be possible whatever the rating says
-    assert holds(turbine(rated=80_000)) == [False]
-    assert holds(turbine(aux=[1000] * len(WHOLE), rated=5_000)) == [False]
 
 
 def test_the_condition_says_what_the_rated_power_would_come_to():
@@ -157,9 +133,3 @@ def powered(gauge, until=1.0):
     )  # fmt: skip
     rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, end)
     return Case(plan, frames, rows, plant.FROM, end, factors.load()).result
-
-
-def test_chargers_are_asked_for_by_themselves():
-    """What vehicles took is a condition of its own, with their distance beside it."""
-    assert not holds(closed())
-    assert Decimal(closed().net.reduction.t) > 0

@@ -128,6 +128,21 @@ def test_every_key_of_a_device_is_shown() -> None:
     assert [key for key in DEVICE_KEYS if f" {key}:" not in text] == []
 
 
+def test_the_example_of_another_country_is_of_nothing_vietnamese(tmp_path: Path) -> None:
+    """A planner in Kenya would leave Viet Nam's grid and methodology in the file."""
+    text = tonne("registry", "template", "--country", "KE").stdout
+    assert "timezone: Africa/Nairobi" in text
+    assert "country: KE" in text
+    assert "methodology: ams-i-d" in text
+    assert "+03:00" in text
+    assert not re.search(r"jcm-vn|Ho_Chi_Minh|\+07:00|106\.60", text)
+    file = tmp_path / "registry.yaml"
+    file.write_text(text, encoding="utf-8")
+    refused = tonne("registry", "check", file, code=2).output
+    for key in ("latitude", "longitude", "ef_grid_t_per_mwh", "capacity_mw"):
+        assert f"{key}: 'REPLACE-WITH-" in refused, refused
+
+
 def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> None:
     """The first file of a plant needs all parts in their places."""
     result = tonne("registry", "template")

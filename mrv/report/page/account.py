@@ -8,7 +8,7 @@ from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, pa
 from mrv.report.comparison_blocks import designed
 from mrv.report.opinion import condition_rows, state
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, role, span_of_days
+from mrv.report.translations import DASH, methodology, period, role
 from mrv.report.words import Words
 from mrv.rules import titled
 
@@ -31,13 +31,12 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
         yield paragraph(words["page.not_verified"])
     yield _figures(facts, words)
     subject = facts.subject
-    method = subject.methodology
     zone = subject.monitoring_period.timezone
     supersedes = subject.supersedes
     rows = [
         (words["project"], f"{subject.project.name} ({subject.project.id})"),
-        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
-        (words["period"], f"{span_of_days(subject)} ({words['half_open']}; {zone})"),
+        (words["methodology"], methodology(subject, words)),
+        (words["period"], f"{period(subject, words)} ({zone})"),
     ]
     if supersedes is not None:
         rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))

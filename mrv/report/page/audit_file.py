@@ -26,7 +26,11 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
     """Show how the data came about, and who answers for them."""
     yield part(words["page.audit_file"])
     yield chapter(words["page.data_flow"])
-    yield {"kind": "drawing", "svg": diagram(facts.plan), "alt": words["page.data_flow"]}
+    yield {
+        "kind": "drawing",
+        "svg": diagram(facts.plan, words.language, words.all),
+        "alt": words["page.data_flow"],
+    }
     yield chapter(words["page.meters_rated"])
     heads = [
         (words["device"], "l", 1.0), (words["maker_model"], "l", 1.2), (words["serial"], "l", 0.8),

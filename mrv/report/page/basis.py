@@ -61,8 +61,8 @@ def _meters(facts: Facts, words: Words) -> Block:
         if not one.calibrations:
             rows.append([one.device, serial, None, words["no_certificate"], DASH, DASH, DASH])
         rows += [
-            [one.device, serial, c.accuracy_class, c.certificate, c.performed,
-             c.valid_until, None if c.max_error_percent is None
+            [one.device, serial, c.accuracy_class, c.certificate, words.day(c.performed),
+             words.day(c.valid_until), None if c.max_error_percent is None
              else words.number(c.max_error_percent)]
             for c in one.calibrations
         ]  # fmt: skip

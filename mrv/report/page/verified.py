@@ -16,7 +16,7 @@ from mrv.report.opinion import (
 )
 from mrv.report.report_data import Facts
 from mrv.report.sampling_block import sampled
-from mrv.report.translations import DASH, span_of_days
+from mrv.report.translations import DASH, methodology, period
 from mrv.report.words import Words
 
 _GOOD = {"unqualified": "good", "qualified": "warn"}
@@ -29,12 +29,11 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
         yield banner(words["page.not_verified"], "bad")
     yield chapter(words["page.general"])
     subject = facts.subject
-    method = subject.methodology
     yield pairs(
         [
             (words["project"], f"{subject.project.name} ({subject.project.id})"),
-            (words["methodology"], f"{method.id} {method.version}: {method.title}"),
-            (words["period"], span_of_days(subject)),
+            (words["methodology"], methodology(subject, words)),
+            (words["period"], period(subject, words)),
             *signer_rows(facts, words),
             *verifier_rows(facts, words),
         ]
@@ -89,7 +88,7 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
     yield table(words, heads, [
         [
             one.name, one.kind, one.event or DASH,
-            one.by or DASH, (one.at or DASH)[: len("2026-01-01")], one.text,
+            one.by or DASH, words.day(one.at) if one.at else DASH, one.text,
             DASH if one.effect_t is None else words.number(one.effect_t),
         ]
         for one in rows

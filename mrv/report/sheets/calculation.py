@@ -85,15 +85,18 @@ class Reckoning:
         specs = self.facts.methodology.roles[one.role].params
         # what a meter showed of a parameter stands behind what was typed of it
         for key in [k for n in found for k in (n, f"{MEASURED}{n}")]:
-            listed = [
-                Fraction(p.value)
-                for p in self.facts.subject.fixed_parameters or ()
-                if (p.device, p.parameter) == (one.device, key)
-            ]
-            if listed:
+            if listed := self._listed.get((one.device, key)):
                 name, value = key.removeprefix(MEASURED), self._of(one, listed)
                 found[name] = int(value) if specs[name].integer else value
         return self.links.of(one.device, found)
+
+    @cached_property
+    def _listed(self) -> dict[tuple[str | None, str], list[Fraction]]:
+        """Values that were fixed ex ante, by device and parameter; a list where groups share it."""
+        found: dict[tuple[str | None, str], list[Fraction]] = {}
+        for p in self.facts.subject.fixed_parameters or ():
+            found.setdefault((p.device, p.parameter), []).append(Fraction(p.value))
+        return found
 
     def _of(self, one: MonitoredParameter, given: Sequence[_T]) -> _T:
         """Which of what is given for groups that share a device is a parameter's."""
@@ -139,7 +142,8 @@ class Reckoning:
     def no_reduction(self, reductions: Mapping[int, Fraction]) -> str:
         """Return the rule by which nothing is reduced; empty where it counts."""
         subject = self.facts.subject
-        if Fraction(subject.emissions.reduction.t) > 0 or sum(reductions.values()) <= 0:
+        credited = any(Fraction(one.reduction_t) > 0 for one in subject.credited.vintages)
+        if credited or max(reductions.values(), default=Fraction(0)) <= 0:
             return ""
         broken = {one.name for one in subject.applicability if not one.holds}
         return INVOICED if INVOICED in broken else ""

@@ -57,7 +57,7 @@ class Grid:
     Parameters
     ----------
     name : str
-        As formulas of other sheets name it.
+        Key of its name, `sheet.NAME`.
     widths : sequence of int
         Of the columns. [characters]
     footer : str
@@ -73,10 +73,10 @@ class Grid:
         widths: Sequence[int],
         footer: str,
     ) -> None:
-        self.name = name
+        self.name = words[f"sheet.{name}"]
         self._styles = styles
         self._words = words
-        self._sheet = book.add_worksheet(name)
+        self._sheet = book.add_worksheet(self.name)
         self._breaks: list[int] = []
         for column, width in enumerate(widths):
             self._sheet.set_column(column, column, width)

@@ -10,8 +10,9 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.opinion import state
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
-from mrv.report.translations import DASH, SHOWN, period, quantity, role
+from mrv.report.translations import DASH, SHOWN, methodology, period, quantity, role
 from mrv.report.words import Words
+from mrv.texts import dates
 
 TABLE_1_AT = FIRST + 6
 TABLE_1 = ("form_a", "form_b", "form_c", "form_d", "form_e", "form_f", "form_g", "form_h",
@@ -62,12 +63,11 @@ class Layout:
 def general(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what the sheet is of."""
     subject = facts.subject
-    method = subject.methodology
     zone = subject.monitoring_period.timezone
     rows = (
         (words["project"], f"{subject.project.name} ({subject.project.id})"),
-        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
-        (words["period"], f"{period(subject)} ({words['half_open']}; {zone})"),
+        (words["methodology"], methodology(subject, words)),
+        (words["period"], f"{period(subject, words)} ({zone})"),
         (words["statement"], f"{facts.name} ({state(facts, words)})"),
     )
     for row, (name, value) in enumerate(rows, 2):
@@ -142,10 +142,9 @@ def _frequency(facts: Facts, one: MonitoredParameter, words: Words) -> str:
 
 def _comment(facts: Facts, one: MonitoredParameter, words: Words) -> str:
     zone = facts.timezone
-    edges = [local_text(instant_us(edge, "UTC"), zone)[:10] for edge in (one.from_, one.to)]
+    edges = [local_text(instant_us(edge, "UTC"), zone) for edge in (one.from_, one.to)]
+    served = dates.period(edges[0], edges[1], words.language)
     percent = words.percent(one.coverage.measured_share)
-    text = (
-        f"{words['in_service']} {edges[0]} {DASH} {edges[1]}; {words['measured_share']} {percent}"
-    )
+    text = f"{words['in_service']} {served}; {words['measured_share']} {percent}"
     swaps = one.meter.replacements
     return f"{text}; {words['replacements']}: {swaps}" if swaps else text

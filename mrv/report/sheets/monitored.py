@@ -9,7 +9,7 @@ from mrv.report.sheets.calculation import COUNTED, Calculated
 from mrv.report.sheets.grid import FIRST, Grid
 from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 from mrv.report.sheets.table_3 import NEAR, equal, sides, table_3
-from mrv.report.translations import SHOWN, span_of_days
+from mrv.report.translations import SHOWN, period
 from mrv.report.words import Words
 
 _VALUE, _SAID, _CHECK = 4, 11, 12
@@ -26,7 +26,7 @@ def report(
     sheet.head(TABLE_1_AT - 1, [words[n] for n in ("period", *TABLE_1, "per_statement", "equal")])
     for place in range(len(facts.parameters)):
         row = TABLE_1_AT + place
-        sheet.text(row, 0, span_of_days(facts.subject))
+        sheet.text(row, 0, period(facts.subject, words))
         sheet.row(row, monitored_cells(facts, place, (0, "plain"), words), 1)
         _value(sheet, row, facts, place, words, calculation)
     layout = Layout(facts, FIRST_COLUMN)

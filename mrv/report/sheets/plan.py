@@ -11,7 +11,7 @@ from mrv.report.words import Words
 from mrv.steps import in_symbols
 
 _ESTIMATED = 3
-_EXPECTED = (("energy_kwh_per_year", "kWh/year"), ("reduction_t_per_year", "tCO2/year"))
+_EXPECTED = (("energy_kwh_per_year", "kWh/a"), ("reduction_t_per_year", "tCO2/a"))
 
 
 def plan(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -21,37 +21,37 @@ from mrv.report.translations import DASH
 from mrv.report.words import Words
 
 _SHEETS: dict[str, tuple[int, ...]] = {
-    "Systems": (24, 46, 12, 10, 10, 16, 16, 12, 60),
-    "Projects": (24, 46, 24, 10, 22, 16, 16, 16, 12, 12, 16, 60),
-    "Actions": (10, 30, 10, 16, 12, 16, 14),
-    "Measured by action": (10, 30, 10, 10, 16, 16, 16),
-    "Indicators": (30, 22, 40, 10, 12, 14, 12, 12, 12),
-    "Fields": (30, 22, 12, 12, 12, 14),
-    "Parks": (22, 26, 14, 16, 20, 20, 16, 8),
+    "systems": (24, 46, 12, 10, 10, 16, 16, 12, 60),
+    "projects": (24, 46, 24, 10, 22, 16, 16, 16, 12, 12, 16, 60),
+    "actions": (10, 30, 10, 16, 12, 16, 14),
+    "measured": (10, 30, 10, 10, 16, 16, 16),
+    "indicators": (30, 22, 40, 10, 12, 14, 12, 12, 12),
+    "fields": (30, 22, 12, 12, 12, 14),
+    "parks": (22, 26, 14, 16, 20, 20, 16, 8),
 }
 _HEADS = {
-    "Systems": ("system", "title", "kind", "devices", "heard", "expected_so_far", "measured_t",
+    "systems": ("system", "title", "kind", "devices", "heard", "expected_so_far", "measured_t",
                 "issued_t", "why_none"),
-    "Projects": ("project", "name", "system", "action", "methodology", "expected_t",
+    "projects": ("project", "name", "system", "action", "methodology", "expected_t",
                  "expected_so_far", "measured_t", "of_expected", "issued_t", "transferable_t",
                  "why_provisional"),
-    "Actions": ("action", "name", "part_of", "target_t", "target_year", "reported_t",
+    "actions": ("action", "name", "part_of", "target_t", "target_year", "reported_t",
                 "of_target"),
-    "Measured by action": ("action", "name", "part_of", "projects", "expected_t", "measured_t",
+    "measured": ("action", "name", "part_of", "projects", "expected_t", "measured_t",
                            "issued_t"),
-    "Indicators": ("system", "station", "indicator", "days", "judged", "exceeded", "mean",
+    "indicators": ("system", "station", "indicator", "days", "judged", "exceeded", "mean",
                    "highest", "lowest"),
-    "Fields": ("system", "tube", "days", "dry_days", "dry_downs", "lowest_cm"),
-    "Parks": ("park", "member", "of", "made", "got", "given", "exchanged", "unit"),
+    "fields": ("system", "tube", "days", "dry_days", "dry_downs", "lowest_cm"),
+    "parks": ("park", "member", "of", "made", "got", "given", "exchanged", "unit"),
 }  # fmt: skip
 _NOTES = {
-    "Systems": ("systems_note",),
-    "Projects": ("projects_note",),
-    "Actions": ("city_note", "never_added"),
-    "Measured by action": ("measured_note", "never_added"),
-    "Indicators": ("indicators_note",),
-    "Fields": ("fields_note",),
-    "Parks": ("parks_note",),
+    "systems": ("systems_note",),
+    "projects": ("projects_note",),
+    "actions": ("city_note", "never_added"),
+    "measured": ("measured_note", "never_added"),
+    "indicators": ("indicators_note",),
+    "fields": ("fields_note",),
+    "parks": ("parks_note",),
 }
 
 
@@ -74,16 +74,16 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     styles = Styles(book)
     sheets = {n: Grid(book, styles, words, n, widths, name) for n, widths in _SHEETS.items()}
     for n, sheet in sheets.items():
-        notes = _NOTES[n] if n != "Projects" or document["transfer"] else ()
+        notes = _NOTES[n] if n != "projects" or document["transfer"] else ()
         sheet.title(name, " ".join(words[f"programme.{note}"] for note in notes))
         heads = [words.get(f"programme.{one}", "") or words[one] for one in _HEADS[n]]
         sheet.head(FIRST - 1, heads, frozen=True)
-    _systems(sheets["Systems"], document["systems"], words)
-    _projects(sheets["Projects"], document, words)
-    _actions(sheets["Actions"], sheets["Measured by action"], document["actions"])
-    _indicators(sheets["Indicators"], document["systems"], words)
-    _fields(sheets["Fields"], document["systems"], words)
-    _parks(sheets["Parks"], document["parks"], words)
+    _systems(sheets["systems"], document["systems"], words)
+    _projects(sheets["projects"], document, words)
+    _actions(sheets["actions"], sheets["measured"], document["actions"])
+    _indicators(sheets["indicators"], document["systems"], words)
+    _fields(sheets["fields"], document["systems"], words)
+    _parks(sheets["parks"], document["parks"], words)
     book.close()
     return out.getvalue()
 
@@ -142,7 +142,7 @@ def _projects(sheet: Grid, document: Mapping[str, Any], words: Words) -> None:
         else:
             sheet.missing(row, 8)
         moved = one["transferable_t"]
-        why = [words.get(f"provisional.{text[:7]}", text) for text in one["provisional"]]
+        why = one["provisional"]
         sheet.row(
             row,
             [

@@ -118,11 +118,10 @@ def _most(sheet: Grid, row: int, facts: Facts, exact: Fraction, words: Words) ->
     sheet.number(row, 1, carried // MILLION, "whole")
     sheet.number(row, 2, carried % MILLION, "whole")
     sheet.text(row, 3, words["carried_unit"], "note")
-    grams, whole, rest = sheet.cell(row - 1, 1), sheet.cell(row, 1), sheet.cell(row, 2)
+    grams, whole = sheet.cell(row - 1, 1), sheet.cell(row, 1)
     sheet.text(row + 1, 0, words["most_whole_tonnes"], "head")
     most = max(0, (floor(exact * MILLION * MILLION) + carried) // 10**12)
-    formula = f"=MAX(0,INT(({grams}+{whole}+INT({rest}/1000000))/1000000))"
-    sheet.formula(row + 1, 1, formula, most, "result")
+    sheet.formula(row + 1, 1, f"=MAX(0,INT(({grams}+{whole})/1000000))", most, "result")
 
 
 def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:

@@ -21,24 +21,24 @@ from mrv.report.sheets.sampled import sample
 from mrv.report.words import Words
 
 _WIDTHS: dict[str, tuple[int, ...]] = {
-    "Monitoring Plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),
-    "Monitoring Structure": (34, 60, 40),
-    "Monitoring Report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
-    "Calculation": (8, 24, 34, 18, 18, 16, 44, 30, *([18] * 20)),
-    "Days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
-    "Charts": (30, 18, 18, 18, 18),
-    "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
-    "Deductions": (24, 27, 27, 44, 12, 18, 14),
-    "Cross-checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 14, 44),
-    "Unusual readings": (36, 14, 12, 16, 18, 20),
-    "Comparisons": (36, 24, 18, 18, 18, 18, 18, 14, 14, 10),
-    "Sampling": (26, 24, 18, 14, 10, 44, 18, 8, 44),
-    "Calibrations": (24, 18, 28, 14, 14, 14, 14),
-    "Factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
-    "Dated values": (24, 36, 26, 14, 12, 60),
-    "Conditions": (44, 80, 60),
-    "Audit file": (34, 34, 24, 44, 34),
-    "Verification": (34, 100),
+    "plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),
+    "structure": (34, 60, 40),
+    "report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
+    "calculation": (8, 24, 34, 18, 18, 16, 44, 30, *([18] * 20)),
+    "days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
+    "charts": (30, 18, 18, 18, 18),
+    "gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
+    "deductions": (24, 27, 27, 44, 12, 18, 14),
+    "checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 14, 44),
+    "unusual": (36, 14, 12, 16, 18, 20),
+    "comparisons": (36, 24, 18, 18, 18, 18, 18, 14, 14, 10),
+    "sampling": (26, 24, 18, 14, 10, 44, 18, 8, 44),
+    "calibrations": (24, 18, 28, 14, 14, 14, 14),
+    "factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
+    "dated": (24, 36, 26, 14, 12, 60),
+    "conditions": (44, 80, 60),
+    "audit_file": (34, 34, 24, 44, 34),
+    "verification": (34, 100),
 }
 
 
@@ -69,28 +69,28 @@ def workbook(facts: Facts, words: Words) -> bytes:
         told = words["public.text"].format(hidden=hidden, original=original)
         first.write_string(0, 0, f"{facts.name}. {told}")
     sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
-    reckoning = Reckoning(facts, _links(facts, sheets["Factors"], sheets["Monitoring Report"]))
-    plan.plan(sheets["Monitoring Plan"], facts, words)
-    plan.structure(sheets["Monitoring Structure"], facts, words)
-    others = (sheets["Days"], sheets["Gaps"], sheets["Deductions"])
-    calculated = calculation(sheets["Calculation"], reckoning, words, others)
-    monitored.report(sheets["Monitoring Report"], facts, words, sheets["Calculation"], calculated)
-    lists.days(sheets["Days"], facts, words)
-    charts(sheets["Charts"], book, facts, words, sheets["Days"])
-    lists.gaps(sheets["Gaps"], facts, words)
-    lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
-    comparisons.checks(sheets["Cross-checks"], facts, words)
-    lists.unusual(sheets["Unusual readings"], facts, words)
+    reckoning = Reckoning(facts, _links(facts, sheets["factors"], sheets["report"]))
+    plan.plan(sheets["plan"], facts, words)
+    plan.structure(sheets["structure"], facts, words)
+    others = (sheets["days"], sheets["gaps"], sheets["deductions"])
+    calculated = calculation(sheets["calculation"], reckoning, words, others)
+    monitored.report(sheets["report"], facts, words, sheets["calculation"], calculated)
+    lists.days(sheets["days"], facts, words)
+    charts(sheets["charts"], book, facts, words, sheets["days"])
+    lists.gaps(sheets["gaps"], facts, words)
+    lists.deductions(sheets["deductions"], facts, words, sheets["days"])
+    comparisons.checks(sheets["checks"], facts, words)
+    lists.unusual(sheets["unusual"], facts, words)
     comparisons.comparisons(
-        sheets["Comparisons"], facts, words, _compared(facts, sheets), sheets["Cross-checks"]
+        sheets["comparisons"], facts, words, _compared(facts, sheets), sheets["checks"]
     )
-    sample(sheets["Sampling"], facts, words)
-    lists.calibrations(sheets["Calibrations"], facts, words)
-    lists.factors(sheets["Factors"], facts, words)
-    lists.dated(sheets["Dated values"], facts, words)
-    lists.conditions(sheets["Conditions"], facts, words)
-    audited.audit_file(sheets["Audit file"], facts, words)
-    lists.verification(sheets["Verification"], facts, words)
+    sample(sheets["sampling"], facts, words)
+    lists.calibrations(sheets["calibrations"], facts, words)
+    lists.factors(sheets["factors"], facts, words)
+    lists.dated(sheets["dated"], facts, words)
+    lists.conditions(sheets["conditions"], facts, words)
+    audited.audit_file(sheets["audit_file"], facts, words)
+    lists.verification(sheets["verification"], facts, words)
     book.close()
     return out.getvalue()
 
@@ -111,7 +111,7 @@ def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
 
 def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
     """Cells that hold what the comparisons compare: as the design and the report say it."""
-    report, reckoned = sheets["Monitoring Report"], sheets["Calculation"]
+    report, reckoned = sheets["report"], sheets["calculation"]
     energies = [
         reckoned.cell(row, METERED)
         for row, line in enumerate(facts.lines, FIRST)
@@ -121,7 +121,7 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
     return comparisons.Cells(
         reduction=report.cell(total, 2),
         energies="+".join(energies) or "0",
-        expected=plan.expected_cells(sheets["Monitoring Plan"], facts),
+        expected=plan.expected_cells(sheets["plan"], facts),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from fractions import Fraction
 from functools import cache
 
 from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
-from mrv.texts import form, languages, number
+from mrv.texts import dates, form, languages, number
 from mrv.texts.word_files import filled
 
 __all__ = ["LANGUAGES", "Words", "names", "number", "percent_sign"]
@@ -75,6 +76,10 @@ class Words:
     def number(self, text: str) -> str:
         """Write decimal text in the language's form."""
         return number(text, self.language)
+
+    def day(self, text: str) -> str:
+        """Write the day of a date or time in the language's form."""
+        return dates.day(date.fromisoformat(text[: len("2026-01-01")]), self.language)
 
 
 def percent_sign(language: str) -> str:

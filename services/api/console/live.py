@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -181,7 +182,8 @@ def _ask(reads: ConnectionPool) -> list[Newest]:
 def _row(one: Newest) -> Row:
     channel = classes.load()[one.class_id].channels[shown()[one.class_id]]
     power = channel.unit == "W" and one.value is not None
-    value = None if one.value is None else f"{one.value / 1000 if power else one.value:.6g}"
+    shown_ = one.value if one.value is None or not power else one.value / 1000
+    value = None if shown_ is None else f"{Decimal(f'{shown_:.6g}'):f}"
     return {
         "device": one.device,
         # events write it where the page's own filter does not reach

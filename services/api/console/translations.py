@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
+from decimal import ROUND_FLOOR, Decimal
 from functools import cache
 
 from mrv.report.words import LANGUAGES, names, number, percent_sign
+from mrv.texts import dates, form
 from mrv.texts.word_files import filled
 from services.api.negotiation import language
 from services.api.problems import ProblemError
+
+# by the unit of a value: what it is shown in, and how many of the value's own that is
+_SHOWN = {
+    "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
+    "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
+    "m": (("m", Decimal(1)), ("km", Decimal(1000))),
+    "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
+    "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
+}
+_DIGITS, _MOST_PLACES = 4, 6
 
 
 class Words:
@@ -18,6 +31,7 @@ class Words:
         self.language = of
         self._texts = texts(of)
         self.percent_sign = percent_sign(of)
+        self.decimal, self.group = form("decimal", of), form("group", of)
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text, with values in their places; KeyError where the language lacks it."""
@@ -31,6 +45,50 @@ class Words:
     def number(self, text: object) -> str:
         """Write a whole number or decimal text in the language's form: the same digits."""
         return number(str(text), self.language)
+
+    def amount(self, value: object, unit: str = "t") -> str:
+        """
+        Write an amount for people: at most four significant digits, in a unit that fits.
+
+        Rounded down, so that nothing is overstated; tables and files have every digit.
+        """
+        small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
+        found = Decimal(str(value))
+        fitting = [one for one in larger if abs(found / one[1]) < 10**_DIGITS]
+        name, factor = small
+        if larger and abs(found) >= larger[0][1]:
+            name, factor = fitting[0] if fitting else larger[-1]
+        scaled = found / factor
+        places = min(max(_DIGITS - 1 - scaled.adjusted(), 0), _MOST_PLACES) if scaled else 0
+        text = f"{scaled.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return f"{self.number(text)}\N{NO-BREAK SPACE}{name}"
+
+    def day(self, one: date | str | None) -> str:
+        """Write a day as the language does; a dash where there is none."""
+        if one is None:
+            return "\N{EN DASH}"
+        return dates.day(date.fromisoformat(one) if isinstance(one, str) else one, self.language)
+
+    def days(self, first: date, last: date) -> str:
+        """Write the days from the first to the last."""
+        return dates.days(first, last, self.language)
+
+    def month(self, one: date) -> str:
+        """Write the month of a day."""
+        return dates.month(one, self.language)
+
+    def span(self, name: str) -> str:
+        """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""
+        parts = name.split("-")
+        if len(parts) == 1:
+            return name
+        first = date(*(int(one) for one in (*parts, "1")[:3]))
+        return self.day(first) if len(parts) > 2 else self.month(first)  # noqa: PLR2004 - with a day
+
+    def period(self, begin: str, end: str) -> str:
+        """Write a period of local times, its end not in it."""
+        return dates.period(begin, end, self.language)
 
 
 @cache

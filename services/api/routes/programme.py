@@ -59,7 +59,7 @@ def report(ask: WholeReader, year: Year = None) -> Response:
 def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
     """Return the same as a workbook; names of the registry stay as they are."""
     spoken = spoken_language(ask, lang)
-    return report_file(_report(ask, year), spoken)
+    return report_file(_report(ask, year, spoken), spoken)
 
 
 def report_file(document: Mapping[str, Any], language: str) -> Workbook:
@@ -91,6 +91,6 @@ def park(
     return current(found)
 
 
-def _report(ask: WholeReader, year: int | None) -> dict[str, Any]:
+def _report(ask: WholeReader, year: int | None, language: str = "en") -> dict[str, Any]:
     with ask.reading() as conn:
-        return report_document(conn, year)
+        return report_document(conn, year, language)

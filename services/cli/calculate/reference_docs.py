@@ -56,6 +56,21 @@ tonne does not know, or two settings that contradict each other, are refused at 
 the reason. Secrets may stand in a file: `TONNE_DATABASE_URL_FILE=/run/secrets/database_url`. \
 Where no database or broker is named, those that `tonne local up` started are used.
 """
+_COMPOSE = """
+## In the compose files
+
+Three more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
+environment or from `deploy/.env`; no process of tonne reads them.
+
+| setting | without it | meaning |
+|---|---|---|"""
+_COMPOSED = {
+    "MQTT_HOST": "By which name devices find the broker: it stands in the broker's certificate and"
+    " in that of the enrolment service.",
+    "BACKUP_AT": "When the base backup of a day is taken, `HH:MM` in UTC.",
+    "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
+    " `browser` is that of the reader.",
+}
 _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",
     "object": "keys and values", "array": "list", "null": "null",
@@ -124,6 +139,18 @@ def _settings() -> Iterator[str]:
         shown = "<br>".join(f"`TONNE_{name.upper()}`{_or_file(name)}" for name in names)
         without = "<br>".join(_default(name) for name in names)
         yield f"| {shown} | {without} | {said} |"
+    yield _COMPOSE
+    for name, default in composed().items():
+        yield f"| `{name}` | `{default}` | {_COMPOSED[name]} |"
+
+
+def composed() -> dict[str, str]:
+    """Return what the compose files ask of the environment, each with what it is without."""
+    found: dict[str, str] = {}
+    for file in sorted(Path("deploy").glob("compose*.yaml")):
+        for name, default in re.findall(r"\$\{([A-Z_]+):-(.*?)\}+", file.read_text("utf-8")):
+            found[name] = default.rpartition(":-")[2]
+    return found
 
 
 def _documented() -> Iterator[tuple[list[str], str]]:

@@ -82,7 +82,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     if out is not None and out.suffix.lower() != ".xlsx":
         raise InputError(f"--out {out} is a workbook; let its name end in .xlsx")
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
-        document = report_document(conn, year)
+        document = report_document(conn, year, language)
     if out is not None:
         write_whole(out, make_programme(document, language))
     if as_json:

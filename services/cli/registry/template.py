@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from ingest import classes
+from mrv.countries import FIRST_COUNTRY
+from services.cli.options.country_option import country_option
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import print_json
 from services.registry import schema as schemas
@@ -13,20 +15,27 @@ from services.registry import template as templates
 
 @click.command("template")
 @click.argument("class_id", metavar="[CLASS]", required=False)
+@country_option
 @json_option
-def template_(class_id: str | None, *, as_json: bool) -> None:
+def template_(class_id: str | None, country: str | None, *, as_json: bool) -> None:
     """
     Print a complete example file, with what each key means; `registry check` accepts it.
 
     With CLASS, of a device of that class. Without it, of a PV system with its project
-    and programme; the last lines list the classes.
+    and programme; the last lines list the classes. Without --country it is in Viet Nam.
 
     \b
     Example:
       tonne registry template > registry.yaml
       tonne registry template ev_charger > chargers.yaml
+      tonne registry template pv_inverter --country DE > plant.yaml
     """
-    text = templates.template(class_id) if class_id else templates.complete_template() + _classes()
+    where = country or FIRST_COUNTRY
+    text = (
+        templates.template(class_id, where)
+        if class_id
+        else templates.complete_template(where) + _classes()
+    )
     if as_json:
         print_json({"class": class_id, "yaml": text})
     else:

@@ -11,7 +11,7 @@ from psycopg import Connection
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from mrv.accounting.account_days import AccountDay
+    from mrv.accounting.emission_rows import AccountDay
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 

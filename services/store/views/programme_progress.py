@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.registry.article6_transfer import rules, transferable
+from mrv.texts import render, text
 from services.store.registry import programme as stored
 from services.store.registry.programme import ActionYear, ProjectCredits
 
@@ -24,7 +25,7 @@ _ACCOUNTS = (
 )
 
 
-def progress_document(conn: Connection, year: int | None) -> dict[str, Any]:
+def progress_document(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
     """
     Return every action's target and progress in a year, and what may go abroad.
 
@@ -55,16 +56,17 @@ def progress_document(conn: Connection, year: int | None) -> dict[str, Any]:
         "year": year,
         "accounts": _ACCOUNTS,
         "actions": [_action(one) for one in stored.actions(conn, year)],
-        "transfer": _transfer(stored.credits_of(conn)),
+        "transfer": _transfer(stored.credits_of(conn), language),
     }
 
 
-def _transfer(every: Iterable[ProjectCredits]) -> dict[str, Any] | None:
+def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] | None:
     """What may go abroad of the projects in the rules' country; None where there are none."""
-    own = [_credits(one) for one in every if one.country == rules().country]
+    own = [_credits(one, language) for one in every if one.country == rules().country]
     if not own:
         return None
-    return {"rules": rules().title, "in_force": rules().in_force.isoformat(), "projects": own}
+    title = render(text("transfer.decree_112_2026"), language)
+    return {"rules": title, "in_force": rules().in_force.isoformat(), "projects": own}
 
 
 def _action(one: ActionYear) -> dict[str, Any]:
@@ -88,14 +90,14 @@ def _action(one: ActionYear) -> dict[str, Any]:
     }
 
 
-def _credits(one: ProjectCredits) -> dict[str, Any]:
+def _credits(one: ProjectCredits, language: str) -> dict[str, Any]:
     found = transferable(one.issued_t, one.transfer, one.country)
     return {
         "project": one.project,
         "action": one.action,
         "issued_credits_t": one.issued_t,
         "transferable_t": "not determined" if found.credit_t is None else found.credit_t,
-        "basis": found.basis,
+        "basis": render(found.basis, language),
         "condition": found.condition,
     }
 

@@ -19,6 +19,7 @@ from mrv.countries import country_at
 from mrv.environment import field
 from mrv.registry import programme_systems as systems
 from mrv.registry.article6_transfer import TransferClass, transferable
+from mrv.texts import Text, render, text
 from services.store.postgres.jsonb import exact
 from services.store.registry import sewers
 from services.store.views import parks
@@ -82,7 +83,7 @@ _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
 
-def report_document(conn: Connection, year: int | None) -> dict[str, Any]:
+def report_document(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
     """
     Return progress by system and action in a year.
 
@@ -91,9 +92,9 @@ def report_document(conn: Connection, year: int | None) -> dict[str, Any]:
     RegistryError
         If no programme is registered.
     """
-    progress = progress_document(conn, year)
+    progress = progress_document(conn, year, language)
     year = progress["year"] or datetime.now(UTC).year
-    projects = _projects(conn, year)
+    projects = _projects(conn, year, language)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
     devices = _devices(conn)
@@ -145,11 +146,12 @@ def _added(values: Any) -> str | None:
     return f"{sum(known):f}" if known else None
 
 
-def _projects(conn: Connection, year: int) -> list[dict[str, Any]]:
-    return [_project(row) for row in conn.execute(_PROJECTS, {"year": year}).fetchall()]
+def _projects(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:
+    rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
+    return [_project(row, language) for row in rows]
 
 
-def _project(row: Sequence[Any]) -> dict[str, Any]:
+def _project(row: Sequence[Any], language: str) -> dict[str, Any]:
     (name, title, system, action, method, yearly, monitored, expected, credit, rests, said,
      country, timezone, by_statements, open_time, quarters) = row  # fmt: skip
     issued = int(credit or 0)
@@ -171,8 +173,11 @@ def _project(row: Sequence[Any]) -> dict[str, Any]:
         "measured_percent_of_expected": _percent(monitored, so_far),
         "issued_credits_t": issued,
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
-        "transfer_basis": moved.basis,
-        "provisional": list(_provisional(by_statements, open_time, quarters, rests=rests)),
+        "transfer_basis": render(moved.basis, language),
+        "provisional": [
+            render(one, language)
+            for one in _provisional(by_statements, open_time, quarters, rests=rests)
+        ],
     }
 
 
@@ -188,19 +193,16 @@ def _provisional(
     quarters: Decimal | None,
     *,
     rests: bool | None,
-) -> Iterator[str]:
+) -> Iterator[Text]:
     """Why a project's figure of the year may still change, with its tonnes."""
     if by_statements is not None and (open_time, quarters) != (None, None):
-        yield f"{by_statements:.3f} t are those of statements"
+        yield text("provisional.of_statements", amount=f"{by_statements:.3f}")
     if open_time is not None:
-        yield (
-            f"{open_time:.3f} t are of open time, accounted as the close does, but for documents"
-            " and invoices that are to come"
-        )
+        yield text("provisional.of_open_time", amount=f"{open_time:.3f}")
     if quarters is not None:
-        yield f"{quarters:.3f} t are live quarter hours, before gaps and calibrations take off"
+        yield text("provisional.of_live_intervals", amount=f"{quarters:.3f}")
     if rests:
-        yield "an issued statement rests on the last published factor of another year"
+        yield text("provisional.earlier_factor")
 
 
 def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:

@@ -13,8 +13,6 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from tests.closes import corpus
 
-_RULES = "2"
-
 
 @dataclass(frozen=True)
 class _Closed(Case):
@@ -42,21 +40,27 @@ class Moved(Facts):
 
 
 @cache
-def names():
-    """Return the close of each methodology that leaves the most, by methodology."""
+def names(wanted="2"):
+    """Return the close of each methodology that leaves the most by a rule set, by methodology."""
     found = {}
     for name, one in corpus.expected().items():
         rules, methodology, _ = name.split("/")
-        if rules == _RULES:
+        if rules == wanted:
             found.setdefault(methodology, []).append((one["ug"]["reduction"], name))
     return {methodology: max(some)[1] for methodology, some in sorted(found.items())}
 
 
 @cache
+def _corpus():
+    closes, books = corpus.read()
+    return closes, corpus.books_of(books)
+
+
+@cache
 def facts_of(name):
     """Return the facts of a draft that says what a golden close came to."""
-    closes, books = corpus.read()
-    asked = corpus.asked_of(closes[name], corpus.books_of(books))
+    closes, books = _corpus()
+    asked = corpus.asked_of(closes[name], books)
     plan = MonitoringPlan(
         asked.project,
         asked.fleet.devices,

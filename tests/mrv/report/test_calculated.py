@@ -18,6 +18,7 @@ from mrv.report.sheets.equation import without_cells
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.lists import VALUE
 from mrv.report.words import Words
+from mrv.steps import Step
 from tests.mrv.report import closed, office
 
 GRAM = Fraction(1, 10**6)
@@ -139,10 +140,38 @@ def test_each_step_says_what_it_is(calculated, name):
     """
     facts, book, _, _ = calculated[name]
     rows = {row[1].value: row for row in book["Calculation"].iter_rows() if row[1].value}
-    for step in facts.methodology.steps.parts:
-        if step.name in rows and hasattr(step, "formula"):
+    reckoning = Reckoning(facts)
+    inputs = without_cells(reckoning.inputs(reckoning.years[-1]))
+    for step in facts.methodology.steps.applying(inputs):
+        if isinstance(step, Step) and not step.over:
             description, symbol, _, unit, formula, source = (c.value for c in rows[step.name][2:8])
             assert (description, symbol, unit) == (step.meaning, step.symbol, step.unit)
             assert formula.startswith(f"{step.symbol} = ")
             assert source == step.source
     assert {"baseline_t", "project_t", "leakage_t", "reduction_t"} <= rows.keys()
+
+
+# closes in which a rule bounds what is typed of a device: lamps, fuel, the case of a PV system
+BOUNDED = ("2/ams-ii-c/e2807def5bad", "2/jcm-id-am009/2514bb5c2689", "2/jcm-vn-am007/85b044030e54")
+
+
+@pytest.mark.parametrize("name", [*closed.names("1").values(), *BOUNDED])
+def test_the_inputs_are_those_that_counted(name):
+    """A workbook would calculate by what was typed, or an old statement by today's factors."""
+    facts = closed.facts_of(name)
+    want = Fraction(facts.subject.emissions.reduction.t)
+    assert abs(_steps(facts, [facts.counted(line) for line in facts.lines]) - want) <= GRAM
+
+
+def test_a_rule_that_takes_the_whole_reduction_stands_in_the_workbook():
+    """An auditor would calculate tonnes of which no invoice was shown."""
+    facts = closed.facts_of("2/ams-iii-ba/5a6d0ad41c30")
+    data = workbook(facts, Words("en"))
+    sheet = load_workbook(BytesIO(data), data_only=True)
+    said = [c.value for c in sheet["Calculation"]["A"]]
+    assert "Rule EVD-03 does not hold: no reduction counts" in said
+    grams, _, of_statement, same, *_ = _total(sheet)
+    assert (grams, of_statement, same) == (0, 0, "yes")
+    formulas = load_workbook(BytesIO(data))["Calculation"]
+    values = [str(c.value) for row in formulas.iter_rows() for c in row]
+    assert any(value.startswith("=MIN(0,'Calculation'!E") for value in values)

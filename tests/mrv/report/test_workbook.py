@@ -140,8 +140,8 @@ def test_libreoffice_comes_to_the_same_figures(books, tmp_path):
 def test_nothing_differs_from_the_statement(books, language):
     """A workbook that contradicts its statement would be handed in unseen."""
     words = Words(language)
-    cells = [c.value for row in opened(books[f"pv-{language}"])["Monitoring Report"].iter_rows()
-             for c in row]  # fmt: skip
+    sheet = opened(books[f"pv-{language}"])[words["sheet.report"]]
+    cells = [c.value for row in sheet.iter_rows() for c in row]
     assert words["differs"] not in cells
     assert cells.count(words["yes"]) == 11
 

@@ -3,10 +3,14 @@
 import json
 import re
 from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
 from mrv.packs.reader import read_pack
+from mrv.report import make_programme
 from mrv.verify import verify
 from services.issuer.live_accounts import refresh
 from services.issuer.pack import export
@@ -14,6 +18,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.factors import load_published
 from services.store.statements import statements
+from services.store.views.programme_report import report_document
 from tests import holders, registering
 from tests.services.issuer import plant
 from tests.services.issuer.logged import issuer
@@ -248,6 +253,17 @@ def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):
     assert any("Write `country: DE`" in m for r in planned.results for m in r.messages)
 
 
+def test_a_place_far_from_its_clock_is_warned_of(database_url, tmp_path):
+    """A roof in Kenya would keep the country of the example that its file was copied from."""
+    copied = {**KENYA, "zone": "Asia/Ho_Chi_Minh", "country": "VN"}
+    planned = registering.told(database_url, tmp_path, _city(copied, "0.3"))
+    said = "longitude: 36.8 is 4.5 hours of the sun from time zone Asia/Ho_Chi_Minh"
+    assert any(said in m for r in planned.results for m in r.messages)
+    for place in (GERMANY, INDONESIA, KENYA):
+        fine = registering.told(database_url, tmp_path, _city(place, "0.3"))
+        assert not any("of the sun" in m for r in fine.results for m in r.messages), place
+
+
 def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
     """A roof would earn by the grid of whichever country burns the most coal."""
     planned = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "ZA"}, "0.9"))
@@ -257,3 +273,17 @@ def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
     )
     near = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "PL"}, "0.9"))
     assert not near.refused
+
+
+def test_the_programme_of_a_german_city_speaks_of_no_vietnamese_rules(database_url):
+    """A planner would read what a Vietnamese decree lets go abroad of German tonnes."""
+    planned = registering.imported(database_url, Path("deploy/catalog/freiburg"))
+    assert not planned.refused, [r.messages for r in planned.results]
+    assert not [m for r in planned.results for m in r.messages]
+    with connect(database_url) as conn:
+        document = report_document(conn, 2026)
+    assert document["transfer"] is None
+    book = load_workbook(BytesIO(make_programme(document, "en")))
+    cells = [str(cell.value) for sheet in book for row in sheet for cell in row]
+    assert any("Quartierbusse" in one for one in cells)
+    assert not [one for one in cells if _VIETNAMESE.search(one)]

@@ -182,17 +182,6 @@ def test_a_file_of_another_period_is_no_evidence_of_this_one(url, tmp_path):
     assert "an invoice of 2026-03-01 to 2026-03-02" in unmet["EVD-09"]
 
 
-def test_an_invoice_that_contradicts_another_still_says_where_a_meter_is_wrong(url, tmp_path):
-    """A true invoice would be put away by a false one that names its file."""
-    true = row("true", "power", 1, 2, 2)
-    billed(url, tmp_path, WEATHER, row("p", "power", 1, 4), true)
-    assert shown(url)[0] < 0
-    billed(url, tmp_path, row("q", "power", 1, 2, sha256=digest("true")))
-    tonnes, unmet = shown(url)
-    assert tonnes == 0
-    assert "true: EVN Hai Phong, true differs by \N{MINUS SIGN}50" in unmet[BILLED]
-
-
 def test_a_document_is_one_paper_too(url, tmp_path):
     """The licence would be the regression, and the supplier's invoice as well."""
     billed(url, tmp_path, WEATHER, *HALVES)
@@ -234,9 +223,6 @@ def test_of_two_projects_the_first_keeps_its_file(url, tmp_path):
 
 OPERATORS = {
     "Green Port Energy JSC": ("Green Port Co., Ltd", False),
-    "GREEN-PORT (Energy) Limited": ("Green Port Energy JSC", False),
-    "Công ty TNHH MTV Năng lượng Xanh Việt": ("Công ty CP Xanh Việt", False),
-    "Hai Phong Power Company": ("Hai Phong City", True),
     "Hai Phong Power Co.": ("Hai Phong Bus JSC", True),
 }
 

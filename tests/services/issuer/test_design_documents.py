@@ -43,7 +43,7 @@ projects:
     parameters: {ef_grid_t_per_mwh: 0.6592%s}
 """
 BUILT = ", design_mass_t_per_d: 3, design_kwh_per_t: 300"
-PAPER = "{document: licence 12/2025, by: %s, issued: %s, sha256: " + "b2" * 32 + "}"
+PAPER = "{document: licence 12/2025, by: %s, issued: %s, value: %s, sha256: " + "b2" * 32 + "}"
 OFFICE = "Department of Environment"
 
 
@@ -53,7 +53,6 @@ invoices:
      quantity: %s, unit: %s, from: 2026-03-02, to: 2026-03-03, amount: %s, tolerance_percent: 2,
      sha256: %s}
 """
-SOLD = "line", "mass", "t", 2.4
 PAID = "power", "energy_import", "kWh", 720
 
 
@@ -85,10 +84,10 @@ def url(database_url, tmp_path):
 
 def given(by=OFFICE, issued="2025-03-01"):
     """Return the registry with both values of the design, each in a document."""
-    paper = PAPER % (by, issued)
+    mass, energy = (PAPER % (by, issued, value) for value in (3, 300))
     return (
         REGISTRY % BUILT
-        + f"    documents: {{design_mass_t_per_d: {paper}, design_kwh_per_t: {paper}}}\n"
+        + f"    documents: {{design_mass_t_per_d: {mass}, design_kwh_per_t: {energy}}}\n"
     )
 
 
@@ -174,15 +173,6 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     far = told("preview", "pet", "--from", "2026-03-02", "--to", "2035-03-03")
     assert far.exit_code == 2
     assert "reaches to now at most" in far.output
-
-
-def test_invoices_of_what_was_sold_take_the_place_of_a_design(url, tmp_path):
-    """A plant whose papers are lost, and whose output is billed, would earn nothing."""
-    assert closed(url)[0] < 0
-    billed(url, tmp_path, *SOLD, issuer="A buyer of PET")
-    tonnes, unmet = closed(url)
-    assert tonnes > 1
-    assert RULE not in unmet
 
 
 def test_a_document_by_the_operator_is_none(url, tmp_path):

@@ -1,7 +1,7 @@
 """A device's value that is not plausible, from the registry file to the verified pack."""
 
 from mrv.packs.reader import read_pack
-from mrv.rules.plausible import RANGE as RULE
+from mrv.rules.plausible_values import RANGE as RULE
 from mrv.verify import verify
 from services.issuer.pack import export
 from services.store.postgres.pool import connect

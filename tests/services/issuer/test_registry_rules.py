@@ -96,7 +96,12 @@ WRONG = {
         {"ratings": {"c": [(Rating(INSTALLED, 1, None), INSTALLED), _rating(9)]}}, "REG-04", "9 W"
     ),
     "unit": ({"beyond": (Beyond("c", 60, 60_000.0),)}, "MTR-01", "1,000 times"),
-    "document": ({"entry": replace(ENTRY, documents={})}, "PAR-07", "sfc_l_per_100km has no"),
+    # of what has to be dated the close says what it lacks
+    "document": (
+        {"entry": replace(ENTRY, documents={}),
+         "project": replace(PROJECT, parameters={**PROJECT.parameters, "service_km_per_year": 1})},
+        "PAR-07", "service_km_per_year has no",
+    ),
     "one file": ({"invoices": replace(INVOICES, documents=SHARED)}, "EVD-09", "document of x"),
     "own invoice": (
         {"invoices": replace(INVOICES, every=(("p", _invoice("i"), None, None),),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrv.accounting.twin_series import Copied, copied
+from mrv.accounting.twin_series import Twins, copied
 from services.issuer.repeated_days import repeated_days
 
 DAYS, DAY = 31, 96
@@ -90,13 +90,19 @@ def _series(values):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda v: v, Copied(0, equal=True)),
-        (lambda v: np.where(np.arange(len(v)) < 2_000, 0, v), Copied(0, equal=True)),
-        (lambda v: np.where(np.arange(len(v)) // DAY % 3 == 0, 0, v), Copied(0, equal=True)),
-        (lambda v: np.where(np.arange(len(v)) % DAY > 72, 0, np.roll(v, 8)), Copied(8, equal=True)),
-        (lambda v: np.rint(v * 0.7).astype(np.int32), Copied(0, equal=False)),
-        (lambda v: np.rint(v * np.where(np.arange(len(v)) % 30, 0.7, 0.5)), Copied(0, equal=False)),
-        (lambda v: _noisy(v, 0.004).astype(np.int32), Copied(0, equal=False)),
+        (lambda v: v, Twins(0, 1, 0, equal=True)),
+        (lambda v: np.where(np.arange(len(v)) < 2_000, 0, v), Twins(0, 1, 0, equal=True)),
+        (lambda v: np.where(np.arange(len(v)) // DAY % 3 == 0, 0, v), Twins(0, 1, 0, equal=True)),
+        (
+            lambda v: np.where(np.arange(len(v)) % DAY > 72, 0, np.roll(v, 8)),
+            Twins(0, 1, 8, equal=True),
+        ),
+        (lambda v: np.rint(v * 0.7).astype(np.int32), Twins(0, 1, 0, equal=False)),
+        (
+            lambda v: np.rint(v * np.where(np.arange(len(v)) % 30, 0.7, 0.5)),
+            Twins(0, 1, 0, equal=False),
+        ),
+        (lambda v: _noisy(v, 0.004).astype(np.int32), Twins(0, 1, 0, equal=False)),
         (lambda v: _noisy(v, 0.03).astype(np.int32), None),
     ],
 )

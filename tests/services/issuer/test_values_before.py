@@ -79,23 +79,6 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     assert not again.by_first_rules().besides().late
 
 
-def test_an_honest_correction_counts(url, tmp_path):
-    """A slip that cost, or one that earned, would stay for the whole period."""
-    lower, raised = BUSES.replace(OLD, "sfc_l_per_100km: 30"), BUSES.replace(OLD, NEW)
-    honest = float(closed(url)[0].baseline.t)
-    registering.told(url, tmp_path, lower)
-    net, said = closed(url)
-    assert float(net.baseline.t) < honest
-    assert "the new value is applied, as it is more conservative" in said
-    registering.told(url, tmp_path, raised + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
-    net, said = closed(url)
-    assert float(net.baseline.t) > honest
-    assert "document survey 7 states the new value, which is applied" in said
-    # what is as it was needs no reason
-    registering.told(url, tmp_path, BUSES)
-    assert closed(url)[1] == ""
-
-
 def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
     """Plans that change between two periods would be a condition of each of them."""
     registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
@@ -228,35 +211,6 @@ def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
         assert {one.by for one in found} <= {"owner, before it bus-1"}
 
 
-def test_a_new_id_earns_no_more_by_another_value(url, tmp_path):
-    """The odometer of one bus goes on under a second id, with less electricity for a kilometre."""
-    assert not registering.told(
-        url, tmp_path, BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
-    ).refused
-    registering.told(url, tmp_path, with_second(", to: 2026-03-02", "2026-03-02", "1.0"))
-    times = np.arange(plant.us("2026-03-02"), plant.us("2026-03-04"), 600_000_000)
-    plant.send(url, "bus-2", times, odometer_m=np.arange(len(times)) * 2_000)
-    honest, said = closed(url)
-    assert not said
-    registering.told(url, tmp_path, with_second(", to: 2026-03-02", "2026-03-02", "0.4"))
-    net, said = closed(url)
-    assert net == honest
-    assert "kwh_per_km of bus-2 was 1 and is 0.4" in said
-    assert "before it bus-1, after the period began: the earlier value is applied" in said
-
-
-def test_devices_that_tell_nothing_make_no_project_a_new_one(url, tmp_path):
-    """Seven vehicles that never spoke hid that a project is the one of before."""
-    honest, _ = closed(url)
-    ended, again = taken_over()
-    registering.told(url, tmp_path, with_silent(ended + again, 7), author="owner")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = close_period(conn, "again", *SPAN, "test")
-    (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
-    assert found.result.net.baseline == honest.baseline
-    assert "sfc_l_per_100km was 34 and is 44" in said
-
-
 @pytest.mark.parametrize(("metres", "late"), [(100, 1), (20_000, 0)])
 def test_what_counts_is_of_whom_the_project_s_kilometres_are(url, tmp_path, metres, late):
     """Vehicles that hardly drive hide nothing; a fleet that bought two old ones is its own."""
@@ -280,19 +234,6 @@ def with_silent(text, count):
     )
     text = text.replace("projects:\n", f"{known}projects:\n")
     return text.replace("role: vehicle}]", f"role: vehicle}}{more}]")
-
-
-def test_a_document_that_is_dated_anew_is_a_condition(url, tmp_path):
-    """A paper of after the period would become one of before it without a trace."""
-    assert not registering.told(
-        url, tmp_path, BUSES + DOCUMENT % ("survey 7", "2026-05-01", "a1" * 32)
-    ).refused
-    net, said = closed(url)
-    assert said == ""
-    registering.told(url, tmp_path, BUSES + DOCUMENT % ("survey 7", "2025-03-01", "a1" * 32))
-    again, said = closed(url)
-    assert again == net
-    assert "was survey 7 (issuer Department of Transport, date 2026-05-01, SHA-256 a1a1" in said
 
 
 def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tmp_path):
@@ -346,22 +287,3 @@ def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_pa
         settled = close_period(conn, "bus", *SPAN, "test").result
     assert settled.net.reduction.ug > bare.net.reduction.ug
     assert not {"FAC-01", "PAR-01", RULE} & {one.rule for one in settled.applicability}
-
-
-def test_a_default_that_was_issued_with_yields_to_a_publication(url, tmp_path):
-    """The default of the first month would be held for what the project had fixed, for years."""
-    who = logged.signers(url, tmp_path)
-    logged.issue(url, who, "2026-03-01", "2026-03-02", "bus")
-    later = plant.us("2026-03-02"), plant.us("2026-03-03")
-
-    def closed_rules():
-        with connect(url, role="tonne_mrv", autocommit=True) as conn:
-            result = close_period(conn, "bus", *later, "test").result
-        return result.net.reduction.ug, {one.rule for one in result.applicability}
-
-    by_default, rules = closed_rules()
-    assert "PAR-01" not in rules
-    registering.told(url, tmp_path, BUSES + PUBLISHED % ("2026-09-30", "d1" * 32), author="owner")
-    published, rules = closed_rules()
-    assert published > by_default
-    assert not {"FAC-01", "PAR-01", RULE} & rules

@@ -124,6 +124,21 @@ def test_a_slip_in_a_countrys_factor_is_named(load, change, said):
         assert said in messages(planned)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("valid_from: 2025-01-01", "valid_from: 2025-04-01"), "counts from 2026 on; write 2025-0"),
+        (("0.363", "0.9"), "1.5 times de-grid-2025 = 0.344 tCO2/MWh; a verifier compares"),
+        (("0.363", "0.37"), None),
+    ],
+)
+def test_a_doubtful_factor_of_a_document_is_warned_of(load, change, said):
+    """A value of the wrong year or column would count in silence, or none of its year would."""
+    planned = load(BASE + GERMAN.replace(*change))
+    assert not planned.refused, messages(planned)
+    assert said in messages(planned) if said else "grid" not in messages(planned)
+
+
 def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
     """An owner would type the grid of a country for which nobody publishes a factor."""
     bare = GERMAN[: GERMAN.index(",\n     document")] + "}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -32,7 +33,7 @@ Year = Annotated[int | None, Query(ge=1990, le=2200)]
 @router.get("/console/{language}/programme")
 def programme(ask: View, language: Language, year: Year = None) -> Response:
     """Show every system, action, station and park of a year; the two accounts apart."""
-    found = _report(ask, year)
+    found = _report(ask, year, language)
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
     return render(
         ask,
@@ -40,14 +41,16 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         "programme.html",
         found=found,
         projects=listed,
-        chart=_actions(found, Words(language)),
+        chart=_actions(found, Words(language), namer(ask, language)),
         fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]],
         rounded=rounded,
     )
 
 
-def _actions(found: dict[str, Any], t: Words) -> list[tuple[str, Markup, list[str]]]:
+def _actions(
+    found: dict[str, Any], t: Words, name: Callable[[str, str, str], str]
+) -> list[tuple[str, Markup, list[str]]]:
     """Draw each action's projects: what was measured beside what was expected to date."""
     drawn = []
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
@@ -56,17 +59,18 @@ def _actions(found: dict[str, Any], t: Words) -> list[tuple[str, Markup, list[st
         known = [p for p in own if p["monitored_t"] is not None or p["expected_t_so_far"]]
         if not known or action["part_of"]:
             continue
+        names = [name("project", p["project"], p["name"]) for p in known]
         bars_ = [
             Bar(
                 str(i),
-                f"{i}. {p['name']}: {t.number(rounded(p['monitored_t']) or '0')} t",
+                f"{i}. {names[i - 1]}: {t.number(rounded(p['monitored_t']) or '0')} t",
                 None if p["monitored_t"] is None else (("measured", Fraction(p["monitored_t"])),),
                 None if p["expected_t_so_far"] is None else Fraction(p["expected_t_so_far"]),
             )
             for i, p in enumerate(known, 1)
         ]
-        title = f"{action['action']} {action['name']}"
-        told = [f"{i}. {p['name']}" for i, p in enumerate(known, 1)]
+        title = f"{action['action']} {name('action', action['action'], action['name'])}"
+        told = [f"{i}. {one}" for i, one in enumerate(names, 1)]
         alt = f"{title}: " + "; ".join(one.told for one in bars_)
         drawn.append((title, bars(bars_, "t CO\N{SUBSCRIPT TWO}e", alt, t), told))
     return drawn
@@ -79,7 +83,7 @@ def _of_action(said: str | None, action: str) -> bool:
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
 def workbook(ask: View, language: Language, year: Year = None) -> Response:
     """Give the same as a workbook, in the language of the page."""
-    return report_file(_report(ask, year), language)
+    return report_file(_report(ask, year, language), language)
 
 
 @router.get("/console/{language}/parks/{park}")
@@ -136,15 +140,17 @@ def _flows(
     return drawn
 
 
-def _report(ask: Asked, year: int | None) -> dict[str, Any]:
+def _report(ask: Asked, year: int | None, language: str) -> dict[str, Any]:
     signed_in_for_all(ask, "the programme's report")
 
     def find() -> dict[str, Any]:
         with ask.reading() as conn:
-            return report_document(conn, year)
+            return report_document(conn, year, language)
 
     try:
-        found: dict[str, Any] = ask.request.app.state.memory.get(("programme", year), find)
+        found: dict[str, Any] = ask.request.app.state.memory.get(
+            ("programme", year, language), find
+        )
     except RegistryError as error:
         raise ProblemError(404, str(error)) from error
     return found

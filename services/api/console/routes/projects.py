@@ -104,6 +104,7 @@ def project(
         found=found,
         title=methodology(found.sums.methodology, found.sums.version).title,
         around=_around(found),
+        crediting_last=found.sums.crediting_to - timedelta(days=1),
         chart=_chart(found, t),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
@@ -218,7 +219,7 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
     drawn = []
     for row in found.rows:
         shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
-        told = f"{row.name}: {shown}"
+        told = f"{t.span(row.name)}: {shown}"
         if row.expected is not None:
             told += f"; {t('expected')} {t.number(row.expected)} t"
         parts = None if row.avoided is None else (("measured", Fraction(row.avoided)),)
@@ -227,7 +228,7 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
         drawn.append(Bar(label, told, parts, wanted))
     known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
-    alt = f"{t('avoided_in', period=found.name)}: {total} t"
+    alt = f"{t('avoided_in', period=t.span(found.name))}: {total} t"
     return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, t)
 
 

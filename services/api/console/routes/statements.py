@@ -121,7 +121,7 @@ def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) ->
     return "good" if opinion.credential_subject.opinion == "unqualified" else "warn"
 
 
-def _calendar(ask: Asked, stored: Stored) -> list[tuple[str, list[Any]]]:
+def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
     """Return the months of the period, with the share of each day that is measured now."""
     period = stored.claims.monitoring_period
     first, end = (date.fromisoformat(text[:10]) for text in (period.local_from, period.local_to))
@@ -133,7 +133,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[str, list[Any]]]:
 
     found = ask.request.app.state.memory.get(("coverage", stored.id), find)
     months = sorted({one.day.replace(day=1) for one in found})[:_MOST_MONTHS]
-    return [(f"{m:%Y-%m}", month_calendar(m.year, m.month, found)) for m in months]
+    return [(m, month_calendar(m.year, m.month, found)) for m in months]
 
 
 def _waterfall(said: Claims, t: Words) -> Chart:
@@ -231,8 +231,8 @@ def _line(stored: Stored) -> dict[str, Any]:
     return {
         "stored": stored,
         "name": said.project.name,
-        "from": period.local_from[:10],
-        "to": period.local_to[:10],
+        "from": period.local_from,
+        "to": period.local_to,
         "reduction": said.emissions.reduction.t,
     }
 

@@ -1,6 +1,7 @@
 /* Alarms searched, filtered and sorted where they stand; the page is whole without this. */
 const choose = document.getElementById("choose");
 const table = document.querySelector("#alarm-list table");
+const { decimal, group } = document.body.dataset;
 if (table !== null) {
   const rows = [...table.tBodies[0].rows];
   const heads = [...table.tHead.rows[0].cells];
@@ -23,7 +24,8 @@ if (table !== null) {
     if (column === SEVERITY) return [...choose.elements.severity.options].findIndex((o) => o.value === said);
     const moment = row.cells[column].querySelector("time");
     if (moment !== null) return Date.parse(moment.dateTime);
-    const number = Number.parseFloat(said.replaceAll(/[^0-9.-]/g, ""));
+    const plain = said.replaceAll(group, "").replace(decimal, ".").replace("\u2212", "-");
+    const number = Number.parseFloat(plain.replaceAll(/[^0-9.-]/g, ""));
     return numeric ? (Number.isNaN(number) ? -1 : number) : said;
   };
 

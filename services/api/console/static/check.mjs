@@ -77,7 +77,10 @@ function told(step) {
   const [name, outcome] = [document.createElement("b"), document.createElement("i")];
   name.textContent = names.get(step.name) ?? step.name;
   outcome.textContent = texts[step.outcome];
-  item.append(name, " ", outcome, step.detail ? `: ${step.detail}` : "");
+  const detail = document.createElement("span");
+  detail.lang = "en"; // what a step found is said in English alone
+  detail.textContent = step.detail ? `: ${step.detail}` : "";
+  item.append(name, " ", outcome, detail);
   results.append(item);
 }
 

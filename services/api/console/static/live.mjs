@@ -15,18 +15,26 @@ const rank = { offline: 0, late: 1, online: 2, "not commissioned": 3 };
 const sorting = { column: STATE, down: false };
 const devices = new Map(); // id: what is shown of it, and the text that is searched
 
+/* The digits of decimal text with the marks of the page's language, as the server writes them. */
+const { decimal, group } = document.body.dataset;
+function written(text) {
+  const [whole, rest] = text.replace("-", "\u2212").split(".");
+  return whole.replaceAll(/\B(?=(\d{3})+$)/g, group) + (rest ? decimal + rest : "");
+}
+
 function keep(one) {
   const cells = [
     one.device, one.site, names[`class.${one.class}`] ?? one.class, states[one.state] ?? one.state,
-    names[`channel.${one.channel}`] ?? one.channel, one.value ?? table.dataset.missing, one.unit,
+    names[`channel.${one.channel}`] ?? one.channel, one.value === null ? table.dataset.missing : written(one.value), one.unit,
     one.at ? one.at.replace("T", " ") : "",
   ];
-  devices.set(one.device, { state: one.state, at: Date.parse(one.at) || 0, cells, text: cells.join("\n").toLowerCase() });
+  const value = Number(one.value);
+  devices.set(one.device, { state: one.state, at: Date.parse(one.at) || 0, value, cells, text: cells.join("\n").toLowerCase() });
 }
 
 function key(one) {
   if (sorting.column === STATE) return rank[one.state] ?? 3;
-  if (sorting.column === VALUE) return Number.parseFloat(one.cells[VALUE].replaceAll(",", "")) || 0;
+  if (sorting.column === VALUE) return one.value;
   if (sorting.column === AT) return one.at;
   return one.cells[sorting.column];
 }
@@ -75,7 +83,7 @@ function draw() {
   const shown = found.slice(0, MOST);
   while (body.rows.length > shown.length) body.deleteRow(-1);
   shown.forEach(([, one], i) => show(body.rows[i] ?? made(), one));
-  choose.elements.count.value = `${shown.length} / ${found.length} / ${devices.size}`;
+  choose.elements.count.value = [shown.length, found.length, devices.size].map((n) => written(String(n))).join(" / ");
 }
 
 let waiting = null;

@@ -210,7 +210,7 @@ def test_a_click_tells_what_is_known_of_a_pipe(opened, city):
     tab.get_by_role("button", name="Find").click()
     tab.wait_for_url("**asset=P-004*")
     said = tab.locator(".picked", has_text="P-004").inner_text()
-    assert "Last inspection: 2024-05-14" in said
+    assert "Last inspection: 14 May 2024" in said
 
 
 def until(tab, true, most_s=90):

@@ -26,7 +26,7 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
-from services.api.console.translations import texts
+from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
@@ -169,7 +169,9 @@ def test_figures_are_those_of_the_statement(served):
     """The page would show other tonnes than the signed document."""
     said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
     text = html.unescape(get(served, f"/console/en/statements/{served.issued}").text)
-    assert f"<b>{said['emissions']['reduction']['t']}</b> t CO" in text
+    reduction = said["emissions"]["reduction"]["t"]
+    assert f"<b>{Words('en').amount(reduction)}</b> CO" in text
+    assert f'<td class="number">{reduction}</td>' in text
     assert f"<b>{said['credited']['t']}</b> t CO" in text
     for one in said["factors"]:
         assert one["id"] in text

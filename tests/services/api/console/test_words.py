@@ -116,6 +116,34 @@ def test_numbers_keep_their_digits():
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        ("0.000532899", "t", "0.5328 kg"), ("0.5", "t", "500 kg"), ("1234.5678", "t", "1234 t"),
+        ("9999.99", "t", "9999 t"), ("12349.9", "t", "12.34 kt"), ("-3.00001", "t", "-3.001 t"),
+        ("0", "t", "0 kg"), (1500, "Wh", "1.5 kWh"), (12_345_678, "Wh", "12.34 MWh"),
+        ("98765432100", "Wh", "98.76 GWh"), (999, "Wh", "999 Wh"), (2_500, "m", "2.5 km"),
+        (1_500_000, "mL", "1.5 m³"), (7, "1", "7 1"), (0.00000001, "t", "0.00001 kg"),
+    ],
+)  # fmt: skip
+def test_an_amount_has_four_digits_and_a_unit_that_fits(value, unit, shown):
+    """A citizen would read 10.975812 t, or a tonne more than there is."""
+    said = Words("en").amount(value, unit)
+    plain = said.replace("\N{NO-BREAK SPACE}", " ").replace(",", "")
+    assert plain.replace("\N{MINUS SIGN}", "-") == shown
+    assert Words("vi").amount("1234.5") == "1.234\N{NO-BREAK SPACE}t"
+    assert Words("de").amount("0.0123456") == "12,34\N{NO-BREAK SPACE}kg"
+
+
+def test_a_span_of_an_address_is_written_for_people():
+    """A reader in Hai Phong would take 03/02 for the second of March."""
+    spans = ("2026", "2026-02", "2026-02-03", "10:15")
+    assert [Words("vi").span(one) for one in spans] == [
+        "2026", "tháng 2 năm 2026", "03/02/2026", "10:15",
+    ]  # fmt: skip
+    assert Words("ja").span("2026-02-03") == "2026年2月3日"
+
+
 def test_names_are_shown_legibly():
     """A name could turn the direction of the figures beside it."""
     assert page.legible("a\u202eb\x00c\nd") == "a[U+202E]b[U+0000]c d"

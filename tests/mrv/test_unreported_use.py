@@ -191,12 +191,6 @@ def test_two_days_on_which_the_register_told_half():
     assert told(found)
 
 
-def test_the_first_rules_do_not_look_at_the_power_of_a_charger():
-    """Statements of before would be found wrong by the rules of today."""
-    assert not told(closed(scale=0.9, accounting=FIRST))
-    assert closed(accounting=FIRST).net == closed().net
-
-
 DIESEL = Fleet(
     [
         Device("gen-1", "s", "waste_heat_turbine", rated_power_w=500_000, installed_us=plant.FROM),

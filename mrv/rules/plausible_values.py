@@ -1,18 +1,21 @@
 """
-Values that were entered, compared with what is physically plausible.
+Values of parameters: as they were measured, and as far as they are plausible.
+
+A parameter begins as the plant's own channels or a laboratory measured it, where both did by the
+more conservative one, and where neither did by the conservative bound.
 
 A document can be invented, and so can a laboratory.  Each methodology names the range in which a
 value lies, with its source (PAR-03), and what other values say of it: the efficiency of a pump by
 its head, the enthalpy of steam by its temperature (PAR-04).  Outside of that the period closes
-with the bound, or with the entered value where that is more
-conservative.  A value that needs a dated
-document and has none counts by the one for which none is needed, and one whose document states
-another value by the more conservative of the two (PAR-05).  These are rules of tonne's own.
+with the bound, or with the entered value where that is more conservative.  A value that needs a
+dated document and has none counts by the one for which none is needed, and one whose document
+states another value by the more conservative of the two (PAR-05).  These are rules of tonne's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -25,19 +28,81 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.model import Methodology
-from mrv.parameters.inputs import Inputs, read
+from mrv.parameters.inputs import Inputs, exact, read, rounded
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Besides, Project, Sample
 from mrv.rounding import UG_PER_T, decimal_text
-from mrv.rules.account import MONITORED, sampled
+from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
 
+MONITORED = ("B", "C")
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
 _RARE = {"PAR-03.rare"}
 _PLACES = 6
 _SCALE = 10**9
-_Ranges = Sequence[tuple[Fraction, Fraction]]
+
+
+# --- as measured --------------------------------------------------------------------------
+
+
+def is_monitored(spec: ParameterSpec) -> bool:
+    """Whether a laboratory's results may stand for a parameter."""
+    return spec.option in MONITORED or spec.unmeasured is not None
+
+
+def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
+    """Mean of the samples of each parameter that the methodology monitors."""
+    by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
+    specs = methodology.parameters
+    for one in samples:
+        if one.parameter in specs and is_monitored(specs[one.parameter]):
+            by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
+    return {n: rounded(sum(v, start=Fraction(0)) / len(v), specs[n]) for n, v in by_name.items()}
+
+
+def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
+    """Return the parameters with the mean of the samples where there are any."""
+    specs, found = methodology.parameters, means(samples, methodology)
+    return {**parameters, **{n: v for n, v in found.items() if specs[n].option in MONITORED}}
+
+
+def as_measured(
+    parameters: Inputs, methodology: Methodology, besides: Besides,
+    reduction: Callable[[Inputs], Fraction],
+) -> tuple[dict[str, Any], dict[str, Text]]:  # fmt: skip
+    """Return the parameters as they were measured, and how each was come by."""
+    laboratory = means(besides.samples, methodology)
+    used, how = dict(parameters), dict[str, Text]()
+    specs = {n: s for n, s in methodology.parameters.items() if s.unmeasured is not None}
+    known: dict[str, dict[Text, Fraction]] = {}
+    for name, spec in specs.items():
+        measured = {LABORATORY: laboratory.get(name)}
+        if name in besides.channels:
+            measured[CHANNELS] = besides.channels[name].value
+        choices = {way: value for way, value in measured.items() if value is not None}
+        if choices and spec.lower_of and name in parameters:
+            choices[LOWER] = Fraction(parameters[name])
+        known[name] = choices
+        used[name] = next(iter(choices.values()), _bound(spec, used))
+    for name, spec in specs.items():
+        choices = known[name] or {UNMEASURED: _bound(spec, used)}
+        # what goes out is at most what comes in, whatever the registry says
+        if not known[name] and name in parameters and spec.unmeasured not in used:
+            choices[CONSTANT] = Fraction(parameters[name])
+        left = {way: reduction({**used, name: value}) for way, value in choices.items()}
+        how[name] = min(left, key=left.__getitem__)
+        used[name] = choices[how[name]]
+    return used, how
+
+
+def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
+    """Return what costs: a number, or what another parameter is."""
+    bound = spec.unmeasured or "0"
+    return Fraction(used.get(bound, bound))
+
+
+# --- as plausible -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +141,6 @@ def keep_plausible(
     left_by : callable
         What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
-    first = local_date(period_us[0], project.timezone)
     methodology = find(project.methodology, project.version)
     values = _Values(project, besides, methodology, left_by)
     entered = list(values.places())
@@ -86,17 +150,23 @@ def keep_plausible(
             ranges = [(Fraction(a), Fraction(b)) for a, b in plausible.ranges]
             if not values.bound(RANGE, one, ranges, plausible.source, either=plausible.either):
                 values.rare(one, Fraction(plausible.rare))
+    measured = {name: one.value for name, one in besides.channels.items()}
     for relation in methodology.related:
         for one in values.places(relation.parameter):
-            span = relation.test({**values.parameters, **one.beside}, values.measured)
-            if span is not None and not values.bound(RELATION, one, [span], relation.source):
-                values.unusual(one, span[1] * relation.usual, relation.source)
+            span = relation.test({**values.parameters, **one.beside}, measured)
+            if span is None or values.bound(RELATION, one, [span], relation.source):
+                continue
+            most = span[1] * relation.usual
+            if one.value > most:
+                usual = {**one.values, "limit": amount(most), "source": relation.source}
+                values.texts[RELATION].append(text("PAR-04.unusual", **usual))
     for one in entered:
         values.stated(one)
+    first = local_date(period_us[0], project.timezone)
     for one in values.places():
         values.documented(one, first)
     findings = [
-        Finding(rule, False, lines(of), _severity(of)) for rule, of in values.texts.items() if of
+        Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
     ]
     return values.project, values.besides, findings
 
@@ -118,9 +188,7 @@ class _Values:
     besides: Besides
     methodology: Methodology
     left_by: Callable[[Project, Besides], tuple[int, int]]
-    texts: dict[str, list[Text]] = field(
-        default_factory=lambda: {RANGE: [], RELATION: [], DOCUMENTED: []}
-    )
+    texts: defaultdict[str, list[Text]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def parameters(self) -> Inputs:
@@ -128,11 +196,6 @@ class _Values:
         where = f"project {self.project.id}: parameters"
         given = parameters_of(self.methodology, self.project.parameters, where)
         return sampled(given, self.besides.samples, self.methodology)
-
-    @property
-    def measured(self) -> Mapping[str, Fraction]:
-        """What channels measured of parameters."""
-        return {name: one.value for name, one in self.besides.channels.items()}
 
     def places(self, name: str | None = None) -> Iterator[_Place]:
         """Values of the project, then those of its devices; of one parameter where named."""
@@ -148,8 +211,9 @@ class _Values:
                     yield _Place(bound.device, key, params[key], Fraction(value), given)
 
     def bound(
-        self, rule: str, one: _Place, ranges: _Ranges, source: str, *, either: bool = False
-    ) -> bool:
+        self, rule: str, one: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
+        *, either: bool = False,
+    ) -> bool:  # fmt: skip
         """Count a value outside of its ranges by a bound; say whether it was outside."""
         unknown = one.spec.default is not None and one.value == Fraction(one.spec.default)
         if unknown or any(low <= one.value <= high for low, high in ranges):
@@ -168,42 +232,30 @@ class _Values:
         values = {**one.values, "ranges": spans, "source": source}
         applied = self._least(one, near)
         if applied is None:
-            self.texts[rule].append(
-                text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
-            )
+            found = text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
         else:
-            self.texts[rule].append(
-                text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values, **applied)
-            )
+            values |= applied
+            found = text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values)
+        self.texts[rule].append(found)
         return True
-
-    def unusual(self, one: _Place, most: Fraction, source: str) -> None:
-        """Say that a value counts and is more than usual."""
-        if one.value > most:
-            values = {**one.values, "limit": amount(most), "source": source}
-            self.texts[RELATION].append(text("PAR-04.unusual", **values))
 
     def rare(self, one: _Place, below: Fraction) -> None:
         """Say that a value counts and is rare, and whose documents state it."""
-        if one.value < below:
-            documents = [f"{d.document}, {d.by}" for d in self.besides.documents
-                         if d.parameter == one.name]  # fmt: skip
-            issuers = {i.issuer for i in self.besides.invoices if one.device in i.devices}
-            self.texts[RANGE].append(
-                text(
-                    "PAR-03.rare",
-                    **one.values,
-                    limit=amount(below),
-                    documents=(*documents, *sorted(issuers)) or "-",
-                )
-            )
+        if one.value >= below:
+            return
+        documents = [f"{d.document}, {d.by}" for d in self.besides.documents
+                     if d.parameter == one.name]  # fmt: skip
+        issuers = {i.issuer for i in self.besides.invoices if one.device in i.devices}
+        stated = (*documents, *sorted(issuers)) or "-"
+        rare = text("PAR-03.rare", **one.values, limit=amount(below), documents=stated)
+        self.texts[RANGE].append(rare)
 
     def stated(self, one: _Place) -> None:
         """Count an entered value by what its document states, where that is more conservative."""
         document = next((d for d in self.besides.documents if d.parameter == one.name), None)
         value = None if document is None else document.stated(one.device)
         issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.besides.fixed}
-        measured = {*self.measured, *(s.parameter for s in self.besides.samples)}
+        measured = {*self.besides.channels, *(s.parameter for s in self.besides.samples)}
         if (
             document is None
             or value in (None, one.value)
@@ -228,8 +280,7 @@ class _Values:
         lacks = undocumented(one.name, {one.name: one.value}, self.besides.documents, first)
         if lacks is None:
             return
-        applied = self._least(one, [Decimal(needs)])
-        values = {**one.values, "lacks": lacks}
+        applied, values = self._least(one, [Decimal(needs)]), {**one.values, "lacks": lacks}
         self.texts[DOCUMENTED].append(
             text("PAR-05.kept", **values)
             if applied is None
@@ -266,7 +317,7 @@ class _Values:
                 for b in self.project.devices
             )
             return replace(self.project, devices=devices), besides
-        values: dict[str, Any] = {**self.project.parameters, **put}
+        values: Mapping[str, Any] = {**self.project.parameters, **put}
         samples = self.besides.samples
         if one.spec.option in MONITORED:
             samples = tuple(

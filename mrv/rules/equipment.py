@@ -1,32 +1,43 @@
 """
-Power of a project's equipment, compared with the electricity that the same device measures.
+Power and efficiency of a project's equipment, as its own meters measure them.
 
-The project's emissions of lamps are hours times a power that was entered.  Where a group's
+Power (MTR-12): emissions of lamps are hours times a power that was entered.  Where a group's
 controller measures its electricity, and that is more than count times power times the hours that
 count, by more than a twentieth of a part of about four weeks, the larger of the two counts: all
-that the controller measured, its own standby too (MTR-12).  Both are compared where both are known.
-Hours whose electricity is not known take the mean power that the group drew while it was on.  A
-part without hours is not compared.  A rule of tonne's own.
+that the controller measured, its own standby too.  Both are compared where both are known.  Hours
+whose electricity is not known take the mean power that the group drew while it was on.  A part
+without hours is not compared.
+
+Efficiency (MTR-13): the baseline of efficient equipment is its electricity times a ratio of two
+figures that were entered, what the project's equipment delivers by the unit of electricity, and
+what the reference would.  Where a device measures what it delivers, as a chiller its cold, and
+that is less than two thirds of the figure over the period, the measured one counts, and no less
+than that of the reference: nothing is reduced then.  Down to two thirds a data sheet may be right:
+warmer water, fouling, part load and the meters take as much.  A day on which nothing was delivered
+is of a meter that stands still, and half of the electricity at least is to be compared.
+
+Both are rules of tonne's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, prod
+from math import ceil, floor, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.model import INTERVAL_US, Int64
-from mrv.accounting.cuts import Kind
-from mrv.accounting.device_period import AbovePower, Monitored
+from ingest.model import HOUR_US, INTERVAL_US, Int64
+from mrv.accounting.device_period import AbovePower, Kind, Monitored
 from mrv.accounting.device_results import Pricing, beyond_entered
 from mrv.accounting.period_result import ParameterUse
 from mrv.calendar import local_span
-from mrv.model import MEASURED
+from mrv.model import MEASURED, Methodology
+from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text, figure
 from mrv.rules.metering import WEEKS
@@ -35,6 +46,11 @@ from mrv.texts import Text, text
 ROOM = Fraction(5, 100)
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
+# part of the efficiency entered from which on a data sheet may be right
+LEAST = Fraction(2, 3)
+# part of the electricity that is to be compared
+_KNOWN = Fraction(1, 2)
+_DAY = 24 * HOUR_US // INTERVAL_US
 _PLACES = 6
 _SCALE = 10**9
 
@@ -43,8 +59,7 @@ def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     """Say which intervals are of the time in which one of the groups serves the project."""
     found = np.zeros(len(number), dtype=np.bool_)
     for one in some:
-        first = one.service.first
-        found |= (number >= first) & (number < first + one.service.intervals)
+        found |= (number >= one.service.first) & (number < one.service.last)
     return found
 
 
@@ -94,7 +109,7 @@ class _Part:
     known: tuple[int, ...]
 
 
-def as_measured(
+def with_measured_power(
     monitored: Sequence[Monitored], drawn: Mapping[str, Drawn], edges: Sequence[int]
 ) -> list[Monitored]:
     """
@@ -165,7 +180,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 def _raised(one: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
     """Return a group with the power that it takes with so much more electricity. [Wh]"""
     _, names = one.needs.draws or ("", ())
-    served = sum((one.counted(part) for part in one.parts), start=Fraction(0)) * _pieces(one)
+    served = one.counts * _pieces(one)
     if not served or not more:
         return one
     power = Fraction(one.params[names[-1]]) + more * _S_PER_HOUR / _WH_PER_KWH / served
@@ -221,19 +236,16 @@ def above_power(
     """Say which devices measured more than their power was entered to be, and what that costs."""
     found = list[Text]()
     for one in monitored:
+        device = one.device.id
         _, names = one.needs.draws or ("", ())
         entered = tuple(f"{name} = {figure(Fraction(one.params[name]), 6)}" for name in names)
         for name, value in one.measured.items():
-            found.append(
-                text(
-                    "MTR-12.applied", device=one.device.id, parameter=name,
-                    value=figure(value, 6), unit=one.needs.params[name].unit,
-                    cost=decimal_text(beyond_entered(one, pricing), _PLACES, "up"),
-                )
-            )  # fmt: skip
+            shown = {"value": figure(value, 6), "unit": one.needs.params[name].unit}
+            cost = decimal_text(beyond_entered(one, pricing), _PLACES, "up")
+            found.append(text("MTR-12.applied", device=device, parameter=name, cost=cost, **shown))
             found += [
                 text(
-                    "MTR-12.measured", device=one.device.id, entered=entered,
+                    "MTR-12.measured", device=device, entered=entered,
                     measured=decimal_text(Fraction(part.measured_wh, _WH_PER_KWH), 3, "up"),
                     computed=decimal_text(part.entered_wh / _WH_PER_KWH, 3, "up"),
                     **local_span(part.span_us, timezone),
@@ -245,17 +257,111 @@ def above_power(
 
 def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
     """Return the powers that count in place of those entered, as parameters of a statement."""
+    by = "the electricity that the device measured", "import register of the device"
     for one in monitored:
         for name, value in one.measured.items():
-            spec = one.needs.params[name]
-            yield ParameterUse(
-                device=one.device.id,
-                name=MEASURED + name,
-                symbol=spec.symbol,
-                value=exact_text(value),
-                unit=spec.unit,
-                meaning=f"{spec.meaning}, by the electricity that the device measured",
-                source="import register of the device",
-                certainty="R",
-                option="C",
-            )
+            yield _measured_use(one.device.id, name, one.needs.params[name], value, *by)
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """A figure that counts in place of the one entered, and what each device delivered, if any."""
+
+    name: str
+    value: Fraction
+    texts: tuple[Text, ...]
+
+    def counted(self, parameters: Inputs) -> Inputs:
+        """Return the parameters of the project with it."""
+        return {**parameters, self.name: self.value} if self.texts else parameters
+
+    def reported(
+        self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
+    ) -> tuple[Text, ...]:
+        """Say which devices deliver less, and what that costs."""
+        if not self.texts:
+            return ()
+        cost_t = reduction(parameters) - reduction(self.counted(parameters))
+        applied = text(
+            "MTR-13.applied", parameter=self.name, value=figure(self.value, 6),
+            cost=decimal_text(max(cost_t, Fraction(0)), _PLACES, "up"),
+        )  # fmt: skip
+        return (applied, *self.texts)
+
+    def uses(self, methodology: Methodology) -> Iterator[ParameterUse]:
+        """Return it as a parameter of a statement."""
+        if not self.texts:
+            return
+        spec = methodology.parameters[self.name]
+        by = "what the devices delivered", "registers of the devices"
+        yield _measured_use(None, self.name, spec, self.value, *by)
+
+
+def _measured_use(
+    device: str | None, name: str, spec: ParameterSpec, value: Fraction, by: str, source: str
+) -> ParameterUse:
+    """Return a value that counts by meters in place of that entered, as a statement lists it."""
+    return ParameterUse(
+        device=device,
+        name=MEASURED + name,
+        symbol=spec.symbol,
+        value=exact_text(value),
+        unit=spec.unit,
+        meaning=f"{spec.meaning}, by {by}",
+        source=source,
+        certainty="R",
+        option="C",
+    )
+
+
+def performing(
+    monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
+) -> Performance:
+    """
+    Return the figure that devices' own meters measure, where it is far below the one entered.
+
+    Parameters
+    ----------
+    drawn : mapping of str to Drawn
+        By device, what it delivered.
+    """
+    delivering = [m for m in monitored if m.needs.delivers]
+    texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
+    for one in delivering:
+        _, name, reference = one.needs.delivers or ("", "", "")
+        entered = value = Fraction(parameters[name])
+        measured = _ratio(one, drawn[one.device.id]) if one.device.id in drawn else None
+        counted = one.counts
+        if measured is not None and measured < LEAST * entered and counted:
+            value = min(entered, max(measured, Fraction(parameters[reference])))
+            texts.append(
+                text(
+                    "MTR-13.delivered", device=one.device.id, measured=figure(measured, 6),
+                    parameter=name, entered=figure(entered, 6),
+                )
+            )  # fmt: skip
+        whole, weighed = whole + counted, weighed + counted * value
+    if not texts:
+        return Performance("", whole, ())
+    _, name, _ = delivering[0].needs.delivers or ("", "", "")
+    return Performance(name, Fraction(floor(weighed / whole * _SCALE), _SCALE), tuple(texts))
+
+
+def _ratio(one: Monitored, delivered: Drawn) -> Fraction | None:
+    """What a device delivered by the unit of electricity; None where too little is known."""
+    if one.series is None:
+        return None
+    at = delivered.number - one.service.first
+    kept = (at >= 0) & (at < len(one.series)) & without_lost([one], delivered.number)
+    at, value = at[kept], delivered.value[kept]
+    if not len(at):
+        return None
+    of_day = np.zeros(len(one.series) // _DAY + 1, dtype=np.int64)
+    np.add.at(of_day, at // _DAY, value)
+    moved = of_day[at // _DAY] > 0
+    used = one.series[at[moved]].astype(np.int64)
+    total = exact_sum(one.series.astype(np.int64))
+    known = exact_sum(used) if len(used) else 0
+    if not known or known < _KNOWN * total:
+        return None
+    return Fraction(exact_sum(value[moved]), known)

@@ -1,10 +1,12 @@
 """
-Energy and pumped water of the baseline beyond what other channels of the same device corroborate.
+Energy and pumped water of the baseline that other sources corroborate, and what is beyond.
 
 Each register that counts for the claimant is compared with the integral of its own power, with the
 power on the inverter's other side and with the sun over its place.  What is beyond is not credited
-(MTR-02).  What no power corroborates, on either side, rests on the register alone (EVD-01).  Water
-of a pump is compared with what its power lifts to its head (`ingest.quality.lift`).
+(MTR-02).  What no power corroborates, on either side, rests on the register alone (EVD-01), unless
+a check meter, or an invoice with its file, covers nearly all of the device's time and differs by
+no more than two meters may.  Water of a pump is compared with what its power lifts to its head
+(`ingest.quality.lift`).
 
 Power makes certain its integral less one standard error, which is more than samples of NREL's
 recording are ever off by (`ingest.quality.power_integral`).  Clouds may be worse than there, so
@@ -16,8 +18,9 @@ certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +30,22 @@ from ingest.classes import Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
 from ingest.quality import clear_sky, energy_budget, lift
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
-from ingest.quality.power_integral import Integral, integral
-from mrv.accounting.register_scan import Key, Scan, devices_of, rated_at, register_step, registers
+from ingest.quality.power_integral import integral
+from mrv.accounting.device_period import Monitored
+from mrv.accounting.period_result import INVOICE, CrossCheck
+from mrv.accounting.register_scan import (
+    Key,
+    Scan,
+    by_device,
+    rated_at,
+    register_step,
+    registers,
+    registers_of,
+)
 from mrv.model import DECLARED, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.project import Project, Unshown
-from mrv.texts import text
+from mrv.registry.project import Besides, Project, Unshown
+from mrv.texts import Text, text
 
 POWER = text("MTR-02.power")
 DC = text("MTR-02.direct_current")
@@ -49,6 +62,39 @@ _AC_OVER_DC = 1.02
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
+# part of a device's time that another source has to cover
+_COVERED = Fraction(95, 100)
+
+
+# --- other sources ------------------------------------------------------------------------
+
+
+def agreeing(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> CrossCheck | None:
+    """Return the comparison that corroborates a device's quantity; None where there is none."""
+    documents = {
+        f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
+    }
+    begin, end = one.span_us
+    return next(
+        (
+            check
+            for check in checks
+            if check.holds
+            and one.device.id in check.devices
+            and check.quantity == one.needs.quantity
+            and Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
+            and Fraction(check.coverage) >= _COVERED
+            # it is about nearly all of the device's time in service
+            and min(end, check.to_us) - max(begin, check.from_us) >= _COVERED * (end - begin)
+            and (check.kind != INVOICE or check.against in documents)
+        ),
+        None,
+    )
+
+
+# --- other channels of the device -------------------------------------------------------------
+
+
 class Found(NamedTuple):
     """What of a register other channels contradict, and what of the rest no power corroborates."""
 
@@ -57,7 +103,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ShownEnergy(Scan):
+class CorroboratedEnergy(Scan):
     """
     The registers of a period that other channels have to corroborate.
 
@@ -84,16 +130,27 @@ class ShownEnergy(Scan):
         period_us: tuple[int, int],
         *,
         documented: bool = True,
-    ) -> ShownEnergy:
+    ) -> CorroboratedEnergy:
         """
         Return what is compared with other channels in a period.
 
         `documented` says whether a document states the technology that a project declares; where
         none does, the sun counts.
         """
-        wanted, sunny = _wanted(project, fleet, documented=documented)
-        edges = Scan.edges(project, period_us)
-        return ShownEnergy(fleet, rows, *edges, wanted, sunny, ratings)
+        compared, sunny = [], set()
+        for one in registers(project, fleet):
+            water = (one.class_id, one.needs.quantity) in _LIFTED
+            if one.needs.side == "project" or (one.needs.unit != "Wh" and not water):
+                continue
+            compared.append(one)
+            where = f"device {one.device.device}"
+            params = read(one.needs.params, one.device.params, where) if documented else {}
+            if one.needs.made_by_sun(one.channel.made_from, params):
+                sunny.add((one.index, one.channel.name))
+        return CorroboratedEnergy(
+            fleet, rows, *Scan.edges(project, period_us), by_device(compared), frozenset(sunny),
+            ratings,
+        )  # fmt: skip
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Found]]:
         """
@@ -106,11 +163,10 @@ class ShownEnergy(Scan):
         block : Frame
             Whole devices, sorted by device and time.
         """
-        for index, of in devices_of(block):
-            for channel in self.wanted.get(index, ()):
-                found = self._of_register(block, of, index, channel)
-                if found.beyond or found.alone is not None:
-                    yield (self.fleet.devices[index].id, str(channel.quantity)), found
+        for index, of, channel in registers_of(block, self.wanted):
+            found = self._of_register(block, of, index, channel)
+            if found.beyond or found.alone is not None:
+                yield (self.fleet.devices[index].id, str(channel.quantity)), found
 
     def _of_register(self, block: Frame, of: slice, index: int, channel: Channel) -> Found:
         """Compare a register with one channel after another; each takes from what is left."""
@@ -119,7 +175,7 @@ class ShownEnergy(Scan):
         left = self._claimed(index, channel)
         if (block.class_id, channel.quantity) in _LIFTED:
             return self._of_water(block, of, read, left, str(channel.quantity))
-        found, seen = [], np.zeros(len(left.value))
+        found, seen = list[Unshown](), np.zeros(len(left.value))
         direct = _DC_CHANNEL if _DC_CHANNEL in block.columns else None
         for reason, name, share in (
             (SUN, None, 0.0),
@@ -135,14 +191,10 @@ class ShownEnergy(Scan):
                 seen = np.maximum(seen, part)
             else:
                 continue
-            at = np.flatnonzero(beyond)
-            if len(at):
-                found.append(Unshown(reason, self.first + at, beyond[at]))
-                left = left._replace(value=left.value - beyond)
+            found += self._unshown(reason, beyond)
+            left = left._replace(value=left.value - beyond)
         bare = left.value - np.floor(left.value * seen).astype(np.int64)
-        at = np.flatnonzero(bare)
-        alone = Unshown(ALONE, self.first + at, bare[at]) if len(at) else None
-        return Found(tuple(found), alone)
+        return Found(tuple(found), next(self._unshown(ALONE, bare), None))
 
     def _of_water(
         self, block: Frame, of: slice, read: _Register, left: _Claimed, quantity: str
@@ -152,12 +204,17 @@ class ShownEnergy(Scan):
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
         beyond, _ = self._beyond_power(read, lift.most_flow(watts, metres), left, METERS)
+        return Found((*self._unshown(LIFT, beyond),), None)
+
+    def _unshown(self, reason: Text, beyond: Int64) -> Iterator[Unshown]:
+        """Yield what is beyond, by interval; nothing where nothing is."""
         at = np.flatnonzero(beyond)
-        return Found((Unshown(LIFT, self.first + at, beyond[at]),) if len(at) else (), None)
+        if len(at):
+            yield Unshown(reason, self.first + at, beyond[at])
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
-        names = "value", "estimated_us"
-        value, estimated_us = self.laid_out(index, str(channel.quantity), *names)
+        quantity = str(channel.quantity)
+        value, estimated_us = self.laid_out(index, quantity, "value", "estimated_us")
         return _Claimed(value, estimated_us > 0)
 
     def _beyond_sun(self, index: int, channel: Channel, left: _Claimed, step_wh: float) -> Int64:
@@ -184,15 +241,17 @@ class ShownEnergy(Scan):
         power = integral(time_us, watts, register_us, self.first, self.last)
         tolerance = Tolerance(share, read.step_wh)
         beyond = energy_budget.above(left.value, *power, left.estimated, self.into_day, tolerance)
-        whole, error = _sums(power, tolerance)
-        kept = left.value - beyond
-        doubt = error
+        whole = float(power.energy_wh[power.known].sum())
+        error = float(np.sqrt(power.variance[power.known].sum())) + tolerance.step_wh / SIGMAS
+        kept, doubt = left.value - beyond, error
         if _seldom(time_us):
             seen = energy_budget.scatter(
                 kept, power.energy_wh, power.known, left.estimated, self.into_day, read.step_wh
             )
             doubt = max(error, SIGMAS * seen)
-        certain = np.where(power.known, _part(whole - doubt, kept[power.known]), 0.0)
+        rest = float(kept[power.known].sum())
+        part = min(1.0, max(whole - doubt, 0.0) / rest) if rest > 0 else 1.0
+        certain = np.where(power.known, part, 0.0)
         if left.value[power.known].sum() <= (1 + share) * whole + error:
             return beyond, certain
         uncertain = kept - np.floor(kept * certain).astype(np.int64)
@@ -211,19 +270,6 @@ def _seldom(time_us: Int64) -> bool:
     return bool(apart.sum() * 20 > step_us.sum())
 
 
-def _sums(power: Integral, tolerance: Tolerance) -> tuple[float, float]:
-    """Energy of a power, and a standard error of it with the register's own step. [Wh]"""
-    whole = float(power.energy_wh[power.known].sum())
-    error = float(np.sqrt(power.variance[power.known].sum())) + tolerance.step_wh / SIGMAS
-    return whole, error
-
-
-def _part(certain_wh: float, kept: Int64) -> float:
-    """Part of what is kept of a register that is certain."""
-    rest = float(kept.sum())
-    return min(1.0, max(certain_wh, 0.0) / rest) if rest > 0 else 1.0
-
-
 class _Register(NamedTuple):
     """Readings of a register: when, what, and the step that it counts by. [us UTC, Wh]"""
 
@@ -237,21 +283,3 @@ class _Claimed(NamedTuple):
 
     value: Int64
     estimated: np.ndarray
-
-
-def _wanted(
-    project: Project, fleet: Fleet, *, documented: bool
-) -> tuple[dict[int, tuple[Channel, ...]], frozenset[tuple[int, str]]]:
-    """Return the registers that are compared, and which of these the sun makes."""
-    found: dict[int, dict[str, Channel]] = {}
-    sunny = set()
-    for one in registers(project, fleet):
-        water = (one.class_id, one.needs.quantity) in _LIFTED
-        if one.needs.side == "project" or (one.needs.unit != "Wh" and not water):
-            continue
-        found.setdefault(one.index, {})[one.channel.name] = one.channel
-        where = f"device {one.device.device}"
-        params = read(one.needs.params, one.device.params, where) if documented else {}
-        if one.needs.made_by_sun(one.channel.made_from, params):
-            sunny.add((one.index, one.channel.name))
-    return {index: tuple(of.values()) for index, of in found.items()}, frozenset(sunny)

@@ -1,0 +1,415 @@
+"""
+Emissions of a project as its intervals arrive, and what an hour of silence costs.
+
+Which device's quantity counts for which project, from when to when, at which rate, is compiled
+once a registry version into sorted arrays, so that a batch of interval rows finds its rates by one
+binary search.  A rate is the project's methodology at one base unit of the year: there is no
+second formula here.
+
+Rows of an additive methodology are exact.  The others are a live view in which each row is rounded
+against the claimant; the period's statement is computed from exact sums instead.  Gaps and late
+calibrations are the period's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US, Device, Fleet, Int64, IntervalRows, others
+from mrv.accounting.coverage import common, costed, role_needs
+from mrv.accounting.device_period import highest_rate, limit_of
+from mrv.accounting.emission_rows import Bindings, EmissionRows, Source
+from mrv.accounting.entered_values import parameters_of
+from mrv.calendar import local_date, years
+from mrv.countries import country_of
+from mrv.errors import CountryFactorError, MethodologyError
+from mrv.factors import within
+from mrv.factors.brought import bounded
+from mrv.factors.ledger import Ledger
+from mrv.methodologies import find, official_grid, reduction, unit_reductions
+from mrv.model import Factor, Factors, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import read
+from mrv.registry.project import Project, service_intervals
+from mrv.rounding import UG_PER_T, Rates, to_integer
+
+# Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
+_SHIFT = 32
+
+
+class _Rates(NamedTuple):
+    """What a base unit comes to, as the rates of `Bindings`. [ug CO2e]"""
+
+    baseline: Fraction
+    emitted: Fraction
+    leakage: Fraction
+    withheld: Fraction
+
+
+_Price = tuple[Source, _Rates]
+
+
+class _Segment(NamedTuple):
+    """A device's time of constant rate; grid intervals since the epoch, half-open."""
+
+    device: str
+    quantity: int
+    begin: int
+    end: int
+    price: _Price
+
+
+class _Columns:
+    """
+    Segments of one project as columns, n rows.
+
+    `device` and `price` are places in `names` and `prices`; `index` is each name's place in
+    the fleet, found again where devices were added.
+    """
+
+    __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
+
+    def __init__(self, found: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
+        names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in found))}
+        # few are compared by value: a price is one object for devices of a project
+        priced = {id(s.price): s.price for s in found}
+        place = {number: i for i, number in enumerate(priced)}
+        self.names = list(names)
+        self.prices = [prices.setdefault(price, price) for price in priced.values()]
+        table = [(names[s.device], s.quantity, s.begin, s.end, place[id(s.price)]) for s in found]
+        columns = np.array(table, dtype=np.int64).reshape(-1, 5).T.copy()
+        self.device, self.quantity, self.begin, self.end, self.price = columns
+        self.by_id: Mapping[str, int] = {}
+        self.index = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def base(self, fleet: Fleet) -> Int64:
+        """Return the part of each row's key that is its device and quantity."""
+        if self.by_id is not fleet.by_id:
+            self.by_id = fleet.by_id
+            self.index = np.array([self.by_id[name] for name in self.names], dtype=np.int64)
+        return (self.index[self.device] * len(QUANTITY_INDEX) + self.quantity) << _SHIFT
+
+
+class Compiled:
+    """
+    Segments of projects as they were compiled last.
+
+    A registry of many projects changes a few at a time; whoever compiles version after
+    version hands the same one in, and only projects that differ are compiled again.
+    """
+
+    def __init__(self) -> None:
+        self._factors: object = None
+        self._fleet: Fleet | None = None
+        self._known: dict[str, tuple[Project, frozenset[str], _Columns]] = {}
+        self._prices: dict[_Price, _Price] = {}
+
+    def by(self, factors: object) -> None:
+        """Forget everything where factors are other ones than before."""
+        if factors != self._factors:
+            self._factors = factors
+            self._known.clear()
+            self._prices.clear()
+
+    def columns(
+        self, projects: Iterable[Project], fleet: Fleet, factors: Factors
+    ) -> list[_Columns]:
+        """Return projects' segments, compiled where one or its devices are not as they were."""
+        changed = self._changed(fleet)
+        found = []
+        for project in projects:
+            held = self._known.get(project.id)
+            if held is None or held[0] != project or not held[1].isdisjoint(changed):
+                columns = _Columns(_segments_of(project, fleet, factors), self._prices)
+                held = (project, frozenset(bound.device for bound in project.devices), columns)
+                self._known[project.id] = held
+            found.append(held[2])
+        self._fleet = fleet
+        return found
+
+    def _changed(self, fleet: Fleet) -> set[str]:
+        """Ids of devices that are not as they were, that are new, or that are gone."""
+        before = self._fleet
+        if before is None or fleet is before:
+            return set()
+        here, there = fleet.unchanged(before)
+        rest = fleet.ids(others(len(fleet), here).tolist())
+        return {*rest, *before.ids(others(len(before), there).tolist())}
+
+
+def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
+    """Sortable key of rows: device, quantity, then interval."""
+    return ((device * len(QUANTITY_INDEX) + quantity) << _SHIFT) + start_us // INTERVAL_US
+
+
+def segments(bindings: Bindings) -> Iterator[tuple[int, int, int, int, Source]]:
+    """Yield project, device, begin and end [us UTC], source of each segment."""
+    mask = (1 << _SHIFT) - 1
+    for i, (begin, end) in enumerate(
+        zip(bindings.begin.tolist(), bindings.end.tolist(), strict=True)
+    ):
+        yield (
+            int(bindings.project[i]),
+            (begin >> _SHIFT) // len(QUANTITY_INDEX),
+            (begin & mask) * INTERVAL_US,
+            # an end may be the first interval of nothing: it is counted from the begin
+            (begin & mask) * INTERVAL_US + (end - begin) * INTERVAL_US,
+            bindings.sources[bindings.source[i]],
+        )
+
+
+def compile_bindings(
+    projects: Iterable[Project], fleet: Fleet, factors: Factors, compiled: Compiled | None = None
+) -> Bindings:
+    """
+    Compile the projects of a registry version for `account`.
+
+    A project of which a quarter hour has no emissions has no rates (`Methodology.by_period`).
+
+    Parameters
+    ----------
+    projects : iterable of Project
+    fleet : Fleet
+        Whose indices the interval rows carry.
+    factors : Factors
+        `mrv.factors.load()`.
+    compiled : Compiled, optional
+        What earlier versions of the same registry came to.
+
+    Raises
+    ------
+    MethodologyError
+        A project names an unknown methodology, role, device or parameter.
+    FactorError
+        A year of its crediting period has no factor.
+    """
+    ordered = sorted(projects, key=lambda p: p.id)
+    each = (compiled or Compiled()).columns(ordered, fleet, factors)
+    prices = {id(price): price for some in each for price in some.prices}
+    priced = sorted(prices.values())
+    place = {id(price): i for i, price in enumerate(priced)}
+    none = np.empty(0, dtype=np.int64)
+    base, begin, end, source = (
+        np.concatenate([none, *parts])
+        for parts in (
+            [some.base(fleet) for some in each],
+            [some.begin for some in each],
+            [some.end for some in each],
+            [np.array([place[id(p)] for p in some.prices])[some.price] for some in each if some],
+        )
+    )
+    begin, end = base + begin, base + end
+    number = np.repeat(np.arange(len(each), dtype=np.int32), [len(some) for some in each])
+    order = np.lexsort((end, begin))
+    return Bindings(
+        projects=tuple(p.id for p in ordered),
+        sources=tuple(source for source, _ in priced),
+        begin=begin[order],
+        end=end[order],
+        project=number[order],
+        source=source[order].astype(np.int32),
+        **{name: Rates([getattr(of, name) for _, of in priced]) for name in _Rates._fields},
+    )
+
+
+class _Pricing:
+    """Emissions of a base unit of one project, by the factors that leave least."""
+
+    def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
+        self.methodology = methodology
+        where = f"project {project.id}: parameters"
+        self.parameters = parameters_of(methodology, project.parameters, where)
+        self.factors = within(factors, country_of(project))
+
+    def unit(
+        self, role: str, params: Mapping[str, Any], year: int
+    ) -> tuple[Reductions, list[Factor]]:
+        """Return what a base unit of a role comes to, and the factors of it."""
+        of = self.methodology, role, params, self.parameters
+        book, _ = bounded(self.factors, lambda one: unit_reductions(*of, one, year).reduction_t)
+        ledger = Ledger(book)
+        return unit_reductions(*of, ledger, year), ledger.used()
+
+
+def _segments_of(project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
+    """Return a project's segments; it counts nothing where its country's grid has no factor."""
+    try:
+        return list(_of_project(project, fleet, factors))
+    except CountryFactorError:
+        return []
+
+
+def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_Segment]:
+    methodology, zone = find(project.methodology, project.version), project.timezone
+    pricing = _Pricing(project, methodology, factors)
+    begin_year = local_date(project.from_us, zone).year
+    official_grid(methodology, pricing.parameters, pricing.factors, begin_year)
+    gaining = costed(project, methodology, fleet)
+    prices: dict[Any, _Price] = {}
+    for bound in project.devices:
+        where = f"project {project.id}: device {bound.device}"
+        needs = role_needs(methodology, bound, where)
+        params = read(needs.params, bound.params, where)
+        if bound.device not in fleet.by_id:
+            raise MethodologyError(f"{where} is not in the registry; import it first")
+        if methodology.by_period:
+            continue
+        device, quantity = fleet.devices[fleet.by_id[bound.device]], QUANTITY_INDEX[needs.quantity]
+        served = [service_intervals(project, bound, device, needs.side)]
+        for first, last in common(served, gaining) if needs.side == "baseline" else served:
+            found: list[_Segment] = []
+            for year, *span_us in years(first * INTERVAL_US, last * INTERVAL_US, zone):
+                begin, end = (us // INTERVAL_US for us in span_us)
+                question = (bound.role, tuple(sorted(params.items())), year)
+                if question not in prices:
+                    unit, used = pricing.unit(bound.role, params, year)
+                    ids = " ".join(one.id for one in used)
+                    source = Source(f"{methodology.id}@{project.version}", ids)
+                    prices[question] = source, _in_ug(unit)
+                # years of one rate are one segment
+                if found and found[-1].price == prices[question]:
+                    begin = found.pop().begin
+                found.append(_Segment(bound.device, quantity, begin, end, prices[question]))
+            yield from found
+
+
+def _in_ug(unit: Reductions) -> _Rates:
+    """
+    Return a unit's sides, and what its methodology deducts beyond them.
+
+    A cap by what another device measures cannot be seen from one unit, and binds when
+    the period closes.
+    """
+    sides = (unit.baseline_t, unit.project_t, unit.leakage_t)
+    withheld = reduction(*sides) - unit.reduction_t if unit.reduction_t > 0 else Fraction(0)
+    return _Rates(*(side * UG_PER_T for side in (*sides, withheld)))
+
+
+def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
+    """
+    Emissions of interval rows; rows that serve no project give none.
+
+    Parameters
+    ----------
+    rows : IntervalRows, n
+        Values not negative, [Wh, m, ...]; any order.
+    bindings : Bindings
+        Compiled for the fleet whose indices `rows` carry.
+
+    Returns
+    -------
+    EmissionRows, at most n, in the order of `rows`
+    """
+    row = segment = np.empty(0, dtype=np.int64)
+    if len(bindings.begin) and len(rows):
+        wanted = key(rows.device.astype(np.int64), rows.quantity.astype(np.int64), rows.start_us)
+        at = np.searchsorted(bindings.begin, wanted, side="right") - 1
+        row = np.flatnonzero((at >= 0) & (wanted < bindings.end[at]))
+        segment = at[row]
+    value, source = rows.value[row], bindings.source[segment]
+
+    def scaled(rates: Rates, mode: Literal["down", "up"]) -> Int64:
+        return rates.apply(value, source, mode) if rates.any else np.zeros(len(value), np.int64)
+
+    baseline, project = scaled(bindings.baseline, "down"), scaled(bindings.emitted, "up")
+    leakage, withheld = scaled(bindings.leakage, "up"), scaled(bindings.withheld, "up")
+    return EmissionRows(
+        project=bindings.project[segment],
+        device=rows.device[row],
+        start_us=rows.start_us[row],
+        baseline_ug=baseline,
+        project_ug=project,
+        leakage_ug=leakage,
+        reduction_ug=reduction(baseline, project, leakage) - withheld,
+        source=source,
+    )
+
+
+# --- silence ------------------------------------------------------------------------------
+
+
+_Side = Literal["baseline", "project", "both"]
+
+
+class SilenceRate(NamedTuple):
+    """
+    Cost of an hour without a device. [ug CO2e/h]
+
+    `ug_per_h` is rounded up; None where the side is the baseline's alone, and where
+    nothing bounds the device.
+    """
+
+    device: str
+    role: str
+    side: _Side
+    ug_per_h: int | None
+
+
+class Seen(NamedTuple):
+    """Highest rated power of any time [W], and largest stored interval by quantity [base units]."""
+
+    rated_w: int | None
+    largest: Mapping[str, int]
+
+
+def silence_rates(
+    project: Project, fleet: Fleet, seen: Mapping[str, Seen], factors: Factors, year: int
+) -> Iterator[SilenceRate]:
+    """
+    Yield what an hour without each device of a project costs, at a year's factors.
+
+    A silent meter of the baseline counts nothing; what that costs is seen from what it avoided
+    before, not from here.  One of the project's side is charged the highest plausible value, as a
+    closed period charges its gap.
+
+    Parameters
+    ----------
+    project : Project
+    fleet : Fleet
+    seen : mapping of device id to Seen
+        Of devices whose class has no limit of its own; others may be left out.
+    factors : Factors
+        `mrv.factors.load()`.
+    year : int
+        Local calendar year.
+
+    Raises
+    ------
+    MethodologyError, FactorError
+        As the methodology's parameters and factors give rise to.
+    """
+    methodology = find(project.methodology, project.version)
+    pricing = _Pricing(project, methodology, factors)
+    for bound in project.devices:
+        named = f"project {project.id}: device {bound.device}"
+        needs = role_needs(methodology, bound, named)
+        side: _Side = needs.side if needs.costs is None else "both"
+        hourly = None
+        if side != "baseline":
+            device = fleet.devices[fleet.by_id[bound.device]]
+            unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
+            # what stands on both sides costs what it emits beyond what it avoids
+            price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
+            most = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
+            hourly = None if most is None else to_integer(most * price * UG_PER_T, "up")
+        yield SilenceRate(bound.device, bound.role, side, hourly)
+
+
+def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
+    """
+    Highest plausible rate of a device's quantity. [base units/h]
+
+    As a period charges its gaps; a rating that was lowered makes no silence cheaper.
+    """
+    rated = seen.rated_w if needs.unit == "Wh" else None
+    known = [needs.costs, limit_of(device, needs.quantity), rated]
+    found = [Fraction(one) for one in known if one is not None]
+    largest = 0 if found else seen.largest.get(needs.quantity, 0)
+    return max(found, default=highest_rate(device, needs.quantity, largest))

@@ -1,0 +1,45 @@
+"""Days, months and periods as readers of a language write them, the last day included."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from babel import Locale
+from babel.dates import format_date, format_skeleton, split_interval_pattern
+
+from mrv.texts import form
+
+_DASH = " \N{EN DASH} "
+
+
+def day(one: date, language: str) -> str:
+    """Write a day: `5 January 2026`, `05/01/2026`."""
+    return format_date(one, form("day", language), _locale(language))
+
+
+def days(first: date, last: date, language: str) -> str:
+    """Write the days from the first to the last: 1 to 31 January 2026."""
+    if first == last:
+        return day(first, language)
+    same = first.year == last.year
+    span = "days_of_month" if same and first.month == last.month else "days_of_year"
+    begin, end = split_interval_pattern(form(span if same else "days", language))
+    locale = _locale(language)
+    return format_date(first, begin, locale) + format_date(last, end, locale)
+
+
+def month(one: date, language: str) -> str:
+    """Write the month of a day: `January 2026`."""
+    return format_skeleton("yMMMM", one, locale=_locale(language))
+
+
+def period(begin: str, end: str, language: str) -> str:
+    """Write a period of local times, its end not in it: as days where both are midnight."""
+    edges = [datetime.fromisoformat(edge) for edge in (begin, end)]
+    if any(edge.time() != datetime.min.time() for edge in edges):
+        return f"{begin}{_DASH}{end}"
+    return days(edges[0].date(), edges[1].date() - timedelta(days=1), language)
+
+
+def _locale(language: str) -> Locale:
+    return Locale.parse(language, sep="-")

@@ -1,0 +1,129 @@
+"""Rules: may a factor that a registry file brings count, and beside which of tonne's own?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from difflib import get_close_matches
+from fractions import Fraction
+
+from mrv import countries, factors
+from mrv.errors import FactorError
+from mrv.factors import FactorBook
+from mrv.factors.records import factor_of
+from mrv.model import Factor
+from services.registry.entries import Registry
+from services.registry.finding import Finding
+
+# what a published series may change by from one value to the next: less in the direction in
+# which the claimant gains
+_DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
+_SERIES = {
+    "consumed": (_DOWN, Fraction(3, 2)),
+    "avoided": (Fraction(1, 2), _UP),
+    "either": (_DOWN, _UP),
+}
+
+# of a grid: burnt lignite without any other plant; half of what is fed in
+_MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
+
+
+def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
+    """All factors, those of the registry too, and what is wrong with these."""
+    book = factors.load()
+    found: list[Finding] = []
+    own = {factor.id: factor for factor in book}
+    kinds = book.kinds()
+    # what supersedes another comes after it
+    given = sorted(
+        ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
+        key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
+    )
+    for entry, factor in given:
+        asked = factor.kind.rpartition(".")[0] in _MOST
+        whose = factors.country_of(factor.kind) if asked else None
+        if factor.kind not in kinds and whose not in countries.known():
+            near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
+            text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
+            found.append(Finding(entry.kind, entry.id, text))
+        elif factor.id in own:
+            same = factor.text == own[factor.id].text
+            text = (
+                f"id: tonne publishes {factor.id!r} itself, as {own[factor.id].text}, and its"
+                f" value counts{'' if same else ', not ' + factor.text}"
+            )
+            found.append(Finding(entry.kind, entry.id, text, warning=same))
+        elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
+            found.append(Finding(entry.kind, entry.id, wrong))
+        elif factor.document is None and (far := _far(factor, factors.load())) is not None:
+            found.append(Finding(entry.kind, entry.id, f"value: {far}"))
+        else:
+            found += (
+                Finding(entry.kind, entry.id, text, warning=True)
+                for text in (_doubtful(factor) if whose is not None else ())
+            )
+            try:
+                book = book.with_more([factor])
+            except FactorError as error:
+                found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
+    return book, found
+
+
+def _stated(factor: Factor) -> Factor:
+    """Return a factor as a book holds it: one with a document goes before tonne's own."""
+    given = factor.document is not None
+    return replace(factor, brought=given, documented=given)
+
+
+def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
+    """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
+    national = factor.kind.rpartition(".")[0]
+    unit, most = factors.UNITS[national], _MOST[national]
+    if factor.unit != unit:
+        return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
+    right = factors.DIRECTIONS[national]
+    if factor.direction != right and country != countries.FIRST_COUNTRY:
+        return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
+    if factor.value > most:
+        return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"
+    if factor.document is None and factor.kind not in kinds:
+        return (
+            f"document: is missing, and tonne publishes no {factor.kind}; give the document in"
+            f" which the authority of {country} states the value:"
+            f" {factors.row_to_write(factor.kind, factor.valid_from or date(2026, 1, 1))}"
+        )
+    return None
+
+
+def _doubtful(factor: Factor) -> Iterator[str]:
+    """Say what a verifier will ask of a country's factor that its document states."""
+    begins = factor.valid_from or date.min
+    if (begins.month, begins.day) != (1, 1):
+        yield (
+            f"valid_from: {begins}: a year takes the factor of its 1 January, so that this one"
+            f" counts from {begins.year + 1} on; write {begins.year}-01-01 if it is that of"
+            f" {begins.year}"
+        )
+    book = factors.load()
+    if factor.kind in book.kinds() and (far := _far(factor, book)) is not None:
+        yield f"value: {far.partition(';')[0]}; a verifier compares the document with it"
+
+
+def _far(factor: Factor, book: FactorBook) -> str | None:
+    """
+    Say where a factor is far off the last one that tonne publishes of its kind.
+
+    Others that registry files brought are no measure: step by step they would lead anywhere.
+    """
+    of_kind = [f for f in book if f.kind == factor.kind]
+    same = [f for f in of_kind if f.direction == factor.direction] or of_kind
+    last = same[-1]
+    low, high = _SERIES[factor.direction]
+    if low * last.value <= factor.value <= high * last.value:
+        return None
+    return (
+        f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
+        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}, and"
+        " take a tonne that publishes it if it is right"
+    )

@@ -1,0 +1,157 @@
+"""Pages, PDF and workbooks of a full city say nothing in another language than the reader's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from io import BytesIO
+
+import pytest
+import yaml
+from openpyxl import load_workbook
+from pypdf import PdfReader
+
+from mrv.report.printable_text import legible
+from mrv.report.words import LANGUAGES
+from mrv.texts.word_files import read
+from services.cli.words import FOLDERS, ROOT
+from services.registry.document import to_yaml
+from services.sewers.files import read as assets_of
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
+from tests.services.api.console.test_city import CATALOG, PAGES, city  # noqa: F401 - a fixture
+from tests.services.api.console.test_pages import fetched, get, paths, session
+from tests.services.api.test_alarms import raised  # noqa: F401 - a fixture
+
+# words of English sentences that no other language of ours has, not within an identifier
+ENGLISH = re.compile(
+    r"(?<![\w.-])(the|and|of|with|from|which|are|not|for|that|this|than|by|its|each|measured"
+    r"|missing|values?|energy|power|years?|emissions?|meters?|calculated|charged)(?![\w-])"
+)
+_SPOKEN = ("title", "aria-label", "alt", "placeholder")
+_VOID = {"meta", "link", "br", "input", "img"}
+# commands and their options, as they are typed
+_TYPED = re.compile(r"`[^`]*`")
+_SHORT = 3
+
+
+class _Said(HTMLParser):
+    """Collects what a page says in its own language: not what is marked as of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.language, self.open, self.texts = None, [], []
+
+    @property
+    def hidden(self):
+        return bool(self.open) and self.open[-1]
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "html":
+            self.language = given["lang"]
+        if tag not in _VOID:
+            foreign = given.get("lang", self.language) != self.language
+            self.open.append(foreign or tag in {"script", "style", "code"} or self.hidden)
+        if not self.hidden:
+            self.texts += [given[name] for name in _SPOKEN if given.get(name)]
+
+    def handle_endtag(self, tag):
+        if self.open:
+            self.open.pop()
+
+    def handle_data(self, data):
+        if data.strip() and not self.hidden:
+            self.texts.append(data.strip())
+
+
+def of_page(page):
+    """Yield what a page says."""
+    found = _Said()
+    found.feed(page)
+    return found.texts
+
+
+def of_pdf(data):
+    """Yield what the pages of a PDF say, each as one line."""
+    return [" ".join(page.extract_text().split()) for page in PdfReader(BytesIO(data)).pages]
+
+
+def of_workbook(data):
+    """Yield names and texts of a workbook's sheets."""
+    for sheet in load_workbook(BytesIO(data)).worksheets:
+        yield sheet.title
+        yield from (c.value for row in sheet.iter_rows() for c in row if c.data_type == "s")
+
+
+def leaves(document):
+    """Yield every text of a document."""
+    if isinstance(document, Mapping):
+        yield from (one for each in document.values() for one in leaves(each))
+    elif isinstance(document, list):
+        yield from (one for each in document for one in leaves(each))
+    elif isinstance(document, str):
+        yield document
+
+
+def words_of(language):
+    """Every text of a language that is a word or more."""
+    texts = {one for f in FOLDERS for one in leaves(dict(read(ROOT / f, language)))}
+    return {one for one in texts if len(re.findall(r"[^\W\d_]", one)) > 1}
+
+
+@pytest.fixture(scope="module")
+def given(city):  # noqa: F811 - the fixture of that name
+    """Names of the registry and texts that were signed, as long and as short as pages have them."""
+    with connect(city.database_url, role="tonne_api", autocommit=True) as conn:
+        texts = set(leaves(yaml.safe_load(to_yaml(load_registry(conn)))))
+    address = f"/v1/statements/{city.issued}"
+    # whose key the pages are opened with, and what was done at a pipe
+    network = assets_of(sorted((CATALOG / "sewers").iterdir()))
+    texts |= {"the auditor", *(one.note for one in network.events if one.note)}
+    for document in (f"{address}.json", f"{address}/verification.json"):
+        texts |= set(leaves(city.ask(document, "auditor").json()))
+    texts |= {legible(one, most) for one in texts for most in (40, 60, 80)}
+    plain = {" ".join(one.split()) for one in texts}
+    return sorted((one for one in plain if len(one) > _SHORT), key=len, reverse=True)
+
+
+def test_a_foreign_sentence_would_be_found():
+    """A search that finds nothing would look just as green."""
+    page = '<html lang="de"><p title="each of it">Das <b lang="en">the rest</b> and</p></html>'
+    assert [one for one in of_page(page) if ENGLISH.search(one)] == ["each of it", "and"]
+    assert not ENGLISH.search("the-operator line-power the_value")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_said_in_another_language(city, given, raised, language):  # noqa: F811
+    """A reader in Hai Phong would meet an English sentence, and trust the rest less."""
+    who, of = session(city, "auditor"), f"/console/{language}/statements/{city.issued}"
+    files = re.compile(r"\.xlsx|\.zip|/evidence")
+    known = [one for group in paths(city, language).values() for one in group]
+    pages = [one for one in known if not files.search(one)]
+    pages += [one.format(language) for one in PAGES]
+    pages += [f"/console/{language}/devices/{one}" for one in ("inv-1", "ch-1", "bus-1")]
+    pages += [f"/console/{language}/alarms/{number}" for number in sorted(raised.values())[:40]]
+    said = {path: of_page(get(city, path, who).text) for path in pages}
+    said["pdf"] = of_pdf(fetched(city, f"{of}/report.pdf", who).content)
+    for path in (f"{of}/report.xlsx", f"/console/{language}/programme/report.xlsx?year=2026"):
+        said[path] = of_workbook(fetched(city, path, who).content)
+    own, others = words_of(language), set(LANGUAGES) - {language}
+    foreign = {text for one in others for text in words_of(one)} - own - set(given)
+    found = [
+        (path, text)
+        for path, texts in said.items()
+        for text in texts
+        if text in foreign or (language != "en" and ENGLISH.search(bare(text, given)))
+    ]
+    assert not found, "\n".join(map(str, found))
+
+
+def bare(text, given):
+    """Return a text without names, signed texts and what is typed into a terminal."""
+    text = " ".join(_TYPED.sub("", text).split())
+    for one in given:
+        text = text.replace(one, "")
+    return text

@@ -18,6 +18,8 @@ from mrv.registry.project import Calibration, Document, Sample
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
 _LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
+# attribute of a device: months from one calibration to the next
+CALIBRATION_EVERY = "calibration_every"
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 
 

@@ -30,7 +30,7 @@ from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import Copy, Energy, same_elsewhere
 from services.registry import meters
 from services.registry.authority import entered_records, life_of
-from services.registry.entries import CALIBRATION_EVERY, Device, Rating, Registry
+from services.registry.entries import CALIBRATION_EVERY, Device, Rating, Registry, calibration_every
 from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.registry.factors import load_book
@@ -169,7 +169,10 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
 
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:
     said = attribute_versions(conn, devices, CALIBRATION_EVERY)
-    found = {name: lengthened(values, from_us) for name, values in said.items()}
+    found = {
+        name: lengthened(((us, calibration_every(one)) for us, one in values), from_us)
+        for name, values in said.items()
+    }
     return {name: one for name, one in found.items() if one is not None}
 
 

@@ -39,7 +39,7 @@ from services.issuer.left_out_use import reported
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
-from services.registry.entries import CALIBRATION_EVERY, Rating, document_of
+from services.registry.entries import CALIBRATION_EVERY, Rating, calibration_every, document_of
 
 LIFE = "PLN-03"
 _PLACES = 6
@@ -105,9 +105,9 @@ def judged(facts: RegistryFacts) -> Outcome:
         facts.invoices.replaced(),
         {
             **{
-                one.id: int(one.attributes[CALIBRATION_EVERY])
+                one.id: months
                 for one in facts.devices
-                if one.attributes.get(CALIBRATION_EVERY) is not None
+                if (months := calibration_every(one.attributes.get(CALIBRATION_EVERY)))
             },
             **{name: one.before for name, one in facts.lengthened.items()},
         },

@@ -18,7 +18,13 @@ from mrv.methodologies import find
 from mrv.registry.calibration_interval import interval_of, limited
 from mrv.signatures.organisations import normalised, stem
 from mrv.texts import Text, text
-from services.registry.entries import CALIBRATION_EVERY, Device, Project, Registry
+from services.registry.entries import (
+    CALIBRATION_EVERY,
+    Device,
+    Project,
+    Registry,
+    calibration_every,
+)
 from services.registry.finding import Finding
 
 _SHOWN = 5
@@ -149,7 +155,7 @@ def outlasting(
         if bound.role in roles:
             measured[bound.device].add(roles[bound.role].quantity)
     for name, quantities in measured.items():
-        own = devices[name].attributes.get(CALIBRATION_EVERY)
+        own = calibration_every(devices[name].attributes.get(CALIBRATION_EVERY))
         every = interval_of(own, project.methodology, country, quantities)
         for one in devices[name].calibrations or ():
             (due,) = limited([one], every)

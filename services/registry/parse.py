@@ -45,6 +45,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
+    calibration_every,
     place,
 )
 from services.registry.fields import MAX_WHOLE, Row
@@ -168,7 +169,7 @@ def _attributes(row: Row) -> dict[str, Any]:
             f"cadence_s {cadence!r} is not a number of seconds from 1 to {MAX_CADENCE_S}",
         )
     every = found.get(CALIBRATION_EVERY)
-    if every is not None and not (type(every) is int and 1 <= every <= MAX_MONTHS):
+    if every is not None and calibration_every(every) is None:
         row.problem(
             "attributes",
             f"{CALIBRATION_EVERY} {every!r} is not a whole number of months from 1 to {MAX_MONTHS}",

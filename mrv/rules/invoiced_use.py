@@ -38,7 +38,7 @@ from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_sum
 from mrv.rules.effects import Effect, Floor, Said
 from mrv.rules.facts import Facts
-from mrv.texts import Text, lines, text
+from mrv.texts import Text, Value, lines, text
 
 MORE = text("invoice.more")
 # of the share by time of an invoice that reaches beyond the period
@@ -320,10 +320,12 @@ def keep_first(
     for one in changed:
         more = replace(now, replaced=(*now.replaced, one))
         if _of_use(project, *one[:2]) and (theirs := left_by(more)) < ours:
-            texts.append(_corrected("EVD-06.first_counts", one, project, ours - theirs))
+            texts.append(text("EVD-06.first_counts", **_corrected(one, project, ours - theirs)))
             now, ours = more, theirs
         elif (theirs := left_by(_instead(now, [one], besides))) < ours:
-            texts.append(_corrected("EVD-06.correction_counts", one, project, ours - theirs))
+            texts.append(
+                text("EVD-06.correction_counts", **_corrected(one, project, ours - theirs))
+            )
         else:
             rest.append(one)
     if len(rest) > 1 and (theirs := left_by(_instead(now, rest, besides))) < ours:
@@ -383,11 +385,11 @@ def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) 
     return replace(besides, invoices=(*kept, *first))
 
 
-def _corrected(code: str, one: _Corrected, project: Project, less_ug: int) -> Text:
+def _corrected(one: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:
     old, new, reason = one
     first, correction = (_invoice(each, project.timezone) for each in (old, new))
     why = reason or text("EVD-06.no_reason")
-    return text(code, first=first, correction=correction, reason=why, less=_tonnes(less_ug))
+    return {"first": first, "correction": correction, "reason": why, "less": _tonnes(less_ug)}
 
 
 def _invoice(one: Invoice, timezone: str) -> Text:

@@ -196,10 +196,10 @@ def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> _Candidat
                 if counts
                 else ""
             )
-        code = "PAR-01.issued_applied" if counts else "PAR-01.registered_applied"
         values: dict[str, str | Text] = {} if one.device is None else {"device": one.device}
         return text(
-            code, subject=subject(one.parameter, [one.device]), statement=one.statement,
+            "PAR-01.issued_applied" if counts else "PAR-01.registered_applied",
+            subject=subject(one.parameter, [one.device]), statement=one.statement,
             issued=one.value, now=_value(now), difference=difference or "0", **values,
         )  # fmt: skip
 
@@ -245,8 +245,10 @@ def _of_change(
     if lacks is None:
         named = "" if document is None else document.document
         return text("PAR-02.documented", **values, document=named, difference=difference)
-    code = "PAR-02.before_applied" if counts else "PAR-02.lower_applied"
-    return text(code, **values, lacks=lacks, difference=difference)
+    return text(
+        "PAR-02.before_applied" if counts else "PAR-02.lower_applied",
+        **values, lacks=lacks, difference=difference,
+    )  # fmt: skip
 
 
 def _lacks(one: ChangedLate, now: str | None, last: date) -> Text | None:

@@ -197,8 +197,7 @@ def _still(facts: Facts, one: Monitored, served: Sequence[bool]) -> Iterator[Tex
         return
     tonnes = usual * facts.price.pricing.rate(one, one.parts[0].year)
     values |= {"cost": decimal_text(tonnes, _PLACES, "up"), **amount(usual, one.needs.unit)}
-    code = "MTR-11.still_always" if always else "MTR-11.still_usual"
-    yield text(code, weeks=weeks, **values)
+    yield text("MTR-11.still_always" if always else "MTR-11.still_usual", weeks=weeks, **values)
 
 
 def _usual(one: Monitored, still: Sequence[Stretch]) -> Fraction | None:

@@ -216,20 +216,21 @@ def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) 
     of = one.of
     year = local_date(period_us[0], project.timezone).year
 
-    def priced(code: str, measured: Mapping[str, int], **more: Value) -> Iterator[Text]:
-        for given in _priced(project, factors, year, of.class_id, measured):
-            yield text(code, **given, **more)
+    def priced(measured: Mapping[str, int]) -> list[dict[str, Value]]:
+        return _priced(project, factors, year, of.class_id, measured)
 
-    texts = [*priced("BND-01.measured", one.measured)]
+    texts = [text("BND-01.measured", **given) for given in priced(one.measured)]
     if texts and of.ended:
         texts.append(text("BND-01.until", time=utc_text(one.last_us)))
     if one.unknown_us >= HOUR_US:
         texts.append(text("BND-01.unknown", hours=one.unknown_us // HOUR_US))
-    texts += priced("BND-01.risen", one.rise, readings=one.readings)
+    risen = priced(one.rise)
+    texts += [text("BND-01.risen", readings=one.readings, **given) for given in risen]
     if one.refused.messages:
         since = utc_text(period_us[0])
         texts.append(text("BND-01.refused", messages=one.refused.messages, since=since))
-        texts += priced("BND-01.refused_rise", one.refused.rise)
+        refused = priced(one.refused.rise)
+        texts += [text("BND-01.refused_rise", **given) for given in refused]
     if not texts:
         return None
     return text("BND-01.left_out", device=of.device, why=tuple(_why(of)), measured=tuple(texts))

@@ -125,10 +125,14 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
         twice[other.id] = meters.duplicate_meter(one, other)
     yield from (Barred(name, why) for name, why in twice.items() if name in earning)
     texts = [
-        text(f"REG-01.no_{'_or_'.join(lacks)}", device=one.id)
+        text(
+            "REG-01.no_serial" if one.maker
+            else "REG-01.no_maker" if one.serial else "REG-01.no_maker_or_serial",
+            device=one.id,
+        )
         for one in facts.devices
-        if (lacks := [name for name in ("maker", "serial") if not getattr(one, name)])
-    ]
+        if not (one.maker and one.serial)
+    ]  # fmt: skip
     texts += [why for name, why in twice.items() if name not in earning]
     texts += [meters.alike_meter(one, other) for one, other in facts.alike]
     yield from listed(texts)
@@ -236,8 +240,10 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     found = [*copies]
     excluded = {one.device: one for one in found if one.excluded}
     for name, one in excluded.items():
-        code = "copy.quarter_hours" if one.by_day is None else "copy.days"
-        yield Barred(name, text(code, device=name, other=_other(one)))
+        yield Barred(name, text(
+            "copy.quarter_hours" if one.by_day is None else "copy.days",
+            device=name, other=_other(one),
+        ))  # fmt: skip
     yield from listed(_alike(one) for one in found if one.device not in excluded)
 
 

@@ -16,7 +16,6 @@ from tests.mrv import plant
 
 BOOK = factors.load()
 BOTH = compile_bindings([plant.PV, plant.BUS], plant.FLEET, BOOK)
-YEAR = 365 * plant.DAY
 
 
 def test_solar_intervals_are_exact_by_case():

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ RULE = "MTR-13"
 
 BOOK = factors.load()
 DAYS = 28
-REFERENCE = Fraction(42, 10)
 
 
 def of_chillers(*cop, typed="5.8", reference="4.2", accounting=ACCOUNTING, known=1.0, stuck=0.0):

@@ -23,8 +23,6 @@ DAYS = 56
 LAMPS = Device("lamps", "s", "lamp_controller", rated_power_w=25_000, installed_us=plant.FROM)
 HONEST, HALF = ((120, "0.08"),), ((120, "0.04"),)
 TWO, TWO_HALF = ((60, "0.08"),) * 2, ((60, "0.08"), (60, "0.04"))
-# of the grid, and its factor [t/MWh]
-LOSSES, GRID = 0.9, 0.6592
 
 
 def lit(drawn, **more):

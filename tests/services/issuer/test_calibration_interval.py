@@ -12,14 +12,25 @@ Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int
 | /IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic: another date than in the report before | dates |
 """
 
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import CalibrationShown
 from mrv.documents.statement import claims_of
+from mrv.packs.reader import read_pack
+from mrv.report.translations import plain_until, until
+from mrv.report.words import LANGUAGES, Words
 from mrv.signatures import canonical
 from mrv.statement.compose import compose, label_of
+from mrv.verify import verify
 from services.issuer.collect_evidence import recollect
+from services.issuer.pack import export
 from services.registry.entries import CALIBRATION_EVERY
 from services.store.postgres.pool import connect
 from services.store.statements import statements
@@ -29,6 +40,7 @@ from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
+ROOT = Path(__file__).parents[3]
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 VALID = "performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-1"
 LONG = "performed: 2019-12-20, valid_until: 2031-12-20, certificate: C-1"
@@ -104,6 +116,37 @@ def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
         body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
         again = recollect(conn, body, detail)
         assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+
+
+def test_pack_is_checked_with_the_interval_in_both_ways(database_url, tmp_path):
+    """An auditor's check would come to more than the statement, or not look at the interval."""
+    plant.register(database_url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
+    plant.fill_pv(database_url, end="2026-03-05", minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.issue(database_url, who, "2026-03-01", "2026-03-05")
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, tmp_path / "pack")
+    pack = read_pack(tmp_path / "pack")
+    assert b'"due":"2025-12-20"' in pack.files["statement.json"]
+    report = verify(pack)
+    assert report.consistent, report.failure
+    by_hand = [sys.executable, "-W", "error", "docs/verify_by_hand.py", tmp_path / "pack"]
+    done = subprocess.run(by_hand, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reports_show_when_the_calibration_was_due(language):
+    """A reader would see a certificate until 2031 beside a deduction, and not why."""
+    words = Words(language)
+    one = CalibrationShown(
+        certificate="C", performed="2019-12-20", valid_until="2031-12-20", accuracy_class=None,
+        max_error_percent=None, due="2025-12-20",
+    )  # fmt: skip
+    for shown in (until(one, words), plain_until(one, words)):
+        assert "2031" in shown
+        assert "2025" in shown
+    assert "2025" not in until(structs.replace(one, due=UNSET), words)
 
 
 def test_a_longer_interval_does_not_reach_back(database_url, tmp_path):

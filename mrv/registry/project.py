@@ -273,6 +273,7 @@ class Besides:
     take nothing off.
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
+    `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -301,6 +302,7 @@ class Besides:
     provisional: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
+    calibrated_every: Mapping[str, int] = field(default_factory=dict)
 
 
 class Excluded(NamedTuple):

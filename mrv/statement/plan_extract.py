@@ -150,6 +150,8 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    calibrated_every : mapping of str to int
+        Interval of calibration by device, where the registry has one. [months]
     """
 
     project: Project
@@ -185,6 +187,7 @@ class MonitoringPlan:
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
+    calibrated_every: Mapping[str, int] = field(default_factory=dict)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -207,6 +210,7 @@ class MonitoringPlan:
             late=self.late,
             replaced=self.replaced,
             outside=self.outside,
+            calibrated_every=self.calibrated_every,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -234,6 +238,7 @@ class MonitoringPlan:
             issue_signatures=1,
             public_url=None,
             accepted=(),
+            calibrated_every=none,
         )
 
     def fleet(self) -> Fleet:
@@ -332,6 +337,7 @@ class MonitoringPlan:
                 for q in (device.quality if self.accounting > FIRST else ())
             )
             or UNSET,
+            calibration_every=self.calibrated_every.get(device.id, UNSET),
         )
 
 

@@ -241,9 +241,10 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def design(facts: RegistryFacts) -> Iterator[Document]:
-    """Documents of values that were entered; one that the plant's operator wrote is none."""
+    """Documents of values, and line diagrams; one that the plant's operator wrote is none."""
     given = facts.entry.documents or {}
-    known = {*facts.project.parameters}.union(*(bound.params for bound in facts.project.devices))
+    known = {*facts.project.parameters, *facts.methodology.diagrams}
+    known = known.union(*(bound.params for bound in facts.project.devices))
     for name in dict.fromkeys((*facts.methodology.documented, *given)):
         if name in known and name in given and name not in facts.invoices.unsupported:
             one = document_of(name, given[name])

@@ -34,7 +34,7 @@ from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Effect, Level, Said
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _PLACES = 6
 _LISTED = 3
@@ -237,7 +237,8 @@ def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
             tonnes.append(_cost(facts, some))
         if not all(names):
             continue
-        both = {"device": names[0], "other": names[1], "role": one, "other_role": other}
+        both: dict[str, Value] = {"device": names[0], "role": one}
+        both |= {"other": names[1], "other_role": other}
         if lacks is None:
             shown = next(d for d in documents if d.parameter == LINE_DIAGRAM)
             yield Said(True, text("CLM-03.apart", **both, document=named(shown)))

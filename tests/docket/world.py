@@ -311,7 +311,12 @@ def billed(world: World, name: str) -> tuple[str, str]:
     method = find(world.plant["methodology"], world.plant["version"])
     quantity = method.roles[one["role"]].quantity
     known = classes.load()[one["class"]].channels.values()
-    channel = next(c for c in known if c.kind == "register" and c.quantity == quantity)
+    channel = next(
+        c
+        for c in known
+        if c.kind == "register" and one.get("billed", c.name) == c.name
+        if "billed" in one or c.quantity == quantity
+    )
     return channel.name, channel.unit
 
 

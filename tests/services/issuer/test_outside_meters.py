@@ -189,7 +189,7 @@ UPSTREAM = {
     "supplies the charger alone": (lambda took, _: took * 99 // 100, None),
     "reads less": (
         lambda took, _: took // 2,
-        "registered as upstream of ch-1, which took 240 kWh in hours in which it measured 121.5 kWh",
+        "registered as upstream of ch-1, which took 240 kWh in hours in which it measured 121.5",
     ),
     "takes by day": (
         lambda _, hour: np.where(hour > 7, 9_000, 0),

@@ -206,7 +206,9 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
         if {*one.serves} <= {*method.billed}:
             continue
         if all(map(facts.invoiced, there)):
-            yield Said(True, text("invoice.cover", devices=_names(there)))
+            # of invoices that state less `lower_invoices` says what they take
+            if not any([*facts.evidence.less(m)] for m in there):
+                yield Said(True, text("invoice.cover", devices=_names(there)))
             continue
         if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
             yield Said(True, text("EVD-03.by_power", devices=_names(there)))

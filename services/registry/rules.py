@@ -66,6 +66,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from plausible.check(project, devices)
             yield from meters.check(project, devices)
             yield from meters.outside(project, devices)
+            yield from meters.outlasting(project, devices, country(project, registry))
             yield from monitoring.check(project, devices)
     yield from _shared(registry)
     yield from programme.check(registry)

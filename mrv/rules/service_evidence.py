@@ -213,18 +213,20 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
         if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
             yield Said(True, text("EVD-03.by_power", devices=_names(there)))
             continue
-        # share of what was delivered that would fit within the capacity besides
-        room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
-        if room <= 0:
-            continue
-        within = text(
-            "EVD-03.within",
-            devices=_names(there), parameter=one.parameter, percent=percent(room),
-        )  # fmt: skip
-        severity: Severity | None = "observation" if room < _SMALL else None
-        draws = any(m.needs.draws for m in there)
-        power = (text("EVD-03.power_too"),) if draws else ()
-        yield Said(False, (within, *power), severity)
+        yield from _within_design(there, one, given)
+
+
+def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> Iterator[Said]:
+    """Say what share of what was delivered would fit within the design besides, where any would."""
+    room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
+    if room <= 0:
+        return
+    within = text(
+        "EVD-03.within", devices=_names(there), parameter=one.parameter, percent=percent(room)
+    )
+    severity: Severity | None = "observation" if room < _SMALL else None
+    power = (text("EVD-03.power_too"),) if any(m.needs.draws for m in there) else ()
+    yield Said(False, (within, *power), severity)
 
 
 def _billed_power(facts: Facts, one: Monitored) -> bool:

@@ -7,11 +7,11 @@ not agree to a ten thousandth, in whatever order they are put.
 Noise that is laid over a copy is the same in each quarter hour, in relation to its value: it does
 not know the weather.  Neighbours differ little for hours and then by much, where a cloud or a gust
 reaches one of them first.  Of the relative differences of two meters the largest twentieth begins
-at 2.9 times the median where they are normal noise, and at less where the noise is even.  It begins
-at 4.0 times or more for all 233 pairs of real inverters that differ by less than nine per cent
-(22 of a plant in India, 34 days of 2020, Kaggle "Solar Power Generation Data"; two pairs of a roof
-in La Reunion, 15 days of 2022, TwInSolar), and turbines side by side differ by 14 % and more (La
-Haute Borne, four turbines, 2014 and 2015, ENGIE).
+at 2.9 times the median where they are normal noise, at less where the noise is even, and at 3.2
+with chance.  It begins at 4.0 times or more for all 233 pairs of real inverters that differ by less
+than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power Generation Data";
+two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Turbines side by side differ by
+14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).
 """
 
 from __future__ import annotations
@@ -32,18 +32,22 @@ LEAST_DAYS, _ORDER_SHARE, _EXACTLY = 14, 0.9, 1e-4
 _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
 # sums that differ by this part are two; steps of a register in a day
 _DISTINCT, _STEPS = 5e-4, 300
-# part of the largest value from which on values are compared, and how many are enough
+# part of the largest value from which on values are compared, and how many quarter hours are enough
 _LARGE, _ENOUGH = 0.1, 480
-# noise of a copy: its least and its most, the beginning of its largest twentieth in medians, how
-# one difference may go with the next one, and how much more the meter itself varies
-_QUIET, _LOUD, _TAIL, _NEXT, _OWN = 2.5e-3, 0.08, 3.5, 0.15, 1.5
+# noise of a copy: its least and its most, and how much more the meter itself varies
+_QUIET, _LOUD, _OWN = 2.5e-3, 0.08, 1.5
+# of so many quarter hours together: where the largest twentieth of the differences may begin, in
+# medians, and how one may go with the next one.  Noise passes at each; a register that counts in
+# large steps makes differences that are even in single quarter hours alone
+_SCALES = ((1, 3.5, 0.15), (2, 3.6, 0.2), (4, 3.7, 0.25))
+# how many times the differences may be larger with small values, or on one day than on another
+_LEVELS, _DAYS = 1.4, 2.2
 # the median of the differences of normal noise is this part of its deviation
 _MEDIAN = 0.6745
 # quarter hours that are looked at first, and how much wider the limits are there
 _LOOKED_AT, _WIDER = 300, 1.3
-_DAY = 96
-# quarter hours that are taken together, as meters are read
-_TOGETHER = (1, 2, 4)
+# quarter hours of a day, and how many say how much differs on it
+_DAY, _OF_A_DAY = 96, 12
 
 
 class Shuffled(NamedTuple):
@@ -133,32 +137,40 @@ def noisy(one: Int32, other: Int32) -> Noise | None:
     """
     Say whether one series is another one under noise.
 
-    The differences have to be even, and none may go with the next one; and the series have to vary
-    by more than that beyond what they do at the same time of each day.
+    The differences have to be even, in the single quarter hours and in an hour's, with small values
+    and with large ones, on each day; none may go with the next one; and the series have to vary by
+    more than that beyond what they do at the same time of each day.
 
     Parameters
     ----------
     one, other : int32 array, n
         Quantity of each quarter hour of whole days, of two meters of one quantity. [base units]
     """
-    for together in _TOGETHER:
+    found = None
+    for together, tail, link in _SCALES:
         first, second = (
             values.reshape(-1, _DAY // together, together).sum(axis=2, dtype=np.float64)
             for values in (one, other)
         )
         large = (first > _LARGE * first.max()) & (second > 0)
-        if np.count_nonzero(large) < _ENOUGH:
+        if np.count_nonzero(large) < _ENOUGH // together:
             return None
         off = np.full(first.shape, np.nan)
         off[large] = np.log(second[large] / first[large])
         middle = float(np.median(off[large]))
         off -= middle
-        deviation = even(off[large])
-        if deviation is not None and _unlinked(off, deviation):
-            own = np.where(large, np.log(np.where(large, first, 1)), np.nan)
-            if _varies(own, large) >= _OWN * deviation:
-                return Noise(float(np.exp(middle)), deviation)
-    return None
+        size = np.abs(off[large])
+        typical, most = np.quantile(size, [0.5, 0.95])
+        deviation = float(typical) / _MEDIAN
+        if most > tail * typical or _linked(off, deviation) > link:
+            return None
+        if found is None:
+            if not (_QUIET <= deviation <= _LOUD and _alike(np.abs(off), first, large)):
+                return None
+            if _varies(first, large) < _OWN * deviation:
+                return None
+            found = Noise(float(np.exp(middle)), deviation)
+    return found
 
 
 def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
@@ -173,7 +185,7 @@ def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
         Quantities of m other meters. [base units]
     """
     at = np.flatnonzero(one > _LARGE * one.max(initial=0))
-    if len(at) < _ENOUGH // max(_TOGETHER):
+    if len(at) < _ENOUGH:
         return np.zeros(len(others), dtype=np.bool_)
     # of all values, so that nobody can leave the noise out where it is looked at
     chosen = np.random.default_rng(crc32(one.tobytes()))
@@ -184,31 +196,40 @@ def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
     size = np.abs(off - np.median(off, axis=1)[:, None])
     middle, most = np.quantile(size, [0.5, 0.95], axis=1)
     found: NDArray[np.bool_] = (middle <= _WIDER * _MEDIAN * _LOUD) & (
-        most <= _WIDER * _TAIL * middle
+        most <= _WIDER * _SCALES[0][1] * middle
     )
     return found
 
 
-def even(off: NDArray[np.float64]) -> float | None:
-    """Return the deviation of relative differences that are even; None where they are not."""
-    size = np.abs(off)
-    middle, most = np.quantile(size, [0.5, 0.95])
-    deviation = float(middle) / _MEDIAN
-    return deviation if _QUIET <= deviation <= _LOUD and most <= _TAIL * middle else None
-
-
-def _unlinked(off: NDArray[np.float64], deviation: float) -> bool:
-    """Say whether no difference goes with the next one."""
+def _linked(off: NDArray[np.float64], deviation: float) -> float:
+    """How differences go with the next ones, whatever the sign. [1]"""
     off = np.clip(off, -3 * deviation, 3 * deviation)
     first, second = off[:, :-1], off[:, 1:]
     both = ~(np.isnan(first) | np.isnan(second))
-    if np.count_nonzero(both) < _ENOUGH // 2:
+    if deviation == 0 or np.count_nonzero(both) < _OF_A_DAY:
+        return 1.0
+    return float(abs(np.corrcoef(first[both], second[both])[0, 1]))
+
+
+def _alike(
+    size: NDArray[np.float64], values: NDArray[np.float64], large: NDArray[np.bool_]
+) -> bool:
+    """Say whether differences are as large with small values as with large ones, and each day."""
+    low, high = np.quantile(values[large], [1 / 3, 2 / 3])
+    small, great = (np.median(size[large & part]) for part in (values <= low, values >= high))
+    if not small <= _LEVELS * great or not great <= _LEVELS * small:
         return False
-    return bool(abs(np.corrcoef(first[both], second[both])[0, 1]) <= _NEXT)
+    whole = np.count_nonzero(large, axis=1) >= _OF_A_DAY
+    by_day = np.nanmedian(np.where(large, size, np.nan)[whole], axis=1)
+    if not len(by_day):
+        return False
+    least, most = np.quantile(by_day, [0.1, 0.9])
+    return bool(most <= _DAYS * least)
 
 
-def _varies(own: NDArray[np.float64], large: NDArray[np.bool_]) -> float:
-    """By which part a series differs from what it is at the same time of other days."""
-    held = own[:, large.any(axis=0)]
-    off = held - np.nanmedian(held, axis=0)
+def _varies(values: NDArray[np.float64], large: NDArray[np.bool_]) -> float:
+    """By which part values differ from what they are at the same time of other days."""
+    times = np.count_nonzero(large, axis=0) > 1
+    own = np.where(large, np.log(np.where(large, values, 1)), np.nan)[:, times]
+    off = own - np.nanmedian(own, axis=0)
     return float(np.nanmedian(np.abs(off))) / _MEDIAN

@@ -44,8 +44,8 @@ _SCALES = ((1, 3.5, 0.15), (2, 3.6, 0.2), (4, 3.7, 0.25))
 _LEVELS, _DAYS = 1.4, 2.2
 # the median of the differences of normal noise is this part of its deviation
 _MEDIAN = 0.6745
-# quarter hours that are looked at first, and how much wider the limits are there
-_LOOKED_AT, _WIDER = 300, 1.3
+# quarter hours that are looked at first, and then, and how much wider the limits are there
+_LOOKED_AT = ((64, 1.7), (400, 1.25))
 # quarter hours of a day, and how many say how much differs on it
 _DAY, _OF_A_DAY = 96, 12
 
@@ -188,16 +188,19 @@ def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
     if len(at) < _ENOUGH:
         return np.zeros(len(others), dtype=np.bool_)
     # of all values, so that nobody can leave the noise out where it is looked at
-    chosen = np.random.default_rng(crc32(one.tobytes()))
-    at = np.sort(chosen.choice(at, min(len(at), _LOOKED_AT), replace=False))
-    with np.errstate(divide="ignore"):
-        off = np.log(others[:, at] / one[at])
-    off[~np.isfinite(off)] = np.log(np.finfo(np.float64).tiny)
-    size = np.abs(off - np.median(off, axis=1)[:, None])
-    middle, most = np.quantile(size, [0.5, 0.95], axis=1)
-    found: NDArray[np.bool_] = (middle <= _WIDER * _MEDIAN * _LOUD) & (
-        most <= _WIDER * _SCALES[0][1] * middle
-    )
+    chosen = np.random.default_rng(crc32(one.tobytes())).permutation(at)
+    left = np.arange(len(others))
+    for count, wider in _LOOKED_AT:
+        some = np.sort(chosen[:count])
+        ratio = others[left[:, None], some] / one[some]
+        half, most = len(some) // 2, int(0.95 * len(some))
+        middle = np.partition(ratio, half, axis=1)[:, [half]]
+        size = np.partition(np.abs(ratio - middle), (half, most), axis=1)
+        typical = size[:, half]
+        near = typical <= wider * _MEDIAN * _LOUD * middle[:, 0]
+        left = left[near & (size[:, most] <= wider * _SCALES[0][1] * typical)]
+    found = np.zeros(len(others), dtype=np.bool_)
+    found[left] = True
     return found
 
 

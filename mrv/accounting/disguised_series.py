@@ -1,6 +1,7 @@
 """
-Copies of a meter's series in disguise: with its days in another order, or with noise laid over it.
+Copies in disguise: a meter's days in another order, noise laid over it, or the sum of several.
 
+A meter that is the sum of others, as a display of the whole plant is, is found by least squares.
 Days in another order have the same sums.  Sums of two real meters that differ from day to day do
 not agree to a ten thousandth, in whatever order they are put.
 
@@ -32,6 +33,8 @@ LEAST_DAYS, _ORDER_SHARE, _EXACTLY = 14, 0.9, 1e-4
 _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
 # sums that differ by this part are two; steps of a register in a day
 _DISTINCT, _STEPS = 5e-4, 300
+# parts of a sum at least, days beyond the meters that it may be of, how nearly a weight is whole
+_PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
 # part of the largest value from which on values are compared, and how many quarter hours are enough
 _LARGE, _ENOUGH = 0.1, 480
 # noise of a copy: its least and its most, and how much more the meter itself varies
@@ -124,6 +127,41 @@ def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]
         else:
             j += 1
     return found
+
+
+class Summed(NamedTuple):
+    """A meter whose days are the sums of those of others, and which."""
+
+    one: int
+    others: tuple[int, ...]
+
+
+def summed(own: Int64) -> Iterator[Summed]:
+    """
+    Find meters that are the sum of others: of some, where there are more days than meters.
+
+    Parameters
+    ----------
+    own : int64 array, n x days
+        Sums of days of the meters of a project; 0 where nothing was measured. [base unit]
+    """
+    for i, values in enumerate(own):
+        known = values > 0
+        others = np.delete(np.arange(len(own)), i)
+        if len(others) < _PARTS or not _telling(-np.sort(-values[known])):
+            continue
+        table = own[others][:, known].astype(np.float64)
+        weights = np.ones(len(others))
+        if len(others) + _SPARE_DAYS <= table.shape[1]:
+            weights = np.linalg.lstsq(table.T, values[known], rcond=None)[0]
+        parts = np.rint(weights)
+        whole = (np.abs(weights - parts) <= _WHOLE).all() and np.isin(parts, (0, 1)).all()
+        if not whole or np.count_nonzero(parts) < _PARTS:
+            continue
+        room = np.maximum(_EXACTLY * values[known], len(others))
+        agree = np.abs(parts @ table - values[known]) <= room
+        if np.count_nonzero(agree) >= max(LEAST_DAYS, _ORDER_SHARE * len(agree)):
+            yield Summed(i, tuple(others[parts == 1].tolist()))
 
 
 class Noise(NamedTuple):

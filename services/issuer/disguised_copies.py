@@ -1,5 +1,5 @@
 """
-Meters that are copies of another meter in disguise: days in another order, or noise over it.
+Meters that are copies in disguise: days in another order, noise over them, or a sum of meters.
 
 `repeated_days` compares each day with the same day of other meters, and finds what is all but
 equal.  Here the sums of days are compared in any order; and where most days are near, the quarter
@@ -8,7 +8,7 @@ hours say whether what differs is noise or weather.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import Int64
-from mrv.accounting.disguised_series import LEAST_DAYS, likely_noisy, noisy, shuffled
+from mrv.accounting.disguised_series import LEAST_DAYS, likely_noisy, noisy, shuffled, summed
 from services.issuer.repeated_days import AT_ONCE, Looked, near_days
 from services.issuer.same_series import Agreeing, Copy, Energy, Same
 from services.store.timeseries.same_energy import all_series
@@ -55,6 +55,9 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:
             continue
+        for copy in _sums(names, own, excluded):
+            excluded.add(copy.device)
+            found.append(copy)
         for others in _groups(at, own):
             for copy in (*_in_any_order(at, own, others), *_under_noise(at, own, others)):
                 name, other = copy.device, copy.other
@@ -66,6 +69,16 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
                 found.append(copy._replace(excluded=copy.equal))
                 if copy.equal:
                     excluded.add(name)
+    return found
+
+
+def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[Copy]:
+    """Meters of the project that are the sum of others of it."""
+    left = [i for i, name in enumerate(names) if name not in excluded]
+    found = []
+    for one in summed(own[left]):
+        parts = tuple(names[left[i]] for i in one.others)
+        found.append(Copy(names[left[one.one]], parts[0], None, True, excluded=True, parts=parts))
     return found
 
 

@@ -192,7 +192,9 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     excluded = {one.device: one for one in found if one.excluded}
     for name, one in excluded.items():
         of: dict[str, Value] = {"device": name, "other": _other(one)}
-        if one.by_day is None:
+        if one.parts:
+            yield Barred(name, text("copy.sum", device=name, others=one.parts))
+        elif one.by_day is None:
             yield Barred(name, text("copy.quarter_hours", **of))
         elif one.by_day.ordered:
             yield Barred(name, text("copy.days", **of))

@@ -77,6 +77,8 @@ class Copy(NamedTuple):
         How many days before the other one measured it.
     by_day : Agreeing or None
         How sums of days agree; None where quarter hours do.
+    parts : tuple of str
+        The meters of which it is the sum, the other one among them; else empty.
     """
 
     device: str
@@ -86,6 +88,7 @@ class Copy(NamedTuple):
     excluded: bool = False
     days_before: int = 0
     by_day: Agreeing | None = None
+    parts: tuple[str, ...] = ()
 
 
 class Same(NamedTuple):

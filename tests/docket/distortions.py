@@ -519,6 +519,19 @@ def second_id(
 
 
 @_said
+def display(world: World, of: list[str], name: str) -> None:
+    """The display of a plant is registered as one more meter: it shows the sum of its meters."""
+    second_id(world, of[0], name)
+    own = world.readings[name]
+    for other in of[1:]:
+        for channel, values in world.readings[other].columns.items():
+            own.columns[channel] = own.columns[channel] + values
+    world.registered(name)["rated_power_w"] = sum(
+        world.registered(one)["rated_power_w"] for one in of
+    )
+
+
+@_said
 def outside(world: World, like: str, name: str, per_day: float, reason: str = "") -> None:
     """A meter of the site serves something else: it is in no project."""
     row = {**deepcopy(world.registered(like)), "id": name}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrv.accounting.disguised_series import likely_noisy, noisy, shuffled
+from mrv.accounting.disguised_series import likely_noisy, noisy, shuffled, summed
 
 DATA = Path(__file__).parents[1] / "data"
 DAYS, DAY = 28, 96
@@ -127,3 +127,26 @@ def test_sums_that_are_few_or_alike_mean_nothing():
     for seed in range(8):
         near = _neighbour(_sunny(8), seed).sum(axis=1)
         assert _pairs(sums, near) == []
+
+
+def test_a_meter_that_is_the_sum_of_others_is_seen():
+    """The display of a plant, bound beside its inverters, would count all of it again."""
+    parts = np.stack([_sunny(seed).sum(axis=1) for seed in range(30, 34)]).astype(np.int64)
+    whole = np.vstack([parts, parts[[0, 2, 3]].sum(axis=0) + _draw(1).integers(-2, 3, DAYS)])
+    assert list(summed(whole)) == [(4, (0, 2, 3))]
+    # more meters than days: all of them
+    many = np.stack([_sunny(seed).sum(axis=1) for seed in range(40)]).astype(np.int64)
+    assert list(summed(np.vstack([many, many.sum(axis=0)]))) == [(40, tuple(range(40)))]
+    assert list(summed(many)) == []
+
+
+def test_inverters_that_share_a_sky_are_no_sums():
+    """Of three inverters the largest would be excluded as the sum of the other two."""
+    values = _sunny(50)
+    half = [_neighbour(values // 2, seed).sum(axis=1) for seed in (1, 2)]
+    own = np.stack([values.sum(axis=1), *half]).astype(np.int64)
+    assert list(summed(own)) == []
+    assert list(summed(np.stack([values.sum(axis=1)] * 2).astype(np.int64))) == []
+    # a main meter, which shows what the lines lose
+    main = np.stack([*half, (half[0] + half[1]) * 0.99]).astype(np.int64)
+    assert list(summed(main)) == []

@@ -106,7 +106,8 @@ def _same_sums(one: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
     counts = np.searchsorted(ratios, ratios * (1 + _EXACTLY), side="right") - np.arange(len(ratios))
     best = int(np.argmax(counts))
     ratio = float(np.median(ratios[best : best + counts[best]]))
-    pairs = _matched(first * ratio, second)
+    scaled: NDArray[np.float64] = first.astype(np.float64) * ratio
+    pairs = _matched(scaled, second)
     agree = first[[i for i, _ in pairs]]
     if len(pairs) < need or not _telling(agree):
         return None

@@ -110,25 +110,22 @@ def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
 def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
     """Meters most of whose days are near, and what differs in their quarter hours is even."""
     near = near_days(own, others.sums, _NEAR) & others.pairs
-    mine, theirs = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-    if not len(mine):
+    mine, theirs = (np.flatnonzero(near.any(axis=axis)).tolist() for axis in (1, 0))
+    if not mine:
         return
     span_us = _span(at, own)
     read = [
         all_series(at.energy.conn, [names[i] for i in some], at.quantity, span_us)
         for names, some in ((at.names, mine), (others.names, theirs))
     ]
-    for one, i in zip(read[0], mine.tolist(), strict=True):
+    for one, i in zip(read[0], mine, strict=True):
         some = np.flatnonzero(near[i, theirs])
         for k in some[likely_noisy(one, read[1][some])].tolist():
-            j = int(theirs[k])
+            j = theirs[k]
             noise = noisy(one, read[1][k])
             if noise is not None:
-                both = (own[i] > 0) & (others.sums[j] > 0)
-                known = int(np.count_nonzero(own[i] > 0))
-                days = Agreeing(
-                    int(np.count_nonzero(both)), known, 1 / noise.ratio, noise=noise.deviation
-                )
+                known = int(np.count_nonzero((own[i] > 0) & (others.sums[j] > 0)))
+                days = Agreeing(known, known, 1 / noise.ratio, noise=noise.deviation)
                 yield _copy(at, others, i, j, days, equal=False)
 
 

@@ -37,7 +37,10 @@ class Choice(NamedTuple):
 
 def published(book: Iterable[Factor]) -> FactorBook:
     """Return the book without what registry files brought, but for what a third party states."""
-    kept = (factor for factor in book if not factor.brought or factor.documented)
+    every = list(book)
+    kept = [factor for factor in every if not factor.brought or factor.documented]
+    if isinstance(book, FactorBook) and len(kept) == len(every):
+        return book
     return FactorBook(kept, getattr(book, "country", None))
 
 

@@ -17,15 +17,21 @@ def _fields(pattern):
     return sorted({name for _, name, _, _ in string.Formatter().parse(pattern) if name})
 
 
-def _codes():
-    """Yield every code that the product makes a text of: what stands first in a call of `text`."""
+def _literals():
+    """Yield strings of the product's code, and whether a call of `text` begins with them."""
     for folder in ("mrv", "services"):
         for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
                 called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
                 if called and node.func.id == "text" and node.args:
-                    found = [n for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)]
-                    yield from (n.value for n in found if isinstance(n.value, str))
+                    yield from ((one, True) for one in _strings(node.args[0]))
+            yield from ((one, False) for one in _strings(tree))
+
+
+def _strings(tree):
+    found = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return (one for one in found if isinstance(one, str) and "." in one)
 
 
 def test_every_language_says_the_same_with_the_same_values():
@@ -48,8 +54,12 @@ def test_no_text_stays_in_english():
 
 def test_words_are_those_of_the_texts_that_the_product_makes():
     """A finding would be shown as its code, or words that nothing says would be kept for ever."""
-    made = {code for code in _codes() if "." in code}
-    assert made - {"text.plain"} == words("en").keys() - {"text.plain"}
+    known, literals = words("en").keys(), set(_literals())
+    made = {one for one, called in literals if called}
+    begun = tuple(one for one in made if one.endswith("_"))  # a code that is put together
+    assert {one for one in made - known if one not in begun} == set()
+    said = {one for one, _ in literals}
+    assert {one for one in known - said if not one.startswith(begun)} == set()
 
 
 @pytest.mark.parametrize(

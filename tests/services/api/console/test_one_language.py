@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
@@ -101,6 +102,14 @@ def words_of(language):
     return {one for one in texts if len(re.findall(r"[^\W\d_]", one)) > 1}
 
 
+def of_methodologies():
+    """Yield what describes methodologies: their code has it, in English alone."""
+    for path in (ROOT / "mrv/steps.py", *(ROOT / "mrv/methodologies").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield from {node.value} if " " in node.value else ()
+
+
 @pytest.fixture(scope="module")
 def given(city):  # noqa: F811 - the fixture of that name
     """Names of the registry and texts that were signed, as long and as short as pages have them."""
@@ -112,6 +121,7 @@ def given(city):  # noqa: F811 - the fixture of that name
     texts |= {"the auditor", *(one.note for one in network.events if one.note)}
     for document in (f"{address}.json", f"{address}/verification.json"):
         texts |= set(leaves(city.ask(document, "auditor").json()))
+    texts |= set(of_methodologies())
     texts |= {legible(one, most) for one in texts for most in (40, 60, 80)}
     plain = {" ".join(one.split()) for one in texts}
     return sorted((one for one in plain if len(one) > _SHORT), key=len, reverse=True)

@@ -13,7 +13,7 @@ from mrv.method_lives import find_life
 from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
-from mrv.texts import joined
+from mrv.texts import joined, render
 from services.issuer import registry_rules as judges
 from services.issuer.doubted_invoices import Cited, Invoices
 from services.issuer.left_out_meters import Unserved
@@ -183,7 +183,7 @@ def test_a_copy_is_excluded_by_the_rule_that_it_breaks():
         Copy("b", "z", None, equal=True, excluded=True, by_day=by_day._replace(ordered=False)),
         Copy("c", "x", None, equal=True, excluded=True, parts=("x", "y")),
     )
-    why = [text_in(one.reason) for one in judged(_facts(copies=some)).excluded]
+    why = [render(one.reason, "en") for one in judged(_facts(copies=some)).excluded]
     assert why == [
         "b has the daily sums of z in another order",
         "c has the daily sums of x, y together",

@@ -97,6 +97,8 @@ class DeviceExtract(Form):
     A device as the registry has it, with its certificates and meter swaps.
 
     Its place tells where its sun stands; metering asks for it from version 2 on.
+    `calibration_every` is its interval of calibration as the registry has it; of one that was made
+    longer after the period began, the shorter. [months]
     """
 
     id: str
@@ -115,6 +117,7 @@ class DeviceExtract(Form):
     model: str | UnsetType = UNSET
     ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
     quality: tuple[QualityLimited, ...] | UnsetType = UNSET
+    calibration_every: int | UnsetType = UNSET
 
 
 class CarriedIn(Form):

@@ -272,6 +272,7 @@ class Besides:
     `provisional`: time that is still open is accounted; documents and invoices that are to come
     take nothing off.
     `fallen` is where a device's register left its line, by device and quantity.
+    `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -299,6 +300,7 @@ class Besides:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     provisional: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
+    calibrated_every: Mapping[str, int] = field(default_factory=dict)
 
 
 class Excluded(NamedTuple):

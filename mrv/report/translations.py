@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mrv.documents.coded import words_of
-from mrv.documents.monitoring import CrossCheck, MonitoredParameter
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, Gap
 from mrv.documents.statement import Claims
 from mrv.report.words import Words
@@ -32,6 +33,20 @@ def methodology(subject: Claims, words: Words) -> str:
     """Id, version and title of a statement's methodology."""
     said = subject.methodology
     return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
+
+
+def until(one: CalibrationShown, words: Words) -> str:
+    """Return until when a certificate is valid, and when the next calibration was due before."""
+    if one.due is UNSET:
+        return words.day(one.valid_until)
+    return words.filled("valid_until_due", words.day(one.valid_until), words.day(one.due))
+
+
+def plain_until(one: CalibrationShown, words: Words) -> str:
+    """Return the same with days as the statement has them."""
+    if one.due is UNSET:
+        return one.valid_until
+    return words.filled("valid_until_due", one.valid_until, one.due)
 
 
 def rule(gap: Gap, words: Words) -> str:

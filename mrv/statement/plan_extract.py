@@ -146,6 +146,8 @@ class MonitoringPlan:
         What was fixed ex ante and was changed after the period began.
     replaced : tuple of (Invoice, Invoice, str)
         Invoices that another one corrects, that one, and the reason given.
+    calibrated_every : mapping of str to int
+        Interval of calibration by device, where the registry has one. [months]
     """
 
     project: Project
@@ -180,6 +182,7 @@ class MonitoringPlan:
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
+    calibrated_every: Mapping[str, int] = field(default_factory=dict)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -201,6 +204,7 @@ class MonitoringPlan:
             clocks=self.clocks,
             late=self.late,
             replaced=self.replaced,
+            calibrated_every=self.calibrated_every,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -227,6 +231,7 @@ class MonitoringPlan:
             issue_signatures=1,
             public_url=None,
             accepted=(),
+            calibrated_every=none,
         )
 
     def fleet(self) -> Fleet:
@@ -324,6 +329,7 @@ class MonitoringPlan:
                 for q in (device.quality if self.accounting > FIRST else ())
             )
             or UNSET,
+            calibration_every=self.calibrated_every.get(device.id, UNSET),
         )
 
 

@@ -135,6 +135,7 @@ def plan_of(
         versions=_versions(conn, project_id, *edges),
         invoices=outcome.invoices,
         replaced=outcome.replaced,
+        calibrated_every=outcome.calibrated_every,
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),

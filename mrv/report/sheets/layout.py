@@ -10,7 +10,7 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.opinion import state
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
-from mrv.report.translations import DASH, SHOWN, methodology, period, quantity, role
+from mrv.report.translations import DASH, SHOWN, methodology, period, plain_until, quantity, role
 from mrv.report.words import Words
 from mrv.texts import dates
 
@@ -123,7 +123,7 @@ def _method(one: MonitoredParameter, words: Words) -> str:
         f"{words['accuracy_class']}: {meter.accuracy_class or words['not_stated']}",
     ]
     certificates = "; ".join(
-        f"{c.certificate} ({c.performed} {DASH} {c.valid_until})" for c in one.calibrations
+        f"{c.certificate} ({c.performed} {DASH} {plain_until(c, words)})" for c in one.calibrations
     )
     return (
         f"{', '.join(shown)}. {words['recording']}"

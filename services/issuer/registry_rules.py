@@ -30,9 +30,8 @@ from mrv.registry.project import (
     Sample,
 )
 from mrv.rounding import UG_PER_T, decimal_text
-from mrv.rules.effects import Said
 from mrv.signatures.organisations import stem
-from mrv.texts import Text, Value, lines, text, texts_of
+from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
@@ -250,11 +249,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
             yield Barred(name, text("copy.days", **of))
         else:
             yield Barred(name, text("copy.any_order", **of))
-    alike = [one for one in found if one.device not in excluded]
-    noisy = [one for one in alike if one.by_day is not None and one.by_day.noise]
-    yield from listed(_alike(one) for one in alike if one not in noisy)
-    if noisy:  # it may be a coincidence, and takes nothing off
-        yield Said(False, lines(map(_alike, noisy)), "CL")
+    yield from listed(_alike(one) for one in found if one.device not in excluded)
 
 
 def _other(one: Copy) -> Text | str:

@@ -233,6 +233,21 @@ class ClockAhead(Form):
     passed_h: Whole
 
 
+class OutsidePeriod(Form):
+    """
+    What a meter metered of an invoice's time before the period, or after it. [base units]
+
+    `known_us` is the time of its intervals of which all is known.
+    """
+
+    device: str
+    quantity: str
+    from_: Time
+    to: Time
+    metered: Whole
+    known_us: Whole
+
+
 class CertifiedRun(Form):
     """Certified energy of successive intervals from a time on, one number each. [Wh]"""
 
@@ -395,3 +410,4 @@ class PlanExtract(Form):
     clocks: tuple[ClockAhead, ...] | UnsetType = UNSET
     changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET
     replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET
+    outside_period: tuple[OutsidePeriod, ...] | UnsetType = UNSET

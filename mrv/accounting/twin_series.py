@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from ingest.model import Int32, Int64
 
+# lamps of a street burn the same hours; no two meters measure the same energy
+MEASURED = ("Wh", "mL", "m", "g")
 # quarter hours that one may be behind the other
 LAGS = 4
 # above so many meters each pair is no longer looked at, only those that are equal throughout

@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from ingest.model import INTERVAL_US, Int32
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.twin_series import FEW, MANY, NEARLY_INSIDE, Twins, twins, twins_between
+from mrv.accounting.twin_series import (
+    FEW,
+    MANY,
+    MEASURED,
+    NEARLY_INSIDE,
+    Twins,
+    twins,
+    twins_between,
+)
 from mrv.calendar import local_span
 from mrv.quantity_text import amount
 from mrv.rounding import decimal_text, exact_sum
@@ -29,8 +37,6 @@ from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, text
 
-# lamps of a street burn the same hours; no two meters measure the same energy
-_MEASURED = ("Wh", "mL", "m", "g")
 _PLACES = 6
 _MINUTES = 15
 # above so many pairs those alone are found that are equal throughout
@@ -69,7 +75,7 @@ def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
     groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
     for one in facts.metered:
         needs = one.base.needs
-        if one.baseline and needs.unit in _MEASURED and one.base.series is not None:
+        if one.baseline and needs.unit in MEASURED and one.base.series is not None:
             groups[needs.quantity, one.whole.first, len(one.whole)].append(one)
     for group in groups.values():
         series = [one.base.series for one in group if one.base.series is not None]
@@ -128,7 +134,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, one in enumerate(monitored):
-        measured = one.needs.side == side and one.needs.unit in _MEASURED
+        measured = one.needs.side == side and one.needs.unit in MEASURED
         if measured and one.series is not None:
             groups[one.needs.quantity][one.service.first, len(one.series)].append(i)
     found = list[Overlap]()

@@ -23,6 +23,7 @@ from mrv.registry.project import Certified, Project
 from mrv.rules.effects import Said
 from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
+from services.issuer.disguised_copies import disguised
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
 from services.issuer.left_out_use import LeftOut, left_out
@@ -142,6 +143,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     energy = Energy(conn, registry, project, period_us, since)
     same = same_elsewhere(energy)
     days = repeated_elsewhere(energy, same)
+    days += disguised(energy, same, days)
     return RegistryFacts(
         project=project,
         period_us=period_us,

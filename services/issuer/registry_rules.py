@@ -240,10 +240,15 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     found = [*copies]
     excluded = {one.device: one for one in found if one.excluded}
     for name, one in excluded.items():
-        yield Barred(name, text(
-            "copy.quarter_hours" if one.by_day is None else "copy.days",
-            device=name, other=_other(one),
-        ))  # fmt: skip
+        of: dict[str, Value] = {"device": name, "other": _other(one)}
+        if one.parts:
+            yield Barred(name, text("copy.sum", device=name, others=one.parts))
+        elif one.by_day is None:
+            yield Barred(name, text("copy.quarter_hours", **of))
+        elif one.by_day.ordered:
+            yield Barred(name, text("copy.days", **of))
+        else:
+            yield Barred(name, text("copy.any_order", **of))
     yield from listed(_alike(one) for one in found if one.device not in excluded)
 
 
@@ -260,8 +265,14 @@ def _alike(one: Copy) -> Text:
     if one.equal or one.by_day is None:
         return text("copy.where_both" if one.equal else "copy.proportional", **of)
     ratio = plain_text(Fraction(one.by_day.ratio), _PLACES)
-    agree, known = one.by_day.days, one.by_day.known
-    return text("copy.proportional_days", **of, ratio=ratio, agree=agree, known=known)
+    if one.by_day.noise:
+        ratio = plain_text(Fraction(one.by_day.ratio), 3)
+        noise = plain_text(100 * Fraction(one.by_day.noise), 1)
+        return text("copy.under_noise", **of, ratio=ratio, noise=noise)
+    of |= {"ratio": ratio, "agree": one.by_day.days, "known": one.by_day.known}
+    if one.by_day.ordered:
+        return text("copy.proportional_days", **of)
+    return text("copy.proportional_any_order", **of)
 
 
 # --- documents and invoices ---------------------------------------------------------------

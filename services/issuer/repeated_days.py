@@ -41,12 +41,12 @@ _ONE_SKY_DEG = 0.01
 _OWN_BACK = 800
 _OTHERS_BACK = (364, 365, 366)
 # days of a period that are looked at, and devices of other projects at once
-_MOST_DAYS, _AT_ONCE = 62, 2_000
+_MOST_DAYS, AT_ONCE = 62, 2_000
 _OWN_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class Looked:
     """Meters of one quantity, the local days of a period, and which of these are looked at."""
 
     energy: Energy
@@ -57,6 +57,15 @@ class _Looked:
     days: NDArray[np.intp]
     # numbers of those that count nothing
     done: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, energy: Energy, quantity: str, names: Sequence[str]) -> Looked:
+        """Return meters of a project with the days of a period of it."""
+        begin_us, end_us = energy.span_us
+        first, last = (local_date(us, energy.project.timezone) for us in (begin_us, end_us - 1))
+        count = (last - first).days + 1
+        days = np.unique(np.linspace(0, count - 1, _MOST_DAYS).round().astype(np.intp))
+        return cls(energy, names, quantity, first, last + timedelta(days=1), days)
 
     def sums(self, devices: Sequence[str], back: Sequence[int]) -> Int64:
         """Return sums of the days so many days before. [devices x back x days, base unit]"""
@@ -84,13 +93,9 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     same : Same
         What the comparison of quarter hours found.
     """
-    begin_us, end_us = energy.span_us
-    first, last = (local_date(us, energy.project.timezone) for us in (begin_us, end_us - 1))
-    count = (last - first).days + 1
-    days = np.unique(np.linspace(0, count - 1, _MOST_DAYS).round().astype(np.intp))
     found, excluded = list[Copy](), same.excluded()
     for quantity, names in energy.meters:
-        at = _Looked(energy, names, quantity, first, last + timedelta(days=1), days)
+        at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
@@ -118,7 +123,7 @@ def _copy(
     return Copy(name, other, project, found.equal, False, days_before, by_day)
 
 
-def _earlier(at: _Looked, own: Int64) -> Iterator[Copy]:
+def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
     """Meters that repeat what they measured themselves."""
     back = range(1, _OWN_BACK + 1)
     for begin in range(0, len(at.names), _OWN_AT_ONCE):
@@ -128,7 +133,7 @@ def _earlier(at: _Looked, own: Int64) -> Iterator[Copy]:
                 yield _copy(name, name, None, found, back[found.time])
 
 
-def _beside(at: _Looked, own: Int64) -> Iterator[Copy]:
+def _beside(at: Looked, own: Int64) -> Iterator[Copy]:
     """Meters of the project whose days are the same."""
     pairs = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     for found in _now(at, own, at.names, own[:, None], pairs):
@@ -139,12 +144,12 @@ def _beside(at: _Looked, own: Int64) -> Iterator[Copy]:
             yield _copy(*two[::-1], None, found._replace(ratio=1 / found.ratio))
 
 
-def _elsewhere(at: _Looked, own: Int64) -> Iterator[Copy]:
+def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
     """Meters of other projects whose days are the same, or were it a year ago."""
     beside = at.energy.others(at.quantity, at.names)
     every = sorted(beside)
-    for begin in range(0, len(every), _AT_ONCE):
-        others = every[begin : begin + _AT_ONCE]
+    for begin in range(0, len(every), AT_ONCE):
+        others = every[begin : begin + AT_ONCE]
         pairs = np.ones((len(own), len(others)), dtype=np.bool_)
         for found in _now(at, own, others, at.sums(others, [0]), pairs):
             other = others[found.other]
@@ -155,7 +160,7 @@ def _elsewhere(at: _Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _now(
-    at: _Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
+    at: Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
 ) -> Iterator[Repeated]:
     """Pairs of the same days: of neighbours, whose weather is one, only what is all but equal."""
     places = [at.places(devices) for devices in (at.names, others)]
@@ -216,6 +221,25 @@ def repeated_days(
             if found is not None:
                 yield Repeated(i, j, time, *found)
                 break
+
+
+def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
+    """
+    Say of which meters most days have one ratio, by some of the days. [n x m]
+
+    Parameters
+    ----------
+    own, others : int64 arrays, n x days and m x days
+        Sums of days; 0 where nothing was measured. [base unit]
+    nearly : float
+        Part by which ratios may differ. [1]
+    """
+    some = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
+    need = _needed(own[:, some], _LEAST_LOOKED)
+    found = np.zeros((len(own), len(others)), dtype=np.bool_)
+    for i, j in agreeing(own[:, some], others[:, None, some], need, nearly):
+        found[i, j] = True
+    return found
 
 
 def _needed(own: Int64, least: int) -> Int64:

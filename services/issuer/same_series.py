@@ -17,7 +17,7 @@ import numpy as np
 from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Int32, Int64
-from mrv.accounting.twin_series import FAR_LAGS, MANY, Twins, agreeing, copied, twins
+from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, Twins, agreeing, copied, twins
 from mrv.methodologies import find
 from mrv.registry.project import Project, ProjectDevice
 from services.registry.entries import ProjectDevice as Entry
@@ -43,11 +43,22 @@ _MONTH_US = 31 * 86_400_000_000
 
 
 class Agreeing(NamedTuple):
-    """On how many of the known days two meters agree, and how many times the first's is."""
+    """
+    On how many of the known days two meters agree, and how many times the first's is.
+
+    Attributes
+    ----------
+    ordered : bool
+        Each day agrees with the same day; else with some other one.
+    noise : float
+        Deviation of the quarter hours, where it is even as that of noise is; else 0. [1]
+    """
 
     days: int
     known: int
     ratio: float
+    ordered: bool = True
+    noise: float = 0.0
 
 
 class Copy(NamedTuple):
@@ -66,6 +77,8 @@ class Copy(NamedTuple):
         How many days before the other one measured it.
     by_day : Agreeing or None
         How sums of days agree; None where quarter hours do.
+    parts : tuple of str
+        The meters of which it is the sum, the other one among them; else empty.
     """
 
     device: str
@@ -75,6 +88,7 @@ class Copy(NamedTuple):
     excluded: bool = False
     days_before: int = 0
     by_day: Agreeing | None = None
+    parts: tuple[str, ...] = ()
 
 
 class Same(NamedTuple):
@@ -110,8 +124,16 @@ class Energy:
     @property
     def meters(self) -> list[tuple[str, list[str]]]:
         """The project's devices that count energy, by quantity."""
+        return self._counted(("Wh",))
+
+    @property
+    def measured(self) -> list[tuple[str, list[str]]]:
+        """The project's devices that count what no two meters have in common, by quantity."""
+        return self._counted(MEASURED)
+
+    def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
         one = self.project
-        return sorted(_baseline(one.methodology, one.version, one.devices).items())
+        return sorted(_baseline(one.methodology, one.version, one.devices, units).items())
 
     @property
     def span_us(self) -> tuple[int, int]:
@@ -123,7 +145,7 @@ class Energy:
         found: dict[str, str] = {}
         for entry in self.registry.projects.values():
             if entry.id != self.project.id:
-                theirs = _baseline(entry.methodology, entry.version, entry.devices)
+                theirs = _baseline(entry.methodology, entry.version, entry.devices, MEASURED)
                 found |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
         return found
 
@@ -201,15 +223,20 @@ def _shorter(own: Int32, there: Int32) -> bool:
 
 
 def _baseline(
-    method: str, version: str, bound: Sequence[ProjectDevice] | Sequence[Entry]
+    method: str,
+    version: str,
+    bound: Sequence[ProjectDevice] | Sequence[Entry],
+    units: Collection[str],
 ) -> dict[str, list[str]]:
-    """Return the devices of the baseline that count energy, by quantity."""
+    """Return the devices of the baseline that count something of some units, by quantity."""
     roles = find(method, version).roles
     found: dict[str, list[str]] = {}
     for one in bound:
         needs = roles.get(one.role)
-        if needs is not None and needs.side == "baseline" and needs.unit == "Wh":
-            found.setdefault(needs.quantity, []).append(one.device)
+        if needs is not None and needs.side == "baseline" and needs.unit in units:
+            some = found.setdefault(needs.quantity, [])
+            if one.device not in some:  # it may be bound for two times
+                some.append(one.device)
     return found
 
 

@@ -99,6 +99,26 @@ def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
         world.made[on][channel] = values * more
 
 
+@_happened
+def in_turn(world: World, on: str, with_: str) -> None:
+    """Two devices run in turn: each day one of them does what the first one did."""
+    odd = Days(TIMES_US, OFFSET_US, world.rng).number % 2 == 1
+    for channel, values in world.made[on].items():
+        world.made[with_][channel] = np.where(odd, values, 0)
+        world.made[on][channel] = np.where(odd, 0, values)
+
+
+@_happened
+def timetable(world: World, on: list[str], round_m: float) -> None:
+    """Vehicles do the same rounds each day, half an hour apart: eight, at a weekend six."""
+    days = Days(TIMES_US, OFFSET_US, world.rng)
+    for place, device in enumerate(on):
+        since = days.hour - 5.5 - place / 2
+        drives = (since >= 0) & (since < np.where(days.weekend, 6, 8) * 1.6) & (since % 1.6 < 1.2)
+        step = round_m * STEP_US / (1.2 * HOUR_US)
+        world.made[device]["odometer_m"] = drives * step * (1 + 0.003 * days.wander(1))
+
+
 # --- readings -----------------------------------------------------------------------------
 
 
@@ -496,6 +516,19 @@ def second_id(
         world, f"{name}.{registers[0]}", f"{of}.{registers[0]}", by=by, scatter=scatter,
         shift_minutes=shift_minutes, permute=permute, gauges=gauges,
     )  # fmt: skip
+
+
+@_said
+def display(world: World, of: list[str], name: str) -> None:
+    """The display of a plant is registered as one more meter: it shows the sum of its meters."""
+    second_id(world, of[0], name)
+    own = world.readings[name]
+    for other in of[1:]:
+        for channel, values in world.readings[other].columns.items():
+            own.columns[channel] = own.columns[channel] + values
+    world.registered(name)["rated_power_w"] = sum(
+        world.registered(one)["rated_power_w"] for one in of
+    )
 
 
 @_said

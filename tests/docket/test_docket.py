@@ -20,7 +20,8 @@ SOME = (
     "methane/cod-by-the-laboratory", "pumps/one-bill-for-both", "pumps/pump-left-out",
     "pv-real/as-it-is", "pv-sold/register-alone-sold", "pv/jump-by-a-replaced-register",
     "pv/read-at-odd-times", "pv/register-more", "pv/second-id-same", "waste-heat/kiln-stands",
-    "wind/register-more",
+    "pv/second-id-days-permuted", "pv/second-project-scatters", "buses/one-timetable",
+    "pv-twins/whole-kilowatt-hours", "wind/register-more", "wind/second-turbine",
 )  # fmt: skip
 
 

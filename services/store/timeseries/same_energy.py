@@ -31,6 +31,12 @@ _SERIES = (
     f"SELECT {_NUMBER}, value FROM interval_quantity WHERE device_id = %s AND quantity = %s"
     " AND start >= %s AND start < %s"
 )
+_ALL = """
+SELECT (d.number - 1)::int4, (extract(epoch FROM i.start - %s::timestamptz) / 900)::int4, i.value
+FROM interval_quantity i
+JOIN unnest(%s::text[]) WITH ORDINALITY d (id, number) ON d.id COLLATE "C" = i.device_id
+WHERE i.quantity = %s AND i.value > 0 AND i.start >= %s AND i.start < %s
+"""
 
 
 def peaks(
@@ -63,4 +69,18 @@ def series(conn: Connection, device: str, quantity: str, period_us: tuple[int, i
     for number, value in conn.execute(_SERIES, [INTERVAL_US, device, quantity, *edges]):
         values[int(number) - first] = value
     found: Int32 = np.minimum(values, np.iinfo(np.int32).max).astype(np.int32)
+    return found
+
+
+def all_series(
+    conn: Connection, devices: Sequence[str], quantity: str, period_us: tuple[int, int]
+) -> Int32:
+    """Return what devices measured in each quarter hour of a period. [n x k, base unit]"""
+    edges = [utc_text(us) for us in period_us]
+    count = (period_us[1] - period_us[0]) // INTERVAL_US
+    found: Int32 = np.zeros((len(devices), count), dtype=np.int32)
+    with conn.cursor() as cursor:
+        arguments = [edges[0], list(devices), quantity, *edges]
+        rows = column_copy.fetch(cursor, _ALL, arguments, _AT_TYPES)
+    found[rows["device"], rows["number"]] = np.minimum(rows["value"], np.iinfo(np.int32).max)
     return found

@@ -13,7 +13,7 @@ from mrv.method_lives import find_life
 from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
-from mrv.texts import joined
+from mrv.texts import joined, render
 from services.issuer import registry_rules as judges
 from services.issuer.doubted_invoices import Cited, Invoices
 from services.issuer.left_out_meters import Unserved
@@ -119,6 +119,16 @@ WRONG = {
         {"copies": (Copy("b", "z", "q", equal=False, by_day=Agreeing(9, 10, 1.5)),)},
         "CLM-02", "1.5 times those of z (project q) on 9 of 10",
     ),
+    "in another order": (
+        {"copies": (Copy("b", "z", "q", equal=False,
+                         by_day=Agreeing(27, 28, 0.8, ordered=False)),)},
+        "CLM-02", "0.8 times those of z (project q) in another order, on 27 of 28 days",
+    ),
+    "under noise": (
+        {"copies": (Copy("b", "z", None, equal=False,
+                         by_day=Agreeing(28, 28, 0.9, noise=0.0402)),)},
+        "MTR-03", "b reports 0.9 times what z reports, with random differences of 4 %",
+    ),
     "inside": ({"copies": (Copy("b", "z", None, equal=False),)}, "MTR-03", "b is proportional"),
     "beside": ({"certified_beside": (("I-REC 7", "z"),)}, "CLM-01", "7 certifies energy of z"),
     "left out": (
@@ -169,6 +179,15 @@ def test_a_copy_is_excluded_by_the_rule_that_it_breaks():
     assert found.conditions == ()
     inside = judged(_facts(copies=(Copy("b", "z", None, equal=True, excluded=True),)))
     assert [(one.device, one.rule) for one in inside.excluded] == [("b", "MTR-03")]
+    some = (
+        Copy("b", "z", None, equal=True, excluded=True, by_day=by_day._replace(ordered=False)),
+        Copy("c", "x", None, equal=True, excluded=True, parts=("x", "y")),
+    )
+    why = [render(one.reason, "en") for one in judged(_facts(copies=some)).excluded]
+    assert why == [
+        "b has the daily sums of z in another order",
+        "c has the daily sums of x, y together",
+    ]
     # of the project's side nothing is excluded, and the second id is reported
     of_use = judged(_facts(same=((BUS, CHARGER),)))
     assert of_use.excluded == ()

@@ -1,0 +1,152 @@
+"""Copies with their days in another order, or with noise laid over them, would be credited."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrv.accounting.disguised_series import likely_noisy, noisy, shuffled, summed
+
+DATA = Path(__file__).parents[1] / "data"
+DAYS, DAY = 28, 96
+
+
+def _draw(seed):
+    return np.random.default_rng(seed)
+
+
+def _sunny(seed, peak=20_000):
+    """Quarter hours of a plant under its clouds, of which each lasts an hour or so."""
+    draw = _draw(seed)
+    sun = np.maximum(np.sin(((np.arange(DAY) + 0.5) / 4 - 6) / 12 * np.pi), 0)
+    clouds = np.repeat(draw.uniform(0.2, 1, (DAYS, DAY // 4)), 4, axis=1)
+    return np.rint(peak * sun * clouds * draw.uniform(0.5, 1, (DAYS, 1))).astype(np.int32)
+
+
+def _scattered(values, share, seed=1, by=1.0):
+    more = np.clip(1 + share * _draw(seed).standard_normal(values.shape), 0, None)
+    return np.rint(values * by * more).astype(np.int32)
+
+
+def _neighbour(values, seed):
+    """A plant beside it, which some clouds reach earlier: it differs most where they pass."""
+    draw = _draw(seed)
+    passing = draw.random(values.shape) < 0.3
+    off = np.where(passing, 0.12, 0.012) * draw.standard_normal(values.shape)
+    return np.rint(values * np.clip(1 + off, 0.2, None)).astype(np.int32)
+
+
+def _recorded():
+    """Two weeks of NREL's SERF East array."""
+    with (DATA / "nrel_serf_east_15min.csv").open(encoding="utf-8") as file:
+        values = [float(row[1] or 0) for row in list(csv.reader(file))[1:]]
+    whole = np.clip(values[: len(values) // DAY * DAY], 0, None) * 0.25
+    return np.rint(whole).astype(np.int32).reshape(-1, DAY)
+
+
+def _flat(values):
+    return values.reshape(-1)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.04, 0.06])
+def test_noise_over_a_copy_is_seen(share):
+    """A meter that does not exist, drawn from another one with noise, would be credited."""
+    for values in (_sunny(3), _recorded()):
+        copy = _scattered(values, share, by=0.9)
+        found = noisy(_flat(values), _flat(copy))
+        assert found is not None
+        assert found.ratio == pytest.approx(0.9, rel=0.01)
+        assert found.deviation == pytest.approx(share, rel=0.15)
+        assert likely_noisy(_flat(values), _flat(copy)[None]).all()
+
+
+def test_neighbours_are_no_copies_under_noise():
+    """An honest plant would be asked for its nameplates because it has a neighbour."""
+    values = _sunny(5)
+    for seed in range(5):
+        assert noisy(_flat(values), _flat(_neighbour(values, seed))) is None
+        assert noisy(_flat(values), _flat(_sunny(seed + 10))) is None
+    # the whole kilowatt hours of two like plants differ by the rounding alone
+    coarse = [np.diff(np.cumsum(_flat(v)) // 1_000, prepend=0) * 1_000
+              for v in (values, _neighbour(values, 9))]  # fmt: skip
+    assert noisy(*(v.astype(np.int32) for v in coarse)) is None
+    # one load that hardly varies, measured twice
+    steady = np.full((DAYS, DAY), 20_000, dtype=np.int32)
+    two = [_scattered(steady, 0.02, seed) for seed in (1, 2)]
+    assert noisy(_flat(two[0]), _flat(two[1])) is None
+    # each reading came some seconds early or late
+    late = _draw(4).normal(0, 0.05, values.size + 1).clip(-0.4, 0.4)
+    stands = np.concatenate([[0], np.cumsum(_flat(values))])
+    read = np.interp(np.arange(values.size + 1) + late, np.arange(values.size + 1), stands)
+    assert noisy(_flat(values), np.diff(read).astype(np.int32)) is None
+
+
+def test_too_little_says_nothing():
+    """A meter of some days would be called a copy by chance."""
+    values = _sunny(6)
+    copy = _scattered(values, 0.04)
+    few = slice(0, 7 * DAY)
+    assert noisy(_flat(values)[few], _flat(copy)[few]) is None
+    nothing = np.zeros(DAYS * DAY, dtype=np.int32)
+    assert noisy(nothing, nothing) is None
+    assert not likely_noisy(nothing, nothing[None]).any()
+
+
+def _pairs(own, others):
+    own, others = np.atleast_2d(own), np.atleast_2d(others)
+    pairs = np.ones((len(own), len(others)), dtype=np.bool_)
+    return list(shuffled(own.astype(np.int64), others.astype(np.int64), pairs))
+
+
+@pytest.mark.parametrize("by", [1, 0.83, 1.4])
+@pytest.mark.parametrize("lost", [0, 2])
+def test_days_in_another_order_are_seen(by, lost):
+    """A meter that has the days of another one in another order would be credited."""
+    sums = _sunny(7).sum(axis=1)
+    copy = np.rint(_draw(2).permutation(sums) * by)
+    copy[:lost] = [1_000_000, 1_300_000][:lost]
+    many = np.stack([_sunny(seed).sum(axis=1) for seed in range(20, 60)] + [copy])
+    (found,) = _pairs(sums, many)
+    assert (found.other, found.days, found.known) == (40, DAYS - lost, DAYS)
+    assert found.ratio == pytest.approx(by, rel=1e-4)
+    assert found.equal is (by == 1)
+
+
+def test_sums_that_are_few_or_alike_mean_nothing():
+    """Lamps, engines and small plants that count kilowatt hours would be copies of each other."""
+    sums = _sunny(8).sum(axis=1)
+    assert _pairs(np.full(DAYS, 400_000), np.full(DAYS, 400_000)) == []
+    week = np.where(np.arange(DAYS) % 7 < 5, 180_000, 120_000)
+    assert _pairs(week, np.roll(week, 3)) == []
+    small = np.rint(sums / sums.max() * 40) * 1_000
+    assert _pairs(small, _draw(1).permutation(small)) == []
+    assert _pairs(sums[:10], sums[:10][::-1]) == []
+    half = np.where(np.arange(DAYS) < DAYS // 2, sums, _sunny(9).sum(axis=1))
+    assert _pairs(sums, half) == []
+    for seed in range(8):
+        near = _neighbour(_sunny(8), seed).sum(axis=1)
+        assert _pairs(sums, near) == []
+
+
+def test_a_meter_that_is_the_sum_of_others_is_seen():
+    """The display of a plant, bound beside its inverters, would count all of it again."""
+    parts = np.stack([_sunny(seed).sum(axis=1) for seed in range(30, 34)]).astype(np.int64)
+    whole = np.vstack([parts, parts[[0, 2, 3]].sum(axis=0) + _draw(1).integers(-2, 3, DAYS)])
+    assert list(summed(whole)) == [(4, (0, 2, 3))]
+    # more meters than days: all of them
+    many = np.stack([_sunny(seed).sum(axis=1) for seed in range(40)]).astype(np.int64)
+    assert list(summed(np.vstack([many, many.sum(axis=0)]))) == [(40, tuple(range(40)))]
+    assert list(summed(many)) == []
+
+
+def test_inverters_that_share_a_sky_are_no_sums():
+    """Of three inverters the largest would be excluded as the sum of the other two."""
+    values = _sunny(50)
+    half = [_neighbour(values // 2, seed).sum(axis=1) for seed in (1, 2)]
+    own = np.stack([values.sum(axis=1), *half]).astype(np.int64)
+    assert list(summed(own)) == []
+    assert list(summed(np.stack([values.sum(axis=1)] * 2).astype(np.int64))) == []
+    # a main meter, which shows what the lines lose
+    main = np.stack([*half, (half[0] + half[1]) * 0.99]).astype(np.int64)
+    assert list(summed(main)) == []

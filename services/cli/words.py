@@ -28,7 +28,7 @@ FOLDERS = (
     "mrv/report/words/names",
     "services/api/console/words",
 )
-_LINE = re.compile(r"(\S+) = (\".*\")")
+_LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
 
 class Lack(NamedTuple):

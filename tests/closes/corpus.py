@@ -113,7 +113,7 @@ def closed(name, closes, books):
 def _whole(result):
     """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
     whole = asdict(result)
-    held = [[one.holds, one.detail] for one in result.applicability]
+    held = [[one.holds, one.signed_by_0_1_0] for one in result.applicability]
     whole["deductions"] = [
         {**row, "reason": str(one.reason)}
         for row, one in zip(whole["deductions"], result.deductions, strict=True)

@@ -37,7 +37,7 @@ def _evaluate(name, **changed):
          "type III limit, 60 kt CO2e a year", "use a large-scale methodology"),
         ("ams-ii-d", {"production_t": 10**6, "production_hist_t": 10**6}, "MWh are saved",
          "type II limit, 60 GWh saved a year", "use a large-scale methodology"),
-        ("ams-i-d", {"eg_mwh": 200_000}, "eg_mwh = 200000", "AMS-I.D limit, 15 MW",
+        ("ams-i-d", {"eg_mwh": 200_000}, "eg_mwh = 200,000", "AMS-I.D limit, 15 MW",
          "give one year, or use ACM0002"),
         ("ams-iii-u", {"modes": {"car": {"share": 1.1, "ef_g_per_km": 180, "occupancy": 1.6,
                                          "improvement": 1}}},
@@ -144,7 +144,7 @@ def _planned(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "clause", "said", "remedy"),
     [
-        (WIND, "AMS-I.D limit: 15 MW", "capacity_mw 20 is above 15", "needs ACM0002"),
+        (WIND, "AMS-I.D limit: 15 MW", "capacity_mw = 20 is above 15", "needs ACM0002"),
         (CHILLER, "VN_AM003 eligibility", "cop_project", "above"),
         (BUS.replace("2025,", "2030,"), "AMS-III.C baseline: data precede the project",
          "baseline_year 2030 is after", "give the year of the survey"),

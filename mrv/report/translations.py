@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from mrv.documents.coded import words_of
 from mrv.documents.monitoring import CrossCheck, MonitoredParameter
-from mrv.documents.period_account import Comparison, Deduction, Gap
+from mrv.documents.period_account import Comparison, Deduction, FixedParameter, Gap
 from mrv.documents.statement import Claims
-from mrv.report.words import Words
+from mrv.model import MEASURED
+from mrv.report.words import Words, meanings
 from mrv.texts import dates
+from mrv.texts.word_files import ENGLISH
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is
@@ -32,6 +34,22 @@ def methodology(subject: Claims, words: Words) -> str:
     """Id, version and title of a statement's methodology."""
     said = subject.methodology
     return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
+
+
+def meaning(one: FixedParameter, subject: Claims, words: Words) -> str:
+    """What a fixed parameter is; in English, and where there are no words, as it was signed."""
+    if words.language == ENGLISH:
+        return one.meaning
+    name = one.parameter.removeprefix(MEASURED)
+    found = described("parameter", subject.methodology.id, name, words) or one.meaning
+    known = meanings("parameter", words.language)
+    return found if name == one.parameter else known["measured"].format(found)
+
+
+def described(table: str, methodology_id: str, name: str, words: Words) -> str | None:
+    """Return what a parameter or a step of a methodology is; None where there are no words."""
+    known = meanings(table, words.language)
+    return known.get(f"{methodology_id}.{name}") or known.get(name)
 
 
 def rule(gap: Gap, words: Words) -> str:

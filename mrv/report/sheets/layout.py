@@ -10,7 +10,7 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.opinion import state
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
-from mrv.report.translations import DASH, SHOWN, methodology, period, quantity, role
+from mrv.report.translations import DASH, SHOWN, meaning, methodology, period, quantity, role
 from mrv.report.words import Words
 from mrv.texts import dates
 
@@ -104,7 +104,8 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
         option = one.monitoring_option
         whose = words["whole_project"] if one.device is None else one.device
         sheet.row(row, [
-            (one.symbol or one.parameter, "text"), (one.meaning, "text"),
+            (one.symbol or one.parameter, "text"),
+            (meaning(one, layout.facts.subject, words), "text"),
             (Fraction(one.value), "plain"), (one.unit, "text"),
             (f"{words['option']} {option}" if option else DASH, "text"), (one.source, "text"),
             (f"{one.parameter}, {whose}", "text"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mrv.documents.coded import words_of
 from mrv.documents.monitoring import CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, FixedParameter, Gap
@@ -41,15 +43,20 @@ def meaning(one: FixedParameter, subject: Claims, words: Words) -> str:
     if words.language == ENGLISH:
         return one.meaning
     name = one.parameter.removeprefix(MEASURED)
-    found = described("parameter", subject.methodology.id, name, words) or one.meaning
+    found = described(("parameter",), subject.methodology.id, name, words) or one.meaning
     known = meanings("parameter", words.language)
     return found if name == one.parameter else known["measured"].format(found)
 
 
-def described(table: str, methodology_id: str, name: str, words: Words) -> str | None:
-    """Return what a parameter or a step of a methodology is; None where there are no words."""
-    known = meanings(table, words.language)
-    return known.get(f"{methodology_id}.{name}") or known.get(name)
+def described(tables: Iterable[str], methodology_id: str, name: str, words: Words) -> str | None:
+    """
+    Return what a parameter, an input or a step of a methodology is; None without words.
+
+    Its own words in any of the tables go before those that methodologies have in common.
+    """
+    known = [meanings(table, words.language) for table in tables]
+    keys = (f"{methodology_id}.{name}", name)
+    return next((one[key] for key in keys for one in known if key in one), None)
 
 
 def rule(gap: Gap, words: Words) -> str:

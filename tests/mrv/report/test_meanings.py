@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
+
 from mrv import methodologies
-from mrv.report.words import LANGUAGES, meanings
+from mrv.report.translations import described
+from mrv.report.words import LANGUAGES, Words, meanings
+from mrv.steps import Step
 
 # what counts in a parameter's place, and what every device has
 _OF_ANY = {"measured", "rated_power_w"}
@@ -38,6 +42,44 @@ def test_each_parameter_has_words_of_what_it_is():
     )
     english = {k: v for k, v in meanings("parameter", "en").items() if k not in _OF_ANY}
     assert english == declared
+    _translated("parameter")
+
+
+def test_each_input_and_step_has_words_of_what_it_is():
+    """A verifier would follow the equation in the workbook by symbols alone."""
+    known, methods = meanings("parameter", "en"), methodologies.load().values()
+    of_inputs = [
+        (method.id, name, spec.meaning)
+        for method in methods
+        for name, spec in method.inputs.items()
+        if spec.meaning != (known.get(f"{method.id}.{name}") or known.get(name))
+    ]
+    of_steps = [
+        (method.id, part.name, part.meaning)
+        for method in methods
+        for part in method.steps.parts
+        if isinstance(part, Step) and part.meaning
+    ]
+    for table, found in (("input", of_inputs), ("step", of_steps)):
+        assert meanings(table, "en") == _keyed(found)
+        _translated(table)
+
+
+def _translated(table):
+    english = meanings(table, "en")
     for language in LANGUAGES[1:]:
-        said = meanings("parameter", language)
+        said = meanings(table, language)
         assert {key for key in english if said[key] == english[key]} == set(), language
+
+
+@pytest.mark.parametrize("method", methodologies.load().values(), ids=lambda one: one.id)
+def test_what_is_found_is_what_the_methodology_declares(method):
+    """Two methodologies use a name for two things: a reader would get the other one's."""
+    words = Words("en")
+    for name, spec in _parameters(method):
+        assert described(("parameter",), method.id, name, words) == spec.meaning
+    for name, spec in method.inputs.items():
+        assert described(("input", "parameter"), method.id, name, words) == spec.meaning
+    for part in method.steps.parts:
+        if isinstance(part, Step) and part.meaning:
+            assert described(("step",), method.id, part.name, words) == part.meaning

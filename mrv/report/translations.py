@@ -19,6 +19,7 @@ SHOWN = {
     "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
     "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),
 }  # fmt: skip
+_ENGLISH = Words(ENGLISH)
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
 
@@ -57,6 +58,20 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
     known = [meanings(table, words.language) for table in tables]
     keys = (f"{methodology_id}.{name}", name)
     return next((one[key] for key in keys for one in known if key in one), None)
+
+
+def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
+    """Where a parameter is read; as it was signed where that is not what is declared today."""
+    if isinstance(one, MonitoredParameter):
+        table, name = "role_source", one.role
+    elif one.parameter.startswith(MEASURED):
+        table, name = "source", "measured_of_all" if one.device is None else "measured"
+    else:
+        table, name = "source", one.parameter
+    declared, found = (
+        described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
+    )
+    return found if found is not None and declared == one.source else one.source
 
 
 def rule(gap: Gap, words: Words) -> str:

@@ -12,7 +12,7 @@ from mrv.report.words import LANGUAGES, Words, meanings
 from mrv.steps import Step
 
 # what counts in a parameter's place, and what every device has
-_OF_ANY = {"measured", "rated_power_w"}
+_OF_ANY = {"measured", "measured_of_all", "rated_power_w"}
 
 
 def _parameters(method):
@@ -62,6 +62,20 @@ def test_each_input_and_step_has_words_of_what_it_is():
     ]
     for table, found in (("input", of_inputs), ("step", of_steps)):
         assert meanings(table, "en") == _keyed(found)
+        _translated(table)
+
+
+def test_what_a_source_is_called_is_what_is_declared():
+    """A reader would look for a value in another document than the one that states it."""
+    methods = methodologies.load().values()
+    of_parameters = _keyed((m.id, name, s.source) for m in methods for name, s in _parameters(m))
+    of_roles = _keyed((m.id, name, s.source) for m in methods for name, s in m.roles.items())
+    for table, declared in (("source", of_parameters), ("role_source", of_roles)):
+        english = {k: v for k, v in meanings(table, "en").items() if k not in _OF_ANY}
+        assert english.items() <= declared.items()
+        # what has no words is the name of a publication
+        others = {one for key, one in declared.items() if key not in english}
+        assert others <= {"", "AMS-III.U", "CDM TOOL04 v8"}
         _translated(table)
 
 

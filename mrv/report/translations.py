@@ -71,7 +71,7 @@ def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Wor
     declared, found = (
         described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
     )
-    return found if found is not None and declared == one.source else one.source
+    return found if found is not None and declared == one.source else one.source or ""
 
 
 def rule(gap: Gap, words: Words) -> str:

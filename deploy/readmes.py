@@ -28,6 +28,7 @@ DATA = {
     "mrv/factors/*.toml": "published factors by subject: value, unit, direction, validity, source",
     "mrv/limits/*.toml": "a standard each: limits, curves, bands",
     "mrv/registry/decree_112_2026.toml": "the rules of Decree 112/2026 on transfers abroad",
+    "mrv/registry/calibration_intervals.toml": "longest intervals of calibration, with sources",
     "mrv/registry/programme_systems.toml": "the systems, and what counts each",
     "mrv/report/fonts": "fonts of the PDF, with their licence",
     "mrv/report/page/page.typ": "the pages' layout, in Typst",

@@ -66,7 +66,8 @@ def error_percent(certificates, start, zone):
     """Error to take off an interval: 0 under a valid certificate. [%]"""
     before, after = [], []
     for one in certificates:
-        begin, end = midnight(one["performed"], zone), midnight(one["validUntil"], zone)
+        last = one.get("due", one["validUntil"])  # due: its interval of calibration is over before
+        begin, end = midnight(one["performed"], zone), midnight(last, zone)
         if begin <= start and start + STEP <= end:
             return Fraction(0)
         (before if end <= start + STEP else after).append((end, begin, percent_of(one)))
@@ -75,7 +76,7 @@ def error_percent(certificates, start, zone):
     return max(near, default=Fraction(UNKNOWN_PERCENT))
 
 
-def energy_of(rows, bound, device, period, zone):
+def energy_of(rows, bound, device, certificates, period, zone):
     """Energy that counts of one meter. [Wh]"""
     begin = max(pd.Timestamp(t) for t in (period["from"], bound["from"], device["installed"]))
     ends = [t for t in (period["to"], bound["to"], device["removed"]) if t]
@@ -84,7 +85,7 @@ def energy_of(rows, bound, device, period, zone):
     rows = rows[(rows.start >= begin) & (rows.start + STEP <= end)]
     total = Fraction(0)
     for start, value in zip(rows.start, rows.value, strict=True):
-        error = error_percent(device["calibrations"], start, zone)
+        error = error_percent(certificates, start, zone)
         total += int(value) * (1 - error / 100)
     return total
 
@@ -112,9 +113,10 @@ def main(pack):
     files = [*pack.glob("readings/pv_inverter.parquet"), *pack.glob("readings/pv_inverter/*")]
     readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
+    certificates = {p["device"]: p["calibrations"] for p in claims["monitoredParameters"]}
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]
-        energy = energy_of(rows, bound, device, period, zone)
+        energy = energy_of(rows, bound, device, certificates[device["id"]], period, zone)
         swapped = bool(device["replacements"])
         if energy > risen(readings, device["id"]) and not swapped:
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")

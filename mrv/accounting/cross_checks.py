@@ -6,11 +6,15 @@ statement says by how much the reduction would be too high if the other one were
 right, and the verifier asks.  A meter that is replaced by a device with an id of its
 own serves a part of an invoice's time, and its successor the rest: together they are
 what the invoice is about.
+
+An invoice that reaches beyond the period is compared over its own time, with what its meters
+metered outside the period.  All of the difference is one of the period, since nothing else of an
+invoice's time is accounted here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,17 +23,31 @@ import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.device_results import Pricing
-from mrv.accounting.evidenced_time import Span, name_of, served, successive
+from mrv.accounting.evidenced_time import (
+    COVERED,
+    LESS,
+    LONGEST_END_US,
+    TOLERANCE,
+    Span,
+    may_be_evidence,
+    name_of,
+    served,
+    successive,
+)
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
-from mrv.registry.project import FIRST, Besides, CheckMeter, Invoice
+from mrv.quantity_text import amount_text
+from mrv.registry.project import FIRST, Besides, CheckMeter, Invoice, MeteredOutside
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 from mrv.texts import Text, text
 
-_PLACES = 6
+_PLACES, _TOLERANCE_PLACES = 6, 4
+# two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
+# is not accounted, so that a long invoice does not cover a difference in a short period [%]
+_ALIKE_OUTSIDE = Fraction(2)
 # as release 0.1.0 worded it
 _UNKNOWN = "no quarter hour is known of both"
 _DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
@@ -44,6 +62,27 @@ class _Known(NamedTuple):
     def within(self, first: int, last: int) -> _Known:
         kept = (self.number >= first) & (self.number < last)
         return _Known(self.number[kept], self.value[kept])
+
+
+def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
+    """
+    Return the parts of an invoice's time before a period and after it. [us UTC]
+
+    None where one is longer than a month's invoice can reach, and than the part within.
+    """
+    begin, end = period_us
+    within = min(end, invoice.to_us) - max(begin, invoice.from_us)
+    ends = (invoice.from_us, begin), (end, invoice.to_us)
+    found = tuple((a, b) for a, b in ends if a < b)
+    return None if any(b - a > max(within, LONGEST_END_US) for a, b in found) else found
+
+
+class _Outside(NamedTuple):
+    """What meters metered of an invoice outside the period: base units, known and all intervals."""
+
+    value: int = 0
+    known: int = 0
+    whole: int = 0
 
 
 class Rows:
@@ -91,7 +130,8 @@ def cross_checks(
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """
-    bench = _Bench(monitored, rows, pricing, years, besides.accounting == FIRST)
+    beside = {one[:4]: one for one in besides.outside}
+    bench = _Bench(monitored, rows, pricing, years, besides.accounting == FIRST, beside)
     for meter in sorted(besides.meters, key=lambda m: (m.main, m.check)):
         for one in monitored:
             if one.device.id == meter.main:
@@ -118,6 +158,7 @@ class _Bench(NamedTuple):
     pricing: Pricing
     years: Sequence[tuple[int, int, int]]
     by_first: bool
+    beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, one: Monitored, meter: CheckMeter) -> CrossCheck:
         """Compare a meter with its check meter, where both are known."""
@@ -148,20 +189,50 @@ class _Bench(NamedTuple):
             ours += exact_sum(held.value)
             known += len(held.number)
             effect += self._effect(one, *held)
+        beside = self._outside(invoice, of)
+        why = self._incomparable(invoice, of, beside)
+        percent = exact(invoice.percent, "tolerance_percent")
+        whole = (last - first) * len(names)
+        differs = Fraction(ours - invoice.value)
+        if beside is not None and not (self.by_first or why):
+            # of meters that follow each other each knows a part of the time
+            whole = served(of, first, last) + beside.whole
+            known += beside.known
+            percent = _of_both(percent, invoice.value, beside)
+            within = min(differs + beside.value, Fraction(ours))
+            differs = _left(of, within, invoice)
+        else:
+            beside = _Outside()
         if ours:
             # the difference costs what the metered quantity does, years in their shares
-            effect = effect * (ours - invoice.value) / ours
-        why = self._incomparable(invoice, of)
-        whole = (last - first) * len(names)
-        if not (self.by_first or why):
-            # of meters that follow each other each knows a part of the time
-            whole = served(of, first, last)
+            effect = effect * differs / ours
         span = invoice.from_us, invoice.to_us
         return self._made(
             _Against(INVOICE, name_of(invoice), names, quantity, span),
-            (known, whole), (ours, invoice.value), exact(invoice.percent, "tolerance_percent"),
-            effect, why,
+            (known, whole), (ours + beside.value, invoice.value), percent, effect, why, beside,
         )  # fmt: skip
+
+    def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
+        """Return what an invoice's meters metered outside the period; None where it is unknown."""
+        period_us = self.years[0][1], self.years[-1][2]
+        spans = outside(invoice, period_us)
+        if spans is None:
+            return None
+        value, known, whole = 0, 0, 0
+        for begin, end in spans:
+            # of meters that follow each other, who served at that edge of the period
+            edge = 0 if begin < period_us[0] else 1
+            there = {m.device.id for m in of if m.span_us[edge] == period_us[edge]}
+            for name in there:
+                one = self.beside.get((name, invoice.quantity, begin, end))
+                if one is None or one.known_us < COVERED * (end - begin):
+                    return None
+                value += one.value * (end - begin) // one.known_us
+                known += one.known_us // INTERVAL_US
+                whole += (end - begin) // INTERVAL_US
+            if not there:
+                return None
+        return _Outside(value, known, whole)
 
     def _effect(self, one: Monitored, number: Int64, value: Int64) -> Fraction:
         """By how much a quantity of a device raises the reduction. [t CO2e]"""
@@ -173,12 +244,13 @@ class _Bench(NamedTuple):
         return total if one.needs.side == "baseline" else -total
 
     def _incomparable(  # noqa: PLR0911 - each reason in the words of either rule set
-        self, invoice: Invoice, of: Sequence[Monitored]
+        self, invoice: Invoice, of: Sequence[Monitored], beside: _Outside | None
     ) -> Text | str:
         """Say why an invoice is about something else than its meters `of`; empty if it is not."""
-        if invoice.from_us < self.years[0][1] or invoice.to_us > self.years[-1][2]:
-            if self.by_first:
-                return "reaches beyond the period; a period that holds all of it can be compared"
+        begin_us, end_us = self.years[0][1], self.years[-1][2]
+        if self.by_first and (invoice.from_us < begin_us or invoice.to_us > end_us):
+            return "reaches beyond the period; a period that holds all of it can be compared"
+        if beside is None and not self.by_first:
             begin, end = utc_text(invoice.from_us), utc_text(invoice.to_us)
             return text("cross_check.beyond", begin=begin, end=end)
         absent = sorted(set(invoice.devices) - {m.device.id for m in of})
@@ -186,7 +258,8 @@ class _Bench(NamedTuple):
             if self.by_first:
                 return f"no {invoice.quantity} of {', '.join(absent)} counts in this period"
             return text("cross_check.absent", quantity=invoice.quantity, devices=tuple(absent))
-        first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+        first = max(begin_us, invoice.from_us) // INTERVAL_US
+        last = min(end_us, invoice.to_us) // INTERVAL_US
         partly = [m for m in of if served([m], first, last) < last - first]
         if not partly:
             return ""
@@ -231,15 +304,26 @@ class _Bench(NamedTuple):
         percent: Fraction,
         effect: Fraction,
         why: Text | str,
+        beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
         """Return a comparison of `sums`, ours and theirs, over `compared` intervals of all."""
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)
-        differ = _DIFFER if self.by_first else text("cross_check.too_far")
+        unit = QUANTITIES[QUANTITY_INDEX[of.quantity]].unit
+        detail: Text | str = why
+        if not why and beside.whole:
+            amount = amount_text(beside.value, unit)
+            detail = (
+                text("cross_check.with_outside", amount=amount)
+                if holds
+                else text("cross_check.too_far_with_outside", amount=amount)
+            )
+        elif not why and not holds:
+            detail = _DIFFER if self.by_first else text("cross_check.too_far")
         return CrossCheck(
             of.kind, of.against, of.devices, of.quantity,
-            unit=QUANTITIES[QUANTITY_INDEX[of.quantity]].unit,
+            unit=unit,
             from_us=of.span[0],
             to_us=of.span[1],
             coverage=share_text(*compared),
@@ -249,5 +333,35 @@ class _Bench(NamedTuple):
             tolerance_percent=exact_text(percent),
             effect_t=decimal_text(effect, _PLACES, "up"),
             holds=holds,
-            detail=why or ("" if holds else differ),
+            detail=detail,
+            outside=beside.value,
         )  # fmt: skip
+
+
+def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
+    """
+    Return by how much an invoice may differ: of the period's part its own tolerance. [%]
+
+    One that may differ by too much to be evidence keeps it.
+    """
+    if not beside.whole or not theirs or percent > TOLERANCE * 100:
+        return percent
+    share = min(Fraction(1), Fraction(beside.value, theirs))
+    both = percent * (1 - share) + min(percent, _ALIKE_OUTSIDE) * share
+    return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
+
+
+def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fraction:
+    """Return what rules left of a difference that favours the claimant. [base units]"""
+    sides = {m.needs.side for m in of}
+    favours = 1 if sides == {"baseline"} else -1
+    if len(sides) != 1 or differs * favours <= 0:
+        return differs
+    cuts = [cut for m in of for part in m.parts for cut in part.cuts]
+    narrow = exact(invoice.percent, "tolerance_percent") <= TOLERANCE * 100
+    if narrow and may_be_evidence(invoice) and any(cut.reason == LESS for cut in cuts):
+        return Fraction(0)  # it counts in the meter's place
+    span_us = invoice.from_us, invoice.to_us
+    own = (cut.within(span_us) for cut in cuts if cut.kind is not Kind.OWN_USE)
+    taken = sum(own, start=Fraction(0))
+    return favours * max(Fraction(0), favours * (differs - taken))

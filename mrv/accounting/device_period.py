@@ -79,6 +79,12 @@ class Cut:
     lost: Lost | None = None
     certified: tuple[str, int] | None = None
 
+    def within(self, span_us: tuple[int, int]) -> Fraction:
+        """Return the part of it that is of a span, by time. [base units]"""
+        shared = min(self.end_us, span_us[1]) - max(self.start_us, span_us[0])
+        length = self.end_us - self.start_us
+        return self.quantity * Fraction(shared, length) if shared > 0 else Fraction(0)
+
     def at_its_most(self) -> Cut | None:
         """Return it where what was lost counts at its most; None where it bounds nothing then."""
         if self.lost is not None:

@@ -30,7 +30,9 @@ COVERED = 1 - TOLERANCE
 # of a meter's time, where the rest is before its first invoice or after its last
 _COVERED_AT_LEAST = Fraction(9, 10)
 # an end without an invoice: 31 local days, of which one may have 25 hours
-_LONGEST_END_US = (31 * 24 + 1) * HOUR_US
+LONGEST_END_US = (31 * 24 + 1) * HOUR_US
+# why a meter counts less where an invoice does in its place
+LESS = text("invoice.less")
 # invoices that a finding names of a meter
 _NAMED = 3
 # why an invoice is no evidence, by the registry
@@ -114,6 +116,11 @@ def _too_early(one: Invoice) -> bool:
     return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
 
 
+def may_be_evidence(one: Invoice) -> bool:
+    """Whether an invoice may be evidence, whatever it says."""
+    return bool(one.sha256) and not one.doubt and not _too_early(one)
+
+
 def _agrees(check: CrossCheck) -> bool:
     """
     Whether an invoice says what the known time of its meters does.
@@ -128,6 +135,11 @@ def _agrees(check: CrossCheck) -> bool:
         return False
     ours, theirs = int(check.ours) / known, int(check.theirs)
     return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
+
+
+def states_less(check: CrossCheck) -> bool:
+    """Whether an invoice states less than its meters know, by more than it may differ."""
+    return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
 def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
@@ -153,11 +165,7 @@ class Corroboration:
     @cached_property
     def documents(self) -> frozenset[str]:
         """Names of the invoices that may be evidence, whatever they say."""
-        return frozenset(
-            name_of(one)
-            for one in self.besides.invoices
-            if one.sha256 and not one.doubt and not _too_early(one)
-        )
+        return frozenset(name_of(one) for one in self.besides.invoices if may_be_evidence(one))
 
     def of(self, one: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device's quantity with invoices, or check meters."""
@@ -173,9 +181,26 @@ class Corroboration:
             if check.against in self.documents and narrow and _agrees(check):
                 yield check
 
+    def less(self, one: Monitored) -> Iterator[CrossCheck]:
+        """
+        Yield the comparisons of a meter of the baseline's side with invoices that state less.
+
+        They count in the meter's place (`mrv.rules.lower_invoices`): what counts rests on them.
+        """
+        for check in self.of(one) if one.needs.side == "baseline" else ():
+            narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
+            if check.against in self.documents and narrow and states_less(check):
+                yield check
+
+    def showing(self, one: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons with invoices that agree with a meter, or count in its place."""
+        yield from self.holding(one)
+        yield from self.less(one)
+
     def _refuting(self, one: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a device with invoices that do not hold."""
-        return (c for c in self.of(one) if c.holds is False and not _agrees(c))
+        """Yield the comparisons of a device with invoices that neither agree nor count."""
+        less = [*self.less(one)]
+        return (c for c in self.of(one) if c.holds is False and c not in less and not _agrees(c))
 
     def invoiced(self, one: Monitored) -> bool:
         """
@@ -208,13 +233,13 @@ class Corroboration:
     def shown_us(self, one: Monitored) -> int:
         """Return how much of a device's time invoices show. [us]"""
         refuted = _spans(self._refuting(one))
-        holds = _spans(self.holding(one))
+        holds = _spans(self.showing(one))
         return length([*holds, *refuted], *one.span_us) - length(refuted, *one.span_us)
 
     def _ends_us(self, one: Monitored) -> int:
         """Return the time before the first invoice and after the last that need none. [us]"""
         begin, end = one.span_us
-        holds = _spans(self.holding(one))
+        holds = _spans(self.showing(one))
         if not holds:
             return 0
         # an invoice that says something else is one as well
@@ -224,7 +249,7 @@ class Corroboration:
             (first - begin, max((b - a for a, b in holds if a == first), default=0)),
             (end - last, max((b - a for a, b in holds if b == last), default=0)),
         )
-        return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= _LONGEST_END_US)
+        return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= LONGEST_END_US)
 
     def covered(self, one: Monitored, applied: Iterable[Span]) -> bool:
         """

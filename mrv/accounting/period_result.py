@@ -260,7 +260,8 @@ class CrossCheck:
     `ours` and `theirs` are of the time that both witness, `coverage` its share of
     the span.  `effect_t` is by how much the reduction would be too high if the other
     one were right, negative where too low.  `holds` is None where nothing could be
-    compared; `detail` says why.
+    compared; `detail` says why.  `outside` is the part of `ours` that an invoice's meters
+    metered outside the period.
     """
 
     kind: str
@@ -278,6 +279,17 @@ class CrossCheck:
     effect_t: str
     holds: bool | None
     detail: Text | str
+    outside: int = 0
+
+    @property
+    def ours_within(self) -> int:
+        """What the meters say of the period. [base units]"""
+        return int(self.ours) - self.outside
+
+    @property
+    def theirs_within(self) -> int:
+        """What an invoice leaves for the period. [base units]"""
+        return max(0, int(self.theirs) - self.outside)
 
     @property
     def witness(self) -> Text:

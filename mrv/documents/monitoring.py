@@ -30,11 +30,19 @@ class Rated(Form):
     rated_power_w: Whole
 
 
+class CalibrationEvery(Form):
+    """An interval of calibration, and the rule that asks for it; null: the registry's own."""
+
+    months: int
+    source: str | None
+
+
 class Meter(Form):
     """
     The meter of a device: its class and profile, serial number and accuracy class.
 
     `ratings` are its rated powers in order of time, the first for all time before.
+    `calibration_every` is the longest time from one calibration to the next.
     """
 
     class_: str
@@ -45,10 +53,16 @@ class Meter(Form):
     maker: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     ratings: tuple[Rated, ...] | UnsetType = UNSET
+    calibration_every: CalibrationEvery | UnsetType = UNSET
 
 
 class CalibrationShown(Form):
-    """A calibration certificate."""
+    """
+    A calibration certificate.
+
+    `due` is the first day that it does not cover, where the meter's interval of calibration is over
+    before `valid_until`.
+    """
 
     certificate: str
     performed: str
@@ -56,6 +70,7 @@ class CalibrationShown(Form):
     accuracy_class: str | None
     max_error_percent: str | None = field(name="maxErrorPercent")
     serial: str | UnsetType = UNSET
+    due: str | UnsetType = UNSET
 
 
 class Planned(Form):

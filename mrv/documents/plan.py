@@ -97,6 +97,8 @@ class DeviceExtract(Form):
     A device as the registry has it, with its certificates and meter swaps.
 
     Its place tells where its sun stands; metering asks for it from version 2 on.
+    `calibration_every` is its interval of calibration as the registry has it; of one that was made
+    longer after the period began, the shorter. [months]
     """
 
     id: str
@@ -115,6 +117,7 @@ class DeviceExtract(Form):
     model: str | UnsetType = UNSET
     ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
     quality: tuple[QualityLimited, ...] | UnsetType = UNSET
+    calibration_every: int | UnsetType = UNSET
 
 
 class CarriedIn(Form):
@@ -228,6 +231,21 @@ class ClockAhead(Form):
     device: str
     told_h: Whole
     passed_h: Whole
+
+
+class OutsidePeriod(Form):
+    """
+    What a meter metered of an invoice's time before the period, or after it. [base units]
+
+    `known_us` is the time of its intervals of which all is known.
+    """
+
+    device: str
+    quantity: str
+    from_: Time
+    to: Time
+    metered: Whole
+    known_us: Whole
 
 
 class CertifiedRun(Form):
@@ -392,3 +410,4 @@ class PlanExtract(Form):
     clocks: tuple[ClockAhead, ...] | UnsetType = UNSET
     changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET
     replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET
+    outside_period: tuple[OutsidePeriod, ...] | UnsetType = UNSET

@@ -17,6 +17,7 @@ from ingest.model import INTERVAL_US
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters.inputs import exact
+from mrv.registry.calibration_interval import Overdue
 from mrv.registry.project import Calibration
 from mrv.texts import Text, text
 
@@ -68,7 +69,7 @@ class _Span:
     last: int
     percent: Fraction
     certificate: str
-    replaced: bool
+    ended: Text
 
 
 def uncovered(
@@ -168,10 +169,23 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
             midnight_us(c.valid_until, timezone) // INTERVAL_US,
             error_percent(c, quantity),
             c.certificate,
-            isinstance(c, Left),
+            _ended(c),
         )
         for c in calibrations
     ]
+
+
+def _ended(one: Calibration) -> Text:
+    """Say why a certificate covers nothing after its end."""
+    if isinstance(one, Left):
+        return text("calibration.replaced", certificate=one.certificate)
+    if isinstance(one, Overdue):
+        of = {"certificate": one.certificate, "performed": str(one.calibrated)}
+        months, source = one.interval
+        if source is None:
+            return text("calibration.overdue", **of, months=months)
+        return text("calibration.overdue_by_rule", **of, months=months, source=source)
+    return text("calibration.expired", certificate=one.certificate)
 
 
 def class_percent(accuracy_class: str | None) -> Fraction | None:
@@ -203,8 +217,6 @@ def _between(
     percent = max(span.percent for span in known)
     if before is None:
         reason = text("calibration.before", certificate=known[0].certificate)
-    elif before.replaced:
-        reason = text("calibration.replaced", certificate=before.certificate)
     else:
-        reason = text("calibration.expired", certificate=before.certificate)
+        reason = before.ended
     return Uncovered(first, last, percent, reason)

@@ -272,6 +272,8 @@ class Besides:
     `provisional`: time that is still open is accounted; documents and invoices that are to come
     take nothing off.
     `fallen` is where a device's register left its line, by device and quantity.
+    `outside` is what devices metered in parts of invoices' time that are outside the period.
+    `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -299,6 +301,8 @@ class Besides:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     provisional: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
+    outside: tuple[MeteredOutside, ...] = ()
+    calibrated_every: Mapping[str, int] = field(default_factory=dict)
 
 
 class Excluded(NamedTuple):
@@ -341,6 +345,21 @@ class Fallen(NamedTuple):
     before: int
     after: int
     brief: bool = False
+
+
+class MeteredOutside(NamedTuple):
+    """
+    What a device metered in a span outside the period. [base units]
+
+    `known_us` is the time of its intervals of which all is known.
+    """
+
+    device: str
+    quantity: str
+    from_us: int
+    to_us: int
+    value: int
+    known_us: int
 
 
 class Drawn(NamedTuple):

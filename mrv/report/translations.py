@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mrv.documents.coded import words_of
-from mrv.documents.monitoring import CrossCheck, MonitoredParameter
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, FixedParameter, Gap
 from mrv.documents.statement import Claims
 from mrv.model import MEASURED
@@ -72,6 +73,20 @@ def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Wor
         described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
     )
     return found if found is not None and declared == one.source else one.source or ""
+
+
+def until(one: CalibrationShown, words: Words) -> str:
+    """Return until when a certificate is valid, and when the next calibration was due before."""
+    if one.due is UNSET:
+        return words.day(one.valid_until)
+    return words.filled("valid_until_due", words.day(one.valid_until), words.day(one.due))
+
+
+def plain_until(one: CalibrationShown, words: Words) -> str:
+    """Return the same with days as the statement has them."""
+    if one.due is UNSET:
+        return one.valid_until
+    return words.filled("valid_until_due", one.valid_until, one.due)
 
 
 def rule(gap: Gap, words: Words) -> str:

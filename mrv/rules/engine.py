@@ -23,6 +23,7 @@ from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.registry.calibration import of_meter
+from mrv.registry.calibration_interval import intervals_of, limited
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rules import (
     Stage,
@@ -31,6 +32,7 @@ from mrv.rules import (
     duplicates,
     invoiced_use,
     invoices,
+    lower_invoices,
     meters,
     operation,
     published,
@@ -65,6 +67,7 @@ JUDGES = (
     Judging("EVD-01", "evidence", meters.single_channel),
     Judging("EVD-02", "evidence", service_evidence.delivered_service),
     Judging("EVD-03", "evidence", invoices.invoiced_quantities),
+    Judging("EVD-03", "evidence", lower_invoices.lower_invoices),
     Judging("EVD-04", "evidence", invoices.class_mean),
     Judging("EVD-05", "evidence", invoiced_use.invoiced_use),
     Judging("BND-02", "values", values.before_crediting),
@@ -225,9 +228,10 @@ class Engine:
 
     def _certificates(self, besides: Besides) -> Mapping[str, Sequence[Calibration]]:
         """Return the certificates of the meters that were there, each as far as it covers one."""
+        every = intervals_of(self.project, self.methodology.roles, besides.calibrated_every)
         return {
             name: of_meter(
-                papers,
+                limited(papers, every.get(name)),
                 [r.at_us for r in self.fleet.devices[self.fleet.by_id[name]].replacements],
                 besides.serials.get(name),
                 self.project.timezone,

@@ -91,7 +91,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         if not tonnes:
             continue
         if facts.invoiced(one):
-            invoices = {c.against for c in facts.evidence.holding(one)}
+            invoices = {c.against for c in facts.evidence.showing(one)}
             yield _meter(one, "B", tonnes, sorted(invoices))
             continue
         bare = uncovered_share(one)

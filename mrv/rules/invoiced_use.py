@@ -6,8 +6,9 @@ than what counts for its meters and its time, by more than it may differ (its ow
 `tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
 the same meters say less.  An invoice of several meters is compared as a whole.  Time without an
 invoice counts in the same proportion, up to the mean of the invoices.  An invoice that reaches
-beyond the period is shared by time where a week of it at least is of the period, and asked only
-where its share is more than half as much again as what counts: no plant uses the same on each day.
+beyond the period counts less what its meters metered outside.  Where that is not known it is shared
+by time, if a week of it at least is of the period, and asked only where its share is more than half
+as much again as what counts: no plant uses the same on each day.
 
 An owner who knows what an invoice costs may have it corrected.  So a period is closed by the first
 invoice too.  What that said of the project's own use counts on; of what is delivered the correction
@@ -60,14 +61,14 @@ class _Bill(NamedTuple):
     """
     An invoice of the project's side, as far as it is of the period. [us UTC, base units]
 
-    `alike` is the share by which it may say more, `by_time` whether it is shared by time, `more`
+    `room` is by how much it may say more, `by_time` whether it is shared by time, `more`
     whether it says more than its meters, `keys` these.
     """
 
     name: str
     span: Span
     says: Fraction
-    alike: Fraction
+    room: Fraction
     by_time: bool
     more: bool
     keys: tuple[_Key, ...]
@@ -160,7 +161,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
         more = bill.says - counted
         counting = more if bill.by_time else min(more, left[bill.keys])
-        if more <= bill.alike * bill.says or counting <= 0:
+        if more <= bill.room or counting <= 0:
             continue
         if not bill.by_time:
             left[bill.keys] -= counting
@@ -227,20 +228,21 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         whole = check.from_us, check.to_us
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
         if check.holds is not None:
-            alike = min(Fraction(check.tolerance_percent) / 100, TOLERANCE)
+            says = Fraction(check.theirs_within)
+            room = min(Fraction(check.tolerance_percent) / 100, TOLERANCE) * int(check.theirs)
         elif (
             (begin, end) != whole
             and end - begin >= _LEAST_SHARED_US
             and all(_serves(m, whole, facts.project) for m in of)
         ):
-            alike = _BY_TIME
+            says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
+            room = _BY_TIME * says
         else:
             continue
-        says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
         keys = tuple(_key(m) for m in of if m.service.intervals)
         if keys:
             more = int(check.theirs) > int(check.ours)
-            yield _Bill(check.against, (begin, end), says, alike, check.holds is None, more, keys)
+            yield _Bill(check.against, (begin, end), says, room, check.holds is None, more, keys)
 
 
 def _serves(one: Monitored, span: Span, project: Project) -> bool:
@@ -268,10 +270,10 @@ def _without_invoice(one: _Meter, evidence: Corroboration) -> None:
         for c in evidence.of(one.one)
         if c.against in evidence.documents and c.holds is not None
     ]
-    billed = _joined(one.service(span) for span in one.billed)
+    billed = joined(one.service(span) for span in one.billed)
     length = sum(end - begin for begin, end in billed)
     says = one.reported + sum((quantity for *_, quantity in one.added), start=Fraction(0))
-    taken = _joined(one.service(span) for span in (*one.billed, *others))
+    taken = joined(one.service(span) for span in (*one.billed, *others))
     edges = one.one.span_us
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
     bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
@@ -285,7 +287,7 @@ def _without_invoice(one: _Meter, evidence: Corroboration) -> None:
         one.add(span, more * share)
 
 
-def _joined(spans: Iterable[Span]) -> list[Span]:
+def joined(spans: Iterable[Span]) -> list[Span]:
     """Join spans that touch or overlap; in order."""
     found = list[Span]()
     for begin, end in sorted(s for s in spans if s[0] < s[1]):

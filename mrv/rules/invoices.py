@@ -12,8 +12,7 @@ where at least half of it was delivered.  What the project emits is reported all
 
 A meter and its invoices may differ by 1 % over the period, and by no more than a twentieth of what
 is reduced; beyond that the less favourable counts.  Time without an invoice counts as the mean of
-the meter's own invoices, or as metered where that is less favourable.  An invoice that says less
-than meters of what takes no electricity counts for its time, and other time in proportion.
+the meter's own invoices, or as metered where that is less favourable.
 
 No fleet drives 500 km day after day: the mean of a device over a period counts no more than what
 its kind does at most as a mean, unless invoices show what was used for it (EVD-04).
@@ -30,7 +29,7 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, differing, served
+from mrv.accounting.evidenced_time import LESS, TOLERANCE, Corroboration, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
@@ -40,7 +39,6 @@ from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import MORE
 from mrv.texts import Text, lines, text
 
-_BILLED = text("invoice.less")
 _DAY_US = 86_400_000_000
 # two meters of class 1 (IEC 62053-21) that measure the same
 _ALIKE = Fraction(1, 100)
@@ -67,14 +65,13 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         return
     shown = {m.device.id for m in views if facts.invoiced(m)}
     missing = [*_uncorroborated(facts, shown)]
-    excess, less = _beyond_invoices(facts, asks, shown)
-    for role, more in excess.items():
+    for role, more in _beyond_invoices(facts, asks, shown).items():
         of = facts.of_role(role)
         if not more or not of:
             continue
         if facts.metered[of[0]].baseline:
             counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
-            yield Cap(node(Level.ROLE, of), counted - more, _BILLED)
+            yield Cap(node(Level.ROLE, of), counted - more, LESS)
             continue
         metered = sum(views[i].metered for i in of)
         shares = sum(len(views[i].parts) for i in of)
@@ -86,9 +83,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
     if missing:
         yield NoReduction()
         yield Said(False, (*missing, text("EVD-03.nothing_counts")))
-    elif less:
-        yield Said(False, tuple(less))
-    else:
+    elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
 
 
@@ -130,8 +125,8 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
 
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], shown: Collection[str]
-) -> tuple[dict[str, Fraction], list[Text]]:
-    """Return by role what its meters gain by differing from invoices [base units], and texts."""
+) -> dict[str, Fraction]:
+    """Return by role what its meters gain by differing from invoices. [base units]"""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(one.uses for one in method.consumptions))
     roles: dict[str, list[Monitored]] = {}
@@ -151,20 +146,7 @@ def _beyond_invoices(
     excess = {role: _beyond(facts, some, alike) for role, some in roles.items()}
     for role, more in _by_electricity(facts, shown):
         excess[role] = max(more, excess.get(role, Fraction(0)))
-    texts = []
-    # what takes electricity is shown by that
-    bounded = {
-        role
-        for one in method.capacities
-        if consumption_of(method, one) is None and not one.of
-        for role in one.serves
-    }.difference(roles, method.billed)
-    for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in bounded):
-        more, less = _above_less(facts, [m for m in views if m.bound.role == role])
-        if less is not None:
-            excess[role] = max(more, excess.get(role, Fraction(0)))
-            texts.append(less)
-    return excess, texts
+    return excess
 
 
 def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str, Fraction]]:
@@ -183,43 +165,6 @@ def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str,
             yield role, share * sum(counts, start=Fraction(0))
 
 
-def _above_less(facts: Facts, role: Sequence[Monitored]) -> tuple[Fraction, Text | None]:
-    """Return what meters of a role count beyond invoices that say less [base units], and a text."""
-    names, evidence = {m.device.id for m in role}, facts.evidence
-    quantity = role[0].needs.quantity
-
-    def says_less(check: CrossCheck) -> bool:
-        most = int(check.theirs) * (1 + Fraction(check.tolerance_percent) / 100)
-        counts = check.kind == INVOICE and check.against in evidence.documents
-        of_role = check.quantity == quantity and {*check.devices} <= names
-        return counts and of_role and check.holds is False and int(check.ours) > most
-
-    less = [*_successive(filter(says_less, facts.checks))]
-    ours, theirs = sum(int(c.ours) for c in less), sum(int(c.theirs) for c in less)
-    if not ours:
-        return Fraction(0), None
-    shown = {name for check in less for name in check.devices}
-    bare = sum(_without_invoice(facts, m, less) for m in role if m.device.id in shown)
-    more = ours - theirs + bare * (1 - Fraction(theirs, ours))
-    excess = more - sum((m.metered - m.counts for m in role), start=Fraction(0))
-    if excess <= 0:
-        return Fraction(0), None
-    invoices = tuple(map(differing, less))
-    return excess, text("EVD-03.invoices_less", devices=tuple(sorted(shown)), invoices=invoices)
-
-
-def _without_invoice(facts: Facts, one: Monitored, less: Sequence[CrossCheck]) -> int:
-    """Return what a meter reported of time of which no invoice is. [base units]"""
-    if one.series is None:
-        return 0
-    bare = np.ones(len(one.series), dtype=np.bool_)
-    of = (c for c in less if one.device.id in c.devices)
-    for check in (*of, *facts.evidence.holding(one)):
-        begin, end = _places(one, check)
-        bare[begin:end] = False
-    return exact_sum(one.series[bare].astype(np.int64)) if bare.any() else 0
-
-
 def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
     """Return the part of a meter's series that an invoice is of."""
     first = one.service.first
@@ -236,12 +181,14 @@ class _Billed(NamedTuple):
 
     `theirs` is of the invoices' time, `mean` what time without one counts as, and `ours`
     what the meters know of the invoices' time, `full` the same with what is lost in the mean.
+    `outside` was metered in the invoices' time outside the period, and is in none of these.
     """
 
     theirs: Fraction
     mean: Fraction
     ours: Fraction
     full: Fraction
+    outside: Fraction
 
 
 def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
@@ -263,17 +210,18 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
     """Add up a role's invoices, of each meter by itself; None where there are none."""
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
-    ours, full = Fraction(0), Fraction(0)
+    ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
     for check in _apart(facts.evidence, role):
         first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
         for name, share in _shares(facts, check).items():
             if name in names:
-                theirs[name] += share * int(check.theirs)
+                theirs[name] += share * check.theirs_within
                 # one meter may follow another within an invoice
                 own = (m for m in role if m.device.id == name)
                 time_us[name] += served(own, first, last) * INTERVAL_US
-                ours += share * int(check.ours)
-                full += share * int(check.ours) / Fraction(check.coverage)
+                ours += share * check.ours_within
+                full += share * check.ours_within / Fraction(check.coverage)
+                beside += share * check.outside
     every_us = sum(time_us.values())
     if not every_us:
         return None
@@ -284,7 +232,7 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
         # a meter all of whose invoices overlap those of others has the others' mean
         rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
         mean += rate * max(0, whole_us - time_us[name])
-    return _Billed(all_theirs, mean, ours, full)
+    return _Billed(all_theirs, mean, ours, full, beside)
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
@@ -324,8 +272,8 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         far, uncovered = counted - whole, counted - billed.ours - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
-    # what differs by less is the same
-    found = far if far > alike * whole else Fraction(0)
+    # what differs by less is the same; meters and invoices are compared over the invoices' time
+    found = far if far > alike * (whole + billed.outside) else Fraction(0)
     return max(Fraction(0), found, uncovered if billed.mean else Fraction(0))
 
 
@@ -364,7 +312,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
             most, per_day = (
                 amount_text(x, unit) for x in (one.most.per_day_as_mean, counts / days)
             )
-            reason = _BILLED if shown else text("EVD-04.class_mean", most=most)
+            reason = LESS if shown else text("EVD-04.class_mean", most=most)
             of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
             counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             excess = min(counts - mean, share * counts)

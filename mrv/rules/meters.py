@@ -274,6 +274,10 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
         check = facts.agreeing(view)
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
+        elif facts.invoiced(view):
+            # by several in turn, or by one that states less, and counts
+            witness = next(facts.evidence.showing(view)).witness
+            settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):
             settled.append(text("EVD-01.calibrated", device=name, **size))
         else:

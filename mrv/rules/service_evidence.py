@@ -198,7 +198,9 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
         if {*one.serves} <= {*method.billed}:
             continue
         if all(map(facts.invoiced, there)):
-            yield Said(True, text("invoice.cover", devices=_names(there)))
+            # of invoices that state less `lower_invoices` says what they take
+            if not any([*facts.evidence.less(m)] for m in there):
+                yield Said(True, text("invoice.cover", devices=_names(there)))
             continue
         # share of what was delivered that would fit within the capacity besides
         room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1

@@ -380,7 +380,9 @@ def _parameter(case: Case, one: DeviceOutcome) -> wire_monitoring.MonitoredParam
         counted=one.counted,
         emissions_t=one.emissions_t,
         meter=_meter(case, one),
-        calibrations=tuple(map(calibration_out, certificates)),
+        calibrations=tuple(
+            calibration_out(c, case.calibration_intervals.get(one.device)) for c in certificates
+        ),
         plan=planned(case.plan, one.role, one.device),
         readings=readings_out(case.reaches[index]),
         coverage=_coverage(one.coverage, one.side),
@@ -389,6 +391,7 @@ def _parameter(case: Case, one: DeviceOutcome) -> wire_monitoring.MonitoredParam
 
 def _meter(case: Case, one: DeviceOutcome) -> wire_monitoring.Meter:
     device = case.fleet.devices[case.fleet.by_id[one.device]]
+    interval = case.calibration_intervals.get(one.device)
     certificates = case.plan.calibrations.get(one.device, ())
     return wire_monitoring.Meter(
         class_=device.class_id,
@@ -403,6 +406,9 @@ def _meter(case: Case, one: DeviceOutcome) -> wire_monitoring.Meter:
             for us, watt in case.plan.ratings.get(one.device, ())
         )
         or UNSET,
+        calibration_every=UNSET
+        if interval is None
+        else wire_monitoring.CalibrationEvery(months=interval.months, source=interval.source),
     )
 
 

@@ -21,7 +21,9 @@ from mrv.errors import PeriodError
 from mrv.factors import FactorBook
 from mrv.factors.centres import centres
 from mrv.factors.records import records_of
+from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
+from mrv.registry.calibration_interval import Interval, intervals_of
 from mrv.registry.project import FIRST, Besides, Measured
 from mrv.rules import closing
 from mrv.signatures import canonical
@@ -82,6 +84,15 @@ class Case:
         """
         own = self.factors.within(country_of(self.plan.project))
         return own if self.plan.accounting > FIRST else centres(own)
+
+    @cached_property
+    def calibration_intervals(self) -> dict[str, Interval]:
+        """Interval of calibration by device; the first rules knew none."""
+        if self.plan.accounting == FIRST:
+            return {}
+        project = self.plan.project
+        roles = find(project.methodology, project.version).roles
+        return intervals_of(project, roles, self.plan.calibrated_every)
 
     @cached_property
     def result(self) -> PeriodResult:

@@ -49,6 +49,7 @@ from mrv.registry.project import (
     Excluded,
     FixedBefore,
     Invoice,
+    MeteredOutside,
     Project,
     Sample,
     Usage,
@@ -60,6 +61,7 @@ from mrv.statement.plan_json import (
     check_meter_out,
     earlier_in,
     invoice_named,
+    outside_out,
     span_out,
 )
 from mrv.statement.plan_values import time_out, values_out
@@ -146,6 +148,10 @@ class MonitoringPlan:
         What was fixed ex ante and was changed after the period began.
     replaced : tuple of (Invoice, Invoice, str)
         Invoices that another one corrects, that one, and the reason given.
+    outside : tuple of MeteredOutside
+        What meters metered of invoices' time outside the period.
+    calibrated_every : mapping of str to int
+        Interval of calibration by device, where the registry has one. [months]
     """
 
     project: Project
@@ -180,6 +186,8 @@ class MonitoringPlan:
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
+    outside: tuple[MeteredOutside, ...] = ()
+    calibrated_every: Mapping[str, int] = field(default_factory=dict)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -201,6 +209,8 @@ class MonitoringPlan:
             clocks=self.clocks,
             late=self.late,
             replaced=self.replaced,
+            outside=self.outside,
+            calibrated_every=self.calibrated_every,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -214,6 +224,7 @@ class MonitoringPlan:
             registry=(),
             late=(),
             replaced=(),
+            outside=(),
             excluded=(),
             ratings=none,
             meters=none,
@@ -227,6 +238,7 @@ class MonitoringPlan:
             issue_signatures=1,
             public_url=None,
             accepted=(),
+            calibrated_every=none,
         )
 
     def fleet(self) -> Fleet:
@@ -284,6 +296,7 @@ class MonitoringPlan:
                 for old, new, reason in self.replaced
             )
             or UNSET,
+            outside_period=tuple(map(outside_out, self.outside)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -324,6 +337,7 @@ class MonitoringPlan:
                 for q in (device.quality if self.accounting > FIRST else ())
             )
             or UNSET,
+            calibration_every=self.calibrated_every.get(device.id, UNSET),
         )
 
 

@@ -23,10 +23,11 @@ from mrv.documents.plan import (
     CheckMeterNamed,
     EnergyCertified,
     InvoiceNamed,
+    OutsidePeriod,
     Span,
     StatementFigures,
 )
-from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice
+from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice, MeteredOutside
 from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrivals, Arrived
@@ -161,6 +162,30 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
         percent=decimal_of(one.tolerance_percent),
         sha256=one.sha256,
         doubt=None if one.doubt is UNSET else one.doubt,
+    )
+
+
+def outside_out(one: MeteredOutside) -> OutsidePeriod:
+    """Write what a meter metered outside the period."""
+    return OutsidePeriod(
+        device=one.device,
+        quantity=one.quantity,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        metered=str(one.value),
+        known_us=str(one.known_us),
+    )
+
+
+def outside_in(one: OutsidePeriod) -> MeteredOutside:
+    """Read what `outside_out` wrote."""
+    return MeteredOutside(
+        one.device,
+        one.quantity,
+        _time(one.from_),
+        _time(one.to),
+        int(one.metered),
+        int(one.known_us),
     )
 
 

@@ -39,7 +39,14 @@ from mrv.registry.project import (
 )
 from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.plan_json import arrivals_in, certified_in, check_meter_in, invoice_of, span_in
+from mrv.statement.plan_json import (
+    arrivals_in,
+    certified_in,
+    check_meter_in,
+    invoice_of,
+    outside_in,
+    span_in,
+)
 from mrv.statement.plan_values import time_in, time_us, values_in
 
 
@@ -100,6 +107,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)
             for one in plan.replaced_invoices or ()
         ),
+        outside=tuple(map(outside_in, plan.outside_period or ())),
         clocks={
             one.device: Clocked(int(one.told_h), int(one.passed_h)) for one in plan.clocks or ()
         },
@@ -110,6 +118,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             if d.ratings
         },
         meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
+        calibrated_every={
+            d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
+        },
     )
 
 

@@ -15,6 +15,7 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.registry import monitoring_plan
+from mrv.registry.calibration_interval import Interval, limited
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import FIRST, Calibration, ChangedLate, Document, Project, Sample, Usage
 from mrv.rounding import exact_text
@@ -79,8 +80,9 @@ def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
     )
 
 
-def calibration_out(one: Calibration) -> CalibrationShown:
-    """Write a certificate as plan and statement show it."""
+def calibration_out(one: Calibration, interval: Interval | None = None) -> CalibrationShown:
+    """Write a certificate as plan and statement show it; the statement with its interval."""
+    (limit,) = limited([one], interval)
     return CalibrationShown(
         certificate=one.certificate,
         performed=one.performed.isoformat(),
@@ -88,6 +90,7 @@ def calibration_out(one: Calibration) -> CalibrationShown:
         accuracy_class=one.accuracy_class,
         max_error_percent=number_out(one.max_error_percent),
         serial=one.serial or UNSET,
+        due=limit.valid_until.isoformat() if limit is not one else UNSET,
     )
 
 

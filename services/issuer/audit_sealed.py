@@ -24,6 +24,7 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
+from services.issuer.outside_period import changed
 from services.issuer.seal import arrival_of
 from services.issuer.sealed_day_contents import Job, ended, overdue, together
 from services.store.postgres.row_hashes import STATES, hashes, tables
@@ -35,6 +36,7 @@ from services.store.timeseries.remake_requests import waiting as to_remake
 def statements(walk: Walk) -> str:
     """Statements, their steps and claims are those that the log names."""
     walk.breaks += standing(walk.conn, walk.entries)
+    walk.notes += changed(walk.conn)
     return f"{sum(entry.kind == 'issued' for entry in walk.entries)} issued statements"
 
 

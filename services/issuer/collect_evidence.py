@@ -37,6 +37,7 @@ from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
 from services.issuer.earlier_projects import before_elsewhere, changed_late
+from services.issuer.outside_period import metered_outside
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import signed_of
@@ -77,6 +78,7 @@ def collect(
         If stored intervals do not follow from the readings; says what to run.
     """
     plan = plan_of(conn, project_id, from_us, to_us, supersedes)
+    plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
     fleet = plan.fleet()
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
     with conn.cursor() as cursor:
@@ -135,6 +137,7 @@ def plan_of(
         versions=_versions(conn, project_id, *edges),
         invoices=outcome.invoices,
         replaced=outcome.replaced,
+        calibrated_every=outcome.calibrated_every,
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),

@@ -8,7 +8,7 @@ database.  What such a rule may yield is here as well.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from mrv.countries import country_of
 from mrv.method_lives import Life
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
+from mrv.registry.calibration_interval import Lengthened, lengthened
 from mrv.registry.project import Certified, Project
 from mrv.rules.effects import Said
 from mrv.texts import MOST_LINES, Text, lines
@@ -29,12 +30,14 @@ from services.issuer.repeated_days import repeated_elsewhere
 from services.issuer.same_series import Copy, Energy, same_elsewhere
 from services.registry import meters
 from services.registry.authority import entered_records, life_of
-from services.registry.entries import Device, Rating, Registry
+from services.registry.entries import CALIBRATION_EVERY, Device, Rating, Registry, calibration_every
 from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.registry.factors import load_book
+from services.store.registry.project_versions import attribute_versions
 from services.store.statements.carry_over import owed_at_site
 from services.store.statements.energy_certificates import beside, certified
+from services.store.statements.statements import IssuedCertificate, certificates_of_devices
 from services.store.timeseries.beyond_rating import Beyond, beyond_rating
 
 # rated powers of a device, each with when it was recorded, in order
@@ -82,6 +85,10 @@ class RegistryFacts:
         Meters of the site of such a role's class that are in no project, without a reason.
     factors : Factors
         By which `left_out` is priced.
+    issued : tuple of IssuedCertificate
+        Calibration certificates of these devices as issued statements have them.
+    lengthened : mapping of str to Lengthened
+        Intervals of calibration that became longer after the period began, by device.
     """
 
     project: Project
@@ -103,6 +110,8 @@ class RegistryFacts:
     left_out: tuple[LeftOut, ...]
     unbound: tuple[Device, ...]
     factors: Factors
+    issued: tuple[IssuedCertificate, ...] = ()
+    lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
@@ -153,7 +162,18 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         left_out=tuple(left_out(conn, registry, project, period_us)),
         unbound=tuple(unbound(registry, project, period_us)),
         factors=load_book(conn).within(country_of(project)),
+        issued=tuple(certificates_of_devices(conn, mains)),
+        lengthened=_lengthened(conn, mains, period_us[0]),
     )
+
+
+def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:
+    said = attribute_versions(conn, devices, CALIBRATION_EVERY)
+    found = {
+        name: lengthened(((us, calibration_every(one)) for us, one in values), from_us)
+        for name, values in said.items()
+    }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:

@@ -20,7 +20,15 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.quantity_text import plain_text
-from mrv.registry.project import Certified, Document, Excluded, Invoice, Project, Sample
+from mrv.registry.project import (
+    Calibration,
+    Certified,
+    Document,
+    Excluded,
+    Invoice,
+    Project,
+    Sample,
+)
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
@@ -31,7 +39,7 @@ from services.issuer.left_out_use import reported
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
-from services.registry.entries import Rating, document_of
+from services.registry.entries import CALIBRATION_EVERY, Rating, calibration_every, document_of
 
 LIFE = "PLN-03"
 _PLACES = 6
@@ -56,6 +64,9 @@ class Outcome(NamedTuple):
         That touch the period; those that are no evidence say why.
     replaced : tuple of (Invoice, Invoice, str)
         Invoices that another one corrects, that one, and the reason given.
+    calibrated_every : mapping of str to int
+        Interval of calibration by device that has one: the shorter, where it became longer
+        after the period began. [months]
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -67,6 +78,7 @@ class Outcome(NamedTuple):
     documents: tuple[Document, ...]
     invoices: tuple[Invoice, ...]
     replaced: tuple[tuple[Invoice, Invoice, str], ...]
+    calibrated_every: Mapping[str, int]
 
 
 def judged(facts: RegistryFacts) -> Outcome:
@@ -91,6 +103,14 @@ def judged(facts: RegistryFacts) -> Outcome:
         tuple(design(facts)),
         facts.invoices.doubted(),
         facts.invoices.replaced(),
+        {
+            **{
+                one.id: months
+                for one in facts.devices
+                if (months := calibration_every(one.attributes.get(CALIBRATION_EVERY)))
+            },
+            **{name: one.before for name, one in facts.lengthened.items()},
+        },
     )
 
 
@@ -119,8 +139,8 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def certificates(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-02: calibration certificates that name no serial, or another one."""
-    texts = []
+    """REG-02: certificates that name no serial or another one, and dates that were changed."""
+    texts = [*_changed_dates(facts)]
     for device in facts.devices:
         for one in device.calibrations or ():
             of = {"device": device.id, "certificate": one.certificate}
@@ -131,7 +151,36 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
             ):
                 other = {"named": one.serial, "serial": device.serial or ""}
                 texts.append(text("REG-02.other_serial", **of, **other))
-    yield from listed(texts)
+    yield from listed([*texts, *_longer_intervals(facts)])
+
+
+def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
+    """Say which certificates have other dates than issued statements have for their number."""
+    now: dict[tuple[str, str], list[Calibration]] = {}
+    for device in facts.devices:
+        for one in device.calibrations or ():
+            now.setdefault((device.id, one.certificate), []).append(one)
+    for was in facts.issued:
+        held = now.get((was.device, was.certificate), ())
+        dates = [(str(one.performed), str(one.valid_until)) for one in held]
+        if dates and (was.performed, was.valid_until) not in dates:
+            yield text(
+                "REG-02.other_dates", device=was.device, certificate=was.certificate,
+                performed=dates[0][0], until=dates[0][1], statement=was.statement,
+                was_performed=was.performed, was_until=was.valid_until,
+            )  # fmt: skip
+
+
+def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
+    """Say which intervals of calibration became longer after the period began."""
+    for name, one in sorted(facts.lengthened.items()):
+        of: dict[str, Value] = {
+            "device": name, "before": one.before, "changed": utc_text(one.changed_us),
+        }  # fmt: skip
+        if one.now is None:
+            yield text("REG-02.no_interval", **of)
+        else:
+            yield text("REG-02.longer_interval", **of, now=one.now)
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:

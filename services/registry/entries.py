@@ -12,13 +12,21 @@ from typing import Any, ClassVar
 from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Calibration, Document, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
 _LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
+# attribute of a device: months from one calibration to the next
+CALIBRATION_EVERY = "calibration_every"
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
+
+
+def calibration_every(said: object) -> int | None:
+    """Read an interval of calibration [months]; None where the attribute is none."""
+    return said if type(said) is int and 1 <= said <= MAX_MONTHS else None
 
 
 # of a document that a value rests on: title and number, who gave it, its date, hash of its file

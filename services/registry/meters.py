@@ -15,9 +15,16 @@ from datetime import UTC, datetime
 from ingest import classes
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
+from mrv.registry.calibration_interval import interval_of, limited
 from mrv.signatures.organisations import normalised, stem
 from mrv.texts import Text, text
-from services.registry.entries import Device, Project, Registry
+from services.registry.entries import (
+    CALIBRATION_EVERY,
+    Device,
+    Project,
+    Registry,
+    calibration_every,
+)
 from services.registry.finding import Finding
 
 _SHOWN = 5
@@ -133,6 +140,33 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             f"rated_power_w of {_listed(unrated)} is not given, and what has no bound earns"
             " nothing; add it",
         )
+
+
+def outlasting(
+    project: Project, devices: Mapping[str, Device], country: str | None
+) -> Iterator[Finding]:
+    """Warn of certificates that name a later day than their interval of calibration allows."""
+    try:
+        roles = find(project.methodology, project.version).roles
+    except MethodologyError:
+        return  # said elsewhere
+    measured: defaultdict[str, set[str]] = defaultdict(set)
+    for bound in project.devices:
+        if bound.role in roles:
+            measured[bound.device].add(roles[bound.role].quantity)
+    for name, quantities in measured.items():
+        own = calibration_every(devices[name].attributes.get(CALIBRATION_EVERY))
+        every = interval_of(own, project.methodology, country, quantities)
+        for one in devices[name].calibrations or ():
+            (due,) = limited([one], every)
+            if every is not None and due is not one:
+                yield _warning(
+                    project,
+                    f"{name}: certificate {one.certificate} ({one.performed} to"
+                    f" {one.valid_until}) is longer than {every.months} months"
+                    f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it counts"
+                    " as expired; enter the calibrations in between",
+                )
 
 
 def _unnamed(device: Device) -> bool:

@@ -15,6 +15,7 @@ from mrv import countries
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.project import Calibration, Sample
 from mrv.texts import languages
 from services.registry import (
@@ -28,6 +29,7 @@ from services.registry import (
 )
 from services.registry.entries import (
     ARRAY_KEYS,
+    CALIBRATION_EVERY,
     CHECK_PERCENT,
     Action,
     Area,
@@ -43,6 +45,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
+    calibration_every,
     place,
 )
 from services.registry.fields import MAX_WHOLE, Row
@@ -164,6 +167,12 @@ def _attributes(row: Row) -> dict[str, Any]:
         row.problem(
             "attributes",
             f"cadence_s {cadence!r} is not a number of seconds from 1 to {MAX_CADENCE_S}",
+        )
+    every = found.get(CALIBRATION_EVERY)
+    if every is not None and calibration_every(every) is None:
+        row.problem(
+            "attributes",
+            f"{CALIBRATION_EVERY} {every!r} is not a whole number of months from 1 to {MAX_MONTHS}",
         )
     for text in alarm_rules.problems(found["alarms"]) if "alarms" in found else ():
         row.problem("attributes", text)

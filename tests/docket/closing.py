@@ -91,6 +91,7 @@ def _closed(url: str, world: World, truth_t: float) -> Outcome:
             _enrol(url, world)
             _register(url, file, world)
             _store(url, world.readings, world.arrived)
+            _remake(url)
             for change in world.later:
                 change(world.document)
                 _imported(url, file, world.document)

@@ -14,6 +14,7 @@ from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError, PeriodError
 from mrv.registry.calibration import error_percent, of_meter, uncovered
+from mrv.registry.calibration_interval import Interval, after, interval_of, lengthened, limited
 from mrv.registry.project import Calibration
 
 UTC = "Etc/UTC"
@@ -114,3 +115,73 @@ def test_a_meter_brings_the_certificate_that_names_it():
     assert covered(old, serial="A-1") == [(20, 100)]
     # one that ended before its meter was mounted covers nothing, once
     assert covered(old, replace(new, valid_until=date(2026, 1, 15))) == [(20, 100)]
+
+
+def test_a_calibration_counts_until_its_interval_is_over():
+    """A certificate for twelve years would stand in place of every calibration in between."""
+    papers = [cert(-10, 4000, "0.5", "A")]
+
+    def counts(months, source=None):
+        return found(limited(papers, Interval(months, source)), 100)
+
+    assert counts(240) == []
+    assert found(limited(papers, None), 100) == []
+    ((first, last, percent, why),) = counts(2)
+    # 22 December 2025 and two months
+    assert (first, last, percent) == (52, 100, Fraction("0.5"))
+    assert "certificate A of 2025-12-22" in why
+    assert "2 months" in why
+    ((*_, why),) = counts(2, "Circular 23/2013")
+    assert "Circular 23/2013" in why
+    # the interval runs from the calibration, not from the day on which the meter was mounted
+    named = [replace(cert(-300, 900, "1", "B"), serial="A-2"), replace(papers[0], serial="A-1")]
+    swapped = (BEGIN + 20 * DAY) * INTERVAL_US
+    held = of_meter(limited(named, Interval(12, None)), [swapped], "A-2", UTC)
+    ends = date.fromordinal(ORIGIN.toordinal() - 300).replace(year=2026)
+    assert [s[:2] for s in found(held, 100)][-1] == ((ends - ORIGIN).days, 100)
+
+
+@pytest.mark.parametrize(
+    ("own", "methodology", "country", "quantity", "months"),
+    [
+        (None, "jcm-vn-am007", "VN", "energy_export", 72),
+        (None, "jcm-vn-am007", "VN", "flow", None),
+        (None, "ams-i-d", "VN", "energy_export", 36),
+        (None, "ams-iii-c", "KE", "distance", 36),
+        (None, "acm0012", "DE", "energy_export", None),
+        (12, "ams-i-d", "VN", "energy_export", 12),
+        (60, "ams-i-d", "VN", "energy_export", 36),
+    ],
+)
+def test_the_shortest_interval_counts(own, methodology, country, quantity, months):
+    """An owner would type six years where the programme asks for three."""
+    one = interval_of(own, methodology, country, [quantity])
+    assert (one and one.months) == months
+    assert one is None or (one.source is None) == (months == own)
+
+
+def test_months_after_a_day():
+    """A calibration of the 31st would have no day on which it is due."""
+    assert after(date(2024, 1, 31), 1) == date(2024, 2, 29)
+    assert after(date(2019, 12, 20), 72) == date(2025, 12, 20)
+    assert after(date(9990, 1, 1), 240) == date.max
+
+
+@pytest.mark.parametrize(
+    ("values", "before"),
+    [
+        ([(1, 24)], None),
+        ([(1, 24), (9, 36)], 24),
+        ([(1, 24), (9, None)], 24),
+        ([(1, 24), (9, 12)], None),
+        ([(1, None), (9, 24)], None),
+        ([(1, 12), (3, 24)], None),  # before the period began
+        ([(7, 12), (9, 24)], 12),  # first registered after it
+        ([(1, 24), (7, 12), (9, 24)], None),
+        ([], None),
+    ],
+)
+def test_an_interval_that_became_longer(values, before):
+    """What a plan said for a time would be changed once the time is over."""
+    one = lengthened(values, 5)
+    assert (one and one.before) == before

@@ -9,7 +9,17 @@ from mrv.documents.period_account import FixedParameter
 from mrv.report.blocks import Block, chapter, paragraph, part, table
 from mrv.report.dated_values import dated
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, SHOWN, certainty, meaning, quantity, role, source, yes_no
+from mrv.report.translations import (
+    DASH,
+    SHOWN,
+    certainty,
+    meaning,
+    quantity,
+    role,
+    source,
+    until,
+    yes_no,
+)
 from mrv.report.words import Words
 from mrv.rules import titled
 
@@ -62,7 +72,7 @@ def _meters(facts: Facts, words: Words) -> Block:
             rows.append([one.device, serial, None, words["no_certificate"], DASH, DASH, DASH])
         rows += [
             [one.device, serial, c.accuracy_class, c.certificate, words.day(c.performed),
-             words.day(c.valid_until), None if c.max_error_percent is None
+             until(c, words), None if c.max_error_percent is None
              else words.number(c.max_error_percent)]
             for c in one.calibrations
         ]  # fmt: skip

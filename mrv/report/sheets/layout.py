@@ -16,6 +16,7 @@ from mrv.report.translations import (
     meaning,
     methodology,
     period,
+    plain_until,
     quantity,
     role,
     source,
@@ -134,7 +135,7 @@ def _method(one: MonitoredParameter, words: Words) -> str:
         f"{words['accuracy_class']}: {meter.accuracy_class or words['not_stated']}",
     ]
     certificates = "; ".join(
-        f"{c.certificate} ({c.performed} {DASH} {c.valid_until})" for c in one.calibrations
+        f"{c.certificate} ({c.performed} {DASH} {plain_until(c, words)})" for c in one.calibrations
     )
     return (
         f"{', '.join(shown)}. {words['recording']}"

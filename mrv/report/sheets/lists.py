@@ -18,6 +18,7 @@ from mrv.report.translations import (
     DASH,
     certainty,
     kind,
+    plain_until,
     quality_test,
     quantity,
     reason,
@@ -139,7 +140,8 @@ def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
         rows += [
             [
                 (one.device, "text"), serial, (c.certificate, "text"),
-                (c.performed, "text"), (c.valid_until, "text"), (c.accuracy_class, "text"),
+                (c.performed, "text"), (plain_until(c, words), "text"),
+                (c.accuracy_class, "text"),
                 (DASH, "text") if c.max_error_percent is None
                 else (c.max_error_percent, "plain"),
             ]

@@ -45,6 +45,27 @@ def load_others(conn: Connection, project: str, devices: Sequence[str]) -> list[
     return [ProjectVersion(us, author, exact(text)) for us, author, text in rows]
 
 
+def attribute_versions(
+    conn: Connection, devices: Sequence[str], key: str
+) -> dict[str, list[tuple[int, Any]]]:
+    """
+    Return what imports said of an attribute, by device that ever had it, in their order.
+
+    Each with its time [us UTC]; None where the entry has it not.
+    """
+    found: dict[str, list[tuple[int, Any]]] = {}
+    rows = conn.execute(
+        "SELECT (extract(epoch FROM imported) * 1000000)::bigint, c ->> 'id',"
+        " (c -> 'after' -> 'attributes' -> %(key)s)::text FROM registry_version"
+        " CROSS JOIN LATERAL jsonb_path_query(changes, '$[*] ? (@.kind == \"device\")') c"
+        " WHERE c ->> 'id' = ANY(%(devices)s) ORDER BY version",
+        {"key": key, "devices": list(devices)},
+    )
+    for us, device, said in rows:
+        found.setdefault(device, []).append((us, None if said is None else exact(said)))
+    return {name: some for name, some in found.items() if any(v is not None for _, v in some)}
+
+
 def devices_before(
     conn: Connection, project: str, sites: Sequence[str]
 ) -> tuple[set[str], set[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import Connection
 
@@ -316,6 +316,31 @@ def claimed_of_devices(
         (project, _range(from_us, to_us), list(devices)),
     ).fetchall()
     return [Stored(*row) for row in rows]
+
+
+class IssuedCertificate(NamedTuple):
+    """A calibration certificate as an issued statement has it, with the first that does."""
+
+    device: str
+    certificate: str
+    performed: str
+    valid_until: str
+    statement: str
+
+
+def certificates_of_devices(conn: Connection, devices: Sequence[str]) -> list[IssuedCertificate]:
+    """Return the certificates of some devices as issued statements of any project have them."""
+    rows = conn.execute(
+        "SELECT p->>'device', q->>'certificate', q->>'performed', q->>'validUntil',"
+        " (array_agg(s.id ORDER BY lower(c.period), s.id))[1]"
+        " FROM claim c JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL"
+        " jsonb_array_elements(s.document->'credentialSubject'->'monitoredParameters') p"
+        " CROSS JOIN LATERAL jsonb_array_elements(p->'calibrations') q"
+        f" WHERE {_OF_DEVICES} AND p->>'device' = ANY(%s)"
+        " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, min(lower(c.period)), 3, 4",
+        (list(devices), list(devices)),
+    ).fetchall()
+    return [IssuedCertificate(*row) for row in rows]
 
 
 def last_of_devices(

@@ -1,0 +1,186 @@
+"""
+How long after its day a calibration counts, whatever its certificate says.
+
+The registry gives a meter's interval (`attributes.calibration_every`), a methodology's programme
+or a country a longest one (`calibration_intervals.toml`).  The shortest counts.
+"""
+
+from __future__ import annotations
+
+import calendar
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib import resources
+from itertools import takewhile
+from typing import NamedTuple
+
+from mrv.countries import country_of
+from mrv.model import RoleNeeds
+from mrv.registry.project import Calibration, Project
+
+# the longest interval that the registry takes, and the last year that a date has
+MAX_MONTHS = 240
+_LAST_YEAR = 9999
+
+
+class Interval(NamedTuple):
+    """Months from a calibration to the next one; `source` None: the registry's own."""
+
+    months: int
+    source: str | None
+
+
+class Lengthened(NamedTuple):
+    """An interval that was made longer, or taken away, after a period began. [us UTC]"""
+
+    before: int
+    now: int | None
+    changed_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The longest interval that a rule of the field allows."""
+
+    months: int
+    source: str
+    certainty: str
+    methodology: str = ""
+    country: str | None = None
+    quantities: tuple[str, ...] = ()
+
+    def holds(self, methodology: str, country: str | None, quantity: str) -> bool:
+        """Return whether it is of a methodology's meters of a quantity in a country."""
+        return (
+            methodology.startswith(self.methodology)
+            and self.country in (None, country)
+            and (not self.quantities or quantity in self.quantities)
+        )
+
+
+@cache
+def bounds() -> tuple[Bound, ...]:
+    """Return all that were published."""
+    text = (resources.files(__package__) / "calibration_intervals.toml").read_text("utf-8")
+    return tuple(
+        Bound(**{**one, "quantities": tuple(one.get("quantities", ()))})
+        for one in tomllib.loads(text)["interval"]
+    )
+
+
+def interval_of(
+    own: int | None, methodology: str, country: str | None, quantities: Iterable[str]
+) -> Interval | None:
+    """
+    Return the interval that counts of a meter; None where there is none.
+
+    Parameters
+    ----------
+    own : int or None
+        What the registry says. [months]
+    methodology : str
+        Id.
+    quantities : iterable of str
+        What the meter measures for the project.
+    """
+    measured = tuple(quantities)
+    found = [] if own is None else [Interval(own, None)]
+    found += [
+        Interval(one.months, one.source)
+        for one in bounds()
+        if any(one.holds(methodology, country, quantity) for quantity in measured)
+    ]
+    return min(found, key=lambda one: one.months, default=None)
+
+
+def intervals_of(
+    project: Project, roles: Mapping[str, RoleNeeds], own: Mapping[str, int]
+) -> dict[str, Interval]:
+    """
+    Return the interval that counts of each meter of a project that has one.
+
+    Parameters
+    ----------
+    roles : mapping of str to RoleNeeds
+        Of the methodology.
+    own : mapping of str to int
+        By device, what the registry says. [months]
+    """
+    measured: dict[str, set[str]] = {}
+    for bound in project.devices:
+        if bound.role in roles:
+            measured.setdefault(bound.device, set()).add(roles[bound.role].quantity)
+    country = country_of(project)
+    found = {
+        name: interval_of(own.get(name), project.methodology, country, some)
+        for name, some in measured.items()
+    }
+    return {name: one for name, one in found.items() if one is not None}
+
+
+_NONE = Interval(MAX_MONTHS, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue(Calibration):
+    """
+    A certificate that ends before it says, since the interval is over.
+
+    `calibrated` is the day of the calibration, which the meter may have been mounted after.
+    """
+
+    calibrated: date = date.max
+    interval: Interval = _NONE
+
+
+def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
+    """Return certificates of a meter, each until its interval is over at the latest."""
+    return tuple(one if interval is None else _limited(one, interval) for one in papers)
+
+
+def _limited(one: Calibration, interval: Interval) -> Calibration:
+    due = after(one.performed, interval.months)
+    if due >= one.valid_until:
+        return one
+    return Overdue(
+        one.performed, due, one.certificate, one.accuracy_class, one.max_error_percent,
+        one.serial, one.performed, interval,
+    )  # fmt: skip
+
+
+def after(day: date, months: int) -> date:
+    """Return the day some months later; of a month without that day its last."""
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    if year > _LAST_YEAR:
+        return date.max
+    last = calendar.monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(day.day, last))
+
+
+def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengthened | None:
+    """
+    Return by what an interval is longer than when a period began, or None.
+
+    The value in force when the period began is the one to compare with, or the first where the
+    meter was registered later; an interval that is given for the first time only shortens.
+
+    Parameters
+    ----------
+    values : iterable of (int, int or None)
+        When the registry said so [us UTC], and what [months], in order.
+    """
+    every = list(values)
+    if not every:
+        return None
+    before = [one for one in every if one[0] < begin_us]
+    first = (before or every[:1])[-1][1]
+    now = every[-1][1]
+    if first is None or (now is not None and now <= first):
+        return None
+    # the import from which on it reads as it does now
+    same = takewhile(lambda one: one[1] == now, reversed(every))
+    return Lengthened(first, now, min(us for us, _ in same))

@@ -1,0 +1,194 @@
+"""
+Meters of the baseline's side that report more than third parties invoice (EVD-03).
+
+What a buyer, a supplier or a weather service states is better evidence than a meter of the plant's
+own.  Where such an invoice with its file says less, by more than it may differ (its own
+`tolerance_percent`), no more than it states counts for its meters and its time, and time of which
+no invoice is counts in the same proportion.  A higher invoice never raises anything; of the same
+meters it makes up for a lower one before or after it, as a corrected estimate does.
+
+An invoice of another point than the meter (after losses, of a part of its load, of goods that were
+not sold yet) names in `tolerance_percent` how much less it may state.  Above 5 % it is no evidence
+of the meter, and bounds it where even that is exceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.coverage import Service
+from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
+from mrv.accounting.period_result import CrossCheck
+from mrv.quantity_text import amount_text
+from mrv.rounding import exact_sum
+from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.facts import Facts, node
+from mrv.rules.invoiced_use import joined
+from mrv.texts import Text, text
+
+
+class _Meter(NamedTuple):
+    """A meter as it was metered, and what the rules before left of it."""
+
+    whole: Service
+    view: Monitored
+
+    def metered(self, span: Span) -> int:
+        """Return what it metered in some time. [base units]"""
+        begin, end = (max(0, us // INTERVAL_US - self.whole.first) for us in span)
+        return exact_sum(self.whole.value[begin:end]) if begin < end else 0
+
+    def taken(self, span: Span) -> Fraction:
+        """Return what rules took off in some time. [base units]"""
+        cuts = (cut for part in self.view.parts for cut in part.cuts)
+        own = (cut.within(span) for cut in cuts if cut.quantity and cut.kind is not Kind.OWN_USE)
+        return sum(own, start=Fraction(0))
+
+
+class _Stated(NamedTuple):
+    """
+    An invoice, and what its meters metered of its time, also where not all of it is known.
+
+    `beyond` is what they metered beyond what it lets count, below 0 where it states more, and
+    `within` what they metered of the period. [base units]
+    """
+
+    check: CrossCheck
+    within: int
+    beyond: Fraction
+
+    @classmethod
+    def of(cls, check: CrossCheck, meters: Iterable[_Meter]) -> _Stated:
+        """Compare an invoice with its meters."""
+        span = check.from_us, check.to_us
+        there = (m for m in meters if m.view.device.id in check.devices)
+        of = (m for m in there if m.view.needs.quantity == check.quantity)
+        within = sum(one.metered(span) for one in of)
+        percent = Fraction(check.tolerance_percent)
+        room = percent / 100 if percent > TOLERANCE * 100 else Fraction(0)
+        beyond = within + check.outside - int(check.theirs) * (1 + room)
+        return cls(check, within, min(beyond, Fraction(within)))
+
+    @property
+    def less(self) -> bool:
+        """Whether it states less than was metered, by more than it may differ."""
+        more = self.within + self.check.outside - int(self.check.theirs)
+        return more * 100 > Fraction(self.check.tolerance_percent) * int(self.check.theirs)
+
+    @property
+    def more(self) -> bool:
+        """Whether it states more; less is metered than is invoiced where readings are lost, too."""
+        whole = Fraction(self.check.coverage) >= COVERED
+        return self.check.holds is False and self.beyond < 0 and whole
+
+
+def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
+    """EVD-03: a baseline's meters above what third-party invoices state."""
+    documents, views = facts.evidence.documents, facts.views
+    meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
+    compared = [
+        _Stated.of(c, meters)
+        for c in facts.checks
+        if c.against in documents and c.holds is not None
+    ]
+    for names, quantity in _meters(one.check for one in compared if one.less):
+        of = [
+            i
+            for i, m in enumerate(views)
+            if m.device.id in names and (m.needs.quantity, m.needs.side) == (quantity, "baseline")
+        ]
+        mine = [
+            one
+            for one in compared
+            if one.check.quantity == quantity and names >= {*one.check.devices}
+        ]
+        differing = [*_apart(mine)]
+        excess = _excess([meters[i] for i in of], mine, differing) if of else 0
+        if excess <= 0:
+            continue
+        counted = sum((views[i].counts for i in of), start=Fraction(0))
+        yield Cap(node(Level.DEVICE, of), counted - excess, LESS)
+        given = tuple(_figures(one) for one in differing if one.less)
+        shown = tuple(sorted(names))
+        yield Said(False, text("EVD-03.invoices_less", devices=shown, invoices=given))
+
+
+def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
+    """Return meters that invoices name together, and their quantity."""
+    found: list[tuple[set[str], str]] = []
+    for check in less:
+        names, rest = {*check.devices}, list[tuple[set[str], str]]()
+        for group in found:
+            if group[1] == check.quantity and group[0] & names:
+                names |= group[0]
+            else:
+                rest.append(group)
+        found = [*rest, (names, check.quantity)]
+    return found
+
+
+def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
+    """Yield invoices that differ, those that cost most first, none over another's time."""
+    taken: dict[str, list[Span]] = {}
+    differing = (one for one in compared if one.less or one.more)
+    for one in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
+        begin, end = one.check.from_us, one.check.to_us
+        others = (other for name in one.check.devices for other in taken.get(name, ()))
+        if all(begin >= other[1] or end <= other[0] for other in others):
+            for name in one.check.devices:
+                taken.setdefault(name, []).append((begin, end))
+            yield one
+
+
+def _excess(
+    meters: Sequence[_Meter], compared: Sequence[_Stated], differing: Sequence[_Stated]
+) -> Fraction:
+    """Return what meters count beyond their invoices, after what other rules took. [base units]"""
+    more = made_up = Fraction(0)
+    for one in differing:
+        if one.beyond > 0:
+            span = one.check.from_us, one.check.to_us
+            taken = sum((meter.taken(span) for meter in meters), start=Fraction(0))
+            more += max(Fraction(0), one.beyond - taken)
+        else:
+            made_up -= one.beyond
+    net = sum((one.beyond for one in differing), start=Fraction(0))
+    metered = sum(one.within for one in differing)
+    if metered and net > 0:
+        # of invoices that overlap, the one that costs less is of no time of its own
+        told = [o.check for o in compared if o in differing or not (o.less or o.more)]
+        bare = [*_bare(meters, told)]
+        taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
+        alike = sum(meter.metered(span) for meter, span in bare) * net / metered
+        more += max(Fraction(0), alike - taken)
+    return more - made_up
+
+
+def _bare(
+    meters: Iterable[_Meter], compared: Iterable[CrossCheck]
+) -> Iterator[tuple[_Meter, Span]]:
+    """Yield meters' time of which no invoice is. [us UTC]"""
+    every = [*compared]
+    for one in meters:
+        reached, end = one.view.span_us
+        mine = ((c.from_us, c.to_us) for c in every if one.view.device.id in c.devices)
+        for begin, until in joined(mine):
+            if begin > reached:
+                yield one, (reached, min(begin, end))
+            reached = max(reached, until)
+            if reached >= end:
+                break
+        if reached < end:
+            yield one, (reached, end)
+
+
+def _figures(one: _Stated) -> Text:
+    """Name an invoice with its amount and what was metered."""
+    check = one.check
+    amounts = int(check.theirs), one.within + check.outside
+    stated, metered = (amount_text(n, check.unit) for n in amounts)
+    return text("invoice.states", invoice=check.against, stated=stated, metered=metered)

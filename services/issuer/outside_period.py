@@ -1,0 +1,109 @@
+"""
+What meters metered of invoices' time outside a period, from the stored intervals.
+
+Suppliers bill by their own reading days: an invoice from the fifth to the fifth is compared over
+its own time, and a period holds a part of it alone.  The facts stand in the plan of the statement,
+so that its comparison is computed again without the database, and an audit compares them with
+what is stored.  Where intervals are missing, still to be made or of older rules of metering, there
+is no fact, and the invoice is not compared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from psycopg import Connection
+
+from ingest.model import INTERVAL_US, Fleet
+from mrv.accounting.cross_checks import Rows, outside
+from mrv.calendar import utc_text
+from mrv.errors import PeriodError
+from mrv.registry.project import Invoice, MeteredOutside
+from mrv.rounding import exact_sum
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
+from services.store.statements import statements
+from services.store.timeseries import remake_requests as requests
+from services.store.timeseries.interval_rows import intervals_of, older_rows
+
+# devices whose intervals are read together
+_AT_ONCE = 100
+# device, quantity, begin and end [us UTC]
+_Part = tuple[str, str, int, int]
+
+
+def metered_outside(
+    conn: Connection, plan: MonitoringPlan, from_us: int, to_us: int
+) -> tuple[MeteredOutside, ...]:
+    """
+    Return what the plan's meters metered of its invoices' time outside the period.
+
+    Raises
+    ------
+    PeriodError
+        If intervals wait to be made anew.
+    """
+    fleet = plan.fleet()
+    corrected = (one for old, new, _ in plan.replaced for one in (old, new))
+    parts = sorted(set(_parts([*plan.invoices, *corrected], fleet, (from_us, to_us))))
+    names = sorted({device for device, *_ in parts})
+    with conn.cursor() as cursor:
+        waiting = set(names) - requests.without(cursor, names)
+    if waiting:
+        raise PeriodError(
+            f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"
+            " close again when `tonne run` has made them"
+        )
+    return tuple(sorted(stored(conn, fleet, parts)))
+
+
+def _parts(
+    invoices: Iterable[Invoice], fleet: Fleet, period_us: tuple[int, int]
+) -> Iterator[_Part]:
+    for one in invoices:
+        for span in outside(one, period_us) or ():
+            for device in set(one.devices) & fleet.by_id.keys():
+                yield device, one.quantity, *span
+
+
+def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
+    """Yield what devices metered in some time, as the stored intervals of today's rules have it."""
+    of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
+    for device, quantity, begin, end in parts:
+        of_span[begin, end][device].append(quantity)
+    for (begin, end), quantities in sorted(of_span.items()):
+        names = sorted(quantities)
+        for some in (names[k : k + _AT_ONCE] for k in range(0, len(names), _AT_ONCE)):
+            with conn.cursor() as cursor:
+                older = older_rows(cursor, some, begin, end) is not None
+                mine = [n for n in some if not older or not older_rows(cursor, [n], begin, end)]
+                rows = Rows(intervals_of(cursor, fleet, begin, end, mine, marks=False), fleet)
+            for device in mine:
+                for quantity in quantities[device]:
+                    known = rows.known(device, quantity)
+                    time_us = len(known.number) * INTERVAL_US
+                    if time_us:
+                        value = exact_sum(known.value)
+                        yield MeteredOutside(device, quantity, begin, end, value, time_us)
+
+
+def changed(conn: Connection) -> Iterator[str]:
+    """Yield what issued statements say of time outside their periods, and is not stored so."""
+    for one in statements.all_of(conn):
+        if one.state != "issued":
+            continue
+        plan = read_plan(statements.detail(conn, one.id)["plan"])
+        now = {
+            found[:4]: found for found in stored(conn, plan.fleet(), (o[:4] for o in plan.outside))
+        }
+        for was in plan.outside:
+            found = now.get(was[:4])
+            if found != was:
+                begin, end = utc_text(was.from_us), utc_text(was.to_us)
+                is_now = "nothing" if found is None else str(found.value)
+                yield (
+                    f"statement {one.id}: it compares invoices with {was.value} of"
+                    f" {was.quantity} that {was.device} metered from {begin} to {end}, and"
+                    f" {is_now} is stored now; close its period again"
+                )

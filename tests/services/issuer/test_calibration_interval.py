@@ -1,0 +1,202 @@
+"""
+How long a calibration counts, in statements.
+
+Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
+
+| finding | test |
+|---|---|
+| /IRCheck/iss_forms/1M7FLIJ0S92WVZ5/viewPublic: intervals of 5 and 6 years | past |
+| /IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic: validity from the calibration on | past |
+| /IRCheck/iss_forms/598GFY7PARITCNQ/viewPublic: yearly, and valid for 18 months | own |
+| /Projects/DB/TUEV-SUED1146252072.49/iProcess/DNV-CUK1242679833.75/gotoRFR: two intervals | own |
+| /IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic: another date than in the report before | dates |
+"""
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import CalibrationShown
+from mrv.documents.statement import claims_of
+from mrv.packs.reader import read_pack
+from mrv.report.translations import plain_until, until
+from mrv.report.words import LANGUAGES, Words
+from mrv.signatures import canonical
+from mrv.statement.compose import compose, label_of
+from mrv.verify import verify
+from services.issuer.collect_evidence import recollect
+from services.issuer.pack import export
+from services.registry.entries import CALIBRATION_EVERY
+from services.store.postgres.pool import connect
+from services.store.statements import statements
+from tests import registering
+from tests.findings import worded
+from tests.planted import planted
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+ROOT = Path(__file__).parents[3]
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+VALID = "performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-1"
+LONG = "performed: 2019-12-20, valid_until: 2031-12-20, certificate: C-1"
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    planted(plant.quarter_hours, database_url, tmp_path)
+    return database_url
+
+
+def _import(url, folder, text):
+    planned = registering.told(url, folder, text, "owner")
+    said = "\n".join(m for r in planned.results for m in r.messages)
+    assert not planned.refused, said
+    return said
+
+
+def _every(months, text=plant.REGISTRY):
+    """Return a registry in which inv-1 has an interval of calibration."""
+    own = f"serial: A1\n    attributes: {{{CALIBRATION_EVERY}: {months}}}\n"
+    return text.replace("serial: A1\n", own)
+
+
+def _closed(url):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+
+
+def _of(claims, device="inv-1"):
+    (one,) = (p for p in claims["monitoredParameters"] if p["device"] == device)
+    why = [d["reason"] for d in claims["deductions"] if d["device"] == device]
+    return one, why
+
+
+def _told(claims):
+    found = [a for a in claims["applicability"] if a["rule"] == "REG-02" and not a["holds"]]
+    return "; ".join(map(worded, found))
+
+
+def test_time_past_the_interval_costs_the_permissible_error(url, tmp_path):
+    """A meter of 2019 would count in full until 2031, because its certificate says so."""
+    before, none = _of(_closed(url))
+    assert none == []
+    said = _import(url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
+    assert "certificate C-1 (2019-12-20 to 2031-12-20) is longer than 72 months" in said
+    assert "from 2025-12-20 on it counts as expired" in said
+    claims = _closed(url)
+    one, why = _of(claims)
+    assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.005"))
+    assert why[0]["code"] == "calibration.overdue_by_rule"
+    values = why[0]["values"]
+    assert (values["certificate"], values["performed"]) == ("C-1", "2019-12-20")
+    assert (values["months"], "Circular 23/2013/TT-BKHCN" in values["source"]) == (72, True)
+    assert one["meter"]["calibrationEvery"]["months"] == 72
+    (shown,) = one["calibrations"]
+    assert (shown["validUntil"], shown["due"]) == ("2031-12-20", "2025-12-20")
+    assert float(one["coverage"]["calibratedShare"]) == 0
+
+
+def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
+    """A plan's yearly calibration would be forgotten where the certificate runs for two years."""
+    _import(url, tmp_path, _every(2))
+    claims = _closed(url)
+    one, why = _of(claims)
+    assert one["meter"]["calibrationEvery"] == {"months": 2, "source": None}
+    assert one["calibrations"][0]["due"] == "2026-02-20"
+    assert [w["code"] for w in why] == ["calibration.overdue"]
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        detail = statements.detail(conn, claims["statement"])
+        (device,) = (d for d in detail["plan"]["devices"] if d["id"] == "inv-1")
+        assert device["calibrationEvery"] == 2
+        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
+        again = recollect(conn, body, detail)
+        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+
+
+def test_pack_is_checked_with_the_interval_in_both_ways(database_url, tmp_path):
+    """An auditor's check would come to more than the statement, or not look at the interval."""
+    plant.register(database_url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
+    plant.fill_pv(database_url, end="2026-03-05", minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.issue(database_url, who, "2026-03-01", "2026-03-05")
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, tmp_path / "pack")
+    pack = read_pack(tmp_path / "pack")
+    assert b'"due":"2025-12-20"' in pack.files["statement.json"]
+    report = verify(pack)
+    assert report.consistent, report.failure
+    by_hand = [sys.executable, "-W", "error", "docs/verify_by_hand.py", tmp_path / "pack"]
+    done = subprocess.run(by_hand, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reports_show_when_the_calibration_was_due(language):
+    """A reader would see a certificate until 2031 beside a deduction, and not why."""
+    words = Words(language)
+    one = CalibrationShown(
+        certificate="C", performed="2019-12-20", valid_until="2031-12-20", accuracy_class=None,
+        max_error_percent=None, due="2025-12-20",
+    )  # fmt: skip
+    for shown in (until(one, words), plain_until(one, words)):
+        assert "2031" in shown
+        assert "2025" in shown
+    assert "2025" not in until(structs.replace(one, due=UNSET), words)
+
+
+def test_a_longer_interval_does_not_reach_back(database_url, tmp_path):
+    """An owner would see the deduction, and make the interval longer for the time that passed."""
+    url = database_url
+    plant.register(url, tmp_path, _every(2))
+    plant.fill_pv(url, minutes=15)
+    short, _ = _of(_closed(url))
+    _import(url, tmp_path, _every(36))
+    claims = _closed(url)
+    assert _of(claims)[0]["counted"] == short["counted"]
+    assert "inv-1: calibration_every was 2 months when the period began and is 36" in _told(claims)
+    _import(
+        url, tmp_path, plant.REGISTRY.replace("serial: A1\n", "serial: A1\n    attributes: {}\n")
+    )
+    claims = _closed(url)
+    assert _of(claims)[0]["counted"] == short["counted"]
+    assert "was removed" in _told(claims)
+    # as it was, and shorter: nothing to say
+    _import(url, tmp_path, _every(1))
+    assert "calibration_every" not in _told(_closed(url))
+
+
+def test_changed_dates_of_a_certificate_are_a_finding(url, tmp_path):
+    """A certificate would have another date in each report, and nobody would be told."""
+    name = logged.issue(url, logged.signers(url, tmp_path))
+    assert "C-1" not in _told(_next(url)).replace("certificate C-1 names no serial", "")
+    later = plant.REGISTRY.replace(VALID, VALID.replace("2025-12-20", "2026-02-20"))
+    _import(url, tmp_path, later)
+    said = _told(_next(url))
+    assert "inv-1: certificate C-1 is from 2026-02-20 to 2027-12-20" in said
+    assert f"and statement {name} has 2025-12-20 to 2027-12-20" in said
+    # a new certificate has a number of its own
+    more = "- {performed: 2026-03-03, valid_until: 2028-03-03, certificate: C-9}\n"
+    row = f"      - {{{VALID}"
+    assert row in plant.REGISTRY
+    _import(url, tmp_path, plant.REGISTRY.replace(row, f"      {more}{row}"))
+    assert "is from" not in _told(_next(url))
+
+
+def _next(url):
+    day = plant.us("2026-03-03"), plant.us("2026-03-04")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", *day, "test").document["credentialSubject"]
+
+
+@pytest.mark.parametrize("wrong", ["0", "241", "1.5", "yearly", "true"])
+def test_an_interval_that_is_no_number_of_months_is_refused(url, tmp_path, wrong):
+    """A typed word would be no interval at all, and nobody would see it."""
+    planned = registering.told(url, tmp_path, _every(wrong), "owner")
+    said = "\n".join(m for r in planned.results for m in r.messages)
+    assert planned.refused
+    assert "whole number of months from 1 to 240" in said

@@ -25,6 +25,7 @@ import yaml
 
 from mrv.calendar import period_us
 from mrv.methodologies import find
+from mrv.model import Methodology
 from services.cli.local.demo_devices import CADENCE_S, SEED
 from services.simulator.fleet import read_fleet
 from services.simulator.model import base_per_unit
@@ -111,13 +112,16 @@ def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dic
     for project in projects:
         for name, given in project.get("documents", {}).items():
             key = given["document"], given["by"], str(given["issued"])
-            found[key] |= dict.fromkeys(_values(project, name, given["value"]))
+            found[key] |= dict.fromkeys(_values(project, name, given.get("value")))
     return found
 
 
 def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
     """Yield what a document states of a parameter, of the project or of each of its meters."""
     method = find(project["methodology"], project["version"])
+    if name in method.diagrams:
+        yield from _apart(project, method)
+        return
     specs = {**method.parameters}
     for role in method.roles.values():
         specs |= role.params
@@ -126,6 +130,18 @@ def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
         yield from (f"{_line(name, of, unit)} ({device})" for device, of in value.items())
     else:
         yield _line(name, value, unit)
+
+
+def _apart(project: Mapping[str, Any], method: Methodology) -> Iterator[str]:
+    """Yield what a line diagram shows of meters whose roles may claim one energy twice."""
+    for roles in method.apart:
+        meters = [
+            f"{one['device']} ({one['role']})"
+            for role in roles
+            for one in project["devices"]
+            if one["role"] == role
+        ]
+        yield f"Each of these meters measures an energy of its own: {', '.join(meters)}"
 
 
 def _line(name: str, value: object, unit: str) -> str:

@@ -39,6 +39,8 @@ LENGTH = "length"
 DECLARED = "declared"
 TECHNOLOGY = "technology"
 SOLAR = 1
+# Key of a project's `documents` for the diagram that shows where each meter measures.
+LINE_DIAGRAM = "line_diagram"
 
 
 class Stated(NamedTuple):
@@ -324,7 +326,8 @@ class Methodology:
     `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
     that stand in a document: without it nothing is reduced.  `dated`
     are those of which a condition asks for it, and `related` what others say of a value at most.
-    `apart` names two roles that may claim one energy twice;
+    `apart` names two roles that may claim one energy twice, unless a dated `LINE_DIAGRAM` shows
+    them apart;
     `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.  `programme` is whose methodology it is, `countries` where its projects stand, by
@@ -386,6 +389,11 @@ class Methodology:
     def version(self) -> str:
         """The version that new projects should name."""
         return self.versions[0]
+
+    @property
+    def diagrams(self) -> frozenset[str]:
+        """Keys of a project's `documents` that are of no value."""
+        return frozenset([LINE_DIAGRAM] if self.apart else ())
 
     @property
     def by_quarter_hours(self) -> bool:

@@ -94,3 +94,14 @@ def undocumented(
         issued = document.issued.isoformat()
         return text("document.late", document=document.document, issued=issued)
     return None
+
+
+def named(document: Document | None) -> Text:
+    """Return a document by all that the registry says of it."""
+    if document is None:
+        return text("value.none")
+    return text(
+        "document.named", document=document.document, by=document.by or "-",
+        issued="-" if document.issued is None else document.issued.isoformat(),
+        sha256=document.sha256 or "-",
+    )  # fmt: skip

@@ -305,5 +305,6 @@ METHODOLOGY = Methodology(
         "Without dated documents of that, or invoices for it, steam counts nothing.",
         "Below half of that, nothing is reduced without invoices of the steam.",
         "Steam that drives the turbine is no heat: a steam balance shows what is delivered.",
+        "A dated line diagram shows that power and steam are two energies, else it is requested.",
     ),
 )

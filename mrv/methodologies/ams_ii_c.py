@@ -239,6 +239,7 @@ METHODOLOGY = Methodology(
         "A lamp took at most five times the power of the one that replaces it.",
         "Without a dated document of that, or invoices for it, nothing counts.",
         "Below half of that, nothing is reduced without invoices of the hours.",
+        "Invoices of the electricity corroborate hours within the schedule, by count and power.",
         "A group counts for no more hours than its own electricity carries at count and power.",
         "A group takes no less electricity than its own controller measures.",
         "Nothing is reduced until count and power of the pieces stand in dated documents.",

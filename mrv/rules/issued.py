@@ -19,7 +19,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from mrv.accounting.entered_values import subject, undocumented
+from mrv.accounting.entered_values import named, subject, undocumented
 from mrv.accounting.period_result import Finding
 from mrv.calendar import utc_text
 from mrv.errors import FactorError, MethodologyError, PeriodError
@@ -289,16 +289,6 @@ def _parts(document: Document) -> tuple[str | date | None, ...]:
 
 def _other_document(one: ChangedLate) -> Text:
     return text(
-        "PAR-02.document_changed", parameter=one.parameter, before=_named(one.was),
-        now=_named(one.document), time=utc_text(one.changed_us), by=one.by,
-    )  # fmt: skip
-
-
-def _named(document: Document | None) -> Text:
-    if document is None:
-        return text("value.none")
-    return text(
-        "document.named", document=document.document, by=document.by or "-",
-        issued="-" if document.issued is None else document.issued.isoformat(),
-        sha256=document.sha256 or "-",
+        "PAR-02.document_changed", parameter=one.parameter, before=named(one.was),
+        now=named(one.document), time=utc_text(one.changed_us), by=one.by,
     )  # fmt: skip

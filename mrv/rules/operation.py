@@ -11,7 +11,8 @@ auxiliary's meter that stands still counts nothing (MTR-11).  Neither moves a to
 is to be read, or its service to end with a document.  Electricity that stands still is asked for in
 each stretch of about a week, fuel over the whole period.  What MTR-05 compares with its service is
 left to that rule where the meter reports.  Likewise a plant without a meter of the electricity that
-it draws, and energy that two roles of one plant claim (CLM-03).  Rules of tonne's own.
+it draws, and energy that two roles of one plant claim (CLM-03), until a third party's dated line
+diagram shows that they are two.  Rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ import numpy as np
 
 from ingest.model import HOUR_US
 from mrv.accounting.device_period import Monitored, Stretch
+from mrv.accounting.entered_values import named, undocumented
 from mrv.accounting.evidenced_time import together_us
 from mrv.calendar import local_span
+from mrv.model import LINE_DIAGRAM
 from mrv.quantity_text import amount
 from mrv.rounding import decimal_text, exact_sum, figure
 from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Effect, Level, Said
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _PLACES = 6
 _LISTED = 3
@@ -222,7 +225,9 @@ def _missing(facts: Facts) -> Text | None:
 
 
 def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
-    """CLM-03: two quantities of a plant that may be the same energy."""
+    """CLM-03: two quantities of a plant that may be the same energy, without a line diagram."""
+    documents = facts.besides.documents
+    lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
     for one, other in facts.methodology.apart:
         names, tonnes = [], []
         for role in (one, other):
@@ -230,11 +235,14 @@ def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
             some = [m for m in every if any(part.counted for part in m.parts)]
             names.append(tuple(dict.fromkeys(m.device.id for m in some)))
             tonnes.append(_cost(facts, some))
-        if all(names):
-            yield Said(
-                False,
-                text(
-                    "CLM-03.both", device=names[0], other=names[1], role=one, other_role=other,
-                    cost=tonnes[0], other_cost=tonnes[1],
-                ),
-            )  # fmt: skip
+        if not all(names):
+            continue
+        both: dict[str, Value] = {"device": names[0], "role": one}
+        both |= {"other": names[1], "other_role": other}
+        if lacks is None:
+            shown = next(d for d in documents if d.parameter == LINE_DIAGRAM)
+            yield Said(True, text("CLM-03.apart", **both, document=named(shown)))
+            continue
+        asked = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
+        priced = text("CLM-03.both", **both, cost=tonnes[0], other_cost=tonnes[1])
+        yield Said(False, (priced, asked))

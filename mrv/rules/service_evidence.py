@@ -9,6 +9,7 @@ inflow counts 0, a pump's water as much as its electricity moved before the proj
 
 Within the design all meters of a plant may still be too high together.  Where no invoice shows
 what was delivered, nor the electricity that it took, a finding says by how much (EVD-03).
+Hours of lamps are not sold: invoices of their electricity corroborate them, by count and power.
 
 A fan's meter of which the transformer ratio is typed ten times too low reports a tenth, and the
 rest of a plant looks the same.  So a finding asks for invoices of electricity and fuel (EVD-07).
@@ -25,15 +26,18 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
+
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import Span, percent
+from mrv.accounting.evidenced_time import COVERED, TOLERANCE, Span, length, name_of, percent, served
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
-from mrv.registry.project import Besides
-from mrv.rounding import decimal_text
+from mrv.registry.project import Besides, Invoice
+from mrv.rounding import decimal_text, exact_sum
+from mrv.rules import Severity
 from mrv.rules.capacity import (
     at_capacity,
     consumption_of,
@@ -44,6 +48,7 @@ from mrv.rules.capacity import (
     using,
 )
 from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, Said
+from mrv.rules.equipment import watts
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import applied
 from mrv.service_bounds import Capacity
@@ -54,6 +59,9 @@ _PLACES = 6
 _FUEL_METER = "fuel_meter"
 # of the reduction: what would change it by less is not asked for
 _NEGLIGIBLE = Fraction(1, 100)
+# of what was delivered: what would fit within the design besides, and is an observation
+_SMALL = Fraction(1, 200)
+_S_PER_HOUR = 3600
 _TIMES = 10
 
 
@@ -202,12 +210,57 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
             if not any([*facts.evidence.less(m)] for m in there):
                 yield Said(True, text("invoice.cover", devices=_names(there)))
             continue
-        # share of what was delivered that would fit within the capacity besides
-        room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
-        within = percent(max(Fraction(0), room))
-        yield Said(False, text(
-            "EVD-03.within", devices=_names(there), parameter=one.parameter, percent=within,
-        ))  # fmt: skip
+        if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
+            yield Said(True, text("EVD-03.by_power", devices=_names(there)))
+            continue
+        yield from _within_design(there, one, given)
+
+
+def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> Iterator[Said]:
+    """Say what share of what was delivered would fit within the design besides, where any would."""
+    room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
+    if room <= 0:
+        return
+    within = text(
+        "EVD-03.within", devices=_names(there), parameter=one.parameter, percent=percent(room)
+    )
+    severity: Severity | None = "observation" if room < _SMALL else None
+    power = (text("EVD-03.power_too"),) if any(m.needs.draws for m in there) else ()
+    yield Said(False, (within, *power), severity)
+
+
+def _billed_power(facts: Facts, one: Monitored) -> bool:
+    """Whether invoices of a group's electricity corroborate its hours, by count and power."""
+    quantity, _ = one.needs.draws or ("", ())
+    agreeing, differing = list[Span](), list[Span]()
+    for invoice in facts.besides.invoices:
+        of_group = invoice.quantity == quantity and one.device.id in invoice.devices
+        if of_group and name_of(invoice) in facts.evidence.documents:
+            span = invoice.from_us, invoice.to_us
+            (agreeing if _burnt(facts, invoice) else differing).append(span)
+    begin, end = one.span_us
+    shown = length([*agreeing, *differing], begin, end) - length(differing, begin, end)
+    return shown >= COVERED * (end - begin)
+
+
+def _burnt(facts: Facts, invoice: Invoice) -> bool:
+    """Whether groups by their hours, count and power take what an invoice states."""
+    groups = [
+        m
+        for m in facts.price.views
+        if m.device.id in invoice.devices and (m.needs.draws or ("",))[0] == invoice.quantity
+    ]
+    if {m.device.id for m in groups} != {*invoice.devices}:
+        return False
+    first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+    taken = Fraction(0)
+    for m in groups:
+        if m.series is None or served([m], first, last) < last - first:
+            return False
+        begin = first - m.service.first
+        seconds = exact_sum(m.series[begin : last - m.service.first].astype(np.int64))
+        taken += watts(m) * Fraction(seconds, _S_PER_HOUR)
+    return abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 
 def project_fuel(facts: Facts) -> Iterator[Effect | Said]:

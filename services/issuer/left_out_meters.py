@@ -57,6 +57,8 @@ class Unserved(NamedTuple):
         Meter of the project that it is registered to check.
     project : str or None
         Another project that has it, of which no statement is closed.
+    upstream_of : tuple of str
+        Meters of the project that it supplies, by the project's `boundary`.
     """
 
     device: str
@@ -70,6 +72,7 @@ class Unserved(NamedTuple):
     checks: str | None = None
     project: str | None = None
     ended: bool = False
+    upstream_of: tuple[str, ...] = ()
 
 
 def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str]:
@@ -99,6 +102,8 @@ def unserved(
 ) -> list[Unserved]:
     """Return the meters that serve no project in a part of a period, by id."""
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
+    outside = registry.projects[project.id].boundary or ()
+    upstream = {one.device: one.upstream_of for one in outside}
     mine = {d.device for d in project.devices}
     sites = {devices[name].site for name in mine if name in devices}
     was_bound, placed = devices_before(conn, project.id, sorted(sites))
@@ -124,6 +129,7 @@ def unserved(
                     device.site if name in before and device.site not in sites else None,
                     device.check_of if device.check_of in mine else None,
                     ended=bool(edges) or device.removed is not None,
+                    upstream_of=tuple(one for one in upstream.get(name, ()) if one in mine),
                 )
             )  # fmt: skip
     near_by = {name for name, one in devices.items() if one.site in sites or name in before}

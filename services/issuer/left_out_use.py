@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from mrv.registry.project import Project
 from mrv.rounding import decimal_text
 from mrv.texts import Text, Value, text
 from services.issuer.left_out_meters import Span, Unserved, counted, roles_of, unserved
+from services.issuer.upstream_meters import Beneath, beneath
 from services.registry.entries import Registry
 from services.store.messages.dead_letter_query import Filter, list_letters
 from services.store.registry import load as registry_rows
@@ -68,6 +70,8 @@ class LeftOut(NamedTuple):
         By how much its registers rose, where that is more than was measured.
     readings : int
         From which `rise` is.
+    beneath : tuple of Beneath
+        How its readings compare with those of the meters that it is said to supply.
     """
 
     of: Unserved
@@ -77,6 +81,13 @@ class LeftOut(NamedTuple):
     rise: dict[str, int]
     readings: int
     refused: Refused
+    beneath: tuple[Beneath, ...] = ()
+
+    @property
+    def is_upstream(self) -> bool:
+        """Whether it supplies meters of the project, and readings of the whole time confirm it."""
+        known = bool(self.measured) and self.unknown_us < HOUR_US
+        return known and bool(self.beneath) and all(one.holds for one in self.beneath)
 
 
 def left_out(
@@ -97,7 +108,8 @@ def left_out(
     known = [one for one in meters if one.device in fleet.by_id]
     if not known:
         return
-    names = sorted({one.device for one in known} | {one.checks for one in known if one.checks})
+    others = chain.from_iterable((*one.upstream_of, one.checks) for one in known)
+    names = sorted({one.device for one in known} | {name for name in others if name})
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
     for one in known:
@@ -111,7 +123,10 @@ def left_out(
             rise, number = _rise(conn, fleet, index, one.spans, wanted)
             refused = _refused(conn, one.device, one.class_id, period_us[0], wanted)
         more = {q: value for q, value in rise.items() if value > measured.get(q, 0)}
-        yield LeftOut(one, measured, last_us, unknown_us, more, number, refused)
+        under = [fleet.by_id[name] for name in one.upstream_of if name in fleet.by_id]
+        within = rows.take(_within(rows.start_us, one.spans))
+        compared = beneath(within, index, under, measured) if one.upstream_of else ()
+        yield LeftOut(one, measured, last_us, unknown_us, more, number, refused, compared)
 
 
 def _within(start_us: Int64, spans: Sequence[Span]) -> NDArray[np.bool_]:
@@ -208,11 +223,15 @@ def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) 
     """
     Say what a meter that is left out measured, and what it would emit; None where it did not.
 
+    Nor is a meter reported that supplies those of the project, as readings confirm.
+
     Parameters
     ----------
     factors : Factors
         By which it is priced.
     """
+    if one.is_upstream:
+        return None
     of = one.of
     year = local_date(period_us[0], project.timezone).year
 
@@ -233,7 +252,41 @@ def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) 
         texts += [text("BND-01.refused_rise", **given) for given in refused]
     if not texts:
         return None
-    return text("BND-01.left_out", device=of.device, why=tuple(_why(of)), measured=tuple(texts))
+    why = (*_why(of), *_not_upstream(one, project))
+    return text("BND-01.left_out", device=of.device, why=why, measured=tuple(texts))
+
+
+def _compared(one: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
+    """Yield a meter's comparisons with those that it is said to supply, with their amounts."""
+    roles = roles_of(project, one.of.class_id, left_out=True)
+    units = {needs.quantity: needs.unit for _, needs in roles}
+    for found in one.beneath:
+        unit = units[found.quantity]
+        names = ("measured", "took", "below")
+        yield (
+            found,
+            {
+                "devices": one.of.upstream_of,
+                **{name: amount_text(getattr(found, name), unit) for name in names},
+            },
+        )
+
+
+def _not_upstream(one: LeftOut, project: Project) -> Iterator[Text]:
+    """Say what contradicts that a meter supplies those of the project."""
+    for found, values in _compared(one, project):
+        if not found.took:
+            yield text("BND-01.upstream_unknown", devices=one.of.upstream_of)
+        elif not found.holds:
+            code = "BND-01.upstream_steps" if found.covers else "BND-01.upstream_below"
+            yield text(code, **values)
+
+
+def supplying(one: LeftOut, project: Project) -> Iterator[Text]:
+    """Say what a meter measured that supplies those of the project, as readings confirm."""
+    if one.is_upstream:
+        for _, values in _compared(one, project):
+            yield text("BND-01.upstream", device=one.of.device, **values)
 
 
 def _why(one: Unserved) -> list[Text]:

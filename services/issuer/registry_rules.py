@@ -35,7 +35,7 @@ from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
-from services.issuer.left_out_use import reported
+from services.issuer.left_out_use import reported, supplying
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
@@ -290,9 +290,10 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def design(facts: RegistryFacts) -> Iterator[Document]:
-    """Documents of values that were entered; one that the plant's operator wrote is none."""
+    """Documents of values, and line diagrams; one that the plant's operator wrote is none."""
     given = facts.entry.documents or {}
-    known = {*facts.project.parameters}.union(*(bound.params for bound in facts.project.devices))
+    known = {*facts.project.parameters, *facts.methodology.diagrams}
+    known = known.union(*(bound.params for bound in facts.project.devices))
     for name in dict.fromkeys((*facts.methodology.documented, *given)):
         if name in known and name in given and name not in facts.invoices.unsupported:
             one = document_of(name, given[name])
@@ -379,6 +380,8 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
     """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
     found = (reported(one, facts.project, facts.factors, facts.period_us) for one in facts.left_out)
     yield from listed(one for one in found if one is not None)
+    above = (line for one in facts.left_out for line in supplying(one, facts.project))
+    yield from listed(above, holds=True)
     yield from listed(
         text("BND-01.unbound", device=one.id, kind=one.class_id, site=one.site)
         for one in facts.unbound

@@ -170,7 +170,7 @@ def _project(project: Project) -> dict[str, Any]:
         system=project.system,
         transfer=_transfer(project.transfer),
         monitoring=[monitoring.document(version) for version in project.monitoring or ()],
-        boundary=[asdict(one) for one in project.boundary or ()],
+        boundary=[_present(**asdict(one)) for one in project.boundary or ()],
         documents=dict(project.documents or {}),
         laboratory=[_present(**asdict(one)) for one in project.laboratory or ()],
     )
@@ -218,7 +218,7 @@ def _programme(programme: Programme) -> dict[str, Any]:
 
 
 def _present(**keys: Any) -> dict[str, Any]:
-    return {key: value for key, value in keys.items() if value not in (None, {}, [])}
+    return {key: value for key, value in keys.items() if value not in (None, {}, [], ())}
 
 
 def _time(moment: datetime) -> str:

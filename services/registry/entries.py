@@ -132,10 +132,11 @@ class MeterKey:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A meter at a project's site that does not serve it, and why."""
+    """A meter at a project's site that does not serve it, why, and which of its meters it feeds."""
 
     device: str
     reason: str
+    upstream_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

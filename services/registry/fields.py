@@ -96,6 +96,20 @@ class Row:
             )
         return found
 
+    def identifiers(self, key: str) -> tuple[str, ...]:
+        """Return a list of ids, or one alone; none where the key is absent."""
+        if not self.has(key):
+            return ()
+        value = self.table.cells[key]
+        if not isinstance(value, list):
+            return (self.identifier(key),)
+        if self._left_open(key, value):
+            return ()
+        if not all(isinstance(one, str) and ID.match(one) for one in value):
+            self.problem(key, f"{native(value)!r} must be the id of a meter, or a list of ids")
+            return ()
+        return tuple(dict.fromkeys(map(str, value)))
+
     def number(self, key: str, low: float, high: float) -> int | Decimal | None:
         """Return a number within inclusive bounds, or None where the key is absent."""
         if not self.has(key):

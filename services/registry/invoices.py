@@ -232,12 +232,14 @@ def _check(
         )
     if entered.corrects is not None:
         found += _correction(entered, known)
-    quantities = _quantities(project)
+    quantities, drawn = _quantities(project), _drawn(project)
     for device in one.devices:
         serving = [d for d in project.devices if d.device == device]
         if not serving:
             found.append(f"device {device} does not serve project {project.id}")
-        elif one.quantity not in {quantities.get(d.role) for d in serving}:
+        elif one.quantity not in drawn.get(device, ()) and one.quantity not in {
+            quantities.get(d.role) for d in serving
+        }:
             counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
             found.append(
                 f"quantity: {one.id} names {one.quantity}, and {project.methodology} counts"
@@ -270,3 +272,13 @@ def _quantities(project: Project) -> dict[str, str]:
     except MethodologyError:
         return {}
     return {name: need.quantity for name, need in roles.items()}
+
+
+def _drawn(project: Project) -> dict[str, set[str]]:
+    """Return the energy by device that its time of operation takes: lamps are billed for that."""
+    try:
+        roles = find(project.methodology, project.version).roles
+    except MethodologyError:
+        return {}
+    drawn = {name: {need.draws[0]} for name, need in roles.items() if need.draws is not None}
+    return {d.device: drawn[d.role] for d in project.devices if d.role in drawn}

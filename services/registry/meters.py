@@ -142,6 +142,28 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         )
 
 
+def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
+    """Refuse a meter of the boundary that cannot be upstream of what it names."""
+    mine = {one.device for one in project.devices}
+    for one in project.boundary or ():
+        site = devices[one.device].site if one.device in devices else None
+        for name in one.upstream_of:
+            if name not in devices:
+                wrong = f"{name!r} is not registered; add it under `devices`"
+            elif name not in mine:
+                wrong = f"{name!r} does not serve the project; known: {', '.join(sorted(mine))}"
+            elif site is None:
+                wrong = f"{one.device!r} is not registered; add it under `devices`"
+            elif devices[name].site != site:
+                wrong = f"{name!r} is of site {devices[name].site!r}, and the meter of {site!r}"
+            elif one.device in mine:
+                wrong = f"{one.device!r} serves the project itself; leave it out of `boundary`"
+            else:
+                continue
+            text = f"boundary[{one.device}].upstream_of: {wrong}"
+            yield Finding(project.kind, project.id, text)
+
+
 def outlasting(
     project: Project, devices: Mapping[str, Device], country: str | None
 ) -> Iterator[Finding]:

@@ -89,7 +89,8 @@ def unknown_documents(project: Project) -> Iterator[str]:
     except MethodologyError:
         return
     roles = methodology.roles.values()
-    known = {*methodology.parameters, KEY}.union(*(needs.params for needs in roles))
+    known = {*methodology.parameters, KEY, *methodology.diagrams}
+    known = known.union(*(needs.params for needs in roles))
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
         yield (

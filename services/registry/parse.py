@@ -265,8 +265,8 @@ def _sample(row: Row) -> Sample:
 
 
 def _outside(row: Row) -> Outside:
-    row.only("device", "reason")
-    return Outside(row.identifier("device"), row.text("reason"))
+    row.only("device", "reason", "upstream_of")
+    return Outside(row.identifier("device"), row.text("reason"), row.identifiers("upstream_of"))
 
 
 def programme(row: Row) -> Programme:

@@ -65,6 +65,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from needs.check(project, devices, book, country(project, registry))
             yield from plausible.check(project, devices)
             yield from meters.check(project, devices)
+            yield from meters.outside(project, devices)
             yield from meters.outlasting(project, devices, country(project, registry))
             yield from monitoring.check(project, devices)
     yield from _shared(registry)

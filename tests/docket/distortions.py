@@ -7,7 +7,7 @@ done first and are part of the truth; the others change readings, registry or pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from datetime import date, datetime, timedelta
 from itertools import chain, pairwise
@@ -515,12 +515,24 @@ def outside(world: World, like: str, name: str, per_day: float, reason: str = ""
 
 
 @_said
-def unbound(world: World, on: str, reason: str = "") -> None:
-    """A meter of the site is left out of the project."""
+def unbound(world: World, on: str, reason: str = "", upstream_of: Sequence[str] = ()) -> None:
+    """A meter of the site is left out of the project; or is said to supply others of it."""
     project = world.project
     project["devices"] = [one for one in project["devices"] if one["device"] != on]
     if reason:
-        project["boundary"] = [{"device": on, "reason": reason}]
+        supplies = {"upstream_of": [*upstream_of]} if upstream_of else {}
+        project["boundary"] = [{"device": on, "reason": reason, **supplies}]
+
+
+@_said
+def main_meter(world: World, name: str, of: list[str], per_day: float, reason: str) -> None:
+    """The site's main meter supplies meters of the project, and what else draws as much a day."""
+    outside(world, of[0], name, per_day, reason)
+    world.registered(name)["rated_power_w"] = 1_000_000
+    world.project["boundary"][-1]["upstream_of"] = of
+    ((register, others),) = world.readings[name].columns.items()
+    supplied = (world.readings[one].columns[register] for one in of)
+    world.readings[name].columns[register] = sum(supplied, others)
 
 
 @_said

@@ -181,7 +181,8 @@ def document(world: World) -> dict[str, Any]:
     method = find(said["methodology"], said["version"])
     given = dict(said.get("parameters", {}))
     fixed = {k for one in said["devices"] for k in one.get("bound", {})} | given.keys()
-    papers = {k: paper(world, k, given) for k in sorted(fixed - {"accept_factors"})}
+    shown = (fixed | method.diagrams) - {"accept_factors"}
+    papers = {k: paper(world, k, given) for k in sorted(shown)}
     measured = [k for k in given if k in method.parameters and is_monitored(method.parameters[k])]
     project = {
         "id": PROJECT,
@@ -210,7 +211,7 @@ def document(world: World) -> dict[str, Any]:
 
 
 def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a value, by another's hand and of before the project."""
+    """Return the document of a value, or a diagram, by another's hand and of before the project."""
     stated = given.get(name) or {
         one["id"]: one["bound"][name]
         for one in world.plant["devices"]
@@ -223,7 +224,7 @@ def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         "by": "Design Institute",
         "issued": date(2025, 12, 1),
         "sha256": sha(f"{world.plant['id']} {name}"),
-        **({"value": stated} if number else {}),
+        **({"value": stated} if said and number else {}),
     }
 
 
@@ -310,7 +311,12 @@ def billed(world: World, name: str) -> tuple[str, str]:
     method = find(world.plant["methodology"], world.plant["version"])
     quantity = method.roles[one["role"]].quantity
     known = classes.load()[one["class"]].channels.values()
-    channel = next(c for c in known if c.kind == "register" and c.quantity == quantity)
+    channel = next(
+        c
+        for c in known
+        if c.kind == "register" and one.get("billed", c.name) == c.name
+        if "billed" in one or c.quantity == quantity
+    )
     return channel.name, channel.unit
 
 

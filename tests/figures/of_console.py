@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from services.api.console.translations import Words
 from tests.figures import surfaces
 from tests.figures.account import UG, Emission, midnight
 from tests.figures.costs import silences
@@ -21,7 +22,7 @@ from tests.figures.panels import PROJECT, missed
 TYPED = {
     'overview.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
     'programme.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
-    "statement.html: t.number(one.effect_t)",
+    'statement.html: t.number(one.effect_t) ~ " t"',
 }
 
 
@@ -97,6 +98,11 @@ def _floor(value, places=3):
     return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)
 
 
+def _amount(value):
+    """Return an amount as people read it: at most four digits, and a unit that fits."""
+    return None if value is None else Words("en").amount(_floor(value, 12))
+
+
 def meant(a, where, said):
     page, subject = said
     if where.startswith("days: "):
@@ -108,29 +114,29 @@ def meant(a, where, said):
     whole = [s for s in a.statements if s["state"] == "issued"]
     figures = {
         "overview.html: t.number(sums.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
-        "overview.html: t.number(rounded(sums.avoided_t))": lambda: _floor(of_year(a, a.counted(), a.now.year)),
-        "overview.html: t.number(rounded(sums.statements_t))": lambda: _floor(_of_statements(a)),
-        "overview.html: t.number(rounded(sums.expected_t))": lambda: _floor(_sum(expected_of(a, p, a.now.year) for p in a.counted())),
-        "overview.html: t.number(rounded(sums.end_t))": lambda: _floor((of_year(a, a.counted(), a.now.year) or 0) + _sum(_ahead(a, p) for p in a.counted())),
-        "overview.html: figure(t, rounded(card.avoided_t))": lambda: _floor(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
-        "overview.html: t.number(rounded(card.expected_t))": lambda: _floor(_sum(expected_of(a, p, a.now.year) for p, _ in subject.sums.projects)),
-        "overview.html: t.number(rounded(one.short_t))": lambda: _floor(expected_of(a, subject.project, a.now.year) - (of_year(a, [subject.project], a.now.year) or 0)),
-        "overview.html: figure(t, rounded(of.change.yesterday_t))": lambda: _floor(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
-        "overview.html: figure(t, rounded(of.change.day_before_t))": lambda: _floor(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
+        "overview.html: t.amount(sums.avoided_t)": lambda: _amount(of_year(a, a.counted(), a.now.year)),
+        "overview.html: t.amount(sums.statements_t)": lambda: _amount(_of_statements(a)),
+        "overview.html: t.amount(sums.expected_t)": lambda: _amount(_sum(expected_of(a, p, a.now.year) for p in a.counted())),
+        "overview.html: t.amount(sums.end_t)": lambda: _amount((of_year(a, a.counted(), a.now.year) or 0) + _sum(_ahead(a, p) for p in a.counted())),
+        "overview.html: amount(t, card.avoided_t)": lambda: _amount(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
+        "overview.html: t.amount(card.expected_t)": lambda: _amount(_sum(expected_of(a, p, a.now.year) for p, _ in subject.sums.projects)),
+        "overview.html: t.amount(one.short_t)": lambda: _amount(expected_of(a, subject.project, a.now.year) - (of_year(a, [subject.project], a.now.year) or 0)),
+        "overview.html: amount(t, of.change.yesterday_t)": lambda: _amount(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
+        "overview.html: amount(t, of.change.day_before_t)": lambda: _amount(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
         "overview.html: t.number(one.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] == name),
         "overview.html: figure(t, tonnes(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "overview.html: figure(t, tonnes(one.reduction_ug))": lambda: _floor(a.tonnes([name], all_)),
         'overview.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(a.expected(name)),
         "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
         'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: issued(a, under(a, subject), a.now.year),
-        "project.html: t.number(tonnes(found.sums.reduction_ug))": lambda: _floor(a.tonnes([name], all_)),
-        "project.html: t.number(tonnes(found.sums.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
-        "project.html: t.number(rounded(found.sums.expected_t))": lambda: _floor(a.expected(name)),
-        "project.html: t.number(rounded(found.sums.missed_t))": lambda: _floor(missed(a, name)),
+        "project.html: t.amount(tonnes(found.sums.reduction_ug, 12))": lambda: _amount(a.tonnes([name], all_)),
+        "project.html: t.amount(tonnes(found.sums.month_ug, 12))": lambda: _amount(PROJECT["last_30_days_t"](a, name)),
+        "project.html: t.amount(found.sums.expected_t)": lambda: _amount(a.expected(name)),
+        "project.html: t.amount(found.sums.missed_t)": lambda: _amount(missed(a, name)),
         "project.html: figure(t, rounded(one.reduction_t))": lambda: _floor(_of_part(a, name, subject)),
-        "project.html: t.number(rounded(one.before_t))": lambda: _floor(a.before[subject.statement]),
+        "project.html: t.amount(one.before_t)": lambda: _amount(a.before[subject.statement]),
         "project.html: t.number(one.credit_t)": lambda: _signed(a, subject.id)["credited"]["t"],
-        "park.html: t.number(rounded(found.monitored_t))": lambda: _floor(of_park(a, a.now.year)),
+        "park.html: t.amount(found.monitored_t)": lambda: _amount(of_park(a, a.now.year)),
         'programme.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),
         "programme.html: figure(t, rounded(one.tCO2))": lambda: _floor(of_year(a, [p["project"] for p in subject["projects"]], a.now.year)),
         "programme.html: t.number(one.issued_credits_t)": lambda: issued(a, [p["project"] for p in subject["projects"]], a.now.year) or 0,
@@ -144,12 +150,12 @@ def meant(a, where, said):
         "statement.html: t.number(one.reduction_t)": lambda: _vintage(a, page, subject)["reduction_t"],
         'gaps.html: figure(t, one.cost_t, "none")': lambda: _gap(a, subject)["cost_t"],
         'gaps.html: figure(t, one.forgone_at_most_t, "none")': lambda: _gap(a, subject).get("forgoneAtMost_t"),
-        'device.html: t.number("%.6f"|format(found.cost_t))': lambda: f"{_cost_t(a, subject['id']):.6f}",
+        "device.html: t.amount(found.cost_t)": lambda: _amount(_cost_t(a, subject["id"])),
         'day.html: figure(t, tonnes(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
-        "device_day.html: t.number(tonnes(sums.reduction_ug, 6))": lambda: _of_day(a, page.rpartition("/")[0], subject),
+        "device_day.html: t.amount(tonnes(sums.reduction_ug, 12))": lambda: _amount(_of_day(a, page.rpartition("/")[0], subject)),
     }  # fmt: skip
-    if where == "overview.html: t.number((sums.target_t / 1000)|string|plain)":
-        return 4643  # as the catalog of Hai Phong states it
+    if where == "overview.html: t.amount(sums.target_t)":
+        return _amount(4_643_000)  # as the catalog of Hai Phong states it
     return None if where in TYPED else figures[where]()
 
 
@@ -256,6 +262,7 @@ def _day(a, page, name, day):
 
 
 def plain(value):
-    """Decimal text without a language's marks, as a number; None for a word."""
+    """Decimal text without a language's marks, as a number and its unit; None for a word."""
     text = re.sub(r"<[^>]*>|,", "", str(value)).strip().replace("\N{MINUS SIGN}", "-")
-    return Decimal(text) if re.fullmatch(r"-?[0-9.]+", text) else None
+    found = re.fullmatch(r"(-?[0-9.]+)(?:\N{NO-BREAK SPACE}(\w+))?", text)
+    return None if found is None else (Decimal(found[1]), found[2])

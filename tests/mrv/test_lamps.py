@@ -1,6 +1,7 @@
 """Lamps: hours and power of a group, held against the electricity of their own controller."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
-from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Invoice, ProjectDevice
 from mrv.report.sheets.calculation import Reckoning
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -32,7 +33,7 @@ def lit(drawn, **more):
 
 def of_lamps(
     drawn, *, groups=HONEST, accounting=ACCOUNTING, known=None, late=0, standby_w=0, told=None,
-    daily=False, hours=12, schedule="13.5", before="0.15",
+    daily=False, hours=12, schedule="13.5", before="0.15", bills=(),
 ):  # fmt: skip
     """
     Eight weeks of street lamps that draw a share of 9.6 kW.
@@ -67,10 +68,49 @@ def of_lamps(
         project, (LAMPS,), calibrations={"lamps": plant.CERTIFICATES["inv-1"]},
         accounting=accounting,
         documents=plant.papers(*built, "count", "kw_baseline", "kw_project"),
+        invoices=tuple(bills),
     )  # fmt: skip
     end = plant.FROM + DAYS * plant.DAY * INTERVAL_US
     rows = remeter(fleet, [one], monitored(project, fleet), plant.FROM, end)
     return Case(plan, [one], rows, plant.FROM, end, BOOK)
+
+
+BILL = Invoice(
+    "b", "Power Company", "7", date(2026, 3, 1), ("lamps",), "energy_import", plant.FROM,
+    plant.FROM + DAYS * plant.DAY * INTERVAL_US, 56 * 12 * 9_600, Decimal(5), "f1" * 32,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bill", "groups", "settled"),
+    [
+        ({}, HONEST, True),
+        ({"value": 56 * 12 * 9_600 * 104 // 100}, HONEST, True),
+        ({"value": 56 * 12 * 9_600 * 9 // 10}, HONEST, False),  # clocks count a ninth more
+        ({}, ((168, "0.08"),), False),  # more lamps than there are
+        ({}, ((120, "0.07"),), False),  # of less power
+        ({"sha256": None}, HONEST, False),
+        ({"doubt": "operator"}, HONEST, False),
+        ({"to_us": plant.FROM + 28 * plant.DAY * INTERVAL_US}, HONEST, False),
+        ({"issued": date(2026, 1, 5)}, HONEST, False),
+    ],
+)
+def test_a_bill_of_electricity_corroborates_hours(bill, groups, settled):
+    """No one sells hours: an honest owner of lamps could bring no invoice that was asked for."""
+    found = lit(1.0, known=0, groups=groups, bills=[replace(BILL, **bill)])
+    assert ("EVD-03" not in unmet(found)) == settled
+    met = [f.detail for f in found.applicability if f.rule == "EVD-03" and f.holds]
+    assert any("corroborate the hours of lamps" in detail for detail in met) == settled
+    if not settled:
+        assert "Invoices of their electricity" in unmet(found)["EVD-03"]
+
+
+@pytest.mark.parametrize(("schedule", "said"), [("12", None), ("12.05", "observation")])
+def test_hours_without_room_are_not_asked_about(schedule, said):
+    """Hours that a schedule holds to the hour would be too high "by up to 0 %", month by month."""
+    found = lit(1.0, schedule=schedule)
+    assert {f.rule: f.severity for f in found.applicability if not f.holds}.get("EVD-03") == said
+    assert unmet(lit(1.0))["EVD-03"]
 
 
 def tonnes(result):

@@ -1,5 +1,6 @@
 """Meters of a project's side that are silent or stand still, and energy that is claimed twice."""
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -40,7 +41,7 @@ PARAMETERS = {
 
 
 def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameters=None,
-             replaced=(), **series):  # fmt: skip
+             replaced=(), diagram=(), **series):  # fmt: skip
     """Close four weeks of a plant of some meters, each steady but for what is given."""
     parameters = {**PARAMETERS, **(parameters or {})}
     rows = {(name, ROLES[name][2]): [ROLES[name][3]] * COUNT for name in names}
@@ -56,7 +57,7 @@ def plant_of(*names, accounting=ACCOUNTING, rated=None, invoices=None, parameter
         parameters=parameters, devices=tuple(ProjectDevice(n, ROLES[n][1]) for n in names),
     )  # fmt: skip
     besides = Besides(
-        accounting=accounting, documents=plant.papers(*parameters),
+        accounting=accounting, documents=(*plant.papers(*parameters), *diagram),
         invoices=plant.bills(rows, "steam") if invoices is None else invoices, replaced=replaced,
     )  # fmt: skip
     papers = dict.fromkeys(names, plant.CERTIFICATES["inv-1"])
@@ -114,6 +115,32 @@ def test_steam_that_may_drive_the_turbine_is_asked_for():
     assert f"gen (turbine, {float(tonnes['gen']):.4f}"[:-1] in told
     assert f"steam (steam, {float(tonnes['steam']):.4f}"[:-1] in told
     assert "they may be the same energy" in told
+    assert "line_diagram: no document is named" in told
     assert not said(plant_of("gen", "steam", "aux", "fuel", accounting=FIRST), APART)
     # a steam meter that counts nothing claims nothing
     assert not said(plant_of("gen", "steam", "aux", "fuel", steam=[0] * COUNT), APART)
+
+
+@pytest.mark.parametrize(
+    ("fields", "lacks"),
+    [
+        ({}, None),
+        ({"issued": date(2026, 1, 1)}, None),  # the day that the period begins
+        ({"issued": date(2026, 1, 2)}, "is of 2026-01-02, after the period began"),
+        ({"sha256": None}, "has no `sha256`"),
+        ({"by": None}, "has no `by`"),
+    ],
+)
+def test_a_dated_line_diagram_shows_two_energies(fields, lacks):
+    """An honest plant of both would be asked every month, and no row of its registry answered."""
+    diagram = plant.papers("line_diagram", **fields)
+    found = plant_of("gen", "steam", "aux", "fuel", diagram=diagram)
+    if lacks is not None:
+        assert lacks in said(found, APART)
+        return
+    (met,) = (f for f in found.applicability if f.rule == APART)
+    assert met.holds
+    assert "they are two energies: licence 12/2025 (issuer Department of Environment" in met.detail
+    # it is of no value, and changes none
+    asked = plant_of("gen", "steam", "aux", "fuel")
+    assert found.net.reduction == asked.net.reduction

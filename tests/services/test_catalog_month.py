@@ -37,13 +37,6 @@ from tests.services.issuer.plant import store_of
 pytestmark = pytest.mark.timeout(900)
 CITY = examples.CITY
 REAL, *_ = PERIODS
-# what stays open, and why no honest owner can settle it in the registry
-OPEN = {
-    ("thuy-nguyen-whr", "CLM-03"): (
-        "power and steam are both claimed; a line diagram settles it, and the registry has no row"
-        " for a line diagram: only a verifier's written reason answers the finding"
-    )
-}
 # of the reduction, between the statement and the live account of the same days
 ALIKE = Decimal("0.02")
 
@@ -106,8 +99,7 @@ def test_every_project_closes_without_an_open_finding(month):
         for name, closed in month.closed.items()
         for one in unmet(claims_of(closed.document))
     }
-    assert {key: text for key, text in found.items() if key not in OPEN} == {}
-    assert found.keys() == OPEN.keys()  # what was settled since is no exception any more
+    assert found == {}
 
 
 def test_every_project_is_credited_as_its_live_account_shows(month):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -91,6 +92,10 @@ def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
         " FROM registry_names n JOIN site s ON s.id = n.id WHERE n.kind = 'site'"
     )
     return {(kind, id_): found for kind, id_, found in rows}
+
+
+def _outside(device: str, reason: str, upstream_of: Sequence[str] = ()) -> Outside:
+    return Outside(device, reason, tuple(upstream_of))
 
 
 def _actions(conn: Connection, called: Called) -> tuple[Action, ...]:
@@ -230,7 +235,7 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
             monitoring=plans.get(project, ()),
-            boundary=tuple(Outside(**one) for one in boundary or ()),
+            boundary=tuple(_outside(**one) for one in boundary or ()),
             laboratory=tuple(found[project]),
             documents=documents or {},
             names=called.get(("project", project)),

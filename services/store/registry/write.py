@@ -14,6 +14,7 @@ from services.registry.entries import (
     Device,
     Entered,
     Entry,
+    Outside,
     Programme,
     Project,
     Published,
@@ -222,11 +223,15 @@ def _write_quality(cur: Cursor, devices: list[Device], author: str) -> None:
     )
 
 
+def _outside(one: Outside) -> dict[str, Any]:
+    return {key: value for key, value in asdict(one).items() if value != ()}
+
+
 def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
     zone = timezone(project, merged) or "UTC"
     crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
     modules = project.modules
-    outside = [asdict(one) for one in project.boundary or ()]
+    outside = [_outside(one) for one in project.boundary or ()]
     boundary, documents = jsonb(outside) if outside else None, project.documents
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "

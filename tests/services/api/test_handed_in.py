@@ -133,7 +133,7 @@ def test_a_statements_page_shows_what_was_found(served, holder, name, tmp_path, 
         assert "OBS-1" not in get(served, page).text
         own = session(served, "scoped")
         text = html.unescape(get(served, page, own).text)
-        effect = words["finding.effect"].format(tonnes=Words(language).number("-0.25"))
+        effect = words["finding.effect"].format(tonnes=f"{Words(language).number('-0.25')} t")
         for wanted in ("OBS-1", words["finding.open"], effect, "on two lines: ống đo"):
             assert wanted in text, wanted
         pack = unpacked(client, name, tmp_path / "again")

@@ -36,7 +36,8 @@ def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
 
     dated = registering.told(database_url, tmp_path, plant.REGISTRY + SURVEY, "owner")
     assert not dated.refused
-    assert "sfc_l_per_100km" not in "\n".join(m for r in dated.results for m in r.messages)
+    text = "\n".join(m for r in dated.results for m in r.messages)
+    assert "sfc_l_per_100km has no document" not in text
     after, unmet = closed(database_url)
     assert unmet == []
     assert after == before

@@ -183,6 +183,69 @@ def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
     assert after["emissions"] == before["emissions"]
 
 
+# what a meter reads each ten minutes, of what the charger takes beneath it, by the hour [Wh]
+UPSTREAM = {
+    "supplies the workshop too": (lambda took, hour: took + np.where(hour > 7, 3_000, 500), None),
+    "supplies the charger alone": (lambda took, _: took * 99 // 100, None),
+    "reads less": (
+        lambda took, _: took // 2,
+        "registered as upstream of ch-1, which took 240 kWh in hours in which it measured 121.5",
+    ),
+    "takes by day": (
+        lambda _, hour: np.where(hour > 7, 9_000, 0),
+        "in some of them together 232 kWh more than it",
+    ),
+    "takes more than the charger at any time": (
+        lambda took, hour: 12_000 + 50 * (hour % 3) + 0 * took,
+        "whose changes from hour to hour its readings do not show",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reads", "says"), UPSTREAM.values(), ids=UPSTREAM)
+def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
+    """An honest main meter was asked about every month; a hidden one could be said to be it."""
+    before = _close(buses())
+    outside = REASON.replace("reason:", "upstream_of: [ch-1], reason:")
+    url = buses(_registry(kind="energy_meter", watts=200_000) + outside)
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
+    took = np.where(hour < 5, 8_100, 0)
+    plant.send(url, "ch-2", times, energy_import_wh=np.cumsum(reads(took, hour)))
+    after = _close(url)
+    assert after["emissions"] == before["emissions"]
+    if says is None:
+        assert not _told(after)
+        (met,) = (
+            worded(a)
+            for a in after["applicability"]
+            if a["rule"] == "BND-01" and "confirm" in worded(a)
+        )
+        assert met.startswith("ch-2 supplies ch-1 of the project, and readings confirm")
+        assert "they took 240 kWh" in met
+    else:
+        assert says in _told(after)
+        assert "name the meters of the project that it supplies (`upstream_of`" in _told(after)
+
+
+@pytest.mark.parametrize(
+    ("of", "site", "says"),
+    [
+        ("ch-9", "hp", "'ch-9' is not registered; add it under `devices`"),
+        ("inv-1", "hp", "'inv-1' does not serve the project; known: "),
+        ("ch-1", "office", "'ch-1' is of site 'hp', and the meter of 'office'"),
+        ("[ch-1, no id]", "hp", "must be the id of a meter, or a list of ids"),
+    ],
+)
+def test_what_a_main_meter_cannot_supply_is_refused(database_url, tmp_path, of, site, says):
+    """A name typed wrong would leave an honest main meter open, without a word why."""
+    outside = REASON.replace("reason:", f"upstream_of: {of}, reason:")
+    text = _registry(kind="energy_meter", site=site) + outside
+    planned = registering.told(database_url, tmp_path, text, "owner")
+    assert planned.refused
+    assert says in str([r.messages for r in planned.results]) + str(planned)
+
+
 def _split(device):
     """Return the plant with its third charger in another project of buses."""
     other = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]

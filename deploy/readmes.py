@@ -33,6 +33,7 @@ DATA = {
     "mrv/report/fonts": "fonts of the PDF, with their licence",
     "mrv/report/page/page.typ": "the pages' layout, in Typst",
     "mrv/report/words/*.toml": "the words, a language each",
+    "mrv/report/words/meanings": "what parameters and steps of methodologies are, a language each",
     "mrv/report/words/names": "names of parameters and conditions, a language each",
     "mrv/verify/*.md": "the text of VERIFY.md, today's and that of 0.1.0",
     "services/api/console/static": "styles, scripts, and the check in the browser",

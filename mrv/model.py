@@ -240,13 +240,14 @@ class Check:
     """
     One applicability condition: `test` returns None, or what does not hold.
 
+    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.
     `refuses` says that the project is none of the methodology's while it does not;
     else it can be mended as the project goes, as a missing certificate can.  `quiet`:
     a statement names it only where it does not hold.
     """
 
     clause: str
-    test: Callable[[Candidate], str | None]
+    test: Callable[[Candidate], Text | None]
     refuses: bool = False
     quiet: bool = False
 
@@ -262,7 +263,7 @@ class Condition:
     """
 
     clause: str
-    test: Callable[[Inputs, Reductions], str | None]
+    test: Callable[[Inputs, Reductions], Text | None]
     first: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 from mrv.rounding import decimal_text
@@ -30,6 +31,11 @@ def amount_text(value: int | Fraction, unit: str) -> Text:
     """Return a quantity of base units as a text: in its usual unit, whole base units exact."""
     name, scale = _IN.get(unit, (unit, 1))
     return text("text.amount", value=plain_text(Fraction(value) / scale, _PLACES), unit=name)
+
+
+def significant(value: Fraction, digits: int = 6) -> str:
+    """Return decimal text of so many significant digits, without an exponent."""
+    return format(Decimal(f"{float(value):.{digits}g}"), "f")
 
 
 def plain_text(value: Fraction, places: int) -> str:

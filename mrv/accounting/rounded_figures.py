@@ -37,6 +37,7 @@ from mrv.rounding import (
     share_text,
     to_integer,
 )
+from mrv.texts import devices_of, texts_of
 
 _PLACES = 6
 _YEAR_US = 365 * 86_400_000_000
@@ -208,9 +209,9 @@ def _comparison(
 
 def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
     """Put the methodology's applicability conditions to a project."""
-    found = [(check, check.test(candidate)) for check in checks]
+    found = [(check, texts_of(check.test(candidate) or ())) for check in checks]
     return tuple(
-        Finding(check.clause, detail is None, detail or "")
-        for check, detail in found
-        if detail is not None or not check.quiet
+        Finding(check.clause, not broken, broken, devices=devices_of(broken))
+        for check, broken in found
+        if broken or not check.quiet
     )

@@ -41,8 +41,10 @@ from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Activity, Candidate, Check, Factors, Most, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
+from mrv.quantity_text import significant
 from mrv.service_bounds import Consumption
 from mrv.steps import Published, Step
+from mrv.texts import Text, text
 
 CONDITIONS = (TYPE_III,)
 RULES = (
@@ -159,12 +161,12 @@ PROJECT_STEPS = (
 )
 
 
-def waste_is_sorted(candidate: Candidate) -> str | None:
+def waste_is_sorted(candidate: Candidate) -> Text | None:
     """Hold monitoring: the waste is sorted, and no more than all of it decays. [M]."""
     together = sum(candidate.parameters[key] for key in SHARES)
     if 0 < together <= 1:
         return None
-    return f"the shares of the waste sum to {float(together):g}; give those of the sorted samples"
+    return text("condition.shares_of_waste", sum=significant(together))
 
 
 def metered(

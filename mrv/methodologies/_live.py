@@ -19,6 +19,7 @@ from mrv.model import GAINING, PERIOD, Activity, Candidate, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
+from mrv.texts import Text, text
 
 WH_PER_MWH = 10**6
 G_PER_T = 10**6
@@ -187,20 +188,15 @@ def or_published(
     return value
 
 
-def any_role(candidate: Candidate, roles: Iterable[str]) -> str | None:
+def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
     """Hold monitoring: at least one of some roles is taken."""
     wanted = list(roles)
     if any(d.role in wanted for d in candidate.devices):
         return None
-    return f"no device has any of the roles {', '.join(wanted)}; nothing would be counted"
+    return text("condition.no_roles", roles=tuple(wanted))
 
 
-def import_is_metered(candidate: Candidate) -> str | None:
+def import_is_metered(candidate: Candidate) -> Text | None:
     """Hold monitoring: net electricity is export less import. [M]."""
-    blind = [d.id for d in candidate.devices if not d.nets]
-    if not blind:
-        return None
-    return (
-        f"no import of {', '.join(blind)} is metered; net electricity is export less import: let"
-        " the meter publish energy_import_kwh too"
-    )
+    blind = tuple(d.id for d in candidate.devices if not d.nets)
+    return text("condition.no_import", device=blind) if blind else None

@@ -13,7 +13,9 @@ from fractions import Fraction
 from mrv.model import Candidate, Check, Condition, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
+from mrv.quantity_text import significant
 from mrv.steps import Published, Step
+from mrv.texts import Text, joint, text
 
 NOTHING = Fraction(0)
 FUELS = ("anthracite", "bituminous", "coke", "diesel", "fuel_oil", "gasoline", "lignite", "lpg",
@@ -129,21 +131,19 @@ FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 def hosted(title: str, country: str) -> Check:
     """Hold applicability: a methodology that countries agreed on is for projects in one of them."""
 
-    def test(candidate: Candidate) -> str | None:
+    def test(candidate: Candidate) -> Text | None:
         return abroad((country,), candidate.country)
 
     return Check(f"{title} eligibility: a project in {country}", test, quiet=True)
 
 
-def abroad(countries: Sequence[str], country: str | None) -> str | None:
+def abroad(countries: Sequence[str], country: str | None) -> Text | None:
     """Say that a project is in none of the countries of its methodology; None where it is."""
     if not countries or country in countries:
         return None
-    return (
-        f"the project is in {country or 'no country that is known'}, and the"
-        f" methodology with its reference values is for projects in {' and '.join(countries)}; take"
-        " one of the project's country, such as ams-i-d for generation with the grid's own factor"
-    )
+    if country is None:
+        return text("condition.no_country", countries=joint("text.and", countries))
+    return text("condition.abroad", country=country, countries=joint("text.and", countries))
 
 
 def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
@@ -181,23 +181,20 @@ def drawn(factor: str = "ef_grid_t_per_mwh") -> Step:
     )
 
 
-def _saved_power(inputs: Inputs, result: Reductions) -> str | None:
-    saved = result.reduction_t / inputs["ef_grid_t_per_mwh"] if inputs["ef_grid_t_per_mwh"] else 0
+def _saved_power(inputs: Inputs, result: Reductions) -> Text | None:
+    factor: Fraction = inputs["ef_grid_t_per_mwh"]
+    saved = result.reduction_t / factor if factor else NOTHING
     if saved <= _TYPE_II_LIMIT_MWH:
         return None
-    return (
-        f"{float(saved):.6g} MWh are saved, and a small-scale project saves at most"
-        f" {_TYPE_II_LIMIT_MWH} a year; give one year, or use a large-scale methodology"
-    )
+    return text("condition.saved", mwh=significant(saved), most=_TYPE_II_LIMIT_MWH)
 
 
-def _reduced(inputs: Inputs, result: Reductions) -> str | None:
+def _reduced(inputs: Inputs, result: Reductions) -> Text | None:
     del inputs
     if result.reduction_t <= _TYPE_III_LIMIT_T:
         return None
-    return (
-        f"{float(result.reduction_t):.8g} t are reduced, and a small-scale project reduces at"
-        f" most {_TYPE_III_LIMIT_T} a year; give one year, or use a large-scale methodology"
+    return text(
+        "condition.reduced", amount=significant(result.reduction_t, 8), most=_TYPE_III_LIMIT_T
     )
 
 

@@ -33,23 +33,21 @@ from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity
 from mrv.steps import Published, Step, steps
+from mrv.texts import Text, text
 
 ID = "acm0012"
 VERSION = "6.0"
 ADDITIVE = False
 
-_COLD = (
-    "feedwater_kj_per_kg is 0, and steam counts above its feedwater; give its enthalpy, 420 for"
-    " water of 100 Cel"
-)
+_COLD = text("condition.feedwater")
 
 
-def something_is_recovered(candidate: Candidate) -> str | None:
+def something_is_recovered(candidate: Candidate) -> Text | None:
     """Hold monitoring: electricity or steam from waste energy is metered. [M]."""
     return any_role(candidate, ("turbine", "steam"))
 
 
-def feedwater_is_known(candidate: Candidate) -> str | None:
+def feedwater_is_known(candidate: Candidate) -> Text | None:
     """Hold monitoring: heat is that of steam above its feedwater. [M]."""
     steam = any(d.role == "steam" for d in candidate.devices)
     return _COLD if steam and not candidate.parameters["feedwater_kj_per_kg"] else None
@@ -122,7 +120,7 @@ STEPS = steps(
 def plausible(inputs: Inputs) -> None:
     """Refuse steam whose feedwater is not known: all of its heat would count."""
     if inputs["steam_t"] and not inputs["feedwater_kj_per_kg"]:
-        raise MethodologyError(_COLD)
+        raise MethodologyError(str(_COLD))
 
 
 def odd(inputs: Inputs) -> None:

@@ -30,7 +30,9 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.quantity_text import significant
 from mrv.steps import Step, steps
+from mrv.texts import Text, text
 
 ID = "ams-i-d"
 VERSION = "18.0"
@@ -64,29 +66,26 @@ _TECHNOLOGY = ParameterSpec(
 )
 
 
-def meters_are_certified(candidate: Candidate) -> str | None:
+def meters_are_certified(candidate: Candidate) -> Text | None:
     """Hold monitoring: net electricity to the grid is metered, with a certificate. [M]."""
-    bare = [d.id for d in candidate.devices if d.certificates == 0]
-    return f"no calibration certificate for {', '.join(bare)}" if bare else None
+    bare = tuple(d.id for d in candidate.devices if d.certificates == 0)
+    return text("condition.no_certificate", device=bare) if bare else None
 
 
-def within_capacity(candidate: Candidate) -> str | None:
+def within_capacity(candidate: Candidate) -> Text | None:
     """Hold the limit of type I: 15 MW. [M]."""
     capacity = candidate.parameters["capacity_mw"]
     if capacity <= Fraction(15):
         return None
-    return f"capacity_mw {float(capacity):g} is above 15; a larger plant needs ACM0002"
+    return text("condition.capacity", mw=significant(capacity))
 
 
-def within_generation(inputs: Inputs, result: Reductions) -> str | None:
+def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
     """Hold the limit of type I: no more than 15 MW can make in a year. [M]."""
     del result
     if inputs["eg_mwh"] <= _LIMIT_MWH:
         return None
-    return (
-        f"eg_mwh = {float(inputs['eg_mwh']):.8g} is more than the {_LIMIT_MWH} MWh that 15 MW make"
-        " in a year; give one year, or use ACM0002"
-    )
+    return text("condition.generated", mwh=significant(inputs["eg_mwh"], 8), most=_LIMIT_MWH)
 
 
 def inputs_of(

@@ -36,7 +36,9 @@ from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, POWER, PRODUCTIO
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.quantity_text import significant
 from mrv.steps import Published, Step, steps
+from mrv.texts import Text, text
 
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"
@@ -119,28 +121,24 @@ def plausible(inputs: Inputs) -> None:
     one_figure(inputs, _SPECIFIC_KEY)
 
 
-def _emits_less(inputs: Inputs, result: Reductions) -> str | None:
+def _emits_less(inputs: Inputs, result: Reductions) -> Text | None:
     del inputs
     if result.project_t <= result.baseline_t:
         return None
-    return (
-        f"the furnace's electricity emits {float(result.project_t):.6g} t and the cupola"
-        f" {float(result.baseline_t):.6g}; a switch of fuel to this grid is no reduction: check"
-        " the furnace's electricity and ef_grid_t_per_mwh, or leave the project out"
+    return text(
+        "condition.emits_more",
+        project=significant(result.project_t),
+        baseline=significant(result.baseline_t),
     )
 
 
-def _saved_energy(inputs: Inputs, result: Reductions) -> str | None:
+def _saved_energy(inputs: Inputs, result: Reductions) -> Text | None:
     del result
     found = _USED.values(inputs, None)
     saved = found["output_t"] * inputs["coke_t_per_t"] * COKE_MWH_PER_T - found["used_mwh"]
     if saved <= _TYPE_II_LIMIT_MWH:
         return None
-    return (
-        f"{float(saved):.6g} MWh of coke and electricity are saved, and a small-scale project"
-        f" saves at most {_TYPE_II_LIMIT_MWH} a year; give one year, or use a large-scale"
-        " methodology"
-    )
+    return text("condition.saved_coke", mwh=significant(saved), most=_TYPE_II_LIMIT_MWH)
 
 
 _CHARGE = ParameterSpec(

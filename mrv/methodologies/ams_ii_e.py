@@ -28,8 +28,10 @@ from mrv.methodologies._shared import EF_GRID, POWER, TYPE_II
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ListSpec, ParameterSpec
+from mrv.quantity_text import significant
 from mrv.service_bounds import Consumption, Range
 from mrv.steps import Step, steps
+from mrv.texts import Text, text
 
 ID = "ams-ii-e"
 VERSION = "11.0"
@@ -157,20 +159,17 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
-def _weather_explains(inputs: Inputs, result: Reductions) -> str | None:
+def _weather_explains(inputs: Inputs, result: Reductions) -> Text | None:
     del result
     if "history" not in inputs:
         return None
     line = _line(inputs["history"])
     if line.slope_t >= _LEAST_T:
         return None
-    return (
-        f"the slope is {line.slope_t:.2f} times its standard error, and below {_LEAST_T} the"
-        " weather does not explain the consumption; use a baseline of another form"
-    )
+    return text("condition.weather", slope=f"{line.slope_t:.2f}", least=str(_LEAST_T))
 
 
-def _weather_was_there(inputs: Inputs, result: Reductions) -> str | None:
+def _weather_was_there(inputs: Inputs, result: Reductions) -> Text | None:
     del result
     if "history" not in inputs:
         return None
@@ -178,9 +177,11 @@ def _weather_was_there(inputs: Inputs, result: Reductions) -> str | None:
     days = [m["cdd"] for m in inputs["history"]]
     if min(days) <= mean <= max(days):
         return None
-    return (
-        f"cdd of a month is {float(mean):.4g} in the mean, and the months of history have"
-        f" {float(min(days)):.4g} to {float(max(days)):.4g}; the line was not fitted there"
+    return text(
+        "condition.weather_range",
+        mean=significant(mean, 4),
+        low=significant(min(days), 4),
+        high=significant(max(days), 4),
     )
 
 

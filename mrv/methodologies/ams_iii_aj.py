@@ -32,6 +32,7 @@ from mrv.model import Activity, Candidate, Check, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, RecordSpec
 from mrv.steps import Step, steps
+from mrv.texts import Text
 
 ID = "ams-iii-aj"
 VERSION = "7.0"
@@ -40,7 +41,7 @@ ADDITIVE = False
 _POLYMERS = ("HDPE", "LDPE", "PET", "PP")
 
 
-def something_is_sold(candidate: Candidate) -> str | None:
+def something_is_sold(candidate: Candidate) -> Text | None:
     """Hold monitoring: recycled plastic is weighed by polymer. [M]."""
     return any_role(candidate, (polymer.lower() for polymer in _POLYMERS))
 

@@ -23,7 +23,9 @@ from mrv.methodologies import _vehicles
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.quantity_text import significant
 from mrv.steps import Published, Step, steps
+from mrv.texts import Text, joint, text
 
 ID = "ams-iii-c"
 VERSION = "16.0"
@@ -63,33 +65,27 @@ _LOSSES = ParameterSpec(
 )
 
 
-def consumption_is_metered(candidate: Candidate) -> str | None:
+def consumption_is_metered(candidate: Candidate) -> Text | None:
     """Hold monitoring: electricity of the vehicles is measured at the chargers' AC input. [M]."""
     roles = {d.role for d in candidate.devices}
     missing = [role for role in ("charging", "vehicle") if role not in roles]
-    return f"no device has the role {' or '.join(missing)}" if missing else None
+    return text("condition.no_role", roles=joint("text.or", missing)) if missing else None
 
 
-def baseline_precedes_project(candidate: Candidate) -> str | None:
+def baseline_precedes_project(candidate: Candidate) -> Text | None:
     """Hold baseline: its data are from before, or the year of, the first vehicle's start. [M]."""
     year = candidate.parameters["baseline_year"]
     if year <= candidate.first_year:
         return None
-    return (
-        f"baseline_year {year} is after the project's first year, {candidate.first_year}; give the"
-        " year of the survey"
-    )
+    return text("condition.baseline_year", year=int(year), first=candidate.first_year)
 
 
-def within_small_scale(candidate: Candidate) -> str | None:
+def within_small_scale(candidate: Candidate) -> Text | None:
     """Hold the limit of type III: 60 kt CO2e a year. [M]."""
     expected = candidate.reduction_t_per_year
     if expected is None or expected <= _TYPE_III_LIMIT_T:
         return None
-    return (
-        f"reduction_t_per_year = {float(expected):g} is above {_TYPE_III_LIMIT_T}; split the"
-        " project, or use a large-scale methodology"
-    )
+    return text("condition.small_scale", amount=significant(expected), most=_TYPE_III_LIMIT_T)
 
 
 def inputs_of(

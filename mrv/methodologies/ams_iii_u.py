@@ -46,20 +46,22 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import MapSpec, ParameterSpec
+from mrv.quantity_text import significant
 from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import Step, steps
+from mrv.texts import Text, text
 
 ID = "ams-iii-u"
 VERSION = "2.0"
 ADDITIVE = False
 
 
-def shares_sum(candidate: Candidate) -> str | None:
+def shares_sum(candidate: Candidate) -> Text | None:
     """Hold the survey: no more passengers in the modes than there are. [M]."""
     together = sum(candidate.parameters[f"{mode}_share"] for mode in _MODES)
     if together <= 1:
         return None
-    return f"the shares of the modes sum to {float(together):g}, more than all passengers"
+    return text("condition.shares_of_modes", sum=significant(together))
 
 
 def inputs_of(

@@ -31,10 +31,11 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec, Plausible
+from mrv.quantity_text import significant
 from mrv.rounding import decimal_text
 from mrv.service_bounds import Capacity, Consumption, Related
 from mrv.steps import Published, Step, steps
-from mrv.texts import Text, text
+from mrv.texts import Text, joint, text
 
 ID = "jcm-id-am009"
 VERSION = "1.0"
@@ -77,18 +78,15 @@ _AVAILABLE = (
 )
 
 
-def one_fuel(candidate: Candidate) -> str | None:
+def one_fuel(candidate: Candidate) -> Text | None:
     """Hold monitoring: the burners' fuel is metered, and it is one. [M]."""
     taken = sorted({d.role for d in candidate.devices} & set(METERED))
     if len(taken) > 1:
-        return (
-            f"meters of {' and '.join(taken)} are bound; a ratio of efficiencies is of one fuel:"
-            " make a project of each"
-        )
+        return text("condition.fuels", roles=joint("text.and", taken))
     return any_role(candidate, METERED)
 
 
-def better_than_reference(candidate: Candidate) -> str | None:
+def better_than_reference(candidate: Candidate) -> Text | None:
     """Hold eligibility: the burners are better than ordinary ones. [R]."""
     return _no_better(candidate.parameters)
 
@@ -172,17 +170,18 @@ STEPS = steps(
 )
 
 
-def _better(inputs: Inputs, result: Reductions) -> str | None:
+def _better(inputs: Inputs, result: Reductions) -> Text | None:
     del result
     return _no_better(inputs)
 
 
-def _no_better(inputs: Inputs) -> str | None:
+def _no_better(inputs: Inputs) -> Text | None:
     if inputs["eta_project"] > inputs["eta_reference"]:
         return None
-    return (
-        f"eta_project = {float(inputs['eta_project']):g} is not above eta_reference ="
-        f" {float(inputs['eta_reference']):g}; measure both the same way, or leave the project out"
+    return text(
+        "condition.efficiency",
+        project=significant(inputs["eta_project"]),
+        reference=significant(inputs["eta_reference"]),
     )
 
 

@@ -15,7 +15,9 @@ from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, hosted
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Plausible
+from mrv.quantity_text import significant
 from mrv.steps import Step, steps
+from mrv.texts import Text, text
 
 ID = "jcm-vn-am003"
 VERSION = "1.0"
@@ -50,15 +52,12 @@ _PROJECT = ParameterSpec(
 )
 
 
-def better_than_reference(candidate: Candidate) -> str | None:
+def better_than_reference(candidate: Candidate) -> Text | None:
     """Hold eligibility: the project's equipment is more efficient than the reference. [R]."""
     own, reference = candidate.parameters["cop_project"], candidate.parameters["cop_reference"]
     if own > reference:
         return None
-    return (
-        f"cop_project {float(own):g} is not above cop_reference {float(reference):g}; measure both"
-        " the same way, or leave the project out"
-    )
+    return text("condition.performance", project=significant(own), reference=significant(reference))
 
 
 def inputs_of(

@@ -18,6 +18,7 @@ from mrv.methodologies._shared import hosted
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps
+from mrv.texts import Text, text
 
 ID = "jcm-vn-am007"
 VERSION = "1.0"
@@ -48,10 +49,10 @@ _GENERATION = ParameterSpec(
 )
 
 
-def meters_are_certified(candidate: Candidate) -> str | None:
+def meters_are_certified(candidate: Candidate) -> Text | None:
     """Hold eligibility: each system has a kWh meter on its AC side, with a certificate. [M]."""
-    bare = [d.id for d in candidate.devices if d.role == "generation" and d.certificates == 0]
-    return f"no calibration certificate for {', '.join(bare)}" if bare else None
+    bare = tuple(d.id for d in candidate.devices if d.role == "generation" and d.certificates == 0)
+    return text("condition.no_certificate", device=bare) if bare else None
 
 
 def inputs_of(

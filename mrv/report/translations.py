@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET
 from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
-from mrv.documents.period_account import Comparison, Deduction, Gap
+from mrv.documents.period_account import Comparison, Deduction, FixedParameter, Gap
 from mrv.documents.statement import Claims
-from mrv.report.words import Words
+from mrv.model import MEASURED
+from mrv.report.words import Words, meanings
 from mrv.texts import dates
+from mrv.texts.word_files import ENGLISH
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is
@@ -16,6 +20,7 @@ SHOWN = {
     "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
     "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),
 }  # fmt: skip
+_ENGLISH = Words(ENGLISH)
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
 
@@ -33,6 +38,41 @@ def methodology(subject: Claims, words: Words) -> str:
     """Id, version and title of a statement's methodology."""
     said = subject.methodology
     return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
+
+
+def meaning(one: FixedParameter, subject: Claims, words: Words) -> str:
+    """What a fixed parameter is; in English, and where there are no words, as it was signed."""
+    if words.language == ENGLISH:
+        return one.meaning
+    name = one.parameter.removeprefix(MEASURED)
+    found = described(("parameter",), subject.methodology.id, name, words) or one.meaning
+    known = meanings("parameter", words.language)
+    return found if name == one.parameter else known["measured"].format(found)
+
+
+def described(tables: Iterable[str], methodology_id: str, name: str, words: Words) -> str | None:
+    """
+    Return what a parameter, an input or a step of a methodology is; None without words.
+
+    Its own words in any of the tables go before those that methodologies have in common.
+    """
+    known = [meanings(table, words.language) for table in tables]
+    keys = (f"{methodology_id}.{name}", name)
+    return next((one[key] for key in keys for one in known if key in one), None)
+
+
+def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
+    """Where a parameter is read; as it was signed where that is not what is declared today."""
+    if isinstance(one, MonitoredParameter):
+        table, name = "role_source", one.role
+    elif one.parameter.startswith(MEASURED):
+        table, name = "source", "measured_of_all" if one.device is None else "measured"
+    else:
+        table, name = "source", one.parameter
+    declared, found = (
+        described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
+    )
+    return found if found is not None and declared == one.source else one.source or ""
 
 
 def until(one: CalibrationShown, words: Words) -> str:

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from mrv import texts
 from mrv.errors import RuleError
 from mrv.texts.word_files import filled
 
@@ -109,8 +110,10 @@ def words(name: str, language: str = "en") -> RuleWords:
 
 
 def titled(name: str, language: str = "en") -> str:
-    """Return id and title of a rule; a methodology's clause, or a text of 0.1.0, as it is."""
-    return f"{name} {words(name, language).title}" if name in rules() else name
+    """Return id and title of a rule; the title of a methodology's clause; a text of 0.1.0."""
+    if name in rules():
+        return f"{name} {words(name, language).title}"
+    return texts.words(language).get(f"clause.{name}", name)
 
 
 def remedy_of(name: str, language: str = "en") -> str:

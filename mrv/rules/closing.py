@@ -48,6 +48,7 @@ from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds
+from mrv.texts import text
 
 # share of the reduction below which an effect is an observation and no request
 MATERIAL = Fraction(5, 1000)
@@ -216,8 +217,9 @@ def conditions_hold(
     for one in methodology.conditions:
         if one.first and not first:
             continue
-        broken = [f"{y}: {t}" for y in inputs if (t := one.test(inputs[y], net[y]))]
-        yield Finding(one.clause, not broken, "; ".join(broken))
+        broken = {y: one.test(inputs[y], net[y]) for y in inputs}
+        texts = tuple(text("condition.year", year=y, broken=t) for y, t in broken.items() if t)
+        yield Finding(one.clause, not texts, texts)
     strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
     if strange:
         yield Finding(PLAUSIBLE, False, "; ".join(strange))

@@ -70,6 +70,14 @@ def text(code: str, /, **values: Value) -> Text:
     return Text(code, tuple(sorted(values.items())))
 
 
+def joint(code: str, names: Sequence[str]) -> Value:
+    """Return names that `text.and` or `text.or` joins; one name as it is."""
+    whole: Value = names[0]
+    for other in names[1:]:
+        whole = text(code, one=whole, other=other)
+    return whole
+
+
 def plain(words: str) -> tuple[Text, ...]:
     """Return words that have no code: those of a methodology's condition; none where empty."""
     return (text("text.plain", words=words),) if words else ()
@@ -172,11 +180,17 @@ def _shown(value: object, language: str) -> str:
 
 
 class _Formatter(string.Formatter):
-    """Fill `{name}` with a value, `{name:number}` with digits in the form of the language."""
+    """
+    Fill `{name}` with a value, `{name:number}` with digits in the form of the language.
+
+    Any other form is one of Python for floats: so tonne 0.1.0 wrote its numbers.
+    """
 
     def __init__(self, language: str) -> None:
         self._language = language
 
     def format_field(self, value: object, format_spec: str) -> str:
         shown = _shown(value, self._language)
-        return number(shown, self._language) if format_spec == "number" else shown
+        if format_spec == "number":
+            return number(shown, self._language)
+        return format(float(shown), format_spec) if format_spec else shown

@@ -26,9 +26,10 @@ FOLDERS = (
     "mrv/rules/words",
     "mrv/report/words",
     "mrv/report/words/names",
+    "mrv/report/words/meanings",
     "services/api/console/words",
 )
-_LINE = re.compile(r"(\S+) = (\".*\")")
+_LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
 
 class Lack(NamedTuple):

@@ -38,6 +38,7 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs, read
 from mrv.rounding import exact_text
+from mrv.texts import Text
 from services.nearest import did_you_mean
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.finding import Finding
@@ -98,7 +99,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
         )
 
 
-def _outside(project: Project, condition: Check, broken: str) -> Finding:
+def _outside(project: Project, condition: Check, broken: Text) -> Finding:
     if condition.refuses:
         return _finding(project, f"{condition.clause}: {broken}")
     text = f"{condition.clause}: {broken}; the statement says that it does not hold until mended"

@@ -122,7 +122,7 @@ def _lines(result):
 def _whole(result):
     """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
     whole = _lines(result)
-    held = [[one.holds, one.detail] for one in result.applicability]
+    held = [[one.holds, one.signed_by_0_1_0] for one in result.applicability]
     whole["deductions"] = [
         {**row, "reason": str(one.reason)}
         for row, one in zip(whole["deductions"], result.deductions, strict=True)

@@ -125,7 +125,7 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
             {"history": FLAT},
             "t value of the degree days: the slope is .* does not explain the consumption",
         ),
-        ({"cdd": 9000}, "range of the baseline's weather: cdd of a month is 750"),
+        ({"cdd": 9000}, "range of the baseline's weather: the mean cdd of a month is 750"),
         ({"months": 13}, "months = 13 must not be more than 12"),
         (
             {"history": None, "intercept_mwh": 1, "slope_mwh_per_cdd": 1, "months": 6},

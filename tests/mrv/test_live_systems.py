@@ -157,10 +157,11 @@ def test_earlier_waste_goes_on_decaying():
 
 def _tested(name, roles=(), **parameters):
     devices = tuple(CandidateDevice(role, role, "x", 1) for role in roles)
-    return [
+    found = [
         c.test(Candidate(parameters, devices, 2026, None))
         for c in methodologies.find(name).applicability
     ]
+    return [one if one is None else str(one) for one in found]
 
 
 def test_a_live_project_that_nothing_can_be_counted_for_is_named():
@@ -170,7 +171,7 @@ def test_a_live_project_that_nothing_can_be_counted_for_is_named():
     assert _tested("acm0012", ["steam"], feedwater_kj_per_kg=420) == [None] * 3
     fans, cold = (_tested("acm0012", [r], feedwater_kj_per_kg=0) for r in ("fuel", "steam"))
     assert "turbine, steam; nothing would be counted" in fans[0]
-    assert "give its enthalpy, 420 for water of 100 Cel" in cold[1]
+    assert "enter its enthalpy, 420 for water of 100 °C" in cold[1]
     assert "any of the roles hdpe, ldpe, pet, pp" in _tested("ams-iii-aj", ["power"])[0]
 
 
@@ -216,7 +217,7 @@ def test_burners_of_two_fuels_are_two_projects():
     better = {"eta_reference": Fraction(38, 100), "eta_project": Fraction(55, 100)}
     assert _tested("jcm-id-am009", ["lpg", "power"], **better) == [None, None]
     both = _tested("jcm-id-am009", ["lpg", "diesel"], **better)[0]
-    assert both.startswith("meters of diesel and lpg are bound")
+    assert both.startswith("the project has meters of diesel and lpg, and")
     assert "nothing would be counted" in _tested("jcm-id-am009", ["power"], **better)[0]
     worse = _tested("jcm-id-am009", ["lpg"], eta_reference=Fraction(1), eta_project=Fraction(1))
     assert "is not above eta_reference" in worse[1]

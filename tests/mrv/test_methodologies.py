@@ -207,12 +207,12 @@ def test_applicability_names_what_does_not_hold():
     bare = Candidate(
         {}, (CandidateDevice("inv-1", "generation", "pv_inverter", 0),), 2026, None, "DE"
     )
-    assert [c.test(bare) for c in pv.applicability] == [
-        "no calibration certificate for inv-1",
+    assert [str(c.test(bare)) for c in pv.applicability] == [
+        "inv-1 has no calibration certificate",
         (
             "the project is in DE, and the methodology with its reference values is for projects in"
-            " VN; take one of the project's country, such as ams-i-d for generation with the grid's"
-            " own factor"
+            " VN; use a methodology of the project's country, such as ams-i-d for generation with"
+            " the grid's own factor"
         ),
     ]
     wrong = Candidate(
@@ -221,11 +221,11 @@ def test_applicability_names_what_does_not_hold():
         2026,
         Fraction(70_000),
     )
-    assert [c.test(wrong) for c in bus.applicability] == [
+    assert [str(c.test(wrong)) for c in bus.applicability] == [
         "no device has the role charging",
-        "baseline_year 2027 is after the project's first year, 2026; give the year of the survey",
+        "baseline_year 2027 is after the project's first year, 2026; enter the year of the survey",
         (
-            "reduction_t_per_year = 70000 is above 60000; split the project, or use a large-scale"
+            "reduction_t_per_year = 70,000 is above 60,000; split the project, or use a large-scale"
             " methodology"
         ),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mrv import methodologies
 from mrv.texts import Text, joined, languages, lines, plain, render, text, words
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,13 @@ def test_words_are_those_of_the_texts_that_the_product_makes():
     begun = tuple(one for one in made if one.endswith("_"))  # a code that is put together
     assert {one for one in made - known if one not in begun} == set()
     said = {one for one, _ in literals}
-    assert {one for one in known - said if not one.startswith(begun)} == set()
+    clauses = {
+        f"clause.{one.clause}"
+        for method in methodologies.load().values()
+        for one in (*method.applicability, *method.conditions)
+    }
+    assert {one for one in known if one.startswith("clause.")} == clauses
+    assert {one for one in known - said - clauses if not one.startswith(begun)} == set()
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def _evaluate(name, **changed):
          "type III limit, 60 kt CO2e a year", "use a large-scale methodology"),
         ("ams-ii-d", {"production_t": 10**6, "production_hist_t": 10**6}, "MWh are saved",
          "type II limit, 60 GWh saved a year", "use a large-scale methodology"),
-        ("ams-i-d", {"eg_mwh": 200_000}, "eg_mwh = 200000", "AMS-I.D limit, 15 MW",
-         "give one year, or use ACM0002"),
+        ("ams-i-d", {"eg_mwh": 200_000}, "eg_mwh = 200,000", "AMS-I.D limit, 15 MW",
+         "enter the value of one year, or use ACM0002"),
         ("ams-iii-u", {"modes": {"car": {"share": 1.1, "ef_g_per_km": 180, "occupancy": 1.6,
                                          "improvement": 1}}},
          "modes.car: share = 1.1", "[1]", "must not be more than 1"),
@@ -144,11 +144,11 @@ def _planned(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "clause", "said", "remedy"),
     [
-        (WIND, "AMS-I.D limit: 15 MW", "capacity_mw 20 is above 15", "needs ACM0002"),
+        (WIND, "AMS-I.D limit: 15 MW", "capacity_mw = 20 is above 15", "needs ACM0002"),
         (CHILLER, "VN_AM003 eligibility", "cop_project", "above"),
         (BUS.replace("2025,", "2030,"), "AMS-III.C baseline: data precede the project",
-         "baseline_year 2030 is after", "give the year of the survey"),
-        (BUS.replace("279", "70000"), "AMS-III.C limit: 60 kt", "reduction_t_per_year = 70000",
+         "baseline_year 2030 is after", "enter the year of the survey"),
+        (BUS.replace("279", "70000"), "AMS-III.C limit: 60 kt", "reduction_t_per_year = 70,000",
          "split the project"),
         (BUS.replace("16.0", "17.0"), "methodology", "no version '17.0'", "known versions: 16.0"),
         (BUS.replace("34,", "-34,"), "[L/100 km]", "sfc_l_per_100km = -34", "must not be less"),
@@ -178,4 +178,4 @@ def test_what_can_still_be_mended_is_only_said(tmp_path):
     refused, told = _planned(tmp_path, WIND.replace("20}", "14}"))
     assert not refused
     assert "warning: " in told
-    assert "no calibration certificate for m; the statement says" in told
+    assert "m has no calibration certificate; the statement says" in told

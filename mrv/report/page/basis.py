@@ -9,7 +9,17 @@ from mrv.documents.period_account import FixedParameter
 from mrv.report.blocks import Block, chapter, paragraph, part, table
 from mrv.report.dated_values import dated
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, until, yes_no
+from mrv.report.translations import (
+    DASH,
+    SHOWN,
+    certainty,
+    meaning,
+    quantity,
+    role,
+    source,
+    until,
+    yes_no,
+)
 from mrv.report.words import Words
 from mrv.rules import titled
 
@@ -82,8 +92,8 @@ def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
     yield table(words, heads, [
         [
             words["whole_project"] if one.device is None else one.device,
-            one.symbol or one.parameter, one.meaning, _fixed_value(one, words),
-            one.unit, one.source,
+            one.symbol or one.parameter, meaning(one, facts.subject, words),
+            _fixed_value(one, words), one.unit, source(one, facts.subject, words),
         ]
         for one in found
     ])  # fmt: skip

@@ -19,6 +19,7 @@ from mrv.model import Direction, Factor, Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.report.sheets.grid import Grid
 from mrv.report.sheets.traced import Cell, Written, number
+from mrv.report.translations import described
 from mrv.report.words import Words
 from mrv.steps import BEFORE, Published, Step, in_symbols
 
@@ -135,7 +136,7 @@ class _Equation:
         sheet = self.sheet
         sheet.number(row, 0, self.year, "year")
         sheet.text(row, 1, name)
-        sheet.text(row, 2, getattr(about, "meaning", "") or getattr(about, "kind", "") or name)
+        sheet.text(row, 2, self._described(name, about) or getattr(about, "kind", "") or name)
         sheet.text(row, 3, getattr(about, "symbol", ""))
         sheet.text(row, 5, getattr(about, "unit", ""))
         source = getattr(about, "source", "")
@@ -174,7 +175,7 @@ class _Equation:
         values, factors = found
         fields = _fields(rows)
         spec = self.methodology.inputs.get(name)
-        sheet.text(at, 0, f"{name}, {self.year}: {getattr(spec, 'meaning', '')}", "part")
+        sheet.text(at, 0, f"{name}, {self.year}: {self._described(name, spec)}", "part")
         heads = [self._head(getattr(spec, "fields", {}).get(key), key) for key in fields]
         sheet.head(at + 1, ["", *heads, *(self._head(part, part.name) for part in parts)])
         sheet.row(at + 2, [("", "text")] * (1 + len(fields)) + [
@@ -213,6 +214,13 @@ class _Equation:
                         letter = "".join(c for c in span.partition(":")[0] if c.isalpha())
                         found[column] = f"{letter}{row + 1}"
         return found
+
+    def _described(self, name: str, about: Any) -> str:
+        """Return what an input or a step is; empty where it is a factor."""
+        if not getattr(about, "meaning", ""):
+            return ""
+        tables = ("step",) if isinstance(about, Step) else ("input", "parameter")
+        return described(tables, self.methodology.id, name, self.words) or str(about.meaning)
 
     def _head(self, about: Any, key: str) -> str:
         unit = getattr(about, "unit", "")

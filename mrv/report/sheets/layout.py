@@ -10,7 +10,17 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.report.opinion import state
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
-from mrv.report.translations import DASH, SHOWN, methodology, period, plain_until, quantity, role
+from mrv.report.translations import (
+    DASH,
+    SHOWN,
+    meaning,
+    methodology,
+    period,
+    plain_until,
+    quantity,
+    role,
+    source,
+)
 from mrv.report.words import Words
 from mrv.texts import dates
 
@@ -87,7 +97,7 @@ def monitored_cells(
         value,
         (f"{SHOWN[one.unit][0]}/p", "text"),
         (f"{words['option']} {one.monitoring_option}", "text"),
-        (one.source or None, "text"),
+        (source(one, facts.subject, words) or None, "text"),
         (_method(one, words), "text"),
         (_frequency(facts, one, words), "text"),
         (_comment(facts, one, words), "text"),
@@ -104,9 +114,11 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
         option = one.monitoring_option
         whose = words["whole_project"] if one.device is None else one.device
         sheet.row(row, [
-            (one.symbol or one.parameter, "text"), (one.meaning, "text"),
+            (one.symbol or one.parameter, "text"),
+            (meaning(one, layout.facts.subject, words), "text"),
             (Fraction(one.value), "plain"), (one.unit, "text"),
-            (f"{words['option']} {option}" if option else DASH, "text"), (one.source, "text"),
+            (f"{words['option']} {option}" if option else DASH, "text"),
+            (source(one, layout.facts.subject, words), "text"),
             (f"{one.parameter}, {whose}", "text"),
         ], first)  # fmt: skip
     if not entries:

@@ -12,7 +12,7 @@ from mrv.rounding import UG_PER_T, decimal_text, exact_text
 from mrv.texts import dates, form, languages, number
 from mrv.texts.word_files import filled
 
-__all__ = ["LANGUAGES", "Words", "names", "number", "percent_sign"]
+__all__ = ["LANGUAGES", "Words", "meanings", "names", "number", "percent_sign"]
 
 LANGUAGES = languages()
 
@@ -90,6 +90,12 @@ def percent_sign(language: str) -> str:
 def names(language: str) -> Mapping[str, str]:
     """Return the names that reports and the console's pages have in common."""
     return filled(__name__, "names", language)
+
+
+def meanings(table: str, language: str) -> Mapping[str, str]:
+    """Return what parameters or steps of methodologies are; keys as in the word files."""
+    found: Mapping[str, str] = filled(__name__, "meanings", language)[table]
+    return found
 
 
 @cache

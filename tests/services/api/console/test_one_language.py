@@ -33,6 +33,7 @@ ENGLISH = re.compile(
 _SPOKEN = ("title", "aria-label", "alt", "placeholder")
 _VOID = {"meta", "link", "br", "input", "img"}
 # commands and their options, as they are typed
+MEANINGS = "mrv/report/words/meanings"
 _TYPED = re.compile(r"`[^`]*`")
 _SHORT = 3
 
@@ -103,7 +104,7 @@ def words_of(language):
 
 
 def of_methodologies():
-    """Yield what describes methodologies: their code has it, in English alone."""
+    """Yield texts of methodologies that have no words: sources of steps, and plausible ranges."""
     for path in (ROOT / "mrv/steps.py", *(ROOT / "mrv/methodologies").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -122,6 +123,8 @@ def given(city):  # noqa: F811 - the fixture of that name
     for document in (f"{address}.json", f"{address}/verification.json"):
         texts |= set(leaves(city.ask(document, "auditor").json()))
     texts |= set(of_methodologies())
+    # what has words is said in the reader's language; a single word may be an id as well
+    texts -= {one for one in leaves(dict(read(ROOT / MEANINGS, "en"))) if " " in one}
     texts |= {legible(one, most) for one in texts for most in (40, 60, 80)}
     plain = {" ".join(one.split()) for one in texts}
     return sorted((one for one in plain if len(one) > _SHORT), key=len, reverse=True)

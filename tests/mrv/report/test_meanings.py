@@ -1,0 +1,99 @@
+"""What parameters and steps of methodologies are: words in each language for every declaration."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from mrv import methodologies
+from mrv.report.translations import described
+from mrv.report.words import LANGUAGES, Words, meanings
+from mrv.steps import Step
+
+# what counts in a parameter's place, and what every device has
+_OF_ANY = {"measured", "measured_of_all", "rated_power_w"}
+
+
+def _parameters(method):
+    yield from method.parameters.items()
+    for needs in method.roles.values():
+        yield from needs.params.items()
+
+
+def _keyed(found):
+    """Return meanings by name; by methodology and name where methodologies differ."""
+    by_name = defaultdict(dict)
+    for method, name, meaning in found:
+        by_name[name][method] = meaning
+    keyed = {}
+    for name, of in by_name.items():
+        same = len(set(of.values())) == 1
+        keyed |= {name if same else f"{method}.{name}": one for method, one in of.items()}
+    return keyed
+
+
+def test_each_parameter_has_words_of_what_it_is():
+    """A reader would get a parameter of the account in English, or that of another methodology."""
+    declared = _keyed(
+        (method.id, name, spec.meaning)
+        for method in methodologies.load().values()
+        for name, spec in _parameters(method)
+    )
+    english = {k: v for k, v in meanings("parameter", "en").items() if k not in _OF_ANY}
+    assert english == declared
+    _translated("parameter")
+
+
+def test_each_input_and_step_has_words_of_what_it_is():
+    """A verifier would follow the equation in the workbook by symbols alone."""
+    known, methods = meanings("parameter", "en"), methodologies.load().values()
+    of_inputs = [
+        (method.id, name, spec.meaning)
+        for method in methods
+        for name, spec in method.inputs.items()
+        if spec.meaning != (known.get(f"{method.id}.{name}") or known.get(name))
+    ]
+    of_steps = [
+        (method.id, part.name, part.meaning)
+        for method in methods
+        for part in method.steps.parts
+        if isinstance(part, Step) and part.meaning
+    ]
+    for table, found in (("input", of_inputs), ("step", of_steps)):
+        assert meanings(table, "en") == _keyed(found)
+        _translated(table)
+
+
+def test_what_a_source_is_called_is_what_is_declared():
+    """A reader would look for a value in another document than the one that states it."""
+    methods = methodologies.load().values()
+    of_parameters = _keyed((m.id, name, s.source) for m in methods for name, s in _parameters(m))
+    of_roles = _keyed((m.id, name, s.source) for m in methods for name, s in m.roles.items())
+    for table, declared in (("source", of_parameters), ("role_source", of_roles)):
+        english = {k: v for k, v in meanings(table, "en").items() if k not in _OF_ANY}
+        assert english.items() <= declared.items()
+        # what has no words is the name of a publication
+        others = {one for key, one in declared.items() if key not in english}
+        assert others <= {"", "AMS-III.U", "CDM TOOL04 v8"}
+        _translated(table)
+
+
+def _translated(table):
+    english = meanings(table, "en")
+    for language in LANGUAGES[1:]:
+        said = meanings(table, language)
+        assert {key for key in english if said[key] == english[key]} == set(), language
+
+
+@pytest.mark.parametrize("method", methodologies.load().values(), ids=lambda one: one.id)
+def test_what_is_found_is_what_the_methodology_declares(method):
+    """Two methodologies use a name for two things: a reader would get the other one's."""
+    words = Words("en")
+    for name, spec in _parameters(method):
+        assert described(("parameter",), method.id, name, words) == spec.meaning
+    for name, spec in method.inputs.items():
+        assert described(("input", "parameter"), method.id, name, words) == spec.meaning
+    for part in method.steps.parts:
+        if isinstance(part, Step) and part.meaning:
+            assert described(("step",), method.id, part.name, words) == part.meaning

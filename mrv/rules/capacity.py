@@ -273,11 +273,20 @@ def design_load(facts: Facts) -> Iterator[Effect | Said]:
         if price.reduced(powered) < price.reduced(used):
             used = powered
             carried.add(one.of)
-        said.append(Said(not texts, tuple(texts)))
+        said.append(Said(not texts, tuple(texts), _beyond_severity(facts, one, texts)))
     for name, value in used.items():
         if value != price.stated[name]:
             yield Bound(name, Fraction(value), CARRIED if name in carried else BUILT_FOR)
     yield from said
+
+
+def _beyond_severity(facts: Facts, one: Capacity, texts: list[Text]) -> Severity | None:
+    """Return the severity where a plant only takes less electricity than its design says."""
+    taken = consumption_of(facts.methodology, one)
+    if taken is None or {each.code for each in texts} != {"MTR-07.load_beyond"}:
+        return None
+    users = using(facts.views, taken)
+    return "observation" if all(facts.agreeing(m) for m in users) else "CL"
 
 
 def _powered(

@@ -9,6 +9,7 @@ reason that the verifier writes and signs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from mrv.accounting.period_result import INVOICE
@@ -54,13 +55,11 @@ class Unmet(NamedTuple):
 
 def unmet(said: Claims) -> tuple[Unmet, ...]:
     """Return the conditions and cross-checks that a statement says do not hold, in its order."""
-    return tuple(_unmet(said))
+    return tuple(one for one in _all(said) if one.severity != OBSERVATION)
 
 
-def _unmet(said: Claims) -> Iterator[Unmet]:
-    yield from (
-        _finding(one) for one in said.applicability if not one.holds and one.severity != OBSERVATION
-    )
+def _all(said: Claims) -> Iterator[Unmet]:
+    yield from (_finding(one) for one in said.applicability if not one.holds)
     for one in said.cross_checks or ():
         if one.holds is False:
             rule = INVOICED if one.kind == INVOICE else AGREEING
@@ -73,7 +72,10 @@ def _unmet(said: Claims) -> Iterator[Unmet]:
                 tolerance=one.tolerance_percent,
                 effect=one.effect_t,
             )
-            yield Unmet(rule, (differs,), severity_of(rule), one.effect_t, one.devices)
+            # what is counted already is the conservative one of the two
+            lower = Decimal(one.effect_t) < 0
+            severity = OBSERVATION if lower else severity_of(rule)
+            yield Unmet(rule, (differs,), severity, one.effect_t, one.devices)
 
 
 def _finding(one: Condition) -> Unmet:
@@ -87,11 +89,8 @@ def _finding(one: Condition) -> Unmet:
 
 
 def findings(said: Claims) -> tuple[Unmet, ...]:
-    """Return what does not hold, observations as well, as a statement says it."""
-    small = [
-        _finding(one) for one in said.applicability if not one.holds and one.severity == OBSERVATION
-    ]
-    return (*unmet(said), *small)
+    """Return what does not hold, observations last, as a statement says it."""
+    return tuple(sorted(_all(said), key=lambda one: one.severity == OBSERVATION))
 
 
 def finding_json(one: Unmet, language: str = "en") -> dict[str, Any]:
@@ -110,11 +109,7 @@ def finding_json(one: Unmet, language: str = "en") -> dict[str, Any]:
 
 def observations(said: Claims) -> Iterator[str]:
     """Yield findings that need no reply: their effect is small, or applied already."""
-    yield from (
-        f"{titled(one.name)}: {one.words()}"
-        for one in said.applicability
-        if not one.holds and one.severity == OBSERVATION
-    )
+    yield from (str(one) for one in _all(said) if one.severity == OBSERVATION)
 
 
 def graded(said: Claims) -> str:

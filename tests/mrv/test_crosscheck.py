@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.registry.project import Besides, CheckMeter, Earlier, Invoice
 from mrv.rules import closing as period
+from mrv.statement.conditions import findings, unmet
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, PV, full
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])
@@ -54,6 +56,15 @@ def test_a_main_meter_that_shows_too_much_is_told_with_its_cost():
     # 96 000 Wh too many at 0.333 t/MWh
     assert found.effect_t == "0.031968"
     assert "differ" in found.detail
+
+
+@pytest.mark.parametrize(("check", "severity"), [(9_000, "CAR"), (11_000, "observation")])
+def test_a_meter_that_counts_less_than_its_check_meter_is_an_observation(check, severity):
+    """A plant whose conservative meter counts would have to answer a request."""
+    claims = SimpleNamespace(applicability=(), cross_checks=_pv(10_000, check).cross_checks)
+    (found,) = findings(claims)
+    assert found.severity == severity
+    assert len(unmet(claims)) == (severity != "observation")
 
 
 def test_only_time_that_both_witness_is_compared():

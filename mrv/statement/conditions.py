@@ -73,7 +73,7 @@ def _all(said: Claims) -> Iterator[Unmet]:
                 effect=one.effect_t,
             )
             # what is counted already is the conservative one of the two
-            lower = Decimal(one.effect_t) < 0
+            lower = Decimal(one.effect_t) <= 0
             severity = OBSERVATION if lower else severity_of(rule)
             yield Unmet(rule, (differs,), severity, one.effect_t, one.devices)
 

@@ -226,7 +226,7 @@ def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
     at = np.flatnonzero(one > _LARGE * one.max(initial=0))
     if len(at) < _ENOUGH:
         return np.zeros(len(others), dtype=np.bool_)
-    # of all values, so that nobody can leave the noise out where it is looked at
+    # of all values, so that no copy can leave the noise out where it is looked at
     chosen = np.random.default_rng(crc32(one.tobytes())).permutation(at)
     left = np.arange(len(others))
     for count, wider in _LOOKED_AT:

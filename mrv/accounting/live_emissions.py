@@ -101,7 +101,7 @@ class Compiled:
     """
     Segments of projects as they were compiled last.
 
-    A registry of many projects changes a few at a time; whoever compiles version after
+    A registry of many projects changes a few at a time; what compiles version after
     version hands the same one in, and only projects that differ are compiled again.
     """
 

@@ -77,7 +77,7 @@ def _fitted(name: str, symbol: str, unit: str, formula: str, meaning: str) -> St
     return Step(name, symbol, unit, formula, source, meaning, when="history")
 
 
-_TOLD = {
+_FITTED = {
     "intercept_mwh_per_month": ("a", "MWh", "fitted(line, 'intercept')", "intercept of a month"),
     "intercept_standard_error_mwh": (
         "s_a", "MWh", "fitted(line, 'of_intercept')", "its standard error"
@@ -98,7 +98,7 @@ _TOLD = {
 _ADJUSTED = ("adjusted_baseline_mwh", "E_BL,adj", "MWh")
 STEPS = steps(
     _fitted("line", "line", "", "fit(history)", "line through the months before the project"),
-    (_fitted(name, *said) for name, said in _TOLD.items()),
+    (_fitted(name, *said) for name, said in _FITTED.items()),
     Step(
         *_ADJUSTED,
         "adjusted_lower_95_mwh",
@@ -134,7 +134,7 @@ STEPS = steps(
         "predicted": lambda line, months, days: Fraction(predicted(line, months, days)),
         "lower_bound": lower_bound,
     },
-    extra=tuple(_TOLD),
+    extra=tuple(_FITTED),
 )
 
 

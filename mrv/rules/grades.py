@@ -123,21 +123,19 @@ def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         # a case or a year is no amount
         if not (spec.choices or spec.unit == "year"):
             tonnes = min(abs(_effect(account, role, name)), abs(account.reduction_t))
-            grade, shown_by = _grade(facts, account, name, of_devices=bool(role))
+            grade, shown_by = _grade(facts, account, name, role)
             shown = decimal_text(tonnes, _PLACES, "down")
             yield EvidenceItem(PARAMETER, name, role, grade, shown, tuple(shown_by))
 
 
-def _grade(
-    facts: Facts, account: Account, name: str, *, of_devices: bool
-) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, and what shows it."""
+def _grade(facts: Facts, account: Account, name: str, role: str) -> tuple[Grade, Sequence[str]]:
+    """Return the grade of an entered value, of the project or of a role, and what shows it."""
     besides = facts.besides
     reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
     if reports:
         return "B", reports
     given: Mapping[str, object] = facts.project.parameters
-    if of_devices:
+    if role:
         given = {name: None}
     elif name in account.how or account.parameters[name] != facts.parameters[name]:
         # a published or conservative value counts, or what the plant's own analyser measured
@@ -153,8 +151,13 @@ def _grade(
         last = date.max  # a publication may be of any day
     if undocumented(name, given, besides.documents, last) is None:
         found = [d for d in besides.documents if d.parameter == name]
-        # whose word it is that the document states the value
-        if any(d.value is not None or d.by_device for d in found):
+        devices: list[str | None] = [
+            one.device.id
+            for one in account.entered
+            if one.bound.role == role and name in one.bound.params
+        ]
+        # a value that no document states, of any device, is the operator's word
+        if all(any(d.stated(device) is not None for d in found) for device in devices or [None]):
             return "B", [d.document for d in found]
     return "D", []
 

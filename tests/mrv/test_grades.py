@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -17,6 +18,7 @@ from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
 from tests.closes import corpus
 from tests.mrv import plant
+from tests.mrv.test_service_attacks import PLANTS, earned
 
 
 def _item(kind, name, grade, tonnes):
@@ -117,3 +119,20 @@ def test_every_close_says_what_it_rests_on(closes):
         ), name
         devices = {one.device for one in result.devices if Fraction(one.emissions_t)}
         assert devices <= {o.name for o in result.evidence if o.kind == "meter"}, name
+
+
+@pytest.mark.parametrize(("without", "grade"), [(None, "B"), ("metal-2", "D")])
+def test_each_device_needs_a_stated_value_for_its_parameter(without, grade):
+    """A document that states one metal's factor would lend its grade to those of all others."""
+    given, parameters = PLANTS["ams-iii-ba"]
+    stated = {
+        f"{role}-{number}": Fraction(str(more[0]))
+        for number, (role, _, *more) in enumerate(given)
+        if role == "metal" and f"{role}-{number}" != without
+    }
+    documents = tuple(
+        replace(one, by_device=stated) for one in plant.papers("ef_t_per_t", *parameters)
+    )
+    found = earned("ams-iii-ba", documents=documents).evidence
+    (item,) = [i for i in found if i.name == "ef_t_per_t" and i.role == "metal"]
+    assert item.grade == grade

@@ -62,7 +62,7 @@ class Cell(Fraction):
     def _with(self, op: str, level: int, other: Any, *, first: bool) -> Cell:
         one, two = (self, other) if first else (other, self)
         value = _VALUES[op](Fraction(one), Fraction(two))
-        left, right = _told(one, level), _told(two, level + (op in "-/"))
+        left, right = _digits(one, level), _digits(two, level + (op in "-/"))
         return Cell(value, f"{left}{op}{right}", level)
 
     def __add__(self, other: Any) -> Any:
@@ -110,7 +110,7 @@ _VALUES: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def _told(value: Fraction | int, level: int) -> str:
+def _digits(value: Fraction | int, level: int) -> str:
     if isinstance(value, Cell):
         return value.text if value.level >= level else f"({value.text})"
     return number(Fraction(value))
@@ -183,4 +183,4 @@ class Written:
                 return self.cells[name].rpartition(":")[2], _WHOLE
             case ast.Call(func=ast.Name(id=name), args=args):
                 return f"{_FUNCTIONS[name]}({','.join(self._of(a, 0) for a in args)})", _WHOLE
-        raise NotImplementedError(f"no workbook writes {ast.unparse(node)!r}")
+        raise ValueError(f"no workbook writes {ast.unparse(node)!r}")

@@ -90,10 +90,11 @@ def _index() -> Iterator[str]:
         [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
     )
     yield "\n## Life in a programme\n"
-    yield "Between which dates new projects can register under a methodology, and what follows. It is"
-    yield "checked when a registration is imported (rejected), when a period closes (a condition that"
-    yield "is not met) and at issue (rejected unless the statement names it). An unknown date rejects"
-    yield "nothing. `named`: tonne does not compute it; its equations were not available.\n"
+    yield "Between which dates new projects can register under a methodology, and what follows."
+    yield "It is checked when a registration is imported (rejected), when a period closes (a"
+    yield "condition that is not met) and at issue (rejected unless the statement names it). An"
+    yield "unknown date rejects nothing. `named`: tonne does not compute it; its equations were"
+    yield "not available.\n"
     yield from _table(_LIFE_HEAD, [_life(one) for one in lives()])
 
 

@@ -30,8 +30,8 @@ back what is registered. A key that is not listed here is refused. Numbers stand
 text that looks like a number, such as the version "1.0", may stand in quotes or without.
 
 `tonne registry template CLASS --country CODE` prints a complete example for a class of device. \
-`tonne registry schema > tonne.schema.json` gives editors completion and these texts; the first line of a file \
-then names it: `# yaml-language-server: $schema=tonne.schema.json`.
+`tonne registry schema > tonne.schema.json` gives editors completion and these texts; the first \
+line of a file then names it: `# yaml-language-server: $schema=tonne.schema.json`.
 
 A section that a file leaves out stays as it is registered. So does a list of a device or \
 project. Times have an offset, days are local to the site.

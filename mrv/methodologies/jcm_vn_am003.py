@@ -132,10 +132,10 @@ METHODOLOGY = Methodology(
     papers=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
-        "A gap in the meter counts nothing on either side.",
-        "Equipment that delivers less than two thirds of its typed performance counts as it does.",
-        "A coefficient of performance counts as 2.5 to 8; outside of that as the bound.",
-        "Nothing is reduced without invoices of the electricity.",
-        "Nothing is reduced until the values of its baseline stand in dated documents.",
+        "Missing data count zero on both sides.",
+        "Performance below two thirds of the entered value: the measured one applies.",
+        "A coefficient of performance is limited to 2.5 to 8.",
+        "Invoices of the electricity are required for any reduction.",
+        "Dated documents of the baseline values are required for any reduction.",
     ),
 )

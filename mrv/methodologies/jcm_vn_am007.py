@@ -121,7 +121,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     uses=(f"{ID}.case-",),
     rules=(
-        "The reference factor is that of the best plant there could be, below the grid's own.",
-        "Whole tonnes are rounded down: 71,497.291 t are 71,497, not 71,500.",
+        "The reference factor is that of the most efficient plant, below the grid's factor.",
+        "Tonnes are rounded down: 71,497.291 t gives 71,497 credits, not 71,500.",
     ),
 )

@@ -169,15 +169,14 @@ def _map(
             note += f" · {one.heard}/{one.expected}"
         if one.id in drawn.far_km:
             note += f" · {drawn.far_km[one.id]} km"
-        sites.append(
-            (total, {
-                "name": said, "short": short_name(said), "at": (one.longitude, one.latitude),
-                "t": total, "far": one.id in drawn.far_km, "of": one.expected,
-                "up": min(one.heard, one.expected),
-                "key": keys.get((most[1].action or "") if most else "", "a6"), "note": note,
-                "href": f"{root}/projects/{own[0].id}" if len(own) == 1 else f"#site-{one.id}",
-            }
-        )  # fmt: skip
+        shown = {
+            "name": said, "short": short_name(said), "at": (one.longitude, one.latitude),
+            "t": total, "far": one.id in drawn.far_km, "of": one.expected,
+            "up": min(one.heard, one.expected), "note": note,
+            "key": keys.get((most[1].action or "") if most else "", "a6"),
+            "href": f"{root}/projects/{own[0].id}" if len(own) == 1 else f"#site-{one.id}",
+        }  # fmt: skip
+        sites.append((total, shown))
     west, south, east, north = drawn.box
     figures = {
         "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,

@@ -38,7 +38,7 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
         "state": state(facts, words),
         "tone": _TONES.get(facts.state, "warn"),
         "warning": _warning(facts, words),
-        "title": words["page.title_statement"],
+        "title": words["page.title_statement" if facts.opinion is None else "page.title"],
         "project": subject.project.name,
         "period": period(subject, words),
         "about": methodology(subject, words),

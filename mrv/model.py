@@ -259,12 +259,14 @@ class Condition:
 
     `test` sees the inputs and what they come to, and returns None, or what does
     not hold and what to do.  `first` is one of the first rules alone: what leaves no more is
-    refused no longer.
+    refused no longer.  `severity` is CL where evidence is to be clarified, and nothing is shown to
+    be wrong.
     """
 
     clause: str
     test: Callable[[Inputs, Reductions], Text | None]
     first: bool = False
+    severity: Literal["CL", "CAR"] = "CAR"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,11 @@ from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
-from mrv.rules.account import added
+from mrv.rules.account import ZERO, added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
-from mrv.rules.grades import evidence_of
+from mrv.rules.grades import carried, evidence_of
 from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
@@ -225,7 +225,7 @@ def conditions_hold(
             continue
         broken = {y: one.test(inputs[y], net[y]) for y in inputs}
         texts = tuple(text("condition.year", year=y, broken=t) for y, t in broken.items() if t)
-        yield Finding(one.clause, not texts, texts)
+        yield Finding(one.clause, not texts, texts, "" if first else one.severity)
     strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
     if strange:
         yield Finding(PLAUSIBLE, False, "; ".join(strange))
@@ -245,21 +245,26 @@ def _graded(
     reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
 ) -> tuple[Finding, ...]:
     """
-    Grade each finding: an observation where its rule takes off less than is material.
+    Grade each finding: an observation where what it is about is less than is material.
 
-    Requirements of the programme that are no amounts keep their severity.  A condition of the
-    methodology that does not hold is a corrective action request.
+    That is what its rule takes off, or, of a methodology's condition, what the meters that it names
+    carry.  Requirements of the programme that are no amounts keep their severity.  A condition of
+    the methodology that does not hold is a corrective action request, unless it says otherwise.
     """
     if passed.facts.besides.accounting == FIRST:
         return tuple(reported)
-    claimed = abs(reduction_t)
+    claimed, by_meter = abs(reduction_t), carried(passed.account)
     found = []
     for one in reported:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
         severity = one.severity or severity_of(one.rule)
+        about = None
         if cost is not None and one.tonnes and row is not None and not row.programme:
-            taken = max(cost.alone, cost.beside)
-            severity = "observation" if taken < MATERIAL * claimed else severity
+            about = max(cost.alone, cost.beside)
+        elif row is None and one.devices:
+            about = sum((by_meter.get(name, ZERO) for name in one.devices), start=ZERO)
+        if about is not None and about < MATERIAL * claimed:
+            severity = "observation"
         found.append(replace(one, severity="" if one.holds else severity))
     return tuple(found)
 

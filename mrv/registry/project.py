@@ -71,7 +71,9 @@ class Calibration:
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names.
+    meter that it names, `channel` the instrument of a device that has several; without it the
+    certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
+    a `last_test` is of a meter that was removed, and covers nothing.
     """
 
     performed: date
@@ -80,6 +82,9 @@ class Calibration:
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
     serial: str | None = None
+    channel: str | None = None
+    found_error_percent: Decimal | int | float | None = None
+    last_test: bool = False
 
 
 def service_intervals(
@@ -394,7 +399,8 @@ class Measured:
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
     most where these count as the best of the others.  `days` are what flowed on each and the load
-    by the first of the channels.
+    by the first of the channels.  `off` are the values by the permissible errors of channels in
+    time without a certificate, in either direction, and `uncovered` says which those are.
     """
 
     value: Fraction
@@ -404,6 +410,8 @@ class Measured:
     silent: tuple[Silent, ...] = ()
     most: Fraction | None = None
     days: tuple[Loaded, ...] = ()
+    off: tuple[Fraction, ...] = ()
+    uncovered: tuple[Text, ...] = ()
 
 
 class Loaded(NamedTuple):

@@ -86,6 +86,17 @@ def _least(
     return rounded(max((test(one, price.book) for one in years), default=Fraction(0)), spec)
 
 
+def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: gauges without a valid certificate, by their permissible error."""
+    how, texts = facts.price.how, dict[Text, None]()
+    for name, one in facts.besides.channels.items():
+        if how.get(name) == CHANNELS and one.off:
+            yield from (Bound(name, value) for value in one.off)
+            texts |= dict.fromkeys(one.uncovered)
+    if texts:
+        yield Said(False, tuple(texts), priced=True)
+
+
 def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
     method = facts.methodology

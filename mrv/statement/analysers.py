@@ -5,7 +5,8 @@ A day counts by the mean of its readings, and the days by what flowed on each, s
 methodologies ask for loads.  A day on which something flowed and nothing was measured
 counts by the conservative value: zero where the parameter gains, else the highest day.
 A share that is removed is of the days on which the inflow was measured; the load of the
-others is zero already.
+others is zero already.  Days on which a channel has no valid certificate count by its permissible
+error, too: `Measured.off`.
 This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
 """
 
@@ -21,16 +22,20 @@ import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Fleet, Frame, Int64, IntervalRows
 from mrv.accounting.coverage import role_needs
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters.inputs import rounded
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Loaded, Measured, Project, Silent
+from mrv.quantity_text import plain_text
+from mrv.registry.calibration import of_channels, uncovered
+from mrv.registry.project import Calibration, Loaded, Measured, Project, Silent
+from mrv.texts import Text, text
 
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000
+ZERO = Fraction(0)
 
 
 class Wanted(NamedTuple):
@@ -87,6 +92,7 @@ def measured(
     rows: IntervalRows,
     asked: Wanted,
     gauged: Mapping[tuple[int, str], Gauged],
+    certificates: Mapping[str, Sequence[Calibration]] = {},
 ) -> dict[str, Measured]:
     """
     Return what the channels measured, by parameter, in the methodology's units.
@@ -95,8 +101,10 @@ def measured(
     ----------
     rows : IntervalRows
         Of the period: what flowed weighs the days.
+    certificates : mapping of str to sequence of Calibration
+        By device, of the meters that were there.
     """
-    bench = _Bench(project, fleet, rows, asked.edges, gauged)
+    bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
     found = {name: bench.measured(spec) for name, spec in _specs(project).items()}
     return {name: one for name, one in found.items() if one is not None}
 
@@ -110,6 +118,7 @@ class _Bench:
     rows: IntervalRows
     edges: Int64
     gauged: Mapping[tuple[int, str], Gauged]
+    certificates: Mapping[str, Sequence[Calibration]]
 
     def measured(self, spec: ParameterSpec) -> Measured | None:
         """What the channels of a parameter say; None where they say nothing."""
@@ -117,6 +126,7 @@ class _Bench:
         gains = spec.unmeasured == "0"
         loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
         best, silent = list(loads), list[Silent]()
+        errors, bare = list(loads), list[Text]()
         count = len(self.edges) - 1
         flows, first = [0] * count, [Fraction(0)] * count
         for device in _serving(self.project, role):
@@ -130,6 +140,11 @@ class _Bench:
                 # what is removed gains by what comes in, and loses by what goes out
                 loads[k] += _load(compared, one, low=gains == (k == 0))
                 best[k] += _load(compared, one, low=gains != (k == 0))
+                percents, told_of = self._errors(device, channels[k], compared)
+                bare += told_of
+                each = _loads(compared, one, low=gains == (k == 0))
+                errors[k] += sum((load * p / 100 for load, p in zip(each, percents, strict=True)),
+                                 start=Fraction(0))  # fmt: skip
             silent += self._silent(device, by_day, seen)
             flows = [a + int(b) for a, b in zip(flows, by_day.tolist(), strict=True)]
             per_day = _loads(by_day, seen[0], low=gains)
@@ -142,6 +157,7 @@ class _Bench:
         value, most = (_mean(some, flow, spec) for some in (loads, best))
         days_ = (len(self.edges) - 1) * len(of)
         told = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
+        off = (_mean(some, flow, spec) for some in _shifted(loads, errors) if some[0] > 0)
         whole = (int(self.edges[-1]) - int(self.edges[0])) // HOUR_US
         return Measured(
             rounded(value, spec), told, hours, whole * len(of), tuple(silent), rounded(most, spec),
@@ -151,7 +167,26 @@ class _Bench:
                     pairwise(self.edges.tolist()), zip(flows, first, strict=True), strict=True
                 )
             ),
+            tuple(rounded(one, spec) for one in off) if bare else (), tuple(bare),
         )  # fmt: skip
+
+    def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:
+        """Permissible error of a channel on days without a certificate, and a text of it. [%]"""
+        begin, end = (int(us) // INTERVAL_US for us in (self.edges[0], self.edges[-1]))
+        papers = of_channels(self.certificates.get(device, ()), (channel,))
+        spans = uncovered(papers, channel, self.project.timezone, begin, end)
+        found, days_ = [Fraction(0)] * len(flow), 0
+        for k, (a, b) in enumerate(pairwise(us // INTERVAL_US for us in self.edges.tolist())):
+            found[k] = max((s.percent for s in spans if s.first < b and a < s.last), default=ZERO)
+            days_ += bool(found[k] and flow[k])
+        if not days_:
+            return found, []
+        percent = plain_text(max(found), 4)
+        why = next(s.reason for s in spans)
+        return found, [
+            text("PAR-06.gauge", device=device, channel=channel, days=days_, of=len(flow),
+                 percent=percent, why=why)
+        ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
         """Days on which something flowed and a channel told nothing, those in a row as one."""
@@ -179,6 +214,15 @@ class _Bench:
         found = np.zeros(len(self.edges) - 1, dtype=np.int64)
         np.add.at(found, day, rows.value[mine])
         return found
+
+
+def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
+    """Loads of the channels, each off by its error; of two the second in the other direction."""
+    for sign in (-1, 1):
+        yield [
+            load + (sign if k == 0 else -sign) * error
+            for k, (load, error) in enumerate(zip(loads, errors, strict=True))
+        ]
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:

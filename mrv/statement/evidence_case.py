@@ -23,6 +23,7 @@ from mrv.factors.centres import centres
 from mrv.factors.records import records_of
 from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
+from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
 from mrv.registry.project import FIRST, Besides, Measured
 from mrv.rules import closing
@@ -161,7 +162,12 @@ class Case:
         asked = self._analysers
         if asked is None or not asked.channels:
             return {}
-        return measured(self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged)
+        plan = self.plan
+        papers = of_meters(
+            plan.calibrations, self.calibration_intervals, self.fleet, plan.serials,
+            plan.project.timezone,
+        )  # fmt: skip
+        return measured(plan.project, self.fleet, self.rows, asked, self._scanned.gauged, papers)
 
     @cached_property
     def _analysers(self) -> Wanted | None:

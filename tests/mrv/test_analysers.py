@@ -9,7 +9,7 @@ import numpy as np
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Calibration, ProjectDevice
 from mrv.statement import analysers
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -30,13 +30,22 @@ DEVICES = (
 FLOWS = (1, 3)
 
 
-def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
+def paper(performed="2025-12-01", until="2027-12-01", channel=None, **more):
+    """A certificate; without a channel it is of all instruments of a device."""
+    days = map(date.fromisoformat, (performed, until))
+    return Calibration(*days, f"C-{channel or 'all'}", channel=channel, **more)
+
+
+PAPERS = {d.id: (paper(),) for d in DEVICES}
+
+
+def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS):
     """Parameters that count over two days; None where the analyser says nothing on a day."""
-    result = ended(cod_in, cod_out, accounting)
+    result = ended(cod_in, cod_out, accounting, papers)
     return {p.name: Decimal(p.value) for p in result.parameters if p.device is None}
 
 
-def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
+def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS):
     """Close two days."""
     fleet = Fleet(DEVICES)
     second = TIMES >= BEGIN + 96 * QUARTER_US
@@ -60,7 +69,7 @@ def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
         parameters=COD,
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )
-    plan = MonitoringPlan(project, DEVICES, accounting=accounting)
+    plan = MonitoringPlan(project, DEVICES, accounting=accounting, calibrations=papers)
     frames = [gas, one, power]
     rows = remeter(fleet, frames, monitored(project, fleet), BEGIN, END)
     return Case(plan, frames, rows, BEGIN, END, factors.load()).result
@@ -79,6 +88,42 @@ def test_a_day_that_nobody_measured_costs():
     used = closed((1000.0, None), (None, 90.0))
     assert used["cod_in_kg_per_m3"] == Decimal("0.25")
     assert used["cod_out_kg_per_m3"] == Decimal("0.09")
+
+
+def test_an_analyser_without_a_certificate_counts_by_its_permissible_error():
+    """
+    A thermocouple or gas analyser that was last calibrated years ago would be believed in full.
+
+    Finding of the UNFCCC secretariat: calibration valid until 21/11/2018, period until 31/12/2018
+    (cdm.unfccc.int/Projects/DB/SGS-UKL1265732335.87/.../iProcess/RWTUV1552388169.11/gotoRFR).
+    """
+    whole = closed((1000.0, 1000.0))
+    of_gas = {**PAPERS, "gas": (paper(channel="biogas_total_nml"),)}
+    less = closed((1000.0, 1000.0), papers=of_gas)
+    # the flow meter's certificate is none of the analyser: 3 % of 62 %.  More gas than the COD
+    # can form is lost through the flare: here more of it leaves less
+    assert less["ch4_fraction"] == whole["ch4_fraction"] * Decimal("1.03")
+    result = ended((1000.0, 1000.0), papers=of_gas)
+    (gas,) = (d for d in result.devices if d.device == "gas")
+    assert gas.coverage.calibrated_share == "1.000000"
+    told = [
+        o for f in result.applicability if not f.holds for o in f.lines if o.code == "PAR-06.gauge"
+    ]
+    assert "gas: ch4_percent has no valid certificate on 2 of 2 days" in str(told[0])
+    # the water's analysers: the load against the claimant, the outflow as well
+    of_water = {**PAPERS, "in": (paper(channel="flow_total_ml"),)}
+    less = closed((1000.0, 1000.0), papers=of_water)
+    assert less["cod_in_kg_per_m3"] == whole["cod_in_kg_per_m3"] * Decimal("0.9")
+    assert less["cod_out_kg_per_m3"] == whole["cod_out_kg_per_m3"] * Decimal("1.1")
+    # a certificate that ends within the period covers its days; its class is the error
+    part = {**PAPERS, "gas": (
+        paper(channel="biogas_total_nml"),
+        paper(until="2026-02-02", channel="ch4_percent", accuracy_class="1 - 4 %"),
+    )}  # fmt: skip
+    assert closed((1000.0, 1000.0), papers=part)["ch4_fraction"] == Decimal("0.6324")
+    # one more certificate lowers nothing
+    both = {**PAPERS, "gas": (*of_gas["gas"], paper(channel="ch4_percent"))}
+    assert closed((1000.0, 1000.0), papers=both) == whole
 
 
 def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():

@@ -197,8 +197,8 @@ def of_meter(
             begin = max(one.performed, days[-1])
             if begin < one.valid_until:
                 # what was found of it before it was mounted is of no reading here
-                none = {} if begin == one.performed else {"found_error_percent": None}
-                found.append(replace(one, performed=begin, **none))
+                said = one.found_error_percent if begin == one.performed else None
+                found.append(replace(one, performed=begin, found_error_percent=said))
             continue
         after = next((day for day in days if day > one.performed), None)
         other = None not in (one.serial, serial) and one.serial != serial

@@ -198,7 +198,9 @@ class Engine:
         first, factors = local_date(self.period_us[0], timezone), self.factors
         if besides.accounting == FIRST:
             limits, factors = Limits(), centres(factors)
-            certificates = {n: by_first_rules(some) for n, some in self.calibrations.items()}
+            certificates: Mapping[str, Sequence[Calibration]] = {
+                name: by_first_rules(some) for name, some in self.calibrations.items()
+            }
         else:
             params = sampled(params, besides.samples, method)
 

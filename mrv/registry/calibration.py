@@ -61,6 +61,8 @@ _DEFAULT_PERCENT = {
     "cod_in_mg_l": "10",
     "cod_out_mg_l": "10",
     "temperature_c": "1",
+    "flare_temperature_c": "1",
+    "flare_flame": "0",
 }
 # such as "1.5 %", "±1.5%" and "0.5 to 1.5 %"
 _PERCENT = re.compile(

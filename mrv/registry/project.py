@@ -279,6 +279,7 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
+    `lit` is by parameter what flowed while a flame was shown.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -308,6 +309,7 @@ class Besides:
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    lit: Mapping[str, Lit] = field(default_factory=dict)
 
 
 class Excluded(NamedTuple):
@@ -412,6 +414,14 @@ class Measured:
     days: tuple[Loaded, ...] = ()
     off: tuple[Fraction, ...] = ()
     uncovered: tuple[Text, ...] = ()
+
+
+class Lit(NamedTuple):
+    """What flowed to a flare, and what of it while one of some channels showed a flame."""
+
+    flow: int
+    shown: int
+    channels: tuple[str, ...]
 
 
 class Loaded(NamedTuple):

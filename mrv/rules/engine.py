@@ -74,6 +74,7 @@ JUDGES = (
     Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),
     Judging("PAR-06", "values", values.gauge_errors),
+    Judging("PAR-06", "values", values.flare),
     Judging("PAR-08", "values", values.agreeing_quantities),
     Judging("FAC-01", "values", published.published_values),
     Judging("FAC-01", "check", published.published_findings),

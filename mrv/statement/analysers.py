@@ -12,13 +12,14 @@ This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
@@ -30,9 +31,10 @@ from mrv.parameters.inputs import rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration import of_channels, uncovered
-from mrv.registry.project import Calibration, Loaded, Measured, Project, Silent
+from mrv.registry.project import Calibration, Lit, Loaded, Measured, Project, Silent
 from mrv.texts import Text, text
 
+Floats = NDArray[np.float64]
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000
 ZERO = Fraction(0)
@@ -43,32 +45,42 @@ class Wanted(NamedTuple):
 
     channels: Mapping[int, tuple[str, ...]]
     edges: Int64
+    lit: Mapping[int, tuple[str, ...]] = {}
 
 
 class Gauged(NamedTuple):
     """
     Readings of a channel of a device by local day: their sum in thousandths, and how many.
 
-    `hours` are the hours of the period in which there was one, since 1970.
+    `hours` are the hours of the period in which there was one, since 1970; `least` is the lowest
+    reading of each interval of the period, of a channel that shows a flame.
     """
 
     total: Int64
     number: Int64
     hours: frozenset[int]
+    least: Floats | None = None
 
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     """Return which channels measure a parameter of the project's methodology."""
     found: dict[int, tuple[str, ...]] = {}
-    for spec in _specs(project).values():
-        role, *channels = spec.channels
+    lit: dict[int, tuple[str, ...]] = {}
+
+    def add(to: dict[int, tuple[str, ...]], role: str, channels: Iterable[str]) -> None:
         for device in _serving(project, role):
             index = fleet.by_id[device]
             known = classes.load()[fleet.devices[index].class_id].channels
             more = (c for c in channels if c in known)
-            found[index] = tuple(dict.fromkeys((*found.get(index, ()), *more)))
+            to[index] = tuple(dict.fromkeys((*to.get(index, ()), *more)))
+
+    for spec in _specs(project).values():
+        add(found, spec.channels[0], spec.channels[1:])
+    for role, levels in _flames(project).values():
+        add(found, role, [channel for channel, _ in levels])
+        add(lit, role, [channel for channel, _ in levels])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
-    return Wanted(found, np.array([from_us, *ends], dtype=np.int64))
+    return Wanted(found, np.array([from_us, *ends], dtype=np.int64), lit)
 
 
 def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[int, str], Gauged]:
@@ -82,8 +94,74 @@ def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[i
         total = np.zeros(count, dtype=np.int64)
         np.add.at(total, day[held], np.rint(value[held] * _SCALE).astype(np.int64))
         hours = frozenset(np.unique(block.time_us[rows][held] // HOUR_US).tolist())
-        found[device, channel] = Gauged(total, np.bincount(day[held], minlength=count), hours)
+        least = None
+        if channel in asked.lit.get(device, ()):
+            least = _lowest(block.time_us[rows][held], value[held], asked.edges)
+        found[device, channel] = Gauged(
+            total, np.bincount(day[held], minlength=count), hours, least
+        )
     return found
+
+
+def _lowest(time_us: Int64, value: Any, edges: Int64) -> Floats:
+    """Lowest reading of each interval of a period; without any that of the last hour's."""
+    first = int(edges[0]) // INTERVAL_US
+    found = np.full(-(-int(edges[-1]) // INTERVAL_US) - first, np.inf)
+    np.minimum.at(found, time_us // INTERVAL_US - first, value)
+    found[np.isinf(found)] = np.nan
+    shown = found.copy()
+    for k in range(1, HOUR_US // INTERVAL_US):
+        bare = np.isnan(shown)
+        bare[:k] = False
+        at = np.flatnonzero(bare)
+        shown[at] = found[at - k]
+    return shown
+
+
+def flames(
+    project: Project,
+    fleet: Fleet,
+    rows: IntervalRows,
+    asked: Wanted,
+    gauged: Mapping[tuple[int, str], Gauged],
+    certificates: Mapping[str, Sequence[Calibration]],
+) -> dict[str, Lit]:
+    """
+    Return by parameter what flowed to a flare, and what of it while a flame was shown.
+
+    A flame is shown in an interval of which every reading of a channel is at its level or
+    above.  An interval without a reading is as the last one of the hour before.  Without a valid
+    certificate the level is higher by the permissible error.
+    """
+    first, last = (int(us) // INTERVAL_US for us in (asked.edges[0], asked.edges[-1]))
+    bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
+    found = {}
+    for name, (role, levels) in _flames(project).items():
+        flow, shown, known = 0, 0, dict[str, None]()
+        for device in _serving(project, role):
+            number, value = bench.flowed(device, role)
+            burning = np.zeros(last - first, dtype=bool)
+            for channel, level in levels:
+                one = gauged.get((fleet.by_id[device], channel))
+                if one is None or one.least is None or not one.number.any():
+                    continue
+                known[channel] = None
+                least = np.full(last - first, float(level))
+                papers = of_channels(certificates.get(device, ()), (channel,))
+                for span in uncovered(papers, channel, project.timezone, first, last):
+                    least[span.first - first : span.last - first] *= 1 + float(span.percent) / 100
+                burning |= np.nan_to_num(one.least[: last - first], nan=-np.inf) >= least
+            inside = (number >= first) & (number < last)
+            flow += int(value[inside].sum())
+            shown += int(value[inside][burning[number[inside] - first]].sum())
+        if flow:
+            found[name] = Lit(flow, shown, tuple(known))
+    return found
+
+
+def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str], ...]]]:
+    specs = find(project.methodology, project.version).parameters
+    return {name: spec.lit for name, spec in specs.items() if spec.lit is not None}
 
 
 def measured(
@@ -205,15 +283,20 @@ class _Bench:
 
     def _flow(self, device: str, role: str) -> Int64:
         """What a device counted in its role, by local day. [base unit]"""
+        number, value = self.flowed(device, role)
+        day = np.searchsorted(self.edges, number * INTERVAL_US, side="right") - 1
+        found = np.zeros(len(self.edges) - 1, dtype=np.int64)
+        np.add.at(found, day, value)
+        return found
+
+    def flowed(self, device: str, role: str) -> tuple[Int64, Int64]:
+        """Return interval numbers, and what a device counted in its role in each. [base unit]"""
         methodology = find(self.project.methodology, self.project.version)
         bound = next(d for d in self.project.devices if (d.device, d.role) == (device, role))
         quantity = QUANTITY_INDEX[role_needs(methodology, bound, device).quantity]
         rows = self.rows
         mine = (rows.device == self.fleet.by_id[device]) & (rows.quantity == quantity)
-        day = np.searchsorted(self.edges, rows.start_us[mine], side="right") - 1
-        found = np.zeros(len(self.edges) - 1, dtype=np.int64)
-        np.add.at(found, day, rows.value[mine])
-        return found
+        return rows.start_us[mine] // INTERVAL_US, rows.value[mine]
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:

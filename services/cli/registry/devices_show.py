@@ -102,7 +102,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
         of = f" ({one['channel']})" if one["channel"] else ""
         said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
         found = one["found_error_percent"]
-        more = "" if found is None else f", found error {found} %"
+        more = f", found error {found} %" if found else ""
         yield "certificate", f"{one['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()

@@ -101,8 +101,8 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     for one in found["calibrations"]:
         of = f" ({one['channel']})" if one["channel"] else ""
         said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
-        found = one["found_error_percent"]
-        more = f", found error {found} %" if found else ""
+        error = one["found_error_percent"]
+        more = "" if error is None else f", found error {error} %"
         yield "certificate", f"{one['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()

@@ -7,7 +7,7 @@ import os
 
 import paho.mqtt.client as mqtt
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.identity.mosquitto import CONTROL, PLUGIN
 from services.local.mosquitto import Mosquitto
 from services.local.ports import LOOPBACK

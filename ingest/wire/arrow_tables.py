@@ -14,8 +14,7 @@ import numpy as np
 
 from ingest.decode import Rejected
 from ingest.model import Fleet
-from ingest.wire.envelope import WireError
-from ingest.wire.frames import add_frame, known_class, within
+from ingest.wire.frames import WireError, add_frame, known_class, within
 from ingest.wire.record_batch import Parcel
 
 _OWN = ("device", "time_us", "message", "flags")

@@ -6,7 +6,7 @@ import struct
 
 from ingest.model import Fleet
 from ingest.wire import arrow_tables, packed_columns
-from ingest.wire.envelope import WireError, unseal
+from ingest.wire.frames import WireError, unseal
 from ingest.wire.record_batch import Parcel
 
 _READERS = {1: arrow_tables.decode, 2: packed_columns.decode}

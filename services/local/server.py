@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ingest.errors import ServerError
 from services.local import ports, process
-from services.local.account import Account, own_folder, service_account
+from services.local.process import Account, own_folder, service_account
 
 # since a server last wrote to its log: recovery after a crash under load takes its time
 _STARTED_WITHIN_S = 120.0

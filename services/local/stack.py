@@ -15,9 +15,8 @@ from pathlib import Path
 
 from ingest.mqtt.tls import Tls
 from services.local import packages
-from services.local.apache_kafka import ApacheKafka
 from services.local.grafana import READER, Grafana
-from services.local.kafka import Kafka
+from services.local.kafka import ApacheKafka, Kafka
 from services.local.mosquitto import Mosquitto
 from services.local.postgres import DATABASE, Postgres
 from services.local.prometheus import Prometheus

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrv.errors import LogError
-from mrv.log.checkpoint import Checkpoint
 from mrv.log.note import signature_lines
+from mrv.log.receipt import Checkpoint
 from mrv.log.tiles import files
 from mrv.signatures.merkle_tree import root_hash
 

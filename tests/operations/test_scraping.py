@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import yaml
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.local import packages
 from services.local.prometheus import Prometheus
 from services.store.postgres import columnstore

@@ -12,7 +12,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.local.ports import LOOPBACK
 
 PATIENCE_S = 60.0

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.decode import Rejected
 from ingest.model import Fleet
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.cli.data.payload_dump import dump, partial
 from services.cli.data.payload_text import legible
 from services.cli.local.doctor_quota import quota

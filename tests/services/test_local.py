@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
 from ingest.errors import InputError
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
 from services.local import packages, ports, process
 from services.local.mosquitto import Mosquitto

@@ -11,10 +11,8 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.archive import listing
 from services.archive import restore as restores
 from services.archive import run as runs
-from services.archive import scheduler as rounds
 from services.archive import verify as checks
 from services.archive.verify import Wanted
 from services.cli.errors import Exit
@@ -97,7 +95,7 @@ def run(
     keep_us = (days or Settings().archive_days) * _DAY_US
     os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     if every is not None:
-        rounds.forever(database_url(), url, keep_us, every, rows_per_s=pace)
+        runs.forever(database_url(), url, keep_us, every, rows_per_s=pace)
         return
     with _database("tonne_archive") as conn:
         report = runs.run(conn, url, now_us() - keep_us, rows_per_s=pace, step=_watcher())
@@ -130,9 +128,9 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
     with _database("tonne_archive") as conn:
         wanted = _wanted(conn, begin, end, ())
         if as_json:
-            click.echo(json.dumps(listing.files(conn, wanted), indent=2))
+            click.echo(json.dumps(restores.files(conn, wanted), indent=2))
             return
-        found = listing.months(conn, wanted)
+        found = restores.months(conn, wanted)
     head = ("month", "class", "days", "files", "readings", "size", "bytes a reading")
     rows = [
         (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", shown_bytes(m.bytes),

@@ -11,9 +11,8 @@ from services.cli.output.json_text import print_result
 from services.cli.output.masks import masked
 from services.cli.output.table import table
 from services.local import packages
-from services.local.apache_kafka import kafka_home
 from services.local.grafana import grafana_home
-from services.local.kafka import binary
+from services.local.kafka import binary, kafka_home
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
 from services.shipped import shipped

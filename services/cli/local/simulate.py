@@ -23,16 +23,14 @@ from services.cli.options.admin_tls import identity_folder
 from services.cli.options.choice import Choice
 from services.clock import now_us
 from services.settings import Settings
-from services.simulator.faults import parse_faults
+from services.simulator.disturb import parse_faults
 from services.simulator.fleet import leave_out, read_fleet
-from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.flow import DeviceTruth, fleet_sources, outgoing, source_truth
 from services.simulator.identities import Identities
 from services.simulator.model import SimulatorError, Source
-from services.simulator.recording import read_recording
-from services.simulator.replay import RISING, Replayed
+from services.simulator.recording import RISING, Replayed, read_recording
 from services.simulator.sender import Pace, Sender, Sent
-from services.simulator.today import gauges_only, todays_sources
-from services.simulator.truth import DeviceTruth, source_truth
+from services.simulator.simulated import gauges_only, todays_sources
 
 _DAY_MS = 86_400_000
 NOT_SAFE = "messages have no receipt: not safe yet"

@@ -18,8 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.errors import ServerError
-from ingest.mqtt.closing import close_sockets
-from ingest.mqtt.tls import Tls
+from ingest.mqtt.tls import Tls, close_sockets
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 TIMEOUT_S = 10.0

@@ -22,7 +22,7 @@ from services.cli.output.table import table
 from services.nearest import did_you_mean
 from services.sewers import geojson
 from services.sewers.assets import Problem
-from services.sewers.checks import check as check_network
+from services.sewers.assets import check as check_network
 from services.sewers.files import Network, read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored

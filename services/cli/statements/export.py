@@ -13,9 +13,8 @@ import click
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.exports.cell_map import CellMap
-from mrv.exports.draft import Draft
 from mrv.exports.entered import Authority, read_authority
-from mrv.exports.source import Source
+from mrv.exports.source import Draft, Source
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
 from services.cli.groups import Group

@@ -15,10 +15,10 @@ from psycopg import Connection
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
-from mrv.signatures.proof_form import time_of
 from mrv.statement.states import check_named, unnamed
 from services.cli.groups import Group
 from services.cli.options.choice import Choice

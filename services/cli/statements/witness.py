@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
-from mrv.log.vkey import COSIGNATURE, Vkey
+from mrv.log.note import COSIGNATURE, Vkey
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
@@ -19,7 +19,7 @@ from services.clock import now_us
 from services.logs import get_logger
 from services.settings import Settings
 from services.witness import witness_keys
-from services.witness.cosigner import Cosigner
+from services.witness.app import Cosigner
 from services.witness.state import State
 
 

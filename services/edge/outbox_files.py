@@ -1,4 +1,10 @@
 """
+The files of an outbox: one process uses them, disk space is reserved, what was cut is still read.
+
+Lock of an outbox: one process on one machine uses it.
+
+What can still be read of an outbox whose file was cut or spoilt.
+
 Reserve disk space so that the outbox can always checkpoint.
 
 When the disk is full, the SQLite file is capped with `max_page_count`, so that messages
@@ -7,15 +13,88 @@ go and come within it.  A ballast file beside it is deleted to give the write-ah
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
-from contextlib import suppress
+import uuid
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import TextIO
 
+from ingest.errors import InputError
+
+# large, so that one page that is never moved leads to all rows of a usual backlog: a file
+# that lost its end gives back what stands before the cut
+PAGE = 16_384
+_SKIP = 1_024
+_ALL_FROM = (
+    "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message NOT INDEXED"
+    " WHERE seq >= ? ORDER BY seq"
+)
 # more than the log is allowed to grow to between two checkpoints
 _BALLAST_BYTES = 6 << 20
 _LEAST_BYTES = 1 << 20  # on a small disk a part of it has to do
+
+
+def lock(path: Path) -> TextIO:
+    """
+    Take an outbox for this process; the file that is returned holds it.
+
+    Raises
+    ------
+    InputError
+        When another process has it.
+    """
+    file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise InputError(f"{path} is in use by another `tonne edge`; stop it first") from None
+    return file
+
+
+def machine() -> str:
+    """Return the name of this machine."""
+    with suppress(OSError):
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    return f"{uuid.getnode():012x}"
+
+
+def readable(path: Path) -> list[tuple[object, ...]]:
+    """Return the rows that can still be read; what cannot is stepped over, ever farther."""
+    _lengthen(path)
+    rows: list[tuple[object, ...]] = []
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as db:
+        try:
+            (last,) = db.execute(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'message'"
+            ).fetchone()
+        except (sqlite3.Error, TypeError):
+            return rows
+        begin, step = 0, 1
+        while begin <= last:
+            try:
+                for seq, *row in db.execute(_ALL_FROM, (begin,)):
+                    if seq < begin:
+                        raise sqlite3.DatabaseError("rows out of order")
+                    rows.append(tuple(row))
+                    begin, step = seq + 1, 1
+            except sqlite3.Error:
+                begin, step = begin + step, min(2 * step, _SKIP)
+            else:
+                break
+    return rows
+
+
+def _lengthen(path: Path) -> None:
+    """Give a file that was cut its length again, empty: SQLite reads nothing of a shorter one."""
+    with path.open("r+b") as file:
+        head = file.read(32)
+        pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
+        if head.startswith(b"SQLite format 3\0") and size == PAGE:
+            file.truncate(max(pages * size, file.seek(0, os.SEEK_END)))
 
 
 class Room:

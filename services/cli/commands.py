@@ -15,7 +15,7 @@ SECTIONS = {
         "demo": Entry("local.demo:demo", "Complete demonstration, from meter to verified tonne."),
         "local": Entry("local.servers:local", "Start and stop local servers."),
         "doctor": Entry("local.doctor:doctor", "What is missing or misconfigured, and the fix."),
-        "migrate": Entry("data.migrate:migrate", "Bring the database schema up to date."),
+        "migrate": Entry("data.columnstore:migrate", "Bring the database schema up to date."),
         "simulate": Entry("local.simulate:simulate", "Field devices, made up or replayed."),
     },
     "Registry": {
@@ -40,7 +40,7 @@ SECTIONS = {
     },
     "Data": {
         "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
-        "indicators": Entry("data.indicators:indicators", "Stored air, noise and water."),
+        "indicators": Entry("data.intervals:indicators", "Stored air, noise and water."),
         "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
         "signed": Entry("statements.signed:signed", "What meters signed, kept and verified."),
         "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),

@@ -16,9 +16,8 @@ from services.archive import run as runs
 from services.archive import verify as checks
 from services.archive.verify import Wanted
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import (
     begin_option,
     common_zone,
@@ -28,9 +27,7 @@ from services.cli.options.time_span import (
     maybe_end_option,
     span_us,
 )
-from services.cli.output.amounts import shown_bytes
-from services.cli.output.counts import counted
-from services.cli.output.table import table
+from services.cli.output.text import counted, shown_bytes, table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect

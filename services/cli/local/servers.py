@@ -5,11 +5,10 @@ from dataclasses import asdict
 
 import click
 
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
-from services.cli.output.masks import masked
-from services.cli.output.table import table
+from services.cli.errors import masked
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_result
+from services.cli.output.text import table
 from services.local import packages
 from services.local.grafana import grafana_home
 from services.local.kafka import binary, kafka_home

@@ -6,9 +6,7 @@ import signal
 
 import click
 
-from services.cli.pipeline.kafka_options import load, topic_option
-from services.cli.pipeline.metrics_bind import metrics_bind
-from services.cli.pipeline.wait_option import wait_option
+from services.cli.options.servers import load_kafka, metrics_bind, topic_option, wait_option
 from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH
 from services.logs import LibraryLog, get_logger
@@ -38,7 +36,7 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: fl
         raise click.BadParameter("a name without / + #", param_hint="--share")
     settings = Settings()
     log, metrics = get_logger("bridge"), Metrics()
-    running = load("services.bridge.bridge", "Bridge")(
+    running = load_kafka("services.bridge.bridge", "Bridge")(
         settings.require("database_url"),
         settings.require("mqtt_url"),
         settings.require_kafka(),

@@ -8,8 +8,7 @@ from functools import partial
 
 import click
 
-from services.cli.options.database_url import database_url
-from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.options.servers import database_url, metrics_bind
 from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses

@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
-from services.cli.output.table import table
-from services.cli.pipeline.kafka_options import load, topic_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import load_kafka, topic_option
+from services.cli.output.documents import print_result
+from services.cli.output.text import table
 from services.settings import Settings
 
 
@@ -84,7 +83,8 @@ def apply_topic(
       tonne topics apply --partitions 8 --replication 3
     """
     make, dead, settle, brokers = (
-        load("services.intake.topics", name) for name in ("Topic", "dead", "settle", "brokers")
+        load_kafka("services.intake.topics", name)
+        for name in ("Topic", "dead", "settle", "brokers")
     )
     kafka = Settings().require_kafka()
     count = brokers(kafka)
@@ -134,10 +134,10 @@ def access(
       tonne topics access
       tonne topics access --apply
     """
-    needed = load("services.intake.topic_access", "needed")
+    needed = load_kafka("services.intake.topic_access", "needed")
     grants = needed(topic, group, bridge, worker, admin)
     if apply_:
-        load("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
+        load_kafka("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
     rows = [(one.user, one.operation, one.resource, one.name) for one in grants]
     heads = ("user", "may", "of", "name")
     text = table(heads, rows, empty="")

@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.options.servers import metrics_bind
 from services.intake.broker_queue import BrokerQueue
 from services.issuer import timestamps
 from services.issuer.cosigning import Cosigning, Witnesses

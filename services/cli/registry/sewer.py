@@ -13,12 +13,10 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_result
-from services.cli.output.table import table
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result
+from services.cli.output.text import counted, table
 from services.nearest import did_you_mean
 from services.sewers import geojson
 from services.sewers.assets import Problem

@@ -6,9 +6,9 @@ import click
 
 from ingest import classes
 from mrv.countries import FIRST_COUNTRY
+from services.cli.options.common import json_option
 from services.cli.options.country_option import country_option
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json
+from services.cli.output.documents import print_json
 from services.registry import schema as schemas
 from services.registry import template as templates
 

@@ -1,15 +1,26 @@
-"""JSON as every command prints it: times in UTC with `Z`, exact numbers, no escapes."""
+"""
+What a program reads of a command: JSON, and folders of files.
+
+JSON as every command prints it: times in UTC with `Z`, exact numbers, no escapes.
+
+A folder of files, written whole or not at all.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import click
+
+from ingest.errors import InputError
 
 
 def print_json(document: object, *, line: bool = False) -> None:
@@ -47,3 +58,28 @@ def _plain(value: object) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """
+    Write a new folder whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it is there already, or cannot be written.
+    """
+    if out.exists():
+        raise InputError(f"--out {out} is there already; name a new folder")
+    try:
+        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+    try:
+        for name, data in files.items():
+            (made / name).write_bytes(data)
+        made.chmod(0o755)
+        made.rename(out)
+    except OSError as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error

@@ -16,8 +16,9 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
+from mrv import limits
 from mrv.errors import IndicatorError
-from mrv.limits import Table, judge
+from mrv.limits import Table
 from mrv.model import Indicator
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
@@ -63,7 +64,7 @@ def _judged(
 ) -> Mapping[str, Any]:
     unscaled = {name: inputs[name] for name in _UNSCALED if name in inputs}
     select = {"column": inputs["column"]}
-    return judge(table, inputs["measured_mg_l"], unscaled, scale, select, flow)
+    return limits(table, inputs["measured_mg_l"], unscaled, scale, select, flow)
 
 
 def _refuse_new_plants(inputs: Inputs, successor: str) -> None:

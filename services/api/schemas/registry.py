@@ -270,7 +270,7 @@ class DeviceDetail(Device):
     ]
     since: datetime | None
     what_to_do: str
-    runbook: str = Field(examples=["docs/operations.md#gatewaydark"])
+    runbook: str = Field(examples=["docs/runbook.md#gatewaydark"])
     cost_t: str | None
     cost_t_per_day: str | None
     side: Literal["baseline", "project", "both"] | None

@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from mrv import limits
 from mrv.errors import IndicatorError
-from mrv.limits import Table
+from mrv.limits import Table, judge
 from mrv.model import Indicator
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
@@ -38,7 +37,7 @@ def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             f"{table.id} limits nothing of what was measured in a {select['water']} of class"
             f" {select['class']}"
         )
-    return limits(table, scaled, unscaled, Fraction(1), select)
+    return judge(table, scaled, unscaled, Fraction(1), select)
 
 
 def _given(unit: str, meaning: str, maximum: str) -> ParameterSpec:

@@ -16,9 +16,8 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from mrv import limits
 from mrv.errors import IndicatorError
-from mrv.limits import Table
+from mrv.limits import Table, judge
 from mrv.model import Indicator
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
@@ -64,7 +63,7 @@ def _judged(
 ) -> Mapping[str, Any]:
     unscaled = {name: inputs[name] for name in _UNSCALED if name in inputs}
     select = {"column": inputs["column"]}
-    return limits(table, inputs["measured_mg_l"], unscaled, scale, select, flow)
+    return judge(table, inputs["measured_mg_l"], unscaled, scale, select, flow)
 
 
 def _refuse_new_plants(inputs: Inputs, successor: str) -> None:

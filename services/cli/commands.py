@@ -33,7 +33,7 @@ SECTIONS = {
     "Pipeline": {
         "run": Entry("pipeline.run:run", "The pipeline: MQTT to TimescaleDB."),
         "edge": Entry("pipeline.edge:edge", "A gateway in the field: records and forwards."),
-        "bridge": Entry("pipeline.bridge:bridge", "Past one machine: MQTT to Kafka."),
+        "bridge": Entry("pipeline.topics:bridge", "Past one machine: MQTT to Kafka."),
         "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
         "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
         "broker": Entry("pipeline.broker:broker", "A broker's access rules for devices."),
@@ -68,7 +68,7 @@ SECTIONS = {
         "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
         "webhooks": Entry("webhooks:webhooks", "Tell other systems what happens, signed."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
-        "signer": Entry("pipeline.signer:signer", "Holds the log's key, and does what needs it."),
+        "signer": Entry("pipeline.watch:signer", "Holds the log's key, and does what needs it."),
         "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: begin and check one."),

@@ -25,7 +25,7 @@ from uuid import UUID, uuid5
 
 from ingest.errors import InputError, ServerError
 from services.extras import command as command_for
-from services.local.ports import LOOPBACK, choose
+from services.local.machine import LOOPBACK, choose
 from services.local.server import Server
 
 HOME = "KAFKA_HOME"

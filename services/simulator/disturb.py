@@ -27,8 +27,7 @@ from zlib import crc32
 
 import numpy as np
 
-from services.simulator.day import stream
-from services.simulator.model import Block, Device, Floats, Ints, Mask, SimulatorError
+from services.simulator.model import Block, Device, Floats, Ints, Mask, SimulatorError, stream
 
 DEFAULT_RATES = {
     "duplicates": 0.01,

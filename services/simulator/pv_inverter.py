@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.simulator.day import Day, stream
-from services.simulator.model import Block, Device, Floats
+from services.simulator.model import Block, Day, Device, Floats, stream
 from services.simulator.register import Register
 from services.simulator.sky import sky
 

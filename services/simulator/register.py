@@ -13,8 +13,7 @@ Energy meter of a works: base load, two shifts, a quiet weekend.
 
 import numpy as np
 
-from services.simulator.day import Day, bump, stream
-from services.simulator.model import Block, Device, Ints
+from services.simulator.model import Block, Day, Device, Ints, bump, stream
 
 # thousandths x milliseconds x two halves of the trapezoid, in one base unit
 _PER_BASE_UNIT = 2 * 1_000 * 3_600_000

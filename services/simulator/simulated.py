@@ -17,8 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from ingest import classes, profiles
-from services.simulator.day import Day, zone_ms
-from services.simulator.model import MS_PER_DAY, Block, Device, SimulatorError, Source
+from services.simulator.model import MS_PER_DAY, Block, Day, Device, SimulatorError, Source, zone_ms
 from services.simulator.pv_inverter import PvInverter
 from services.simulator.register import EnergyMeter
 from services.simulator.stations import AirStation, NoiseStation, WastewaterPlant

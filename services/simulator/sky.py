@@ -21,8 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from services.simulator.day import stream, wander
-from services.simulator.model import Floats
+from services.simulator.model import Floats, stream, wander
 from services.simulator.sun import Sun, position
 
 _SOLAR_CONSTANT = 1366.1  # [W/m2]

@@ -17,8 +17,7 @@ the digester.
 
 import numpy as np
 
-from services.simulator.day import Day, bump, stream
-from services.simulator.model import Block, Device, Floats, Ints
+from services.simulator.model import Block, Day, Device, Floats, Ints, bump, stream
 from services.simulator.register import Register
 
 _NM3_CH4_PER_KG_COD, _DIGESTED = 0.35, 0.8

@@ -32,7 +32,7 @@ from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import Checkpoint, verify_checkpoint
 from mrv.log.tiles import Tiles, bundle_paths, read_bundle
 from mrv.signatures.merkle_tree import CompactRange, leaf_hash
-from services.tiles.source import Source, tile
+from services.tiles.files import Source, tile
 
 _STATE = "state.json"
 _CHECKPOINT = "checkpoint"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.local import packages
+from services.local import machine
 from tests.operations.rules import ROOT, RULES, alerts, every
 
 PROMTOOL, AMTOOL = "/usr/bin/promtool", "/usr/bin/amtool"
@@ -22,7 +22,7 @@ names = pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"]
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools():
-    packages.require()
+    machine.require()
 
 
 def _run(*words):

@@ -13,7 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.mqtt.tls import close_sockets
-from services.local.ports import LOOPBACK
+from services.local.machine import LOOPBACK
 
 PATIENCE_S = 60.0
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import click
 
 from ingest.errors import InputError, ServerError
-from services.local.ports import LOOPBACK, choose
+from services.local.machine import LOOPBACK, choose
 from services.local.prometheus import Prometheus
 
 _TRIES = 5

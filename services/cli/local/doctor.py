@@ -20,7 +20,7 @@ from services.cli.options.common import json_option
 from services.clock import now_us
 from services.extras import command
 from services.intake.clock_check import database_offset_us
-from services.local import packages
+from services.local import machine
 from services.local.kafka import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
@@ -116,7 +116,7 @@ def _clock() -> Finding:
 
 
 def _packages() -> Finding:
-    names = packages.missing()
+    names = machine.missing()
     if names:
         fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
         return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)

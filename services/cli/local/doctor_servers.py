@@ -29,8 +29,8 @@ from ingest.mqtt.tls import Tls
 from services.cli.options.servers import load_kafka
 from services.intake.refused_topics import REFUSES, REMEDY
 from services.kafka_access import KafkaAccess
+from services.local.machine import LOOPBACK
 from services.local.mosquitto import greets
-from services.local.ports import LOOPBACK
 from services.settings import split_bind
 from services.store.postgres.pool import connect
 from services.store.stream import offsets

@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from services.local.ports import LOOPBACK, choose
+from services.local.machine import LOOPBACK, choose
 from services.settings import Settings, SettingsError, split_bind
 
 WAIT_S = 60.0

@@ -30,9 +30,8 @@ from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as stored
+from services.tiles.files import Folder, Source, Web, publish
 from services.tiles.monitor import Report, follow
-from services.tiles.publish import publish
-from services.tiles.source import Folder, Source, Web
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 

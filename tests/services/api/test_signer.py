@@ -21,7 +21,7 @@ from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
-from services.local.packages import POSTGRES_BIN
+from services.local.machine import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.statements import signer_requests as queue

@@ -1,12 +1,20 @@
-"""The Debian packages that local servers come from."""
+"""
+What local servers find on a machine: Debian packages, and loopback ports.
+
+The Debian packages that local servers come from.
+
+Loopback ports: the usual one where it is free, else another.
+"""
 
 import os
+import random
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ingest.errors import InputError
+from ingest.errors import InputError, ServerError
 
 POSTGRES_BIN = Path("/usr/lib/postgresql/17/bin")
 TIMESCALEDB = Path("/usr/share/postgresql/17/extension/timescaledb.control")
@@ -25,6 +33,8 @@ RABBITMQ = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}
 # Debian's way to say "start no service": packages bring a cluster and a broker of the
 # system's own, which nobody asked for
 _POLICY = Path("/usr/sbin/policy-rc.d")
+LOOPBACK = "127.0.0.1"
+_PORTS_TRIED = 50
 
 
 def missing(wanted: Mapping[str, Path] | None = None) -> list[str]:
@@ -86,3 +96,36 @@ def _apt(*arguments: str) -> None:
         raise InputError(
             f"apt-get is not here; install by other means: {', '.join(missing())}"
         ) from error
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` of the loopback address now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # as servers do: a port whose last connections are still closing counts as free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def choose(usual: int) -> int:
+    """
+    Return `usual` where it is free, else a free port of the next thousand.
+
+    They lie below the range from which the system lends ports to clients.
+    Picked at random, so that two starts at the same time seldom meet.
+
+    Raises
+    ------
+    ServerError
+        When no free port is found.
+    """
+    if is_free(usual):
+        return usual
+    for port in random.sample(range(usual + 1, usual + 1_000), _PORTS_TRIED):
+        if is_free(port):
+            return port
+    raise ServerError(f"no free port near {usual} on {LOOPBACK}; stop what listens there")

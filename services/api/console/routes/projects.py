@@ -291,7 +291,8 @@ def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
     rows = [row for row in found.rows if row.avoided is not None or row.expected is not None]
     if found.kind == "day" or len(rows) < 2 or not any(row.expected for row in rows):  # noqa: PLR2004
         return None
-    sums, lines = [Decimal(0), Decimal(0)], ([], [])
+    sums = [Decimal(0), Decimal(0)]
+    lines: tuple[list[Decimal | None], list[Decimal | None]] = ([], [])
     for row in rows:
         for i, value in enumerate((row.avoided, row.expected)):
             sums[i] += Decimal(value or 0)

@@ -90,7 +90,8 @@ def paths(served, language="en"):
     return {
         "everybody": [
             f"/console/{language}/", f"/console/{language}/statements",
-            f"/console/{language}/check", f"/console/{language}/projects/pv",
+            f"/console/{language}/check", f"/console/{language}/tonne",
+            f"/console/{language}/projects/pv",
             f"/console/{language}/projects/pv?month=2026-03",
             f"/console/{language}/projects/pv?year=2026",
             f"/console/{language}/projects/pv?day=2026-03-02",
@@ -256,6 +257,21 @@ def test_a_project_opens_on_its_last_period_with_data(served):
     other = html.unescape(get(served, "/console/en/projects/pv?month=2026-04").text)
     assert "This is the last month with data." not in other
     assert '<a href="?month=2026-03">March 2026</a>' in other
+
+
+def test_a_tonne_is_explained_by_a_statement_that_counts(served):
+    """A citizen would read of a tonne that is nobody's, or of a draft."""
+    page = html.unescape(get(served, "/console/en/tonne").text)
+    said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
+    assert f"<b>{said['credited']['t']}\N{NO-BREAK SPACE}t</b>" in page
+    assert f"/statements/{served.issued}/check" in page
+    assert served.draft not in page
+    counted = sum(
+        Decimal(p["counted"])
+        for p in said["monitoredParameters"]
+        if p["parameter"] == "energy_export"
+    )
+    assert f"<b>{Words('en').amount(counted, 'Wh')}</b> energy delivered" in page
 
 
 def test_alarms_of_one_cause_are_one_fault():

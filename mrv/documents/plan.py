@@ -386,6 +386,14 @@ class SignedExtract(Form):
     stored: Whole
 
 
+class ForwardAction(Form):
+    """A forward action request of an earlier statement, null: of the validation; still open."""
+
+    statement: str | None
+    finding: str
+    text: str
+
+
 class PlanExtract(Form):
     """
     All of `plan.json`.
@@ -423,3 +431,4 @@ class PlanExtract(Form):
     changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET
     replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET
     outside_period: tuple[OutsidePeriod, ...] | UnsetType = UNSET
+    forward_actions: tuple[ForwardAction, ...] | UnsetType = UNSET

@@ -27,6 +27,7 @@ from mrv.documents.plan import (
     DeviceExtract,
     ExcludedDevice,
     FixedAsIssued,
+    ForwardAction,
     InvoiceReplaced,
     MeterReplaced,
     PlanExtract,
@@ -152,6 +153,8 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    forward : tuple of ForwardAction
+        Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
     """
@@ -191,6 +194,7 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    forward: tuple[ForwardAction, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -244,6 +248,7 @@ class MonitoringPlan:
             calibrated_every=none,
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
+            forward=(),
         )
 
     def fleet(self) -> Fleet:
@@ -303,6 +308,7 @@ class MonitoringPlan:
             )
             or UNSET,
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
+            forward_actions=self.forward or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

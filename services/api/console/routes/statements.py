@@ -22,7 +22,7 @@ from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
-from mrv.statement.conditions import Unmet, unanswered, unmet
+from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
 from services.api.console.charts.qr import qr
 from services.api.console.charts.waterfall import Step, waterfall
 from services.api.console.maps.plots import month_calendar
@@ -95,7 +95,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         findings=findings,
         unmet=unmet(said),
         unanswered=_unanswered(said, opinion),
-        because=(opinion and opinion.credential_subject.because) or None,
+        reasons={} if opinion is None else reasons_of(opinion.credential_subject),
         remarks=_remarks(opinion),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,

@@ -221,11 +221,16 @@ class Span(Form):
 
 
 class RegistryCondition(Form):
-    """What the registry has to say of a period's meters, and whether it holds."""
+    """
+    What the registry has to say of a period's meters, and whether it holds.
+
+    `severity` where it is another one than the rule's.
+    """
 
     rule: str
     holds: bool
     texts: tuple[Coded, ...]
+    severity: str | UnsetType = UNSET
 
 
 class ExcludedDevice(Form):

@@ -299,8 +299,10 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     conditions=(
-        Condition("IPMVP option C, t value of the degree days", _weather_explains),
-        Condition("IPMVP option C, range of the baseline's weather", _weather_was_there),
+        Condition("IPMVP option C, t value of the degree days", _weather_explains, severity="CL"),
+        Condition(
+            "IPMVP option C, range of the baseline's weather", _weather_was_there, severity="CL"
+        ),
         TYPE_II,
     ),
     consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),

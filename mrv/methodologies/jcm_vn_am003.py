@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, hosted
+from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Plausible
@@ -125,7 +125,6 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference, True),
-        hosted("VN_AM003", "VN"),
     ),
     inputs_of=inputs_of,
     billed=("equipment",),

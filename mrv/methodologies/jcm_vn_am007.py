@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ingest.classes import SUN
-from mrv.methodologies._shared import hosted
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps
@@ -115,7 +114,6 @@ METHODOLOGY = Methodology(
     inputs={"systems": ListSpec("the PV systems", {"case": _CASE, "eg_mwh": _GENERATION})},
     applicability=(
         Check("VN_AM007 eligibility: certified kWh meter on the AC side", meters_are_certified),
-        hosted("VN_AM007", "VN"),
     ),
     inputs_of=inputs_of,
     steps=STEPS,

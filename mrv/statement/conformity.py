@@ -118,7 +118,7 @@ def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Return the findings of the registry's rules."""
     for one in plan.registry:
         texts = tuple(map(text_in, one.texts))
-        yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
+        yield Finding(one.rule, one.holds, texts, one.severity or "", devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

@@ -14,10 +14,9 @@ from mrv.exports.source import Source
 from mrv.report import Facts
 from mrv.report.submission import Line, lines
 from mrv.report.words import Words
+from services.issuer.export_files import JCM
 from services.issuer.report import facts_of
 from services.store.registry import authority
-
-_JCM = "jcm-"
 
 
 def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, tuple[Line, ...]]:
@@ -51,7 +50,7 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
     for name in ("programme", "project_id", "registered"):
         if getattr(registration, name) is None:
             yield f"{ask}.{name}"
-    if facts.opinion is None or not facts.subject.methodology.id.startswith(_JCM):
+    if facts.opinion is None or not facts.subject.methodology.id.startswith(JCM):
         return
     plan: PlanExtract = facts.plan.extract()
     source = Source(facts.subject, facts.opinion, plan)

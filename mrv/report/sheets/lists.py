@@ -192,7 +192,8 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what counts from a date on: ratings, laboratory results, factors."""
     rows = [
         [
-            (text, "plain" if name == "value" else "text")
+            # a document may state no value
+            (text, "plain" if name == "value" and text != DASH else "text")
             for name, text in zip(HEADS, row, strict=True)
         ]
         for row in dated_rows(facts.subject, words)

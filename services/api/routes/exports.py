@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
 from mrv.exports.source import Source
+from mrv.report import make
 from mrv.report.words import Words
 from services.api import schemas as shapes
 from services.api.problems import ProblemError
@@ -28,6 +29,7 @@ from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
 from services.issuer.export_files import ExportFiles
+from services.issuer.report import facts_of
 from services.issuer.submission import line_json
 from services.issuer.submission import submission as submission_of
 from services.processing.authority import registered
@@ -125,7 +127,9 @@ def jcm_zip(ask: Asked, statement: str) -> Response:
     """Send a statement's files of the JCM to somebody who may have them."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
-        made = export_files.jcm_files(sources[0], authority)
+        made = export_files.jcm_files(
+            sources[0], authority, lambda: make(facts_of(conn, statement), "xlsx", "en")
+        )
         return _sent(ask, conn, made, sources, f"{statement}-jcm")
 
 

@@ -142,8 +142,35 @@ class OpinionSaid(Shape):
     unmet: list[Unmet] | None = Field(
         default=None, max_length=_MOST, examples=[[{"rule": "PLN-01", "texts": [_CODED]}]]
     )
-    parameters: list[ParameterSaid] | None = Field(default=None, max_length=_MOST)
-    requirements: list[RequirementSaid] | None = Field(default=None, max_length=_MOST)
+    parameters: list[ParameterSaid] | None = Field(
+        default=None,
+        max_length=_MOST,
+        examples=[
+            [
+                {
+                    "parameter": "generation",
+                    "device": "inv-1",
+                    "means": "register read on site, readings computed again",
+                    "source": "readings of inv-1, certificate C-1",
+                    "crossChecked": "invoice of the grid operator",
+                    "opinion": "the amount is what the meter registered",
+                }
+            ]
+        ],
+    )
+    requirements: list[RequirementSaid] | None = Field(
+        default=None,
+        max_length=_MOST,
+        examples=[
+            [
+                {
+                    "requirement": "calibration",
+                    "means": "certificates compared with the laboratory's",
+                    "opinion": "all meters are certified in the period",
+                }
+            ]
+        ],
+    )
     procedure: Text | None = None
     team: list[Person] | None = Field(
         default=None, max_length=100, examples=[[{"name": "Tran Thi Lan", "function": "lead"}]]

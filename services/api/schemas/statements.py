@@ -58,7 +58,7 @@ class SubmissionLine(Shape):
     holds: bool
     lacking: list[str] = Field(examples=[["inv-2: 93.2 %"]])
     chapter: str = Field(examples=["Meters and calibration"])
-    page: int | None
+    page: int | None = Field(examples=[4])
 
 
 class Submission(Shape):

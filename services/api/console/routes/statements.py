@@ -15,7 +15,6 @@ from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Claims
 from mrv.documents.verification import FindingShown, Verification
-from mrv.exports import cell_map
 from mrv.report.blocks import Block
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
@@ -33,6 +32,7 @@ from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
+from services.issuer.export_files import JCM
 from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import programme
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
@@ -212,9 +212,9 @@ def _comparison_blocks(
 
 
 def _exports(methodology: str) -> list[tuple[str, str]]:
-    """Name the exports of an issued statement; the JCM's where its spreadsheet has a layout."""
+    """Name the exports of an issued statement; the JCM's of its own methodologies."""
     found = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
-    return [*found, ("jcm", "JCM")] if methodology in cell_map.names() else found
+    return [*found, ("jcm", "JCM")] if methodology.startswith(JCM) else found
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import click
 
 from mrv.report.words import LANGUAGES, Words
-from services.cli.exit_codes import Exit
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json
+from services.cli.errors import Exit
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json
 from services.store.postgres.pool import connect
 
 

@@ -36,6 +36,7 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
@@ -154,6 +155,8 @@ class MonitoringPlan:
         What meters metered of invoices' time outside the period.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
+    declared : Declared
+        Surveys, events and the registered design.
     """
 
     project: Project
@@ -191,6 +194,7 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    declared: Declared = field(default_factory=Declared)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -214,6 +218,7 @@ class MonitoringPlan:
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
+            surveys=self.declared.surveys,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -242,6 +247,7 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
+            declared=Declared(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
         )
@@ -303,6 +309,7 @@ class MonitoringPlan:
             )
             or UNSET,
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
+            declared=self.declared or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

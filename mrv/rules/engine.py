@@ -18,7 +18,7 @@ from mrv.accounting.cross_checks import Rows
 from mrv.accounting.entered_values import parameters_of
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, year_us, years
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import Inputs

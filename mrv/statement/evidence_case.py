@@ -19,7 +19,7 @@ from mrv.countries import country_of
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors import FactorBook
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.factors.records import records_of
 from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY

@@ -9,11 +9,10 @@ import pytest
 
 from ingest import profiles
 from services.simulator.fleet import Group
-from services.simulator.flow import messages
+from services.simulator.flow import messages, truth
 from services.simulator.model import base_per_unit
 from services.simulator.simulated import MODELS
 from services.simulator.systems import BEHAVIOURS
-from services.simulator.truth import truth
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 DAY = 86_400_000_000

@@ -18,7 +18,6 @@ from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, Verification
-from mrv.exports import cell_map
 from mrv.report.blocks import Block
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
@@ -26,7 +25,7 @@ from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
-from mrv.statement.conditions import Unmet, unanswered, unmet
+from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
 from services.api.console.charts.qr import qr
 from services.api.console.charts.steps import Drawn, Step
 from services.api.console.charts.steps import steps as drawn_steps
@@ -37,6 +36,7 @@ from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
+from services.issuer.export_files import JCM
 from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import programme, signing_keys
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
@@ -139,7 +139,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         findings=findings,
         unmet=unmet(said),
         unanswered=_unanswered(said, opinion),
-        because=(opinion and opinion.credential_subject.because) or None,
+        reasons={} if opinion is None else reasons_of(opinion.credential_subject),
         remarks=_remarks(opinion),
         programme=called,
         issued_on=next((_local_day(one.at, said) for one in steps if one.state == "issued"), None),
@@ -304,9 +304,9 @@ def _comparison_blocks(
 
 
 def _exports(methodology: str) -> list[tuple[str, str]]:
-    """Name the exports of an issued statement; the JCM's where its spreadsheet has a layout."""
+    """Name the exports of an issued statement; the JCM's of its own methodologies."""
     found = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
-    return [*found, ("jcm", "JCM")] if methodology in cell_map.names() else found
+    return [*found, ("jcm", "JCM")] if methodology.startswith(JCM) else found
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:

@@ -50,6 +50,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 _NAMES = {
     ("Device", "class_id"): "class",
     ("LaterZone", "begins"): "from",
+    ("Tariff", "begins"): "from",
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
     ("MeterKey", "begins"): "from",

@@ -10,6 +10,7 @@ import click
 from psycopg import Connection
 
 from ingest.errors import RegistryError
+from services.cli import alarm_people as people
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -33,7 +34,7 @@ _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
 @click.group(cls=Group)
 def alarms() -> None:
     """
-    See alarms of devices, gateways and projects; acknowledge and comment them.
+    See alarms of devices, gateways and projects; acknowledge and comment them; say who is told.
 
     The watcher raises and clears them by rules a kind and device class.
 
@@ -150,6 +151,10 @@ def comment(number: int, *, text: str, author: str | None, as_json: bool) -> Non
         stored.comment(conn, number, author or getpass.getuser(), text)
         found = _known(conn, number)
     print_result(found, f"alarm {number} has a new comment", as_json=as_json)
+
+
+for _command in (people.contacts, people.duty, people.silence, people.silences):
+    alarms.add_command(_command)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:

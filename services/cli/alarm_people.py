@@ -1,4 +1,4 @@
-"""`tonne alarms contacts`, `duty` and `silence`: who is told of an alarm, and when not."""
+"""`tonne alarms contacts`, `duty` and `silence`: who is informed of an alarm, and when not."""
 
 from __future__ import annotations
 

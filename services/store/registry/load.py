@@ -98,6 +98,29 @@ def changed_since(conn: Connection, version: int) -> Changes | None:
     return found if len(found.devices) + len(found.projects) <= _FEW else None
 
 
+def last_touched(conn: Connection) -> dict[str, int]:
+    """
+    Return the version that last changed what each project's account rests on.
+
+    Its own row, its devices' and their sites'; a factor or the programme touches all.
+    """
+    rows = conn.execute(
+        "WITH change AS MATERIALIZED (SELECT c ->> 'kind' AS kind, c ->> 'id' AS id,"
+        "  max(v.version) AS version FROM registry_version v"
+        "  CROSS JOIN jsonb_array_elements(CASE jsonb_typeof(v.changes) WHEN 'array'"
+        '    THEN v.changes ELSE \'[{"kind": "other"}]\' END) c GROUP BY 1, 2),'
+        " wide AS (SELECT max(version) AS version FROM change"
+        "  WHERE kind NOT IN ('device', 'project', 'site', 'topic')),"
+        " part AS (SELECT id AS project_id, 'project' AS kind, id FROM project"
+        "  UNION SELECT m.project_id, k.kind, k.id FROM project_device m"
+        "   JOIN device d ON d.id = m.device_id"
+        "   CROSS JOIN LATERAL (VALUES ('device', d.id), ('site', d.site)) k (kind, id))"
+        " SELECT p.project_id, greatest(max(c.version), (SELECT version FROM wide))"
+        " FROM part p LEFT JOIN change c ON c.kind = p.kind AND c.id = p.id GROUP BY 1"
+    )
+    return {project: version or 0 for project, version in rows.fetchall()}
+
+
 def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Fleet:
     """Load the devices that have changed; all others are the same objects as before."""
     devices = _load_devices(conn, sorted(changes.devices)) if changes.devices else []

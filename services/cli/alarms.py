@@ -34,7 +34,7 @@ _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
 @click.group(cls=Group)
 def alarms() -> None:
     """
-    See alarms of devices, gateways and projects; acknowledge and comment them; say who receives them.
+    See alarms of devices, gateways and projects; acknowledge, comment, send them.
 
     The watcher raises and clears them by rules a kind and device class.
 

@@ -19,6 +19,7 @@ from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.alarms import AlarmId
+from services.store.api import alarm_contacts
 from services.store.views import alarms as stored
 from services.store.views import device_health as health
 
@@ -47,13 +48,17 @@ def page(
         if state == "all":
             found = stored.listed(conn, ask.who.projects, _MOST, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
+        # contacts and silences are of the whole city
+        whole = ask.who.projects is None
+        contacts = alarm_contacts.contacts(conn) if whole else []
+        silences = alarm_contacts.silences(conn) if whole else []
     t, root = Words(language), f"/console/{language}"
     groups = grouped(one for one in found if one["cleared"] is None)
     costs = [one.cost_t_per_day for one in groups]
     return render(
         ask, language, "alarms.html", found=found, count=count, every=state == "all",
         waiting=waiting, groups=[(one, fault(one, root, t), _lasted(one, t)) for one in groups],
-        a_day=added(costs),
+        a_day=added(costs), contacts=contacts, silences=silences,
     )  # fmt: skip
 
 

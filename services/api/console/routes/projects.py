@@ -249,8 +249,11 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
             told += f"; {t('expected')} {t.number(row.expected)} t"
         begins = _begins(row)
         ahead = begins is not None and begins > found.sums.today
-        known = () if ahead else None  # what lies ahead is not missing
-        parts = known if row.avoided is None else (("measured", Fraction(row.avoided)),)
+        parts: tuple[tuple[str, Fraction], ...] | None = None
+        if row.avoided is not None:
+            parts = (("measured", Fraction(row.avoided)),)
+        elif ahead:
+            parts = ()  # what lies ahead is not missing
         wanted = None if row.expected is None else Fraction(row.expected)
         label = _label(found.kind, row, t)
         drawn.append(Bar(label, told, parts, wanted, row.leads and f"?{row.leads}"))

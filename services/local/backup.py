@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from psycopg import Connection, sql
+from psycopg import Connection, errors, sql
 
 from ingest.errors import InputError
 from services.store.postgres import migrate
@@ -154,7 +154,13 @@ def _restore(
             )
         _require_unused(conn)
         # no trigger of what happens fires for what came back
-        conn.execute("SET LOCAL session_replication_role = replica")
+        try:
+            conn.execute("SET LOCAL session_replication_role = replica")
+        except errors.InsufficientPrivilege as error:
+            raise InputError(
+                "the login may not write past append-only tables; restore as a superuser, or let one"
+                " GRANT SET ON PARAMETER session_replication_role to it"
+            ) from error
         for table, names in manifest["columns"].items():
             _in(conn, box, table, names)
             held = _count(conn, table)

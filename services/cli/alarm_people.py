@@ -9,14 +9,11 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import shown_time, table
 from services.settings import Settings
 from services.store.api import alarm_contacts as store
 from services.store.api import webhooks

@@ -138,13 +138,7 @@ def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Hel
 def _restore(
     url: str, home: Path, box: zipfile.ZipFile, manifest: dict[str, Any], dotenv: Path | None
 ) -> Held:
-    files = [name for name in box.namelist() if name.startswith(_HOME)]
-    for name in files:
-        where = (home / name.removeprefix(_HOME)).resolve()
-        if not where.is_relative_to(home.resolve()):
-            raise InputError(f"{name} leads out of {home}; the file was not written by tonne")
-        if where.exists() and name.startswith(f"{_HOME}keys/"):
-            raise InputError(f"{where} is there already; restore into a TONNE_HOME without keys")
+    files = _checked(box, home)
     with connect(url, name="tonne restore") as conn:
         _require_schema(conn)
         if (found := migrate.version_of(conn)) != manifest["schema"]:
@@ -158,8 +152,8 @@ def _restore(
             conn.execute("SET LOCAL session_replication_role = replica")
         except errors.InsufficientPrivilege as error:
             raise InputError(
-                "the login may not write past append-only tables; restore as a superuser, or let one"
-                " GRANT SET ON PARAMETER session_replication_role to it"
+                "the login may not write past append-only tables; restore as a superuser, or let"
+                " one GRANT SET ON PARAMETER session_replication_role to it"
             ) from error
         for table, names in manifest["columns"].items():
             _in(conn, box, table, names)
@@ -178,6 +172,18 @@ def _restore(
         _unpack(box, _DOTENV, dotenv)
     rows: dict[str, int] = manifest["rows"]
     return Held(sum(rows.values()), sum(n > 0 for n in rows.values()), len(files))
+
+
+def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:
+    """Return the files of a backup; refuse what leads out of the folder, or keys that are there."""
+    files = [name for name in box.namelist() if name.startswith(_HOME)]
+    for name in files:
+        where = (home / name.removeprefix(_HOME)).resolve()
+        if not where.is_relative_to(home.resolve()):
+            raise InputError(f"{name} leads out of {home}; the file was not written by tonne")
+        if where.exists() and name.startswith(f"{_HOME}keys/"):
+            raise InputError(f"{where} is there already; restore into a TONNE_HOME without keys")
+    return files
 
 
 def _in(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> None:

@@ -71,6 +71,8 @@ from services.api.schemas.statements import (
     StatementDetail,
     Status,
     Step,
+    Submission,
+    SubmissionLine,
 )
 from services.api.schemas.webhooks import (
     Ending,
@@ -170,6 +172,8 @@ __all__ = [
     "StatusBits",
     "StatusList",
     "Step",
+    "Submission",
+    "SubmissionLine",
     "Submitted",
     "SystemField",
     "SystemIndicator",

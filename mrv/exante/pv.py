@@ -119,7 +119,11 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         uncertainty_percent=unsure,
         withheld=withheld,
         flags=tuple(flags),
-        figures=_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+        figures={
+            **_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+            # of a year in one number the months are not known
+            **({"kwh_by_month": _by_month(sky, peak)} if known and known[1:] else {}),
+        },
     )
 
 
@@ -220,6 +224,10 @@ def _figures(
         found["declared_reduction_t"] = declared.reduction_t
         found["declared_credit_t"] = int(declared.reduction_t)
     return found
+
+
+def _by_month(sky: Year, peak: Fraction) -> list[int]:
+    return [round(one * float(peak)) for one in sky.yield_by_month]
 
 
 def _tenth(value: float) -> Fraction:

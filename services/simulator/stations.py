@@ -126,6 +126,9 @@ def _quality(day: Day) -> dict[str, Floats]:
         "ph": _rounded(7.2 + 0.12 * day.wander("ph", 7_200.0), 6.0, 9.0, 2),
         "temperature_c": _rounded(30.0 + 1.5 * bump(day.hour, 15.0, 5.0), 0.0, 45.0, 1),
         "ch4_percent": _rounded(62.0 + 1.5 * day.wander("ch4", 10_800.0), 50.0, 75.0, 1),
+        "flare_temperature_c": _rounded(
+            840.0 + 40.0 * day.wander("flare", 1_800.0), 0.0, 1_200.0, 0
+        ),
     }
 
 

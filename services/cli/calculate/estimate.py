@@ -133,7 +133,9 @@ def _expected(found: Outcome) -> dict[str, Any] | None:
         return None
     tonnes = Fraction(int(result.reduction_t * 10), 10)
     energy = {} if found.energy_kwh is None else {"energy_kwh_per_year": found.energy_kwh}
-    return {**energy, "reduction_t_per_year": tonnes}
+    months = found.figures.get("kwh_by_month")
+    by_month = {} if months is None else {"by_month": months}
+    return {**energy, "reduction_t_per_year": tonnes, **by_month}
 
 
 def _listed(*, compact: bool) -> str:

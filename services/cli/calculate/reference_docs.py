@@ -226,7 +226,7 @@ def _kind(one: dict[str, Any]) -> str:
     if one.get("format") == "date-time":
         return "time"
     if "maxItems" in one:
-        return "two numbers or null"
+        return "two numbers or null" if one["maxItems"] == 2 else f"{one['maxItems']} numbers"  # noqa: PLR2004
     if isinstance(one.get("type"), list):
         return " or ".join(_KINDS[kind] for kind in one["type"])
     return _KINDS.get(one.get("type", ""), "number")

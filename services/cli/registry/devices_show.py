@@ -97,7 +97,11 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     for one in found["projects"]:
         yield "project", f"{one['project']} as {one['role']}, until {time_text(one['to'], zone)}"
     for one in found["calibrations"]:
-        yield "certificate", f"{one['certificate']}, valid until {one['valid_until']}"
+        of = f" ({one['channel']})" if one["channel"] else ""
+        said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
+        error = one["found_error_percent"]
+        more = "" if error is None else f", found error {error} %"
+        yield "certificate", f"{one['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()
 

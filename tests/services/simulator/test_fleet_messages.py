@@ -28,7 +28,8 @@ CHANNELS = {
     "humidity_percent wind_speed_m_s",
     "noise_station": "laeq_dba lamax_dba",
     "wastewater_plant": "flow_total_m3 biogas_total_nm3 energy_import_kwh cod_in_mg_l cod_out_mg_l "
-    "bod5_mg_l tss_mg_l nh4_n_mg_l tn_mg_l tp_mg_l ph temperature_c ch4_percent",
+    "bod5_mg_l tss_mg_l nh4_n_mg_l tn_mg_l tp_mg_l ph temperature_c ch4_percent"
+    " flare_temperature_c",
     **{kind: " ".join(profiles.load()[kind, "generic"].channels) for kind in BEHAVIOURS},
 }
 

@@ -17,6 +17,7 @@ from mrv.documents.monitoring import (
     PlanApproval,
 )
 from mrv.documents.statement import Digests
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Kind as VersionKind
 from mrv.registry.project import Doubt
 
@@ -423,6 +424,7 @@ class PlanExtract(Form):
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
     excluded: tuple[ExcludedDevice, ...] | UnsetType = UNSET
     certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
+    declared: Declared | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET
     fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET

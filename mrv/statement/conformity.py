@@ -14,6 +14,7 @@ from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version, blank, called
 from mrv.registry.plan_departures import Meter, departures, imprecise
 from mrv.registry.project import FIRST, Calibration
+from mrv.statement.implementation import as_designed
 from mrv.texts import MOST_LINES, Text, devices_of, lines, text
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
         found.append(text("PLN-01.begins", version=earliest.name, begins=begins))
     if plan.accounting > FIRST:
         found += [each for one in plan.versions for each in _entered(one, first, result.timezone)]
+    if plan.accounting > FIRST:
+        found += as_designed(plan, result)
     found += [
         text("PLN-01.departs", version=version.name, wrong=wrong)
         for version in plan.versions

@@ -22,6 +22,7 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
@@ -123,6 +124,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         calibrated_every={
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
         },
+        declared=plan.declared or Declared(),
     )
 
 

@@ -128,7 +128,8 @@ def plan_of(
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
-    outcome = judged(registry_facts(conn, now, (from_us, to_us)))
+    facts = registry_facts(conn, now, (from_us, to_us))
+    outcome = judged(facts)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -143,6 +144,7 @@ def plan_of(
         invoices=outcome.invoices,
         replaced=outcome.replaced,
         calibrated_every=outcome.calibrated_every,
+        declared=facts.entry.declared.until(local_date(to_us - 1, zone)),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),

@@ -20,6 +20,7 @@ from mrv.report.page.account import account, summary
 from mrv.report.page.audit_file import audit_file, status
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import calendar
+from mrv.report.page.certificate import certificate
 from mrv.report.page.corrected import corrected
 from mrv.report.page.generation import generation
 from mrv.report.page.losses import deductions, gaps
@@ -32,8 +33,8 @@ from mrv.signatures import canonical
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"
 _PARTS = (
-    summary, corrected, account, generation, calendar, gaps, deductions, checked, basis, audit_file,
-    verified, evidence, status,
+    certificate, summary, corrected, account, generation, calendar, gaps, deductions, checked,
+    basis, audit_file, verified, evidence, status,
 )  # fmt: skip
 _HEADER = 70
 

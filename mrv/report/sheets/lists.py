@@ -13,11 +13,13 @@ from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.report.dated_values import HEADS, dated_rows
 from mrv.report.opinion import (
+    conclusion_rows,
     condition_rows,
     finding_rows,
     opinion_rows,
     parameter_rows,
     requirement_rows,
+    state,
 )
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
@@ -27,6 +29,8 @@ from mrv.report.translations import (
     certificate,
     error,
     kind,
+    methodology,
+    period,
     plain_until,
     quality_test,
     quantity,
@@ -210,6 +214,25 @@ def conditions(sheet: Grid, facts: Facts, words: Words) -> None:
     names = ("condition", "condition.detail", "condition.answer")
     rows = [[(text, "text") for text in row] for row in condition_rows(facts, words)]
     listed(sheet, words, "conditions", names, rows)
+
+
+def result(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what was credited, by whom it was prepared and verified: the sheet that opens first."""
+    subject, issuer, opinion = facts.subject, facts.stated.issuer, facts.opinion
+    sheet.opening()
+    sheet.title(subject.project.name, period(subject, words))
+    said = [
+        (words["page.credited"], f"{words.number(subject.credited.t)} {words['page.tonnes']}"),
+        (words["page.reduction"],
+         f"{words.number(subject.emissions.reduction.t)} {words['page.tonnes']}"),
+        (words["methodology"], methodology(subject, words)),
+        (words["preparer"], facts.organisation(issuer) if issuer else None),
+        (words["verifier"], None if opinion is None else facts.organisation(opinion.issuer)),
+    ]  # fmt: skip
+    found = [*said, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
+    for row, (name, value) in enumerate(found, FIRST):
+        sheet.text(row, 0, name, "head")
+        sheet.text(row, 1, value)
 
 
 def verification(sheet: Grid, facts: Facts, words: Words) -> None:

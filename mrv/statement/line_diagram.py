@@ -47,13 +47,15 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
             boxes[name] = (x, y, height)
             y += height + _GAP_Y
         bottom = max(bottom, y)
+    lanes = _lanes(drawn, level)
     for name, targets in sorted(drawn.items()):
         x, y, height = boxes[name]
         for to in targets:
             to_x, to_y, to_height = boxes[to]
-            begin, middle = x + _WIDTH, x + _WIDTH + _GAP_X // 2
+            # each meter has a lane of its own, so that no line seems to lead elsewhere
+            begin, lane = x + _WIDTH, x + _WIDTH + lanes[name]
             at, end = y + height // 2, to_y + to_height // 2
-            parts.append(f'<path d="M{begin} {at}H{middle}V{end}H{to_x}"/>')
+            parts.append(f'<path d="M{begin} {at}H{lane}V{end}H{to_x}"/>')
     width = _EDGE * 2 + (max(level.values()) + 1) * (_WIDTH + _GAP_X) - _GAP_X
     title = render(text("diagram.single_line", project=plan.project.id), language)
     title = escape(plain(title, _ELSE))
@@ -98,6 +100,17 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
             break
     used = sorted(set(level.values()))
     return {name: used.index(at) for name, at in level.items()}
+
+
+def _lanes(feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int]) -> dict[str, int]:
+    """Return how far behind its box the line of each meter turns; one lane for equal feeds."""
+    found: dict[str, int] = {}
+    for column in set(level.values()):
+        kinds = sorted({to for name, to in feeds.items() if level[name] == column})
+        for name, to in feeds.items():
+            if level[name] == column:
+                found[name] = _GAP_X * (kinds.index(to) + 1) // (len(kinds) + 1)
+    return found
 
 
 def _lines(plan: MonitoringPlan, name: str, more: Mapping[str, int], language: str) -> list[str]:

@@ -90,6 +90,14 @@ def test_columns_follow_what_feeds_what():
     assert line_diagram(replace(plan, points={})) is None
 
 
+def test_meters_that_feed_otherwise_have_lines_of_their_own():
+    """A meter would seem to feed the auxiliaries that only its neighbour feeds."""
+    drawn = _drawn({"inv-1": ("a", ("bus",)), "inv-2": ("b", ("auxiliaries", "bus"))})[1]
+    paths = [e.get("d") for e in ET.fromstring(drawn).iter() if e.tag.endswith("path")]  # noqa: S314
+    turns = {path[1:].split("H")[1].split("V")[0] for path in paths}
+    assert (len(paths), len(turns)) == (3, 2)
+
+
 def test_rings_hostile_names_and_two_thousand_meters_are_drawn():
     """A registry file could hang the report, run a program in it, or make it a hundred metres."""
     assert _texts(_drawn({"inv-1": (None, ("inv-2",)), "inv-2": (None, ("inv-1",))})[1])

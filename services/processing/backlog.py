@@ -16,7 +16,7 @@ import psycopg
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Int64
-from ingest.pipeline import MeterState
+from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.quality_state import NEAR_US
 from mrv.environment import CLASSES
 from services.processing import reprocess as late
@@ -167,18 +167,18 @@ class Backlog:
         out.committed.events.extend(remade.events)
         rows = [piece.rows for piece in remade.pieces]
         late_readings.note_made(cursor, fleet, [(r.device, r.start_us) for r in rows])
-        self._flag_again(cursor, {d: s for d, s in cut.items() if asked[d].whole}, rest)
         unjudged = {
             d: s
             for d, s in cut.items()
-            if asked[d].unjudged and not asked[d].whole and d not in rest.restart
+            if (asked[d].unjudged or asked[d].whole) and d not in rest.restart
         }
-        self._flag_late(cursor, asked, unjudged, rest)
+        self._flag(cursor, asked, unjudged, rest)
         out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
         out.ended.extend([*none, *(d for d in cut if d not in rest.moved)])
         out.moved.extend(rest.moved)
         touched = Touched(fleet, _newest(last_us, cut))
-        for class_id, members in by_class(fleet, [*unjudged]).items():
+        parts = [d for d in unjudged if not asked[d].whole]
+        for class_id, members in by_class(fleet, parts).items():
             if class_id in CLASSES:
                 after = {d: unjudged[d].from_us - 1 for d in members}
                 until = {d: us + 1 for d in members if (us := unjudged[d].until_us) is not None}
@@ -188,31 +188,27 @@ class Backlog:
         requests.end(cursor, [*out.dropped, *fleet.ids(out.ended)])
         return out
 
-    def _flag_again(self, cursor: Cursor, whole: Mapping[int, Span], rest: windows.Rest) -> None:
-        """Judge the readings of spans again, of devices that are made again as a whole."""
-        some = {d: s for d, s in whole.items() if d not in rest.restart}
-        until = {d: s.until_us for d, s in some.items() if s.until_us is not None}
-        self._quality.remake(cursor, {d: s.from_us for d, s in some.items()}, until)
-
-    def _flag_late(
+    def _flag(
         self,
         cursor: Cursor,
         asked: Mapping[int, requests.Request],
         unjudged: Mapping[int, Span],
         rest: windows.Rest,
     ) -> None:
-        """Judge readings of spans that nobody has judged, and what depends on them."""
+        """Judge the readings of spans, those just before them, and at the end what follows."""
+        begins = {d: min(s.from_us, asked[d].last_us) for d, s in unjudged.items()}
         until = {d: s.until_us for d, s in unjudged.items() if s.until_us is not None}
         ended = {
-            d: Changed(
-                min(s.from_us, asked[d].last_us), min(asked[d].last_us, until.get(d, FAR_US))
-            )
-            for d, s in unjudged.items()
-            if d not in rest.moved
+            d: Changed(us, asked[d].last_us)
+            for d, us in begins.items()
+            if not asked[d].whole and d not in rest.moved
         }
         until |= reaches(cursor, self._plan, ended)
-        begins = {d: min(s.from_us, asked[d].last_us) - NEAR_US for d, s in unjudged.items()}
-        self._quality.remake(cursor, begins, {d: us for d, us in until.items() if us < FAR_US})
+        self._quality.remake(
+            cursor,
+            {d: us if us == FROM_START else us - NEAR_US for d, us in begins.items()},
+            {d: us for d, us in until.items() if us < FAR_US},
+        )
 
     def _settle_stations(
         self,

@@ -9,7 +9,7 @@ rows: whatever ends it, the next one begins where it began.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -124,13 +124,14 @@ class Deriver:
         out.events = [*settled.metered.events, *out.events]
         return Made(out, settled, remade, flagged, put_off)
 
-    def remember(self, made: Made) -> Committed:
-        """Go on from what was committed; return what it did."""
+    def remember(self, made: Made, ended: Collection[int] = ()) -> Committed:
+        """Go on from what was committed, with devices that wait no more; return what it did."""
         made.settled.metered.apply(self.state)
         unsure = self._quality.remember(made.flagged)
         made.remade.remember(self.state, self._scratch)
         for device, newest in made.put_off.items():
-            self._backlog.add(device)
+            if device not in ended:
+                self._backlog.add(device)
             self.state.last_us[device] = max(int(self.state.last_us[device]), newest)
         self._quality.forget(unsure)
         return made.committed
@@ -184,7 +185,7 @@ class Deriver:
                     continue
                 made = self._noted(cursor, arrived, taken) if taken else None
                 answered, refused = self._more(connection) if spans else (Answered(), None)
-            committed = self.remember(made) if made else Committed()
+            committed = self.remember(made, answered.ended) if made else Committed()
             self.state.forget(np.array(answered.ended, dtype=np.int32))
             self.notes.derived()
             return Step(len(taken), committed, answered, refused)

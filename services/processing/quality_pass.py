@@ -43,6 +43,7 @@ class Quality:
         self._ids = ids
         self._live = Watched(len(plan.fleet))
         self._scratch = Watched(len(plan.fleet))
+        self._spans = Watched(len(plan.fleet))  # what is judged beside a batch that is not kept yet
         self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
@@ -105,7 +106,7 @@ class Quality:
         self, cursor: Cursor, from_us: Mapping[int, int], until_us: Mapping[int, int]
     ) -> Rejudged:
         """Judge again what is stored, each device's in its own span; nothing is remembered."""
-        found, _ = computed(cursor, self._plan, self._scratch, from_us, None, until_us)
+        found, _ = computed(cursor, self._plan, self._spans, from_us, None, until_us)
         spans = {d: (us, until_us.get(d, FAR_US)) for d, us in from_us.items()}
         out = Rejudged(passed=list(from_us), added=flags.count(found))
         out.added.subtract(flags.clear(cursor, self._plan.fleet, spans))

@@ -22,6 +22,7 @@ from services.cli.local.doctor_pipeline import pipeline
 from services.cli.local.doctor_quota import quota
 from services.cli.local.doctor_ratings import ratings
 from services.cli.local.doctor_retention import retention
+from services.cli.local.doctor_rows import rows
 from services.cli.local.doctor_seals import seals, stamps
 from services.cli.local.doctor_signer import signer
 from services.cli.local.doctor_webhooks import webhooks
@@ -170,6 +171,7 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
                 yield webhooks(connection)
                 yield quota(connection)
                 yield ratings(connection)
+                yield rows(connection)
                 yield retention(connection, settings)
                 yield _devices(connection)
     except psycopg.Error as error:

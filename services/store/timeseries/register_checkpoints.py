@@ -386,14 +386,16 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
             least = near.within("time", min(one.from_us for one in asked), FAR_US)
             cursor.execute(
                 f"SELECT d.index, {_US.format('r.time')}, r.power"
-                " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
-                f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power"
-                f" FROM {source} s WHERE device_id = d.id AND time >= d.after{least}"
+                " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+                " AS d (id, index, after, last)"
+                f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power FROM {source} s"
+                f" WHERE device_id = d.id AND time >= d.after AND time <= d.last{least}"
                 f" AND {channel.power} IS NOT NULL ORDER BY time DESC LIMIT 1) r",
                 (
                     fleet.ids(unmetered),
                     unmetered,
                     [stamp(int(state.last_us[i]) - POWER_GAP_US) for i in unmetered],
+                    [stamp(int(state.last_us[i])) for i in unmetered],
                 ),
                 prepare=False,
             )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.timestamps import FAR_US, stamp
 
 _US = "TIMESTAMPTZ 'epoch' + {} * INTERVAL '1 microsecond'"
 
@@ -65,13 +65,23 @@ def fold(cursor: Cursor) -> None:
     )
 
 
-def waiting(cursor: Cursor, ids: Sequence[str], before_us: int) -> set[str]:
-    """Return which of some devices lack rows of readings before a time. [us UTC]"""
+def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:
+    """Return which of some devices lack rows of readings before a time, or of any. [us UTC]"""
     cursor.execute(
         "SELECT DISTINCT device_id FROM v_underived WHERE device_id = ANY(%s) AND from_time < %s",
         (list(ids), stamp(before_us)),
     )
     return {device_id for (device_id,) in cursor.fetchall()}
+
+
+def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
+    """Whether rows of some of these devices are about to be made from what was just stored."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM underived WHERE devices && %s"
+        " AND stored > clock_timestamp() - INTERVAL '1 minute')",
+        (list(ids),),
+    )
+    return cursor.fetchone() == (True,)
 
 
 def age_s(connection: Connection) -> float:

@@ -31,7 +31,7 @@ REST_S, LONGEST_REST_S = 0.15, 0.5
 # readings that are not waited with
 _MANY = 20_000
 # for so long a newer registry, or the end, waits for rows
-_PATIENCE_S = 10.0
+_PATIENCE_S = 20.0
 
 
 class Deriving:
@@ -118,7 +118,10 @@ class Deriving:
             self._ended = True
             self._news.notify()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_PATIENCE_S)
+            if self._thread.is_alive():
+                self._log.warning("rows are left for the next start: the database holds them up")
+                return
             self._thread = None
         self._database.close()
 

@@ -163,9 +163,9 @@ class Deriver:
     def _fold(self, connection: Connection) -> None:
         """Have all that is noted wait by device, as what a process before left behind."""
         with self.notes.gate:
+            self.notes.clear()  # what is lost from here on is folded the next time
             with connection.transaction(), connection.cursor() as cursor:
                 underived.fold(cursor)
-            self.notes.clear()
         self.state.forget()
         self.look(connection, self._ours)
 

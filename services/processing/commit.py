@@ -48,7 +48,7 @@ from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.device_clocks import Clocks
 from services.store.timeseries.last_seen import Seen, heard
 from services.store.timeseries.last_seen import Written as Heard
-from services.vault.errors import DamagedError, VaultError
+from services.vault.part import DamagedError, VaultError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ingest.sparkplug import Rules
-from services.cli.local.doctor_rows import rows
+from services.cli.local.doctor_database import rows
 from services.embedded.chain import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger

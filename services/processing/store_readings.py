@@ -91,8 +91,11 @@ class Arrived:
             last = -first
             np.minimum.at(first, of, frame.time_us)
             np.maximum.at(last, of, frame.time_us)
-            for index, *edges in zip(*(c.tolist() for c in (device, first, last)), strict=True):
-                found[index] = joined(Changed(*edges), found.get(index))
+            edges = map(Changed, first.tolist(), last.tolist())
+            more = dict(zip(device.tolist(), edges, strict=True))
+            for index in found.keys() & more.keys():
+                more[index] = joined(more[index], found[index])
+            found |= more
         return found
 
 

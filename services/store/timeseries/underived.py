@@ -8,11 +8,12 @@ device, in spans that one transaction can hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet
+from services.store.postgres.arrays import of_ids, of_numbers
 from services.store.postgres.timestamps import FAR_US, stamp
 
 _US = "TIMESTAMPTZ 'epoch' + {} * INTERVAL '1 microsecond'"
@@ -29,17 +30,12 @@ def note(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> 
     """
     first, last = zip(*spans.values(), strict=True)
     cursor.execute(
-        "INSERT INTO underived (devices, first, last) VALUES (%s, %s, %s) RETURNING id",
-        (fleet.ids(list(spans)), _array(first), _array(last)),
+        "INSERT INTO underived (devices, first, last) VALUES (%s::text[], %s, %s) RETURNING id",
+        (of_ids(fleet.ids(list(spans))), of_numbers(first), of_numbers(last)),
     )
     row = cursor.fetchone()
     assert row is not None  # noqa: S101 (an INSERT that returns)
     return int(row[0])
-
-
-def _array(numbers: Iterable[int]) -> str:
-    """Return numbers as PostgreSQL's text of an array: one parameter, whatever its length."""
-    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def drop(cursor: Cursor, notes: Sequence[int]) -> bool:

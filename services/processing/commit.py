@@ -279,7 +279,14 @@ class Store:
     def look_for_requests(
         self, connection: Connection, ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
     ) -> int:
-        """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
+        """
+        Take up which devices wait for their rows; return how many. See `Backlog.look`.
+
+        Where nobody derives behind the commits, what such a process left behind waits, too.
+        """
+        if not self.behind_commits:
+            with connection.transaction(), connection.cursor() as cursor:
+                underived.fold(cursor)
         return self.deriver.look(connection, ours)
 
     @property

@@ -120,6 +120,21 @@ def test_what_is_stored_between_a_snapshot_and_its_rows_is_not_passed_over(conne
     stored.check(storing, plan_)
 
 
+def test_who_derives_as_it_stores_takes_up_what_was_left(connections):
+    """Readings of a `tonne run` that was killed would never count for the workers after it."""
+    plan_ = plan(next(_examples) + 10_000)
+    storing, deriving = connections
+    first = _store(plan_, deriving)
+    for hour in range(8):
+        _commit(storing, first, [Reading(0, T0_US + hour * 60 * MINUTE_US, hour * 900)])
+    assert _waiting(storing, plan_) != []
+    worker = Store(plan_)
+    worker.remake_requested(storing)
+    _commit(storing, worker, [Reading(0, T0_US + 8 * 60 * MINUTE_US, 7_200)])
+    assert _waiting(storing, plan_) == []
+    stored.check(storing, plan_)
+
+
 def test_a_process_whose_notes_another_took_makes_no_rows(connections):
     """Two that go on from different marks would write wrong intervals."""
     plan_ = plan(next(_examples) + 10_000)

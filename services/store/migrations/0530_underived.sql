@@ -29,7 +29,7 @@ COMMENT ON VIEW v_underived IS 'Devices whose rows are not made yet from their r
 -- Rows are made from a snapshot of before: whoever writes them asks how far days are sealed by a lock on
 -- the row, which fails where that was moved since the snapshot, and keeps it from moving until the end.
 INSERT INTO sealing (until) SELECT TIMESTAMPTZ 'epoch' WHERE NOT EXISTS (SELECT FROM sealing);
-CREATE FUNCTION tonne_sealing_held() RETURNS timestamptz LANGUAGE sql SECURITY DEFINER SET search_path = public AS $$
+CREATE FUNCTION tonne_sealing_held() RETURNS timestamptz LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT until FROM sealing FOR SHARE
 $$;
 REVOKE ALL ON FUNCTION tonne_sealing_held() FROM PUBLIC;

@@ -131,7 +131,7 @@ def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int,
                 whole.time_us[begin:end],
                 message[begin:end],
                 {name: values[begin:end] for name, values in whole.columns.items()},
-                {k - begin: told for k, told in whole.flags.items() if begin <= k < end},
+                {k - begin: flag for k, flag in whole.flags.items() if begin <= k < end},
             ),
         )
 

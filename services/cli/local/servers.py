@@ -165,8 +165,10 @@ def down(*, as_json: bool) -> None:
     stack = LocalStack(Settings().home)
     running = [name for name, one in stack.status().servers.items() if one.state == "up"]
     stack.down()
-    said = f"stopped {', '.join(running)}; their data stays" if running else "nothing was running"
-    print_result({"stopped": running}, said, as_json=as_json)
+    message = (
+        f"stopped {', '.join(running)}; their data stays" if running else "nothing was running"
+    )
+    print_result({"stopped": running}, message, as_json=as_json)
 
 
 @local.command()
@@ -202,8 +204,8 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
     machine.require()
     if rabbitmq:
         machine.require(machine.RABBITMQ)
-    said = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
-    print_result({"installed": lacking}, said, as_json=as_json)
+    message = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
+    print_result({"installed": lacking}, message, as_json=as_json)
 
 
 @local.command()
@@ -229,5 +231,5 @@ def _show(state: Status, *, passwords: bool, as_json: bool) -> None:
     click.echo(table(("server", "state", "process", "log"), rows, empty=""))
     click.echo()
     for setting, url in asdict(state.urls).items():
-        shown = url or "-"
-        click.echo(f"{setting:<14}  {shown if passwords else masked(shown)}")
+        address = url or "-"
+        click.echo(f"{setting:<14}  {address if passwords else masked(address)}")

@@ -15,6 +15,7 @@ from mrv.documents.monitoring import (
     FactorAccepted,
     LaboratoryResult,
 )
+from mrv.documents.period_account import EvidenceAsked
 from mrv.documents.statement import Digests
 from mrv.registry.project import Doubt
 
@@ -409,6 +410,7 @@ class PlanExtract(Form):
     arrivals: tuple[ArrivedDevice, ...] | UnsetType = UNSET
     signed: SignedExtract | UnsetType = UNSET
     issue_signatures: int | UnsetType = UNSET
+    evidence_asked: EvidenceAsked | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET

@@ -11,6 +11,7 @@ what one entered value there carries, whichever is more.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
@@ -19,11 +20,15 @@ from typing import Any
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, uncovered_share
-from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
+from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.calendar import local_date
+from mrv.countries import country_of
 from mrv.errors import MrvError
+from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
+from mrv.parameters.inputs import Inputs
 from mrv.rounding import decimal_text
-from mrv.rules.account import Account
+from mrv.rules.account import ZERO, Account
+from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
 from mrv.rules.published import published_of
 
@@ -34,7 +39,7 @@ _PLACES = 6
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
     """Grade every meter and entered value of a period; those that carry most come first."""
-    found = [*_meters(facts, account), *_parameters(facts, account)]
+    found = [*_meters(facts, account), *of_values(facts, account)]
     return tuple(sorted(found, key=lambda one: (-Fraction(one.tonnes), one.name, one.grade)))
 
 
@@ -57,7 +62,8 @@ def signed(
     """Grade a share of what some meters measured as signed by the meters themselves."""
     found = []
     for one in items:
-        if one.kind != METERED or one.name not in meters or not share:
+        signable = one.kind == METERED and "signature" in of_role(one.role)
+        if not signable or one.name not in meters or not share:
             found.append(one)
             continue
         part = decimal_text(Fraction(one.tonnes) * share, _PLACES, "down")
@@ -102,11 +108,12 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         tonnes = _carries(account, one)
         if not tonnes:
             continue
-        if facts.invoiced(one):
+        shown = of_role(one.bound.role)
+        if "invoice" in shown and facts.invoiced(one):
             invoices = {c.against for c in facts.evidence.showing(one)}
             yield _meter(one, "B", tonnes, sorted(invoices))
             continue
-        bare = uncovered_share(one)
+        bare = uncovered_share(one) if "certificate" in shown else Fraction(1)
         if bare < 1:
             yield _meter(one, "C", tonnes * (1 - bare), [c.certificate for c in one.calibrations])
         if bare:
@@ -120,8 +127,8 @@ def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[st
     )  # fmt: skip
 
 
-def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Grade each number that was entered, of the project and of its devices."""
+def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
+    """Grade each value that was entered, of the project and of its devices."""
     method = facts.methodology
     named = [("", name, spec) for name, spec in method.parameters.items()
              if name in facts.project.parameters and name in account.parameters]  # fmt: skip
@@ -132,46 +139,125 @@ def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         if any(one.bound.role == role and name in one.bound.params for one in account.entered)
     ]
     for role, name, spec in named:
-        # a case or a year is no amount
-        if not (spec.choices or spec.unit == "year"):
-            tonnes = min(abs(_effect(account, role, name)), abs(account.reduction_t))
+        # a year is no amount
+        if spec.unit != "year":
             grade, shown_by = _grade(facts, account, name, role)
+            # a case is no amount: it carries what the least favourable one would not give
+            effects = [] if spec.choices else [abs(_effect(account, role, name))]
+            if grade > "B":
+                now = account.reduced(account.parameters)
+                effects += (now - left for left in _at_ends(facts, account, name, role))
+            tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
+            if spec.choices and not tonnes:
+                continue
             shown = decimal_text(tonnes, _PLACES, "down")
             yield EvidenceItem(PARAMETER, name, role, grade, shown, tuple(shown_by))
 
 
 def _grade(facts: Facts, account: Account, name: str, role: str) -> tuple[Grade, Sequence[str]]:
     """Return the grade of an entered value, of the project or of a role, and what shows it."""
-    besides = facts.besides
-    reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
-    if reports:
-        return "B", reports
-    given: Mapping[str, object] = facts.project.parameters
-    if role:
-        given = {name: None}
-    elif name in account.how or account.parameters[name] != facts.parameters[name]:
+    besides, shown = facts.besides, of_parameter(name).by
+    if name in besides.at_published:
+        return "B", []
+    if "laboratory" in shown and not role:
+        reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
+        if reports:
+            return "B", reports
+    if not role and (name in account.how or account.parameters[name] != facts.parameters[name]):
+        if account.how.get(name) == LABORATORY:
+            return "D", []  # of which no report can be found
         # a published or conservative value counts, or what the plant's own analyser measured
         return _of_analyser(account, name) if name in besides.channels else ("B", [])
-    else:
-        spec = facts.methodology.parameters[name]
-        _, others = published_of(spec, facts.project, facts.factors)
-        equal = [one.id for one in others if one.value == account.parameters[name]]
-        if equal:
-            return "B", equal
+    if "document" in shown:
+        documents = _documents(facts, account, name, role)
+        if documents:
+            return "B", documents
+    published = _published(facts, account, name, role)
+    return ("D", []) if published is None else ("B", published)
+
+
+def _documents(facts: Facts, account: Account, name: str, role: str) -> list[str]:
+    """Return the documents that state a value, of the project or of each device of a role."""
+    besides = facts.besides
+    given: Mapping[str, object] = {name: None} if role else facts.project.parameters
     last = local_date(facts.period_us[0], facts.timezone)
     if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
         last = date.max  # a publication may be of any day
-    if undocumented(name, given, besides.documents, last) is None:
-        found = [d for d in besides.documents if d.parameter == name]
-        devices: list[str | None] = [
-            one.device.id
-            for one in account.entered
-            if one.bound.role == role and name in one.bound.params
-        ]
-        # a value that no document states, of any device, is the operator's word
-        if all(any(d.stated(device) is not None for d in found) for device in devices or [None]):
-            return "B", [d.document for d in found]
-    return "D", []
+    if undocumented(name, given, besides.documents, last) is not None:
+        return []
+    found = [d for d in besides.documents if d.parameter == name]
+    devices: list[str | None] = [
+        one.device.id
+        for one in account.entered
+        if one.bound.role == role and name in one.bound.params
+    ]
+    # a value that no document states, of any device, is the operator's word
+    if all(any(d.stated(device) is not None for d in found) for device in devices or [None]):
+        return [d.document for d in found]
+    return []
+
+
+def _published(facts: Facts, account: Account, name: str, role: str) -> list[str] | None:
+    """
+    Return the ids of the published factors that a value is; None where it is the claimant's word.
+
+    Of a list it is the one of the project's region: which of the others is the plant's own is the
+    claimant's word.  A value that gives no more than what is published at its most conservative
+    rests on nobody's word.
+    """
+    now, equal = account.reduced(account.parameters), list[str]()
+    if not role:
+        value = account.parameters[name]
+        spec = facts.methodology.parameters[name]
+        kind, others = published_of(spec, facts.project, facts.factors)
+        equal = [one.id for one in others if one.value == value]
+        shown = of_parameter(name).by
+        if equal and "published" in shown and "list" not in kind:
+            return equal
+        region = region_of(country_of(facts.project)) if "region" in shown else None
+        own = [one for one in others if one.kind.endswith(f".{region}")]
+        if own and all(_reduced_to(account, role, name, one.value) >= now for one in own):
+            return equal
+    left = [*_at_ends(facts, account, name, role)]
+    return equal if left and min(left) >= now else None
+
+
+def ends_of(facts: Facts, name: str, value: Fraction) -> list[Fraction]:
+    """Return the ends of what is published of a value: of its range, of its list, its default."""
+    declared, spec = of_parameter(name), facts.methodology.spec_of(name)
+    ranges = declared.ranges or (() if spec.plausible is None else spec.plausible.ranges)
+    found: list[Fraction] = []
+    if ranges:
+        # an edge of two ranges belongs to the upper one
+        spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
+        found += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
+    found += map(Fraction, spec.choices)
+    if spec.undocumented is not None:
+        found.append(Fraction(spec.undocumented))
+    _, others = published_of(spec, facts.project, facts.factors)
+    return [*found, *(factor.value for factor in others)]
+
+
+def value_of(account: Account, name: str, device: str | None) -> Fraction:
+    """Return a value that counts, of the project or of a device."""
+    if device is None:
+        return Fraction(account.parameters[name])
+    return Fraction(next(m for m in account.entered if m.device.id == device).params[name])
+
+
+def _at_ends(facts: Facts, account: Account, name: str, role: str) -> Iterator[Fraction]:
+    """Yield what the period comes to by each end of what is published of a value. [tCO2e]"""
+    here = [m.device.id for m in account.entered if m.bound.role == role and name in m.params]
+    values = [value_of(account, name, one) for one in (here if role else [None])]
+    for end in dict.fromkeys(end for value in values for end in ends_of(facts, name, value)):
+        with suppress(MrvError, ZeroDivisionError):
+            yield _reduced_to(account, role, name, end)
+
+
+def _reduced_to(account: Account, role: str, name: str, value: Fraction) -> Fraction:
+    spec = account.methodology.spec_of(name)
+    whole = int(value) if spec.choices or spec.integer else value
+    return account.reduced(*_with(account, role, name, whole))
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
@@ -192,16 +278,7 @@ def _effect(account: Account, role: str, name: str) -> Fraction:
     now = account.reduced(account.parameters)
 
     def reduced(share: Fraction) -> Fraction:
-        if not role:
-            value = account.parameters[name]
-            return account.reduced({**account.parameters, name: _less(value, share)})
-        views = [
-            replace(one, params={**one.params, name: _less(one.params[name], share)})
-            if one.bound.role == role and name in one.params
-            else one
-            for one in account.entered
-        ]
-        return account.reduced(account.parameters, views)
+        return account.reduced(*_with(account, role, name, share, scaled=True))
 
     for share in (Fraction(0), _LESS):
         try:
@@ -209,6 +286,24 @@ def _effect(account: Account, role: str, name: str) -> Fraction:
         except (MrvError, ZeroDivisionError):
             continue
     return now
+
+
+def _with(
+    account: Account, role: str, name: str, value: Fraction | int, *, scaled: bool = False
+) -> tuple[Inputs, list[Monitored]]:
+    """Return parameters and devices with another value in place, or a share of the one there."""
+
+    def put(known: Inputs) -> Inputs:
+        return {**known, name: _less(known[name], Fraction(value)) if scaled else value}
+
+    if not role:
+        return put(account.parameters), list(account.entered)
+    return account.parameters, [
+        replace(one, params=put(one.params))
+        if one.bound.role == role and name in one.params
+        else one
+        for one in account.entered
+    ]
 
 
 def _less(value: Any, share: Fraction) -> Any:

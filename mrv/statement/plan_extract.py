@@ -36,6 +36,7 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
+from mrv.parameters.evidence import USUAL, Asked
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import (
     FIRST,
@@ -57,6 +58,7 @@ from mrv.registry.project import (
 from mrv.statement.arrival import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
+    asked_out,
     certified_out,
     check_meter_out,
     earlier_in,
@@ -152,6 +154,8 @@ class MonitoringPlan:
         What meters metered of invoices' time outside the period.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
+    asked : Asked
+        The grades of evidence that the programme asks for.
     """
 
     project: Project
@@ -188,6 +192,7 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    asked: Asked = USUAL
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -211,6 +216,7 @@ class MonitoringPlan:
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
+            asked=self.asked,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -239,6 +245,7 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
+            asked=USUAL,
         )
 
     def fleet(self) -> Fleet:
@@ -282,6 +289,7 @@ class MonitoringPlan:
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
+            evidence_asked=asked_out(self.asked),
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,

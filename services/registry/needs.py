@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest import classes, profiles
 from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
-from mrv.accounting.entered_values import KEY, accepted, parameters_of, unaccepted
+from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of, unaccepted
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook, load
 from mrv.factors.ledger import Ledger
@@ -36,6 +36,7 @@ from mrv.model import (
     Methodology,
     RoleNeeds,
 )
+from mrv.parameters.evidence import USUAL, of_parameter
 from mrv.parameters.inputs import Inputs, read
 from mrv.rounding import exact_text
 from mrv.texts import Text
@@ -70,6 +71,7 @@ def check(
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
+    yield from _unshown(project, methodology, parameters, book)
     yield from _undeclared(project, methodology, devices)
     elsewhere = abroad(methodology.countries, country)
     if elsewhere is not None:
@@ -227,6 +229,59 @@ def _not_designed(
             " SHA-256 of its file), what only the plant's own meters report counts zero, unless"
             f" invoices with their files support it{invoices}",
         )
+
+
+def _unshown(
+    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
+) -> Iterator[Finding]:
+    """Warn of values on the project participant's word alone, with the rows to write."""
+    given = project.documents or {}
+    sampled = {one.parameter for one in project.laboratory or ()}
+    typed = {n: v for n, v in project.parameters.items() if n in methodology.parameters}
+    rows: dict[str, str] = {}
+    for device, values in ((None, typed), *((b, b.params) for b in project.devices)):
+        for name, value in values.items():
+            spec = methodology.spec_of(name)
+            if (
+                "document" in of_parameter(name).by
+                and spec.unit != "year"
+                and name not in {*methodology.documented, *sampled}
+                and not _whole(given.get(name))
+                and not (device is not None and spec.choices
+                         and _least(project, methodology, parameters, device, name, book))
+            ):  # fmt: skip
+                rows[name] = row_of(name, Fraction(value))
+    if rows:
+        yield _until(
+            project,
+            [f"{', '.join(rows)} without a third party's document"],
+            f"the grade of evidence is D, and of a value that carries more than"
+            f" {USUAL.above_percent} % of the reduction (or what the programme's trust root says)"
+            " the conservative end of what is published counts, nothing where nothing is; write in"
+            f" `documents`: {'; '.join(rows.values())}",
+        )
+
+
+def _least(
+    project: Project,
+    methodology: Methodology,
+    parameters: Inputs,
+    bound: ProjectDevice,
+    name: str,
+    book: FactorBook,
+) -> bool:
+    """Whether no other case of a device would give less."""
+    year = project.crediting_from.year
+    params = read(methodology.roles[bound.role].params, bound.params, bound.device)
+
+    def reduced(case: int) -> Fraction:
+        some = {**params, name: case}
+        return unit_reductions(methodology, bound.role, some, parameters, book, year).reduction_t
+
+    try:
+        return reduced(params[name]) <= min(map(reduced, methodology.spec_of(name).choices))
+    except (FactorError, MethodologyError):
+        return True  # said already
 
 
 def _undeclared(

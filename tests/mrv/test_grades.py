@@ -11,9 +11,10 @@ from ingest.model import INTERVAL_US
 from mrv.accounting.coverage import Served
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
-from mrv.accounting.period_result import GRADES, INVOICE, METER, CrossCheck, EvidenceItem
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
 from mrv.factors import load
 from mrv.methodologies import find
+from mrv.parameters.evidence import GRADES
 from mrv.registry.project import ACCOUNTING, Besides, ProjectDevice
 from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
@@ -23,7 +24,7 @@ from tests.mrv.test_service_attacks import PLANTS, earned
 
 
 def _item(kind, name, grade, tonnes):
-    return EvidenceItem(kind, name, "", grade, tonnes, ())
+    return EvidenceItem(kind, name, "generation", grade, tonnes, ())
 
 
 def _shares(items, reduction):

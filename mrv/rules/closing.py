@@ -44,6 +44,7 @@ from mrv.rules.asked_grades import keep_asked
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
+from mrv.rules.facts import MATERIAL
 from mrv.rules.grades import carried, evidence_of
 from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
@@ -51,8 +52,6 @@ from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds
 from mrv.texts import text
 
-# share of the reduction below which an effect is an observation and no request
-MATERIAL = Fraction(5, 1000)
 _PLACES = 6
 # consumption by unit of service that no such project has
 PLAUSIBLE = "MTR-05"

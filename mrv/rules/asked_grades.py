@@ -47,6 +47,8 @@ def keep_asked(
         What the period comes to with another one: reduction, and before deductions. [ug CO2e]
     """
     account = facts.price
+    if account.reduction_t <= 0:
+        return project, besides, []  # nothing is claimed
     most = asked.share * abs(account.reduction_t)
     kept = _Kept(project, besides, asked, facts, left_by)
     texts = []
@@ -126,7 +128,13 @@ class _Kept:
                     best = left, end, project, besides
         if best is None:
             return None
-        left, end, self.project, self.besides = best
+        left, end, project, besides = best
+        if left < 0 < ours:
+            # what is published gives no reduction: nothing counts, and no debt is made of it
+            names = (*self.besides.unshown_values, one.name)
+            self.besides = replace(self.besides, unshown_values=names)
+            return end, 0
+        self.project, self.besides = project, besides
         return end, left
 
     def _nothing(

@@ -143,13 +143,13 @@ class _Closing:
             project, besides, odd = keep_plausible(
                 project, besides, period_us, lambda *values: self._passed(*values).account.left
             )
-        if besides.accounting > FIRST and besides.asked is not None:
-            project, besides, weak = keep_asked(
-                project, besides, besides.asked, self._passed(project, besides).facts,
-                lambda *values: self._passed(*values).account.left,
-            )  # fmt: skip
-            odd = [*odd, *weak]
         if not besides.fixed and not besides.late:
+            if besides.accounting > FIRST and besides.asked is not None:
+                project, besides, weak = keep_asked(
+                    project, besides, besides.asked, self._passed(project, besides).facts,
+                    lambda *values: self._passed(*values).account.left,
+                )  # fmt: skip
+                odd = [*odd, *weak]
             return self._passed(project, besides), odd
         now = replace(besides, fixed=(), late=())
         project, found = choose(

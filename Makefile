@@ -1,11 +1,11 @@
-# One command each; `make help` lists them.  ARGS goes to the program behind a target:
+# One command each; `make help` lists the daily ones, `make help ALL=1` all.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 #   make test ARGS="-n 0"      all tests in one process; what is named runs in one anyway
 # PYTHON chooses the interpreter, VENV another folder for its environment:
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-other test-community soak coverage lint style lock dist \
-	mutants bench docket fuzz docs pictures dashboards pages views schemas readmes examples audit clean
+.PHONY: help setup tools demo test test-other test-community soak coverage lint style lock dist release \
+	mutants bench docket fuzz docs pictures charts dashboards pages views schemas readmes examples audit clean
 
 VENV ?= .venv
 export VENV
@@ -27,8 +27,9 @@ FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
 # properties: the same examples in each `make test`, new ones in the soak
 PROPERTIES = $(shell grep -rl --include='test_*.py' 'from hypothesis' tests)
 
-help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12
+help: #- What is used every day; ALL=1 lists every target
+	@grep -hE '^[a-z-]+:.*#$(if $(ALL),[-#],#) ' $(MAKEFILE_LIST) \
+		| sed -E 's/^([a-z-]+):.*#[-#] (.*)/  \1\t\2/' | expand -t 16
 
 setup: ## Prepare .venv and system packages; starts nothing.  EXTRAS="api report": these alone
 	@sh deploy/setup.sh $(EXTRAS)
@@ -44,19 +45,19 @@ test: style ## Lint, and all tests against real servers; ARGS go to pytest
 	@sh deploy/test_packages.sh
 	@sh deploy/beside.sh "$(BIN)/mypy" $(BIN)/python -m pytest $(ARGS)
 
-test-other: tools ## What depends on the interpreter, under a second Python where there is one
+test-other: tools #- What depends on the interpreter, under a second Python where there is one
 	@sh deploy/test_other_python.sh
 
-test-community: tools ## Tests of the database on TimescaleDB's Community edition, where that is installed
+test-community: tools #- Tests of the database on TimescaleDB's Community edition, where that is installed
 	@sh deploy/test_community.sh $(ARGS)
 
-soak: tools ## Faults, many kills each, and properties with new examples: hours; ROUNDS=17, ARGS go to pytest
+soak: tools #- Faults, many kills each, and properties with new examples: hours; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh
 	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no --timeout=0 \
 		tests/ingest/test_truths.py -k earns_more
 	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS) $(PROPERTIES))
 
-coverage: tools ## All tests with branch coverage; ARGS go to pytest
+coverage: tools #- All tests with branch coverage; ARGS go to pytest
 	@sh deploy/test_packages.sh
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
@@ -69,13 +70,16 @@ style: tools # what takes two seconds of it
 	$(BIN)/lint-imports
 	$(BIN)/python deploy/lexicon.py lint
 
-lock: tools ## Write requirements*.lock from pyproject.toml; ARGS=--upgrade for newer versions
+lock: tools #- Write requirements*.lock from pyproject.toml; ARGS=--upgrade for newer versions
 	@sh deploy/lock.sh $(ARGS)
 
-dist: tools ## Wheel, source, lock, SBOM and checksums into dist/; KEY=FILE signs them
+dist: tools #- Wheel, source, lock, SBOM and checksums into dist/; KEY=FILE signs them
 	@KEY="$(KEY)" sh deploy/dist.sh
 
-mutants: tools ## Spoil each equation in turn: does a test notice?  Minutes; docs/mutants.md
+release: tools ## The checklist of a release: KEY=FILE; ARGS=--checks ends after what takes seconds
+	@KEY="$(KEY)" sh deploy/release.sh $(ARGS)
+
+mutants: tools #- Spoil each equation in turn: does a test notice?  Minutes; docs/mutants.md
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/mutmut mutmut==3.8.1
 	@rm -rf mutants
 	@PYTHONPATH="$(CURDIR)/.tonne/mutmut" nice -n 19 $(BIN)/python -m mutmut run $(ARGS)
@@ -87,11 +91,15 @@ bench: tools ## Measure this machine; ends with one line of JSON
 docket: tools ## Every rule against labelled honest and fraudulent cases: minutes; ARGS name some
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.docket $(ARGS)
 
-fuzz: tools ## A million changed payloads into every codec; ARGS name codecs, --count, --atheris
+fuzz: tools #- A million changed payloads into every codec; ARGS name codecs, --count, --atheris
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
+dashboards: tools #- Write deploy/grafana/dashboards from deploy/grafana/source
 	@$(BIN)/python -m deploy.grafana.source
+
+charts: tools #- Write the console's charts from deploy/charts, with Node from its wheel
+	@cd deploy/charts && $(CURDIR)/$(BIN)/npm ci && \
+		$(CURDIR)/$(BIN)/node build.mjs ../../services/api/console/static/vendor/charts.js
 
 pages: tools ## Write docs/methodologies, docs/roles.md, docs/rules.md and GLOSSARY.md from their sources
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
@@ -99,7 +107,7 @@ pages: tools ## Write docs/methodologies, docs/roles.md, docs/rules.md and GLOSS
 	@$(BIN)/python -m tests.docket.page
 	@$(BIN)/python deploy/lexicon.py
 
-views: tools ## Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
+views: tools #- Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
 	@$(BIN)/python deploy/views.py $(ARGS)
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
@@ -112,19 +120,19 @@ docs: tools ## The documentation as a site, in .tonne/docs
 		-c docs/site . .tonne/docs
 	@echo "open .tonne/docs/docs/index.html"
 
-pictures: tools ## Pictures of the console into docs/pictures; URL=http://127.0.0.1:8080
+pictures: tools #- Pictures of the console into docs/pictures; URL=http://127.0.0.1:8080
 	@$(BIN)/python deploy/pictures.py $(URL)
 
-audit: tools ## Hold the locks against advisories: ADVISORIES="folders of OSV files"
+audit: tools #- Hold the locks against advisories: ADVISORIES="folders of OSV files"
 	@$(BIN)/python deploy/audit.py $(ADVISORIES)
 
 readmes: tools ## Write the READMEs of the packages from docstrings and import contracts
 	@$(BIN)/python deploy/readmes.py
 
-examples: tools ## Write the example documents and invoices of the catalog of Hai Phong
+examples: tools #- Write the example documents and invoices of the catalog of Hai Phong
 	@$(BIN)/python deploy/examples.py
 
-clean: ## Stop local servers, then remove .venv, .tonne and caches
+clean: #- Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi
 	rm -rf $(VENV) .tonne mutants dist build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache

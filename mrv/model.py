@@ -489,7 +489,7 @@ class Indicator:
     """
     A figure of the environment; it is never carbon and never becomes a tonne.
 
-    `table` names the standard's numbers in `mrv/limits`, None where the figure
+    `table` names the standard's numbers in `mrv/countries`, None where the figure
     needs none; `configured` says that they could not be read, so that whoever
     has them must give them.  `banded` is the result that the standard's words
     (good, poor) go by.

@@ -14,9 +14,11 @@ from mrv.documents.monitoring import (
     DesignDocument,
     FactorAccepted,
     LaboratoryResult,
+    PlanApproval,
 )
 from mrv.documents.period_account import EvidenceAsked
 from mrv.documents.statement import Digests
+from mrv.registry.monitoring_plan import Kind as VersionKind
 from mrv.registry.project import Doubt
 
 Parameters = dict[str, Any]
@@ -150,10 +152,19 @@ class PlanLine(Form):
 
 
 class PlanVersionWhole(Form):
-    """A version of the project's own monitoring plan, in force from a local day."""
+    """
+    A version of the project's own monitoring plan, in force from a local day.
+
+    `kind` is absent of the plan as registered; `to` is the first day after a temporary
+    deviation, `entered` when the registry took the version.
+    """
 
     version: str
+    kind: VersionKind | UnsetType = UNSET
     from_: str
+    to: str | UnsetType = UNSET
+    entered: Time | UnsetType = UNSET
+    approval: PlanApproval | UnsetType = UNSET
     responsible: str
     reason: str
     procedures: dict[str, str]
@@ -394,6 +405,7 @@ class PlanExtract(Form):
     carried: CarriedIn
     check_meters: tuple[CheckMeterNamed, ...] | UnsetType = UNSET
     monitoring: tuple[PlanVersionWhole, ...] | UnsetType = UNSET
+    monitoring_before: tuple[PlanVersionWhole, ...] | UnsetType = UNSET
     invoices: tuple[InvoiceNamed, ...] | UnsetType = UNSET
     earlier: tuple[StatementFigures, ...] | UnsetType = UNSET
     corrected: StatementFigures | UnsetType = UNSET

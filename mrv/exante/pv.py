@@ -25,7 +25,7 @@ from mrv.model import Factors, Reductions
 from mrv.parameters.inputs import Inputs
 
 # by country; elsewhere with the factor of the country's grid
-_METHODS = {None: "jcm-vn-am007", "VN": "jcm-vn-am007"}
+_METHODS = {"VN": "jcm-vn-am007"}
 _ELSEWHERE = "ams-i-d"
 _KWH_PER_MWH = 1000
 # Without clouds, losses and heat: what no plant there exceeds.
@@ -71,7 +71,11 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         uncertainty_percent=unsure,
         withheld=withheld,
         flags=tuple(flags),
-        figures=_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+        figures={
+            **_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+            # of a year in one number the months are not known
+            **({"kwh_by_month": _by_month(sky, peak)} if known and known[1:] else {}),
+        },
     )
 
 
@@ -100,7 +104,13 @@ def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
 
 
 def _method(factors: Factors) -> str:
-    return _METHODS.get(getattr(factors, "country", None), _ELSEWHERE)
+    country = getattr(factors, "country", None)
+    if country is None:
+        raise MethodologyError(
+            "the plant's country is not known; give --country, such as VN or DE: its methodology"
+            " and its grid follow from it"
+        )
+    return _METHODS.get(country, _ELSEWHERE)
 
 
 def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:
@@ -166,6 +176,10 @@ def _figures(
         found["declared_reduction_t"] = declared.reduction_t
         found["declared_credit_t"] = int(declared.reduction_t)
     return found
+
+
+def _by_month(sky: Year, peak: Fraction) -> list[int]:
+    return [round(one * float(peak)) for one in sky.yield_by_month]
 
 
 def _tenth(value: float) -> Fraction:

@@ -33,7 +33,7 @@ from mrv.countries import country_of
 from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import implausible, implausible_first
+from mrv.methodologies import hosted, implausible, implausible_first
 from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
@@ -170,8 +170,12 @@ class _Closing:
         names = accepted(project.parameters, f"project {project.id}: parameters")
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
+        first = besides.accounting == FIRST
+        checks = (
+            method.applicability if first else (*method.applicability, hosted(method.countries))
+        )
         reported = (
-            *findings(method.applicability, _candidate(project, account.parameters, views)),
+            *findings(checks, _candidate(project, account.parameters, views)),
             *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
             *chosen,
@@ -204,11 +208,13 @@ class _Closing:
                 *_rated(views, besides, to_us),
             ),
             applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
-            comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
+            comparisons=comparisons(
+                project.expected, views, total, (from_us, to_us, project.timezone), besides
+            ),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=compared_kinds(account),
-            rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
-            evidence=() if besides.accounting == FIRST else evidence_of(passed.facts, account),
+            rules=() if first else tuple(_effects(passed)),
+            evidence=() if first else evidence_of(passed.facts, account),
         )
 
 

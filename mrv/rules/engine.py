@@ -186,7 +186,7 @@ class Engine:
         return ruled
 
     def _of(self, stage: Stage, besides: Besides) -> list[Judging]:
-        if stage == "evidence" and besides.provisional:
+        if stage == "evidence" and besides.before_evidence:
             return []
         number = 1 if besides.accounting == FIRST else 2
         return [one for one in self.judges if one.stage == stage and one.since <= number]

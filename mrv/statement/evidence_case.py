@@ -100,9 +100,9 @@ class Case:
         return self._closed(self._besides())
 
     @cached_property
-    def provisional(self) -> PeriodResult:
-        """The same as it is shown while it is open: without what waits for documents."""
-        return self._closed(replace(self._besides(), provisional=True))
+    def before_evidence(self) -> PeriodResult:
+        """What it would be with every document and invoice that it lacks."""
+        return self._closed(replace(self._besides(), before_evidence=True))
 
     def _closed(self, besides: Besides) -> PeriodResult:
         return closing.close(

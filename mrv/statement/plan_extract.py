@@ -37,7 +37,7 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, Asked
-from mrv.registry.monitoring_plan import Version
+from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
     Besides,
@@ -103,6 +103,8 @@ class MonitoringPlan:
     checks : tuple of CheckMeter
     versions : tuple of Version
         Of the project's own monitoring plan, in force within the period.
+    versions_before : tuple of Version
+        Those that they correct, change or depart from, and that are not in force themselves.
     invoices : tuple of Invoice
     earlier : tuple of StatementFigures
         `mrv.statement.prior_statements.figures` of the period before and of a year before.
@@ -166,6 +168,7 @@ class MonitoringPlan:
     carried_from: str | None = None
     checks: tuple[CheckMeter, ...] = ()
     versions: tuple[Version, ...] = ()
+    versions_before: tuple[Version, ...] = ()
     invoices: tuple[Invoice, ...] = ()
     earlier: tuple[StatementFigures, ...] = ()
     corrected: StatementFigures | None = None
@@ -246,6 +249,8 @@ class MonitoringPlan:
             accepted=(),
             calibrated_every=none,
             asked=USUAL,
+            versions=tuple(map(as_first, self.versions)),
+            versions_before=(),
         )
 
     def fleet(self) -> Fleet:
@@ -260,6 +265,7 @@ class MonitoringPlan:
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
             monitoring=tuple(version_out(one) for one in self.versions) or UNSET,
+            monitoring_before=tuple(version_out(one) for one in self.versions_before) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,

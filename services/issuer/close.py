@@ -152,7 +152,7 @@ def _keep_days(conn: Connection, case: Case, statement: str) -> None:
         project.timezone,
         account_days.of_result(case, case.result),
         statement=statement,
-        before_evidence_ug=case.provisional.net.reduction.ug,
+        before_evidence_ug=case.before_evidence.net.reduction.ug,
     )
 
 

@@ -1,15 +1,16 @@
 """
 The account of time that no statement covers, by the function that closes a period.
 
-Where quarter hours do not add up to an account, boards would show something else than the
-statement that follows.  So that time is accounted a local month at a time, as if it were closed
-now, but for documents and invoices that are to come.  A month is made again where its meters'
-sums, the registry or what else it rests on changed.
+Quarter hours know no gap, no invoice and no rule; boards of their sums would show something else
+than the statement that follows.  So that time is accounted a local month at a time, until
+yesterday, as if it were closed now.  A month is made again where its meters' sums, the registry or
+what else it rests on changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from itertools import groupby
@@ -22,7 +23,6 @@ from ingest.model import Fleet, Frame
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.emission_rows import AccountDay
 from mrv.calendar import local_date, midnight_us
-from mrv.methodologies import find
 from mrv.registry.project import Project
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
@@ -30,6 +30,7 @@ from services.clock import now_us
 from services.issuer import account_days
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import plan_of
+from services.issuer.outside_period import metered_outside
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import account_spans as spans
@@ -64,36 +65,47 @@ def refresh(conn: Connection) -> int:
         return 0
     try:
         made = sum(_statement(conn, one) for one in spans.without_days(conn, _STATEMENTS))
+        touched = registry.last_touched(conn)
         for project in registry.load_projects(conn):
-            if not find(project.methodology, project.version).by_quarter_hours:
-                made += of_project(conn, project)
+            made += of_project(conn, project, touched.get(project.id, 0))
         return made
     finally:
         conn.execute(f"SELECT pg_advisory_unlock({_LOCK})")
 
 
-def of_project(conn: Connection, project: Project) -> int:
-    """Account a project's open time where it may have changed; return how many months."""
-    wanted, there = list(_wanted(conn, project)), spans.open_spans(conn, project.id)
+def of_project(conn: Connection, project: Project, touched: int) -> int:
+    """
+    Account a project's open time where it may have changed; return how many months.
+
+    `touched` is the version of the registry that changed the project last.
+    """
+    wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
     made = [(one, *_attempted(conn, project, one)) for one in wanted if one not in there]
     with conn.transaction():  # what is there is shown until the new is
         spans.forget(conn, project.id, [one for one in there if one not in wanted])
-        for span, days, problem in made:
-            spans.write(conn, project.id, span, project.timezone, days, problem=problem)
+        for span, days, before_ug, problem in made:
+            spans.write(
+                conn, project.id, span, project.timezone, days,
+                before_evidence_ug=before_ug, problem=problem,
+            )  # fmt: skip
     return len(made)
 
 
 def _attempted(
     conn: Connection, project: Project, span: Span
-) -> tuple[list[AccountDay], str | None]:
-    """Return the days of a time, or why there are none: one project stops no other."""
+) -> tuple[list[AccountDay], int | None, str | None]:
+    """
+    Return the days of a time and what it is before its evidence, or why there are none.
+
+    One project stops no other.
+    """
     try:
-        return _accounted(conn, project, span), None
+        return *_accounted(conn, project, span), None
     except (TonneError, psycopg.Error) as error:
-        return [], " ".join(str(error).split())
+        return [], None, " ".join(str(error).split())
 
 
-def _wanted(conn: Connection, project: Project) -> Iterator[Span]:
+def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
     Months of a project's open time of which its meters told something, until yesterday.
 
@@ -103,7 +115,7 @@ def _wanted(conn: Connection, project: Project) -> Iterator[Span]:
     zone = project.timezone
     told = spans.metered_days(conn, project.id, local_date(now_us(), zone))
     closed = spans.closed(conn, project.id)
-    rest = f"{registry.registry_version(conn)} {version('tonne')}"
+    rest = f"{touched} {version('tonne')}"
     rest += f" {spans.inputs_key(conn, project.id)}"
     for _, some in groupby(told, lambda day: (day.year, day.month)):
         month = list(some)
@@ -131,11 +143,12 @@ def _uncovered(
         yield begin, end
 
 
-def _accounted(conn: Connection, project: Project, span: Span) -> list[AccountDay]:
+def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[AccountDay], int]:
     """Account a time as the close does; its readings are read a device at a time."""
     from_us, to_us = span.from_us, span.to_us
     with snapshot(conn):
         plan = plan_of(conn, project.id, from_us, to_us)
+        plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
         fleet = plan.fleet()
         pairs = evidence.monitored(plan.project, fleet, plan.checks)
         ids = [d.id for d in fleet.devices]
@@ -147,7 +160,7 @@ def _accounted(conn: Connection, project: Project, span: Span) -> list[AccountDa
         frames = _frames(conn, fleet, pairs, from_us, to_us)
         case = Case(plan, frames, rows, from_us, to_us, load_book(conn))
         check_costed(plan.project, fleet, (from_us, to_us), case.factors)
-        return account_days.of_result(case, case.provisional)
+        return account_days.of_result(case, case.result), case.before_evidence.net.reduction.ug
 
 
 def _frames(

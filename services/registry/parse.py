@@ -49,6 +49,7 @@ from services.registry.entries import (
     place,
 )
 from services.registry.fields import MAX_WHOLE, Row
+from services.registry.located import native
 
 Item = TypeVar("Item")
 MAX_EXPECTED = 10**15
@@ -418,13 +419,37 @@ def _project_device(row: Row, first: Any, end: Any) -> ProjectDevice:
 
 
 def _expected(row: Row) -> dict[str, Any]:
-    inner = _one(row, "expected", "energy_kwh_per_year", "reduction_t_per_year")
+    inner = _one(row, "expected", "energy_kwh_per_year", "reduction_t_per_year", "by_month")
     if not row.has("expected"):
         return {}
-    keys: Sequence[str] = tuple(inner.table.cells)
-    found = {k: inner.number(k, 0, MAX_EXPECTED) for k in keys}
+    keys: Sequence[str] = [key for key in inner.table.cells if key != "by_month"]
+    found: dict[str, Any] = {k: inner.number(k, 0, MAX_EXPECTED) for k in keys}
+    found["by_month"] = _months(inner)
     _gather(row, inner)
     return {k: v for k, v in found.items() if v is not None}
+
+
+_MONTHS = 12
+
+
+def _months(row: Row) -> list[Any] | None:
+    if not row.has("by_month"):
+        return None
+    value = row.table.cells["by_month"]
+    found = native(value) if isinstance(value, list) else []
+    numbers = [
+        one
+        for one in found
+        if isinstance(one, int | Decimal) and not isinstance(one, bool) and 0 <= one <= MAX_EXPECTED
+    ]
+    if len(found) == len(numbers) == _MONTHS and sum(numbers) > 0:
+        return numbers
+    row.problem(
+        "by_month",
+        f"{native(value)!r} must be twelve numbers from 0 on, January first, in proportion to what"
+        " each month brings, such as kWh",
+    )
+    return None
 
 
 def _modules(row: Row) -> Modules | None:

@@ -50,6 +50,7 @@ class Amount(NamedTuple):
 class Part(NamedTuple):
     """A local day of a time that was accounted as a whole, by its statement where it has one."""
 
+    span: int
     statement: str | None
     project: str
     day: date
@@ -77,7 +78,7 @@ class Account:
     alarms: list[tuple[str, str, str]]
     suns: dict[str, list[tuple[datetime, float | None, float | None, float | None]]]
     parts: list[Part]
-    before: dict[str, Decimal]
+    before: dict[int, Decimal]  # by span
     days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
     accounted: dict[str, dict[date, list[Any]]] = field(default_factory=dict)
     kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # what is asked for again
@@ -292,11 +293,11 @@ def read(conn: psycopg.Connection[Any]) -> Account:
         conn.execute("SELECT kind, subject, part FROM v_alarm WHERE cleared IS NULL").fetchall(),
         _suns(conn),
         [Part._make(row) for row in conn.execute(
-            "SELECT a.statement_id, d.project_id, d.day, d.begins, d.ends, d.baseline_ug,"
+            "SELECT a.id, a.statement_id, d.project_id, d.day, d.begins, d.ends, d.baseline_ug,"
             " d.project_ug, d.leakage_ug, d.reduction_ug FROM account_span_day d"
             " JOIN account_span a ON a.id = d.span_id").fetchall()],
         {name: ug * UG for name, ug in conn.execute(
-            "SELECT statement_id, before_evidence_ug FROM account_span"
+            "SELECT id, before_evidence_ug FROM account_span"
             " WHERE before_evidence_ug IS NOT NULL").fetchall()},
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from tests.figures.account import midnight
 from tests.figures.costs import alarm_cost, silences
+from tests.figures.panels import before_evidence
 from tests.figures.pv import pv_losses
 
 
@@ -45,8 +46,8 @@ def fields(city, a):
             sum(known) if known else None,
             a.tonnes([project], lambda *_: True),
         )
-        for one in [p for p in parts if p["statement"]]:
-            wanted = a.before[one["statement"]]
+        for one in [p for p in parts if p["before_t"] is not None]:
+            wanted = before_evidence(a)[project, one["source"], one["first_day"]]
             yield f"{path}: before_t", number(one["before_t"]), wanted
     for one in city.get("/v1/statements")["items"]:
         same = next(s for s in a.statements if s["id"] == one["statement"])

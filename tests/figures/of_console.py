@@ -16,7 +16,7 @@ from tests.figures import surfaces
 from tests.figures.account import UG, Emission, midnight
 from tests.figures.costs import silences
 from tests.figures.of_api import expected_of, issued, of_park, of_year
-from tests.figures.panels import PROJECT, missed
+from tests.figures.panels import PROJECT, before_evidence, missed
 
 # what people typed, shown as they typed it
 TYPED = {
@@ -134,7 +134,7 @@ def meant(a, where, said):
         "project.html: t.amount(found.sums.expected_t)": lambda: _amount(a.expected(name)),
         "project.html: t.amount(found.sums.missed_t)": lambda: _amount(missed(a, name)),
         "project.html: figure(t, rounded(one.reduction_t))": lambda: _floor(_of_part(a, name, subject)),
-        "project.html: t.amount(one.before_t)": lambda: _amount(a.before[subject.statement]),
+        "project.html: t.amount(one.before_t)": lambda: _amount(before_evidence(a)[name, subject.source, str(subject.first)]),
         "project.html: t.number(one.credit_t)": lambda: _signed(a, subject.id)["credited"]["t"],
         "park.html: t.amount(found.monitored_t)": lambda: _amount(of_park(a, a.now.year)),
         'programme.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),

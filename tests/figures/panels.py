@@ -344,16 +344,25 @@ def gaps(a: Account, since: datetime, until: datetime) -> list[Decimal]:
 def sources(a: Account, since: datetime, until: datetime) -> Figures:
     """Tonnes of each part of a project's account, by source and first day."""
     del since, until
-    found: dict[tuple[str, str, Any], list[tuple[date, int]]] = defaultdict(list)
+    return {name: sum(ug for _, ug in of) * UG for name, (_, of) in _parts(a).items()}
+
+
+def before_evidence(a: Account) -> Figures:
+    """What each part would come to with its evidence."""
+    return {name: a.before[span] for name, (span, _) in _parts(a).items() if span in a.before}
+
+
+def _parts(a: Account) -> dict[tuple[str, str, str], tuple[int | None, list[tuple[date, int]]]]:
+    found: dict[tuple[str, str, int | None], list[tuple[date, int]]] = defaultdict(list)
     for project, days in a.accounted.items():
         for day, rows in days.items():
             for row in rows:
                 whole = getattr(row, "statement", "quarter hours")
-                month = (day.year, day.month) if whole is None else None
-                found[project, a.source(whole), (whole, month)].append((day, row.reduction))
+                span = getattr(row, "span", None)
+                found[project, a.source(whole), span].append((day, row.reduction))
     return {
-        (project, source, str(min(d for d, _ in of))): sum(ug for _, ug in of) * UG
-        for (project, source, _), of in found.items()
+        (project, source, str(min(d for d, _ in of))): (span, of)
+        for (project, source, span), of in found.items()
     }
 
 
@@ -376,7 +385,7 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
     "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
     "tonne-mrv: Traceability of tonnes: reduction_t": ("reduction_t", ("project_id", "source", "first_day"), sources),
-    "tonne-mrv: Traceability of tonnes: before_t": ("before_t", "statement_id", lambda a, s, u: a.before),
+    "tonne-mrv: Traceability of tonnes: before_t": ("before_t", ("project_id", "source", "first_day"), lambda a, s, u: before_evidence(a)),
     "tonne-mrv: Avoided by day": (None, "day", by_day(lambda a: sorted(a.projects), "reduction")),
     "tonne-mrv: By state: credit_t": ("credit_t", "state", credit_by_state),
     "tonne-mrv: Cost of gaps": ("cost_t", None, lambda a, s, u: sum(gaps(a, s, u)) if gaps(a, s, u) else None),

@@ -167,9 +167,11 @@ def test_commands_print_the_account(city, monkeypatch):
     """A script would hand on other tonnes than the console shows."""
     account = city.account()
     monkeypatch.setenv("TONNE_DATABASE_URL", city.url)
-    for project in account.projects:
-        rows = [r for r in account.emissions if r.project == project]
-        begin = min((r.start for r in rows), default=account.now - timedelta(days=3))
+    for project, days in account.accounted.items():
+        rows = [row for day in days.values() for row in day]
+        zone = account.projects[project]["zone"]
+        first = min(days, default=account.today(project) - timedelta(days=3))
+        begin = datetime.combine(first, datetime.min.time(), zone)
         end = account.now + timedelta(days=1)
         span = "--from", begin.isoformat(), "--to", end.isoformat()
         result = tonne("intervals", "--project", project, *span, "--json", code=0)

@@ -352,9 +352,9 @@ def test_alert_rules_of_grafana(rule, reader):
     assert rule["uid"].startswith("tonne-")
     assert re.fullmatch(r"([A-Z][a-z]+)+", rule["title"])
     assert rule["dashboardUid"] in {b["uid"] for b in BOARDS}
-    page = (FOLDER.parents[2] / "docs/operations.md").read_text()
+    page = (FOLDER.parents[2] / "docs/runbook.md").read_text()
     assert f"\n### {rule['title']}\n" in page
-    assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['title'].lower()}"
+    assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['title'].lower()}"
     refs = {one["refId"] for one in rule["data"]}
     assert rule["condition"] in refs
     for one in rule["data"]:

@@ -16,7 +16,7 @@ PROMTOOL, AMTOOL = "/usr/bin/promtool", "/usr/bin/amtool"
 CONFIGS = sorted((ROOT / "deploy/prometheus").glob("prometheus*.yml"))
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 CASES = sorted(Path(__file__).parent.glob("rules*_test.yml"))
-RUNBOOKS = ROOT / "docs/operations.md"
+RUNBOOKS = ROOT / "docs/runbook.md"
 names = pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 
 

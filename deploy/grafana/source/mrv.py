@@ -57,9 +57,9 @@ WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
                 table("Traceability of tonnes", f"""
 SELECT project_id, reduction_t, source, statement_id, first_day::text AS first_day, last_day::text AS last_day, before_t, problem
 FROM v_account_source WHERE {_MINE} ORDER BY first_day DESC, project_id LIMIT 300
-""", "Parts of each account: statements (issued, or closed and on their way), open time as the close accounts it but for"
-                      " documents and invoices to come, live quarter hours before any deduction. Before evidence: what a statement"
-                      " came to before documents and invoices that it lacks took something off.",
+""", "Parts of each account: statements (issued, or closed and on their way), open time as the close accounts it, live"
+                      " quarter hours before any deduction. Before evidence: what a time would come to with every document and"
+                      " invoice that it lacks.",
                       units={"reduction_t": "suffix: t", "before_t": "suffix: t"}, decimals={"reduction_t": 3, "before_t": 3},
                       links={"project_id": console("projects/${__value.raw}")}, span=24),
                 table("Gaps and deductions, highest first", f"""

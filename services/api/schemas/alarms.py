@@ -48,7 +48,7 @@ class Alarm(Shape):
     acknowledged_by: str | None = Field(examples=["the operator"])
     timezone: str = Field(examples=["Asia/Ho_Chi_Minh"], description="Of its site or project.")
     what_to_do: str = Field(examples=["See to the gateway: its power, its uplink."])
-    runbook: str = Field(examples=["docs/operations.md#gatewaydark"])
+    runbook: str = Field(examples=["docs/runbook.md#gatewaydark"])
 
 
 class AlarmEvent(Shape):

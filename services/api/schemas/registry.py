@@ -43,8 +43,8 @@ class AccountPart(Shape):
     """
     A part of a project's account: of a statement, of open time, of live quarter hours.
 
-    `before_t` is what a statement came to before documents and invoices that it lacks took
-    something off; open time and quarter hours know no such deduction yet.  Both days are included.
+    `before_t` is what the time would come to with every document and invoice that it lacks;
+    quarter hours that are not accounted yet know no such deduction.  Both days are included.
     """
 
     source: Literal["issued", "closed", "open", "quarter hours"]
@@ -270,7 +270,7 @@ class DeviceDetail(Device):
     ]
     since: datetime | None
     what_to_do: str
-    runbook: str = Field(examples=["docs/operations.md#gatewaydark"])
+    runbook: str = Field(examples=["docs/runbook.md#gatewaydark"])
     cost_t: str | None
     cost_t_per_day: str | None
     side: Literal["baseline", "project", "both"] | None

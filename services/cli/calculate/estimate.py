@@ -45,10 +45,9 @@ def estimate(
     Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).
 
     SYSTEM is pv, ev-bus or a methodology, whose equation is given the planned
-    activity. A PV plant in Viet Nam, or without --country, is estimated by JCM
-    VN_AM007, one elsewhere by AMS-I.D with the grid of its country. The result is
-    no claim: put its `expected` into the project's registry entry, and each statement
-    shows it beside what was measured.
+    activity. A PV plant in Viet Nam is estimated by JCM VN_AM007, one elsewhere by
+    AMS-I.D with the grid of its country. The result is no claim: put its `expected`
+    into the project's registry entry, and each statement shows it beside what was measured.
 
     Ends with 1 where the plan declares what no plant can do; `flags` says what.
 
@@ -57,7 +56,7 @@ def estimate(
       tonne estimate --list
       tonne estimate pv --describe
       echo '{"latitude": 20.94, "longitude": 106.6, "rated_kw": 100,
-             "ghi_kwh_per_m2": [1380], "ghi_source": "map"}' | tonne estimate pv -
+             "ghi_kwh_per_m2": [1380], "ghi_source": "map"}' | tonne estimate pv - --country VN
     """
     if listed:
         click.echo(_listed(compact=compact))
@@ -135,7 +134,9 @@ def _expected(found: Outcome) -> dict[str, Any] | None:
         return None
     tonnes = Fraction(int(result.reduction_t * 10), 10)
     energy = {} if found.energy_kwh is None else {"energy_kwh_per_year": found.energy_kwh}
-    return {**energy, "reduction_t_per_year": tonnes}
+    months = found.figures.get("kwh_by_month")
+    by_month = {} if months is None else {"by_month": months}
+    return {**energy, "reduction_t_per_year": tonnes, **by_month}
 
 
 def _listed(*, compact: bool) -> str:

@@ -22,7 +22,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (
     "SELECT d.id, d.site, d.class, d.profile, d.gateway, d.rated_power_w, "
     f"{_US.format('d.installed')}, {_US.format('d.removed')}, s.timezone, "
-    "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude "
+    "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude, s.country "
     "FROM device d JOIN site s ON s.id = d.site"
     " WHERE %(ids)s::text[] IS NULL OR d.id = ANY(%(ids)s) ORDER BY d.id"
 )
@@ -98,6 +98,29 @@ def changed_since(conn: Connection, version: int) -> Changes | None:
     return found if len(found.devices) + len(found.projects) <= _FEW else None
 
 
+def last_touched(conn: Connection) -> dict[str, int]:
+    """
+    Return the version that last changed what each project's account rests on.
+
+    Its own row, its devices' and their sites'; a factor or the programme touches all.
+    """
+    rows = conn.execute(
+        "WITH change AS MATERIALIZED (SELECT c ->> 'kind' AS kind, c ->> 'id' AS id,"
+        "  max(v.version) AS version FROM registry_version v"
+        "  CROSS JOIN jsonb_array_elements(CASE jsonb_typeof(v.changes) WHEN 'array'"
+        '    THEN v.changes ELSE \'[{"kind": "other"}]\' END) c GROUP BY 1, 2),'
+        " wide AS (SELECT max(version) AS version FROM change"
+        "  WHERE kind NOT IN ('device', 'project', 'site', 'topic')),"
+        " part AS (SELECT id AS project_id, 'project' AS kind, id FROM project"
+        "  UNION SELECT m.project_id, k.kind, k.id FROM project_device m"
+        "   JOIN device d ON d.id = m.device_id"
+        "   CROSS JOIN LATERAL (VALUES ('device', d.id), ('site', d.site)) k (kind, id))"
+        " SELECT p.project_id, greatest(max(c.version), (SELECT version FROM wide))"
+        " FROM part p LEFT JOIN change c ON c.kind = p.kind AND c.id = p.id GROUP BY 1"
+    )
+    return {project: version or 0 for project, version in rows.fetchall()}
+
+
 def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Fleet:
     """Load the devices that have changed; all others are the same objects as before."""
     devices = _load_devices(conn, sorted(changes.devices)) if changes.devices else []
@@ -126,11 +149,11 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
     return [
         Device(
             name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
-            zone, _limits(text), tuple(quality[name]), (latitude, longitude),
+            zone, _limits(text), tuple(quality[name]), (latitude, longitude), country,
         )
         for (
             name, site, class_id, profile, gateway, rated, begin, end, zone, text,
-            latitude, longitude
+            latitude, longitude, country
         ) in conn.execute(_DEVICES, asked)
     ]  # fmt: skip
 

@@ -96,8 +96,8 @@ def emissions(
     names = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
     names_ = ", ".join(names)
     rows = conn.execute(
-        f"SELECT {_START.replace('start', 'time')}, {names_} FROM v_account_interval"
-        " WHERE project_id = %s AND time >= %s AND time < %s ORDER BY time LIMIT %s",
+        f"SELECT {_START.replace('start', 'time')}, {names_}"
+        " FROM tonne_account_quarters(%s, %s::timestamptz, %s::timestamptz) ORDER BY time LIMIT %s",
         (project, stamp(from_us), stamp(to_us), limit),
     )
     return [

@@ -133,8 +133,8 @@ class AccountSource(NamedTuple):
     """
     A part of a project's account: of a statement, of open time, of quarter hours.
 
-    `before_t` is what a statement came to before documents and invoices that it lacks took
-    something off; `problem` says why open time could not be accounted.  Days are both included.
+    `before_t` is what the time would come to with every document and invoice that it lacks;
+    `problem` says why open time could not be accounted.  Days are both included.
     """
 
     source: str
@@ -169,8 +169,8 @@ def account_quarters(
 ) -> list[tuple[datetime, int, int, int]]:
     """Return start, baseline, project emissions and reduction of a project's intervals. [ug]"""
     rows = conn.execute(
-        "SELECT time, baseline_ug, project_ug, reduction_ug FROM v_account_interval"
-        " WHERE project_id = %s AND time >= %s AND time < %s ORDER BY time",
+        "SELECT time, baseline_ug, project_ug, reduction_ug"
+        " FROM tonne_account_quarters(%s, %s, %s) ORDER BY time",
         [project, since, until],
     )
     return [(time, *map(int, sums)) for time, *sums in rows]

@@ -15,35 +15,35 @@ from psycopg import Connection
 TO_DO = {
     "removed": ("", "Nothing: the registry says that it was taken away."),
     "unknown": (
-        "docs/operations.md#deadlettersrising",
+        "docs/runbook.md#deadlettersrising",
         "Register it: tonne devices accept, then tonne deadletter replay --reason unknown_device.",
     ),
     "gateway": (
-        "docs/operations.md#gatewaydark",
+        "docs/runbook.md#gatewaydark",
         "See to the gateway: its power, its uplink, its outbox. The device itself may be well.",
     ),
     "refused": (
-        "docs/operations.md#deadlettersrising",
+        "docs/runbook.md#deadlettersrising",
         "Its messages are rejected: tonne deadletter show NUMBER, then tonne deadletter replay.",
     ),
     "credential": (
-        "docs/operations.md#devicessilent",
+        "docs/runbook.md#devicessilent",
         "It has no valid credential: issue one with tonne registry issue-credentials.",
     ),
     "will": (
-        "docs/operations.md#devicessilent",
+        "docs/runbook.md#devicessilent",
         "The broker lost its connection: check its power supply and network.",
     ),
     "not commissioned": (
-        "docs/operations.md#devicesnotcommissioned",
+        "docs/runbook.md#devicesnotcommissioned",
         "No alarm: connect it, watch it (tonne devices watch), or set its day (commissioned).",
     ),
     "never heard": (
-        "docs/operations.md#devicessilent",
+        "docs/runbook.md#devicessilent",
         "Compare its id and credential with the registry; watch it: tonne devices watch.",
     ),
     "silence": (
-        "docs/operations.md#devicessilent",
+        "docs/runbook.md#devicessilent",
         "It does not report: check its power supply and network.",
     ),
     "": ("", ""),

@@ -52,7 +52,7 @@ def test_each_silence_has_its_cause(conn):
     assert dark["behind"] == {"devices": 2, "online": 0}
     assert dark["cause"] == "silence"
     assert dark["since"] > datetime.now(UTC) - timedelta(days=1)
-    assert dark["runbook"] == "docs/operations.md#gatewaydark"
+    assert dark["runbook"] == "docs/runbook.md#gatewaydark"
     conn.execute(
         "UPDATE device_seen SET last_reading = now(), received = now() WHERE device_id = 'b'"
     )

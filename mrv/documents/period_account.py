@@ -203,7 +203,7 @@ class EvidenceAsked(Form):
     """
 
     quantities: Literal["B", "C", "D"]
-    parameters: Literal["A", "B", "C", "D"]
+    parameters: Literal["B", "C", "D"]
     above_percent: Number
 
 

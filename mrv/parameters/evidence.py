@@ -22,8 +22,8 @@ Code = Literal["signature", "invoice", "document", "laboratory", "published", "r
 CODES: tuple[Code, ...] = get_args(Code)
 Grade = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
-# signatures of meters cover a part of their time: a programme cannot ask for them
-ASKED_OF_QUANTITIES: tuple[Grade, ...] = ("B", "C", "D")
+# signatures are of meters of electricity, over a part of their time: no programme can ask for them
+ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 
 class Asked(NamedTuple):
@@ -56,7 +56,7 @@ class Asked(NamedTuple):
         return {
             "quantities": self.quantities,
             "parameters": self.parameters,
-            "abovePercent": self.above_percent,
+            "above_percent": self.above_percent,
         }
 
 
@@ -70,19 +70,18 @@ def asked_of(record: Any) -> Asked:
         If it is no such record, or names another grade or share.
     """
     found: dict[str, Any] = record if isinstance(record, dict) else {}
-    keys = "quantities", "parameters", "abovePercent"
+    keys = "quantities", "parameters", "above_percent"
     texts = (found.get(key) for key in keys)
     asked = Asked(*(one if isinstance(one, str) else "" for one in texts))  # type: ignore[arg-type]
-    if asked.quantities not in ASKED_OF_QUANTITIES or asked.parameters not in GRADES:
+    if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
         raise ValueError(
-            "evidence of a programme asks for B, C or D of `quantities`, and for A, B, C or D of"
-            " `parameters`"
+            "evidence of a programme asks for B, C or D of `quantities` and of `parameters`"
         )
     share = asked.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
-        raise ValueError('`abovePercent` of a programme\'s evidence is a number in quotes, as "5"')
+        raise ValueError('`above_percent` of a programme\'s evidence is a number in quotes, as "5"')
     if asked.share > 1 or record != asked.to_json():
-        raise ValueError("evidence of a programme has quantities, parameters and abovePercent")
+        raise ValueError("evidence of a programme has quantities, parameters and above_percent")
     return asked
 
 

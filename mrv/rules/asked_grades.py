@@ -19,12 +19,12 @@ from mrv.accounting.entered_values import amount, row_of, subject
 from mrv.accounting.period_result import EvidenceItem, Finding
 from mrv.errors import MrvError
 from mrv.parameters.evidence import Asked, of_parameter
-from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.facts import Facts
-from mrv.rules.grades import ends_of, of_values, value_of
+from mrv.rules.grades import Entered, ends_of, graded_values, values_of
 from mrv.rules.plausible_values import DOCUMENTED, put_in_place
+from mrv.rules.published import published_of
 from mrv.texts import Text, Value, lines, text
 
 _PLACES = 6
@@ -51,15 +51,18 @@ def keep_asked(
         return project, besides, []  # nothing is claimed
     most = asked.share * abs(account.reduction_t)
     kept = _Kept(project, besides, asked, facts, left_by)
-    texts = []
-    for one in sorted(of_values(facts, account), key=lambda o: (-Fraction(o.tonnes), o.name)):
-        spec = facts.methodology.spec_of(one.name)
+    texts: list[Text] = []
+    graded = sorted(
+        graded_values(facts, account),
+        key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
+    )
+    for item, one in graded:
         # what an analyser of the plant measured is a quantity
         grade = asked.quantities if one.name in besides.channels else asked.parameters
-        if one.grade > grade and Fraction(one.tonnes) > most:
-            texts += (
-                text for devices in kept.alike(one) if (text := kept.counted(one, spec, devices))
-            )
+        if item.grade > grade and Fraction(item.tonnes) > most:
+            for value, devices in values_of(account, one).items():
+                said = kept.counted(item, one, value, devices)
+                texts += () if said is None else (said,)
     found = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
     return kept.project, kept.besides, found
 
@@ -74,26 +77,15 @@ class _Kept:
     facts: Facts
     left_by: LeftBy
 
-    def alike(self, one: EvidenceItem) -> list[list[str | None]]:
-        """Return the places of a value: the project, or the devices of a role by their values."""
-        if not one.role:
-            return [[None]]
-        found: dict[Fraction, list[str | None]] = {}
-        for m in self.facts.price.entered:
-            if m.bound.role == one.role and one.name in m.bound.params:
-                found.setdefault(Fraction(m.params[one.name]), []).append(m.device.id)
-        return [*found.values()]
-
     def counted(
-        self, one: EvidenceItem, spec: ParameterSpec, devices: Sequence[str | None]
+        self, item: EvidenceItem, one: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
         """Count a value by the conservative end of what is published of it; say so."""
-        value = value_of(self.facts.price, one.name, devices[0])
-        ends = ends_of(self.facts, one.name, value)
+        spec, ends = one.spec, ends_of(self.facts, one, value)
         asked, reduction = self.asked, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
             "subject": subject(one.name, devices), "amount": amount(value, spec.unit),
-            "grade": one.grade, "percent": _percent(Fraction(one.tonnes) / reduction),
+            "grade": item.grade, "percent": _percent(Fraction(item.tonnes) / reduction),
             "asked": asked.parameters, "above": asked.above_percent, "row": row_of(one.name, value),
         }  # fmt: skip
         ours = self.left_by(self.project, self.besides)[0]
@@ -107,7 +99,7 @@ class _Kept:
             )
             values |= {
                 "applied": amount(least, spec.unit), "effect": _tonnes(ours - left),
-                "source": of_parameter(one.name).source or _source(spec),
+                "source": _source(self.facts, one, least),
             }  # fmt: skip
             return text("PAR-05.asked_applied", **values)
         rest = self._nothing(one, devices, ours)
@@ -116,7 +108,7 @@ class _Kept:
         return text("PAR-05.asked_nothing", **values, effect=_tonnes(ours - rest))
 
     def _least(
-        self, one: EvidenceItem, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
+        self, one: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
         """Take the end that leaves least, in all places; None where the entered one does."""
         best: tuple[int, Fraction, Project, Besides] | None = None
@@ -138,7 +130,7 @@ class _Kept:
         return end, left
 
     def _nothing(
-        self, one: EvidenceItem, devices: Sequence[str | None], ours: int
+        self, one: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
         """Count nothing of what a value carries; None where more of it costs the claimant."""
         with suppress(MrvError, ZeroDivisionError):
@@ -164,10 +156,13 @@ class _Kept:
         return project, besides
 
 
-def _source(spec: ParameterSpec) -> str:
-    if spec.plausible is not None:
-        return spec.plausible.source
-    return spec.source
+def _source(facts: Facts, one: Entered, end: Fraction) -> str:
+    """Return where an end of what is published is read."""
+    _, others = published_of(one.spec, facts.project, facts.factors)
+    listed = [factor.id for factor in others if factor.value == end]
+    plausible = one.spec.plausible
+    ranges = of_parameter(one.name).source or ("" if plausible is None else plausible.source)
+    return ranges or ", ".join(listed) or one.spec.source or facts.methodology.reference
 
 
 def _percent(share: Fraction) -> str:

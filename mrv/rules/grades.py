@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
@@ -26,6 +26,7 @@ from mrv.countries import country_of
 from mrv.errors import MrvError
 from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
 from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text
 from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
@@ -127,77 +128,91 @@ def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[st
     )  # fmt: skip
 
 
+class Entered(NamedTuple):
+    """A value that was entered: the project's, or that of some devices of a role."""
+
+    name: str
+    role: str
+    spec: ParameterSpec
+    devices: tuple[str, ...] = ()
+
+
 def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """Grade each value that was entered, of the project and of its devices."""
-    method = facts.methodology
-    named = [("", name, spec) for name, spec in method.parameters.items()
-             if name in facts.project.parameters and name in account.parameters]  # fmt: skip
-    named += [
-        (role, name, spec)
-        for role, needs in method.roles.items()
-        for name, spec in needs.params.items()
-        if any(one.bound.role == role and name in one.bound.params for one in account.entered)
-    ]
-    for role, name, spec in named:
-        # a year is no amount
-        if spec.unit != "year":
-            grade, shown_by = _grade(facts, account, name, role)
-            # a case is no amount: it carries what the least favourable one would not give
-            effects = [] if spec.choices else [abs(_effect(account, role, name))]
-            if grade > "B":
-                now = account.reduced(account.parameters)
-                effects += (now - left for left in _at_ends(facts, account, name, role))
-            tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
-            if spec.choices and not tonnes:
-                continue
+    yield from (item for item, _ in graded_values(facts, account))
+
+
+def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
+    """Grade each value that was entered; of devices that a document states apart from others."""
+    for one in _entered(facts, account):
+        grade, shown_by = _grade(facts, account, one)
+        # a case is no amount: it carries what the least favourable one would not give
+        effects = [] if one.spec.choices else [abs(_effect(account, one))]
+        if grade > "B":
+            now = account.reduced(account.parameters)
+            effects += (now - left for left in _at_ends(facts, account, one))
+        tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
+        if not one.spec.choices or tonnes:
             shown = decimal_text(tonnes, _PLACES, "down")
-            yield EvidenceItem(PARAMETER, name, role, grade, shown, tuple(shown_by))
+            item = EvidenceItem(PARAMETER, one.name, one.role, grade, shown, tuple(shown_by))
+            yield item, one
 
 
-def _grade(facts: Facts, account: Account, name: str, role: str) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, of the project or of a role, and what shows it."""
-    besides, shown = facts.besides, of_parameter(name).by
+def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
+    method = facts.methodology
+    for name, spec in method.parameters.items():
+        # a year is no amount
+        if spec.unit != "year" and name in facts.project.parameters and name in account.parameters:
+            yield Entered(name, "", spec)
+    for role, needs in method.roles.items():
+        for name, spec in needs.params.items():
+            here = [m.device.id for m in account.entered
+                    if m.bound.role == role and name in m.bound.params]  # fmt: skip
+            stated = [one for one in here if _documents(facts, name, one)]
+            rest = [one for one in here if one not in stated]
+            for devices in (stated, rest):
+                if devices:
+                    yield Entered(name, role, spec, tuple(dict.fromkeys(devices)))
+
+
+def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequence[str]]:
+    """Return the grade of an entered value, and what shows it."""
+    besides, shown, name = facts.besides, of_parameter(one.name).by, one.name
     if name in besides.at_published:
         return "B", []
-    if "laboratory" in shown and not role:
+    if not one.role:
         reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
-        if reports:
+        if reports and "laboratory" in shown:
             return "B", reports
-    if not role and (name in account.how or account.parameters[name] != facts.parameters[name]):
-        if account.how.get(name) == LABORATORY:
-            return "D", []  # of which no report can be found
-        # a published or conservative value counts, or what the plant's own analyser measured
-        return _of_analyser(account, name) if name in besides.channels else ("B", [])
-    if "document" in shown:
-        documents = _documents(facts, account, name, role)
-        if documents:
-            return "B", documents
-    published = _published(facts, account, name, role)
+        if name in account.how or account.parameters[name] != facts.parameters[name]:
+            if account.how.get(name) == LABORATORY:
+                return "D", []  # of which no report can be found
+            # a published or conservative value counts, or what the plant's own analyser measured
+            return _of_analyser(account, name) if name in besides.channels else ("B", [])
+    documents = _documents(facts, name, one.devices[0] if one.devices else None)
+    if documents:
+        return "B", documents
+    published = _published(facts, account, one)
     return ("D", []) if published is None else ("B", published)
 
 
-def _documents(facts: Facts, account: Account, name: str, role: str) -> list[str]:
-    """Return the documents that state a value, of the project or of each device of a role."""
-    besides = facts.besides
-    given: Mapping[str, object] = {name: None} if role else facts.project.parameters
+def _documents(facts: Facts, name: str, device: str | None) -> list[str]:
+    """Return the documents that state a value, of the project or of a device."""
+    if "document" not in of_parameter(name).by:
+        return []
+    besides, parameters = facts.besides, facts.methodology.parameters
+    given: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
     last = local_date(facts.period_us[0], facts.timezone)
-    if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
+    if name in parameters and parameters[name].by_publication:
         last = date.max  # a publication may be of any day
     if undocumented(name, given, besides.documents, last) is not None:
         return []
+    # a value that no document states is the operator's word
     found = [d for d in besides.documents if d.parameter == name]
-    devices: list[str | None] = [
-        one.device.id
-        for one in account.entered
-        if one.bound.role == role and name in one.bound.params
-    ]
-    # a value that no document states, of any device, is the operator's word
-    if all(any(d.stated(device) is not None for d in found) for device in devices or [None]):
-        return [d.document for d in found]
-    return []
+    return [d.document for d in found if d.stated(device) is not None]
 
 
-def _published(facts: Facts, account: Account, name: str, role: str) -> list[str] | None:
+def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None:
     """
     Return the ids of the published factors that a value is; None where it is the claimant's word.
 
@@ -206,25 +221,24 @@ def _published(facts: Facts, account: Account, name: str, role: str) -> list[str
     rests on nobody's word.
     """
     now, equal = account.reduced(account.parameters), list[str]()
-    if not role:
-        value = account.parameters[name]
-        spec = facts.methodology.parameters[name]
-        kind, others = published_of(spec, facts.project, facts.factors)
-        equal = [one.id for one in others if one.value == value]
-        shown = of_parameter(name).by
+    if not one.role:
+        value = account.parameters[one.name]
+        kind, others = published_of(one.spec, facts.project, facts.factors)
+        equal = [factor.id for factor in others if factor.value == value]
+        shown = of_parameter(one.name).by
         if equal and "published" in shown and "list" not in kind:
             return equal
         region = region_of(country_of(facts.project)) if "region" in shown else None
-        own = [one for one in others if one.kind.endswith(f".{region}")]
-        if own and all(_reduced_to(account, role, name, one.value) >= now for one in own):
+        own = [factor for factor in others if factor.kind.endswith(f".{region}")]
+        if own and all(_reduced_to(account, one, factor.value) >= now for factor in own):
             return equal
-    left = [*_at_ends(facts, account, name, role)]
+    left = [*_at_ends(facts, account, one)]
     return equal if left and min(left) >= now else None
 
 
-def ends_of(facts: Facts, name: str, value: Fraction) -> list[Fraction]:
+def ends_of(facts: Facts, one: Entered, value: Fraction) -> list[Fraction]:
     """Return the ends of what is published of a value: of its range, of its list, its default."""
-    declared, spec = of_parameter(name), facts.methodology.spec_of(name)
+    declared, spec = of_parameter(one.name), one.spec
     ranges = declared.ranges or (() if spec.plausible is None else spec.plausible.ranges)
     found: list[Fraction] = []
     if ranges:
@@ -238,26 +252,28 @@ def ends_of(facts: Facts, name: str, value: Fraction) -> list[Fraction]:
     return [*found, *(factor.value for factor in others)]
 
 
-def value_of(account: Account, name: str, device: str | None) -> Fraction:
-    """Return a value that counts, of the project or of a device."""
-    if device is None:
-        return Fraction(account.parameters[name])
-    return Fraction(next(m for m in account.entered if m.device.id == device).params[name])
+def values_of(account: Account, one: Entered) -> dict[Fraction, list[str | None]]:
+    """Return the values that count, each with its devices; None of the project."""
+    if not one.role:
+        return {Fraction(account.parameters[one.name]): [None]}
+    found: dict[Fraction, list[str | None]] = {}
+    for m in account.entered:
+        if m.device.id in one.devices and m.bound.role == one.role:
+            found.setdefault(Fraction(m.params[one.name]), []).append(m.device.id)
+    return found
 
 
-def _at_ends(facts: Facts, account: Account, name: str, role: str) -> Iterator[Fraction]:
+def _at_ends(facts: Facts, account: Account, one: Entered) -> Iterator[Fraction]:
     """Yield what the period comes to by each end of what is published of a value. [tCO2e]"""
-    here = [m.device.id for m in account.entered if m.bound.role == role and name in m.params]
-    values = [value_of(account, name, one) for one in (here if role else [None])]
-    for end in dict.fromkeys(end for value in values for end in ends_of(facts, name, value)):
+    ends = (end for value in values_of(account, one) for end in ends_of(facts, one, value))
+    for end in dict.fromkeys(ends):
         with suppress(MrvError, ZeroDivisionError):
-            yield _reduced_to(account, role, name, end)
+            yield _reduced_to(account, one, end)
 
 
-def _reduced_to(account: Account, role: str, name: str, value: Fraction) -> Fraction:
-    spec = account.methodology.spec_of(name)
-    whole = int(value) if spec.choices or spec.integer else value
-    return account.reduced(*_with(account, role, name, whole))
+def _reduced_to(account: Account, one: Entered, value: Fraction) -> Fraction:
+    whole = int(value) if one.spec.choices or one.spec.integer else value
+    return account.reduced(*_with(account, one, whole))
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
@@ -269,38 +285,36 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
     return "C", sorted({c.certificate for one in meters for c in one.calibrations})
 
 
-def _effect(account: Account, role: str, name: str) -> Fraction:
+def _effect(account: Account, one: Entered) -> Fraction:
     """
     Return by how much the reduction is another one without a value, a role's or the project's.
 
     All of the reduction, where there is no account without it. [tCO2e]
     """
     now = account.reduced(account.parameters)
-
-    def reduced(share: Fraction) -> Fraction:
-        return account.reduced(*_with(account, role, name, share, scaled=True))
-
-    for share in (Fraction(0), _LESS):
+    for share in (ZERO, _LESS):
         try:
-            return (now - reduced(share)) / (1 - share)
+            left = account.reduced(*_with(account, one, share, scaled=True))
+            return (now - left) / (1 - share)
         except (MrvError, ZeroDivisionError):
             continue
     return now
 
 
 def _with(
-    account: Account, role: str, name: str, value: Fraction | int, *, scaled: bool = False
+    account: Account, entered: Entered, value: Fraction | int, *, scaled: bool = False
 ) -> tuple[Inputs, list[Monitored]]:
     """Return parameters and devices with another value in place, or a share of the one there."""
+    name = entered.name
 
     def put(known: Inputs) -> Inputs:
         return {**known, name: _less(known[name], Fraction(value)) if scaled else value}
 
-    if not role:
+    if not entered.role:
         return put(account.parameters), list(account.entered)
     return account.parameters, [
         replace(one, params=put(one.params))
-        if one.bound.role == role and name in one.params
+        if one.bound.role == entered.role and one.device.id in entered.devices
         else one
         for one in account.entered
     ]

@@ -136,8 +136,8 @@ def test_each_device_needs_a_stated_value_for_its_parameter(without, grade):
         replace(one, by_device=stated) for one in plant.papers("ef_t_per_t", *parameters)
     )
     found = earned("ams-iii-ba", documents=documents).evidence
-    (item,) = [i for i in found if i.name == "ef_t_per_t" and i.role == "metal"]
-    assert item.grade == grade
+    # what is documented is apart from what is not
+    assert max(i.grade for i in found if i.name == "ef_t_per_t" and i.role == "metal") == grade
 
 
 @pytest.mark.parametrize(("small", "severity"), [(1, "observation"), (20, "CAR")])

@@ -10,7 +10,7 @@ import yaml
 
 from ingest.errors import InputError
 from mrv.log.policy import read_policy
-from mrv.parameters.evidence import ASKED_OF_QUANTITIES, GRADES, USUAL, Asked, Grade, asked_of
+from mrv.parameters.evidence import ASKABLE, USUAL, Asked, Grade, asked_of
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.proof_form import time_of
@@ -89,14 +89,14 @@ def trust() -> None:
 )
 @click.option(
     "--quantities",
-    type=click.Choice(ASKED_OF_QUANTITIES),
+    type=click.Choice(ASKABLE),
     default=USUAL.quantities,
     show_default=True,
     help="Grade of evidence that each quantity needs to count.",
 )
 @click.option(
     "--parameters",
-    type=click.Choice(GRADES),
+    type=click.Choice(ASKABLE),
     default=USUAL.parameters,
     show_default=True,
     help="Grade that an entered value needs which carries more than --above.",

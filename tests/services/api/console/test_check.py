@@ -230,14 +230,14 @@ def stamped_root():
 def evidence_roots():
     """Yield trust roots that ask for grades of evidence, some as none can."""
     for asked in (
-        {"quantities": "C", "parameters": "B", "abovePercent": "5"},
-        {"quantities": "D", "parameters": "C", "abovePercent": "20"},
-        {"quantities": "B", "parameters": "B", "abovePercent": "5"},
-        {"quantities": "C", "parameters": "A", "abovePercent": "5"},
-        {"quantities": "C", "parameters": "B", "abovePercent": "4.5"},
-        {"quantities": "A", "parameters": "B", "abovePercent": "5"},
-        {"quantities": "C", "parameters": "B", "abovePercent": "101"},
-        {"quantities": "C", "parameters": "B", "abovePercent": 5},
+        {"quantities": "C", "parameters": "B", "above_percent": "5"},
+        {"quantities": "D", "parameters": "C", "above_percent": "20"},
+        {"quantities": "B", "parameters": "B", "above_percent": "5"},
+        {"quantities": "D", "parameters": "A", "above_percent": "5"},
+        {"quantities": "C", "parameters": "B", "above_percent": "4.5"},
+        {"quantities": "A", "parameters": "B", "above_percent": "5"},
+        {"quantities": "C", "parameters": "B", "above_percent": "101"},
+        {"quantities": "C", "parameters": "B", "above_percent": 5},
         {"quantities": "C", "parameters": "B"},
         "C",
     ):

@@ -66,11 +66,11 @@ function checkIssue(issue) {
 
 /** The grades of evidence that a programme asks for (as mrv/parameters/evidence.py). */
 function checkEvidence(asked) {
-  const { quantities, parameters, abovePercent } = isObject(asked) ? asked : {};
+  const { quantities, parameters, above_percent: above } = isObject(asked) ? asked : {};
   if (
-    !isObject(asked) || Object.keys(asked).sort().join() !== "abovePercent,parameters,quantities"
-    || !["B", "C", "D"].includes(quantities) || !["A", "B", "C", "D"].includes(parameters)
-    || typeof abovePercent !== "string" || !/^[0-9]{1,3}(\.[0-9]{1,3})?$/.test(abovePercent) || Number(abovePercent) > 100
+    !isObject(asked) || Object.keys(asked).sort().join() !== "above_percent,parameters,quantities"
+    || !["B", "C", "D"].includes(quantities) || !["B", "C", "D"].includes(parameters)
+    || typeof above !== "string" || !/^[0-9]{1,3}(\.[0-9]{1,3})?$/.test(above) || Number(above) > 100
   ) {
     throw new CheckError("evidence of a trust root asks for grades of quantities and parameters, above a share");
   }

@@ -551,11 +551,11 @@ async function claims(subject) {
 async function noteAsked(subject) {
   const { evidence } = subject.claims;
   if (evidence === undefined) return;
-  const usual = { quantities: "C", parameters: "B", abovePercent: "5" };
+  const usual = { quantities: "C", parameters: "B", above_percent: "5" };
   const wanted = (subject.trusted && (await trust(subject)).evidence) || usual;
   const own = evidence.asked ?? usual;
   const enough = own.quantities <= wanted.quantities && own.parameters <= wanted.parameters
-    && Number(own.abovePercent) <= Number(wanted.abovePercent);
+    && Number(own.above_percent) <= Number(wanted.above_percent);
   if (!enough) subject.missing.push("evidence-asked");
 }
 

@@ -36,8 +36,9 @@ from mrv.model import (
     Methodology,
     RoleNeeds,
 )
-from mrv.parameters.evidence import USUAL, of_parameter
+from mrv.parameters.evidence import USUAL, of_parameter, region_of
 from mrv.parameters.inputs import Inputs, read
+from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import exact_text
 from mrv.texts import Text
 from services.nearest import did_you_mean
@@ -71,7 +72,7 @@ def check(
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
-    yield from _unshown(project, methodology, parameters, book)
+    yield from _unshown(project, methodology, parameters, book, country)
     yield from _undeclared(project, methodology, devices)
     elsewhere = abroad(methodology.countries, country)
     if elsewhere is not None:
@@ -232,7 +233,11 @@ def _not_designed(
 
 
 def _unshown(
-    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
+    project: Project,
+    methodology: Methodology,
+    parameters: Inputs,
+    book: FactorBook,
+    country: str | None,
 ) -> Iterator[Finding]:
     """Warn of values on the project participant's word alone, with the rows to write."""
     given = project.documents or {}
@@ -245,7 +250,10 @@ def _unshown(
             if (
                 "document" in of_parameter(name).by
                 and spec.unit != "year"
-                and name not in {*methodology.documented, *sampled}
+                and name not in sampled
+                and not (name in methodology.documented
+                         and not _is_cautious(methodology, name, parameters))
+                and not _is_its_own(spec, name, value, country)
                 and not _whole(given.get(name))
                 and not (device is not None and spec.choices
                          and _least(project, methodology, parameters, device, name, book))
@@ -260,6 +268,18 @@ def _unshown(
             " the conservative end of what is published counts, nothing where nothing is; write in"
             f" `documents`: {'; '.join(rows.values())}",
         )
+
+
+def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
+    """Whether a value is the published default, its region's, or the one that needs no document."""
+    if spec.undocumented is not None:
+        return bool(Fraction(value) == Fraction(spec.undocumented))
+    region = region_of(country) if "region" in of_parameter(name).by else None
+    kinds = spec.published if spec.factor is None else spec.factor[0]
+    some = [f for f in load() if kinds and f.kind.startswith(kinds)]
+    if spec.factor is None:
+        some = [f for f in some if region is not None and f.kind.endswith(f".{region}")]
+    return Fraction(value) in {factor.value for factor in some}
 
 
 def _least(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.parameters.evidence import Asked
+from mrv.registry.declared import Survey
 from mrv.texts import Text
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Calibration:
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names.
+    meter that it names, `channel` the instrument of a device that has several; without it the
+    certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
+    a `last_test` is of a meter that was removed, and covers nothing.
     """
 
     performed: date
@@ -81,6 +84,9 @@ class Calibration:
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
     serial: str | None = None
+    channel: str | None = None
+    found_error_percent: Decimal | int | float | None = None
+    last_test: bool = False
 
 
 def service_intervals(
@@ -278,6 +284,8 @@ class Besides:
     statement's.  Of parameters of a lower one,
     `at_published` are at the conservative end of their published range, and `unshown_values` have
     none and carry all of the reduction.
+    `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
+    parameters are estimated.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -310,6 +318,8 @@ class Besides:
     asked: Asked | None = None
     at_published: frozenset[str] = frozenset()
     unshown_values: tuple[str, ...] = ()
+    lit: Mapping[str, Lit] = field(default_factory=dict)
+    surveys: tuple[Survey, ...] = ()
 
 
 class Excluded(NamedTuple):
@@ -401,7 +411,8 @@ class Measured:
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
     most where these count as the best of the others.  `days` are what flowed on each and the load
-    by the first of the channels.
+    by the first of the channels.  `off` are the values by the permissible errors of channels in
+    time without a certificate, in either direction, and `uncovered` says which those are.
     """
 
     value: Fraction
@@ -411,6 +422,16 @@ class Measured:
     silent: tuple[Silent, ...] = ()
     most: Fraction | None = None
     days: tuple[Loaded, ...] = ()
+    off: tuple[Fraction, ...] = ()
+    uncovered: tuple[Text, ...] = ()
+
+
+class Lit(NamedTuple):
+    """What flowed to a flare, and what of it while one of some channels showed a flame."""
+
+    flow: int
+    shown: int
+    channels: tuple[str, ...]
 
 
 class Loaded(NamedTuple):

@@ -12,13 +12,17 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from functools import partial
+from math import ceil
 
 from mrv.accounting.entered_values import amount, undocumented
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError
 from mrv.model import Factors
-from mrv.parameters.inputs import Inputs, rounded
+from mrv.parameters.inputs import Inputs, exact, rounded
 from mrv.parameters.specs import ParameterSpec
+from mrv.quantity_text import plain_text
+from mrv.registry.sample_precision import Precision, of_samples, of_survey, required
+from mrv.rounding import decimal_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
@@ -36,9 +40,10 @@ from mrv.rules.effects import (
 )
 from mrv.rules.facts import Facts
 from mrv.rules.plausible_values import MONITORED
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _NAMED = 3  # samples that a finding names
+LEAKAGE = "leakage_t_per_year"
 # of a value that is 0, to see who gains by it
 _A_LITTLE = Fraction(1, 1000)
 
@@ -93,6 +98,84 @@ def _least(
     return rounded(max((test(one, price.book) for one in years), default=Fraction(0)), spec)
 
 
+def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: gauges without a valid certificate, by their permissible error."""
+    how, texts = facts.price.how, dict[Text, None]()
+    for name, one in facts.besides.channels.items():
+        if how.get(name) == CHANNELS and one.off:
+            yield from (Bound(name, value) for value in one.off)
+            texts |= dict.fromkeys(one.uncovered)
+    if texts:
+        yield Said(False, tuple(texts), priced=True)
+
+
+def flare(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: gas that reached a flare while neither its exhaust nor a detector showed a flame."""
+    for name, one in facts.besides.lit.items():
+        if one.shown == one.flow or not facts.price.stated.get(name):
+            continue
+        spec = facts.methodology.parameters[name]
+        stated = Fraction(facts.price.stated[name])
+        yield Bound(name, rounded(stated * one.shown / one.flow, spec))
+        known = tuple(channel for channel, _ in (spec.lit or ("", ()))[1])
+        if one.channels:
+            percent = decimal_text(Fraction(100 * one.shown, one.flow), 1, "down")
+            said = text("PAR-06.flame", parameter=name, channels=one.channels, percent=percent)
+        else:
+            said = text("PAR-06.no_flame", parameter=name, channels=known)
+        yield Said(False, (said,), priced=True)
+
+
+def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
+    """
+    PAR-06: parameters by a survey or by samples of a laboratory, as precise as they are.
+
+    Where a sample misses the confidence and precision that are asked for, the bound of its
+    confidence interval counts that costs; of a laboratory's few samples none beyond the lowest
+    and the highest.  A survey that is precise enough counts by its mean.
+    """
+    method, stated = facts.methodology, facts.price.stated
+    least = required(method.id, method.programme)
+    newest = {one.parameter: one for one in sorted(facts.besides.surveys, key=lambda s: s.taken)}
+    for name, one in newest.items():
+        if name not in stated:
+            continue
+        found, mean = of_survey(one, least), Fraction(one.mean)
+        ends = (mean,) if found.holds else (mean - found.half, mean + found.half)
+        yield from (Bound(name, _within(value, method.parameters[name])) for value in ends)
+        values = {**_precision(name, found), "n": one.n, "population": one.population}
+        code = "PAR-06.survey_holds" if found.holds else "PAR-06.survey"
+        yield Said(found.holds, (text(code, **values),), priced=True)
+    for name, spec in method.parameters.items():
+        taken = [exact(s.value, s.sample) for s in facts.besides.samples if s.parameter == name]
+        if not spec.channels or facts.price.how.get(name) != LABORATORY:
+            continue
+        spread = of_samples(taken, least)
+        if spread is None or spread.holds:
+            continue
+        mean = sum(taken, start=Fraction(0)) / len(taken)
+        ends = max(min(taken), mean - spread.half), min(max(taken), mean + spread.half)
+        yield from (Bound(name, _within(value, spec)) for value in ends)
+        more = ceil(len(taken) * ((spread.percent or 0) / spread.asked) ** 2)
+        said = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
+        yield Said(False, (said,), priced=True)
+
+
+def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
+    """Return a bound of a value, no farther than such a value can be."""
+    most = value if spec.maximum is None else min(value, Fraction(spec.maximum))
+    return rounded(max(Fraction(spec.minimum), most), spec)
+
+
+def _precision(name: str, one: Precision) -> dict[str, Value]:
+    return {
+        "parameter": name,
+        "confidence": one.confidence,
+        "percent": plain_text(one.percent or Fraction(100), 2),
+        "asked": plain_text(one.asked, 2),
+    }
+
+
 def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
     method = facts.methodology
@@ -135,6 +218,8 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
             return None
         listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
         return text("PAR-06.months", **values, months=listed)
+    if any(one.parameter == name for one in facts.besides.surveys):
+        return None
     # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):
         return None
@@ -180,16 +265,20 @@ def documented_values(facts: Facts) -> Iterator[Effect | Said]:
 
     The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
     the depth of a lagoon and what the old plant could release are of reports before the project: a
-    free text shows none of them, and lists and classes bound them.
+    free text shows none of them, and lists and classes bound them.  That there is no leakage is a
+    statement, too.
     """
     method = facts.methodology
-    if not method.dated:
+    none = () if facts.price.stated.get(LEAKAGE) != 0 else (LEAKAGE,)
+    if not (*method.dated, *none):
         return
     given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
     documents, first = facts.besides.documents, facts.first
     found = tuple(
-        text("PAR-07.document", parameter=name, lacks=lacks)
-        for name in method.dated
+        text(
+            "PAR-07.leakage" if name == LEAKAGE else "PAR-07.document", parameter=name, lacks=lacks
+        )
+        for name in (*method.dated, *none)
         if name in given and (lacks := undocumented(name, given, documents, first)) is not None
     )
     yield Said(not found, found)

@@ -27,6 +27,7 @@ from mrv.documents.plan import (
     DeviceExtract,
     ExcludedDevice,
     FixedAsIssued,
+    ForwardAction,
     InvoiceReplaced,
     MeterReplaced,
     PlanExtract,
@@ -37,6 +38,7 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, Asked
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
@@ -154,10 +156,14 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    forward : tuple of ForwardAction
+        Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
     asked : Asked
         The grades of evidence that the programme asks for.
+    declared : Declared
+        Surveys, events and the registered design.
     """
 
     project: Project
@@ -196,6 +202,8 @@ class MonitoringPlan:
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
     asked: Asked = USUAL
+    forward: tuple[ForwardAction, ...] = ()
+    declared: Declared = field(default_factory=Declared)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -220,6 +228,7 @@ class MonitoringPlan:
             outside=self.outside,
             calibrated_every=self.calibrated_every,
             asked=self.asked,
+            surveys=self.declared.surveys,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -249,8 +258,10 @@ class MonitoringPlan:
             accepted=(),
             calibrated_every=none,
             asked=USUAL,
+            declared=Declared(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
+            forward=(),
         )
 
     def fleet(self) -> Fleet:
@@ -311,6 +322,8 @@ class MonitoringPlan:
             )
             or UNSET,
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
+            forward_actions=self.forward or UNSET,
+            declared=self.declared or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

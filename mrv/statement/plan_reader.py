@@ -22,6 +22,7 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
@@ -80,6 +81,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
         versions=tuple(version_in(write(one)) for one in plan.monitoring or ()),
+        forward=plan.forward_actions or (),
         versions_before=tuple(version_in(write(one)) for one in plan.monitoring_before or ()),
         invoices=tuple(map(invoice_of, plan.invoices or ())),
         earlier=plan.earlier or (),
@@ -124,6 +126,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         calibrated_every={
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
         },
+        declared=plan.declared or Declared(),
     )
 
 
@@ -212,7 +215,7 @@ def _floats(value: Any) -> Any:
 
 
 def _calibration_in(record: CalibrationShown) -> Calibration:
-    error = record.max_error_percent
+    error, found = record.max_error_percent, record.found_error_percent
     return Calibration(
         date.fromisoformat(record.performed),
         date.fromisoformat(record.valid_until),
@@ -220,6 +223,9 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         record.accuracy_class,
         None if error is None else decimal_of(error),
         record.serial or None,
+        record.channel or None,
+        decimal_of(found) if isinstance(found, str) else None,
+        bool(record.last_test),
     )
 
 

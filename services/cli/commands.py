@@ -15,7 +15,7 @@ SECTIONS = {
         "demo": Entry("local.demo:demo", "Complete demonstration, from meter to verified tonne."),
         "local": Entry("local.servers:local", "Start and stop local servers."),
         "doctor": Entry("local.doctor:doctor", "What is missing or misconfigured, and the fix."),
-        "migrate": Entry("data.migrate:migrate", "Bring the database schema up to date."),
+        "migrate": Entry("data.columnstore:migrate", "Bring the database schema up to date."),
         "simulate": Entry("local.simulate:simulate", "Field devices, made up or replayed."),
     },
     "Registry": {
@@ -33,14 +33,14 @@ SECTIONS = {
     "Pipeline": {
         "run": Entry("pipeline.run:run", "The pipeline: MQTT to TimescaleDB."),
         "edge": Entry("pipeline.edge:edge", "A gateway in the field: records and forwards."),
-        "bridge": Entry("pipeline.bridge:bridge", "Past one machine: MQTT to Kafka."),
+        "bridge": Entry("pipeline.topics:bridge", "Past one machine: MQTT to Kafka."),
         "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
         "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
         "broker": Entry("pipeline.broker:broker", "A broker's access rules for devices."),
     },
     "Data": {
         "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
-        "indicators": Entry("data.indicators:indicators", "Stored air, noise and water."),
+        "indicators": Entry("data.intervals:indicators", "Stored air, noise and water."),
         "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
         "signed": Entry("statements.signed:signed", "What meters signed, kept and verified."),
         "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
@@ -51,6 +51,9 @@ SECTIONS = {
     "Statements and verification": {
         "period": Entry("statements.period:period", "Close a monitoring period."),
         "statement": Entry("statements.statement:statement", "The life of a statement."),
+        "submission": Entry(
+            "statements.submission:submission", "What a programme's checks would find."
+        ),
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "export": Entry("statements.export:export", "Files for registries and ministries."),
         "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
@@ -68,7 +71,7 @@ SECTIONS = {
         "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
         "webhooks": Entry("webhooks:webhooks", "Tell other systems what happens, signed."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
-        "signer": Entry("pipeline.signer:signer", "Holds the log's key, and does what needs it."),
+        "signer": Entry("pipeline.watch:signer", "Holds the log's key, and does what needs it."),
         "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: begin and check one."),

@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from ingest import classes
 from ingest.profiles import file_registers
 from ingest.profiles.file_registers import Register
 from mrv import countries
@@ -16,11 +17,13 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
+from mrv.registry.declared import Design
 from mrv.registry.project import Calibration, Sample
 from mrv.texts import languages
 from services.registry import (
     alarm_rules,
     arrays,
+    declared,
     limits,
     meter_keys,
     monitoring,
@@ -143,7 +146,7 @@ def device(row: Row) -> Device:
         serial=row.optional("serial"),
         attributes=_attributes(row),
         calibrations=_list(
-            row, "calibrations", _calibration, lambda c: (c.performed, c.certificate)
+            row, "calibrations", _calibrator(class_id), lambda c: (c.performed, c.certificate)
         ),
         replacements=_list(row, "replacements", _replacer(class_id), lambda r: (r.channel, r.at)),
         quality=_list(
@@ -219,7 +222,8 @@ def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
-             "boundary", "laboratory", "documents", "names")  # fmt: skip
+             "boundary", "laboratory", "documents", "names", "surveys", "events",
+             "design")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -246,7 +250,19 @@ def project(row: Row) -> Project:
         laboratory=_list(row, "laboratory", _sample, place),
         documents=parameter_documents.read(row),
         names=_names(row),
+        surveys=_list(row, "surveys", declared.survey, lambda s: (s.parameter, s.taken)),
+        events=_list(row, "events", declared.event, lambda e: (e.begins, e.what, e.found)),
+        design=_design(row),
     )
+
+
+def _design(row: Row) -> Design | None:
+    if not row.has("design"):
+        return None
+    inner = _one(row, "design", "document", "version", "date", "sha256", "devices", "phases")
+    found = declared.design(inner)
+    _gather(row, inner)
+    return found
 
 
 def _sample(row: Row) -> Sample:
@@ -351,19 +367,44 @@ def _gather(row: Row, *inner: Row) -> None:
         row.problems.extend(one.problems)
 
 
-def _calibration(row: Row) -> Calibration:
-    row.only(*(f.name for f in fields(Calibration)))
-    found = Calibration(
-        performed=row.required("performed", row.day("performed"), "a date"),
-        valid_until=row.required("valid_until", row.day("valid_until"), "a date"),
-        certificate=row.text("certificate"),
-        accuracy_class=row.optional("accuracy_class"),
-        max_error_percent=row.number("max_error_percent", 0, 100),
-        serial=row.optional("serial"),
-    )
-    if not row.problems and found.valid_until <= found.performed:
-        row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
-    return found
+def _calibrator(class_id: str) -> Callable[[Row], Calibration]:
+    """Return a reader of certificates; one of a channel names it as the class does."""
+    columns = {one.name: one.column for one in file_registers.registers(class_id).values()}
+    device_class = classes.load().get(class_id)
+    if device_class is not None:
+        columns |= {n: n for n, c in device_class.channels.items() if c.kind == "gauge"}
+
+    def read(row: Row) -> Calibration:
+        row.only(*(f.name for f in fields(Calibration)))
+        performed = row.required("performed", row.day("performed"), "a date")
+        last_test = bool(row.flag("last_test"))
+        ends = row.day("valid_until")
+        if last_test and ends is not None:
+            row.problem(
+                "valid_until", "goes with no `last_test`: the meter was removed; leave it out"
+            )
+        channel = row.optional("channel")
+        if channel is not None and channel not in columns:
+            known = ", ".join(sorted(columns))
+            row.problem("channel", f"{channel!r} is no channel of {class_id!r}; known: {known}")
+        found = Calibration(
+            performed=performed,
+            valid_until=performed if last_test else row.required("valid_until", ends, "a date"),
+            certificate=row.text("certificate"),
+            accuracy_class=row.optional("accuracy_class"),
+            max_error_percent=row.number("max_error_percent", 0, 100),
+            serial=row.optional("serial"),
+            channel=columns.get(channel or ""),
+            found_error_percent=row.number("found_error_percent", 0, 100),
+            last_test=last_test,
+        )
+        if last_test and found.found_error_percent is None:
+            row.problem("found_error_percent", "is missing; give the error that the test found")
+        if not row.problems and not last_test and found.valid_until <= found.performed:
+            row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
+        return found
+
+    return read
 
 
 def _replacer(class_id: str) -> Callable[[Row], Replacement]:

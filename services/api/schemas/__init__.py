@@ -70,6 +70,8 @@ from services.api.schemas.statements import (
     StatementDetail,
     Status,
     Step,
+    Submission,
+    SubmissionLine,
 )
 from services.api.schemas.webhooks import (
     Ending,
@@ -168,6 +170,8 @@ __all__ = [
     "StatusBits",
     "StatusList",
     "Step",
+    "Submission",
+    "SubmissionLine",
     "Submitted",
     "SystemField",
     "SystemIndicator",

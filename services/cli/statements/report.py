@@ -15,11 +15,9 @@ from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Facts, Format, make
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.options.pack_budget import pack_budget
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Choice, json_option, pack_budget
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result
 from services.store.postgres.pool import connect
 
 
@@ -66,7 +64,7 @@ def report(
     """
     wanted = format_ or _format_of(out)
     try:
-        facts = _facts(what, keys_file)
+        facts = facts_at(what, keys_file)
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
@@ -83,7 +81,8 @@ def _format_of(out: Path) -> Format:
     return cast("Format", ending)
 
 
-def _facts(what: str, keys_file: Path | None) -> Facts:
+def facts_at(what: str, keys_file: Path | None) -> Facts:
+    """Return the facts of a statement of the database, or of a pack that holds."""
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,10 @@ import click
 
 from mrv.statement.conditions import observations, unmet
 from mrv.statement.credentials import conclusion_of
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_result
 from services.cli.output.progress import bar
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.text import shown_time, table
 from services.cli.statements import statement_issue, statement_signing
 from services.cli.statements.findings import finding
 from services.cli.statements.report import report
@@ -111,12 +110,13 @@ def show(id_: str, *, as_json: bool) -> None:
     if said.signed_energy:
         shares = (f"{s.share_percent} % {s.kind}" for s in said.signed_energy.shares)
         click.echo(f"  signed     {', '.join(shares)} of the energy")
-    for one in unmet(said):
-        click.echo(f"  NOT MET    {one}; open (automatic clarification request, CL)")
+    signed = have.verification
+    reasons = () if signed is None else conclusion_of(signed).words.reasons
+    for one, reason in zip_longest(unmet(said), reasons):
+        left = f"closed by the verifier: {reason}" if reason else f"open ({one.severity})"
+        click.echo(f"  NOT MET    {one}; {left}")
     for text in observations(said):
         click.echo(f"  observed   {text}")
-    if have.verification is not None and (because := conclusion_of(have.verification).because):
-        click.echo(f"  because    {because} (signed by {have.verification['issuer']['name']})")
     for step in steps:
         reason = f", {step.reason}" if step.reason else ""
         at = shown_time(step.at, period.timezone)
@@ -148,6 +148,7 @@ for _one in (
     report,
     sample,
     statement_signing.submit,
+    statement_signing.template,
     statement_signing.verify,
     statement_signing.approve,
     statement_issue.issue,

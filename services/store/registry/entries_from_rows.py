@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 from psycopg import Connection
 
 from mrv.calendar import local_date, zones
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.declared import Declared
 from mrv.registry.project import Sample
 from services.registry.entries import (
     Action,
@@ -239,16 +241,23 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             laboratory=tuple(found[project]),
             documents=documents or {},
             names=called.get(("project", project)),
+            surveys=(found_of := _declared(said)).surveys,
+            events=found_of.events,
+            design=found_of.design,
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer, system, boundary, documents
+            modules, action, transfer, system, boundary, documents, said
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
-            "transfer::text, system, boundary, documents FROM project ORDER BY id"
+            "transfer::text, system, boundary, documents, declared FROM project ORDER BY id"
         )
     ]  # fmt: skip
+
+
+def _declared(said: Any) -> Declared:
+    return Declared() if said is None else msgspec.convert(said, Declared)
 
 
 def _bound(conn: Connection) -> defaultdict[str, list[Bound]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
+import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
@@ -97,7 +98,9 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     )  # fmt: skip
     cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
     cur.executemany(
-        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO calibration (device_id, performed, valid_until, certificate, accuracy_class,"
+        " max_error_percent, serial, channel, found_error_percent, last_test)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 d.id,
@@ -107,6 +110,9 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
                 c.accuracy_class,
                 c.max_error_percent,
                 c.serial,
+                c.channel,
+                c.found_error_percent,
+                c.last_test or None,
             )
             for d in devices
             for c in d.calibrations or ()
@@ -236,14 +242,15 @@ def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
                 "crediting_to parameters expected modules action transfer system boundary "
-                "documents country"),
+                "documents country declared"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
          project.system, boundary, jsonb(dict(documents)) if documents else None,
-         country(project, merged)),
+         country(project, merged),
+         jsonb(msgspec.to_builtins(project.declared)) if project.declared else None),
     )  # fmt: skip
     _write_names(cur, "project", {project.id: project.names})
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])

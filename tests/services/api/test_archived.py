@@ -11,7 +11,7 @@ from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
-from services.vault.errors import VaultError
+from services.vault.part import VaultError
 from tests.opinions import concluded
 from tests.services.api.test_bad_requests import is_problem
 from tests.services.archive import shelved
@@ -25,7 +25,9 @@ def archived(served, tmp_path_factory):
     signer = {r: life.Signer(*keys.load(served.home, f"the-{r}")) for r in ("operator", "verifier")}
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         life.submit(conn, served.draft, signer["operator"])
-        life.verify(conn, served.draft, signer["verifier"], concluded("unmodified"))
+        life.verify(
+            conn, served.draft, signer["verifier"], concluded("unmodified", of=(conn, served.draft))
+        )
     return place
 
 

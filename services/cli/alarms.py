@@ -10,10 +10,11 @@ import click
 from psycopg import Connection
 
 from ingest.errors import RegistryError
+from services.cli import alarm_people as people
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.registry.alarm_rules import kinds
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
@@ -30,7 +31,7 @@ _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
 @click.group(cls=Group)
 def alarms() -> None:
     """
-    See alarms of devices, gateways and projects; acknowledge and comment them.
+    See alarms of devices, gateways and projects; acknowledge, comment, send them.
 
     The watcher raises and clears them by rules a kind and device class.
 
@@ -81,7 +82,7 @@ def list_(
     rows = [
         (one["id"], one["severity"], one["kind"], one["subject"],
          one["detail"].get("exceeded") or one["part"] or None,
-         one["state"], shown_time(one["since"], one["timezone"]),
+         one["state"], time_text(one["since"], one["timezone"]),
          one["devices"], _tonnes(one["cost_t_per_day"]))
         for one in found
     ]  # fmt: skip
@@ -149,6 +150,10 @@ def comment(number: int, *, text: str, author: str | None, as_json: bool) -> Non
     print_result(found, f"alarm {number} has a new comment", as_json=as_json)
 
 
+for _command in (people.contacts, people.duty, people.silence, people.silences):
+    alarms.add_command(_command)
+
+
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "alarm", f"{found['id']}, {found['severity']}, {found['state']}"
     yield "kind", f"{found['kind']} {found['part']}".rstrip()
@@ -160,7 +165,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if found["cause_now"] is not None:
         yield "cause now", _NOW[found["cause_now"]]
     yield from found["detail"].items()
-    yield "since", shown_time(found["since"], found["timezone"])
+    yield "since", time_text(found["since"], found["timezone"])
     if found["devices"] != 1:
         yield "devices", found["devices"]
     if found["cost_t_per_day"] is not None:
@@ -168,8 +173,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "what to do", found["what_to_do"]
     yield "runbook", found["runbook"]
     for one in found["history"]:
-        said = f": {one['text']}" if one["text"] else ""
-        yield shown_time(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{said}"
+        note = f": {one['text']}" if one["text"] else ""
+        yield time_text(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{note}"
 
 
 def _tonnes(value: Any) -> str | None:

@@ -22,6 +22,7 @@ from services.api.schemas.people import AuditRow, Key, Keyring, MadeKey, Me, New
 from services.api.schemas.programme import (
     Action,
     CityModel,
+    Money,
     Park,
     ParkFlow,
     ParkMember,
@@ -129,6 +130,7 @@ __all__ = [
     "MadeSecret",
     "MadeWebhook",
     "Me",
+    "Money",
     "NewInvoice",
     "NewKey",
     "NewSecret",

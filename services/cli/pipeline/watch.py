@@ -29,6 +29,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.webhooks import addresses
+from services.webhooks.people import Ways
 from services.webhooks.sender import Sender, may_send
 
 
@@ -84,7 +85,8 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     whom = Witnesses.by(settings) if seal else None
     allowed = addresses.networks(settings.webhook_networks)
     sends = webhooks and may_send(url, log)
-    events = Sender(url, metrics, log, allowed) if sends else nullcontext()
+    ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    events = Sender(url, metrics, log, allowed, ways=ways) if sends else nullcontext()
     cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())
@@ -133,18 +135,18 @@ def signer(log_key: str, *, seal: bool) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
     bind = metrics_bind(settings)
-    with ExitStack() as held:
-        held.enter_context(metrics.serve(bind))
+    with ExitStack() as stack:
+        stack.enter_context(metrics.serve(bind))
         log.info("metrics", bind=bind or "off")
         log.info("signs", log=holder.name, key=holder.multikey)
         if seal:
-            held.enter_context(
+            stack.enter_context(
                 Sealer(
                     url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0, stamps=stamps
                 )
             )
         if whom is not None:
-            held.enter_context(Cosigning(url, whom, metrics, log))
-        held.enter_context(runner)
+            stack.enter_context(Cosigning(url, whom, metrics, log))
+        stack.enter_context(runner)
         runner.wait()
     log.info("stopped")

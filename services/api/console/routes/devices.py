@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,9 +15,13 @@ from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
+from services.api.reading_files import Form, reading_file
 from services.api.routes.registry import IdPath, unknown
 from services.clock import now_us
+from services.store.timeseries.queries import quantities
+from services.store.views import listing
 from services.store.views.device_page import device_page
+from services.store.views.money import of_device
 
 router = APIRouter(include_in_schema=False)
 # the board of a class; all others stand on one
@@ -28,6 +33,11 @@ _BOARDS = {
          "recycling_line"), "factories",
     ),
 }  # fmt: skip
+
+
+# as many as its charts of days have
+_MONEY_DAYS = 35
+DAY_US = 86_400_000_000
 
 
 @router.get("/devices/{device}")
@@ -50,6 +60,9 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
     signed_in(ask, "a device")
     with ask.reading() as conn:
         found = device_page(conn, ask.who.projects, device)
+        today = datetime.now(UTC).date()
+        begin = today - timedelta(days=_MONEY_DAYS)
+        money = of_device(conn, device, begin, today) if found and found["registered"] else []
     if found is None:
         raise unknown("device", device)
     channels = classes.load()[found["class"]].channels.values() if found["registered"] else ()
@@ -58,12 +71,26 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         language,
         "device.html",
         found=found,
+        money=money,
         board=_board(ask.request.app.state.grafana, found),
         main=_main(found.get("registers", []), found.get("days", [])),
         counts={one.name: one.quantity for one in channels},
         units={one.name: one.unit for one in channels},
         charts=_charts(found, Words(language)) if found["registered"] else {},
     )
+
+
+@router.get("/console/{language}/devices/{device}/readings.{form}")
+def readings(ask: View, language: Language, device: IdPath, form: Form) -> Response:
+    """Hand out the quarter hours of the weeks that a device's page shows, as a file."""
+    del language
+    signed_in(ask, "readings")
+    end_us = now_us()
+    with ask.reading() as conn:
+        if listing.device(conn, ask.who.projects, device) is None:
+            raise unknown("device", device)
+        rows = quantities(conn, device, end_us - _MONEY_DAYS * DAY_US, end_us)
+    return reading_file(device, f"{datetime.now(UTC):%Y-%m-%d}", rows, form)
 
 
 def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:

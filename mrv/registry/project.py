@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
+from mrv.parameters.evidence import Asked
 from mrv.registry.declared import Survey
 from mrv.texts import Text
 
@@ -279,6 +280,10 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
+    `asked` are the grades of evidence that the programme asks for, None of a close that is no
+    statement's.  Of parameters of a lower one,
+    `at_published` are at the conservative end of their published range, and `unshown_values` have
+    none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
     parameters are estimated.
     """
@@ -310,6 +315,9 @@ class Besides:
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    asked: Asked | None = None
+    at_published: frozenset[str] = frozenset()
+    unshown_values: tuple[str, ...] = ()
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
 

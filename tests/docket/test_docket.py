@@ -37,7 +37,9 @@ def _one(name, found):
 def test_a_case_is_judged_as_before(name, timescale):
     """A fraud would be credited again, or an honest plant robbed, by a change of another rule."""
     before = _one(name, stored()[name])
-    now = _one(name, plain(run(timescale.url, name)))
+    closed = run(timescale.url, name)
+    now = _one(name, plain(closed))
+    assert closed.silent == ()  # what is taken off a device has its line
     if now.honest:
         assert now.right or not before.right, (now.t, now.truth_t, now.open)
         assert now.open <= before.open | set(now.asked)

@@ -62,7 +62,7 @@ class Device:
     """
     A field device as the registry holds it.
 
-    `timezone` is its site's.  `limits` names the environmental standard that holds
+    `timezone` and `country` are its site's.  `limits` names the environmental standard that holds
     for a station, and what that standard asks of its place.  `quality` are limits
     of the quality tests; `place` is its site's latitude and longitude. [deg]
     """
@@ -80,6 +80,7 @@ class Device:
     limits: Mapping[str, Any] = field(default_factory=dict, hash=False)
     quality: tuple[QualityLimits, ...] = field(default=(), hash=False)
     place: tuple[float, float] | None = None
+    country: str | None = None
 
 
 class Fleet:

@@ -259,12 +259,14 @@ class Condition:
 
     `test` sees the inputs and what they come to, and returns None, or what does
     not hold and what to do.  `first` is one of the first rules alone: what leaves no more is
-    refused no longer.
+    refused no longer.  `severity` is CL where evidence is to be clarified, and nothing is shown to
+    be wrong.
     """
 
     clause: str
     test: Callable[[Inputs, Reductions], Text | None]
     first: bool = False
+    severity: Literal["CL", "CAR"] = "CAR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,7 +489,7 @@ class Indicator:
     """
     A figure of the environment; it is never carbon and never becomes a tonne.
 
-    `table` names the standard's numbers in `mrv/limits`, None where the figure
+    `table` names the standard's numbers in `mrv/countries`, None where the figure
     needs none; `configured` says that they could not be read, so that whoever
     has them must give them.  `banded` is the result that the standard's words
     (good, poor) go by.

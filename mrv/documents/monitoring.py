@@ -10,17 +10,38 @@ from typing import Literal
 
 from mrv.documents.coded import Coded
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
+from mrv.registry.monitoring_plan import Kind
 
 Side = Literal["baseline", "project"]
 
 
+class PlanApproval(Form):
+    """A programme's decision on a version of a monitoring plan; `sha256` is of its document."""
+
+    by: str
+    date: str
+    reference: str
+    sha256: Hex | UnsetType = UNSET
+
+
 class PlanVersion(Form):
-    """A version of the project's monitoring plan in force, with its digest."""
+    """
+    A version of the project's monitoring plan in force, with its digest.
+
+    `to` is the first day after a temporary deviation, `differs` what the version has
+    otherwise than the one before; all but the oldest four are absent in tonne 0.1.0.
+    """
 
     version: str
     from_: str
     responsible: str
     sha256: Hex
+    kind: Kind | UnsetType = UNSET
+    to: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    entered: Time | UnsetType = UNSET
+    approval: PlanApproval | UnsetType = UNSET
+    differs: tuple[Coded, ...] | UnsetType = UNSET
 
 
 class Rated(Form):

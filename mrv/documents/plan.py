@@ -14,8 +14,10 @@ from mrv.documents.monitoring import (
     DesignDocument,
     FactorAccepted,
     LaboratoryResult,
+    PlanApproval,
 )
 from mrv.documents.statement import Digests
+from mrv.registry.monitoring_plan import Kind as VersionKind
 from mrv.registry.project import Doubt
 
 Parameters = dict[str, Any]
@@ -149,10 +151,19 @@ class PlanLine(Form):
 
 
 class PlanVersionWhole(Form):
-    """A version of the project's own monitoring plan, in force from a local day."""
+    """
+    A version of the project's own monitoring plan, in force from a local day.
+
+    `kind` is absent of the plan as registered; `to` is the first day after a temporary
+    deviation, `entered` when the registry took the version.
+    """
 
     version: str
+    kind: VersionKind | UnsetType = UNSET
     from_: str
+    to: str | UnsetType = UNSET
+    entered: Time | UnsetType = UNSET
+    approval: PlanApproval | UnsetType = UNSET
     responsible: str
     reason: str
     procedures: dict[str, str]
@@ -210,11 +221,16 @@ class Span(Form):
 
 
 class RegistryCondition(Form):
-    """What the registry has to say of a period's meters, and whether it holds."""
+    """
+    What the registry has to say of a period's meters, and whether it holds.
+
+    `severity` where it is another one than the rule's.
+    """
 
     rule: str
     holds: bool
     texts: tuple[Coded, ...]
+    severity: str | UnsetType = UNSET
 
 
 class ExcludedDevice(Form):
@@ -388,6 +404,7 @@ class PlanExtract(Form):
     carried: CarriedIn
     check_meters: tuple[CheckMeterNamed, ...] | UnsetType = UNSET
     monitoring: tuple[PlanVersionWhole, ...] | UnsetType = UNSET
+    monitoring_before: tuple[PlanVersionWhole, ...] | UnsetType = UNSET
     invoices: tuple[InvoiceNamed, ...] | UnsetType = UNSET
     earlier: tuple[StatementFigures, ...] | UnsetType = UNSET
     corrected: StatementFigures | UnsetType = UNSET

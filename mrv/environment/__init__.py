@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ingest.model import Device
+from mrv import countries
 from mrv.environment import air, field, noise, surface, water
 from mrv.environment.clock import Day
 from mrv.environment.hours import hourly
@@ -24,7 +25,7 @@ def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]
     """Indices of hours, from a station's hourly values. [us UTC]."""
     if device.class_id != "air_station":
         return []
-    return [row for start in sorted(starts) for row in air.of_hour(values, start)]
+    return _own(device, (row for start in sorted(starts) for row in air.of_hour(values, start)))
 
 
 def of_days(
@@ -50,4 +51,12 @@ def of_days(
             rows += field.of_day(values, day)
         else:
             rows += water.of_day(device, values, day, flows.get(day.begin_us))
-    return rows
+    return _own(device, rows)
+
+
+def _own(device: Device, rows: Iterable[Row]) -> list[Row]:
+    """Leave out the indices and verdicts of countries that the station is not in."""
+    ruling = countries.ruling("environment")
+    here = countries.country_of(device)
+    foreign = {kind for one, said in ruling.items() if one != here for kind in said["kinds"]}
+    return [row for row in rows if row.kind not in foreign]

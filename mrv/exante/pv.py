@@ -25,7 +25,7 @@ from mrv.model import Factors, Reductions
 from mrv.parameters.inputs import Inputs
 
 # by country; elsewhere with the factor of the country's grid
-_METHODS = {None: "jcm-vn-am007", "VN": "jcm-vn-am007"}
+_METHODS = {"VN": "jcm-vn-am007"}
 _ELSEWHERE = "ams-i-d"
 _KWH_PER_MWH = 1000
 # Without clouds, losses and heat: what no plant there exceeds.
@@ -100,7 +100,13 @@ def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
 
 
 def _method(factors: Factors) -> str:
-    return _METHODS.get(getattr(factors, "country", None), _ELSEWHERE)
+    country = getattr(factors, "country", None)
+    if country is None:
+        raise MethodologyError(
+            "the plant's country is not known; give --country, such as VN or DE: its methodology"
+            " and its grid follow from it"
+        )
+    return _METHODS.get(country, _ELSEWHERE)
 
 
 def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:

@@ -15,6 +15,7 @@ from importlib import resources
 import msgspec
 from msgspec import Struct
 
+from mrv.countries import rules
 from mrv.errors import ExportError
 
 _AT = re.compile(r"^[A-Z]{1,3}[1-9][0-9]{0,6}$")
@@ -94,6 +95,24 @@ def shipped(name: str) -> CellMap:
     if not file.is_file():
         raise ExportError(f"no map {name} comes with tonne; there are: {', '.join(names())}")
     return read_map(file.read_text("utf-8"), f"{name}.toml")
+
+
+def inventory_form(country: str | None) -> CellMap:
+    """
+    Return the layout of a country's inventory of a facility.
+
+    Raises
+    ------
+    ExportError
+        If tonne has none of that country.
+    """
+    found = rules(country, "facility")
+    if found is None:
+        raise ExportError(
+            f"no inventory form of {country or 'an unknown country'} comes with tonne; give the"
+            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/registries.md"
+        )
+    return read_map(found, f"countries/{country}/facility.toml")
 
 
 def names() -> list[str]:

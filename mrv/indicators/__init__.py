@@ -85,6 +85,6 @@ def _table(indicator: Indicator, configured: Table | None) -> Table:
         raise IndicatorError(
             f"{indicator.id}: the limits of {indicator.reference} could not be read when this was"
             " written, and none are assumed; give them with --limits FILE, a TOML like"
-            f' mrv/limits/qcvn_40_2011.toml with id = "{indicator.id}"'
+            f' mrv/countries/vn/limits/qcvn_40_2011.toml with id = "{indicator.id}"'
         )
     return limits.NONE if indicator.table is None else limits.load(indicator.table)

@@ -1,6 +1,8 @@
 """
 Numbers of environmental standards: limits, curves and bands, one TOML a standard.
 
+A standard lies with its country, as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
+
 Values are decimal text.  Each file names its source, and how sure its numbers
 are, like a factor does.  A standard whose table could not be read has no file
 here: whoever has it writes one in the same form.
@@ -17,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from mrv.errors import IndicatorError
@@ -127,9 +130,16 @@ NONE = Table("", "", (), {}, ())
 
 @cache
 def load(name: str) -> Table:
-    """Read a table of this package."""
-    text = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
-    return read(text, f"{name}.toml")
+    """Read a standard of any country."""
+    return read(standards()[name].read_text("utf-8"), f"{name}.toml")
+
+
+@cache
+def standards() -> Mapping[str, Traversable]:
+    """Return the files of the countries' standards by name."""
+    countries = [one for one in (resources.files("mrv") / "countries").iterdir() if one.is_dir()]
+    folders = [one / "limits" for one in countries if (one / "limits").is_dir()]
+    return {file.name.removesuffix(".toml"): file for one in folders for file in one.iterdir()}
 
 
 def read(text: str, where: str) -> Table:

@@ -17,7 +17,7 @@ from typing import Any
 
 from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
-from mrv.methodologies._shared import abroad
+from mrv.methodologies._shared import abroad, hosted
 from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec, Spec
@@ -34,6 +34,7 @@ __all__ = [
     "evaluate",
     "filled",
     "find",
+    "hosted",
     "hypothetical",
     "implausible",
     "implausible_first",

@@ -48,14 +48,14 @@ from mrv.texts import Text, text
 
 CONDITIONS = (TYPE_III,)
 RULES = (
-    "Emissions are avoided in the year in which the waste would have given them off.",
-    "Waste after the end of crediting is not counted, nor is waste of before its beginning.",
-    "Waste counts to no more than the plant was built for, by its licence or design.",
-    "Without dated documents of that, or invoices for it, nothing counts.",
-    "Nothing is reduced without invoices of what is delivered, or of its electricity.",
-    "Methane that the site captures, or must by law, is no baseline: f_captured.",
-    "Lost loads count as nothing or as the most that may have come, whichever leaves less.",
-    "Wastewater and manure that are composted too earn nothing here.",
+    "Emissions are avoided in the year in which the waste would have emitted them.",
+    "Waste from outside the crediting period is not counted.",
+    "Waste is limited to the design capacity of the plant, by licence or design document.",
+    "Without such dated documents, or invoices, there is no reduction.",
+    "Invoices of the output, or of its electricity, are required for any reduction.",
+    "Methane that is captured, or must be by law, is not in the baseline (f_captured).",
+    "Missing loads count as zero or as the largest plausible, whichever is conservative.",
+    "Co-composted wastewater and manure are not credited.",
 )
 YEAR = ParameterSpec(
     unit="year",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.model import Candidate, Check, Condition, Reductions
+from mrv.model import Check, Condition, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 from mrv.quantity_text import significant
@@ -125,16 +125,13 @@ LEAKAGE = ParameterSpec(
     symbol="LE",
     side="project",
 )
+HOSTED = "programme: a project in its countries"
 FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 
 
-def hosted(title: str, country: str) -> Check:
-    """Hold applicability: a methodology that countries agreed on is for projects in one of them."""
-
-    def test(candidate: Candidate) -> Text | None:
-        return abroad((country,), candidate.country)
-
-    return Check(f"{title} eligibility: a project in {country}", test, quiet=True)
+def hosted(countries: Sequence[str]) -> Check:
+    """Hold that a methodology on which countries agreed is for projects in one of them."""
+    return Check(HOSTED, lambda candidate: abroad(countries, candidate.country), quiet=True)
 
 
 def abroad(countries: Sequence[str], country: str | None) -> Text | None:

@@ -179,9 +179,9 @@ METHODOLOGY = Methodology(
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
     dated=(TECHNOLOGY,),
     rules=(
-        "A retrofit counts only what exceeds the years before plus their deviation.",
-        "A project whose meters are live is a new plant; evaluate a retrofit's year.",
-        "Import is taken off; a gap of it counts at the rated power.",
-        "What a meter counts is the sun's unless a dated document shows another technology.",
+        "A retrofit is credited only above the historical mean plus its standard deviation.",
+        "A metered project is a new plant; a retrofit is evaluated by year.",
+        "Import is deducted; missing import data are charged at the rated power.",
+        "Generation is solar unless a dated document shows another technology.",
     ),
 )

@@ -158,10 +158,10 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_II,),
     rules=(
-        "Output above history earns nothing, nor what the furnace was not built for.",
-        "Without dated documents of that, or invoices for the output, nothing counts.",
-        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
-        "Nothing is reduced until the values of its baseline stand in dated documents.",
-        "Leakage is taken off whole.",
+        "Output above the historical output or the furnace's design capacity is not credited.",
+        "Without such dated documents, or invoices of the output, there is no reduction.",
+        "Invoices of the output, or of its electricity, are required for any reduction.",
+        "Dated documents of the baseline values are required for any reduction.",
+        "Leakage is deducted in full.",
     ),
 )

@@ -213,10 +213,10 @@ METHODOLOGY = Methodology(
         Condition("type II limit, 60 GWh saved a year", _saved_energy),
     ),
     rules=(
-        "Output above history earns nothing, nor what the furnace was not built for.",
-        "Without dated documents of that, or invoices for the output, nothing counts.",
-        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
-        "Nothing is reduced until the values of its baseline stand in dated documents.",
-        "Line losses count against the project.",
+        "Output above the historical output or the furnace's design capacity is not credited.",
+        "Without such dated documents, or invoices of the output, there is no reduction.",
+        "Invoices of the output, or of its electricity, are required for any reduction.",
+        "Dated documents of the baseline values are required for any reduction.",
+        "Line losses are added to project emissions.",
     ),
 )

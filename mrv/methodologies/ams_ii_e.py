@@ -299,8 +299,10 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     conditions=(
-        Condition("IPMVP option C, t value of the degree days", _weather_explains),
-        Condition("IPMVP option C, range of the baseline's weather", _weather_was_there),
+        Condition("IPMVP option C, t value of the degree days", _weather_explains, severity="CL"),
+        Condition(
+            "IPMVP option C, range of the baseline's weather", _weather_was_there, severity="CL"
+        ),
         TYPE_II,
     ),
     consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),
@@ -308,11 +310,11 @@ METHODOLOGY = Methodology(
     ranges=(Range("weather", "least_cdd_per_month", "most_cdd_per_month", SECONDS_PER_DAY),),
     papers=(*_LINE, *_RANGE_SPECS),
     rules=(
-        "The lower end of the 95 % interval of the baseline counts, not its mean.",
-        "A wider scatter of the months before the project lowers the reduction.",
-        "The base load goes by time: live intervals have no tonnes, only periods do.",
-        "Without invoices, the weather service's figures and documents of the line nothing counts.",
-        "Where a meter differs from its invoices by more than 1 %, the less favourable counts.",
-        "Weather above 1.1 of the warmest month of the regression counts as that.",
+        "The baseline is the lower end of its 95 % confidence interval, not the mean.",
+        "More scatter in the months before the project lowers the reduction.",
+        "The base load is per period: tonnes exist for monitoring periods, not for live intervals.",
+        "Invoices, weather-service data and documents of the regression line are required.",
+        "If a meter differs from its invoices by more than 1 %, the conservative value applies.",
+        "Weather is limited to 1.1 times the warmest month of the regression.",
     ),
 )

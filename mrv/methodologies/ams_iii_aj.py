@@ -129,10 +129,10 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_III,),
     rules=(
-        "Output counts to no more than the plant was built for, by its licence or design.",
-        "Without dated documents of that, or invoices for it, nothing counts.",
-        "Nothing is reduced without invoices of each kind; of one kind its electricity's do.",
-        "A quarter of the recycled mass is taken off for its lower quality.",
-        "Only what was sold in place of virgin plastic counts; exported or dumped output not.",
+        "Output is limited to the design capacity of the plant, by licence or design document.",
+        "Without such dated documents, or invoices, there is no reduction.",
+        "Invoices of each kind of output are required; for a single kind, of its electricity.",
+        "A quarter of the recycled mass is deducted for its lower quality.",
+        "Only output sold in place of virgin plastic is credited, not exported or dumped output.",
     ),
 )

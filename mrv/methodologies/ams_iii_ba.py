@@ -146,10 +146,10 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_III,),
     rules=(
-        "Output counts to no more than the plant was built for, by its licence or design.",
-        "Without dated documents of that, or invoices for it, nothing counts.",
-        "Nothing is reduced without invoices of each kind; of one kind its electricity's do.",
-        "Only what was sold as raw material in the country counts; exported or dumped output not.",
-        "Material that the baseline would have recycled too earns nothing.",
+        "Output is limited to the design capacity of the plant, by licence or design document.",
+        "Without such dated documents, or invoices, there is no reduction.",
+        "Invoices of each kind of output are required; for a single kind, of its electricity.",
+        "Only output sold as raw material in the country is credited, not exports or dumping.",
+        "Material that is recycled in the baseline is not credited.",
     ),
 )

@@ -321,10 +321,10 @@ METHODOLOGY = Methodology(
     ),
     capacities=(Capacity("design_passengers_per_d", ("passengers",), 1),),
     rules=(
-        "Passengers count to no more than the line was built for, by its licence or design.",
-        "Without dated documents of that, or invoices for it, nothing counts.",
-        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
-        "Who would not have travelled, walked or cycled has no baseline emissions.",
-        "Shares come from a survey's lower 95 % bound; access trips count as the project's.",
+        "Passengers are limited to the design capacity of the line, by licence or design document.",
+        "Without such dated documents, or invoices, there is no reduction.",
+        "Invoices of the output, or of its electricity, are required for any reduction.",
+        "Passengers who would have walked, cycled or stayed have no baseline emissions.",
+        "Shares enter by the survey's lower 95 % bound; access trips are project emissions.",
     ),
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, hosted
+from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Plausible
@@ -125,17 +125,16 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference, True),
-        hosted("VN_AM003", "VN"),
     ),
     inputs_of=inputs_of,
     billed=("equipment",),
     papers=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
-        "A gap in the meter counts nothing on either side.",
-        "Equipment that delivers less than two thirds of its typed performance counts as it does.",
-        "A coefficient of performance counts as 2.5 to 8; outside of that as the bound.",
-        "Nothing is reduced without invoices of the electricity.",
-        "Nothing is reduced until the values of its baseline stand in dated documents.",
+        "Missing data count zero on both sides.",
+        "Performance below two thirds of the entered value: the measured one applies.",
+        "A coefficient of performance is limited to 2.5 to 8.",
+        "Invoices of the electricity are required for any reduction.",
+        "Dated documents of the baseline values are required for any reduction.",
     ),
 )

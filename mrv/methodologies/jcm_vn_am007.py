@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ingest.classes import SUN
-from mrv.methodologies._shared import hosted
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps
@@ -115,13 +114,12 @@ METHODOLOGY = Methodology(
     inputs={"systems": ListSpec("the PV systems", {"case": _CASE, "eg_mwh": _GENERATION})},
     applicability=(
         Check("VN_AM007 eligibility: certified kWh meter on the AC side", meters_are_certified),
-        hosted("VN_AM007", "VN"),
     ),
     inputs_of=inputs_of,
     steps=STEPS,
     uses=(f"{ID}.case-",),
     rules=(
-        "The reference factor is that of the best plant there could be, below the grid's own.",
-        "Whole tonnes are rounded down: 71,497.291 t are 71,497, not 71,500.",
+        "The reference factor is that of the most efficient plant, below the grid's factor.",
+        "Tonnes are rounded down: 71,497.291 t gives 71,497 credits, not 71,500.",
     ),
 )

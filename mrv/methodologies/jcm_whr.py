@@ -126,7 +126,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     papers=("captive_load_kw",),
     rules=(
-        "Auxiliaries count at their capacity, all day, whatever they drew.",
-        "Nothing is reduced until that capacity stands in a dated document.",
+        "Auxiliaries are charged at their capacity, 24 hours a day.",
+        "A dated document of that capacity is required for any reduction.",
     ),
 )

@@ -189,10 +189,10 @@ METHODOLOGY = Methodology(
     ),
     capacities=(Capacity("design_panels_per_d", ("panels",), 1),),
     rules=(
-        "Panels count to no more than the line was built for, by its licence or design.",
-        "Without dated documents of that, or invoices for it, nothing counts.",
-        "Nothing is reduced without invoices of what is delivered, or of its electricity.",
-        "Only what was sold as raw material in the country counts; exported or dumped output not.",
-        "Material that the baseline would have recycled too earns nothing.",
+        "Panels are limited to the design capacity of the line, by licence or design document.",
+        "Without such dated documents, or invoices, there is no reduction.",
+        "Invoices of the output, or of its electricity, are required for any reduction.",
+        "Only output sold as raw material in the country is credited, not exports or dumping.",
+        "Material that is recycled in the baseline is not credited.",
     ),
 )

@@ -311,9 +311,9 @@ METHODOLOGY = Methodology(
     odd=odd,
     conditions=(TYPE_III,),
     rules=(
-        "15 % of the methane is taken off where IPCC defaults are used.",
-        "A field that gives off more than before gets no deduction on its loss.",
-        "Nitrous oxide and fuel count whole, without a deduction.",
-        "A tube that was never heard on time counts no more hours than passed while it was heard.",
+        "15 % of the methane is deducted if IPCC defaults are used.",
+        "A field that emits more than before gets no deduction on its negative balance.",
+        "Nitrous oxide and fuel are charged in full.",
+        "Hours of a tube without timely readings are limited to the time with readings.",
     ),
 )

@@ -1,31 +1,30 @@
 """
-How many issued credits may be transferred abroad, under Decree 112/2026.
+How many issued credits may be transferred abroad, by the rules of the project's country.
 
-Article 6 caps the share by the list of Annex I in which the project's measure
-stands, and by whether the host makes a corresponding adjustment.  Where the class
-of a project is not set, nothing is worked out: no share is better than a guess.
+A country's rules are `transfer.toml` of its folder: Viet Nam's cap the share by the list of
+Annex I of Decree 112/2026 in which the project's measure stands, and by whether the host makes a
+corresponding adjustment.  Where the class of a project is not set, nothing is worked out: no
+share is better than a guess.
 """
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
-from importlib import resources
 
+from mrv import countries
 from mrv.rounding import floor_credit
 from mrv.texts import Text, text
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The decree's numbers, for projects of its country; shares by list number."""
+    """A decree's numbers; shares by list number."""
 
     id: str
-    country: str
     in_force: date
     source: str
     certainty: str
@@ -63,13 +62,13 @@ class Transferable:
 
 
 @cache
-def rules() -> Rules:
-    """Read the decree's numbers."""
-    file = (resources.files(__package__) / "decree_112_2026.toml").read_text("utf-8")
-    said = tomllib.loads(file)
+def rules(country: str | None) -> Rules | None:
+    """Read the numbers of a country's decree; None where none are known."""
+    said = countries.ruling("transfer").get(country or "")
+    if said is None:
+        return None
     return Rules(
         id=said["id"],
-        country=said["country"],
         in_force=said["in_force"],
         source=said["source"],
         certainty=said["certainty"],
@@ -99,8 +98,8 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
     Transferable
         Rounded down.
     """
-    decree = rules()
-    if country != decree.country:
+    decree = rules(country)
+    if decree is None:
         lacking = text("transfer.no_rules", country=country) if country else None
         return Transferable(None, None, lacking or text("transfer.no_country"))
     if project.adjusted is None:

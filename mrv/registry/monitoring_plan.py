@@ -8,10 +8,19 @@ speaks of a role (all devices in it, or one) or of a parameter of the project.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date
-from typing import Any
+from typing import Any, Literal, get_args
+
+from mrv.calendar import instant_us, utc_text
+from mrv.texts import Text, text
+
+Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+REGISTERED, DEVIATION = KINDS[0], KINDS[-1]
+# what a plan describes beside its lines (CDM monitoring report form, section C; JCM PMS)
+PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +55,37 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """
+    Decision of a programme on a version of a plan: whose, of which day, its reference.
+
+    `sha256` is that of the document's file.
+    """
+
+    by: str
+    day: date
+    reference: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """
     A version of a plan, in force from a local day until the next begins.
 
-    `procedures` are texts by what they are about: how data are kept, what is done
-    when some are lost.
+    `procedures` are texts by what they are about: organisation, data flow, emergencies,
+    missing data, how data are kept.
+
+    Attributes
+    ----------
+    kind : Kind
+        The plan as registered, its correction, its permanent change, or a temporary deviation.
+    ends : date or None
+        First local day after a temporary deviation; then the version before counts again.
+    approval : Approval or None
+        Of the programme.
+    entered : int or None
+        When the registry took it. [us UTC]
     """
 
     name: str
@@ -60,6 +94,10 @@ class Version:
     reason: str
     procedures: Mapping[str, str]
     lines: tuple[Line, ...]
+    kind: Kind = REGISTERED
+    ends: date | None = None
+    approval: Approval | None = None
+    entered: int | None = None
 
     def line(self, role: str, device: str) -> Line | None:
         """Return the line that speaks of a device in a role, its own before the role's."""
@@ -68,24 +106,89 @@ class Version:
         return next(iter([*own, *(one for one in found if one.device is None)]), None)
 
 
-def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Version, ...]:
+def at(versions: Sequence[Version], day: date) -> Version | None:
     """
-    Return the versions in force within half-open local days, in their order.
+    Return the version in force on a local day: a deviation before what it departs from.
 
     Of two that begin on one day the later in the list counts.
     """
-    ordered = sorted(versions, key=lambda v: v.begins)
-    before = [v for v in ordered if v.begins <= first][-1:]
-    within: dict[date, Version] = {}
-    for one in ordered:
-        if first < one.begins < end:
-            within[one.begins] = one
-    return (*before, *within.values())
+    begun = [v for v in _ordered(versions) if v.begins <= day]
+    deviations = [v for v in begun if v.ends is not None and day < v.ends]
+    return next(reversed(deviations or [v for v in begun if v.ends is None]), None)
+
+
+def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Version, ...]:
+    """Return the versions in force within half-open local days, that of the last day last."""
+    edges = {one.begins for one in versions} | {one.ends for one in versions if one.ends}
+    days = sorted({first} | {day for day in edges if first < day < end})
+    found = [one for day in days if (one := at(versions, day)) is not None]
+    return tuple(one for place, one in enumerate(found) if one not in found[place + 1 :])
+
+
+def replaced(versions: Sequence[Version], one: Version) -> Version | None:
+    """Return the version that another one corrects, changes or departs from."""
+    ordered = _ordered(versions)
+    before = [v for v in ordered[: ordered.index(one)] if v.ends is None]
+    return next(reversed(before), None)
+
+
+def _ordered(versions: Sequence[Version]) -> list[Version]:
+    return sorted(versions, key=lambda v: v.begins)
+
+
+def called(kind: Kind) -> Text:
+    """Return what a kind of version is called."""
+    names: dict[Kind, Text] = {
+        "registered": text("plan.registered"),
+        "correction": text("plan.correction"),
+        "permanent_change": text("plan.permanent_change"),
+        "temporary_deviation": text("plan.temporary_deviation"),
+    }
+    return names[kind]
+
+
+def as_first(one: Version) -> Version:
+    """Return a version as release 0.1.0 had it."""
+    return replace(one, kind=REGISTERED, ends=None, approval=None, entered=None)
+
+
+def blank(one: Version) -> tuple[str, ...]:
+    """Return the procedures that a version does not describe."""
+    return tuple(name for name in PROCEDURES if not one.procedures.get(name, "").strip())
+
+
+def differences(before: Version, now: Version) -> Iterator[Text]:
+    """Say what a version has otherwise than the one that it replaces."""
+    was, are = _stated(before), _stated(now)
+    for what in sorted(was.keys() | are.keys()):
+        if what not in was:
+            yield text("plan.added", what=what, now=are[what])
+        elif what not in are:
+            yield text("plan.removed", what=what, before=was[what])
+        elif was[what] != are[what]:
+            yield text("plan.changed", what=what, before=was[what], now=are[what])
+
+
+def _stated(one: Version) -> dict[str, str]:
+    """What a version states, by what it is of."""
+    found = {"responsible": one.responsible}
+    found |= {f"procedures {name}": said for name, said in one.procedures.items()}
+    for line in one.lines:
+        of = line.parameter if line.device is None else f"{line.parameter} ({line.device})"
+        for each in fields(Line):
+            value = getattr(line, each.name)
+            if each.name not in ("parameter", "device") and value is not None:
+                found[f"{of} {each.name}"] = value
+    return found
 
 
 def version_out(one: Version) -> dict[str, Any]:
-    """Write a version as canonical JSON can hold it."""
+    """Write a version as canonical JSON can hold it; of 0.1.0, without a kind."""
+    of_kind: dict[str, Any] = {} if one.kind == REGISTERED else {"kind": one.kind}
+    if one.ends is not None:
+        of_kind["to"] = one.ends.isoformat()
     return {
+        **of_kind,
         "version": one.name,
         "from": one.begins.isoformat(),
         "responsible": one.responsible,
@@ -107,9 +210,36 @@ def version_out(one: Version) -> dict[str, Any]:
     }
 
 
+def approval_out(one: Approval) -> dict[str, Any]:
+    """Write an approval as canonical JSON can hold it."""
+    said = {"by": one.by, "date": one.day.isoformat(), "reference": one.reference}
+    return said if one.sha256 is None else {**said, "sha256": one.sha256}
+
+
+def approval_in(record: Mapping[str, Any]) -> Approval:
+    """Read what `approval_out` wrote; KeyError or ValueError if it is something else."""
+    day = date.fromisoformat(record["date"])
+    return Approval(record["by"], day, record["reference"], record.get("sha256"))
+
+
+def extract_out(one: Version) -> dict[str, Any]:
+    """Write a version with its approval and the time of its entry."""
+    found = version_out(one)
+    if one.approval is not None:
+        found["approval"] = approval_out(one.approval)
+    if one.entered is not None:
+        found["entered"] = utc_text(one.entered)
+    return found
+
+
 def version_in(record: Mapping[str, Any]) -> Version:
-    """Read what `version_out` wrote; KeyError or ValueError if it is something else."""
+    """Read what `version_out` or `extract_out` wrote; KeyError or ValueError for anything else."""
+    ends, approval, entered = (record.get(key) for key in ("to", "approval", "entered"))
     return Version(
+        kind=record.get("kind", REGISTERED),
+        ends=None if ends is None else date.fromisoformat(ends),
+        approval=None if approval is None else approval_in(approval),
+        entered=None if entered is None else instant_us(entered, "UTC"),
         name=record["version"],
         begins=date.fromisoformat(record["from"]),
         responsible=record["responsible"],

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from mrv.documents.monitoring import MonitoredParameter
+from mrv.calendar import instant_us, local_date
+from mrv.documents.coded import words_of
+from mrv.documents.form import UNSET
+from mrv.documents.monitoring import MonitoredParameter, PlanVersion
+from mrv.registry.monitoring_plan import PROCEDURES, REGISTERED, called
 from mrv.report.report_data import Facts
 from mrv.report.uncertainty import combined, percent_of, shown
 from mrv.report.words import Words
 from mrv.rules import titled
 from mrv.statement.conformity import CONSECUTIVE, FIXED, RULE
+from mrv.texts import render
 
 Row = list[str | None]
 
@@ -68,8 +73,9 @@ def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
         yield words["plan_responsible"], None
     for version in facts.plan.versions:
         yield f"{words['plan_responsible']} ({version.name})", version.responsible or None
-        for about, text in sorted(version.procedures.items()):
-            yield about, text or None
+        told = {**dict.fromkeys(PROCEDURES, ""), **version.procedures}
+        for about, said in told.items():
+            yield words.get(f"procedure.{about}", about), said.strip() or None
 
 
 def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
@@ -83,13 +89,38 @@ def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
         f"{titled(one.name, words.language)}: {one.words(words.language)}" for one in conditions
     )
     yield words["deviations_computed"], computed or words["deviations_none"]
+    for one in facts.subject.monitoring_plan or ():
+        if one.kind:
+            yield words.filled("plan_of_version", one.version), _of_version(one, facts, words)
     said = [
-        text
+        told
         for version in facts.plan.versions
-        for about, text in version.procedures.items()
+        for about, told in version.procedures.items()
         if about.strip().lower() == "deviations"
     ]
     yield words["deviations_operator"], "; ".join(said) or None
+
+
+def _of_version(one: PlanVersion, facts: Facts, words: Words) -> str:
+    """Say what a version is, why, when it was entered, who approved it, what differs."""
+    kind = render(called(one.kind or REGISTERED), words.language)
+    said = [words.filled("plan_kind", kind, one.from_)]
+    if one.to:
+        said.append(words.filled("plan_until", one.to))
+    said.append(words.filled("plan_reason", one.reason or ""))
+    if one.entered:
+        timezone = facts.subject.monitoring_period.timezone
+        entered = local_date(instant_us(one.entered, "UTC"), timezone)
+        said.append(words.filled("plan_entered", entered.isoformat()))
+    if one.approval:
+        by = one.approval
+        said.append(words.filled("plan_approved", by.by, by.date, by.reference))
+    else:
+        said.append(words["plan_not_approved"])
+    if one.differs is not UNSET:
+        differs = "; ".join(words_of(each, words.language) for each in one.differs)
+        said.append(words.filled("plan_differs", differs) if differs else words["plan_same"])
+    return "; ".join(said)
 
 
 def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:

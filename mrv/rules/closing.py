@@ -33,17 +33,17 @@ from mrv.countries import country_of
 from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import implausible, implausible_first
+from mrv.methodologies import hosted, implausible, implausible_first
 from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
-from mrv.rules.account import added
+from mrv.rules.account import ZERO, added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
-from mrv.rules.grades import evidence_of
+from mrv.rules.grades import carried, evidence_of
 from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
@@ -163,8 +163,12 @@ class _Closing:
         names = accepted(project.parameters, f"project {project.id}: parameters")
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
+        first = besides.accounting == FIRST
+        checks = (
+            method.applicability if first else (*method.applicability, hosted(method.countries))
+        )
         reported = (
-            *findings(method.applicability, _candidate(project, account.parameters, views)),
+            *findings(checks, _candidate(project, account.parameters, views)),
             *conditions_hold(method, account.inputs, account.net, besides.accounting),
             *passed.findings,
             *chosen,
@@ -200,8 +204,8 @@ class _Closing:
             comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=compared_kinds(account),
-            rules=() if besides.accounting == FIRST else tuple(_effects(passed)),
-            evidence=() if besides.accounting == FIRST else evidence_of(passed.facts, account),
+            rules=() if first else tuple(_effects(passed)),
+            evidence=() if first else evidence_of(passed.facts, account),
         )
 
 
@@ -219,7 +223,7 @@ def conditions_hold(
             continue
         broken = {y: one.test(inputs[y], net[y]) for y in inputs}
         texts = tuple(text("condition.year", year=y, broken=t) for y, t in broken.items() if t)
-        yield Finding(one.clause, not texts, texts)
+        yield Finding(one.clause, not texts, texts, "" if first else one.severity)
     strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
     if strange:
         yield Finding(PLAUSIBLE, False, "; ".join(strange))
@@ -239,21 +243,26 @@ def _graded(
     reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
 ) -> tuple[Finding, ...]:
     """
-    Grade each finding: an observation where its rule takes off less than is material.
+    Grade each finding: an observation where what it is about is less than is material.
 
-    Requirements of the programme that are no amounts keep their severity.  A condition of the
-    methodology that does not hold is a corrective action request.
+    That is what its rule takes off, or, of a methodology's condition, what the meters that it names
+    carry.  Requirements of the programme that are no amounts keep their severity.  A condition of
+    the methodology that does not hold is a corrective action request, unless it says otherwise.
     """
     if passed.facts.besides.accounting == FIRST:
         return tuple(reported)
-    claimed = abs(reduction_t)
+    claimed, by_meter = abs(reduction_t), carried(passed.account)
     found = []
     for one in reported:
         row, cost = rules().get(one.rule), passed.costs.get(one.rule)
         severity = one.severity or severity_of(one.rule)
+        about = None
         if cost is not None and one.tonnes and row is not None and not row.programme:
-            taken = max(cost.alone, cost.beside)
-            severity = "observation" if taken < MATERIAL * claimed else severity
+            about = max(cost.alone, cost.beside)
+        elif row is None and one.devices:
+            about = sum((by_meter.get(name, ZERO) for name in one.devices), start=ZERO)
+        if about is not None and about < MATERIAL * claimed:
+            severity = "observation"
         found.append(replace(one, severity="" if one.holds else severity))
     return tuple(found)
 

@@ -38,6 +38,19 @@ def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
     return tuple(sorted(found, key=lambda one: (-Fraction(one.tonnes), one.name, one.grade)))
 
 
+def carried(account: Account) -> dict[str, Fraction]:
+    """Return the emissions that each meter's quantity stands for, whichever side. [tCO2e]"""
+    found: dict[str, Fraction] = {}
+    for one in account.views:
+        found[one.device.id] = found.get(one.device.id, Fraction(0)) + _carries(account, one)
+    return found
+
+
+def _carries(account: Account, one: Monitored) -> Fraction:
+    rates = ((one.counted(part), account.pricing.rate(one, part.year)) for part in one.parts)
+    return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
+
+
 def signed(
     items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
 ) -> tuple[EvidenceItem, ...]:
@@ -86,8 +99,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """Grade each meter's quantity; time without a certificate by itself."""
     for one in account.views:
-        rates = ((one.counted(part), account.pricing.rate(one, part.year)) for part in one.parts)
-        tonnes = sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
+        tonnes = _carries(account, one)
         if not tonnes:
             continue
         if facts.invoiced(one):

@@ -36,7 +36,7 @@ from mrv.documents import statement as wire
 from mrv.documents.coded import coded, coded_or_words, words_of_0_1_0
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import Version, version_out
+from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import severity_of
 from mrv.rules.grades import shares as by_grade
@@ -49,7 +49,7 @@ from mrv.statement.cross_check_json import cross_check_out, indicated, readings_
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.plan_writer import calibration_out, document_out, sample_out
+from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
@@ -143,7 +143,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         gwp=GWP,
         factors=tuple(map(_factor, result.factors)),
         fixed_parameters=tuple(map(_fixed, result.parameters)),
-        monitoring_plan=tuple(map(_version, case.plan.versions)),
+        monitoring_plan=tuple(_version(case.plan, one) for one in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         design_documents=tuple(map(document_out, case.plan.documents)) or UNSET,
         accepted_factors=case.plan.accepted or UNSET,
@@ -264,12 +264,22 @@ def _credited(result: PeriodResult) -> wire_account.Credited:
     )
 
 
-def _version(one: Version) -> wire_monitoring.PlanVersion:
-    return wire_monitoring.PlanVersion(
-        version=one.name,
-        from_=one.begins.isoformat(),
-        responsible=one.responsible,
-        sha256=canonical.sha256_hex(canonical.encode(version_out(one))),
+def _version(plan: MonitoringPlan, one: Version) -> wire_monitoring.PlanVersion:
+    digest = canonical.sha256_hex(canonical.encode(version_out(one)))
+    named = wire_monitoring.PlanVersion(
+        version=one.name, from_=one.begins.isoformat(), responsible=one.responsible, sha256=digest
+    )
+    if plan.accounting == FIRST:
+        return named
+    before = replaced((*plan.versions_before, *plan.versions), one)
+    return msgspec.structs.replace(
+        named,
+        kind=one.kind,
+        to=UNSET if one.ends is None else one.ends.isoformat(),
+        reason=one.reason,
+        entered=UNSET if one.entered is None else utc_text(one.entered),
+        approval=UNSET if one.approval is None else approval_shown(one.approval),
+        differs=UNSET if before is None else tuple(map(coded, differences(before, one))),
     )
 
 

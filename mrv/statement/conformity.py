@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
@@ -10,7 +11,7 @@ from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date, utc_text
 from mrv.documents.coded import text_in
 from mrv.documents.monitoring import Planned
-from mrv.registry.monitoring_plan import Version
+from mrv.registry.monitoring_plan import Version, blank, called
 from mrv.registry.plan_departures import Meter, departures, imprecise
 from mrv.registry.project import FIRST, Calibration
 from mrv.texts import MOST_LINES, Text, devices_of, lines, text
@@ -44,16 +45,35 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     if not plan.versions:
         return Finding(RULE, False, text("PLN-01.none"))
     first = local_date(result.from_us, result.timezone)
-    begins = plan.versions[0].begins
+    earliest = min(plan.versions, key=lambda v: v.begins)
     found = list[Text]()
-    if begins > first:
-        found.append(text("PLN-01.begins", version=plan.versions[0].name, begins=str(begins)))
+    if earliest.begins > first:
+        begins = str(earliest.begins)
+        found.append(text("PLN-01.begins", version=earliest.name, begins=begins))
+    if plan.accounting > FIRST:
+        found += [each for one in plan.versions for each in _entered(one, first, result.timezone)]
     found += [
         text("PLN-01.departs", version=version.name, wrong=wrong)
         for version in plan.versions
         for wrong in _departs(plan, version)
     ]
     return Finding(RULE, not found, lines(found))
+
+
+def _entered(one: Version, first: date, timezone: str) -> Iterator[Text]:
+    """Say what a version lacks: approval, entry before the days that it counts for, procedures."""
+    counts = max(first, one.begins)
+    if one.approval is None:
+        yield text("PLN-01.not_approved", version=one.name, kind=called(one.kind))
+    approved = one.approval is not None and one.approval.day <= counts
+    if one.entered is not None and not approved:
+        entered = local_date(one.entered, timezone)
+        if entered > counts:
+            yield text(
+                "PLN-01.entered_late", version=one.name, entered=str(entered), begin=str(counts)
+            )
+    if missing := blank(one):
+        yield text("PLN-01.no_procedure", version=one.name, procedures=missing)
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
@@ -85,7 +105,7 @@ def registered(plan: MonitoringPlan) -> Iterator[Finding]:
     """Return the findings of the registry's rules."""
     for one in plan.registry:
         texts = tuple(map(text_in, one.texts))
-        yield Finding(one.rule, one.holds, texts, devices=devices_of(texts))
+        yield Finding(one.rule, one.holds, texts, one.severity or "", devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

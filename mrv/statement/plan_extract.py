@@ -36,7 +36,7 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
-from mrv.registry.monitoring_plan import Version
+from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
     Besides,
@@ -101,6 +101,8 @@ class MonitoringPlan:
     checks : tuple of CheckMeter
     versions : tuple of Version
         Of the project's own monitoring plan, in force within the period.
+    versions_before : tuple of Version
+        Those that they correct, change or depart from, and that are not in force themselves.
     invoices : tuple of Invoice
     earlier : tuple of StatementFigures
         `mrv.statement.prior_statements.figures` of the period before and of a year before.
@@ -162,6 +164,7 @@ class MonitoringPlan:
     carried_from: str | None = None
     checks: tuple[CheckMeter, ...] = ()
     versions: tuple[Version, ...] = ()
+    versions_before: tuple[Version, ...] = ()
     invoices: tuple[Invoice, ...] = ()
     earlier: tuple[StatementFigures, ...] = ()
     corrected: StatementFigures | None = None
@@ -239,6 +242,8 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
+            versions=tuple(map(as_first, self.versions)),
+            versions_before=(),
         )
 
     def fleet(self) -> Fleet:
@@ -253,6 +258,7 @@ class MonitoringPlan:
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
             monitoring=tuple(version_out(one) for one in self.versions) or UNSET,
+            monitoring_before=tuple(version_out(one) for one in self.versions_before) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,

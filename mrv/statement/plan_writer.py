@@ -5,7 +5,12 @@ from __future__ import annotations
 from mrv.calendar import utc_text
 from mrv.countries import country_of
 from mrv.documents.form import UNSET, UnsetType, read
-from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
+from mrv.documents.monitoring import (
+    CalibrationShown,
+    DesignDocument,
+    LaboratoryResult,
+    PlanApproval,
+)
 from mrv.documents.plan import (
     BoundDevice,
     ChangedAfterwards,
@@ -16,7 +21,7 @@ from mrv.documents.plan import (
 )
 from mrv.registry import monitoring_plan
 from mrv.registry.calibration_interval import Interval, limited
-from mrv.registry.monitoring_plan import Version
+from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.project import FIRST, Calibration, ChangedLate, Document, Project, Sample, Usage
 from mrv.rounding import exact_text
 from mrv.statement.plan_values import number_out, time_out, values_out
@@ -94,11 +99,16 @@ def calibration_out(one: Calibration, interval: Interval | None = None) -> Calib
     )
 
 
+def approval_shown(one: Approval) -> PlanApproval:
+    """Write a programme's decision on a version."""
+    return read(PlanApproval, monitoring_plan.approval_out(one), "an approval of the plan")
+
+
 def version_out(one: Version) -> PlanVersionWhole:
     """Write a version of the project's own monitoring plan."""
     return read(
         PlanVersionWhole,
-        monitoring_plan.version_out(one),
+        monitoring_plan.extract_out(one),
         f"version {one.name} of the monitoring plan",
     )
 

@@ -13,6 +13,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mrv.registry.monitoring_plan import REGISTERED
+from mrv.signatures import canonical
 from mrv.statement.plan_extract import PREFIX, MonitoringPlan
 
 # what the statement itself tells of a device
@@ -46,6 +48,7 @@ def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for key, value in device.items():
             if key not in _SHOWN:
                 yield f"{device['id']} {key}", _text(value)
+    yield from map(_of_version, record.get("monitoring", ()))
     for what, by in _LISTS.items():
         for one in record.get(what, ()):
             yield f"{what} {one[by]}", _text(one)
@@ -54,6 +57,14 @@ def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in record.get("certified", ()):
         energy = sum(int(wh) for run in one["runs"] for wh in run["energy_Wh"])
         yield f"{one['device']} certificate {one['certificate']}", f"{energy} Wh, {one['scheme']}"
+
+
+def _of_version(one: Mapping[str, Any]) -> tuple[str, str]:
+    name = f"monitoring plan from {one['from']}, version {one['version']}"
+    digest = canonical.sha256_hex(canonical.encode(one))
+    entered = one.get("entered", "before 0.2.0")
+    kind = one.get("kind", REGISTERED)
+    return name, f"{kind}, entered {entered}: {one['reason']} (SHA-256 {digest})"
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import Version, in_force
+from mrv.registry.monitoring_plan import Version, in_force, replaced
 from mrv.registry.project import ACCOUNTING, Clocked, FixedBefore, Project, Usage
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.arrival import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
@@ -117,7 +117,9 @@ def plan_of(
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
     left = carried.owed(conn, project_id, mains, from_us, to_us)
-    edges = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
+    first, last = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
+    every = monitoring.load_versions(conn).get(project_id, ())
+    versions = in_force(every, first, last + timedelta(days=1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
@@ -134,7 +136,8 @@ def plan_of(
         carried_ug=left.ug,
         carried_from=left.statements,
         checks=checks,
-        versions=_versions(conn, project_id, *edges),
+        versions=versions,
+        versions_before=_replaced(every, versions),
         invoices=outcome.invoices,
         replaced=outcome.replaced,
         calibrated_every=outcome.calibrated_every,
@@ -243,9 +246,10 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
     )
 
 
-def _versions(conn: Connection, project: str, first: date, last: date) -> tuple[Version, ...]:
-    every = monitoring.load_versions(conn).get(project, ())
-    return in_force(every, first, last + timedelta(days=1))
+def _replaced(every: Sequence[Version], some: Sequence[Version]) -> tuple[Version, ...]:
+    """Return what versions in force correct, change or depart from, where it is not in force."""
+    before = dict.fromkeys(found.name for one in some if (found := replaced(every, one)))
+    return tuple(one for one in every if one.name in before and one not in some)
 
 
 def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, ...]:

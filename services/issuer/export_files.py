@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
+from mrv.countries import country_of
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.cell_map import CellMap
@@ -19,6 +20,7 @@ from mrv.exports.entered import Authority
 from mrv.exports.source import Source, begin_us, check_one_project, check_together, days
 from services.issuer.exports import source_of
 from services.issuer.facility import facility_files, facility_inventory
+from services.store.registry.entries_from_rows import load_registry
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -142,10 +144,11 @@ def inventory_files(
     template: bytes | None = None,
 ) -> ExportFiles:
     """Return a facility's inventory of a year, from its meters."""
-    from mrv.exports.cell_map import shipped  # noqa: PLC0415
+    from mrv.exports.cell_map import inventory_form  # noqa: PLC0415
 
     made = facility_inventory(conn, site, year)
-    return ExportFiles(made.draft, facility_files(made, form or shipped("vn-facility"), template))
+    form = form or inventory_form(country_of(load_registry(conn).sites[site]))
+    return ExportFiles(made.draft, facility_files(made, form, template))
 
 
 def json_bytes(value: Any) -> bytes:

@@ -9,6 +9,7 @@ from psycopg import Connection
 from mrv.calendar import instant_us
 from mrv.methodologies import find
 from mrv.model import Methodology
+from mrv.registry.monitoring_plan import PROCEDURES
 from mrv.registry.plan_departures import frequency_of
 from mrv.statement.conformity import meter
 from mrv.statement.diagram import diagram
@@ -60,10 +61,11 @@ def draft_of(conn: Connection, project_id: str) -> str:
     project = stored.projects[project_id]
     version = {
         "version": str(len(project.monitoring or ()) + 1),
+        **({} if not project.monitoring else {"kind": ""}),
         "from": project.crediting_from,
         "responsible": "",
         "reason": "first plan" if not project.monitoring else "",
-        "procedures": {"data that are lost": "", "how data are kept": ""},
+        "procedures": dict.fromkeys(PROCEDURES, ""),
         "lines": _lines(project, stored),
     }
     return dump({"projects": [{**document(project), "monitoring": [version]}]})

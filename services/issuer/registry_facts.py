@@ -20,6 +20,7 @@ from mrv.methodologies import find
 from mrv.model import Factors, Methodology
 from mrv.registry.calibration_interval import Lengthened, lengthened
 from mrv.registry.project import Certified, Project
+from mrv.rules import Severity
 from mrv.rules.effects import Said
 from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
@@ -199,9 +200,13 @@ Judged = Said | Barred
 
 
 def listed(
-    texts: Iterable[Text], *, holds: bool = False, most: int | None = MOST_LINES
+    texts: Iterable[Text],
+    *,
+    holds: bool = False,
+    most: int | None = MOST_LINES,
+    severity: Severity | None = None,
 ) -> Iterator[Said]:
-    """Report one finding of some texts; of none no finding."""
+    """Report one finding of some texts, of the rule's severity or another; of none no finding."""
     found = tuple(texts)
     if found:
-        yield Said(holds, found if most is None else lines(found, most))
+        yield Said(holds, found if most is None else lines(found, most), severity)

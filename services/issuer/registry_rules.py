@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from mrv.calendar import local_date, utc_text
 from mrv.documents.coded import coded
+from mrv.documents.form import UNSET
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
@@ -90,7 +91,10 @@ def judged(facts: RegistryFacts) -> Outcome:
                 excluded.append(Excluded(one.device, rule, one.reason))
             else:
                 texts = tuple(map(coded, texts_of(one.texts)))
-                conditions.append(RegistryCondition(rule=rule, holds=one.holds, texts=texts))
+                severity = one.severity or UNSET
+                conditions.append(
+                    RegistryCondition(rule=rule, holds=one.holds, texts=texts, severity=severity)
+                )
     zone = facts.project.timezone
     first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
     return Outcome(
@@ -249,7 +253,10 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
             yield Barred(name, text("copy.days", **of))
         else:
             yield Barred(name, text("copy.any_order", **of))
-    yield from listed(_alike(one) for one in found if one.device not in excluded)
+    left = [one for one in found if one.device not in excluded]
+    yield from listed(_alike(one) for one in left if one.equal)
+    # of a proportional one, or one under noise, nothing is taken off: it is to be clarified
+    yield from listed((_alike(one) for one in left if not one.equal), severity="CL")
 
 
 def _other(one: Copy) -> Text | str:

@@ -399,9 +399,13 @@ class Registry:
 
 
 def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tuple[Version, ...]:
-    """Return all versions of a plan: a file need not repeat those that are stored."""
+    """Return all versions of a plan: a file adds versions, and approvals of those stored."""
     known = {one.name for one in stored}
-    return (*stored, *(one for one in given or () if one.name not in known))
+    approvals = {one.name: one.approval for one in given or ()}
+    return (
+        *(replace(one, approval=one.approval or approvals.get(one.name)) for one in stored),
+        *(one for one in given or () if one.name not in known),
+    )
 
 
 def with_samples(

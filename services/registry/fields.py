@@ -193,6 +193,11 @@ class Row:
             self._left_open(key, value)
         return dict(native(self.table))
 
+    def row(self, key: str) -> Row:
+        """Return a mapping as a row of its own."""
+        line = self.table.lines.get(key, self.table.line)
+        return Row(self.table.cells[key], self.file, f"{self.path}.{key}", line)
+
     def rows(self, key: str) -> list[Row] | None:
         """Return the rows of a list, or None where the key is absent."""
         if not self.has(key):

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
-from mrv.registry.monitoring_plan import Line, Version
+from mrv.registry.monitoring_plan import (
+    DEVIATION,
+    KINDS,
+    REGISTERED,
+    Approval,
+    Kind,
+    Line,
+    Version,
+    approval_out,
+    blank,
+)
 from mrv.registry.plan_departures import departures, imprecise
 from mrv.statement.conformity import meter
 from mrv.texts import Text
@@ -13,6 +26,7 @@ from services.registry.entries import Device, Project
 from services.registry.fields import Row
 from services.registry.finding import Finding
 
+_HASH = re.compile(r"^[0-9a-f]{64}$")
 _KEYS = ("parameter", "device", "channel", "option", "frequency", "accuracy_class", "qa_qc",
          "responsible")  # fmt: skip
 
@@ -32,7 +46,9 @@ def versions(row: Row) -> tuple[Version, ...] | None:
 
 
 def _version(row: Row) -> Version:
-    row.only("version", "from", "responsible", "reason", "procedures", "lines")
+    row.only(
+        "version", "kind", "from", "to", "approval", "responsible", "reason", "procedures", "lines"
+    )
     lines = row.rows("lines") or []
     found = tuple(_line(one) for one in lines)
     for one in lines:
@@ -43,14 +59,54 @@ def _version(row: Row) -> Version:
     for key, text in procedures.items():
         if not isinstance(text, str):
             row.problem("procedures", f"{key} = {text!r} must be text, in quotes")
+    kind = _kind(row)
+    ends = row.day("to")
+    begins = row.day("from")
+    if begins is not None and ends is not None and ends <= begins:
+        row.problem("to", f"{ends} is not after from: {begins}")
+    approval = _approval(row)
+    responsible = row.text("responsible")
+    if approval is not None and _same(approval.by, responsible):
+        row.problem("approval", f"by {approval.by!r} is who answers for the plan; name who decided")
     return Version(
+        kind=kind,
+        ends=ends,
+        approval=approval,
         name=row.text("version"),
-        begins=row.required("from", row.day("from"), "the local date from which it counts"),
-        responsible=row.text("responsible"),
+        begins=row.required("from", begins, "the local date from which it counts"),
+        responsible=responsible,
         reason=row.text("reason"),
         procedures=procedures,
         lines=found,
     )
+
+
+def _kind(row: Row) -> Kind:
+    given = row.optional("kind") or REGISTERED
+    known: Kind | None = next((one for one in KINDS if one == given), None)
+    if known is None:
+        row.problem("kind", f"{given!r} must be one of {', '.join(KINDS)}")
+    return known or REGISTERED
+
+
+def _approval(row: Row) -> Approval | None:
+    if not row.has("approval"):
+        return None
+    given = row.row("approval")
+    given.only("by", "date", "reference", "sha256")
+    day = given.required("date", given.day("date"), "the day of the decision")
+    if day is not None and day > datetime.now(UTC).date():
+        given.problem("date", f"{day} is in the future; enter the decision once it is taken")
+    digest = given.optional("sha256")
+    if digest is not None and not _HASH.match(digest):
+        given.problem("sha256", f"{digest!r} is no SHA-256 of 64 hexadecimal digits")
+    found = Approval(given.text("by"), day, given.text("reference"), digest)
+    row.problems.extend(given.problems)
+    return None if given.problems else found
+
+
+def _same(one: str, other: str) -> bool:
+    return one.split() != [] and one.casefold().split() == other.casefold().split()
 
 
 def _line(row: Row) -> Line:
@@ -73,9 +129,16 @@ def document(version: Version) -> dict[str, Any]:
         {key: value for key in _KEYS if (value := getattr(line, key)) is not None}
         for line in version.lines
     ]
+    found: dict[str, Any] = {"version": version.name}
+    if version.kind != REGISTERED:
+        found["kind"] = version.kind
+    found["from"] = version.begins
+    if version.ends is not None:
+        found["to"] = version.ends
+    if version.approval is not None:
+        found["approval"] = approval_out(version.approval)
     return {
-        "version": version.name,
-        "from": version.begins,
+        **found,
         "responsible": version.responsible,
         "reason": version.reason,
         "procedures": dict(version.procedures),
@@ -83,15 +146,48 @@ def document(version: Version) -> dict[str, Any]:
     }
 
 
-def rewritten(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> list[str]:
-    """Say which stored versions a file has otherwise: a plan is not rewritten."""
+def rewritten(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> Iterator[str]:
+    """Say which stored versions a file has otherwise, and which new ones have no kind."""
     known = {one.name: one for one in stored}
-    return [
-        f"monitoring: version {one.name!r} is stored and reads otherwise; a plan in force is not"
-        " rewritten: leave it as it was and add another version with its own `from`"
-        for one in given or ()
-        if one.name in known and known[one.name] != one
-    ]
+    for one in given or ():
+        before = known.get(one.name)
+        if before is None:
+            continue
+        approval = one.approval or before.approval
+        if before.approval not in (None, approval):
+            yield (
+                f"monitoring: the approval of version {one.name!r} is stored and reads otherwise;"
+                " leave it as it was, and add another version where another decision was taken"
+            )
+        elif replace(one, approval=approval, entered=before.entered) != replace(
+            before, approval=approval
+        ):
+            yield (
+                f"monitoring: version {one.name!r} is stored and reads otherwise; a plan in force"
+                " is not rewritten: leave it as it was and add another version with its own `from`"
+            )
+
+
+def without_kind(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> Iterator[str]:
+    """Say which new versions do not say what they are to those before, or until when."""
+    known = {one.name for one in stored}
+    every = sorted((*stored, *(v for v in given or () if v.name not in known)), key=_begins)
+    for one in every:
+        if (one.kind == DEVIATION) != (one.ends is not None):
+            yield (
+                f"monitoring: version {one.name!r}: to is needed of a {DEVIATION}, and of no"
+                " other version"
+            )
+    for one in every[1:]:
+        if one.kind == REGISTERED and one.name not in known:
+            yield (
+                f"monitoring: version {one.name!r} follows version {every[0].name!r} and cannot be"
+                f" {REGISTERED!r}; write one of {', '.join(KINDS[1:])}"
+            )
+
+
+def _begins(one: Version) -> date:
+    return one.begins
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
@@ -114,6 +210,9 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             if (d.from_date or project.crediting_from) < max(ends, begins)
             and (d.to_date or project.crediting_to) > begins
         ]
+        for name in blank(version):
+            words = f"monitoring version {version.name}: procedures has no {name!r}; describe it"
+            yield Finding(project.kind, project.id, words, warning=True)
         method = project.methodology, project.version
         for wrong in departures(version, method, bound, meters):
             yield _finding(project, version, wrong, warning=False)

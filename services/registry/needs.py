@@ -78,7 +78,7 @@ def check(
     candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
-        if broken not in (None, elsewhere):
+        if broken is not None:
             yield _outside(project, condition, broken)
 
 

@@ -189,6 +189,10 @@ def _rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
         if isinstance(entry, Project) and isinstance(before, Project):
             for text in monitoring.rewritten(before.monitoring or (), entry.monitoring):
                 yield key, text
+        if isinstance(entry, Project):
+            had = before.monitoring or () if isinstance(before, Project) else ()
+            for text in monitoring.without_kind(had, entry.monitoring):
+                yield key, text
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:

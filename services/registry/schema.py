@@ -16,7 +16,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -25,7 +25,7 @@ from ingest.limits import NAMES, PAIRS
 from mrv import methodologies
 from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.monitoring_plan import Line, Version
+from mrv.registry.monitoring_plan import Approval, Kind, Line, Version
 from mrv.registry.project import Calibration, Sample
 from services.registry import authority, entries
 from services.registry.fields import ID
@@ -34,7 +34,7 @@ from services.registry.parse import CERTAINTIES, DEVICE_KEYS
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
-    "Sample": Sample,
+    "Sample": Sample, "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
 }  # fmt: skip
 _SIMPLE: dict[Any, dict[str, Any]] = {
@@ -60,7 +60,11 @@ _NAMES = {
     ("TransferClass", "adjusted"): "corresponding_adjustment",
     ("Version", "name"): "version",
     ("Version", "begins"): "from",
+    ("Version", "ends"): "to",
+    ("Approval", "day"): "date",
 }
+# what an import adds by itself
+_OWN = {("Version", "entered")}
 # what a file may leave out although the entry always has it
 _OPTIONAL = {
     ("Topic", "active"), ("Device", "attributes"), ("Project", "parameters"),
@@ -121,6 +125,8 @@ def _entry(kind: Any) -> dict[str, Any]:
     required = []
     for one in fields(kind):
         key = kind.__name__, one.name
+        if key in _OWN:
+            continue
         name = _NAMES.get(key, one.name)
         properties[name] = (
             {"type": "string", "pattern": ID.pattern} if key in _IDS else (_value(hints[one.name]))
@@ -143,6 +149,8 @@ def _always(one: Any, hint: Any) -> bool:
 
 def _value(hint: Any) -> dict[str, Any]:
     origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return {"enum": list(inner)}
     if origin in (Union, types.UnionType):
         kinds = [one for one in inner if one is not type(None)]
         numbers = {one for one in kinds if one in (int, float, Decimal)}

@@ -12,8 +12,9 @@ from mrv.accounting.coverage import Served
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import GRADES, INVOICE, METER, CrossCheck, EvidenceItem
+from mrv.factors import load
 from mrv.methodologies import find
-from mrv.registry.project import Besides, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Besides, ProjectDevice
 from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
 from tests.closes import corpus
@@ -136,3 +137,19 @@ def test_each_device_needs_a_stated_value_for_its_parameter(without, grade):
     found = earned("ams-iii-ba", documents=documents).evidence
     (item,) = [i for i in found if i.name == "ef_t_per_t" and i.role == "metal"]
     assert item.grade == grade
+
+
+@pytest.mark.parametrize(("small", "severity"), [(1, "observation"), (20, "CAR")])
+def test_a_condition_of_a_meter_that_carries_next_to_nothing_is_an_observation(small, severity):
+    """An honest plant would answer a corrective action for a display of 0.1 % of its energy."""
+    given = {
+        ("inv-1", "energy_export"): [1_000 + i % 7 for i in range(plant.DAY)],
+        ("inv-2", "energy_export"): [small + i % 2 for i in range(plant.DAY)],
+    }
+    result = close(
+        plant.PV, plant.FLEET, {"inv-1": plant.CERTIFICATES["inv-1"]},
+        plant.laid_out(plant.FLEET, given), plant.FROM, plant.FROM + plant.DAY * INTERVAL_US,
+        load(), besides=Besides(accounting=ACCOUNTING),
+    )  # fmt: skip
+    (found,) = [one for one in result.applicability if "certified kWh meter" in one.rule]
+    assert (found.holds, found.devices, found.severity) == (False, ("inv-2",), severity)

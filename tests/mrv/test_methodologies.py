@@ -207,7 +207,8 @@ def test_applicability_names_what_does_not_hold():
     bare = Candidate(
         {}, (CandidateDevice("inv-1", "generation", "pv_inverter", 0),), 2026, None, "DE"
     )
-    assert [str(c.test(bare)) for c in pv.applicability] == [
+    checks = (*pv.applicability, methodologies.hosted(pv.countries))
+    assert [str(c.test(bare)) for c in checks] == [
         "inv-1 has no calibration certificate",
         (
             "the project is in DE, and the methodology with its reference values is for projects in"
@@ -230,7 +231,7 @@ def test_applicability_names_what_does_not_hold():
         ),
     ]
     # a certificate or a charger can still come; a plant that is too large stays so
-    refusing = [c.refuses for c in (*pv.applicability, *bus.applicability)]
+    refusing = [c.refuses for c in (*checks, *bus.applicability)]
     assert refusing == [False, False, False, True, True]
     good = Candidate(
         {"baseline_year": 2025},

@@ -43,5 +43,5 @@ def test_never_more_than_the_share(credit, number, adjusted):
 
 def test_the_decree_names_its_source():
     """A verifier could not find the paragraph."""
-    assert rules().in_force.isoformat() == "2026-05-19"
-    assert rules().certainty == "T"
+    assert rules("VN").in_force.isoformat() == "2026-05-19"
+    assert rules("VN").certainty == "T"

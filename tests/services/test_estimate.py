@@ -17,7 +17,7 @@ def _run(*arguments, given=None):
 
 def test_what_is_expected_goes_into_the_registry_as_it_is(tmp_path):
     """Somebody would type the figures over, and one day wrongly."""
-    told = _run("pv", "-", "--expected", given=ROOF)
+    told = _run("pv", "-", "--country", "VN", "--expected", given=ROOF)
     assert told.exit_code == 0
     expected = yaml.safe_load(told.output)["expected"]
     assert set(expected) == {"energy_kwh_per_year", "reduction_t_per_year"}
@@ -34,7 +34,9 @@ def test_what_is_expected_goes_into_the_registry_as_it_is(tmp_path):
 
 def test_a_plan_that_cannot_be_ends_with_one():
     """A script would go on with 45 MW."""
-    told = _run("pv", "-", "--json", given={**ROOF, "declared_kwh_per_year": 477_130})
+    told = _run(
+        "pv", "-", "--country", "VN", "--json", given={**ROOF, "declared_kwh_per_year": 477_130}
+    )
     assert told.exit_code == 1
     said = json.loads(told.output)
     assert said["flags"][0]["severity"] == "impossible"
@@ -61,7 +63,7 @@ def test_bad_input(arguments, given, said):
 def test_nothing_is_expected_of_a_ceiling():
     """A cloudless year would become the promise."""
     given = {k: v for k, v in ROOF.items() if k != "ghi_kwh_per_m2"}
-    told = _run("pv", "-", "--expected", given=given)
+    told = _run("pv", "-", "--country", "VN", "--expected", given=given)
     assert told.exit_code == 2
     assert "nothing to expect" in told.output
 

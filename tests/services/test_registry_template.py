@@ -145,7 +145,7 @@ def test_the_example_of_another_country_is_of_nothing_vietnamese(tmp_path: Path)
 
 def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> None:
     """The first file of a plant needs all parts in their places."""
-    result = tonne("registry", "template")
+    result = tonne("registry", "template", "--country", "VN")
     assert set(_read(result.stdout)) == {"sites", "devices", "projects", "programme"}
     assert all(name in result.stdout for name in classes.load())
     assert "project   my-project" in _checked(result.stdout, tmp_path)
@@ -153,7 +153,7 @@ def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> Non
 
 def test_a_mistyped_class_is_asked_about() -> None:
     """A technician types `inverter` with one letter missing and must not read a source file."""
-    result = tonne("registry", "template", "pv_invertr", code=2)
+    result = tonne("registry", "template", "pv_invertr", "--country", "VN", code=2)
     assert "did you mean 'pv_inverter'?" in result.stderr
 
 

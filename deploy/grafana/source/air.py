@@ -31,12 +31,12 @@ def dashboard() -> model.Dashboard:
         [
             ("Now", [
                 stat("Worst index now", f"SELECT max(value) AS aqi FROM ({_LATEST}) latest", "none",
-                     "Highest hourly VN_AQI of the last six hours' newest values: above 100 is bad for the sensitive.",
+                     "Highest of the last six hours' newest values, by the index of the station's country, where tonne has one: above 100 is bad for the sensitive.",
                      steps=AQI, span=6),
                 stat("Days over the air limits", f"""
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
 WHERE indicator = 'qcvn-05-2023' AND $__timeFilter(time) AND {_HERE} HAVING count(*) > 0
-""", "short", "Station days in range that exceed QCVN 05:2023.", steps=((None, GREEN), (1, "orange"), (10, RED)), span=6),
+""", "short", "Station days in range that exceed the air limits of the station's country, where tonne has them.", steps=((None, GREEN), (1, "orange"), (10, RED)), span=6),
                 stat("Nights or days too loud", f"""
 SELECT count(*) FILTER (WHERE v.grade = 'exceeded') AS days FROM v_indicator_day v JOIN device d ON d.id = v.device_id
 WHERE v.indicator = 'limits' AND d.class = 'noise_station' AND $__timeFilter(v.time) AND v.{_HERE} HAVING count(*) > 0
@@ -51,7 +51,7 @@ WHERE class IN ('air_station', 'noise_station') AND {_HERE} HAVING count(*) > 0
                 site_map("Index by site", f"""
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude, max(l.value) AS value, max(l.time) AS time
 FROM site s JOIN ({_LATEST}) l ON l.site = s.id GROUP BY s.id, s.name, s.latitude, s.longitude
-""", "none", "Newest hourly VN_AQI of each site's worst station; sites without one for six hours are absent.", steps=AQI),
+""", "none", "Newest hourly index of each site's worst station, by its country; sites without one for six hours are absent.", steps=AQI),
                 timeline("Calendar of the daily index", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'vn-aqi-daily' AND $__timeFilter(time) AND {_HERE} ORDER BY time
@@ -60,12 +60,15 @@ WHERE indicator = 'vn-aqi-daily' AND $__timeFilter(time) AND {_HERE} ORDER BY ti
                 series("Hourly index", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_hour
 WHERE indicator = 'vn-aqi-hourly' AND $__timeFilter(time) AND {_HERE} ORDER BY time
-""", "none", "VN_AQI by hour; hours without enough data are missing.", steps=AQI, broken_ms=2 * 3_600_000, fill=0),
-                series("Dust by day", f"""
+""", "none", "The country's index by hour; hours without enough data are missing.", steps=AQI, broken_ms=2 * 3_600_000, fill=0),
+                series("Dust by day", [f"""
 SELECT time, device_id || CASE indicator WHEN 'pm2_5_24h_ug_m3' THEN ' PM2.5' ELSE ' PM10' END AS metric, value
 FROM v_indicator_day WHERE indicator IN ('pm2_5_24h_ug_m3', 'pm10_24h_ug_m3') AND $__timeFilter(time) AND {_HERE} ORDER BY time
-""", "conμgm3", "Mean of the local day. Dashed: the daily limit of PM2.5, 50 ug/m3, and of PM10, 100 ug/m3 (QCVN 05:2023).",
-                       steps=((None, "transparent"), (50, "orange"), (100, RED)), broken_ms=50 * 3_600_000, fill=0),
+""", f"""
+SELECT DISTINCT v.time, l.metric, l.value FROM v_indicator_day v
+CROSS JOIN (VALUES ('limit of PM2.5, QCVN 05:2023', 50), ('limit of PM10, QCVN 05:2023', 100)) l (metric, value)
+WHERE v.indicator = 'qcvn-05-2023' AND $__timeFilter(v.time) AND v.{_HERE} ORDER BY v.time
+"""], "conμgm3", "Mean of the local day, with the limits by which the stations' days were judged.", broken_ms=50 * 3_600_000, fill=0),
                 table("Exceedances", f"""
 SELECT v.day::text AS day, v.device_id, (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(v.detail -> 'exceeded') AS x (e)) AS exceeded,
        v.detail ->> 'standard' AS standard, v.site, d.class
@@ -75,11 +78,16 @@ ORDER BY v.day DESC, v.device_id LIMIT 200
 """, "Station days over a limit, newest first, with what was over it.", span=24),
             ]),
             ("Noise", [
-                series("Hourly level", f"""
+                series("Hourly level", [f"""
 SELECT time, device_id AS metric, value FROM v_indicator_hour
 WHERE indicator = 'leq_1h_dba' AND $__timeFilter(time) AND {_HERE} ORDER BY time
-""", "suffix: dB(A)", "Leq by hour. Dashed: 55 dB(A) by night and 70 by day in ordinary areas (QCVN 26:2010).",
-                       steps=((None, "transparent"), (55, "orange"), (70, RED)), broken_ms=2 * 3_600_000, fill=0),
+""", f"""
+SELECT DISTINCT v.time, l.metric, l.value FROM v_indicator_hour v
+CROSS JOIN (VALUES ('night in ordinary areas, QCVN 26:2010', 55), ('day in ordinary areas, QCVN 26:2010', 70)) l (metric, value)
+WHERE v.indicator = 'leq_1h_dba' AND $__timeFilter(v.time) AND v.{_HERE}
+  AND EXISTS (SELECT FROM device d WHERE d.id = v.device_id AND d.attributes #>> '{{limits,standard}}' = 'qcvn-26-2010')
+ORDER BY v.time
+"""], "suffix: dB(A)", "Leq by hour, with the levels of the stations' standard.", broken_ms=2 * 3_600_000, fill=0),
                 series("Day and night", f"""
 SELECT time, device_id || CASE indicator WHEN 'leq_day_dba' THEN ' day' ELSE ' night' END AS metric, value
 FROM v_indicator_day WHERE indicator IN ('leq_day_dba', 'leq_night_dba') AND $__timeFilter(time) AND {_HERE} ORDER BY time

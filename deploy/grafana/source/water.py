@@ -45,12 +45,14 @@ SELECT day::text AS day, device_id, (SELECT string_agg(e, ', ') FROM jsonb_array
 FROM v_indicator_day WHERE grade = 'exceeded' AND indicator = 'limits' AND $__timeFilter(time) AND {_MINE}
 ORDER BY day DESC, device_id LIMIT 200
 """, "Newest first, with the substances over their limit.", span=10),
-                series("Let out by day", f"""
+                series("Let out by day", [f"""
 SELECT time, device_id || ' ' || upper(split_part(indicator, '_24h', 1)) AS metric, value FROM v_indicator_day
 WHERE indicator LIKE '%\\_24h\\_mg\\_l' AND $__timeFilter(time) AND {_MINE} ORDER BY time
-""", "suffix: mg/L", "Mean concentration of the local day. Dashed: COD of QCVN 40:2011 column B before its"
-                       " factors, 150 mg/L; the verdict counts the plant's own factors.",
-                       steps=((None, "transparent"), (150, RED)), broken_ms=50 * 3_600_000, fill=0, span=14),
+""", f"""
+SELECT DISTINCT time, 'COD, column B of QCVN 40:2011' AS metric, 150 AS value FROM v_indicator_day
+WHERE indicator = 'limits' AND detail ->> 'standard' = 'qcvn-40-2011' AND $__timeFilter(time) AND {_MINE} ORDER BY time
+"""], "suffix: mg/L", "Mean concentration of the local day. The limit of a standard is without the plant's factors;"
+                       " the verdict counts them.", broken_ms=50 * 3_600_000, fill=0, span=14),
             ]),
             ("Loads and gas", [
                 bars("COD load by day", f"""
@@ -74,7 +76,7 @@ FROM reading_wastewater_plant WHERE $__timeFilter(time) AND {_MINE} GROUP BY 1 O
                 timeline("Water quality by day", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'vn-wqi' AND $__timeFilter(time) AND {_CANAL} ORDER BY time
-""", "VN_WQI of each station in canal or river by local day: above 90 very good, 10 to 25 very poor (Kém), below 10 very heavily polluted (Decision 1460/QD-TCMT).",
+""", "Index of each station in canal or river by local day, by its country, where tonne has one: above 90 very good, 10 to 25 very poor, below 10 very heavily polluted.",
                          steps=_WQI, height=6),
                 series("Oxygen and ammonium by hour", f"""
 SELECT time, device_id || CASE indicator WHEN 'do_1h_mg_l' THEN ' oxygen' ELSE ' ammonium' END AS metric, value

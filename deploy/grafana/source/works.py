@@ -49,8 +49,8 @@ KINDS = (
     Kind("sewer_level", "Sewers", "operating_time", "1 / 3600.0", "suffix: h", "Hours of overflow", "level_m",
          "suffix: m", "Level", "Level in the manhole; it overflows at its weir."),
     Kind("waterworks", "Waterworks", "flow", "0.000001", "suffix: m³", "Delivered", "chlorine_mg_l",
-         "suffix: mg/L", "Chlorine", "Free chlorine at the outlet: QCVN 01-1:2018 asks for 0.2 to 1.0 mg/L (dashed).",
-         ((None, RED), (0.2, "transparent"), (1, RED))),
+         "suffix: mg/L", "Chlorine", "Free chlorine at the outlet: at least 0.2 mg/L (dashed) where it is delivered, by WHO's guidelines.",
+         ((None, RED), (0.2, "transparent"))),
     Kind("weather_station", "Weather", "degree_time", "1 / 86400.0", "suffix: K d", "Cooling degree days",
          "irradiance_w_m2", "suffix: W/m²", "Irradiance", "Sun on the horizontal plane."),
 )  # fmt: skip

@@ -123,7 +123,7 @@ def submission(
 
 @router.get("/sites/{site}/exports/facility.zip", responses=_ZIP, response_class=Response)
 def facility(ask: WholeReader, site: SiteId, year: Year) -> Response:
-    """Return a facility's greenhouse gas inventory of a year (Viet Nam), from its meters."""
+    """Return a facility's greenhouse gas inventory of a year, in its country's form."""
     with ask.api.files.connection() as conn:
         made = export_files.inventory_files(conn, site, year)
         return _sent(ask, conn, made, (), f"facility-{site}-{year}")

@@ -24,9 +24,9 @@ PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
 _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->"
 _COSTS = (
-    "Of every project counts nothing: time without readings or with steps of unknown size, what"
-    " its rated power or its kind does not allow, a meter whose certificate covers another one,"
-    " and energy that another project claims. What was drawn meanwhile is charged at its most."
+    "Not credited in any project: time without readings, register steps of unknown size, energy"
+    " above the rated power or of the wrong kind, a meter whose certificate is for another meter,"
+    " energy that another project claims. Consumption in such time is charged at its upper bound."
 )
 
 
@@ -73,9 +73,9 @@ def _project(project: Project, registry: Registry, used: dict[str, Factor]) -> I
         yield f"- by document or laboratory: {', '.join(typed)}"
     mine = _factors(project, methodology, registry)
     used |= {factor.id: factor for factor in mine}
-    told = (f"`{f.id}` {_amount(f.text, f.unit)}" for f in mine)
-    yield f"- factors: {', '.join(told) or 'none'}"
-    yield f"- what is not credited, and why: {' '.join(methodology.rules)}\n"
+    named = (f"`{f.id}` {_amount(f.text, f.unit)}" for f in mine)
+    yield f"- factors: {', '.join(named) or 'none'}"
+    yield f"- rules of the methodology: {' '.join(methodology.rules)}\n"
 
 
 def _measured(

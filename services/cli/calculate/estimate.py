@@ -45,10 +45,9 @@ def estimate(
     Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).
 
     SYSTEM is pv, ev-bus or a methodology, whose equation is given the planned
-    activity. A PV plant in Viet Nam, or without --country, is estimated by JCM
-    VN_AM007, one elsewhere by AMS-I.D with the grid of its country. The result is
-    no claim: put its `expected` into the project's registry entry, and each statement
-    shows it beside what was measured.
+    activity. A PV plant in Viet Nam is estimated by JCM VN_AM007, one elsewhere by
+    AMS-I.D with the grid of its country. The result is no claim: put its `expected`
+    into the project's registry entry, and each statement shows it beside what was measured.
 
     Ends with 1 where the plan declares what no plant can do; `flags` says what.
 
@@ -57,7 +56,7 @@ def estimate(
       tonne estimate --list
       tonne estimate pv --describe
       echo '{"latitude": 20.94, "longitude": 106.6, "rated_kw": 100,
-             "ghi_kwh_per_m2": [1380], "ghi_source": "map"}' | tonne estimate pv -
+             "ghi_kwh_per_m2": [1380], "ghi_source": "map"}' | tonne estimate pv - --country VN
     """
     if listed:
         click.echo(_listed(compact=compact))

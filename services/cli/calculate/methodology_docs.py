@@ -82,7 +82,7 @@ def _lined(lines: Iterator[str]) -> str:
 
 def _index() -> Iterator[str]:
     yield "# Methodology library\n"
-    yield f"{_NOTE}\n"
+    yield f"For: verifiers, and those who enter a project. {_NOTE}\n"
     yield "`live`: meters feed it, and its reductions appear as they arrive. The others are"
     yield "evaluated on figures from documents, with `tonne evaluate`.\n"
     yield from _table(
@@ -90,11 +90,11 @@ def _index() -> Iterator[str]:
         [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
     )
     yield "\n## Life in a programme\n"
-    yield "From when to when new projects register by a methodology, and what follows. Asked when"
-    yield "a project's registration is imported (refused), when a period closes (a condition that"
-    yield "does not hold), and at the issue (refused, where the statement does not say so). A day"
-    yield "that is not known refuses nothing. `named`: tonne does not compute it, since its"
-    yield "equations were not to be had.\n"
+    yield "Between which dates new projects can register under a methodology, and what follows."
+    yield "It is checked when a registration is imported (rejected), when a period closes (a"
+    yield "condition that is not met) and at issue (rejected unless the statement names it). An"
+    yield "unknown date rejects nothing. `named`: tonne does not compute it; its equations were"
+    yield "not available.\n"
     yield from _table(_LIFE_HEAD, [_life(one) for one in lives()])
 
 
@@ -123,7 +123,7 @@ def _nature(one: Methodology | Tool) -> tuple[str, str]:
 def _page(one: Methodology | Tool) -> Iterator[str]:
     schema = describe.methodology(one) if isinstance(one, Methodology) else describe.tool(one)
     yield f"# {one.id}: {one.title}\n"
-    yield f"{_NOTE}\n"
+    yield f"For: verifiers, and those who enter a project. {_NOTE}\n"
     yield f"Version {one.version}. {one.reference}.\n"
     yield f"{one.notes}\n"
     yield "## Equation\n"

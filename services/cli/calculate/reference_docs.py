@@ -29,14 +29,14 @@ with the same names of columns. `tonne registry import FILE` takes them whole or
 back what is registered. A key that is not listed here is refused. Numbers stand without quotes; \
 text that looks like a number, such as the version "1.0", may stand in quotes or without.
 
-`tonne registry template CLASS` prints a complete example for a class of device. `tonne registry \
-schema > tonne.schema.json` gives editors completion and these texts; the first line of a file \
-then names it: `# yaml-language-server: $schema=tonne.schema.json`.
+`tonne registry template CLASS --country CODE` prints a complete example for a class of device. \
+`tonne registry schema > tonne.schema.json` gives editors completion and these texts; the first \
+line of a file then names it: `# yaml-language-server: $schema=tonne.schema.json`.
 
 A section that a file leaves out stays as it is registered. So does a list of a device or \
 project. Times have an offset, days are local to the site.
 
-An example, as `tonne registry template energy_meter` prints it:
+An example, as `tonne registry template energy_meter --country VN` prints it:
 
 ```yaml
 {example}
@@ -69,7 +69,8 @@ _COMPOSED = {
     " in that of the enrolment service.",
     "BACKUP_AT": "When the base backup of a day is taken, `HH:MM` in UTC.",
     "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
-    " `browser` is that of the reader.",
+    " `browser` is that of the reader. `TONNE_TIMEZONE` is its name of release 0.1.0, and counts"
+    " where this one is absent.",
 }
 _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",

@@ -48,7 +48,7 @@ def what_next(stage: Stage) -> None:
     steps = {
         f"{tonne} demo --resume": "the console again, nothing is replayed",
         f"{tonne} verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
-        f"{tonne} registry template > mine.yaml": "a registry file for your own plant",
+        f"{tonne} registry template --country VN > mine.yaml": "a registry file for your own plant",
         f"{tonne} --help": "all commands",
     }
     click.secho("What to do next", fg="green")

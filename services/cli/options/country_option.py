@@ -16,9 +16,8 @@ def _known(context: click.Context, option: click.Parameter, code: str | None) ->
     return None if code is None else code.upper()
 
 
-country_option = click.option(
-    "--country",
-    metavar="CODE",
-    callback=_known,
-    help="Country of the project (ISO 3166-1, such as DE), whose grid counts.",
+_HELP = "Country of the project (ISO 3166-1, such as DE), whose grid counts."
+country_option = click.option("--country", metavar="CODE", callback=_known, help=_HELP)
+needed_country = click.option(
+    "--country", metavar="CODE", callback=_known, required=True, help=_HELP
 )

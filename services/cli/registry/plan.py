@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from mrv.registry.monitoring_plan import version_out
+from mrv.calendar import utc_text
+from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
@@ -48,10 +49,24 @@ def show(project: str, *, as_json: bool) -> None:
         load_project(conn, project)
         found = load_versions(conn).get(project, ())
     if as_json:
-        click.echo(json.dumps([version_out(v) for v in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([extract_out(v) for v in found], indent=2, ensure_ascii=False))
         return
     for version in found:
-        click.echo(f"version {version.name}, from {version.begins}: {version.reason}")
+        until = f" to {version.ends} exclusive" if version.ends else ""
+        kind = called(version.kind)
+        click.echo(
+            f"version {version.name}, {kind}, from {version.begins}{until}: {version.reason}"
+        )
+        if version.entered is not None:
+            click.echo(f"  entered      {utc_text(version.entered)}")
+        approval = version.approval
+        said = f"{approval.by}, {approval.day}, {approval.reference}" if approval else "not entered"
+        click.echo(f"  approval     {said}")
+        before = replaced(found, version)
+        for each in differences(before, version) if before else ():
+            click.echo(f"  differs      {each}")
+        for name in PROCEDURES:
+            click.echo(f"  {name:12} {version.procedures.get(name) or 'not described'}")
         click.echo(f"  responsible  {version.responsible}")
         rows = [
             (one.parameter, one.option, one.frequency, one.accuracy_class,

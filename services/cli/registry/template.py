@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from ingest import classes
-from mrv.countries import FIRST_COUNTRY
-from services.cli.options.country_option import country_option
+from services.cli.options.country_option import needed_country
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import print_json
 from services.registry import schema as schemas
@@ -15,26 +14,25 @@ from services.registry import template as templates
 
 @click.command("template")
 @click.argument("class_id", metavar="[CLASS]", required=False)
-@country_option
+@needed_country
 @json_option
-def template_(class_id: str | None, country: str | None, *, as_json: bool) -> None:
+def template_(class_id: str | None, country: str, *, as_json: bool) -> None:
     """
     Print a complete example file, with what each key means; `registry check` accepts it.
 
     With CLASS, of a device of that class. Without it, of a PV system with its project
-    and programme; the last lines list the classes. Without --country it is in Viet Nam.
+    and programme; the last lines list the classes.
 
     \b
     Example:
-      tonne registry template > registry.yaml
-      tonne registry template ev_charger > chargers.yaml
+      tonne registry template --country VN > registry.yaml
+      tonne registry template ev_charger --country ID > chargers.yaml
       tonne registry template pv_inverter --country DE > plant.yaml
     """
-    where = country or FIRST_COUNTRY
     text = (
-        templates.template(class_id, where)
+        templates.template(class_id, country)
         if class_id
-        else templates.complete_template(where) + _classes()
+        else templates.complete_template(country) + _classes()
     )
     if as_json:
         print_json({"class": class_id, "yaml": text})
@@ -44,7 +42,7 @@ def template_(class_id: str | None, country: str | None, *, as_json: bool) -> No
 
 def _classes() -> str:
     lines = [f"#   {one.id:<20} {one.title}\n" for one in classes.load().values()]
-    return "\n# Classes, for `tonne registry template CLASS`:\n" + "".join(lines)
+    return "\n# Classes, for `tonne registry template CLASS --country CODE`:\n" + "".join(lines)
 
 
 @click.command("schema")

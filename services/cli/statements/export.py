@@ -198,10 +198,11 @@ def facility_(
     site: str, year: int, template: Path | None, map_file: Path | None, out: Path, *, as_json: bool
 ) -> None:
     """
-    Viet Nam: a facility's greenhouse gas inventory of a year, from its meters.
+    A facility's greenhouse gas inventory of a year, from its meters, in its country's form.
 
     Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form that is
-    given, filled by its map, or else a layout of tonne, named as such. Ends with 4 for a
+    given, filled by its map, or else tonne's layout for the country, which today is Viet Nam's
+    alone. Ends with 4 for a
     draft: `missing.json` names what no meter and no document gives.
 
     \b

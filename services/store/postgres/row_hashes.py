@@ -122,6 +122,7 @@ WRITTEN = {
     "archive_drop": "dropped",
     "archive_hold": "made",
     "monitoring_plan": "imported",
+    "plan_approval": "imported",
     "invoice": "imported",
     "device_rating": "recorded",
     "device_array": "recorded",

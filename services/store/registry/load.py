@@ -22,7 +22,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (
     "SELECT d.id, d.site, d.class, d.profile, d.gateway, d.rated_power_w, "
     f"{_US.format('d.installed')}, {_US.format('d.removed')}, s.timezone, "
-    "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude "
+    "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude, s.country "
     "FROM device d JOIN site s ON s.id = d.site"
     " WHERE %(ids)s::text[] IS NULL OR d.id = ANY(%(ids)s) ORDER BY d.id"
 )
@@ -149,11 +149,11 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
     return [
         Device(
             name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
-            zone, _limits(text), tuple(quality[name]), (latitude, longitude),
+            zone, _limits(text), tuple(quality[name]), (latitude, longitude), country,
         )
         for (
             name, site, class_id, profile, gateway, rated, begin, end, zone, text,
-            latitude, longitude
+            latitude, longitude, country
         ) in conn.execute(_DEVICES, asked)
     ]  # fmt: skip
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from psycopg import Connection, Cursor
 
-from mrv.registry.monitoring_plan import Version, version_in, version_out
+from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
 from mrv.registry.project import CheckMeter
 from services.store.postgres.jsonb import jsonb
 
@@ -15,21 +16,38 @@ from services.store.postgres.jsonb import jsonb
 def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
     """Load the versions of all projects' plans, in the order of their import."""
     found: dict[str, tuple[Version, ...]] = {}
-    for project, text in conn.execute(
-        "SELECT project_id, document::text FROM monitoring_plan ORDER BY project_id, position"
+    for project, text, entered, approval in conn.execute(
+        "SELECT p.project_id, p.document::text,"
+        " (extract(epoch FROM p.imported) * 1000000)::bigint, a.document::text"
+        " FROM monitoring_plan p LEFT JOIN plan_approval a USING (project_id, version)"
+        " ORDER BY p.project_id, p.position"
     ):
-        found[project] = (*found.get(project, ()), version_in(json.loads(text)))
+        version = replace(
+            version_in(json.loads(text)),
+            entered=entered,
+            approval=None if approval is None else approval_in(json.loads(approval)),
+        )
+        found[project] = (*found.get(project, ()), version)
     return found
 
 
 def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], author: str) -> None:
-    """Store the versions of a project's plan that are not stored yet."""
+    """Store the versions of a project's plan and their approvals that are not stored yet."""
     cursor.executemany(
         "INSERT INTO monitoring_plan (project_id, version, position, begins, document, author)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
         [
             (project, one.name, place, one.begins, jsonb(version_out(one)), author)
             for place, one in enumerate(versions)
+        ],
+    )
+    cursor.executemany(
+        "INSERT INTO plan_approval (project_id, version, document, author)"
+        " VALUES (%s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
+        [
+            (project, one.name, jsonb(approval_out(one.approval)), author)
+            for one in versions
+            if one.approval is not None
         ],
     )
 

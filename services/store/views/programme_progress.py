@@ -61,12 +61,17 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
 
 
 def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] | None:
-    """What may go abroad of the projects in the rules' country; None where there are none."""
-    own = [_credits(one, language) for one in every if one.country == rules().country]
+    """What may go abroad of projects in a country whose rules are known; None without any."""
+    own = [(decree, one) for one in every if (decree := rules(one.country)) is not None]
     if not own:
         return None
-    title = render(text("transfer.decree_112_2026"), language)
-    return {"rules": title, "in_force": rules().in_force.isoformat(), "projects": own}
+    decrees = dict.fromkeys(decree.id for decree, _ in own)
+    titles = (render(text(f"transfer.{one.replace('-', '_')}"), language) for one in decrees)
+    return {
+        "rules": "; ".join(titles),
+        "in_force": max(decree.in_force for decree, _ in own).isoformat(),
+        "projects": [_credits(one, language) for _, one in own],
+    }
 
 
 def _action(one: ActionYear) -> dict[str, Any]:

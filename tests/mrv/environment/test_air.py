@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -86,3 +87,17 @@ def test_what_an_analyser_shows_below_zero_is_zero_to_an_index():
     """Zero drift on a clean night would stop the stream, or lower the index."""
     (row,) = of_hour(known(pm2_5_1h_ug_m3=[-1.0, -1.0, -1.0]), 2)
     assert row.value == 0.0
+
+
+@pytest.mark.parametrize(("country", "own"), [("VN", True), ("DE", False), (None, False)])
+def test_a_station_has_the_index_and_limits_of_its_own_country(country, own):
+    """A station in Freiburg would be judged by Viet Nam's index and by its limits of dust."""
+    zone = HANOI if country == "VN" else "Europe/Berlin" if country else "UTC"
+    device = replace(AIR, timezone=zone, country=country)
+    day = day_of(midnight_us(date(2026, 1, 10), zone), zone)
+    starts = [day.begin_us + i * HOUR_US for i in range(24)]
+    values = {"pm2_5_1h_ug_m3": dict.fromkeys(starts, 40.0)}
+    found = {row.kind for row in environment.of_days(device, values, [day], {})}
+    found |= {row.kind for row in environment.of_hours(device, values, starts)}
+    assert "pm2_5_24h_ug_m3" in found
+    assert {"vn-aqi-hourly", "vn-aqi-daily", "qcvn-05-2023"}.isdisjoint(found) is not own

@@ -55,7 +55,13 @@ projects:
         from: 2026-01-01
         responsible: Energy manager
         reason: first plan
-        procedures: {lost data: "counted as nothing; the gap stands in the statement"}
+        approval: {by: Joint Committee, date: 2025-12-15, reference: JC-2025-17}
+        procedures:
+          organisation: the energy manager answers, the operator reads and keeps the meters
+          data flow: meter to gateway to database, four times an hour
+          emergency: a meter that fails is replaced within a week, its last value is written down
+          missing data: counted as nothing; the gap stands in the statement
+          retention: ten years after the last credit
         lines:
           - {parameter: generation, channel: energy_export_kwh, option: C, frequency: continuous,
              accuracy_class: "0.5S", qa_qc: monthly comparison with invoices, responsible: Operator}

@@ -121,7 +121,9 @@ def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
     changed = _import(run, tmp_path, plant.REGISTRY.replace("monthly comparison", "daily looks"))
     assert changed.exit_code == 2
     assert "is not rewritten" in changed.output
-    more = PLAN.replace('"1"', '"2"').replace("2026-01-01", "2026-03-02")
+    more = PLAN.replace('"1"', '"2"\n        kind: permanent_change').replace(
+        "2026-01-01", "2026-03-02"
+    )
     text = plant.REGISTRY.replace(PLAN, more.replace("monthly comparison", "daily looks"))
     assert _import(run, tmp_path, text).exit_code == 0
     shown = run("plan", "show", "pv").output
@@ -135,6 +137,139 @@ def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
     assert [v["version"] for v in subject["monitoringPlan"]] == ["1", "2"]
     assert subject["monitoredParameters"][0]["plan"]["qaQc"].startswith("daily looks")
     assert {c["rule"]: c["holds"] for c in subject["applicability"]}[RULE] is True
+
+
+CHANGED = PLAN.replace('"1"', '"2"\n        kind: permanent_change').replace(
+    "monthly comparison with invoices", "none"
+)
+UNAPPROVED = "        approval: {by: Joint Committee, date: 2025-12-15, reference: JC-2025-17}\n"
+
+
+def _closed(database_url, plan=PLAN):
+    plant.fill_pv(database_url, minutes=15)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        span = plant.us("2026-03-01"), plant.us("2026-03-03")
+        return close_period(conn, "pv", *span, "test").document["credentialSubject"]
+
+
+def _finding(subject):
+    return next(one for one in subject["applicability"] if one["rule"] == RULE)
+
+
+def _codes(subject):
+    return [one["code"] for one in _finding(subject).get("texts", ())]
+
+
+def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_path):
+    """
+    An operator would write after March what the plan asks for in March.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic
+    https://cdm.unfccc.int/IRCheck/iss_forms/5SYRHLX3Z8OM6T2/viewPublic
+    """
+    text = plant.REGISTRY.replace(PLAN, PLAN + CHANGED[CHANGED.index("      - version") :])
+    done = _import(run, tmp_path, text.replace(UNAPPROVED, "", 1))
+    assert done.exit_code == 0, done.output
+    subject = _closed(database_url)
+    assert _finding(subject)["holds"] is True  # decided before the period
+    (shown,) = subject["monitoringPlan"]
+    assert shown["kind"] == "permanent_change"
+    assert shown["reason"] == "first plan"
+    assert shown["entered"]
+    assert [one["code"] for one in shown["differs"]] == ["plan.changed"]
+    assert shown["differs"][0]["values"]["now"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("decided", "codes"),
+    [
+        ("", ["PLN-01.not_approved", "PLN-01.entered_late"]),
+        ("2026-03-02", ["PLN-01.entered_late"]),
+        ("2026-03-01", []),
+    ],
+)
+def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, decided, codes):
+    """
+    A change that the programme did not know would be monitored as if it had been registered.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/5SYRHLX3Z8OM6T2/viewPublic
+    """
+    more = CHANGED[CHANGED.index("      - version") :]
+    more = more.replace("2025-12-15", decided) if decided else more.replace(UNAPPROVED, "")
+    assert _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more)).exit_code == 0
+    assert _codes(_closed(database_url)) == codes
+    if not codes:
+        return
+    # an approval may come later; the version and the day of its entry stay
+    more = CHANGED[CHANGED.index("      - version") :]
+    again = _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more))
+    assert (again.exit_code == 0) == (not decided), again.output
+    other = _import(run, tmp_path, plant.REGISTRY.replace("JC-2025-17", "JC-2025-18"))
+    assert other.exit_code == 2
+    assert "approval of version '1' is stored and reads otherwise" in other.output
+
+
+def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
+    """
+    What is departed from for two days would be departed from for good, or without a word.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/6JA5BP01KFIUO7T/viewPublic
+    https://cdm.unfccc.int/IRCheck/iss_forms/C9YLR5I7E2MUJQD/viewPublic
+    """
+    kind = "temporary_deviation\n        to: 2026-03-02"
+    more = CHANGED[CHANGED.index("      - version") :].replace("permanent_change", kind)
+    more = more.replace("from: 2026-01-01", "from: 2026-03-01")
+    text = plant.REGISTRY.replace(PLAN, PLAN + more)
+    refused = _import(run, tmp_path, text.replace("\n        to: 2026-03-02", ""))
+    assert "to is needed of a temporary_deviation" in refused.output
+    assert _import(run, tmp_path, text).exit_code == 0
+    subject = _closed(database_url)
+    assert [(v["version"], v.get("to")) for v in subject["monitoringPlan"]] == [
+        ("2", "2026-03-02"),
+        ("1", None),
+    ]
+    assert subject["monitoredParameters"][0]["plan"]["qaQc"] == "monthly comparison with invoices"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("kind: permanent_change", "kind: other", "must be one of"),
+        ("kind: permanent_change", "kind: registered", "cannot be 'registered'"),
+        ("kind: permanent_change", "to: 2026-05-01", "to is needed of a temporary_deviation"),
+        ("by: Joint Committee", "by: energy  Manager", "is who answers for the plan"),
+        ("date: 2025-12-15", "date: 2999-01-01", "in the future"),
+        ("reference: JC-2025-17", "reference: ''", "reference"),
+        ("reference: JC-2025-17", "reference: JC, sha256: abc", "no SHA-256"),
+    ],
+)
+def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path, old, new, word):
+    """A reader of the statement could not say what the plan in force is, or who allowed it."""
+    more = CHANGED[CHANGED.index("      - version") :]
+    assert old in more
+    done = _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more.replace(old, new)))
+    assert done.exit_code == 2
+    assert word in done.output
+
+
+def test_what_a_plan_does_not_describe_is_a_finding(run, database_url, tmp_path):
+    """
+    A plan without organisation, data flow or emergency procedures would pass as complete.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/OCU1ZV4SARHM3G5/viewPublic
+    """
+    text = plant.REGISTRY
+    for name in ("organisation", "emergency"):
+        begin = text.index(f"          {name}: ")
+        text = text[:begin] + f"          {name}: ' '" + text[text.index("\n", begin) :]
+    done = _import(run, tmp_path, text)
+    assert done.exit_code == 0
+    assert "procedures has no 'emergency'" in done.output
+    (one,) = _finding(_closed(database_url))["texts"]
+    assert one == {
+        "code": "PLN-01.no_procedure",
+        "values": {"version": "1", "procedures": ["organisation", "emergency"]},
+    }
 
 
 def test_a_draft_waits_for_what_only_the_plant_knows(run, database_url, tmp_path):

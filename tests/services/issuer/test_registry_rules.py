@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mrv.documents.coded import text_in
+from mrv.documents.form import UNSET
 from mrv.factors import load
 from mrv.method_lives import find_life
 from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice
@@ -159,6 +160,17 @@ def test_each_rule_reports_its_own_cause_once(what):
     found = judged(_facts(*some, **given)).conditions
     assert [(c.rule, c.holds) for c in found] == [(rule, False)]
     assert word in _words(found[0])
+
+
+@pytest.mark.parametrize("what", ["scaled", "in another order", "under noise", "inside"])
+def test_a_copy_that_may_be_two_meters_is_a_clarification_request(what):
+    """Two honest plants under one sky would be accused of a copy, as if it were shown."""
+    given, rule, _ = WRONG[what]
+    (one,) = judged(_facts(**given)).conditions
+    assert (one.rule, one.severity) == (rule, "CL")
+    equal = (Copy("b", "z", "q", equal=True),)
+    (one,) = judged(_facts(copies=equal)).conditions
+    assert (one.rule, one.severity) == ("CLM-02", UNSET)
 
 
 def test_a_copy_is_excluded_by_the_rule_that_it_breaks():

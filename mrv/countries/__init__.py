@@ -1,8 +1,9 @@
 """
-Countries by ISO 3166-1 alpha-2, and the one whose time zone a site has.
+Countries by ISO 3166-1 alpha-2, the one whose time zone a site has, and the rules of each.
 
 A site names its country.  Where it does not, its time zone does: the zone database gives each
-zone to one country, but for those that are none's, such as UTC.
+zone to one country, but for those that are none's, such as UTC.  What a country alone rules is
+data in the folder of its code, `vn` for Viet Nam; no other country sees it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Protocol
+from typing import Any, Protocol
 
 from mrv.calendar import zones
 
@@ -40,7 +41,7 @@ def by_zone() -> Mapping[str, str]:
 @cache
 def known() -> Mapping[str, tuple[str, ...]]:
     """Return all countries, each with its time zones."""
-    text = (resources.files("mrv") / "countries.toml").read_text("utf-8")
+    text = (resources.files(__package__) / "zones.toml").read_text("utf-8")
     return {country: tuple(some) for country, some in tomllib.loads(text)["zones"].items()}
 
 
@@ -52,3 +53,16 @@ def country_of(one: Located) -> str | None:
 def country_at(country: str | None, timezone: str) -> str | None:
     """Return the country, else that of the first time zone; None if of none."""
     return country or by_zone().get(zones(timezone)[0].name)
+
+
+def rules(country: str | None, name: str) -> str | None:
+    """Return the text of a file of a country's rules, such as `transfer`; None if it has none."""
+    file = resources.files(__package__) / (country or "none").lower() / f"{name}.toml"
+    return file.read_text("utf-8") if file.is_file() else None
+
+
+@cache
+def ruling(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the file of a name says of each country that has one."""
+    found = {country: rules(country, name) for country in known()}
+    return {country: tomllib.loads(text) for country, text in found.items() if text is not None}

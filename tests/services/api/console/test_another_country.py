@@ -1,0 +1,87 @@
+"""All pages of a city that is not in Viet Nam, and the texts of the boards: nothing of Viet Nam."""
+
+import html
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from mrv.report.words import LANGUAGES
+from services.store.api import api_keys
+from services.store.postgres.pool import connect
+from tests.grafana.macros import boards, panels
+from tests.ports import free_port
+from tests.registering import imported
+from tests.services.api import plain
+from tests.services.api.conftest import start
+from tests.services.api.console.test_pages import session
+from tests.services.issuer import plant
+
+FREIBURG = Path(__file__).parents[4] / "deploy" / "catalog" / "freiburg"
+# in every language of the pages; the name of a language is none of a country
+_VIETNAMESE = re.compile(
+    r"viet ?nam|việt nam|ベトナム|hai ?phong|hải phòng|ハイフォン|decree|dekret|nghị định|政令"
+    r"|qcvn|\bvn[-_ ]?[aw]qi|\bVND\b|₫|ho_chi_minh|nam cau kien|cat ba|\b2204\b",
+    re.IGNORECASE,
+)
+_LINK = re.compile(r'href="(/console/[a-z-]+/[^"#]*)"')
+
+
+class _Served:
+    """An API over a database of its own, and the token of an auditor."""
+
+    def __init__(self, url, token):
+        self.url, self.tokens = url, {"auditor": token}
+
+
+@pytest.fixture
+def freiburg(database_url, tmp_path):
+    """Serve the example city with a day of its solar roof."""
+    planned = imported(database_url, FREIBURG)
+    assert not planned.refused, [r.messages for r in planned.results]
+    begin = plant.instant_us("2026-06-01", "Europe/Berlin")
+    times = [begin + i * 10 * plant.MINUTE_US for i in range(144)]
+    energy = [1000 * max(0, i - 40) for i in range(144)]
+    plant.send(database_url, "rathaus-pv", times, energy_export_wh=energy)
+    with connect(database_url, role="tonne_api", autocommit=True) as conn:
+        _, token = api_keys.create(conn, "an auditor", "auditor", None, "test")
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "api.log").open("wb") as log:
+        process = start(database_url, tmp_path, address, log)
+        yield _Served(f"http://{address}", token)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_of_another_country_speaks_of_viet_nam(freiburg, language):
+    """An officer in Freiburg would read rules, limits or prices of another country."""
+    cookies = session(freiburg, "auditor")
+    waiting, seen, found = [f"/console/{language}/"], set(), {}
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = plain.get(freiburg.url + path, cookies=cookies)
+        assert answer.status_code == 200, (path, answer.text[:300])
+        if "html" not in answer.headers["content-type"]:
+            continue
+        text = html.unescape(answer.text)
+        if here := _VIETNAMESE.findall(text):
+            found[path] = here
+        own = (html.unescape(link) for link in _LINK.findall(answer.text))
+        waiting += [one for one in own if one.startswith(f"/console/{language}/")]
+    assert found == {}
+    assert {f"/console/{language}/projects/rathaus-solar", f"/console/{language}/programme"} <= {
+        one.split("?")[0] for one in seen
+    }
+
+
+def test_no_board_speaks_of_viet_nam_where_no_station_is_in_it():
+    """A price or a limit of another country would be drawn beside a city's own readings."""
+    for board in boards():
+        for panel in panels(board):
+            said = f"{panel.get('title')} {panel.get('description')}"
+            assert not _VIETNAMESE.search(said), (board["uid"], panel["title"])

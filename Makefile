@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other test-community soak coverage lint style lock dist release \
-	mutants bench docket fuzz docs pictures dashboards pages views schemas readmes examples audit clean
+	mutants bench docket fuzz docs pictures charts dashboards pages views schemas readmes examples audit clean
 
 VENV ?= .venv
 export VENV
@@ -96,6 +96,10 @@ fuzz: tools #- A million changed payloads into every codec; ARGS name codecs, --
 
 dashboards: tools #- Write deploy/grafana/dashboards from deploy/grafana/source
 	@$(BIN)/python -m deploy.grafana.source
+
+charts: tools #- Write the console's charts from deploy/charts, with Node from its wheel
+	@cd deploy/charts && $(CURDIR)/$(BIN)/npm ci && \
+		$(CURDIR)/$(BIN)/node build.mjs ../../services/api/console/static/vendor/charts.js
 
 pages: tools ## Write docs/methodologies, docs/roles.md, docs/rules.md and GLOSSARY.md from their sources
 	@$(BIN)/python -m services.cli.calculate.methodology_docs

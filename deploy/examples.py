@@ -28,8 +28,8 @@ from mrv.methodologies import find
 from mrv.model import Methodology
 from services.cli.local.demo_devices import CADENCE_S, SEED
 from services.simulator.fleet import read_fleet
+from services.simulator.flow import truth
 from services.simulator.model import base_per_unit
-from services.simulator.truth import truth
 
 CATALOG = Path(__file__).parent / "catalog"
 CITY = CATALOG / "haiphong"

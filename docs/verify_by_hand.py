@@ -104,6 +104,9 @@ def main(pack):
         raise SystemExit("this page knows jcm-vn-am007 alone; use tonne verify")
     if any(one["kind"] == "plausibility" for one in claims["deductions"]):
         raise SystemExit("energy is left out that is not plausible; use tonne verify")
+    certified = [c for p in claims["monitoredParameters"] for c in p["calibrations"]]
+    if any(key in one for one in certified for key in ("channel", "foundErrorPercent")):
+        raise SystemExit("a certificate is of one channel, or found an error; use tonne verify")
     digests_hold(pack, claims["digests"])
     period, zone = claims["monitoringPeriod"], claims["monitoringPeriod"]["timezone"]
     value = {one["id"]: Fraction(one["value"]) for one in factors}

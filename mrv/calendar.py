@@ -14,10 +14,11 @@ earlier clock shows beyond that date's end are still of that date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mrv.errors import PeriodError
@@ -25,6 +26,7 @@ from mrv.errors import PeriodError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
+_YEAR_US = 365 * 86_400_000_000
 _FROM = ", from "
 
 
@@ -208,6 +210,25 @@ def months(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int,
         result.append((day.year, day.month, begin, end))
         begin = end
     return result
+
+
+def part_of_year(
+    by_month: Sequence[Any] | None, from_us: int, to_us: int, timezone: str
+) -> Fraction:
+    """
+    Return the part of a year's expectation that falls into [from_us, to_us).
+
+    `by_month` are twelve numbers, January first, of which only the proportions count; without
+    them a year is even and has 365 days.
+    """
+    if by_month is None:
+        return Fraction(to_us - from_us, _YEAR_US)
+    weights = [Fraction(str(one)) for one in by_month]
+    parts_ = (
+        Fraction(end - begin, month_us(year, month, timezone)) * weights[month - 1]
+        for year, month, begin, end in months(from_us, to_us, timezone)
+    )
+    return sum(parts_, Fraction(0)) / sum(weights)
 
 
 def parts(

@@ -18,7 +18,7 @@ from ingest.pipeline import Bounds, Metered, MeterState, meter
 from ingest.pipeline.quality_limits import Checks
 from mrv.accounting.emission_rows import Bindings, EmissionRows
 from mrv.accounting.live_emissions import Compiled, account, compile_bindings
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.model import Factors
 from mrv.registry.project import Project
 

@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from services.local.apache_kafka import HOME, ApacheKafka
+from services.local.kafka import HOME, ApacheKafka
 from tests.ports import give_ports
 
 

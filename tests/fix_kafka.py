@@ -17,8 +17,7 @@ from secrets import token_hex
 
 import pytest
 
-from services.local.apache_kafka import ApacheKafka
-from services.local.kafka import Kafka
+from services.local.kafka import ApacheKafka, Kafka
 from tests import apache_kafka
 from tests.apache_kafka import APACHE, WHY, Quick
 from tests.fix_timescale import once

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).with_name("interop")
-_STAMP = FOLDER / "node_modules" / ".package-lock.json"
+CHARTS = Path(__file__).parents[1] / "deploy" / "charts"
 
 
 @pytest.fixture(scope="session")
@@ -31,15 +31,22 @@ def other_implementation():
     return ask
 
 
-def installed():
-    """Install what the lock file beside `tests/interop/check.mjs` names, once."""
-    lock = FOLDER / "package-lock.json"
-    alone = os.open(FOLDER, os.O_RDONLY)
+def built_charts(file):
+    """Build the console's charts from what is pinned; return what is in the file."""
+    installed(CHARTS)
+    _run([*_tool("node"), "build.mjs", str(file)], None, CHARTS)
+    return file.read_bytes()
+
+
+def installed(folder=FOLDER):
+    """Install what the lock file of a folder names, once."""
+    lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    alone = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(alone, fcntl.LOCK_EX)  # other processes of tests want it, too
-        if not _STAMP.exists() or _STAMP.stat().st_mtime < lock.stat().st_mtime:
-            _run([*_tool("npm"), "ci"], None)
-            _STAMP.touch()
+        if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+            _run([*_tool("npm"), "ci"], None, folder)
+            stamp.touch()
     finally:
         os.close(alone)
 
@@ -50,10 +57,10 @@ def _tool(name):
     return [sys.executable, "-c", call]
 
 
-def _run(command, text):
+def _run(command, text, folder=FOLDER):
     done = subprocess.run(
-        command, cwd=FOLDER, input=text, capture_output=True, text=True, check=False, timeout=280
+        command, cwd=folder, input=text, capture_output=True, text=True, check=False, timeout=280
     )
     if done.returncode:
-        pytest.fail(f"{' '.join(command)} in {FOLDER}: {done.stderr[-2000:]}")
+        pytest.fail(f"{' '.join(command)} in {folder}: {done.stderr[-2000:]}")
     return done.stdout

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.local import packages
+from services.local import machine
 from services.local.postgres import DATABASE, Postgres
 from tests import databases, memory, reused
 from tests.ports import give_ports
@@ -150,7 +150,7 @@ def _make_cluster(home):
     # tests of servers need no store
     from services.store.postgres.migrate import migrate  # noqa: PLC0415
 
-    packages.require()
+    machine.require()
     server = Quick(give_ports(home, Postgres.name))
     server.start()
     _let_in_quickly(server)

@@ -7,10 +7,10 @@ import os
 
 import paho.mqtt.client as mqtt
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.identity.mosquitto import CONTROL, PLUGIN
+from services.local.machine import LOOPBACK
 from services.local.mosquitto import Mosquitto
-from services.local.ports import LOOPBACK
 
 _RIGHTS, _ROLE = "rights.json", "everybody"
 # the plugin lets nobody command it by default

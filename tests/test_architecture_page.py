@@ -1,7 +1,6 @@
 """ARCHITECTURE.md names the rooms that exist: a newcomer's map that is wrong costs a day."""
 
 import re
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -39,24 +38,3 @@ def test_every_room_says_what_it_is():
         if not file.read_text(encoding="utf-8").lstrip().startswith('"""')
     ]
     assert silent == []
-
-
-def test_every_package_has_its_contract():
-    """A package without one fills with imports that go up and down, as nobody looks."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    contracts = settings["tool"]["importlinter"]["contracts"]
-    held = {one for c in contracts if c.get("exhaustive") for one in c["containers"]}
-    # modules of these do not import each other at all
-    apart = [one for c in contracts if c["type"] == "independence" for one in c["modules"]]
-    held |= {one.removesuffix(".*") for one in apart}
-    packages = [
-        file.parent
-        for package in ("ingest", "mrv", "services")
-        for file in (ROOT / package).rglob("__init__.py")
-    ]
-    free = []
-    for folder in packages:
-        inside = [p for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
-        if len(inside) > 2:  # `__init__`, and one that can import nothing beside it
-            free.append(".".join(folder.relative_to(ROOT).parts))
-    assert sorted(set(free) - held) == []

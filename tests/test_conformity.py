@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from services.cli.calculate import conformity_docs as docs
+from services.cli.calculate import catalog_docs as docs
 
 ROOT = Path(__file__).parents[1]
 TABLE = (ROOT / docs.TABLE).read_text("utf-8")

@@ -12,6 +12,7 @@ import pytest
 from services.cli.main import main
 from services.settings import Settings
 from tests.deploy.files import KNOWN
+from tests.every import every
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -26,7 +27,6 @@ SWITCHES = {
 }
 ROOMS = ("ingest", "mrv", "services", "deploy")
 README_OF_PACKAGES = [page for room in ROOMS for page in (ROOT / room).rglob("README.md")]
-pages = pytest.mark.parametrize("page", PAGES, ids=str)
 
 
 def _text(page: Path) -> str:
@@ -38,16 +38,18 @@ def _anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
 
 
-@pages
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_lead_somewhere() -> None:
     """Whoever looks for help at night ends at a page that was moved."""
-    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", _text(page)):
-        if re.match(r"(https?|mailto):", target):
-            continue
-        found = ROOT / page.parent / target if target else ROOT / page
-        assert found.exists(), f"{page}: {target}"
-        if anchor and found.suffix == ".md":
-            assert anchor in _anchors(found.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+    @every(PAGES)
+    def _(page: Path) -> None:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", _text(page)):
+            if re.match(r"(https?|mailto):", target):
+                continue
+            found = ROOT / page.parent / target if target else ROOT / page
+            assert found.exists(), f"{page}: {target}"
+            if anchor and found.suffix == ".md":
+                assert anchor in _anchors(found.read_text(encoding="utf-8")), f"{target}#{anchor}"
 
 
 def test_the_site_has_every_page() -> None:
@@ -74,11 +76,13 @@ def test_messages_that_are_explained_are_ours() -> None:
     assert {word for word in told if word not in code} == set()
 
 
-@pages
-def test_commands_are_taken(page: Path) -> None:
+def test_commands_are_taken() -> None:
     """An operator types what a page says and is told that there is no such option."""
-    for line in _commands(_text(page)):
-        _accepted(line)
+
+    @every(PAGES)
+    def _(page: Path) -> None:
+        for line in _commands(_text(page)):
+            _accepted(line)
 
 
 def _commands(text: str) -> list[str]:
@@ -138,14 +142,16 @@ def test_files_that_are_named_exist() -> None:
     assert [one for one in sorted(named) if not (ROOT / one[1]).exists()] == []
 
 
-@pages
-def test_targets_and_settings_exist(page: Path) -> None:
+def test_targets_and_settings_exist() -> None:
     """A setting that no process knows stops every process at its start."""
-    text = _text(page)
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
-    named = set(re.findall(r"\bTONNE_[A-Z][A-Z0-9_]*[A-Z0-9]\b(?!_?\*)", text))
-    assert named <= KNOWN | SWITCHES
+
+    @every(PAGES)
+    def _(page: Path) -> None:
+        text = _text(page)
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
+        named = set(re.findall(r"\bTONNE_[A-Z][A-Z0-9_]*[A-Z0-9]\b(?!_?\*)", text))
+        assert named <= KNOWN | SWITCHES
 
 
 def test_every_setting_is_told_of() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from services.local import packages
+from services.local import machine
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
@@ -61,7 +61,7 @@ WAIT = """for _ in $(seq 180); do
 
 def _run(page: str, home: Path) -> str:
     """Run a page's lines in an empty folder; what they print."""
-    packages.require()
+    machine.require()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     if not SOAK:

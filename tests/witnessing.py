@@ -6,11 +6,10 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from mrv.log.vkey import Vkey
+from mrv.log.note import Vkey
 from services.logs import get_logger
 from services.witness import witness_keys
-from services.witness.app import Witness
-from services.witness.cosigner import Cosigner
+from services.witness.app import Cosigner, Witness
 from services.witness.state import State
 from tests.ports import free_port
 from tests.waiting import until

@@ -20,8 +20,7 @@ from ingest.errors import PayloadError
 from ingest.formats import sparkplug_b_pb2
 from ingest.formats import sparkplug_fast as sparkplug_form
 from ingest.formats.row_reading import Line
-from ingest.formats.sparkplug_birth import Birth, Tag
-from ingest.formats.sparkplug_values import is_number, name_of, number
+from ingest.formats.sparkplug import Birth, Tag, is_number, name_of, number
 
 NAME = "sparkplug_b"
 BD_SEQ = "bdSeq"

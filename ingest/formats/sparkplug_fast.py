@@ -21,8 +21,7 @@ import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Line
-from ingest.formats.sparkplug_birth import Birth
-from ingest.formats.sparkplug_values import whole
+from ingest.formats.sparkplug import Birth, whole
 
 _AT_LENGTH, _PER_BIRTH = 4, 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

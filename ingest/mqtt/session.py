@@ -26,8 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.addresses import server_of
 from ingest.errors import InputError, ServerError
-from ingest.mqtt.client import BufferedClient
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import BufferedClient, Inbox
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import STATUS

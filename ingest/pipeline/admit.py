@@ -20,7 +20,7 @@ from ingest.classes import Channel
 from ingest.decode import Decoded, Rejected, decode
 from ingest.formats.row_reading import Given
 from ingest.model import HOUR_US, NULL, Fleet, Float64, Frame
-from ingest.quality import clock_skew, gross_range
+from ingest.quality import clocks, gauges
 from ingest.reading import Reading
 
 LIFETIME_HOURS = 87_600
@@ -82,14 +82,14 @@ def _judge(fleet: Fleet, frame: Frame, out: Decoded, received_us: int) -> Frame:
 
 
 def _judge_times(frame: Frame, out: Decoded, received_us: int) -> Frame:
-    verdict = clock_skew.judge(frame.time_us, received_us)
+    verdict = clocks.judge(frame.time_us, received_us)
     if not verdict.any():
         return frame
     for row in np.flatnonzero(verdict):
         kind = int(verdict[row])
-        detail = f"ts {frame.time_us[row] // 1000} ms {clock_skew.REMEDIES[kind]}"
-        out.rejected.append(_of_row(frame, row, clock_skew.REASONS[kind], detail))
-    return frame.take(verdict == clock_skew.OK)
+        detail = f"ts {frame.time_us[row] // 1000} ms {clocks.REMEDIES[kind]}"
+        out.rejected.append(_of_row(frame, row, clocks.REASONS[kind], detail))
+    return frame.take(verdict == clocks.OK)
 
 
 def _of_row(frame: Frame, row: np.intp, reason: str, detail: str) -> Rejected:
@@ -99,9 +99,9 @@ def _of_row(frame: Frame, row: np.intp, reason: str, detail: str) -> Rejected:
 def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> None:
     values: Float64 = frame.columns[channel.name]  # type: ignore[assignment]
     low, high = _span(fleet, frame, channel)
-    if gross_range.within(values, low, high):
+    if gauges.within(values, low, high):
         return
-    bad = gross_range.outside(values, low, high) | np.isinf(values)
+    bad = gauges.outside(values, low, high) | np.isinf(values)
     if not bad.any():
         return
     for row in np.flatnonzero(bad):

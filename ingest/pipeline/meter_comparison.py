@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import Device
-from ingest.quality import sum_check
+from ingest.quality import comparisons
 
 Quantities = Mapping[tuple[str, str], int]  # by start and quantity
 
@@ -53,7 +53,7 @@ def compare(
     found: list[Difference] = []
     for quantity, resolution in tolerance.items():
         of = np.array([key[1] == quantity for key in keys], dtype=np.bool_)
-        marks = sum_check.marks(left, right, share, resolution) & of
+        marks = comparisons.sums_differ(left, right, share, resolution) & of
         found.extend(
             Difference(*keys[i], int(left[i]), int(right[i])) for i in np.flatnonzero(marks)
         )

@@ -32,17 +32,8 @@ from ingest.pipeline.quality_state import (
     pairs_of,
     runs_of,
 )
-from ingest.quality import (
-    flat_line,
-    gross_range,
-    night_generation,
-    rate_of_change,
-    runs,
-    spike,
-    sum_check,
-    time_gap,
-    unit_scale,
-)
+from ingest.quality import clocks, comparisons, gauges, runs
+from ingest.sun import elevation_deg
 
 Mask = NDArray[np.bool_]
 
@@ -120,7 +111,7 @@ class _Judge:
         if thresholds is None or not len(times):
             return
         whole, _ = self._with_last(TIME, times)
-        marks = time_gap.marks(whole.device, whole.time_us, each(thresholds.gap_us, whole.limits))
+        marks = gauges.gaps(whole.device, whole.time_us, each(thresholds.gap_us, whole.limits))
         marks[1:] &= whole.time_us[:-1] > runs.NEVER  # nothing came before a first reading
         rows = np.flatnonzero(marks)
         if len(rows) and _any(thresholds.sleep_us):
@@ -132,7 +123,7 @@ class _Judge:
         device, since_us = whole.device[rows], whole.time_us[rows - 1]
         step_us = whole.time_us[rows] - since_us
         place = self._checks.latitude[device], self._checks.longitude[device]
-        height = night_generation.elevation_deg(since_us + step_us // 2, *place)
+        height = elevation_deg(since_us + step_us // 2, *place)
         with np.errstate(invalid="ignore"):
             return np.asarray((height < 0) & (step_us <= sleep_us[whole.limits[rows]]))
 
@@ -170,9 +161,9 @@ class _Judge:
     def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
         """Tests that need no other reading."""
         low, high = each(thresholds.low, series.limits), each(thresholds.high, series.limits)
-        yield _flags(name, "gross_range", series, gross_range.outside(series.value, low, high))
+        yield _flags(name, "gross_range", series, gauges.outside(series.value, low, high))
         if _any(thresholds.night):
-            marks = night_generation.marks(
+            marks = clocks.at_night(
                 series.value,
                 series.time_us,
                 each(thresholds.night, series.limits),
@@ -188,17 +179,17 @@ class _Judge:
         share = each(thresholds.share, series.limits)
         floor = np.fmax(PHASES_FLOOR * each(self._checks.rated, series.device), PHASES_LEAST_W)
         parts = np.asarray(total, dtype=np.float64)
-        marks = sum_check.marks(series.value, parts, share, floor)
+        marks = comparisons.sums_differ(series.value, parts, share, floor)
         yield _flags(channel.name, "phase_sum", series, marks)
 
     def _neighbours(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
         whole, new = self._with_last(name, series)
         columns = whole.device, whole.time_us, whole.value
         if _any(thresholds.spike):
-            marks = spike.marks(*columns, each(thresholds.spike, whole.limits))
+            marks = gauges.spikes(*columns, each(thresholds.spike, whole.limits))
             yield _flags(name, "spike", whole, marks)
         if _any(thresholds.rate):
-            marks = rate_of_change.marks(*columns, each(thresholds.rate, whole.limits))
+            marks = gauges.too_fast(*columns, each(thresholds.rate, whole.limits))
             yield _flags(name, "rate_of_change", whole, marks & new)
 
     def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
@@ -240,7 +231,7 @@ class _Judge:
         value, level = series.value, None
         if watch.key.what != "flat":
             level = UNIT_LEVELS[int(watch.key.what)]
-            value = unit_scale.below(series.value, each(limits.peak, series.limits), level)
+            value = comparisons.below(series.value, each(limits.peak, series.limits), level)
         device = series.device[series.head]
         last_us = standing.last_us[device]
         before = runs.Run(
@@ -261,13 +252,13 @@ class _Judge:
         self._out.runs.append((standing, series.device[tail], after))
         columns = series.value, series.time_us, since_us
         if level is not None:
-            marks = unit_scale.marks(*columns, each(limits.peak, series.limits), level)
+            marks = comparisons.wrong_scale(*columns, each(limits.peak, series.limits), level)
             return _flags(channel.name, "unit_scale", series, marks)
         test = "flat_line" if channel.kind == "gauge" else "frozen_register"
         floor = each(limits.floor, series.limits)
-        marks = flat_line.marks(*columns, each(limits.flat_us, series.limits), floor)
+        marks = runs.flat(*columns, each(limits.flat_us, series.limits), floor)
         if self._whole:
-            marks = flat_line.from_begin(marks, since_us, series.head)
+            marks = runs.flat_from_begin(marks, since_us, series.head)
         return _flags(channel.name, test, series, marks)
 
 

@@ -23,10 +23,15 @@ from importlib import resources
 from typing import Any
 
 from ingest import classes
+from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import Limits
-from ingest.profiles import own_payload, register_map
+from ingest.profiles import register_map
 
+_WIRE = {"Wh": "kWh", "W": "kW", "g": "kg", "mL": "m3"}
+_WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}
+_COUNTED_BY_TIME = ("s", "K s")  # such a counter does not wrap
+_MODULI = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 OWN = "generic"
 # the maker's own document was read; others' working code agrees; nothing was at hand
 CERTAINTIES = ("document", "code", "recalled")
@@ -34,6 +39,30 @@ _KEYS = dict.fromkeys(
     ("id", "class", "title", "source", "certainty", "checked", "limits", "channel")
 )
 _NAMED = re.compile(r"channel (\w+)")
+
+
+def _own_profile(device_class: DeviceClass) -> dict[str, Any]:
+    """Return the class's own profile in the form of a profile file."""
+    kind = re.split("[:,]", device_class.title)[0]
+    return {
+        "id": "generic",
+        "class": device_class.id,
+        "title": f"{kind}, channels named as in tonne's own payload",
+        "source": "tonne interface description, 'Channels of the generic profiles'",
+        "channel": {c.name: _own_source(c) for c in device_class.channels.values()},
+    }
+
+
+def _own_source(channel: Channel) -> dict[str, Any]:
+    register = channel.kind == "register"
+    units = _WIRE_OF_REGISTERS if register else _WIRE
+    unit = channel.wire or units.get(channel.unit, channel.unit)
+    stem, _, _ = channel.name.rpartition("_")
+    path = channel.name if unit == channel.unit else f"{stem}_{unit.lower().replace(' ', '')}"
+    found: dict[str, Any] = {"path": path, "unit": unit}
+    if register and channel.unit not in _COUNTED_BY_TIME:
+        found["moduli"] = channel.moduli or _MODULI
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +202,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
 @cache
 def load() -> dict[tuple[str, str], Profile]:
     """Read all profiles that ship with tonne, by (class, profile id)."""
-    own = [parse(own_payload.document(one)) for one in classes.load().values()]
+    own = [parse(_own_profile(one)) for one in classes.load().values()]
     found = {(profile.class_id, profile.id): profile for profile in own}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):

@@ -5,7 +5,6 @@ Pure: nodes and messages in; readings, refusals and changed nodes out.  Whoever
 calls stores the nodes in the transaction that stores the readings.
 """
 
-from ingest.sparkplug.command import host_state, rebirth
 from ingest.sparkplug.host import Host, Outcome, Rules
 from ingest.sparkplug.node import Node, WaitingMessage
 from ingest.sparkplug.topic import (
@@ -13,8 +12,10 @@ from ingest.sparkplug.topic import (
     SUBSCRIPTIONS,
     Topic,
     command,
+    host_state,
     own_topic,
     parse,
+    rebirth,
     state_topic,
 )
 

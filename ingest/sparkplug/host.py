@@ -20,7 +20,7 @@ from ingest.codecs.sparkplug_b import Message
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Given
-from ingest.formats.sparkplug_birth import Birth
+from ingest.formats.sparkplug import Birth
 from ingest.sparkplug.node import SEQ, Node, WaitingMessage
 from ingest.sparkplug.topic import Topic, parse
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ingest.errors import PayloadError
-from ingest.formats.sparkplug_birth import Birth
+from ingest.formats.sparkplug import Birth
 
 SEQ = 256
 KEPT_BIRTHS = 4

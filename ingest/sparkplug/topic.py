@@ -9,11 +9,16 @@ names alike, and tonne refuses those.
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ingest.codecs.sparkplug_b import REBIRTH
 from ingest.errors import PayloadError
+from ingest.formats import sparkplug_b_pb2
+from ingest.formats.sparkplug import BOOLEAN
 
 NAMESPACE = "spBv1.0"
 PREFIX = f"{NAMESPACE}/"
@@ -91,3 +96,20 @@ def command(group: str, node: str) -> str:
 def state_topic(host_id: str) -> str:
     """Return the topic on which a host application says whether it listens."""
     return f"{PREFIX}STATE/{host_id}"
+
+
+_payload: Any = sparkplug_b_pb2
+
+
+def rebirth() -> bytes:
+    """Return the payload of a command that asks a node for its births."""
+    payload = _payload.Payload(timestamp=time.time_ns() // 1_000_000)
+    payload.metrics.add(
+        name=REBIRTH, timestamp=payload.timestamp, datatype=BOOLEAN, boolean_value=True
+    )
+    return bytes(payload.SerializeToString())
+
+
+def host_state(*, online: bool, timestamp_ms: int) -> bytes:
+    """Return the payload of a host's STATE message."""
+    return json.dumps({"online": online, "timestamp": timestamp_ms}).encode()

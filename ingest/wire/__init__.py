@@ -7,7 +7,7 @@ bytes.  Devices travel by name, since a worker may hold another version of the
 registry than the bridge.
 """
 
-from ingest.wire.envelope import SCHEMA, WireError
+from ingest.wire.frames import SCHEMA, WireError
 from ingest.wire.packed_columns import encode
 from ingest.wire.parcels import decode
 from ingest.wire.record_batch import Parcel, join, partition_of, sort

@@ -1,4 +1,13 @@
 """
+The parts that records of each schema share: the envelope, and frames beside what the worker knows.
+
+The envelope of a Kafka record: magic bytes, schema number, digest, content.
+
+    "TONW"  u16 schema  sha256 of what follows  content of that schema
+
+The digest is over the content as it is stored, so that a record cut short or written
+by somebody else is told from one of ours before a byte of it is read.
+
 Frames of a record beside what the worker knows: its device classes, and its registry.
 
 A column that a worker's class does not have is refused, and one that the bridge's did
@@ -7,6 +16,8 @@ not have yet is absent: bring workers up first.
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -14,9 +25,54 @@ import numpy as np
 from ingest import classes
 from ingest.classes import DeviceClass
 from ingest.decode import Rejected
+from ingest.errors import PayloadError
 from ingest.model import NULL, Column, Fleet, Frame, Int32, Int64
-from ingest.wire.envelope import WireError
 from ingest.wire.record_batch import Parcel
+
+SCHEMA = 2  # what is written
+OLDEST = 1  # what is read: Arrow tables, as 0.1.0 wrote them
+_MAGIC = b"TONW"
+_HEAD = struct.Struct(">4sH32s")
+
+
+class WireError(PayloadError):
+    """A record that is no parcel of ours: `foreign_record`, `damaged_record`, `unknown_schema`."""
+
+
+def seal(content: bytes) -> bytes:
+    """Put content of today's schema into a record."""
+    return _HEAD.pack(_MAGIC, SCHEMA, hashlib.sha256(content).digest()) + content
+
+
+def unseal(record: bytes) -> tuple[int, memoryview]:
+    """
+    Return a record's schema number and content.
+
+    Raises
+    ------
+    WireError
+        When it is not ours, not whole, or of a schema that we do not know.
+    """
+    if record[:4] != _MAGIC:
+        raise WireError(
+            "foreign_record",
+            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r};"
+            " let only `tonne bridge` write to this topic",
+        )
+    if len(record) < _HEAD.size:
+        raise WireError("damaged_record", f"{len(record)} bytes are less than a head")
+    _, schema, digest = _HEAD.unpack_from(record)
+    if not OLDEST <= schema <= SCHEMA:
+        raise WireError(
+            "unknown_schema",
+            f"schema {schema}; this version reads {OLDEST} to {SCHEMA}:"
+            " bring workers up before bridges",
+        )
+    content = memoryview(record)[_HEAD.size :]
+    if hashlib.sha256(content).digest() != digest:
+        raise WireError("damaged_record", f"{len(content)} bytes do not match their digest")
+    return schema, content
+
 
 _UPDATE = "; bring workers up to the bridge's version"
 

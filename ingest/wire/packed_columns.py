@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from ingest.decode import Rejected
 from ingest.model import NULL, Column, Fleet, Frame
-from ingest.wire.envelope import WireError, seal
-from ingest.wire.frames import add_frame, known_class, within
+from ingest.wire.frames import WireError, add_frame, known_class, seal, within
 from ingest.wire.record_batch import Parcel
 
 _LENGTH = struct.Struct(">I")

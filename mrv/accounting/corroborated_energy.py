@@ -6,10 +6,10 @@ power on the inverter's other side and with the sun over its place.  What is bey
 (MTR-02).  What no power corroborates, on either side, rests on the register alone (EVD-01), unless
 a check meter, or an invoice with its file, covers nearly all of the device's time and differs by
 no more than two meters may.  Water of a pump is compared with what its power lifts to its head
-(`ingest.quality.lift`).
+(`ingest.quality.power_bounds`).
 
 Power makes certain its integral less one standard error, which is more than samples of NREL's
-recording are ever off by (`ingest.quality.power_integral`).  Clouds may be worse than there, so
+recording are ever off by (`ingest.quality.energy_budget`).  Clouds may be worse than there, so
 samples that leave quarter hours out make certain three of the errors less that the register itself
 shows of them (`ingest.quality.energy_budget.scatter`).  Where the register rose by more than two
 meters may differ, and by one standard error, one of both is wrong, and no more counts than is
@@ -28,9 +28,8 @@ import numpy as np
 from ingest import classes
 from ingest.classes import Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
-from ingest.quality import clear_sky, energy_budget, lift
-from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance
-from ingest.quality.power_integral import integral
+from ingest.quality import energy_budget, power_bounds
+from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance, integral
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.accounting.register_scan import (
@@ -215,7 +214,7 @@ class CorroboratedEnergy(Scan):
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
-        beyond, *_ = self._beyond_power(read, lift.most_flow(watts, metres), left, METERS)
+        beyond, *_ = self._beyond_power(read, power_bounds.most_flow(watts, metres), left, METERS)
         return Found((*self._unshown(LIFT, beyond),), None)
 
     def _unshown(self, reason: Text, beyond: Int64) -> Iterator[Unshown]:
@@ -234,9 +233,9 @@ class CorroboratedEnergy(Scan):
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
         if not by_sun or device.place is None or not ratings[0][1]:
             return np.zeros(len(left.value), dtype=np.int64)
-        share = clear_sky.most_of_rated(*device.place, self.first, self.last)
+        share = power_bounds.most_of_rated(*device.place, self.first, self.last)
         most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
-        return clear_sky.above(left.value, most, left.estimated, self.into_day, step_wh)
+        return power_bounds.above(left.value, most, left.estimated, self.into_day, step_wh)
 
     def _in_watts(self, read: _Register, sent: Any, left: _Claimed) -> Float64:
         """

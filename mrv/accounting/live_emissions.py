@@ -29,8 +29,7 @@ from mrv.calendar import local_date, years
 from mrv.countries import country_of
 from mrv.errors import CountryFactorError, MethodologyError
 from mrv.factors import within
-from mrv.factors.brought import bounded
-from mrv.factors.ledger import Ledger
+from mrv.factors.ledger import Ledger, bounded
 from mrv.methodologies import find, official_grid, reduction, unit_reductions
 from mrv.model import Factor, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import read

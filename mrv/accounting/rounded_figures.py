@@ -23,6 +23,7 @@ from mrv.accounting.period_result import (
     Totals,
     Vintage,
 )
+from mrv.calendar import part_of_year
 from mrv.errors import PeriodError
 from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs, exact
@@ -40,7 +41,6 @@ from mrv.rounding import (
 from mrv.texts import devices_of, texts_of
 
 _PLACES = 6
-_YEAR_US = 365 * 86_400_000_000
 _KWH = 1000
 # What a comparison rests on, if not on a statement of another period.
 DESIGN = "design"
@@ -164,11 +164,16 @@ def comparisons(
     expected: Mapping[str, Any],
     monitored: Sequence[Monitored],
     net: Reductions,
-    period_us: int,
+    span: tuple[int, int, str],
     besides: Besides,
 ) -> tuple[Comparison, ...]:
-    """What the project design and other periods let expect for so long, beside what came."""
-    roles = besides.energy
+    """
+    What the project design and other periods let expect for so long, beside what came.
+
+    `span` is begin, end and time zone of the period. [us UTC]
+    """
+    roles, period_us = besides.energy, span[1] - span[0]
+    part = part_of_year(expected.get("by_month"), *span)
     energy = sum(
         m.metered for m in monitored
         if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
@@ -176,9 +181,7 @@ def comparisons(
     actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
     design = dict(zip(_DESIGN, actual, strict=True))
     found = [
-        _comparison(
-            DESIGN, what, exact(expected[key], key) * period_us / _YEAR_US, actual[what], roles
-        )
+        _comparison(DESIGN, what, exact(expected[key], key) * part, actual[what], roles)
         for key, what in design.items()
         if expected.get(key) is not None
     ]

@@ -8,7 +8,7 @@ meters of accuracy class 2) and the errors of its samples counts as the power ha
 tolerance at all.  A register that hangs and catches up on a later day has recorded it all.
 
 What honest meters differ by is left: samples give an integral within three standard errors, of a
-day within four (`ingest.quality.power_integral`), and as much more as the register itself shows
+day within four (`ingest.quality.energy_budget`), and as much more as the register itself shows
 them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
 thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
 without samples is not compared.  A rule of tonne's own (MTR-04).
@@ -24,8 +24,7 @@ import numpy as np
 
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
 from ingest.quality import energy_budget
-from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE
-from ingest.quality.power_integral import integral
+from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE, integral
 from mrv.accounting.evidenced_time import COVERED
 from mrv.accounting.register_scan import Key, Scan, devices_of, register_step, registers
 from mrv.registry.project import Project, Unshown

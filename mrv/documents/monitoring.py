@@ -82,7 +82,9 @@ class CalibrationShown(Form):
     A calibration certificate.
 
     `due` is the first day that it does not cover, where the meter's interval of calibration is over
-    before `valid_until`.
+    before `valid_until`.  `channel` is the instrument that it is of, where the device has several;
+    `found_error_percent` the error as it was found, before adjustment.  A `last_test` is of a meter
+    that was removed: it covers nothing.
     """
 
     certificate: str
@@ -92,6 +94,9 @@ class CalibrationShown(Form):
     max_error_percent: str | None = field(name="maxErrorPercent")
     serial: str | UnsetType = UNSET
     due: str | UnsetType = UNSET
+    channel: str | UnsetType = UNSET
+    found_error_percent: str | UnsetType = field(default=UNSET, name="foundErrorPercent")
+    last_test: Literal[True] | UnsetType = UNSET
 
 
 class Planned(Form):

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 
 from ingest.model import Device
 from mrv import countries
-from mrv.environment import air, field, noise, surface, water
-from mrv.environment.clock import Day
+from mrv.environment import air, water
 from mrv.environment.hours import hourly
-from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, KINDS_OF, Hourly, Row, Values
+from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, KINDS_OF, Day, Hourly, Row, Values
 from mrv.environment.water import Flow
 
 __all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of_days", "of_hours"]
@@ -25,7 +24,7 @@ def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]
     """Indices of hours, from a station's hourly values. [us UTC]."""
     if device.class_id != "air_station":
         return []
-    return _own(device, (row for start in sorted(starts) for row in air.of_hour(values, start)))
+    return _own(device, (row for start in sorted(starts) for row in air.air_hour(values, start)))
 
 
 def of_days(
@@ -42,15 +41,15 @@ def of_days(
     rows: list[Row] = []
     for day in sorted(days):
         if device.class_id == "air_station":
-            rows += air.of_day(values, day)
+            rows += air.air_day(values, day)
         elif device.class_id == "noise_station":
-            rows += noise.of_day(device, values, day)
+            rows += air.noise_day(device, values, day)
         elif device.class_id == "water_station":
-            rows += surface.of_day(device, values, day)
+            rows += water.surface_day(device, values, day)
         elif device.class_id == "water_tube":
-            rows += field.of_day(values, day)
+            rows += water.field_day(values, day)
         else:
-            rows += water.of_day(device, values, day, flows.get(day.begin_us))
+            rows += water.wastewater_day(device, values, day, flows.get(day.begin_us))
     return _own(device, rows)
 
 

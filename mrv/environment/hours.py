@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import HOUR_US, Device, Float64, Frame, Int32, Int64
-from mrv.environment import noise
-from mrv.environment.clock import hour_starts
-from mrv.environment.kinds import KIND_INDEX, MEANS, Values
+from mrv.environment import air
+from mrv.environment.kinds import KIND_INDEX, MEANS, Values, hour_starts
 
 _COVERS_US = 900_000_000
 _SLOW_US = {"water_tube": HOUR_US}
@@ -121,10 +120,10 @@ def _levels(frame: Frame, start_us: Int64) -> list[Values]:
     held = np.isfinite(values)
     hours = _complete(frame, held, start_us)
     levels = values[held].tolist()
-    found = [noise.of_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
+    found = [air.noise_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
     return [
         _values(kind, hours, np.array([one[kind] for one in found], dtype=np.float64))
-        for kind in noise.HOURLY
+        for kind in air.HOURLY
     ]
 
 

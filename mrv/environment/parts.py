@@ -11,8 +11,7 @@ from typing import Any
 
 from ingest.model import Device
 from mrv import indicators, limits
-from mrv.environment.clock import Day
-from mrv.environment.kinds import Row
+from mrv.environment.kinds import Day, Row
 from mrv.errors import IndicatorError, MethodologyError
 from mrv.parameters.specs import RecordSpec
 

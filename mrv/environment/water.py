@@ -1,25 +1,47 @@
 """
+Water: wastewater, surface water and rice fields, a day each.
+
 Wastewater: mean concentrations, flow and load of a day, and the limits of its plant.
 
 The load is the day's mean concentration times its flow, as the register counts
 it.  A day's flow needs three quarters of its time inside steps that are known.
+
+Surface water: the quality index of a day, and the limits that its station is held to.
+
+The index is that of the day's means, where three quarters of the hours are there.
+Its words (good, poor) are the Decision's; it is never carbon.
+
+A rice field that is wetted and dried in turn: how far its water fell on a day, and how often.
+
+Safe alternate wetting and drying floods a field again once the water stands 15 cm
+below ground (IRRI; methodologies.md section 12, read second-hand).  A day is dry
+where an hour's mean reached that, wet where one stood at the ground or above.  A
+dry-down counts once the field is flooded again; it says how the field was kept and
+enters no tonne.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ingest.model import Device
-from mrv import limits
-from mrv.environment.clock import Day
-from mrv.environment.kinds import DISCHARGED, MEANS, Hourly, Row
-from mrv.environment.parts import amount, known, mean, verdict
+from mrv import indicators, limits
+from mrv.environment.kinds import DISCHARGED, MEANS, SURFACE, Day, Hourly, Row
+from mrv.environment.parts import amount, known, mean, number, verdict
+from mrv.errors import IndicatorError, MethodologyError
 from mrv.indicators import discharge
+from mrv.rounding import exact_text
 
 _ML_PER_M3 = 1_000_000
 _NEEDED = Fraction(3, 4)
 _MEANS = MEANS["wastewater_plant"]
+_SURFACE_INDEX = "vn-wqi"
+_SURFACE_MEANS = MEANS["water_station"]
+_SURFACE_LIMITED = "_mg_l"
+DRY_CM, WET_CM = -15.0, 0.0
+LOWEST, HIGHEST, STATE = "level_24h_min_cm", "level_24h_max_cm", "awd"
 
 
 class Flow(NamedTuple):
@@ -29,7 +51,7 @@ class Flow(NamedTuple):
     known_us: int
 
 
-def of_day(device: Device, values: Hourly, day: Day, flow: Flow | None) -> list[Row]:
+def wastewater_day(device: Device, values: Hourly, day: Day, flow: Flow | None) -> list[Row]:
     """Concentrations, flow and loads of a day, and the verdict of its standard."""
     hours = day.hours()
     whole = {
@@ -65,3 +87,96 @@ def _through(means: dict[str, float], flow: Flow | None, day: Day) -> list[Row]:
         Row("flow_24h_m3", day.begin_us, float(through), share),
         *(Row(f"{x}_load_kg_d", day.begin_us, float(v), share) for x, v in loads.items()),
     ]
+
+
+def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
+    """Quality index of a day, and the verdict of the station's standard where it names one."""
+    hours = day.hours()
+    found = {
+        channel: mean(held)
+        for channel, kind in _SURFACE_MEANS.items()
+        if (held := known(values.get(kind, {}), hours))
+    }
+    if not found:
+        return []
+    plain = ("ph", "temperature_c", "do_mg_l", "coliform_mpn_100ml")
+    given: dict[str, Any] = {x: found[x] for x in plain if x in found}
+    given["measured_mg_l"] = {
+        x.removesuffix(_SURFACE_LIMITED): max(found[x], 0.0)
+        for x in SURFACE
+        if x in found and x.endswith(_SURFACE_LIMITED)
+    }
+    given["on"] = day.date.isoformat()
+    return [_index(found, day), *verdict(device, given, day)]
+
+
+def _index(found: dict[str, float], day: Day) -> Row:
+    measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in found.items()}
+    try:
+        said = indicators.evaluate(indicators.find(_SURFACE_INDEX), measured, _SURFACE_INDEX)
+    except (IndicatorError, MethodologyError) as error:
+        # a probe in the sun, or a station that measures too little, stops nothing
+        return Row(_SURFACE_INDEX, day.begin_us, None, None, "not judged", {"reason": str(error)})
+    grade = limits.load("vn_wqi").band(said["wqi"]).name
+    groups = {key: exact_text(value) for key, value in said.items() if key != "wqi"}
+    return Row(_SURFACE_INDEX, day.begin_us, float(said["wqi"]), None, grade, groups)
+
+
+class Season(NamedTuple):
+    """
+    Days of a field.
+
+    Attributes
+    ----------
+    days, dry_days : int
+        Days that are known, and those that reached 15 cm below ground.
+    dry_downs : int
+        Falls to 15 cm below ground after which the field was flooded again.
+    lowest_cm : float or None
+        The lowest hour.
+    """
+
+    days: int
+    dry_days: int
+    dry_downs: int
+    lowest_cm: float | None
+
+
+def field_day(values: Hourly, day: Day) -> list[Row]:
+    """Lowest and highest hour of a day, where three quarters of its hours are there. [cm]"""
+    hours = day.hours()
+    levels = known(values.get("level_1h_cm", {}), hours)
+    if not levels:
+        return []
+    low, high, share = min(levels), max(levels), len(levels) / len(hours)
+    state = "dry" if low <= DRY_CM else "wet" if high >= WET_CM else "falling"
+    return [
+        Row(LOWEST, day.begin_us, low, share),
+        Row(HIGHEST, day.begin_us, high, share),
+        Row(STATE, day.begin_us, float(low <= DRY_CM), share, state),
+    ]
+
+
+def season(days: Iterable[tuple[float, float]]) -> Season:
+    """
+    Count dry-downs.
+
+    Parameters
+    ----------
+    days : iterable of (float, float)
+        Lowest and highest hour of each known day, in order. [cm]
+    """
+    count = dry = down = 0
+    lowest: float | None = None
+    fallen = flooded = False
+    for low, high in days:
+        count += 1
+        lowest = low if lowest is None else min(lowest, low)
+        if fallen and high >= WET_CM:
+            down, fallen = down + 1, False
+        # a field that was never seen under water may just lie fallow
+        flooded = flooded or high >= WET_CM
+        if low <= DRY_CM:
+            dry += 1
+            fallen = flooded
+    return Season(count, dry, down, lowest)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from mrv.errors import MethodologyError
-from mrv.exante import ev_bus, planned, pv
+from mrv.exante import ev_bus, pv
 from mrv.exante.model import Estimate, Outcome, assumptions
-from mrv.methodologies import filled
+from mrv.methodologies import compute, filled
 from mrv.methodologies import load as methodologies
-from mrv.model import Factors
-from mrv.parameters.inputs import read
+from mrv.model import Factors, Methodology
+from mrv.parameters.inputs import Inputs, read
 from mrv.registry import programme_systems as systems
 
 __all__ = ["estimate", "find", "load"]
@@ -26,7 +26,7 @@ __all__ = ["estimate", "find", "load"]
 def load() -> Mapping[str, Estimate]:
     """Estimates by id: systems that have a model of their own, then every methodology."""
     own = (pv.ESTIMATE, ev_bus.ESTIMATE)
-    every = {m.id: planned.of(m) for m in methodologies().values()}
+    every = {m.id: _of_methodology(m) for m in methodologies().values()}
     return MappingProxyType({e.id: e for e in own} | every)
 
 
@@ -71,3 +71,22 @@ def estimate(one: Estimate, given: object, factors: Factors, where: str) -> Outc
     stated = set(given) if isinstance(given, Mapping) else set()
     found = one.compute(inputs, factors, where)
     return replace(found, assumptions=tuple(assumptions(one.inputs, inputs, stated)))
+
+
+def _of_methodology(methodology: Methodology) -> Estimate:
+    """Return the estimate of a methodology."""
+
+    def run(inputs: Inputs, factors: Factors, where: str) -> Outcome:
+        result = compute(methodology, inputs, factors, where)
+        return Outcome(
+            method=methodology.id, energy_kwh=None, reductions=result, figures=result.extra
+        )
+
+    return Estimate(
+        methodology.id,
+        methodology.title,
+        methodology.reference,
+        f"The planned year's activity in the equation of {methodology.id}.\n\n{methodology.notes}",
+        methodology.inputs,
+        run,
+    )

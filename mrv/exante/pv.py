@@ -11,12 +11,13 @@ year after it [M], which is not taken off.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import isqrt
 from typing import Any
 
 from mrv.errors import MethodologyError
-from mrv.exante import pv_flags, yields
+from mrv.exante import pv_inputs
 from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.exante.pv_inputs import INPUTS
 from mrv.exante.sun import Plant, Roof, Year, year
@@ -35,6 +36,56 @@ _COLD_C = -10.0
 # from the horizontal to the modules, the years' own ups and downs, the losses.
 _OF_SOURCE = {"station": 3, "satellite": 5, "map": 6, "not_stated": 10}
 _OF_MODEL = (4, 4, 3)
+
+
+def plan(
+    inputs: Inputs, peak: Fraction, rated: Fraction, ceiling: int, declared: Reductions | None
+) -> Iterator[Flag]:
+    """Hold what the plan says of itself together. [kW, kWh/kW]"""
+    energy, tonnes = inputs.get("declared_kwh_per_year"), inputs.get("declared_t_per_year")
+    if energy is not None:
+        yield from pv_inputs.capacity(energy, rated, ceiling)
+        if peak != rated:
+            yield from pv_inputs.capacity(energy, peak, ceiling)
+    yield from pv_inputs.ratio(peak, rated)
+    if "roof_m2" in inputs:
+        yield from pv_inputs.area(peak, inputs["roof_m2"])
+    if tonnes is not None and declared is not None:
+        yield from pv_inputs.rounded_up(tonnes, declared.reduction_t)
+
+
+def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
+    """Hold the irradiation that was given against a sky without a cloud."""
+    if known is None:
+        return
+    clear = [sum(sky.clear_ghi)] if len(known) == 1 else list(sky.clear_ghi)
+    wrong = [i for i, (g, c) in enumerate(zip(known, clear, strict=True)) if float(g) > c]
+    if wrong:
+        at = wrong[0]
+        yield Flag(
+            "irradiation",
+            "impossible",
+            f"ghi_kwh_per_m2[{at}] = {float(known[at]):g} is more than a sky without a cloud gives"
+            f" there, {clear[at]:.0f} kWh/m2; give kWh/m2 of the month (not of a day, not MJ)",
+        )
+
+
+def implausible_energy(
+    inputs: Inputs, peak: Fraction, sky: Year, unsure: Fraction | None
+) -> Iterator[Flag]:
+    """Hold the declared energy against the estimate: two standard deviations are much."""
+    energy = inputs.get("declared_kwh_per_year")
+    if energy is None or unsure is None:
+        return
+    ratio = energy / peak / Fraction(sky.yield_kwh)
+    if abs(ratio - 1) * 100 > 2 * unsure:
+        yield Flag(
+            "declared_energy",
+            "check",
+            f"the declared energy is {float(energy / peak):,.1f} kWh for each kW of modules, and"
+            f" the estimate {sky.yield_kwh:,.0f}, give or take {float(unsure):.0f} %; ask for the"
+            " irradiation and the losses behind it",
+        )
 
 
 def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
@@ -56,12 +107,9 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     ideal = Plant(0.0, _IDEAL_INVERTER, 0.0, 1.0, _COLD_C)
     ceiling = round(year(roof, ideal, None).yield_kwh)
     declared = _declared(inputs, factors, where)
-    flags = [
-        *pv_flags.beyond_clear_sky(sky, known),
-        *pv_flags.plan(inputs, peak, rated, ceiling, declared),
-    ]
+    flags = [*beyond_clear_sky(sky, known), *plan(inputs, peak, rated, ceiling, declared)]
     unsure = None if known is None else _uncertainty(inputs["ghi_source"])
-    flags += pv_flags.implausible_energy(inputs, peak, sky, unsure)
+    flags += implausible_energy(inputs, peak, sky, unsure)
     withheld = _withheld(flags, known=known is not None)
     energy = None if known is None else round(sky.yield_kwh * float(peak))
     return Outcome(
@@ -71,7 +119,11 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         uncertainty_percent=unsure,
         withheld=withheld,
         flags=tuple(flags),
-        figures=_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+        figures={
+            **_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+            # of a year in one number the months are not known
+            **({"kwh_by_month": _by_month(sky, peak)} if known and known[1:] else {}),
+        },
     )
 
 
@@ -87,7 +139,7 @@ def _powers(inputs: Inputs, where: str) -> tuple[Fraction, Fraction]:
 
 
 def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
-    low, high = map(Fraction, yields.DC_TO_AC)
+    low, high = map(Fraction, pv_inputs.DC_TO_AC)
     found = peak / rated
     return Plant(
         losses=float(inputs["losses"]),
@@ -163,7 +215,7 @@ def _figures(
             "yield_kwh_per_kw": _tenth(sky.yield_kwh),
             "performance_ratio": Fraction(round(1000 * sky.yield_kwh / sky.plane), 1000),
             "capacity_factor": Fraction(
-                round(10_000 * sky.yield_kwh / yields.HOURS_PER_YEAR), 10_000
+                round(10_000 * sky.yield_kwh / pv_inputs.HOURS_PER_YEAR), 10_000
             ),
         }
     if declared is not None:
@@ -172,6 +224,10 @@ def _figures(
         found["declared_reduction_t"] = declared.reduction_t
         found["declared_credit_t"] = int(declared.reduction_t)
     return found
+
+
+def _by_month(sky: Year, peak: Fraction) -> list[int]:
+    return [round(one * float(peak)) for one in sky.yield_by_month]
 
 
 def _tenth(value: float) -> Fraction:

@@ -48,12 +48,13 @@ class Plant:
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """A year at the roof; irradiation [kWh/m2], `yield_kwh` for each kilowatt of modules."""
+    """A year at the roof; irradiation [kWh/m2], `yield_..` for each kilowatt of modules."""
 
     ghi: tuple[float, ...]
     clear_ghi: tuple[float, ...]
     plane: float
     yield_kwh: float
+    yield_by_month: tuple[float, ...]
 
 
 def load_pvlib() -> Any:
@@ -103,6 +104,7 @@ def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
         clear_ghi=tuple(float(v) for v in by_month),
         plane=float(plane.sum()) / _WH_PER_KWH,
         yield_kwh=float(power.sum()),
+        yield_by_month=tuple(float(v) for v in power.groupby(month).sum()),
     )
 
 

@@ -17,9 +17,9 @@ from io import StringIO
 
 from mrv.errors import ExportError
 from mrv.exports.contradictions import FORMULA
-from mrv.exports.draft import Draft, Fields
 from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
 from mrv.exports.holdings import holdings, range_of
+from mrv.exports.source import Draft, Fields
 
 Cells = dict[str, "str | int"]
 COLUMNS: Mapping[str, tuple[str, ...]] = {

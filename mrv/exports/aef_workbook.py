@@ -8,7 +8,7 @@ from io import BytesIO
 from xlsxwriter import Workbook
 
 from mrv.exports.aef import COLUMNS
-from mrv.exports.draft import Draft
+from mrv.exports.source import Draft
 
 TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Holdings",
           "T5": "Authorized entities"}  # fmt: skip

@@ -12,9 +12,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from mrv.exports import lists
-from mrv.exports.draft import Draft, Fields
 from mrv.exports.entered import Registration, Units
-from mrv.exports.source import Source, days
+from mrv.exports.source import Draft, Fields, Source, days
 
 ORDER = (
     "program", "methodology", "stakeholder", "label", "project", "projectMethodology",

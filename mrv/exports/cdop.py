@@ -15,9 +15,8 @@ from typing import Any
 from msgspec import structs
 
 from mrv.exports import lists
-from mrv.exports.draft import Draft
 from mrv.exports.entered import Registration, Units
-from mrv.exports.source import Source, days, number_of
+from mrv.exports.source import Draft, Source, days, number_of
 
 
 def cdop(sources: Sequence[Source], entered: Registration) -> Draft:

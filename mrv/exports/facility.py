@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from mrv.errors import FactorError
 from mrv.exports.contradictions import LINES
-from mrv.exports.draft import Draft
 from mrv.exports.entered import Facility, Supply
+from mrv.exports.source import Draft
 from mrv.model import Factor, Factors
 
 SCOPES = {"fuel": 1, "process": 1, "waste": 1, "electricity": 2, "steam": 2}

@@ -15,8 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.errors import IndicatorError
-from mrv.limits import Table
-from mrv.limits.judge import judge
+from mrv.limits import Table, judge
 from mrv.model import Indicator
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec

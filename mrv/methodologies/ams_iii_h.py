@@ -282,8 +282,9 @@ _FIXED = {
         symbol="FE, eta_flare",
         side="both",
         published="flare.efficiency",
-        # that of an open flare, for which TOOL06 asks for no temperature
+        # that of an open flare, for which TOOL06 asks for no temperature, but for a flame
         unmeasured="0.5",
+        lit=("biogas", (("flare_temperature_c", "500"), ("flare_flame", "1"))),
     ),
 }
 _OTHER = replace(
@@ -355,5 +356,6 @@ METHODOLOGY = Methodology(
         "Without measured COD there is no reduction; losses above the baseline's are charged.",
         "COD removed is at least that from which the metered methane was formed.",
         "A flare efficiency above 0.5 needs dated temperature results; else an open flare applies.",
+        "Gas counts as burnt while the exhaust (500 Cel) or a flame detector shows it; else 0.",
     ),
 )

@@ -1,19 +1,41 @@
 """
+Parquet columns of readings: as they are written, and the heads of pages before any is read.
+
 Readings of a class as Parquet columns, in evidence packs and in the archive alike.
 
 pyarrow is imported where it is used: it takes longer to load than most
 commands take to run, and `tonne run` rarely needs it.
+
+Heads of a Parquet file's pages, read before any page is unpacked.
+
+What the footer says of sizes is its maker's word; a reader makes room as each page's own head
+asks.  So the heads are walked first: a page that would unpack to more than any that tonne writes,
+and an encoding in which a few bytes stand for many, are refused.  Heads are Thrift structs in the
+compact protocol (Apache Parquet format 2.x, parquet.thrift).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ingest import classes
+from ingest.errors import InputError
 from ingest.model import NULL
+
+# pages of tonne have 1 MB and a row more, its column chunks a few pages; the most are 131,072
+# refused messages with a thousand characters each
+MOST_PAGE_BYTES, MOST_CHUNK_BYTES, MOST_PAGES = 16_777_216, 134_217_728, 1_024
+_HEAD = 65_536  # with the least and greatest values of a page
+_DEEPEST, _MOST_BITS = 8, 64
+# plain, dictionary, RLE, DELTA_BINARY_PACKED, BYTE_STREAM_SPLIT; not those in which each text is
+# the one before it with a few letters more
+_ENCODINGS = {0, 2, 3, 5, 8, 9}
+# fields of PageHeader, and of the struct of each kind of page: values and their encoding
+_UNPACKED, _PACKED = 2, 3
+_KINDS = {5: (1, 2), 7: (1, 2), 8: (1, 4)}
 
 
 def reading_schema(class_id: str) -> Any:
@@ -79,3 +101,120 @@ def _none(kind: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     return np.float64(np.nan) if pa.types.is_floating(kind) else np.int64(NULL)
+
+
+def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> None:
+    """
+    Walk through the pages of a column chunk.
+
+    Parameters
+    ----------
+    chunk : pyarrow.parquet.ColumnChunkMetaData
+        Where it stands in the file.
+    most_rows : int
+        Values that a page may have.
+
+    Raises
+    ------
+    InputError
+        If a page, or all of them, unpack to more than is read, or are not as tonne writes them.
+    """
+    name = chunk.path_in_schema
+    if not chunk.num_values:
+        return  # no page of it is read
+    at = chunk.data_page_offset
+    if chunk.has_dictionary_page and 0 < (first := chunk.dictionary_page_offset) < at:
+        at = first
+    end = at + chunk.total_compressed_size
+    unpacked = 0
+    for _ in range(MOST_PAGES):
+        if at >= end:
+            return
+        source.seek(at)
+        head = _Head(source.read(min(_HEAD, end - at)))
+        try:
+            fields = head.struct()
+            size, packed = int(fields[_UNPACKED]), int(fields[_PACKED])
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"column {name} has a page whose head cannot be read") from error
+        _check_kind(name, fields, most_rows)
+        unpacked += size
+        if not 0 <= size <= MOST_PAGE_BYTES or packed < 0 or unpacked > MOST_CHUNK_BYTES:
+            raise InputError(
+                f"column {name} has a page of {size} bytes, {unpacked} in a row group;"
+                f" {MOST_PAGE_BYTES} and {MOST_CHUNK_BYTES} are read"
+            )
+        at += head.at + packed
+    raise InputError(f"column {name} has more than {MOST_PAGES} pages in a row group")
+
+
+def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
+    for field, (count, encoding) in _KINDS.items():
+        if field in fields:
+            said = fields[field]
+            if said.get(encoding) not in _ENCODINGS or not 0 <= said.get(count, -1) <= most_rows:
+                raise InputError(
+                    f"column {name} has a page of {said.get(count)} values in encoding"
+                    f" {said.get(encoding)}; up to {most_rows} are read, in encodings"
+                    f" {', '.join(map(str, sorted(_ENCODINGS)))}"
+                )
+
+
+class _Head:
+    """Reader of a Thrift struct in the compact protocol: fields by number, structs as dicts."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.at = 0
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """Read a struct."""
+        if depth > _DEEPEST:
+            raise ValueError("nested too deeply")
+        found: dict[int, Any] = {}
+        field = 0
+        while kind := self._byte():
+            delta, kind = kind >> 4, kind & 0xF
+            field = field + delta if delta else self._whole()
+            found[field] = self._value(kind, depth)
+        return found
+
+    def _value(self, kind: int, depth: int) -> Any:
+        match kind:
+            case 1 | 2:  # true, false
+                return kind == 1
+            case 3:
+                return self._byte()
+            case 4 | 5 | 6:  # i16, i32, i64
+                return self._whole()
+            case 7:  # double
+                return self._skip(8)
+            case 8:  # binary
+                return self._skip(self._number())
+            case 12:
+                return self.struct(depth + 1)
+        raise ValueError(f"type {kind} stands in no head of a page")
+
+    def _byte(self) -> int:
+        self.at += 1
+        return self._data[self.at - 1]
+
+    def _skip(self, size: int) -> None:
+        self.at += size
+        if self.at > len(self._data):
+            raise ValueError("longer than a head of a page")
+
+    def _number(self) -> int:
+        found = shift = 0
+        while True:
+            byte = self._byte()
+            found |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                return found
+            if shift >= _MOST_BITS:
+                raise ValueError("a number longer than 64 bits")
+
+    def _whole(self) -> int:
+        number = self._number()
+        return number >> 1 ^ -(number & 1)

@@ -20,9 +20,16 @@ from ingest.classes import QUANTITIES
 from ingest.errors import InputError
 from ingest.model import Fleet, Frame, IntervalRows
 from mrv.packs.budget import USUAL, too_much
-from mrv.packs.columns import channel, channel_arrays, nothing, numbers, reading_schema, time_array
+from mrv.packs.columns import (
+    channel,
+    channel_arrays,
+    check_pages,
+    nothing,
+    numbers,
+    reading_schema,
+    time_array,
+)
 from mrv.packs.pack import Table
-from mrv.packs.pages import check_pages
 from mrv.statement.evidence_rows import FIELDS
 
 # what is read at once stays small, whoever wrote the file

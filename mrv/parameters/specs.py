@@ -52,7 +52,9 @@ class ParameterSpec:
     out.  `unmeasured` counts where neither they nor a laboratory measured it: a number, or
     the name of another parameter.  `lower_of` says that what was given counts where it is
     less than what was measured.  Outside of what is `plausible` a bound of it counts that leaves
-    less; `undocumented` is what counts while no dated document shows the value given.
+    less; `undocumented` is what counts while no dated document shows the value given.  `lit` are
+    a role and channels of its devices, each with the least reading that shows a flame: the value
+    counts for what flowed while one of them showed it, and 0 for the rest.
     """
 
     unit: str
@@ -79,6 +81,7 @@ class ParameterSpec:
     lower_of: bool = False
     plausible: Plausible | None = None
     undocumented: str | None = None
+    lit: tuple[str, tuple[tuple[str, str], ...]] | None = None
 
     @property
     def by_publication(self) -> bool:

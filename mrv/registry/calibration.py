@@ -4,20 +4,26 @@ When a meter's error is not attested, and what its readings may be off by then.
 A meter whose calibration is late or absent is taken to err by its maximum
 permissible error, against the claimant, from the due date until the day of the
 next calibration; where that one attests a larger error, the larger one counts.
+So does the error that the later calibration, or the test of a removed meter, found
+(CDM guidelines for delayed calibration, EB 52 annex 60 [r]).  One that is above the
+permissible error counts from the calibration before on, whether that one was due or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 
-from ingest.model import INTERVAL_US
+from ingest import classes
+from ingest.model import INTERVAL_US, Fleet
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters.inputs import exact
-from mrv.registry.calibration_interval import Overdue
+from mrv.quantity_text import plain_text
+from mrv.registry.calibration_interval import Interval, Overdue, limited, values_of
 from mrv.registry.project import Calibration
 from mrv.texts import Text, text
 
@@ -50,7 +56,19 @@ _DEFAULT_PERCENT = {
     "count": "10",
     "operating_time": "2",
     "degree_time": "10",
+    # gauges by channel [M]: infrared analysers, on-line photometers, thermocouples of class 2
+    "ch4_percent": "3",
+    "cod_in_mg_l": "10",
+    "cod_out_mg_l": "10",
+    "temperature_c": "1",
+    "flare_temperature_c": "1",
+    "flare_flame": "0",
 }
+# such as "1.5 %", "±1.5%" and "0.5 to 1.5 %"
+_PERCENT = re.compile(
+    r"(?:±|\+/-|\+-)?\s*([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%?"
+    r"(?:\s*(?:-|\u2013|to|\.\.)\s*(?:±)?([0-9]{1,3}(?:\.[0-9]{1,4})?))?\s*%"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +86,10 @@ class _Span:
     first: int
     last: int
     percent: Fraction
+    found: Fraction
     certificate: str
     ended: Text
+    test: bool = False
 
 
 def uncovered(
@@ -96,15 +116,44 @@ def uncovered(
     """
     result: list[Uncovered] = []
     cursor, before = first, None
-    for span in sorted(_spans(calibrations, quantity, timezone), key=lambda s: (s.first, s.last)):
+    for span in _refuted(_spans(calibrations, quantity, timezone)):
         if cursor < span.first and cursor < last:
             result.append(_between(cursor, min(span.first, last), before, span, quantity))
         cursor = max(cursor, span.last)
-        if before is None or span.last >= before.last:
+        if not span.test and (before is None or span.last >= before.last):
             before = span
     if cursor < last:
         result.append(_between(cursor, last, before, None, quantity))
     return result
+
+
+def of_channels(
+    calibrations: Iterable[Calibration], channels: Collection[str]
+) -> tuple[Calibration, ...]:
+    """Return the certificates of some channels of a device; one that names none is of all."""
+    return tuple(one for one in calibrations if one.channel is None or one.channel in channels)
+
+
+def registers_of(class_id: str, quantity: str) -> frozenset[str]:
+    """Return the registers of a device class that count a quantity."""
+    known = classes.load()[class_id].registers
+    return frozenset(one.name for one in known if one.quantity == quantity)
+
+
+def _refuted(spans: Iterable[_Span]) -> list[_Span]:
+    """Order spans; one whose meter was found beyond its permissible error covers nothing."""
+    ordered = sorted(spans, key=lambda s: (s.first, s.last))
+    for place, span in enumerate(ordered):
+        before = next((k for k in reversed(range(place)) if not ordered[k].test), None)
+        if before is None or span.found <= ordered[before].percent:
+            continue
+        was = ordered[before]
+        why = text(
+            "calibration.found", certificate=span.certificate,
+            percent=plain_text(span.found, 4), before=was.certificate,
+        )  # fmt: skip
+        ordered[before] = replace(was, last=min(was.last, was.first), ended=why)
+    return ordered
 
 
 class Left(Calibration):
@@ -136,14 +185,22 @@ def of_meter(
     papers = tuple(calibrations)
     # the registry may still have the serial of the meter that left; another's certificate says not
     changed = any(
-        one.serial not in (None, serial) and one.performed < day for one in papers for day in days
+        one.serial not in (None, serial) and (one.last_test or one.performed < day)
+        for one in papers
+        for day in days
     )
     found = []
     for one in papers:
+        if one.last_test:
+            day = next((day for day in reversed(days) if day <= one.performed), one.performed)
+            found.append(replace(one, performed=day, valid_until=day))
+            continue
         if changed and serial is not None and one.serial == serial:
             begin = max(one.performed, days[-1])
             if begin < one.valid_until:
-                found.append(replace(one, performed=begin))
+                # what was found of it before it was mounted is of no reading here
+                said = one.found_error_percent if begin == one.performed else None
+                found.append(replace(one, performed=begin, found_error_percent=said))
             continue
         after = next((day for day in days if day > one.performed), None)
         other = None not in (one.serial, serial) and one.serial != serial
@@ -156,10 +213,28 @@ def of_meter(
     return tuple(found)
 
 
+def of_meters(
+    calibrations: Mapping[str, Iterable[Calibration]],
+    intervals: Mapping[str, Interval],
+    fleet: Fleet,
+    serials: Mapping[str, str | None],
+    timezone: str,
+) -> dict[str, tuple[Calibration, ...]]:
+    """Return the certificates of each device of a fleet, as `limited` and `of_meter`."""
+    return {
+        name: of_meter(
+            limited(papers, intervals.get(name)),
+            [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
+            serials.get(name),
+            timezone,
+        )
+        for name, papers in calibrations.items()
+        if name in fleet.by_id
+    }
+
+
 def _cut_short(one: Calibration, day: date) -> Calibration:
-    return Left(
-        one.performed, day, one.certificate, one.accuracy_class, one.max_error_percent, one.serial
-    )
+    return Left(**{**values_of(one), "valid_until": day})
 
 
 def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) -> list[_Span]:
@@ -168,8 +243,10 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
             -(-midnight_us(c.performed, timezone) // INTERVAL_US),
             midnight_us(c.valid_until, timezone) // INTERVAL_US,
             error_percent(c, quantity),
+            _percent(c, "found_error_percent") or Fraction(0),
             c.certificate,
             _ended(c),
+            c.last_test,
         )
         for c in calibrations
     ]
@@ -190,17 +267,42 @@ def _ended(one: Calibration) -> Text:
 
 def class_percent(accuracy_class: str | None) -> Fraction | None:
     """Maximum permissible error of an accuracy class [%]; None where it is no known class."""
-    text = _CLASS_PERCENT.get(accuracy_class or "")
-    return None if text is None else Fraction(text)
+    named = _CLASS_PERCENT.get(accuracy_class or "")
+    if named is not None:
+        return Fraction(named)
+    written = _PERCENT.fullmatch((accuracy_class or "").strip())
+    # of a range the worse end
+    found = [Fraction(one) for one in written.groups() if one] if written else []
+    return max((one for one in found if one <= 100), default=None)  # noqa: PLR2004 - per cent
+
+
+def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:
+    """Return certificates as release 0.1.0 took them: a class in per cent was none to it."""
+    return tuple(
+        one if one.accuracy_class in _CLASS_PERCENT else replace(one, accuracy_class=None)
+        for one in calibrations
+    )
 
 
 def error_percent(calibration: Calibration, quantity: str) -> Fraction:
     """Maximum permissible error of a certificate, of its class, or the default. [%]."""
-    if calibration.max_error_percent is None:
-        default = _DEFAULT_PERCENT[quantity]
-        return Fraction(_CLASS_PERCENT.get(calibration.accuracy_class or "", default))
-    name = f"certificate {calibration.certificate}: max_error_percent"
-    percent = exact(calibration.max_error_percent, name)
+    stated = _percent(calibration, "max_error_percent")
+    if stated is None:
+        stated = class_percent(calibration.accuracy_class)
+    return default_percent(quantity) if stated is None else stated
+
+
+def default_percent(quantity: str) -> Fraction:
+    """Error of a quantity, or of a gauge's channel, of which neither is known. [%]"""
+    return Fraction(_DEFAULT_PERCENT.get(quantity, "10"))
+
+
+def _percent(calibration: Calibration, key: str) -> Fraction | None:
+    given = getattr(calibration, key)
+    if given is None:
+        return None
+    name = f"certificate {calibration.certificate}: {key}"
+    percent = exact(given, name)
     if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
         raise PeriodError(f"{name} = {float(percent)} must be within 0 and 100; correct it")
     return percent
@@ -210,11 +312,12 @@ def _between(
     first: int, last: int, before: _Span | None, after: _Span | None, quantity: str
 ) -> Uncovered:
     known = [span for span in (before, after) if span is not None]
-    if not known:
-        return Uncovered(
-            first, last, Fraction(_DEFAULT_PERCENT[quantity]), text("calibration.none")
-        )
-    percent = max(span.percent for span in known)
+    if not known or (known == [after] and known[0].test):
+        least = after.found if after else Fraction(0)
+        percent = max(default_percent(quantity), least)
+        return Uncovered(first, last, percent, text("calibration.none"))
+    percent = max(span.percent for span in known if not span.test)
+    percent = max(percent, after.found if after else percent)
     if before is None:
         reason = text("calibration.before", certificate=known[0].certificate)
     else:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import calendar
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from functools import cache
 from importlib import resources
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mrv.countries import country_of
 from mrv.model import RoleNeeds
@@ -136,6 +136,11 @@ class Overdue(Calibration):
     interval: Interval = _NONE
 
 
+def values_of(one: Calibration) -> dict[str, Any]:
+    """Return what a certificate says, by name."""
+    return {field.name: getattr(one, field.name) for field in fields(Calibration)}
+
+
 def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
     """Return certificates of a meter, each until its interval is over at the latest."""
     return tuple(one if interval is None else _limited(one, interval) for one in papers)
@@ -145,10 +150,8 @@ def _limited(one: Calibration, interval: Interval) -> Calibration:
     due = after(one.performed, interval.months)
     if due >= one.valid_until:
         return one
-    return Overdue(
-        one.performed, due, one.certificate, one.accuracy_class, one.max_error_percent,
-        one.serial, one.performed, interval,
-    )  # fmt: skip
+    shown = {**values_of(one), "valid_until": due}
+    return Overdue(**shown, calibrated=one.performed, interval=interval)
 
 
 def after(day: date, months: int) -> date:

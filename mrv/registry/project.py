@@ -71,7 +71,9 @@ class Calibration:
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names.
+    meter that it names, `channel` the instrument of a device that has several; without it the
+    certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
+    a `last_test` is of a meter that was removed, and covers nothing.
     """
 
     performed: date
@@ -80,6 +82,9 @@ class Calibration:
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
     serial: str | None = None
+    channel: str | None = None
+    found_error_percent: Decimal | int | float | None = None
+    last_test: bool = False
 
 
 def service_intervals(
@@ -273,6 +278,7 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
+    `lit` is by parameter what flowed while a flame was shown.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -303,6 +309,7 @@ class Besides:
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    lit: Mapping[str, Lit] = field(default_factory=dict)
 
 
 class Excluded(NamedTuple):
@@ -394,7 +401,8 @@ class Measured:
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
     most where these count as the best of the others.  `days` are what flowed on each and the load
-    by the first of the channels.
+    by the first of the channels.  `off` are the values by the permissible errors of channels in
+    time without a certificate, in either direction, and `uncovered` says which those are.
     """
 
     value: Fraction
@@ -404,6 +412,16 @@ class Measured:
     silent: tuple[Silent, ...] = ()
     most: Fraction | None = None
     days: tuple[Loaded, ...] = ()
+    off: tuple[Fraction, ...] = ()
+    uncovered: tuple[Text, ...] = ()
+
+
+class Lit(NamedTuple):
+    """What flowed to a flare, and what of it while one of some channels showed a flame."""
+
+    flow: int
+    shown: int
+    channels: tuple[str, ...]
 
 
 class Loaded(NamedTuple):

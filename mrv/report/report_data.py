@@ -20,7 +20,7 @@ from mrv.documents.sampling_list import SamplingList
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, Verification
 from mrv.factors import FactorBook
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
 from mrv.registry.project import FIRST
@@ -28,7 +28,7 @@ from mrv.report.day_sums import Day, day_sums
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.timestamps.token_summary import TokenSummary
+    from mrv.timestamps.stored_tokens import TokenSummary
 
 
 # what is taken off over all of a device's service names its year, by tonne 0.1.0 in words

@@ -89,6 +89,22 @@ def plain_until(one: CalibrationShown, words: Words) -> str:
     return words.filled("valid_until_due", one.valid_until, one.due)
 
 
+def certificate(one: CalibrationShown, words: Words) -> str:
+    """Return a certificate with the instrument that it is of, and that it is a last test."""
+    shown = one.certificate
+    if one.channel is not UNSET:
+        shown = f"{shown} ({one.channel})"
+    return shown if one.last_test is UNSET else words.filled("last_test", shown)
+
+
+def error(one: CalibrationShown, words: Words) -> str | None:
+    """Return the permissible error and the one that was found [%]; None where neither is known."""
+    known = None if one.max_error_percent is None else words.number(one.max_error_percent)
+    if one.found_error_percent is UNSET:
+        return known
+    return words.filled("found_error", known or "-", words.number(one.found_error_percent))
+
+
 def rule(gap: Gap, words: Words) -> str:
     """Rule that a gap was charged by."""
     side = gap.rule.partition(" ")[0].removesuffix(":")

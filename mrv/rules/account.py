@@ -20,8 +20,7 @@ from mrv.accounting.coverage import common, costed
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.calendar import month_us, parts, year_us
-from mrv.factors.brought import without
-from mrv.factors.ledger import Ledger
+from mrv.factors.ledger import Ledger, without
 from mrv.model import (
     GAINING,
     LENGTH,

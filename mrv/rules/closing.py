@@ -201,7 +201,9 @@ class _Closing:
                 *_rated(views, besides, to_us),
             ),
             applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
-            comparisons=comparisons(project.expected, views, total, to_us - from_us, besides),
+            comparisons=comparisons(
+                project.expected, views, total, (from_us, to_us, project.timezone), besides
+            ),
             cross_checks=tuple(passed.facts.compare(besides, pricing)),
             compared=compared_kinds(account),
             rules=() if first else tuple(_effects(passed)),

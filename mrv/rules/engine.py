@@ -18,12 +18,12 @@ from mrv.accounting.cross_checks import Rows
 from mrv.accounting.entered_values import parameters_of
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, year_us, years
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import Inputs
-from mrv.registry.calibration import of_meter
-from mrv.registry.calibration_interval import intervals_of, limited
+from mrv.registry.calibration import by_first_rules, of_meters
+from mrv.registry.calibration_interval import intervals_of
 from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDevice
 from mrv.rules import (
     Stage,
@@ -73,6 +73,8 @@ JUDGES = (
     Judging("BND-02", "values", values.before_crediting),
     Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),
+    Judging("PAR-06", "values", values.gauge_errors),
+    Judging("PAR-06", "values", values.flare),
     Judging("PAR-08", "values", values.agreeing_quantities),
     Judging("FAC-01", "values", published.published_values),
     Judging("FAC-01", "check", published.published_findings),
@@ -196,7 +198,10 @@ class Engine:
         params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
         first, factors = local_date(self.period_us[0], timezone), self.factors
         if besides.accounting == FIRST:
-            limits, certificates, factors = Limits(), self.calibrations, centres(factors)
+            limits, factors = Limits(), centres(factors)
+            certificates: Mapping[str, Sequence[Calibration]] = {
+                name: by_first_rules(some) for name, some in self.calibrations.items()
+            }
         else:
             params = sampled(params, besides.samples, method)
 
@@ -229,16 +234,9 @@ class Engine:
     def _certificates(self, besides: Besides) -> Mapping[str, Sequence[Calibration]]:
         """Return the certificates of the meters that were there, each as far as it covers one."""
         every = intervals_of(self.project, self.methodology.roles, besides.calibrated_every)
-        return {
-            name: of_meter(
-                limited(papers, every.get(name)),
-                [r.at_us for r in self.fleet.devices[self.fleet.by_id[name]].replacements],
-                besides.serials.get(name),
-                self.project.timezone,
-            )
-            for name, papers in self.calibrations.items()
-            if name in self.fleet.by_id
-        }
+        return of_meters(
+            self.calibrations, every, self.fleet, besides.serials, self.project.timezone
+        )
 
 
 def _most(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:

@@ -31,7 +31,7 @@ from mrv.accounting.device_period import (
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.calibration import uncovered
+from mrv.registry.calibration import of_channels, registers_of, uncovered
 from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 from mrv.texts import text
@@ -185,7 +185,9 @@ class Reader:
         """Say what was metered of one device, in one part of its service."""
         timezone, whole = self.project.timezone, services[0]
         first, last = whole.first, whole.first + len(whole)
-        papers = tuple(self.calibrations.get(device.id, ()))
+        papers = of_channels(
+            self.calibrations.get(device.id, ()), registers_of(device.class_id, needs.quantity)
+        )
         rate = _rate(device, needs, whole, limits.ratings.get(device.id, ()))
         bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None

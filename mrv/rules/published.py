@@ -19,7 +19,7 @@ from typing import NamedTuple
 from mrv.accounting.entered_values import accepted, amount, is_accepted, unaccepted, undocumented
 from mrv.calendar import local_date
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors.brought import Choice, bounded, published
+from mrv.factors.ledger import Choice, bounded, published
 from mrv.methodologies import GRID
 from mrv.model import Direction, Factor, Factors
 from mrv.parameters.specs import ParameterSpec

@@ -19,6 +19,7 @@ from mrv.errors import MethodologyError
 from mrv.model import Factors
 from mrv.parameters.inputs import Inputs, rounded
 from mrv.parameters.specs import ParameterSpec
+from mrv.rounding import decimal_text
 from mrv.rules import Severity
 from mrv.rules.account import Account
 from mrv.rules.effects import (
@@ -39,6 +40,7 @@ from mrv.rules.plausible_values import MONITORED
 from mrv.texts import Text, text
 
 _NAMED = 3  # samples that a finding names
+LEAKAGE = "leakage_t_per_year"
 # of a value that is 0, to see who gains by it
 _A_LITTLE = Fraction(1, 1000)
 
@@ -85,6 +87,34 @@ def _least(
 ) -> Fraction:
     years = price.quantities(used).values()
     return rounded(max((test(one, price.book) for one in years), default=Fraction(0)), spec)
+
+
+def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: gauges without a valid certificate, by their permissible error."""
+    how, texts = facts.price.how, dict[Text, None]()
+    for name, one in facts.besides.channels.items():
+        if how.get(name) == CHANNELS and one.off:
+            yield from (Bound(name, value) for value in one.off)
+            texts |= dict.fromkeys(one.uncovered)
+    if texts:
+        yield Said(False, tuple(texts), priced=True)
+
+
+def flare(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-06: gas that reached a flare while neither its exhaust nor a detector showed a flame."""
+    for name, one in facts.besides.lit.items():
+        if one.shown == one.flow or not facts.price.stated.get(name):
+            continue
+        spec = facts.methodology.parameters[name]
+        stated = Fraction(facts.price.stated[name])
+        yield Bound(name, rounded(stated * one.shown / one.flow, spec))
+        known = tuple(channel for channel, _ in (spec.lit or ("", ()))[1])
+        if one.channels:
+            percent = decimal_text(Fraction(100 * one.shown, one.flow), 1, "down")
+            said = text("PAR-06.flame", parameter=name, channels=one.channels, percent=percent)
+        else:
+            said = text("PAR-06.no_flame", parameter=name, channels=known)
+        yield Said(False, (said,), priced=True)
 
 
 def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
@@ -177,16 +207,20 @@ def documented_values(facts: Facts) -> Iterator[Effect | Said]:
 
     The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
     the depth of a lagoon and what the old plant could release are of reports before the project: a
-    free text shows none of them, and lists and classes bound them.
+    free text shows none of them, and lists and classes bound them.  That there is no leakage is a
+    statement, too.
     """
     method = facts.methodology
-    if not method.dated:
+    none = () if facts.price.stated.get(LEAKAGE) != 0 else (LEAKAGE,)
+    if not (*method.dated, *none):
         return
     given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
     documents, first = facts.besides.documents, facts.first
     found = tuple(
-        text("PAR-07.document", parameter=name, lacks=lacks)
-        for name in method.dated
+        text(
+            "PAR-07.leakage" if name == LEAKAGE else "PAR-07.document", parameter=name, lacks=lacks
+        )
+        for name in (*method.dated, *none)
         if name in given and (lacks := undocumented(name, given, documents, first)) is not None
     )
     yield Said(not found, found)

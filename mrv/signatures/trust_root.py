@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 from mrv.errors import CanonicalError, EnrolmentError
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_own_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey, keyring
 from mrv.signatures.multibase import decode_base58, encode_base58
-from mrv.signatures.proof_form import time_of
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}

@@ -5,32 +5,39 @@ A day counts by the mean of its readings, and the days by what flowed on each, s
 methodologies ask for loads.  A day on which something flowed and nothing was measured
 counts by the conservative value: zero where the parameter gains, else the highest day.
 A share that is removed is of the days on which the inflow was measured; the load of the
-others is zero already.
+others is zero already.  Days on which a channel has no valid certificate count by its permissible
+error, too: `Measured.off`.
 This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Fleet, Frame, Int64, IntervalRows
 from mrv.accounting.coverage import role_needs
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters.inputs import rounded
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Loaded, Measured, Project, Silent
+from mrv.quantity_text import plain_text
+from mrv.registry.calibration import of_channels, uncovered
+from mrv.registry.project import Calibration, Lit, Loaded, Measured, Project, Silent
+from mrv.texts import Text, text
 
+Floats = NDArray[np.float64]
 # readings are summed as whole thousandths of their unit
 _SCALE = 1000
+ZERO = Fraction(0)
 
 
 class Wanted(NamedTuple):
@@ -38,32 +45,42 @@ class Wanted(NamedTuple):
 
     channels: Mapping[int, tuple[str, ...]]
     edges: Int64
+    lit: Mapping[int, tuple[str, ...]] = {}
 
 
 class Gauged(NamedTuple):
     """
     Readings of a channel of a device by local day: their sum in thousandths, and how many.
 
-    `hours` are the hours of the period in which there was one, since 1970.
+    `hours` are the hours of the period in which there was one, since 1970; `least` is the lowest
+    reading of each interval of the period, of a channel that shows a flame.
     """
 
     total: Int64
     number: Int64
     hours: frozenset[int]
+    least: Floats | None = None
 
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     """Return which channels measure a parameter of the project's methodology."""
     found: dict[int, tuple[str, ...]] = {}
-    for spec in _specs(project).values():
-        role, *channels = spec.channels
+    lit: dict[int, tuple[str, ...]] = {}
+
+    def add(to: dict[int, tuple[str, ...]], role: str, channels: Iterable[str]) -> None:
         for device in _serving(project, role):
             index = fleet.by_id[device]
             known = classes.load()[fleet.devices[index].class_id].channels
             more = (c for c in channels if c in known)
-            found[index] = tuple(dict.fromkeys((*found.get(index, ()), *more)))
+            to[index] = tuple(dict.fromkeys((*to.get(index, ()), *more)))
+
+    for spec in _specs(project).values():
+        add(found, spec.channels[0], spec.channels[1:])
+    for role, levels in _flames(project).values():
+        add(found, role, [channel for channel, _ in levels])
+        add(lit, role, [channel for channel, _ in levels])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
-    return Wanted(found, np.array([from_us, *ends], dtype=np.int64))
+    return Wanted(found, np.array([from_us, *ends], dtype=np.int64), lit)
 
 
 def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[int, str], Gauged]:
@@ -77,8 +94,74 @@ def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[i
         total = np.zeros(count, dtype=np.int64)
         np.add.at(total, day[held], np.rint(value[held] * _SCALE).astype(np.int64))
         hours = frozenset(np.unique(block.time_us[rows][held] // HOUR_US).tolist())
-        found[device, channel] = Gauged(total, np.bincount(day[held], minlength=count), hours)
+        least = None
+        if channel in asked.lit.get(device, ()):
+            least = _lowest(block.time_us[rows][held], value[held], asked.edges)
+        found[device, channel] = Gauged(
+            total, np.bincount(day[held], minlength=count), hours, least
+        )
     return found
+
+
+def _lowest(time_us: Int64, value: Any, edges: Int64) -> Floats:
+    """Lowest reading of each interval of a period; without any that of the last hour's."""
+    first = int(edges[0]) // INTERVAL_US
+    found = np.full(-(-int(edges[-1]) // INTERVAL_US) - first, np.inf)
+    np.minimum.at(found, time_us // INTERVAL_US - first, value)
+    found[np.isinf(found)] = np.nan
+    shown = found.copy()
+    for k in range(1, HOUR_US // INTERVAL_US):
+        bare = np.isnan(shown)
+        bare[:k] = False
+        at = np.flatnonzero(bare)
+        shown[at] = found[at - k]
+    return shown
+
+
+def flames(
+    project: Project,
+    fleet: Fleet,
+    rows: IntervalRows,
+    asked: Wanted,
+    gauged: Mapping[tuple[int, str], Gauged],
+    certificates: Mapping[str, Sequence[Calibration]],
+) -> dict[str, Lit]:
+    """
+    Return by parameter what flowed to a flare, and what of it while a flame was shown.
+
+    A flame is shown in an interval of which every reading of a channel is at its level or
+    above.  An interval without a reading is as the last one of the hour before.  Without a valid
+    certificate the level is higher by the permissible error.
+    """
+    first, last = (int(us) // INTERVAL_US for us in (asked.edges[0], asked.edges[-1]))
+    bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
+    found = {}
+    for name, (role, levels) in _flames(project).items():
+        flow, shown, known = 0, 0, dict[str, None]()
+        for device in _serving(project, role):
+            number, value = bench.flowed(device, role)
+            burning = np.zeros(last - first, dtype=bool)
+            for channel, level in levels:
+                one = gauged.get((fleet.by_id[device], channel))
+                if one is None or one.least is None or not one.number.any():
+                    continue
+                known[channel] = None
+                least = np.full(last - first, float(level))
+                papers = of_channels(certificates.get(device, ()), (channel,))
+                for span in uncovered(papers, channel, project.timezone, first, last):
+                    least[span.first - first : span.last - first] *= 1 + float(span.percent) / 100
+                burning |= np.nan_to_num(one.least[: last - first], nan=-np.inf) >= least
+            inside = (number >= first) & (number < last)
+            flow += int(value[inside].sum())
+            shown += int(value[inside][burning[number[inside] - first]].sum())
+        if flow:
+            found[name] = Lit(flow, shown, tuple(known))
+    return found
+
+
+def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str], ...]]]:
+    specs = find(project.methodology, project.version).parameters
+    return {name: spec.lit for name, spec in specs.items() if spec.lit is not None}
 
 
 def measured(
@@ -87,6 +170,7 @@ def measured(
     rows: IntervalRows,
     asked: Wanted,
     gauged: Mapping[tuple[int, str], Gauged],
+    certificates: Mapping[str, Sequence[Calibration]] = {},
 ) -> dict[str, Measured]:
     """
     Return what the channels measured, by parameter, in the methodology's units.
@@ -95,8 +179,10 @@ def measured(
     ----------
     rows : IntervalRows
         Of the period: what flowed weighs the days.
+    certificates : mapping of str to sequence of Calibration
+        By device, of the meters that were there.
     """
-    bench = _Bench(project, fleet, rows, asked.edges, gauged)
+    bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
     found = {name: bench.measured(spec) for name, spec in _specs(project).items()}
     return {name: one for name, one in found.items() if one is not None}
 
@@ -110,6 +196,7 @@ class _Bench:
     rows: IntervalRows
     edges: Int64
     gauged: Mapping[tuple[int, str], Gauged]
+    certificates: Mapping[str, Sequence[Calibration]]
 
     def measured(self, spec: ParameterSpec) -> Measured | None:
         """What the channels of a parameter say; None where they say nothing."""
@@ -117,6 +204,7 @@ class _Bench:
         gains = spec.unmeasured == "0"
         loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
         best, silent = list(loads), list[Silent]()
+        errors, bare = list(loads), list[Text]()
         count = len(self.edges) - 1
         flows, first = [0] * count, [Fraction(0)] * count
         for device in _serving(self.project, role):
@@ -130,6 +218,11 @@ class _Bench:
                 # what is removed gains by what comes in, and loses by what goes out
                 loads[k] += _load(compared, one, low=gains == (k == 0))
                 best[k] += _load(compared, one, low=gains != (k == 0))
+                percents, told_of = self._errors(device, channels[k], compared)
+                bare += told_of
+                each = _loads(compared, one, low=gains == (k == 0))
+                errors[k] += sum((load * p / 100 for load, p in zip(each, percents, strict=True)),
+                                 start=Fraction(0))  # fmt: skip
             silent += self._silent(device, by_day, seen)
             flows = [a + int(b) for a, b in zip(flows, by_day.tolist(), strict=True)]
             per_day = _loads(by_day, seen[0], low=gains)
@@ -142,6 +235,7 @@ class _Bench:
         value, most = (_mean(some, flow, spec) for some in (loads, best))
         days_ = (len(self.edges) - 1) * len(of)
         told = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
+        off = (_mean(some, flow, spec) for some in _shifted(loads, errors) if some[0] > 0)
         whole = (int(self.edges[-1]) - int(self.edges[0])) // HOUR_US
         return Measured(
             rounded(value, spec), told, hours, whole * len(of), tuple(silent), rounded(most, spec),
@@ -151,7 +245,26 @@ class _Bench:
                     pairwise(self.edges.tolist()), zip(flows, first, strict=True), strict=True
                 )
             ),
+            tuple(rounded(one, spec) for one in off) if bare else (), tuple(bare),
         )  # fmt: skip
+
+    def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:
+        """Permissible error of a channel on days without a certificate, and a text of it. [%]"""
+        begin, end = (int(us) // INTERVAL_US for us in (self.edges[0], self.edges[-1]))
+        papers = of_channels(self.certificates.get(device, ()), (channel,))
+        spans = uncovered(papers, channel, self.project.timezone, begin, end)
+        found, days_ = [Fraction(0)] * len(flow), 0
+        for k, (a, b) in enumerate(pairwise(us // INTERVAL_US for us in self.edges.tolist())):
+            found[k] = max((s.percent for s in spans if s.first < b and a < s.last), default=ZERO)
+            days_ += bool(found[k] and flow[k])
+        if not days_:
+            return found, []
+        percent = plain_text(max(found), 4)
+        why = next(s.reason for s in spans)
+        return found, [
+            text("PAR-06.gauge", device=device, channel=channel, days=days_, of=len(flow),
+                 percent=percent, why=why)
+        ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
         """Days on which something flowed and a channel told nothing, those in a row as one."""
@@ -170,15 +283,29 @@ class _Bench:
 
     def _flow(self, device: str, role: str) -> Int64:
         """What a device counted in its role, by local day. [base unit]"""
+        number, value = self.flowed(device, role)
+        day = np.searchsorted(self.edges, number * INTERVAL_US, side="right") - 1
+        found = np.zeros(len(self.edges) - 1, dtype=np.int64)
+        np.add.at(found, day, value)
+        return found
+
+    def flowed(self, device: str, role: str) -> tuple[Int64, Int64]:
+        """Return interval numbers, and what a device counted in its role in each. [base unit]"""
         methodology = find(self.project.methodology, self.project.version)
         bound = next(d for d in self.project.devices if (d.device, d.role) == (device, role))
         quantity = QUANTITY_INDEX[role_needs(methodology, bound, device).quantity]
         rows = self.rows
         mine = (rows.device == self.fleet.by_id[device]) & (rows.quantity == quantity)
-        day = np.searchsorted(self.edges, rows.start_us[mine], side="right") - 1
-        found = np.zeros(len(self.edges) - 1, dtype=np.int64)
-        np.add.at(found, day, rows.value[mine])
-        return found
+        return rows.start_us[mine] // INTERVAL_US, rows.value[mine]
+
+
+def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
+    """Loads of the channels, each off by its error; of two the second in the other direction."""
+    for sign in (-1, 1):
+        yield [
+            load + (sign if k == 0 else -sign) * error
+            for k, (load, error) in enumerate(zip(loads, errors, strict=True))
+        ]
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:

@@ -16,10 +16,9 @@ from mrv.documents.approval import Approved, IssueApproval
 from mrv.documents.form import read, write
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import canonical
-from mrv.signatures.data_integrity import create_proof, proofs_of
+from mrv.signatures.data_integrity import create_proof, proofs_of, time_of
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import normalised
-from mrv.signatures.proof_form import time_of
 from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
 from mrv.statement.states import check_project, check_role
 

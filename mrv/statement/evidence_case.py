@@ -19,17 +19,18 @@ from mrv.countries import country_of
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors import FactorBook
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.factors.records import records_of
 from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
+from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
-from mrv.registry.project import FIRST, Besides, Measured
+from mrv.registry.project import FIRST, Besides, Calibration, Lit, Measured
 from mrv.rules import closing
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
-from mrv.statement.analysers import Wanted, measured, wanted
+from mrv.statement.analysers import Wanted, flames, measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Recheck, Scanned, scan
 from mrv.statement.plan_extract import MonitoringPlan
@@ -119,7 +120,7 @@ class Case:
 
     def _besides(self) -> Besides:
         """What the period is held against; by later rules on its readings, too."""
-        found = replace(self.plan.besides(), channels=self._channels())
+        found = replace(self.plan.besides(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
             return found
         shown, untold, fleet = self._scanned.shown, self._scanned.untold, self.fleet
@@ -162,7 +163,29 @@ class Case:
         asked = self._analysers
         if asked is None or not asked.channels:
             return {}
-        return measured(self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged)
+        return measured(
+            self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged,
+            self._certificates,
+        )  # fmt: skip
+
+    def _lit(self) -> dict[str, Lit]:
+        """What flowed to a flare, and what of it while a flame was shown."""
+        asked = self._analysers
+        if asked is None or not asked.lit:
+            return {}
+        return flames(
+            self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged,
+            self._certificates,
+        )  # fmt: skip
+
+    @cached_property
+    def _certificates(self) -> dict[str, tuple[Calibration, ...]]:
+        """Certificates of the meters that were there, each as far as it covers one."""
+        plan = self.plan
+        return of_meters(
+            plan.calibrations, self.calibration_intervals, self.fleet, plan.serials,
+            plan.project.timezone,
+        )  # fmt: skip
 
     @cached_property
     def _analysers(self) -> Wanted | None:

@@ -210,7 +210,7 @@ def _floats(value: Any) -> Any:
 
 
 def _calibration_in(record: CalibrationShown) -> Calibration:
-    error = record.max_error_percent
+    error, found = record.max_error_percent, record.found_error_percent
     return Calibration(
         date.fromisoformat(record.performed),
         date.fromisoformat(record.valid_until),
@@ -218,6 +218,9 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         record.accuracy_class,
         None if error is None else decimal_of(error),
         record.serial or None,
+        record.channel or None,
+        decimal_of(found) if isinstance(found, str) else None,
+        bool(record.last_test),
     )
 
 

@@ -96,6 +96,9 @@ def calibration_out(one: Calibration, interval: Interval | None = None) -> Calib
         max_error_percent=number_out(one.max_error_percent),
         serial=one.serial or UNSET,
         due=limit.valid_until.isoformat() if limit is not one else UNSET,
+        channel=one.channel or UNSET,
+        found_error_percent=number_out(one.found_error_percent) or UNSET,
+        last_test=one.last_test or UNSET,
     )
 
 

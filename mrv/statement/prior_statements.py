@@ -81,7 +81,8 @@ def inputs(said: Claims) -> dict[str, str]:
         )
         found[f"{metered.device}: certificates"] = ", ".join(
             f"{c.certificate} {c.performed} to {c.valid_until}"
-            f" {c.accuracy_class or ''} {c.max_error_percent or ''}".rstrip()
+            f" {c.accuracy_class or ''} {c.max_error_percent or ''}"
+            f" {c.channel or ''} {c.found_error_percent or ''}".rstrip()
             for c in metered.calibrations
         )
     return found

@@ -24,9 +24,8 @@ from mrv.documents.statement import StatusEntry
 from mrv.documents.status_list import StatusBits, StatusList
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
-from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.data_integrity import create_proof, time_of
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.signatures.proof_form import time_of
 from mrv.statement.credential_parts import issuer, valid_from
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)

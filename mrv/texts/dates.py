@@ -33,6 +33,11 @@ def month(one: date, language: str) -> str:
     return format_skeleton("yMMMM", one, locale=_locale(language))
 
 
+def short_month(one: date, language: str) -> str:
+    """Write the month of a day alone, short: `Jan`."""
+    return format_date(one, "LLL", _locale(language))
+
+
 def period(begin: str, end: str, language: str) -> str:
     """Write a period of local times, its end not in it: as days where both are midnight."""
     edges = [datetime.fromisoformat(edge) for edge in (begin, end)]

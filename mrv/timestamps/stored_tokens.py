@@ -1,4 +1,6 @@
 """
+Time stamps of a statement as its evidence pack holds them, and what they say to people.
+
 Time stamps of a statement as its evidence pack holds them: `timestamps.json`.
 
     chains      certificates that lead from the tokens to their roots (PEM)
@@ -9,18 +11,21 @@ Time stamps of a statement as its evidence pack holds them: `timestamps.json`.
 
 A token is an authority's whole answer (TimeStampResp of RFC 3161) in base64.  The file comes
 with the export and stands in no manifest: each token carries its own signature.
+
+What the time stamps of a pack say, for people: who stamped a statement, and when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mrv.errors import CanonicalError
-from mrv.log.checkpoint import decode_hash
+from mrv.errors import CanonicalError, TimestampError
+from mrv.log.receipt import decode_hash
 from mrv.signatures import canonical
 from mrv.signatures.multibase import decode_base64, encode_base64
+from mrv.timestamps.token import read as said
 
 _FIELDS = {"chains", "statement", "heads", "entries"}
 _MOST = 20_000
@@ -144,3 +149,43 @@ def _number(one: Mapping[str, Any], name: str) -> int:
     if type(one[name]) is not int or one[name] < 0:
         raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it counts from 0")
     return int(one[name])
+
+
+class TokenSummary(NamedTuple):
+    """Name in the certificate of who signed a token, and its time, RFC 3339 in UTC."""
+
+    signer: str
+    time: str
+
+
+def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
+    """
+    Return who stamped a statement, or the log with its issue, the earliest first.
+
+    Nothing is verified here: it is what the tokens say of themselves.
+
+    Parameters
+    ----------
+    data : bytes or None
+        `timestamps.json`.
+    index : int or None
+        Entry of the statement's issue in the log.
+    """
+    if data is None:
+        return ()
+    first: dict[str, str] = {}
+    for one in sorted(_legible(data, index), key=lambda x: (x.time, x.signer)):
+        first.setdefault(one.signer, one.time)
+    return tuple(TokenSummary(signer, at) for signer, at in first.items())
+
+
+def _legible(data: bytes, index: int | None) -> Iterator[TokenSummary]:
+    held = read(data)
+    places = () if index is None else held.entries.get(index, ())
+    over = [token for place in places for token in held.heads[place.head].tokens]
+    for token in (*held.statement, *over):
+        try:
+            found = said(token)
+        except TimestampError:
+            continue  # `tonne verify` names it; a page shows what can be read
+        yield TokenSummary(found.signer, found.time.strftime("%Y-%m-%dT%H:%M:%SZ"))

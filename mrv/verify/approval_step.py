@@ -7,9 +7,8 @@ from typing import Any
 from mrv.documents.form import UNSET
 from mrv.errors import SignatureError
 from mrv.packs.pack import APPROVALS
-from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval, people
 from mrv.verify.signature_steps import AHEAD
 from mrv.verify.subject import NotApplicableError, Subject

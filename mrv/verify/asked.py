@@ -10,7 +10,7 @@ from mrv.log.policy import Policy, read_policy
 from mrv.packs.reader import is_part_of, read_file
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
-from mrv.signatures.proof_form import time_of
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.trust_root import Trust, read_trusted
 from mrv.signed_values.own_keys import OwnKeys, read_own_keys
 from mrv.statement.status import lasts

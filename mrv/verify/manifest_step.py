@@ -7,9 +7,8 @@ from typing import Any
 
 from ingest.errors import InputError
 from mrv.errors import CanonicalError, LogError, PackTooLargeError
-from mrv.log.checkpoint import Checkpoint
 from mrv.log.entries import evidence_entry
-from mrv.log.receipt import parse_receipt, verify_receipt
+from mrv.log.receipt import Checkpoint, parse_receipt, verify_receipt
 from mrv.packs.pack import DEAD_LETTERS, GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key

@@ -8,16 +8,15 @@ from typing import Any
 
 from mrv.calendar import days, instant_us
 from mrv.errors import CanonicalError, LogError
-from mrv.log.checkpoint import Checkpoint, decode_hash, verify_checkpoint
 from mrv.log.entries import DATA, rows_root
 from mrv.log.merkle import root_before, verify_inclusion
-from mrv.log.receipt import parse_receipt
+from mrv.log.receipt import Checkpoint, decode_hash, parse_receipt, verify_checkpoint
 from mrv.packs.pack import SEALS
 from mrv.registry.project import Project
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.merkle_tree import leaf_hash
-from mrv.signatures.proof_form import time_of
 from mrv.statement.arrival import check_sealed, rows_of, share
 from mrv.verify.report import SealedArrival
 from mrv.verify.signature_steps import log_key

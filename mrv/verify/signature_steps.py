@@ -25,10 +25,9 @@ from mrv.packs.pack import (
     UNLISTED,
 )
 from mrv.signatures import canonical
-from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.keys import EnrolledKey, Role, multikey_of
-from mrv.signatures.proof_form import time_of
 from mrv.statement.compose import TYPES
 from mrv.statement.conditions import shown, unanswered, unmet
 from mrv.statement.credential_parts import CONTEXT, URN, related

@@ -15,9 +15,9 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
-from mrv.log.checkpoint import Checkpoint
-from mrv.log.cosignature import Cosignature
 from mrv.log.policy import Policy
+from mrv.log.receipt import Checkpoint
+from mrv.log.witness import Cosignature
 from mrv.packs.budget import MOST_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,

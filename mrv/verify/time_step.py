@@ -13,14 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mrv.errors import EnrolmentError, LogError, SignatureError
-from mrv.log.checkpoint import verify_checkpoint
 from mrv.log.note import NoteKey
-from mrv.log.receipt import parse_receipt
+from mrv.log.receipt import parse_receipt, verify_checkpoint
 from mrv.packs.pack import FINDINGS, SAMPLING
 from mrv.signatures import canonical
-from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.proof_form import time_of
 from mrv.verify.signature_steps import AHEAD, log_holder
 from mrv.verify.subject import NotApplicableError, Subject
 from mrv.verify.witness_step import seen_before

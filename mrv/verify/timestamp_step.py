@@ -13,16 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
-from mrv.log.checkpoint import Checkpoint, verify_checkpoint
 from mrv.log.merkle import verify_inclusion
 from mrv.log.note import signature_lines
-from mrv.log.receipt import parse_receipt
+from mrv.log.receipt import Checkpoint, parse_receipt, verify_checkpoint
 from mrv.packs.pack import SEALS, TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
-from mrv.signatures.data_integrity import proofs_of
+from mrv.signatures.data_integrity import proofs_of, time_of
 from mrv.signatures.merkle_tree import leaf_hash
-from mrv.signatures.proof_form import time_of
 from mrv.statement.credentials import issued_entry
 from mrv.timestamps.stored_tokens import Place, StoredTokens, read
 from mrv.timestamps.token import LibraryMissingError, Stamp, UnknownAuthorityError, verify

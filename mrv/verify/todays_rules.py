@@ -17,7 +17,7 @@ from ingest.pipeline import METERING
 from mrv import factors
 from mrv.documents.form import UNSET
 from mrv.registry.project import ACCOUNTING, FIRST
-from mrv.signatures.proof_form import time_of
+from mrv.signatures.data_integrity import time_of
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import OLDER_UNTIL, of_claims

@@ -12,11 +12,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mrv.errors import LogError, MrvError, SignatureError
-from mrv.log.checkpoint import Checkpoint
-from mrv.log.cosignature import Cosignature, cosignatures, strangers, witness_key
-from mrv.log.note import NoteKey, signature_lines
-from mrv.log.receipt import parse_receipt
-from mrv.log.vkey import NOTE, Vkey
+from mrv.log.note import NOTE, NoteKey, Vkey, signature_lines
+from mrv.log.receipt import Checkpoint, parse_receipt
+from mrv.log.witness import Cosignature, cosignatures, strangers, witness_key
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey

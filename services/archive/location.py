@@ -18,8 +18,7 @@ from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from services.settings import Settings
 from services.store.archive import catalog as archived
-from services.vault.errors import DamagedError
-from services.vault.part import FORMAT, MARKER
+from services.vault.part import FORMAT, MARKER, DamagedError
 from services.vault.place import Place
 
 

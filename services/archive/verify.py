@@ -30,8 +30,7 @@ from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
 from services.vault import part as parts
 from services.vault import table
-from services.vault.errors import DamagedError
-from services.vault.part import MANIFEST, MARKER, PARQUET, Part
+from services.vault.part import MANIFEST, MARKER, PARQUET, DamagedError, Part
 from services.vault.place import Place
 
 

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from aiokafka.errors import KafkaError
 from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
-from ingest.model import Fleet
-from ingest.mqtt.inbox import Inbox
-from ingest.mqtt.topics import Router
+from ingest.columns import Rejected
+from ingest.model import Fleet, Int32
+from ingest.mqtt.client import Inbox
+from ingest.mqtt.topics import Router, device_of, principal_of
+from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted
-from services.bridge.admit import admit
-from services.bridge.encode import Partitions, encode
+from ingest.wire import Parcel, partition_of, sort
+from ingest.wire import encode as encode_parcel
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.durable_batch import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
-from services.intake.producer import Producer
+from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
 from services.intake.retry import ServerRetry, any_of
 from services.intake.sparkplug import REBIRTH_S, claimed
@@ -34,6 +38,85 @@ from services.kafka_access import KafkaAccess
 from services.metrics import Metrics
 from services.store.messages.principal_status import Said
 from services.store.timeseries.last_seen import since_received_s
+
+_REMEMBERED, _LONG = 200_000, 256
+
+
+def admit(router: Router, inbox: Inbox, unread: Sequence[Rejected] = ()) -> Admitted:
+    """Admit a batch by a registry version; `unread` are messages that are refused as they are."""
+    return decoding.admit(
+        router.fleet,
+        router.route,
+        inbox.topics,
+        inbox.payloads,
+        inbox.content_types,
+        inbox.received_us,
+        unread=unread,
+    )
+
+
+class Partitions:
+    """
+    Partition of each topic, remembered; made anew with each registry version.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    count : int
+        How many partitions the topic in Kafka has; who speaks decides on the partition.
+    """
+
+    def __init__(self, fleet: Fleet, count: int) -> None:
+        self.fleet = fleet
+        self._count = count
+        self._known: dict[str, int] = {}
+
+    def of(self, topics: Sequence[str]) -> Int32:
+        """Return the partition of each message, by its topic. [int32 array, n]"""
+        known = self._known
+        if len(known) > _REMEMBERED:
+            known.clear()
+        found = [known[topic] if topic in known else self._find(topic) for topic in topics]
+        return np.array(found, dtype=np.int32)
+
+    def _find(self, topic: str) -> int:
+        partition = partition_of(_key(topic, self.fleet), self._count)
+        if len(topic) <= _LONG:  # of topics that nobody needs so long none is kept
+            self._known[topic] = partition
+        return partition
+
+
+def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Outgoing]:
+    """Encode a batch."""
+    parcel = Parcel(
+        inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
+        inbox.received_us, admitted.frames, admitted.rejected,
+    )  # fmt: skip
+    return [
+        Outgoing(record, partition)
+        for partition, part in sort(parcel, partitions.of(inbox.topics)).items()
+        for record in fitting(part, partitions.fleet)
+    ]
+
+
+def _key(topic: str, fleet: Fleet) -> str:
+    """Say what a message is sorted by: who speaks, so that a worker hears all that it says."""
+    principal = principal_of(topic)
+    if principal:
+        return principal
+    name = device_of(topic, fleet) or topic
+    index = fleet.by_id.get(name)
+    return name if index is None else fleet.devices[index].gateway or name
+
+
+def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:
+    """Encode a parcel as records that Kafka takes: one, or halves of it."""
+    record = encode_parcel(parcel, fleet)
+    if len(record) <= MAX_RECORD or len(parcel) == 1:
+        yield record
+        return
+    for half in parcel.halves():
+        yield from fitting(half, fleet)
 
 
 class BridgeChain:

@@ -10,13 +10,10 @@ import click
 from psycopg import Connection
 
 from ingest.errors import RegistryError
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import shown_time, table
 from services.registry.alarm_rules import kinds
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored

@@ -12,14 +12,11 @@ import click
 from psycopg import Connection
 
 from services.api.oidc import Tokens
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_json, print_result, print_secret
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.documents import print_json, print_result, print_secret
+from services.cli.output.text import shown_time, table
 from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey, ApiRole

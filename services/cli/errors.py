@@ -1,15 +1,46 @@
-"""What went wrong, as a person reads it, and the exit code that goes with it."""
+"""
+What went wrong, as a person reads it without passwords, and the exit code that goes with it.
+
+What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server,
+4 consistent, and not enough to rely on (`verify`, `signed verify`, `log monitor`).
+
+Passwords out of what is printed: terminals are shared, logged and photographed.
+
+What went wrong, as a person reads it, and the exit code that goes with it.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import click
 
 from ingest.errors import InputError, ServerError
 from services import extras
-from services.cli.exit_codes import Exit
+
+_LOGIN = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):(?P<password>[^\s/]*)@(?=[^\s@]*)")
+_WORD = re.compile(r"\b(?P<key>password|passwd|pwd)=(?:'[^']*'|\S+)", re.IGNORECASE)
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FALSE = 1
+    INPUT = 2
+    SERVER = 3
+    NOT_ENOUGH = 4
+    INTERRUPTED = 130  # as shells say it after Ctrl-C
+    PIPE = 141  # whoever read our output went away, as shells say it of `yes | head`
+
+
+def masked(text: str) -> str:
+    """Return text with `***` for the password of each URL and connection string."""
+    return _WORD.sub(r"\g<key>=***", _LOGIN.sub(r"\g<head>:***@", text))
+
 
 if TYPE_CHECKING:
     import psycopg

@@ -5,21 +5,39 @@ A subcommand's module is loaded when it is called: the driver of a broker or a
 Parquet reader takes longer to import than most commands take to run.
 """
 
+from __future__ import annotations
+
 import atexit
 import gc
 import os
+import select
 import sys
 from importlib import import_module
 
 import click
 from click.shell_completion import CompletionItem
 
-from services.cli.closed_pipe import reader_is_gone, say_no_more
 from services.cli.commands import COMMANDS, SECTIONS
-from services.cli.errors import explain
-from services.cli.exit_codes import Exit
-from services.cli.groups import Group
-from services.cli.output.masks import masked
+from services.cli.errors import Exit, explain, masked
+from services.cli.options.common import Group
+
+_STDOUT = 1
+
+
+def reader_is_gone() -> bool:
+    """Tell whether our own output has no reader, and no connection to a server broke."""
+    poll = select.poll()
+    poll.register(_STDOUT, 0)  # errors and hang-ups are always told
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def say_no_more() -> None:
+    """Send what is still in buffers to nowhere, so that Python does not complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STDOUT)
+    os.close(nowhere)
+    sys.stdout.flush()
+
 
 # products of small matrices are all that is asked of it; its threads wait for each other on a
 # busy machine, at several times the processor time

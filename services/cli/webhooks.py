@@ -11,16 +11,11 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url, metrics_bind
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, print_result, print_secret
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
-from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.output.documents import print_json, print_result, print_secret
+from services.cli.output.text import counted, shown_time, table
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings

@@ -13,11 +13,10 @@ from babel import Locale, UnknownLocaleError
 
 from ingest.errors import InputError
 from mrv.texts.word_files import ENGLISH, TAG, faults, read, tags
-from services.cli.exit_codes import Exit
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
-from services.cli.output.table import table
+from services.cli.errors import Exit
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_result
+from services.cli.output.text import table
 
 # packages stand here; the folders of word files, the one that says which languages there are first
 ROOT = Path(str(resources.files("mrv"))).parent

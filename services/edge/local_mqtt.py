@@ -21,9 +21,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.names import PORTS
-from ingest.mqtt.tls import Tls
+from ingest.mqtt.tls import Tls, close_sockets
 from services.edge.config import LocalMqtt
 from services.edge.outbox import Record
 from services.edge.recorder import Recorder

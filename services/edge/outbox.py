@@ -21,9 +21,7 @@ import msgspec
 
 from ingest.errors import InputError
 from services.edge.corrected_clock import Moment
-from services.edge.disk_reserve import Room, is_none, take_away
-from services.edge.outbox_lock import lock, machine
-from services.edge.outbox_recovery import PAGE, readable
+from services.edge.outbox_files import PAGE, Room, is_none, lock, machine, readable, take_away
 
 WhenFull = Literal["thin", "newest", "oldest"]
 _SCHEMA = """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted

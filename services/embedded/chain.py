@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.columns import Rejected
 from ingest.model import Fleet
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.pipeline.admit import Admitted
 from mrv import factors
 from services.clock import now_us

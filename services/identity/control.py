@@ -19,8 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from ingest import sparkplug
 from ingest.errors import ServerError
-from ingest.mqtt.closing import close_sockets
-from ingest.mqtt.tls import Tls
+from ingest.mqtt.tls import Tls, close_sockets
 from services.identity.mosquitto import CONTROL, client_of, role_of
 from services.identity.principals import ADMIN, PIPELINE, Principal
 

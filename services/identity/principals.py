@@ -16,7 +16,7 @@ from ingest.errors import InputError
 from ingest.mqtt.templates import parse
 from ingest.mqtt.topics import PREFIX, STATUS, receipt_topic
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
-from services.identity.passwords import Hashed
+from services.identity.files import Hashed
 from services.registry.fields import ID
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
 from ingest.model import Fleet
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE, Reading

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ingest.errors import ServerError
 from ingest.model import Fleet
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
 from services.intake.wakeup_pipe import Bell

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router, principal_of
 from services.settings import Settings
 

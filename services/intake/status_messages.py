@@ -7,7 +7,7 @@ So they come at most once, and need no acknowledgement.
 
 from __future__ import annotations
 
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import status_of
 from services.store.messages.principal_status import Said
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from ingest.model import Fleet
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from services.intake.durable_batch import Done
 from services.intake.handover import Handover
 from services.intake.receive import Receive

@@ -21,9 +21,7 @@ from mrv.countries import country_of
 from mrv.documents.form import write
 from mrv.documents.statement import Claims
 from mrv.factors import within
-from mrv.factors.brought import bounded
-from mrv.factors.centres import centres
-from mrv.factors.revision import Change, changes, used_by
+from mrv.factors.ledger import Change, bounded, centres, changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors, Reductions
 from mrv.parameters.inputs import read

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from mrv.errors import MrvError
-from mrv.log.checkpoint import verify_checkpoint
-from mrv.log.cosignature import cosignatures
 from mrv.log.entries import DATA, RECORDS
-from mrv.log.note import NoteKey, signature_lines
-from mrv.log.vkey import Vkey
+from mrv.log.note import NoteKey, Vkey, signature_lines
+from mrv.log.receipt import verify_checkpoint
+from mrv.log.witness import cosignatures
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash

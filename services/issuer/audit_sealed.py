@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Cursor
 
 from mrv import factors
-from mrv.factors.centres import centres
+from mrv.factors.ledger import centres
 from mrv.log.entries import DATA
 from mrv.signatures import canonical
 from services.issuer import table_digests as records

@@ -18,9 +18,9 @@ from psycopg import Connection
 from mrv.calendar import days, instant_us
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import StatementStateError
-from mrv.log.checkpoint import Checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
+from mrv.log.receipt import Checkpoint
 from mrv.packs import tables
 from mrv.packs.pack import (
     APPROVALS,

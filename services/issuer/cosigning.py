@@ -19,10 +19,9 @@ import psycopg
 from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
-from mrv.log.checkpoint import Checkpoint
-from mrv.log.note import signature_lines
+from mrv.log.note import Vkey, signature_lines
 from mrv.log.policy import Member, Policy, read_policy
-from mrv.log.vkey import Vkey
+from mrv.log.receipt import Checkpoint
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect

@@ -17,9 +17,8 @@ from psycopg import Connection, errors
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
-from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
 from mrv.statement.credential_parts import issuer

@@ -20,9 +20,8 @@ from typing import NamedTuple
 from psycopg import Connection
 
 from mrv.registry.project import Doubt, Invoice, Project
-from mrv.signatures.affiliated_names import affiliated
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.organisations import normalised, organisation_of, stem
+from mrv.signatures.organisations import affiliated, normalised, organisation_of, stem
 from services.registry.entries import Registry
 from services.store.registry import invoices as stored
 from services.store.registry import signing_keys

@@ -15,9 +15,8 @@ from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.cell_map import CellMap
 from mrv.exports.contradictions import check
-from mrv.exports.draft import Draft
 from mrv.exports.entered import Authority
-from mrv.exports.source import Source, begin_us, check_one_project, check_together, days
+from mrv.exports.source import Draft, Source, begin_us, check_one_project, check_together, days
 from services.issuer.exports import source_of
 from services.issuer.facility import facility_files, facility_inventory
 from services.store.registry.entries_from_rows import load_registry

@@ -17,9 +17,8 @@ from mrv.accounting import entered_values as acceptance
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
-from mrv.signatures.data_integrity import proofs_of
+from mrv.signatures.data_integrity import proofs_of, time_of
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.proof_form import time_of
 from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
 from mrv.statement.conditions import check_reason, unmet

@@ -42,7 +42,7 @@ from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
-from mrv.timestamps.token_summary import shown
+from mrv.timestamps.stored_tokens import summaries
 from mrv.verify.subject import Subject
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
@@ -153,7 +153,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
         raised=_raised(pack),
         log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
         sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
-        stamps=shown(
+        stamps=summaries(
             pack.files.get(TIMESTAMPS),
             None if subject.receipt is None else parse_receipt(subject.receipt).index,
         ),

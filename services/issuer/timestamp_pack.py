@@ -12,8 +12,7 @@ from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
-from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, write
-from mrv.timestamps.token_summary import TokenSummary, shown
+from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, TokenSummary, summaries, write
 from services.store.statements import evidence
 from services.store.statements import timestamp_tokens as stored
 from services.store.statements import transparency_log as log
@@ -62,7 +61,7 @@ def held(
 def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[TokenSummary, ...]:
     """Return who stamped a statement, or the log with its issue, as its pack will show it."""
     index = None if receipt is None else parse_receipt(receipt).index
-    return shown(held(conn, statement, None, receipt), index)
+    return summaries(held(conn, statement, None, receipt), index)
 
 
 def edition(conn: Connection, statement: str, receipt: str | None) -> str:

@@ -21,7 +21,7 @@ from mrv.errors import EnrolmentError, TimestampError
 from mrv.log.note import signature_lines
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
-from mrv.signatures.proof_form import time_of
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.trust_root import TrustRoot
 from mrv.timestamps import token as tokens
 from services.clock import now_us

@@ -32,7 +32,7 @@ from services.issuer.audit import audit
 from services.issuer.close import snapshot
 from services.issuer.watch_metrics import Looked
 from services.metrics import Metrics
-from services.processing import pv_outlook, silence_rates
+from services.processing import expected_months, pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
 from services.pulse import Pulse
 from services.settings import Settings, local_urls
@@ -232,6 +232,7 @@ class Watcher:
                     self._log.debug("days added up", devices=made)
                 began_s = time.monotonic()  # days cost what changed, however large the fleet
                 silence_rates.refresh(conn)
+                expected_months.refresh(conn)
                 seen = pv_outlook.refresh(conn)
                 if seen.skies or seen.trends:
                     self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)

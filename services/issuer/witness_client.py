@@ -16,12 +16,11 @@ from typing import Literal, NamedTuple
 import httpx
 
 from mrv.errors import MrvError
-from mrv.log.checkpoint import Checkpoint
-from mrv.log.cosignature import Cosignature, cosignatures
 from mrv.log.merkle import consistency_proof
 from mrv.log.note import signature_lines
 from mrv.log.policy import Member
-from mrv.log.witness import make_request
+from mrv.log.receipt import Checkpoint
+from mrv.log.witness import Cosignature, cosignatures, make_request
 
 State = Literal["cosigned", "away", "refused", "contradicts"]
 _LARGEST = 65_536

@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 from ingest.errors import InputError
-from services.local.account import Account, service_account
-from services.local.ports import LOOPBACK
+from services.local.machine import LOOPBACK
+from services.local.process import Account, service_account
 from services.local.server import Server
 from services.shipped import shipped
 

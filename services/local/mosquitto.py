@@ -23,9 +23,8 @@ from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security
 from services.identity.mosquitto import config as secure_config
 from services.identity.principals import ADMIN, PIPELINE, service
-from services.local.account import own_folder, service_account
-from services.local.packages import MOSQUITTO
-from services.local.ports import LOOPBACK
+from services.local.machine import LOOPBACK, MOSQUITTO
+from services.local.process import own_folder, service_account
 from services.local.server import Server
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 

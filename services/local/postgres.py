@@ -18,9 +18,8 @@ from psycopg import sql
 
 from ingest.errors import ServerError
 from services.local import process
-from services.local.account import Account, own_folder
-from services.local.packages import POSTGRES_BIN
-from services.local.ports import LOOPBACK
+from services.local.machine import LOOPBACK, POSTGRES_BIN
+from services.local.process import Account, own_folder
 from services.local.server import Server
 
 _HERE = "/proc/self/cwd"

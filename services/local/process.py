@@ -7,13 +7,15 @@ process's start time and the machine's boot id, and signal nothing that differs.
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from services.local.account import Account
+from ingest.errors import InputError
 
 # The shell puts the server into the background, tells its id and is gone, so that the
 # server belongs to nobody who would have to wait for it.  As many open files as allowed:
@@ -21,6 +23,60 @@ from services.local.account import Account
 # The output is emptied first: whoever waits for a line in it must not find one of the last start.
 _DETACH = 'ulimit -Sn "$(ulimit -Hn)"; true >"$0"; "$@" >>"$0" 2>&1 </dev/null & echo $!'
 _GONE = frozenset("ZX")  # zombie, dead
+
+
+@dataclass(frozen=True)
+class Account:
+    """A Unix account to run a server as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def service_account(name: str) -> Account | None:
+    """
+    Account that a package made, or None where we are not root and stay ourselves.
+
+    Raises
+    ------
+    InputError
+        When we are root and the account does not exist.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError as error:
+        raise InputError(
+            f"user {name!r} does not exist, though its package makes it; "
+            f"reinstall the package, or `adduser --system --group {name}`"
+        ) from error
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def own_folder(folder: Path, account: Account | None) -> None:
+    """
+    Make `folder` with everything in it belong to `account`, closed to others.
+
+    Raises
+    ------
+    InputError
+        When the file system does not let files change hands.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.chmod(0o700)
+        if account is not None:
+            for path in (folder, *folder.rglob("*")):
+                # children of a killed server may still be clearing up after it
+                with suppress(FileNotFoundError):
+                    os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    except PermissionError as error:
+        raise InputError(
+            f"{folder} cannot be given to {account.name if account else 'us'}: {error.strerror}; "
+            "set TONNE_HOME to a folder on a local disk"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
-from services.local.packages import PROMETHEUS
-from services.local.ports import LOOPBACK
+from services.local.machine import LOOPBACK, PROMETHEUS
 from services.local.server import Server
 from services.settings import split_bind
 

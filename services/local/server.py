@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ingest.errors import ServerError
-from services.local import ports, process
-from services.local.account import Account, own_folder, service_account
+from services.local import machine, process
+from services.local.process import Account, own_folder, service_account
 
 # since a server last wrote to its log: recovery after a crash under load takes its time
 _STARTED_WITHIN_S = 120.0
@@ -61,7 +61,7 @@ class Server(ABC):
 
     def port_conflict(self, port: int) -> bool:
         """Whether a failed start may succeed a moment later: another start took the port."""
-        return not ports.is_free(port)
+        return not machine.is_free(port)
 
     @property
     def log(self) -> Path:
@@ -139,7 +139,7 @@ class Server(ABC):
         return remembered if remembered and remembered.alive() else None
 
     def _try_to_start(self, account: Account | None) -> bool:
-        port = ports.choose(self.port)
+        port = machine.choose(self.port)
         self._port_file.write_text(str(port), encoding="utf-8")
         started = process.spawn(self.command(port), self.folder, self.output, account)
         started.save(self._pid_file)

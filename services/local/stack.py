@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ingest.mqtt.tls import Tls
-from services.local import packages
-from services.local.apache_kafka import ApacheKafka
+from services.local import machine
 from services.local.grafana import READER, Grafana
-from services.local.kafka import Kafka
+from services.local.kafka import ApacheKafka, Kafka
 from services.local.mosquitto import Mosquitto
 from services.local.postgres import DATABASE, Postgres
 from services.local.prometheus import Prometheus
@@ -118,7 +117,7 @@ class LocalStack:
         ServerError
             When a server does not come up.
         """
-        packages.require()
+        machine.require()
         with self._alone():
             if grafana:
                 self.grafana.require()

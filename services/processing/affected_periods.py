@@ -10,8 +10,8 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
 from mrv.environment import CLASSES
 from mrv.environment.air import DAY_REACH_HOURS
-from mrv.environment.clock import Day, day_of
 from mrv.environment.hours import NEEDED_US, covers_us, starts
+from mrv.environment.kinds import Day, day_of
 from services.store.timeseries.indicator_values import Span
 
 FLOW = QUANTITY_INDEX["flow"]

@@ -61,7 +61,7 @@ from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.last_seen import Seen, heard
-from services.vault.errors import DamagedError, VaultError
+from services.vault.part import DamagedError, VaultError
 
 
 class Store:

@@ -23,8 +23,7 @@ from psycopg import Connection
 
 from mrv.errors import MethodologyError
 from mrv.exante.sun import Roof
-from mrv.performance.clear_sky import plane_w_m2
-from mrv.performance.degradation import year_on_year
+from mrv.performance.degradation import plane_w_m2, year_on_year
 from mrv.performance.soiling import YEAR_D, Soiling, soiling
 
 _BACK_D = 35

@@ -18,8 +18,8 @@ from ingest.model import HOUR_US, Fleet, IntervalRows
 from mrv import environment
 from mrv.environment import CLASSES, Values
 from mrv.environment.air import DAY_REACH_HOURS, REACH_HOURS
-from mrv.environment.clock import Day, day_of
 from mrv.environment.hours import NEEDED_US, covers_us, starts
+from mrv.environment.kinds import Day, day_of
 from mrv.environment.water import Flow
 from services.processing.affected_periods import FLOW, PLANT, Touched
 from services.store.postgres.binary_copy import Words

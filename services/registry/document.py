@@ -86,7 +86,7 @@ def _device(device: Device) -> dict[str, Any]:
         commissioned=device.commissioned,
         serial=device.serial,
         attributes=dict(device.attributes),
-        calibrations=[_calibration(c) for c in device.calibrations or ()],
+        calibrations=[_calibration(device.class_id, c) for c in device.calibrations or ()],
         replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
         quality=[_quality(q) for q in device.quality or ()],
         maker=device.maker,
@@ -125,14 +125,19 @@ def _arrays(device: Device) -> list[dict[str, Any]]:
     ]
 
 
-def _calibration(calibration: Calibration) -> dict[str, Any]:
+def _calibration(class_id: str, calibration: Calibration) -> dict[str, Any]:
+    registers = {one.column: one.name for one in file_registers.registers(class_id).values()}
+    channel = calibration.channel
     return _present(
         performed=calibration.performed,
-        valid_until=calibration.valid_until,
+        valid_until=None if calibration.last_test else calibration.valid_until,
         certificate=calibration.certificate,
         accuracy_class=calibration.accuracy_class,
         max_error_percent=calibration.max_error_percent,
         serial=calibration.serial,
+        channel=channel and registers.get(channel, channel),
+        found_error_percent=calibration.found_error_percent,
+        last_test=calibration.last_test or None,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from ingest import classes
 from ingest.profiles import file_registers
 from ingest.profiles.file_registers import Register
 from mrv import countries
@@ -49,6 +50,7 @@ from services.registry.entries import (
     place,
 )
 from services.registry.fields import MAX_WHOLE, Row
+from services.registry.located import native
 
 Item = TypeVar("Item")
 MAX_EXPECTED = 10**15
@@ -142,7 +144,7 @@ def device(row: Row) -> Device:
         serial=row.optional("serial"),
         attributes=_attributes(row),
         calibrations=_list(
-            row, "calibrations", _calibration, lambda c: (c.performed, c.certificate)
+            row, "calibrations", _calibrator(class_id), lambda c: (c.performed, c.certificate)
         ),
         replacements=_list(row, "replacements", _replacer(class_id), lambda r: (r.channel, r.at)),
         quality=_list(
@@ -350,19 +352,44 @@ def _gather(row: Row, *inner: Row) -> None:
         row.problems.extend(one.problems)
 
 
-def _calibration(row: Row) -> Calibration:
-    row.only(*(f.name for f in fields(Calibration)))
-    found = Calibration(
-        performed=row.required("performed", row.day("performed"), "a date"),
-        valid_until=row.required("valid_until", row.day("valid_until"), "a date"),
-        certificate=row.text("certificate"),
-        accuracy_class=row.optional("accuracy_class"),
-        max_error_percent=row.number("max_error_percent", 0, 100),
-        serial=row.optional("serial"),
-    )
-    if not row.problems and found.valid_until <= found.performed:
-        row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
-    return found
+def _calibrator(class_id: str) -> Callable[[Row], Calibration]:
+    """Return a reader of certificates; one of a channel names it as the class does."""
+    columns = {one.name: one.column for one in file_registers.registers(class_id).values()}
+    device_class = classes.load().get(class_id)
+    if device_class is not None:
+        columns |= {n: n for n, c in device_class.channels.items() if c.kind == "gauge"}
+
+    def read(row: Row) -> Calibration:
+        row.only(*(f.name for f in fields(Calibration)))
+        performed = row.required("performed", row.day("performed"), "a date")
+        last_test = bool(row.flag("last_test"))
+        ends = row.day("valid_until")
+        if last_test and ends is not None:
+            row.problem(
+                "valid_until", "goes with no `last_test`: the meter was removed; leave it out"
+            )
+        channel = row.optional("channel")
+        if channel is not None and channel not in columns:
+            known = ", ".join(sorted(columns))
+            row.problem("channel", f"{channel!r} is no channel of {class_id!r}; known: {known}")
+        found = Calibration(
+            performed=performed,
+            valid_until=performed if last_test else row.required("valid_until", ends, "a date"),
+            certificate=row.text("certificate"),
+            accuracy_class=row.optional("accuracy_class"),
+            max_error_percent=row.number("max_error_percent", 0, 100),
+            serial=row.optional("serial"),
+            channel=columns.get(channel or ""),
+            found_error_percent=row.number("found_error_percent", 0, 100),
+            last_test=last_test,
+        )
+        if last_test and found.found_error_percent is None:
+            row.problem("found_error_percent", "is missing; give the error that the test found")
+        if not row.problems and not last_test and found.valid_until <= found.performed:
+            row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
+        return found
+
+    return read
 
 
 def _replacer(class_id: str) -> Callable[[Row], Replacement]:
@@ -418,13 +445,37 @@ def _project_device(row: Row, first: Any, end: Any) -> ProjectDevice:
 
 
 def _expected(row: Row) -> dict[str, Any]:
-    inner = _one(row, "expected", "energy_kwh_per_year", "reduction_t_per_year")
+    inner = _one(row, "expected", "energy_kwh_per_year", "reduction_t_per_year", "by_month")
     if not row.has("expected"):
         return {}
-    keys: Sequence[str] = tuple(inner.table.cells)
-    found = {k: inner.number(k, 0, MAX_EXPECTED) for k in keys}
+    keys: Sequence[str] = [key for key in inner.table.cells if key != "by_month"]
+    found: dict[str, Any] = {k: inner.number(k, 0, MAX_EXPECTED) for k in keys}
+    found["by_month"] = _months(inner)
     _gather(row, inner)
     return {k: v for k, v in found.items() if v is not None}
+
+
+_MONTHS = 12
+
+
+def _months(row: Row) -> list[Any] | None:
+    if not row.has("by_month"):
+        return None
+    value = row.table.cells["by_month"]
+    found = native(value) if isinstance(value, list) else []
+    numbers = [
+        one
+        for one in found
+        if isinstance(one, int | Decimal) and not isinstance(one, bool) and 0 <= one <= MAX_EXPECTED
+    ]
+    if len(found) == len(numbers) == _MONTHS and sum(numbers) > 0:
+        return numbers
+    row.problem(
+        "by_month",
+        f"{native(value)!r} must be twelve numbers from 0 on, January first, in proportion to what"
+        " each month brings, such as kWh",
+    )
+    return None
 
 
 def _modules(row: Row) -> Modules | None:

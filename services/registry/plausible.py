@@ -14,7 +14,7 @@ from decimal import Decimal
 from ingest import classes
 from ingest.classes import SUN
 from mrv.errors import MethodologyError
-from mrv.exante.yields import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
+from mrv.exante.pv_inputs import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
 from mrv.methodologies import find
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY
 from services.registry.entries import Device, Modules, Project, ProjectDevice

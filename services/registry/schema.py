@@ -207,7 +207,9 @@ def _project() -> dict[str, Any]:
     properties["methodology"] = {"enum": sorted({m.id for m in methodologies.load().values()})}
     number = {"type": "number", "minimum": 0}
     expected = ("energy_kwh_per_year", "reduction_t_per_year")
-    properties["expected"] = _closed({key: dict(number) for key in expected}, [])
+    months = {"type": "array", "items": dict(number), "minItems": 12, "maxItems": 12}
+    given = {key: dict(number) for key in expected} | {"by_month": months}
+    properties["expected"] = _closed(given, [])
     device = properties["devices"]["items"]
     del device["properties"]["params"]
     device["required"].remove("params")

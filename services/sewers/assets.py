@@ -1,8 +1,19 @@
-"""Pipes, manholes, pumping stations and outfalls, and what was seen and done of them."""
+"""
+Sewer assets and events, and whether they make a network.
+
+Pipes, manholes, pumping stations and outfalls, and what was seen and done of them.
+
+Does it make a network: ends that are there, water that runs down, a way out, nothing twice.
+
+A pipe whose end is not there stops an import: its water would go nowhere.  The rest are
+warnings, since a survey is mended piece by piece.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -10,6 +21,10 @@ from typing import NamedTuple
 KINDS = ("pipe", "manhole", "pumping_station", "outfall")
 WHAT = ("inspection", "work")
 _EARTH_M = 6_371_008.8
+# A pipe may end this far from its node: what a lid and a survey are wide. [degrees], about 5 m
+_NEAR = 5e-5
+_HIGHEST_SLOPE = 0.2
+_OUT = ("outfall", "pumping_station")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +114,94 @@ def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
         + math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
     )
     return 2 * _EARTH_M * math.asin(min(1.0, math.sqrt(h)))
+
+
+def check(assets: Mapping[str, Asset], places: Mapping[str, str]) -> Iterator[Problem]:
+    """Hold a whole network against every rule; problems in the order of the assets."""
+    pipes = [a for a in assets.values() if a.kind == "pipe"]
+    nodes = {a.id: a for a in assets.values() if a.kind != "pipe"}
+    for pipe in pipes:
+        place = places.get(pipe.id, "registry")
+        for text in _ends(pipe, nodes):
+            yield Problem(place, pipe.id, text, True)
+        for text in (*_slope(pipe), *_touches(pipe, nodes), *_steps(pipe, nodes)):
+            yield Problem(place, pipe.id, text, False)
+    for name, text in (*_twice(assets), *_ways_out(pipes, nodes)):
+        yield Problem(places.get(name, "registry"), name, text, False)
+
+
+def _ends(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
+    for what, name in (("from_node", pipe.from_node), ("to_node", pipe.to_node)):
+        if name not in nodes:
+            yield f"{what} {name!r} is no manhole, pumping station or outfall; add it, or mend it"
+    if pipe.from_node == pipe.to_node:
+        yield f"begins and ends at {pipe.from_node}; mend one end"
+
+
+def _slope(pipe: Asset) -> Iterator[str]:
+    if pipe.level_m is None or pipe.level_to_m is None or pipe.pressurised:
+        return
+    drop, length = pipe.level_m - pipe.level_to_m, pipe.length_m
+    if drop < 0:
+        yield (
+            f"runs uphill: level_m {pipe.level_m:g} at its beginning, level_to_m"
+            f" {pipe.level_to_m:g} at its end; swap the ends, mend a level, or say pressurised"
+        )
+    elif length and drop / length > _HIGHEST_SLOPE:
+        yield f"falls {drop:g} m over {length:.1f} m, steeper than one in five; check both levels"
+
+
+def _touches(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
+    """Find ends that lie away from their nodes on the map."""
+    for name, corner in ((pipe.from_node, pipe.path[0]), (pipe.to_node, pipe.path[-1])):
+        node = nodes.get(name or "")
+        if node is None:
+            continue
+        (x, y), (a, b) = corner, node.path[0]
+        if abs(x - a) > _NEAR or abs(y - b) > _NEAR:
+            yield f"its end at {x:g}, {y:g} is not at {node.id} ({a:g}, {b:g}); check the corners"
+
+
+def _steps(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
+    """Find pipes that end below the bottom of their node."""
+    for name, level in ((pipe.from_node, pipe.level_m), (pipe.to_node, pipe.level_to_m)):
+        node = nodes.get(name or "")
+        if node is None or level is None or node.level_m is None:
+            continue
+        if level < node.level_m - 0.01:
+            yield f"ends at {level:g} m, below the bottom of {node.id} at {node.level_m:g} m"
+
+
+def _twice(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
+    """Find pipes between the same nodes along the same corners, and nodes at one point."""
+    seen: dict[tuple[object, ...], str] = {}
+    for one in assets.values():
+        key = (one.kind == "pipe", one.from_node, one.to_node, one.path)
+        if key in seen:
+            yield one.id, f"lies where {seen[key]} lies; keep one"
+        seen.setdefault(key, one.id)
+
+
+def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
+    """Find dead ends, nodes that no pipe reaches, and water that reaches no outfall."""
+    into: defaultdict[str, list[str]] = defaultdict(list)
+    leaves: set[str] = set()
+    for pipe in pipes:
+        if pipe.from_node is not None and pipe.to_node is not None:
+            into[pipe.to_node].append(pipe.from_node)
+            leaves.add(pipe.from_node)
+    drained = {name for name, node in nodes.items() if node.kind == "outfall"}
+    found = list(drained)
+    while found:
+        for above in into[found.pop()]:
+            if above not in drained:
+                drained.add(above)
+                found.append(above)
+    for name, node in nodes.items():
+        touched = name in leaves or name in into
+        if not touched:
+            yield name, "no pipe begins or ends here; connect it, or leave it out"
+        elif name not in leaves and node.kind not in _OUT:
+            yield name, "is a dead end: pipes come and none leaves; add the pipe, or an outfall"
+        elif name not in drained:
+            yield name, "its water reaches no outfall; follow its pipes downstream"

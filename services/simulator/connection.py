@@ -19,8 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
-from services.simulator.client import Client
-from services.simulator.identities import Identity
+from services.simulator.identities import Client, Identity
 from services.simulator.outbox import Entry
 from services.simulator.sparkplug import EdgeNode
 

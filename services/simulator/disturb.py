@@ -1,4 +1,20 @@
 """
+Faults on the way from a meter to the broker, applied to the columns of one device.
+
+What can go wrong on the way from a meter to the broker, by request.
+
+| fault | unit | what happens |
+|---|---|---|
+| duplicates | share of readings | sent twice, unchanged |
+| disorder | share of readings | overtaken by the next few |
+| late | share of readings | held back up to three hours, then sent as one array |
+| dropout | share of readings | never sent; the register counts on |
+| glitch | share of readings | registers show 0 once, then go on: x, 0, x |
+| jitter | share of readings | registers show a few base units less than just before |
+| units | share of readings | energy and power a thousand times too large (Wh as kWh) |
+| garbage | share of readings | a payload that nobody can use, besides the good one |
+| reset | times a device | registers start again at 0 |
+
 Faults applied to the columns of one device.
 
 The block comes in as the meter counted it and goes out as a plan: what each
@@ -6,21 +22,83 @@ reading shows and when it is sent.  Which readings suffer is drawn from the
 device's own stream of the day, so a fault never moves because another was added.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from zlib import crc32
 
 import numpy as np
 
-from services.simulator.chance import stream
-from services.simulator.faults import Faults
-from services.simulator.model import Block, Device, Floats, Ints, Mask
+from services.simulator.model import Block, Device, Floats, Ints, Mask, SimulatorError, stream
 
+DEFAULT_RATES = {
+    "duplicates": 0.01,
+    "disorder": 0.02,
+    "late": 0.01,
+    "dropout": 0.01,
+    "glitch": 0.001,
+    "jitter": 0.001,
+    "units": 0.001,
+    "garbage": 0.001,
+    "reset": 1,
+}
 _RUN = 8  # readings that a late block or a drop-out holds
 _LATE_MS = (600_000, 10_800_000)
 _STAGGER_MS = 5_000  # devices with one clock do not all send in one instant
 _UNITS_FACTOR = 1_000
 _JITTER = 3  # base units that a register steps back
 _SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "units", "garbage")
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How much of each fault: shares from 0 to 1, `reset` a number of times a device."""
+
+    duplicates: float = 0.0
+    disorder: float = 0.0
+    late: float = 0.0
+    dropout: float = 0.0
+    glitch: float = 0.0
+    jitter: float = 0.0
+    units: float = 0.0
+    garbage: float = 0.0
+    reset: int = 0
+
+
+NO_FAULTS = Faults()
+
+
+def parse_faults(spec: str) -> Faults:
+    """
+    Faults from `duplicates=0.01,reset=1,glitch`; a name alone takes its usual rate.
+
+    Raises
+    ------
+    SimulatorError
+        On an unknown name, a rate that is no share, or a name given twice.
+    """
+    chosen: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in spec.split(","))):
+        name, equals, given = part.partition("=")
+        if name not in DEFAULT_RATES:
+            known = ", ".join(field.name for field in fields(Faults))
+            raise SimulatorError(f"fault {name!r} is unknown; choose from {known}")
+        if name in chosen:
+            raise SimulatorError(f"fault {name!r} is given twice; keep one")
+        chosen[name] = _rate(name, given) if equals else DEFAULT_RATES[name]
+    return Faults(**chosen)  # type: ignore[arg-type]  # reset is whole, _rate saw to it
+
+
+def _rate(name: str, given: str) -> float:
+    if name == "reset":
+        if not given.isdecimal():
+            raise SimulatorError(f"fault reset={given!r} must be a whole number of times a device")
+        return int(given)
+    try:
+        rate = float(given)
+    except ValueError:
+        rate = -1.0
+    if not 0.0 <= rate <= 1.0:
+        raise SimulatorError(f"fault {name}={given!r} must be a share from 0 to 1, such as 0.01")
+    return rate
 
 
 @dataclass(slots=True)

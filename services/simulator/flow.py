@@ -1,23 +1,114 @@
 """
+Messages of a whole fleet in the order in which they are sent, and what its meters counted.
+
+Readings as the JSON payload of the public interface.
+
 Messages of a whole fleet in the order in which they are sent.
 
 The fleet is generated a local day a device and encoded a short window of time
 at once, so memory holds a day of columns but only thousands of payloads.
+
+What the meters really counted, to hold against what a pipeline says.
+
+Made again from the same seed, without encoding or sending anything.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from operator import attrgetter
 
+import msgspec
 import numpy as np
 
-from services.simulator.disturb import Disturber, Plan
-from services.simulator.encode import GARBAGE, encode_rows, expand
-from services.simulator.faults import NO_FAULTS, Faults
-from services.simulator.model import MS_PER_DAY, Block, Device, Outgoing, Source
+from ingest import classes, profiles, units
+from services.simulator.disturb import NO_FAULTS, Disturber, Faults, Plan
+from services.simulator.model import (
+    MS_PER_DAY,
+    Block,
+    Device,
+    Ints,
+    Outgoing,
+    Source,
+    base_per_unit,
+)
 from services.simulator.simulated import Simulated
 
+_encode = msgspec.json.Encoder().encode
+
+# What broken firmware, a wrong topic or a stranger sends; each for another reason unusable.
+GARBAGE = (
+    b"",
+    b"{",
+    b"\xff\xfe\x00\x01",
+    b'{"ts": "yesterday", "values": {"active_power_kw": 1.0}}',
+    b'{"values": {"active_power_kw": "many"}}',
+    b'{"ts": 0, "values": {"active_power_kw": NaN}}',
+    b'{"ts": 2082758400000, "values": {"active_power_kw": 1.0}}',
+    b'[{"ts": 1}, 2, null]',
+)
 _WINDOW_MESSAGES = 10_000
 _by_send_time = attrgetter("send_us")
+
+
+@cache
+def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
+    """
+    How a device model says what the generic payload calls by our names.
+
+    Returns
+    -------
+    dict of str to (str, float)
+        Generic channel to the model's own name and its units in one generic
+        unit; channels that the model does not have are left out.
+    """
+    canonical = classes.load()[device_class].channels
+    spoken = {s.channel: s for s in profiles.load()[device_class, profile].channels.values()}
+    found = {}
+    for path, source in profiles.load()[device_class, "generic"].channels.items():
+        if source.channel in spoken:
+            own, base = spoken[source.channel], canonical[source.channel].unit
+            up, down, _ = units.factor(source.unit, base)
+            own_up, own_down, _ = units.factor(own.unit, base)
+            found[path] = (own.path, up * own_down / (down * own_up))
+    return found
+
+
+def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
+    """
+    JSON objects of some readings of a block, in the words of the device's model.
+
+    A register in whole Wh divided by 1000 is the nearest double to the decimal
+    fraction, and JSON carries its shortest form: no Wh is lost on the way.
+    """
+    spoken = words(device.device_class, device.profile)
+    columns = {
+        spoken[name][0]: (values[rows] / (base_per_unit(name) / spoken[name][1])).tolist()
+        for name, values in block.registers.items()
+        if name in spoken
+    }
+    columns |= {
+        spoken[name][0]: (values[rows] * spoken[name][1]).tolist()
+        for name, values in block.gauges.items()
+        if name in spoken
+    }
+    names = tuple(columns)
+    return [
+        _encode({"ts": ts, "id": number, "values": dict(zip(names, values, strict=True))})
+        for ts, number, *values in zip(
+            block.time_ms[rows].tolist(),
+            block.number[rows].tolist(),
+            *columns.values(),
+            strict=True,
+        )
+    ]
+
+
+def expand(first: Ints, count: Ints) -> Ints:
+    """Rows of all sends one after the other, `first .. first + count` each."""
+    ends = np.cumsum(count)
+    within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - count, count)
+    return np.repeat(first, count) + within
 
 
 def fleet_sources(
@@ -127,3 +218,71 @@ class _Lane:
 
 def _join(bodies: list[bytes]) -> bytes:
     return bodies[0] if len(bodies) == 1 else b"[" + b",".join(bodies) + b"]"
+
+
+@dataclass(slots=True)
+class RegisterTruth:
+    """
+    One register in base units [Wh, mL or m].
+
+    `first` and `last` are what the first and last right reading shows; `rise` is
+    what the meter counted between the two, whatever resets came in between.
+    """
+
+    first: int
+    last: int
+    rise: int = 0
+    true_first: int = 0
+
+
+@dataclass(slots=True)
+class DeviceTruth:
+    """Readings of one device that are sent and right, and its registers."""
+
+    readings: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
+    registers: dict[str, RegisterTruth] = field(default_factory=dict)
+
+    def add(self, block: Block, plan: Plan) -> None:
+        """Take in the next block of the device."""
+        rows: Ints = np.flatnonzero(plan.good)
+        if not len(rows):
+            return
+        first, last = int(rows[0]), int(rows[-1])
+        self.readings += len(rows)
+        if self.first_ms is None:
+            self.first_ms = int(block.time_ms[first])
+        self.last_ms = int(block.time_ms[last])
+        for name, true in block.registers.items():
+            shown = plan.shown.registers[name]
+            register = self.registers.setdefault(
+                name, RegisterTruth(int(shown[first]), 0, true_first=int(true[first]))
+            )
+            register.last = int(shown[last])
+            register.rise = int(true[last]) - register.true_first
+
+
+def truth(
+    fleet: Sequence[Device],
+    start_us: int,
+    duration_us: int,
+    seed: int = 0,
+    faults: Faults = NO_FAULTS,
+) -> dict[str, DeviceTruth]:
+    """Ground truth of `messages` with the same arguments, by device id."""
+    span = start_us // 1_000, (start_us + duration_us) // 1_000
+    return source_truth(fleet_sources(fleet, start_us, duration_us, seed), seed, faults, span)
+
+
+def source_truth(
+    sources: Sequence[Source], seed: int, faults: Faults, span_ms: tuple[int, int]
+) -> dict[str, DeviceTruth]:
+    """Ground truth of any sources, simulated or recorded."""
+    found: dict[str, DeviceTruth] = {}
+    for source in sources:
+        told = found[source.device.id] = DeviceTruth()
+        disturber = Disturber(source.device, faults, seed, span_ms)
+        for block in source.blocks():
+            told.add(block, disturber.plan(block))
+    return found

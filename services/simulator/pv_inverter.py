@@ -1,6 +1,14 @@
 """
 PV inverter: PVWatts over the sky of its site.
 
+Power of a PV system: PVWatts with Faiman's module temperature.
+
+A. P. Dobos, "PVWatts Version 5 Manual", NREL/TP-6A20-62641; D. Faiman, "Assessing the outdoor
+operating temperature of photovoltaic modules", 2008.  In pvlib's order of operations
+(BSD 3-Clause, pvlib.LICENSE.txt): the figures are pvlib's to the last bit.
+
+PV inverter: PVWatts over the sky of its site.
+
 Inverters of one site share its sky, but not each cloud's edge: what reaches the modules of one
 wanders by 5 % within a quarter hour, and is never more than the sky gives.  In NREL's record of a
 roof (PVDAQ, RSF II, five days of 2022) one inverter is within 2 % of its share in 16 % of the
@@ -11,20 +19,40 @@ cell temperature after Faiman (2008).  At night the inverter draws its standby
 power, which its meter counts as import, never as negative export.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
-from services.simulator.chance import stream
-from services.simulator.day import Day
-from services.simulator.model import Block, Device
-from services.simulator.pvwatts import ac_w, dc_w, module_c
+from services.simulator.model import Block, Day, Device, Floats, stream
 from services.simulator.register import Register
 from services.simulator.sky import sky
 
+_REFERENCE_C = 25.0
+_REFERENCE_EFFICIENCY = 0.9637
+_U0, _U1 = 25.0, 6.84  # heat loss, and what wind adds to it [W/m2/K, W s/m3/K]
 _DC_PER_AC = 1.15
 _GAMMA_PER_K = -0.0035
 _EFFICIENCY = 0.96
 _STANDBY_SHARE = 0.0002
 _OWN_CLOUDS, _OWN_MEMORY_S = 0.05, 900.0
+
+
+def module_c(irradiance: Floats, air_c: Floats, wind_m_s: float) -> Floats:
+    """Temperature of the module from the irradiance on it. [W/m2, deg C, m/s]"""
+    return air_c + irradiance / (_U0 + _U1 * wind_m_s)
+
+
+def dc_w(irradiance: Floats, module: Floats, rated_w: float, gamma_per_k: float) -> Floats:
+    """Power of the modules. [W]"""
+    return irradiance * 0.001 * rated_w * (1 + gamma_per_k * (module - _REFERENCE_C))
+
+
+def ac_w(dc: Floats, limit_w: float, efficiency: float) -> Floats:
+    """Power behind the inverter, whose DC side takes `limit_w` at most. [W]"""
+    load = dc / limit_w
+    lost = np.divide(0.0059, load, out=np.zeros_like(dc), where=dc != 0)
+    part = efficiency / _REFERENCE_EFFICIENCY * (-0.0162 * load - lost + 0.9858)
+    return np.maximum(0, np.minimum(efficiency * limit_w, part * dc))
 
 
 class PvInverter:

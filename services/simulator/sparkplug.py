@@ -16,7 +16,7 @@ import msgspec
 from ingest import profiles
 from ingest.codecs.sparkplug_b import BD_SEQ, REBIRTH
 from ingest.formats import sparkplug_b_pb2
-from ingest.formats.sparkplug_values import BOOLEAN, DOUBLE, INT64, STRING
+from ingest.formats.sparkplug import BOOLEAN, DOUBLE, INT64, STRING
 from ingest.sparkplug import PREFIX
 from services.simulator.model import Device, Outgoing
 

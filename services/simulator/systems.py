@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.simulator.chance import stream
-from services.simulator.day import Day, bump
-from services.simulator.model import Block, Device, Floats, base_per_unit
+from services.simulator.model import Block, Day, Device, Floats, base_per_unit, bump, stream
 from services.simulator.register import Register
 from services.simulator.sky import sky
 

@@ -1,4 +1,8 @@
 """
+Follow a log from outside, and compare what it shows with what it showed before.
+
+What a monitor keeps of a log between two rounds, and the evidence of a log that lied.
+
 Follow a log from outside, and hold what it shows against what it showed before.
 
 1. The head is signed by a key that the reader trusts.
@@ -14,6 +18,7 @@ Two signed heads that contradict each other are kept: they prove it to anybody.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,16 +26,74 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
-from mrv.errors import LogError, SignatureError
-from mrv.log.checkpoint import Checkpoint, verify_checkpoint
+from mrv.errors import LogError, MrvError, SignatureError
 from mrv.log.merkle import verify_consistency
 from mrv.log.note import NoteKey, signature_lines
+from mrv.log.receipt import Checkpoint, verify_checkpoint
 from mrv.log.tiles import Tiles, bundle_paths, read_bundle
 from mrv.signatures.merkle_tree import CompactRange, leaf_hash
-from services.tiles import monitor_state
-from services.tiles.source import Source, tile
+from services.tiles.files import Source, tile
 
+_STATE = "state.json"
 _CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last head that held, as it was signed, and the tree under it."""
+
+    note: str
+    head: Checkpoint
+    tree: CompactRange
+
+
+def place(home: Path, key: NoteKey) -> Path:
+    """Folder of a log, by its key."""
+    return home / "monitor" / hashlib.sha256(key.vkey.encode()).hexdigest()[:16]
+
+
+def load(folder: Path, key: NoteKey) -> Seen | None:
+    """
+    Load what was seen last; None before the first round.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged: then nobody knows what was seen.
+    """
+    file = folder / _STATE
+    if not file.exists():
+        return None
+    try:
+        said = json.loads(file.read_bytes())
+        head = verify_checkpoint(said["note"], key)
+        tree = CompactRange(head.size, map(bytes.fromhex, said["nodes"]))
+    except (ValueError, KeyError, TypeError, MrvError) as error:
+        raise InputError(f"{file} is damaged: {error}; restore it from a backup") from error
+    if tree.root() != head.root:
+        raise InputError(f"{file} is damaged: its tree is not its head's; restore it")
+    return Seen(said["note"], head, tree)
+
+
+def save(folder: Path, note: str, tree: CompactRange) -> None:
+    """Keep a head that held, and its tree."""
+    said = {"note": note, "nodes": [node.hex() for node in tree.nodes]}
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = folder / f"{_STATE}.new"
+    fresh.write_text(json.dumps(said, indent=2), encoding="utf-8")
+    fresh.replace(folder / _STATE)
+
+
+def evidence(folder: Path, *notes: str) -> list[Path]:
+    """Keep signed heads that contradict each other; return their files."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = []
+    for note in notes:
+        name = hashlib.sha256(note.encode()).hexdigest()[:16]
+        file = folder / f"contradiction-{name}.txt"
+        file.write_text(note, encoding="utf-8")
+        found.append(file)
+    return found
 
 
 @dataclass(slots=True)
@@ -95,8 +158,8 @@ def follow(
         raise InputError("there is no checkpoint; give the folder or URL that holds it")
     note = _text(raw)
     key, head = _verified(note, keys)
-    folder = monitor_state.place(home, key)
-    seen = monitor_state.load(folder, key)
+    folder = place(home, key)
+    seen = load(folder, key)
     report = Report(head.origin, head.size, seen.head.size if seen else 0)
     tiles = Tiles(head.size, lambda path, full: tile(source, path, full))
     told = [(seen.note, seen.head)] if seen else []
@@ -108,7 +171,7 @@ def follow(
         what = _contradicts(head, earlier, tiles)
         if what is not None:
             report.contradiction = what
-            report.evidence = monitor_state.evidence(folder, other, note)
+            report.evidence = evidence(folder, other, note)
             return report
     tree = seen.tree if seen else CompactRange()
     for index, entry in _entries(source, tree.size, head.size):
@@ -120,7 +183,7 @@ def follow(
             f"the entries that {head.origin} serves do not lead to its signed head over"
             f" {head.size}: its bundles are damaged, or not those that it signed"
         )
-    monitor_state.save(folder, note, tree)
+    save(folder, note, tree)
     return report
 
 

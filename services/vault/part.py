@@ -1,4 +1,13 @@
 """
+A part of the archive: one file of readings, its manifest, and what can be wrong with it.
+
+What can be wrong with an archive.
+
+    ServerError
+      VaultError     the place cannot be reached, is full or refuses us: try again later
+    InputError
+      DamagedError   what is there is not what was put there: nothing may be made from it
+
 A part of the archive: one file of readings, what it holds, and the manifest beside it.
 
 The manifest says, without a database, which sealed day a file is of, and the
@@ -13,16 +22,24 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
+from ingest.errors import InputError, ServerError
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
-from services.vault.errors import DamagedError
 
 FORMAT = "tonne-archive-1"
 MARKER = "tonne-archive.json"
 PARQUET, MANIFEST = ".parquet", ".json"
 _HASH_SHOWN = 16
+
+
+class VaultError(ServerError):
+    """The archive's place cannot be used now."""
+
+
+class DamagedError(InputError):
+    """A file of the archive is missing, changed or foreign."""
 
 
 class Day(NamedTuple):

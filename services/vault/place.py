@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ingest.errors import InputError
-from services.vault.errors import DamagedError, VaultError
+from services.vault.part import DamagedError, VaultError
 
 _CONNECT_S, _REQUEST_S, _ATTEMPTS = 5.0, 20.0, 2
 _UNFINISHED = ".writing-"

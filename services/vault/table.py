@@ -21,8 +21,7 @@ from ingest.model import Device, Fleet, Frame
 from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import reading_leaves
-from services.vault.errors import DamagedError
-from services.vault.part import Part
+from services.vault.part import DamagedError, Part
 from services.vault.place import Place
 
 # small groups cost footers, large ones decoding that nobody asked for

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Self
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import MrvError
-from mrv.log.checkpoint import Checkpoint
-from mrv.log.vkey import Vkey
+from mrv.log.note import Vkey
+from mrv.log.receipt import Checkpoint
 from mrv.signatures.canonical import sha256_hex
 
 FILE = "witness.sqlite"

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ingest.errors import InputError
-from mrv.log.vkey import COSIGNATURE, ML_DSA_COSIGNATURE, Vkey
+from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, Vkey
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.ml_dsa import MlDsaKey
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from services.identity.mosquitto import AUTOSAVE_S
-from services.local.packages import MOSQUITTO
+from services.local.machine import MOSQUITTO
 from services.settings import QUEUE_BYTES
 from tests.bench.load import Publisher, messages
 from tests.ports import free_port

@@ -27,8 +27,8 @@ from typing import Any
 
 import psycopg
 
-from services.local.account import service_account
-from services.local.packages import POSTGRES_BIN
+from services.local.machine import POSTGRES_BIN
+from services.local.process import service_account
 from services.local.prometheus import Prometheus
 from services.store.postgres.pool import connect
 from tests import commands

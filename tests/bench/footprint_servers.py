@@ -17,8 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from services.local.packages import ALERTMANAGER
-from services.local.ports import LOOPBACK
+from services.local.machine import ALERTMANAGER, LOOPBACK
 from tests.bench.pss import Watch
 from tests.ports import free_port
 from tests.transparency import answers

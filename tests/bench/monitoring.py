@@ -18,11 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.note import NoteKey
+from mrv.log.receipt import Checkpoint, sign_checkpoint
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from services.tiles.publish import publish
+from services.tiles.files import publish
 from tests.ports import free_port
 from tests.transparency import answers
 from tests.waiting import until

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from services.api.console.maps import sewers as sewer_map
-from services.sewers.checks import check
+from services.sewers.assets import check
 from services.sewers.files import read
 from services.store.registry import sewers
 from tests.running import Pipeline

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from statistics import quantiles
 
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.note import NoteKey
 from mrv.log.policy import Member
+from mrv.log.receipt import Checkpoint, sign_checkpoint
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.issuer.witness_client import Question, ask

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import jsonschema_rs
-import pytest
 from prometheus_client import CollectorRegistry
 
 from services.metrics import Metrics
 from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
+from tests.every import every
 from tests.ports import free_port
 
 SCHEMA = json.loads((ROOT / "tests/data/compose-spec/compose-spec.json").read_text())
@@ -25,15 +25,15 @@ MADE = {  # by deploy/secrets.sh
     *(f"kafka_{user}_{what}" for user in ("broker", "admin", "bridge", "worker")
       for what in ("password", "url")),
 }  # fmt: skip
-service = pytest.mark.parametrize(("file", "name"), SERVICES)
-ours = pytest.mark.parametrize(("file", "name"), OURS)
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_specification_knows_every_key(file):
+def test_the_specification_knows_every_key():
     """A misspelt key would be refused, or worse ignored, on the operator's machine."""
-    validator = jsonschema_rs.validator_for(SCHEMA)
-    assert [f"{e.instance_path}: {e.message}" for e in validator.iter_errors(FILES[file])] == []
+
+    @every(FILES)
+    def _(file):
+        validator = jsonschema_rs.validator_for(SCHEMA)
+        assert [f"{e.instance_path}: {e.message}" for e in validator.iter_errors(FILES[file])] == []
 
 
 def test_a_misspelt_key_is_found():
@@ -43,132 +43,150 @@ def test_a_misspelt_key_is_found():
     assert [e.instance_path for e in validator.iter_errors(wrong)] == [["services", "run"]]
 
 
-@service
-def test_images_are_pinned_and_limited(file, name):
+def test_images_are_pinned_and_limited():
     """A tag that moves changes the database's version overnight; no limit starves the others."""
-    found = FILES[file]["services"][name]
-    assert PINNED.match(found["image"]), found["image"]
-    limits = found["deploy"]["resources"]["limits"]
-    assert set(limits) == {"cpus", "memory"}
+
+    @every(SERVICES)
+    def _(file, name):
+        found = FILES[file]["services"][name]
+        assert PINNED.match(found["image"]), found["image"]
+        limits = found["deploy"]["resources"]["limits"]
+        assert set(limits) == {"cpus", "memory"}
 
 
-@ours
-def test_commands_and_settings_are_real(file, name):
+def test_commands_and_settings_are_real():
     """A container that ends with a usage error would be restarted for ever."""
-    found = FILES[file]["services"][name]
-    assert found["image"] == f"tonne:{VERSION}"
-    if "command" in found:
-        accept(found["command"])
-    assert unknown_settings(found.get("environment", {})) == set()
+
+    @every(OURS)
+    def _(file, name):
+        found = FILES[file]["services"][name]
+        assert found["image"] == f"tonne:{VERSION}"
+        if "command" in found:
+            accept(found["command"])
+        assert unknown_settings(found.get("environment", {})) == set()
 
 
-@ours
-def test_tonne_runs_with_nothing_to_spare(file, name):
+def test_tonne_runs_with_nothing_to_spare():
     """Root or a writable image would let a flaw in a decoder become a foothold."""
-    found = FILES[file]["services"][name]
-    assert found["user"].split(":")[0] not in {"0", "root"}
-    assert found["read_only"] is True
-    assert found["cap_drop"] == ["ALL"]
-    assert found["security_opt"] == ["no-new-privileges:true"]
+
+    @every(OURS)
+    def _(file, name):
+        found = FILES[file]["services"][name]
+        assert found["user"].split(":")[0] not in {"0", "root"}
+        assert found["read_only"] is True
+        assert found["cap_drop"] == ["ALL"]
+        assert found["security_opt"] == ["no-new-privileges:true"]
 
 
-@service
-def test_nothing_of_an_image_can_be_written(file, name):
+def test_nothing_of_an_image_can_be_written():
     """A flaw in the database, a broker or a board would leave a foothold that stays."""
-    found = FILES[file]["services"][name]
-    assert found["read_only"] is True
-    assert found["cap_drop"] == ["ALL"]
-    assert found["security_opt"] == ["no-new-privileges:true"]
-    if name == "backup-folder":  # gives a new volume to the server's user, and ends
-        assert found["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
-        assert found["network_mode"] == "none"
-        assert found["restart"] == "on-failure"
-    else:
-        assert "cap_add" not in found
-        assert not str(found.get("user", "1")).startswith("0")
+
+    @every(SERVICES)
+    def _(file, name):
+        found = FILES[file]["services"][name]
+        assert found["read_only"] is True
+        assert found["cap_drop"] == ["ALL"]
+        assert found["security_opt"] == ["no-new-privileges:true"]
+        if name == "backup-folder":  # gives a new volume to the server's user, and ends
+            assert found["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+            assert found["network_mode"] == "none"
+            assert found["restart"] == "on-failure"
+        else:
+            assert "cap_add" not in found
+            assert not str(found.get("user", "1")).startswith("0")
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_database_is_backed_up_by_itself(file):
+def test_the_database_is_backed_up_by_itself():
     """A disk would take ten years of evidence with it, since nobody set up what the page says."""
-    services = FILES[file]["services"]
-    server, backup = services["timescaledb"], services["backup"]
-    words = [word.removeprefix("-c").partition("=") for word in server["command"][1:]]
-    told = {name: value for name, _, value in words}
-    assert told["archive_mode"] == "on"
-    assert int(told["archive_timeout"]) <= 60
-    script, *names = told["archive_command"].removeprefix("sh ").split()
-    assert names == ['"%p"', '"%f"', "/srv/backup/wal"]
-    assert (DEPLOY / "backup" / script.rsplit("/", 1)[1]).is_file()
-    assert "/srv/backup/wal" in services["backup-folder"]["entrypoint"][-1]
-    for one in (server, backup):
-        assert "backup:/srv/backup" in one["volumes"]
-        assert "socket:/var/run/postgresql" in one["volumes"]
-        assert "./backup:/usr/share/tonne/backup:ro" in one["volumes"]
-        assert one["user"] == "70:70"
-    assert backup["command"][1] == "/srv/backup"
-    assert "host=/var/run/postgresql" in backup["command"][0]
-    # nobody else may come in by the socket, which asks for no password
-    inside = {n for n, s in services.items() if any("socket:" in v for v in s.get("volumes", ()))}
-    assert inside == {"timescaledb", "backup"}
+
+    @every(FILES)
+    def _(file):
+        services = FILES[file]["services"]
+        server, backup = services["timescaledb"], services["backup"]
+        words = [word.removeprefix("-c").partition("=") for word in server["command"][1:]]
+        told = {name: value for name, _, value in words}
+        assert told["archive_mode"] == "on"
+        assert int(told["archive_timeout"]) <= 60
+        script, *names = told["archive_command"].removeprefix("sh ").split()
+        assert names == ['"%p"', '"%f"', "/srv/backup/wal"]
+        assert (DEPLOY / "backup" / script.rsplit("/", 1)[1]).is_file()
+        assert "/srv/backup/wal" in services["backup-folder"]["entrypoint"][-1]
+        for one in (server, backup):
+            assert "backup:/srv/backup" in one["volumes"]
+            assert "socket:/var/run/postgresql" in one["volumes"]
+            assert "./backup:/usr/share/tonne/backup:ro" in one["volumes"]
+            assert one["user"] == "70:70"
+        assert backup["command"][1] == "/srv/backup"
+        assert "host=/var/run/postgresql" in backup["command"][0]
+        # nobody else may come in by the socket, which asks for no password
+        inside = {
+            n for n, s in services.items() if any("socket:" in v for v in s.get("volumes", ()))
+        }
+        assert inside == {"timescaledb", "backup"}
 
 
-@service
-def test_secrets_are_files_that_are_made(file, name):
+def test_secrets_are_files_that_are_made():
     """A default password is one that everybody knows."""
-    document = FILES[file]
-    found = document["services"][name]
-    for secret in found.get("secrets", []):
-        assert document["secrets"][secret]["file"] == f"./secrets/{secret}"
-        assert secret in MADE
-    for key, value in found.get("environment", {}).items():
-        if str(value).startswith("/run/secrets/"):
-            assert str(value).removeprefix("/run/secrets/") in found["secrets"], key
-        else:
-            assert not any(word in key for word in ("PASSWORD", "DATABASE_URL")), key
-            assert not ("://" in str(value) and "@" in str(value)), key  # a password in a URL
+
+    @every(SERVICES)
+    def _(file, name):
+        document = FILES[file]
+        found = document["services"][name]
+        for secret in found.get("secrets", []):
+            assert document["secrets"][secret]["file"] == f"./secrets/{secret}"
+            assert secret in MADE
+        for key, value in found.get("environment", {}).items():
+            if str(value).startswith("/run/secrets/"):
+                assert str(value).removeprefix("/run/secrets/") in found["secrets"], key
+            else:
+                assert not any(word in key for word in ("PASSWORD", "DATABASE_URL")), key
+                assert not ("://" in str(value) and "@" in str(value)), key  # a password in a URL
 
 
-@service
-def test_what_is_mounted_and_waited_for_exists(file, name):
+def test_what_is_mounted_and_waited_for_exists():
     """A mount of nothing becomes an empty folder; a dependency on nothing stops the start."""
-    document = FILES[file]
-    found = document["services"][name]
-    for volume in found.get("volumes", []):
-        source = volume.split(":")[0]
-        if source.startswith("."):
-            assert (DEPLOY / source).exists(), source
-        else:
-            assert source in document["volumes"], source
-    for other, how in found.get("depends_on", {}).items():
-        needed = document["services"][other]
-        if how["condition"] == "service_healthy":
-            assert "healthcheck" in needed, other
-        else:
-            assert needed["restart"] == "on-failure", f"{other} never completes"
-    assert set(found.get("networks", ())) <= set(document["networks"])
-    assert "networks" in found or found["network_mode"] == "none"
+
+    @every(SERVICES)
+    def _(file, name):
+        document = FILES[file]
+        found = document["services"][name]
+        for volume in found.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), source
+            else:
+                assert source in document["volumes"], source
+        for other, how in found.get("depends_on", {}).items():
+            needed = document["services"][other]
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in needed, other
+            else:
+                assert needed["restart"] == "on-failure", f"{other} never completes"
+        assert set(found.get("networks", ())) <= set(document["networks"])
+        assert "networks" in found or found["network_mode"] == "none"
 
 
-@service
-def test_only_the_broker_can_be_reached_from_outside(file, name):
+def test_only_the_broker_can_be_reached_from_outside():
     """The database and Kafka have no encryption here; they must not be on a public port."""
-    found = FILES[file]["services"][name]
-    if name == "mosquitto":
-        assert found["ports"] == ["8883:8883"]
-    elif name == "api":  # for a proxy on the same machine
-        assert found["ports"] == ["127.0.0.1:8080:8080"]
-    elif name == "est":
-        assert found["ports"] == ["8444:8444"]
-        assert found["profiles"] == ["enrolment"]
-    elif name == "grafana":
-        assert found["ports"] == ["127.0.0.1:3000:3000"]
-    elif name == "alertmanager":  # it has to reach whoever is told, and is reached by nobody
-        assert "ports" not in found
-    else:
-        assert "ports" not in found
-        assert set(found.get("networks", ["inside"])) == {"inside"}
-    assert FILES[file]["networks"]["inside"] == {"internal": True}
+
+    @every(SERVICES)
+    def _(file, name):
+        found = FILES[file]["services"][name]
+        if name == "mosquitto":
+            assert found["ports"] == ["8883:8883"]
+        elif name == "api":  # for a proxy on the same machine
+            assert found["ports"] == ["127.0.0.1:8080:8080"]
+        elif name == "est":
+            assert found["ports"] == ["8444:8444"]
+            assert found["profiles"] == ["enrolment"]
+        elif name == "grafana":
+            assert found["ports"] == ["127.0.0.1:3000:3000"]
+        elif name == "alertmanager":  # it has to reach whoever is told, and is reached by nobody
+            assert "ports" not in found
+        else:
+            assert "ports" not in found
+            assert set(found.get("networks", ["inside"])) == {"inside"}
+        assert FILES[file]["networks"]["inside"] == {"internal": True}
 
 
 def _targets(file):
@@ -183,76 +201,86 @@ def _targets(file):
     }
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_prometheus_scrapes_every_process(file):
+def test_prometheus_scrapes_every_process():
     """A process that nobody scrapes fails without an alert; a name that is not there rings."""
-    wanted = {}
-    for name, found in FILES[file]["services"].items():
-        if not found["image"].startswith("tonne:"):
-            continue
-        told = found.get("environment", {})
-        bind = told.get("TONNE_METRICS_BIND", told.get("TONNE_API_BIND"))
-        if bind is not None:
-            wanted[f"{name}:{bind.split(':')[1]}"] = f"tonne-{found['command'][0]}"
-    assert _targets(file) == wanted
-    (config,) = (w for w in FILES[file]["services"]["prometheus"]["command"] if "config.file" in w)
-    mounted = config.removeprefix("--config.file=/etc/prometheus/")
-    assert mounted == ("prometheus.kafka.yml" if "kafka" in file else "prometheus.yml")
+
+    @every(FILES)
+    def _(file):
+        wanted = {}
+        for name, found in FILES[file]["services"].items():
+            if not found["image"].startswith("tonne:"):
+                continue
+            told = found.get("environment", {})
+            bind = told.get("TONNE_METRICS_BIND", told.get("TONNE_API_BIND"))
+            if bind is not None:
+                wanted[f"{name}:{bind.split(':')[1]}"] = f"tonne-{found['command'][0]}"
+        assert _targets(file) == wanted
+        (config,) = (
+            w for w in FILES[file]["services"]["prometheus"]["command"] if "config.file" in w
+        )
+        mounted = config.removeprefix("--config.file=/etc/prometheus/")
+        assert mounted == ("prometheus.kafka.yml" if "kafka" in file else "prometheus.yml")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "timescaledb",
-        "backup",
-        "backup-folder",
-        "mosquitto",
-        "migrate",
-        "logins",
-        "archive",
-        "watch",
-        "signer",
-        "est",
-        "api",
-        "alertmanager",
-        "grafana",
-    ],
-)
-def test_both_files_say_the_same_of_what_they_share(name):
+def test_both_files_say_the_same_of_what_they_share():
     """A fix made in one file only would leave the other as it was."""
-    one, other = (document["services"][name] for document in FILES.values())
-    assert one == other
 
-
-@pytest.mark.parametrize("file", FILES)
-def test_the_archive_is_written_by_one_and_read_by_all_who_need_it(file):
-    """Who cannot read it closes no old period; a second writer could spoil the only copy."""
-    services = FILES[file]["services"]
-    place = "/srv/tonne-archive"
-    archiver = services["archive"]
-    assert archiver["secrets"] == ["archive_url"]
-    assert archiver["volumes"] == [f"archive:{place}"]
-    readers = {n for n, s in services.items() if f"archive:{place}:ro" in s.get("volumes", [])}
-    pipeline = {"run"} if file == "compose.yaml" else {"worker-0", "worker-1"}
-    assert readers == {"api", "cli", "signer", "watch", *pipeline}
-    for name in readers | {"archive"}:
-        assert services[name]["environment"]["TONNE_ARCHIVE_URL"] == place, name
-    # a volume takes its owner from the image's folder
-    assert (
-        f"-o 10001 -g 10001 -m 0750 /var/lib/tonne {place}" in (DEPLOY / "Dockerfile").read_text()
+    @every(
+        [
+            "timescaledb",
+            "backup",
+            "backup-folder",
+            "mosquitto",
+            "migrate",
+            "logins",
+            "archive",
+            "watch",
+            "signer",
+            "est",
+            "api",
+            "alertmanager",
+            "grafana",
+        ]
     )
+    def _(name):
+        one, other = (document["services"][name] for document in FILES.values())
+        assert one == other
 
 
-@pytest.mark.parametrize(("kind", "option"), [("worker", "--instance"), ("bridge", "--client-id")])
-def test_each_worker_and_bridge_has_a_name_of_its_own(kind, option):
+def test_the_archive_is_written_by_one_and_read_by_all_who_need_it():
+    """Who cannot read it closes no old period; a second writer could spoil the only copy."""
+
+    @every(FILES)
+    def _(file):
+        services = FILES[file]["services"]
+        place = "/srv/tonne-archive"
+        archiver = services["archive"]
+        assert archiver["secrets"] == ["archive_url"]
+        assert archiver["volumes"] == [f"archive:{place}"]
+        readers = {n for n, s in services.items() if f"archive:{place}:ro" in s.get("volumes", [])}
+        pipeline = {"run"} if file == "compose.yaml" else {"worker-0", "worker-1"}
+        assert readers == {"api", "cli", "signer", "watch", *pipeline}
+        for name in readers | {"archive"}:
+            assert services[name]["environment"]["TONNE_ARCHIVE_URL"] == place, name
+        # a volume takes its owner from the image's folder
+        assert (
+            f"-o 10001 -g 10001 -m 0750 /var/lib/tonne {place}"
+            in (DEPLOY / "Dockerfile").read_text()
+        )
+
+
+def test_each_worker_and_bridge_has_a_name_of_its_own():
     """Two of one name would throw each other out for ever."""
-    services = FILES["compose.kafka.yaml"]["services"]
-    names = [
-        s["command"][s["command"].index(option) + 1]
-        for n, s in services.items()
-        if n.startswith(kind)
-    ]
-    assert len(names) == len(set(names)) == 2
+
+    @every([("worker", "--instance"), ("bridge", "--client-id")])
+    def _(kind, option):
+        services = FILES["compose.kafka.yaml"]["services"]
+        names = [
+            s["command"][s["command"].index(option) + 1]
+            for n, s in services.items()
+            if n.startswith(kind)
+        ]
+        assert len(names) == len(set(names)) == 2
 
 
 def test_brokers_keep_what_they_acknowledged():
@@ -287,42 +315,46 @@ def test_kafka_is_spoken_to_by_tls_and_as_the_least_that_is_needed():
     assert "allow.everyone.if.no.acl.found=false" in script
 
 
-@pytest.mark.parametrize("name", ["run", "watch", "bridge-0", "worker-0"])
-def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not(name):
+def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not():
     """A check that is always well would leave a standing worker with its partitions."""
-    file = "compose.yaml" if name in {"run", "watch"} else "compose.kafka.yaml"
-    kind, python, *words = FILES[file]["services"][name]["healthcheck"]["test"]
-    assert (kind, python) == ("CMD", "python")
-    port = free_port()
-    check = [sys.executable, *(word.replace("9464", str(port)) for word in words)]
-    metrics = Metrics(CollectorRegistry())
-    with metrics.serve(f"127.0.0.1:{port}"):
-        assert subprocess.run(check, capture_output=True, check=False).returncode != 0
-        metrics.pulse.beat("storing")
-        assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+    @every(["run", "watch", "bridge-0", "worker-0"])
+    def _(name):
+        file = "compose.yaml" if name in {"run", "watch"} else "compose.kafka.yaml"
+        kind, python, *words = FILES[file]["services"][name]["healthcheck"]["test"]
+        assert (kind, python) == ("CMD", "python")
+        port = free_port()
+        check = [sys.executable, *(word.replace("9464", str(port)) for word in words)]
+        metrics = Metrics(CollectorRegistry())
+        with metrics.serve(f"127.0.0.1:{port}"):
+            assert subprocess.run(check, capture_output=True, check=False).returncode != 0
+            metrics.pulse.beat("storing")
+            assert subprocess.run(check, capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_whoever_answers_http_holds_no_key(file):
+def test_whoever_answers_http_holds_no_key():
     """A stolen web process would sign the log, or make itself any device of the fleet."""
-    services = FILES[file]["services"]
-    mounts = {
-        name: {volume.split(":")[0] for volume in found.get("volumes", [])}
-        for name, found in services.items()
-    }
-    assert {name for name, of in mounts.items() if "signer" in of} == {"signer"}
-    # the fleet's authority, the keys of people, the broker's administrator
-    assert {name for name, of in mounts.items() if of & {"home", "broker", "services"}} <= {
-        "cli", "broker", "est", "mosquitto", "run", "bridge-0", "bridge-1",
-    }  # fmt: skip
-    assert services["api"]["secrets"] == ["api_url"]
-    assert "trust:/var/lib/tonne-trust:ro" in services["api"]["volumes"]
-    signer = services["signer"]
-    assert signer["secrets"] == ["signer_url"]
-    assert signer["user"] != services["api"]["user"]
-    assert signer["environment"]["TONNE_HOME"] == signer["volumes"][0].split(":")[1]
-    assert "ports" not in signer
-    assert signer["networks"] == ["inside"]
+
+    @every(FILES)
+    def _(file):
+        services = FILES[file]["services"]
+        mounts = {
+            name: {volume.split(":")[0] for volume in found.get("volumes", [])}
+            for name, found in services.items()
+        }
+        assert {name for name, of in mounts.items() if "signer" in of} == {"signer"}
+        # the fleet's authority, the keys of people, the broker's administrator
+        assert {name for name, of in mounts.items() if of & {"home", "broker", "services"}} <= {
+            "cli", "broker", "est", "mosquitto", "run", "bridge-0", "bridge-1",
+        }  # fmt: skip
+        assert services["api"]["secrets"] == ["api_url"]
+        assert "trust:/var/lib/tonne-trust:ro" in services["api"]["volumes"]
+        signer = services["signer"]
+        assert signer["secrets"] == ["signer_url"]
+        assert signer["user"] != services["api"]["user"]
+        assert signer["environment"]["TONNE_HOME"] == signer["volumes"][0].split(":")[1]
+        assert "ports" not in signer
+        assert signer["networks"] == ["inside"]
 
 
 def test_nothing_that_is_deployed_is_of_one_city():

@@ -13,6 +13,7 @@ from jsonschema_rs import Draft202012, Registry, validator_for
 
 from services.vault.place import Place
 from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
+from tests.every import every
 
 # its schemas alone: the checker beside them reads all of a release again for each object
 SCHEMAS = Path(find_spec("kubernetes_validate").origin).with_name("kubernetes-json-schema")
@@ -46,7 +47,6 @@ CLAIMS = {
 }
 MQTT = "/run/secrets/mqtt"
 objects = pytest.mark.parametrize("manifest", OBJECTS)
-pods = pytest.mark.parametrize("manifest", PODS)
 
 
 def pod(manifest):
@@ -78,10 +78,12 @@ def _wrong(manifest, version):
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.34", "1.37"])
-@objects
-def test_kubernetes_knows_every_field(manifest, version):
+def test_kubernetes_knows_every_field(version):
     """A misspelt field is dropped in silence: a limit or probe that is not there."""
-    assert _wrong(manifest, version) == []
+
+    @every(OBJECTS)
+    def _(manifest):
+        assert _wrong(manifest, version) == []
 
 
 def test_a_misspelt_field_is_found():
@@ -93,36 +95,42 @@ def test_a_misspelt_field_is_found():
     assert "'nme' was unexpected" in said
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
-def test_every_file_is_applied(folder):
+def test_every_file_is_applied():
     """A file that no kustomization names would never reach the cluster."""
-    (document,) = read(folder / "kustomization.yaml")
-    named = {name for name in document["resources"] if name.endswith(".yaml")}
-    assert named == {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
-    others = [name for name in document["resources"] if not name.endswith(".yaml")]
-    assert all((folder / name / "kustomization.yaml").is_file() for name in others)
-    assert all(image["newTag"] == VERSION for image in document.get("images", []))
+
+    @every(FOLDERS)
+    def _(folder):
+        (document,) = read(folder / "kustomization.yaml")
+        named = {name for name in document["resources"] if name.endswith(".yaml")}
+        assert named == {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
+        others = [name for name in document["resources"] if not name.endswith(".yaml")]
+        assert all((folder / name / "kustomization.yaml").is_file() for name in others)
+        assert all(image["newTag"] == VERSION for image in document.get("images", []))
 
 
-@objects
-def test_all_is_in_one_namespace(manifest):
+def test_all_is_in_one_namespace():
     """An object elsewhere would not see the secrets, nor be under the network's rules."""
-    if manifest["kind"] != "Namespace":
-        assert manifest["metadata"]["namespace"] == "tonne"
+
+    @every(OBJECTS)
+    def _(manifest):
+        if manifest["kind"] != "Namespace":
+            assert manifest["metadata"]["namespace"] == "tonne"
 
 
-@pods
-def test_commands_and_settings_are_real(manifest):
+def test_commands_and_settings_are_real():
     """A pod that ends with a usage error would be restarted for ever."""
-    found = container(manifest)
-    assert PINNED.match(found["image"])
-    assert found["image"] == f"tonne:{VERSION}"
-    accept([word.replace("$(POD_NAME)", "pod-0") for word in found["args"]])
-    environment = {entry["name"]: entry.get("value") for entry in found.get("env", [])}
-    assert unknown_settings(environment) == set()
-    if any("$(POD_NAME)" in word for word in found["args"]):
-        assert "POD_NAME" in environment
-    assert found["envFrom"] == [{"configMapRef": {"name": "tonne-settings"}}]
+
+    @every(PODS)
+    def _(manifest):
+        found = container(manifest)
+        assert PINNED.match(found["image"])
+        assert found["image"] == f"tonne:{VERSION}"
+        accept([word.replace("$(POD_NAME)", "pod-0") for word in found["args"]])
+        environment = {entry["name"]: entry.get("value") for entry in found.get("env", [])}
+        assert unknown_settings(environment) == set()
+        if any("$(POD_NAME)" in word for word in found["args"]):
+            assert "POD_NAME" in environment
+        assert found["envFrom"] == [{"configMapRef": {"name": "tonne-settings"}}]
 
 
 def test_the_settings_are_real():
@@ -132,46 +140,53 @@ def test_the_settings_are_real():
     assert unknown_settings(settings["data"]) == set()
 
 
-@pods
-def test_secrets_are_files_that_are_told_of(manifest):
+def test_secrets_are_files_that_are_told_of():
     """A pod whose secret has another name or key waits for ever."""
-    spec = pod(manifest)
-    volumes = {volume["name"]: volume for volume in spec["volumes"]}
-    mounts = {m["name"]: m["mountPath"] for m in container(manifest)["volumeMounts"]}
-    assert mounts.keys() == volumes.keys()
-    files = set()
-    for volume in volumes.values():
-        # what is neither made by hand nor gone with its pod is asked for here
-        if "persistentVolumeClaim" in volume:
-            assert volume["persistentVolumeClaim"]["claimName"] in CLAIMS
-    made = [n for n, volume in volumes.items() if "secret" in volume and mounts[n] != MQTT]
-    for name in made:
-        secret = volumes[name]["secret"]
-        files |= {f"{mounts[name]}/{item['path']}" for item in secret["items"]}
-        assert {item["key"] for item in secret["items"]} <= SECRETS[secret["secretName"]]
-    told = {e["value"] for e in container(manifest).get("env", []) if e["name"].endswith("_FILE")}
-    assert {name for name in told if not name.startswith(MQTT)} == files
+
+    @every(PODS)
+    def _(manifest):
+        spec = pod(manifest)
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        mounts = {m["name"]: m["mountPath"] for m in container(manifest)["volumeMounts"]}
+        assert mounts.keys() == volumes.keys()
+        files = set()
+        for volume in volumes.values():
+            # what is neither made by hand nor gone with its pod is asked for here
+            if "persistentVolumeClaim" in volume:
+                assert volume["persistentVolumeClaim"]["claimName"] in CLAIMS
+        made = [n for n, volume in volumes.items() if "secret" in volume and mounts[n] != MQTT]
+        for name in made:
+            secret = volumes[name]["secret"]
+            files |= {f"{mounts[name]}/{item['path']}" for item in secret["items"]}
+            assert {item["key"] for item in secret["items"]} <= SECRETS[secret["secretName"]]
+        told = {
+            e["value"] for e in container(manifest).get("env", []) if e["name"].endswith("_FILE")
+        }
+        assert {name for name in told if not name.startswith(MQTT)} == files
 
 
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne"), ("account/watch", "tonne-watch")],
-)
-def test_each_process_shows_an_identity_of_its_own(file, name):
+def test_each_process_shows_an_identity_of_its_own():
     """The broker takes the client id from it: two of one name throw each other out for ever."""
-    manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
-    environment = [(e["name"], e.get("value")) for e in container(manifest)["env"]]
-    names = [key for key, _ in environment]
-    told = dict(environment)
-    assert told["TONNE_MQTT_CA_FILE"] == f"{MQTT}/ca.crt"
-    assert told["TONNE_MQTT_CERT_FILE"] == f"{MQTT}/{name}.crt"
-    assert told["TONNE_MQTT_KEY_FILE"] == f"{MQTT}/{name}.key"
-    if "$" in name:  # Kubernetes puts in only what stands before
-        assert names.index("POD_NAME") < names.index("TONNE_MQTT_CERT_FILE")
-        assert manifest["metadata"]["name"] == "tonne-bridge"  # tonne-bridge-0 is a service's name
-    volumes = {v["name"]: v for v in manifest["spec"]["template"]["spec"]["volumes"]}
-    secret = {"tonne-watch": "tonne-watch-mqtt"}.get(name, "tonne-mqtt")
-    assert volumes["mqtt"]["secret"]["secretName"] == secret
+
+    @every(
+        [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne"), ("account/watch", "tonne-watch")]
+    )
+    def _(file, name):
+        manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
+        environment = [(e["name"], e.get("value")) for e in container(manifest)["env"]]
+        names = [key for key, _ in environment]
+        told = dict(environment)
+        assert told["TONNE_MQTT_CA_FILE"] == f"{MQTT}/ca.crt"
+        assert told["TONNE_MQTT_CERT_FILE"] == f"{MQTT}/{name}.crt"
+        assert told["TONNE_MQTT_KEY_FILE"] == f"{MQTT}/{name}.key"
+        if "$" in name:  # Kubernetes puts in only what stands before
+            assert names.index("POD_NAME") < names.index("TONNE_MQTT_CERT_FILE")
+            assert (
+                manifest["metadata"]["name"] == "tonne-bridge"
+            )  # tonne-bridge-0 is a service's name
+        volumes = {v["name"]: v for v in manifest["spec"]["template"]["spec"]["volumes"]}
+        secret = {"tonne-watch": "tonne-watch-mqtt"}.get(name, "tonne-mqtt")
+        assert volumes["mqtt"]["secret"]["secretName"] == secret
 
 
 def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
@@ -262,31 +277,35 @@ def test_a_restart_keeps_what_the_broker_was_told(tmp_path):
     assert {path.stat().st_mode & 0o077 for path in data.iterdir()} == {0}
 
 
-@pods
-def test_tonne_runs_with_nothing_to_spare(manifest):
+def test_tonne_runs_with_nothing_to_spare():
     """Root or a writable image would let a flaw in a decoder become a foothold."""
-    spec, found = pod(manifest), container(manifest)
-    assert spec["automountServiceAccountToken"] is False
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert found["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert set(found["resources"]) == {"requests", "limits"}
-    assert set(found["resources"]["limits"]) == {"cpu", "memory"}
+
+    @every(PODS)
+    def _(manifest):
+        spec, found = pod(manifest), container(manifest)
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert found["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(found["resources"]) == {"requests", "limits"}
+        assert set(found["resources"]["limits"]) == {"cpu", "memory"}
 
 
-@pytest.mark.parametrize("manifest", MOVING)
-def test_probes_ask_for_progress(manifest):
+def test_probes_ask_for_progress():
     """A worker that holds its partitions and stores nothing still has an open port."""
-    found = container(manifest)
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert found[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
-    assert [port["containerPort"] for port in found["ports"]] == [9464]
-    # what was received is stored before the end
-    assert manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
+
+    @every(MOVING)
+    def _(manifest):
+        found = container(manifest)
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert found[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+        assert [port["containerPort"] for port in found["ports"]] == [9464]
+        # what was received is stored before the end
+        assert manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
 
 
 def test_the_api_is_asked_only_what_a_restart_would_mend():
@@ -298,18 +317,17 @@ def test_the_api_is_asked_only_what_a_restart_would_mend():
     assert (ready["path"], found["livenessProbe"]["httpGet"]["path"]) == ("/readyz", "/healthz")
 
 
-@pytest.mark.parametrize(
-    ("file", "user"),
-    [("kafka/bridge", "bridge"), ("kafka/worker", "worker"), ("setup/topics", "admin")],
-)
-def test_each_speaks_to_kafka_as_itself(file, user):
+def test_each_speaks_to_kafka_as_itself():
     """A worker with the bridge's password could write readings of any device."""
-    manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
-    volumes = {v["name"]: v for v in pod(manifest)["volumes"]}
-    assert volumes["kafka"]["secret"]["secretName"] == f"tonne-kafka-{user}"
-    ports = _reaches(manifest["metadata"]["name"].removeprefix("tonne-"))
-    assert 9093 in ports
-    assert 9092 not in ports  # plain text
+
+    @every([("kafka/bridge", "bridge"), ("kafka/worker", "worker"), ("setup/topics", "admin")])
+    def _(file, user):
+        manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
+        volumes = {v["name"]: v for v in pod(manifest)["volumes"]}
+        assert volumes["kafka"]["secret"]["secretName"] == f"tonne-kafka-{user}"
+        ports = _reaches(manifest["metadata"]["name"].removeprefix("tonne-"))
+        assert 9093 in ports
+        assert 9092 not in ports  # plain text
 
 
 def test_all_that_compose_runs_runs_here():
@@ -327,48 +345,52 @@ def test_all_that_compose_runs_runs_here():
     assert here == composed == {"run", "watch", "signer", "api", "bridge", "worker", "archive"}
 
 
-@pytest.mark.parametrize("folder", ["site", "kafka"])
-def test_either_pipeline_brings_what_stands_beside_it(folder):
+def test_either_pipeline_brings_what_stands_beside_it():
     """Whoever applies one folder would have no sealing, or two of it."""
-    (document,) = read(FOLDER / folder / "kustomization.yaml")
-    assert {"../base", "../account"} <= set(document["resources"])
-    (account,) = read(FOLDER / "account/kustomization.yaml")
-    assert "../base" not in account["resources"]  # kustomize takes no object twice
+
+    @every(["site", "kafka"])
+    def _(folder):
+        (document,) = read(FOLDER / folder / "kustomization.yaml")
+        assert {"../base", "../account"} <= set(document["resources"])
+        (account,) = read(FOLDER / "account/kustomization.yaml")
+        assert "../base" not in account["resources"]  # kustomize takes no object twice
 
 
-@pytest.mark.parametrize("manifest", LASTING)
-def test_the_log_s_key_outlives_its_pod(manifest):
+def test_the_log_s_key_outlives_its_pod():
     """A log whose key went with a pod can never be written to again."""
-    spec, found = pod(manifest), container(manifest)
-    home = next(v for v in spec["volumes"] if v["name"] == "home")
-    signs = found["args"] == ["signer"]
-    assert ("persistentVolumeClaim" in home) == signs
-    if signs:
-        # a group that may read a key's file is one too many: tonne refuses such a key
-        assert spec["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
-        assert manifest["spec"]["strategy"] == {"type": "Recreate"}
-    elif found["args"][0] == "run":
-        assert found["args"] == ["run", "--no-watch", "--no-seal"]
+
+    @every(LASTING)
+    def _(manifest):
+        spec, found = pod(manifest), container(manifest)
+        home = next(v for v in spec["volumes"] if v["name"] == "home")
+        signs = found["args"] == ["signer"]
+        assert ("persistentVolumeClaim" in home) == signs
+        if signs:
+            # a group that may read a key's file is one too many: tonne refuses such a key
+            assert spec["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+            assert manifest["spec"]["strategy"] == {"type": "Recreate"}
+        elif found["args"][0] == "run":
+            assert found["args"] == ["run", "--no-watch", "--no-seal"]
 
 
-@pytest.mark.parametrize(
-    "name", ["kafka/bridge", "kafka/worker", "account/watch", "account/signer", "account/api"]
-)
-def test_a_drain_takes_one_at_a_time(name):
+def test_a_drain_takes_one_at_a_time():
     """Without a budget that matches, a node upgrade stops every worker at once."""
-    by_kind = {document["kind"]: document for document in read(FOLDER / f"{name}.yaml")}
-    lasting = by_kind.get("StatefulSet") or by_kind["Deployment"]
-    labels = lasting["spec"]["template"]["metadata"]["labels"]
-    budget = by_kind["PodDisruptionBudget"]["spec"]
-    assert lasting["spec"]["selector"]["matchLabels"] == labels
-    assert budget["selector"]["matchLabels"] == labels
-    assert budget["maxUnavailable"] == 1
-    if "Service" in by_kind:
-        assert by_kind["Service"]["spec"]["selector"] == labels
-        named = lasting["spec"].get("serviceName", by_kind["Service"]["metadata"]["name"])
-        assert by_kind["Service"]["metadata"]["name"] == named
-    policy = read(FOLDER / "base/network.yaml")[0]["spec"]["podSelector"]["matchLabels"]
-    assert policy.items() <= labels.items()
+
+    @every(["kafka/bridge", "kafka/worker", "account/watch", "account/signer", "account/api"])
+    def _(name):
+        by_kind = {document["kind"]: document for document in read(FOLDER / f"{name}.yaml")}
+        lasting = by_kind.get("StatefulSet") or by_kind["Deployment"]
+        labels = lasting["spec"]["template"]["metadata"]["labels"]
+        budget = by_kind["PodDisruptionBudget"]["spec"]
+        assert lasting["spec"]["selector"]["matchLabels"] == labels
+        assert budget["selector"]["matchLabels"] == labels
+        assert budget["maxUnavailable"] == 1
+        if "Service" in by_kind:
+            assert by_kind["Service"]["spec"]["selector"] == labels
+            named = lasting["spec"].get("serviceName", by_kind["Service"]["metadata"]["name"])
+            assert by_kind["Service"]["metadata"]["name"] == named
+        policy = read(FOLDER / "base/network.yaml")[0]["spec"]["podSelector"]["matchLabels"]
+        assert policy.items() <= labels.items()
 
 
 def test_there_is_a_partition_for_every_worker():

@@ -3,9 +3,8 @@
 import re
 import tomllib
 
-import pytest
-
 from tests.deploy.files import DEPLOY, read
+from tests.every import every
 
 TABLE = tomllib.loads((DEPLOY / "limits.toml").read_text(encoding="utf-8"))
 # containers that are of a process with another name
@@ -37,37 +36,45 @@ def process(name):
     return SAME.get(name, name)
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_a_limit_has_room_above_what_was_measured(name):
+def test_a_limit_has_room_above_what_was_measured():
     """A process would be killed in the middle of what it was measured to need."""
-    found = TABLE[name]
-    measured = found.get("measured_mib")
-    assert ("not measured" in found["source"]) or measured is not None
-    if measured is not None:
-        assert found["limit_mib"] >= 2 * measured
-        assert found.get("request_mib", measured) >= measured
-    assert found.get("request_mib", 0) <= found["limit_mib"]
-    assert found.get("request_cpu", 0) <= found["limit_cpu"]
+
+    @every(TABLE)
+    def _(name):
+        found = TABLE[name]
+        measured = found.get("measured_mib")
+        assert ("not measured" in found["source"]) or measured is not None
+        if measured is not None:
+            assert found["limit_mib"] >= 2 * measured
+            assert found.get("request_mib", measured) >= measured
+        assert found.get("request_mib", 0) <= found["limit_mib"]
+        assert found.get("request_cpu", 0) <= found["limit_cpu"]
 
 
-@pytest.mark.parametrize(("file", "name", "service"), COMPOSE)
-def test_compose_has_the_limits_of_the_table(file, name, service):
+def test_compose_has_the_limits_of_the_table():
     """A limit that was changed in one place would hold in the other as it was."""
-    limits = service["deploy"]["resources"]["limits"]
-    found = TABLE[process(name)]
-    expected = {"cpus": str(found["limit_cpu"]), "memory": f"{found['limit_mib']}M"}
-    assert limits == expected, file
+
+    @every(COMPOSE)
+    def _(file, name, service):
+        limits = service["deploy"]["resources"]["limits"]
+        found = TABLE[process(name)]
+        expected = {"cpus": str(found["limit_cpu"]), "memory": f"{found['limit_mib']}M"}
+        assert limits == expected, file
 
 
-@pytest.mark.parametrize(("file", "name", "found"), list(containers()))
-def test_kubernetes_has_the_limits_of_the_table(file, name, found):
+def test_kubernetes_has_the_limits_of_the_table():
     """A pod that asks for less than it needs is put where there is no room for it."""
-    said = TABLE[process(name)]
-    for word, kind in (("requests", "request"), ("limits", "limit")):
-        given = found["resources"][word]
-        cpu = str(given["cpu"])
-        cores = float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
-        assert (cores, given["memory"]) == (said[f"{kind}_cpu"], f"{said[f'{kind}_mib']}Mi"), file
+
+    @every(list(containers()))
+    def _(file, name, found):
+        said = TABLE[process(name)]
+        for word, kind in (("requests", "request"), ("limits", "limit")):
+            given = found["resources"][word]
+            cpu = str(given["cpu"])
+            cores = float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+            assert (cores, given["memory"]) == (said[f"{kind}_cpu"], f"{said[f'{kind}_mib']}Mi"), (
+                file
+            )
 
 
 def test_every_row_is_of_a_process():

@@ -184,6 +184,9 @@ def document(world: World) -> dict[str, Any]:
     method = find(said["methodology"], said["version"])
     given = dict(said.get("parameters", {}))
     fixed = {k for one in said["devices"] for k in one.get("bound", {})} | given.keys()
+    if "leakage_t_per_year" in method.parameters:
+        given.setdefault("leakage_t_per_year", 0)
+        fixed |= {"leakage_t_per_year"}
     shown = (fixed | method.diagrams) - {"accept_factors"}
     papers = {k: paper(world, k, given) for k in sorted(shown)}
     measured = [k for k in given if k in method.parameters and is_monitored(method.parameters[k])]

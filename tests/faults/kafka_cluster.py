@@ -12,8 +12,8 @@ from typing import Any
 from services.intake.kafka_client import run_once
 from services.intake.topics import administering
 from services.kafka_access import KafkaAccess
-from services.local.apache_kafka import ApacheKafka
-from services.local.ports import LOOPBACK
+from services.local.kafka import ApacheKafka
+from services.local.machine import LOOPBACK
 from tests.apache_kafka import APACHE
 from tests.ports import free_port
 

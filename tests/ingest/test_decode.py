@@ -15,7 +15,7 @@ from ingest.decode import MAX_PAYLOAD
 from ingest.model import NULL, Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted, admit
-from ingest.quality.clock_skew import AHEAD_US, Y2000_US
+from ingest.quality.clocks import AHEAD_US, Y2000_US
 from tests.soak import often
 
 NOW_US = 1_767_225_600_000_000

@@ -14,8 +14,7 @@ from ingest.pipeline.quality_limits import Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
 from ingest.quality import energy_budget
-from ingest.quality.energy_budget import METERS, Tolerance
-from ingest.quality.power_integral import integral
+from ingest.quality.energy_budget import METERS, Tolerance, integral
 
 DATA = Path("tests/data")
 OUTLIERS = DATA / "inverter_7539_outliers.csv", "outlier"

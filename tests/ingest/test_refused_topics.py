@@ -15,9 +15,8 @@ from prometheus_client import CollectorRegistry
 from ingest import sparkplug
 from ingest.errors import ServerError
 from ingest.mqtt import session as sessions
-from ingest.mqtt.closing import close_sockets
 from ingest.mqtt.session import Session
-from ingest.mqtt.tls import Tls
+from ingest.mqtt.tls import Tls, close_sockets
 from ingest.mqtt.topics import STATUS, SUBSCRIPTIONS
 from services.edge import local_mqtt, uplink
 from services.edge.config import LocalMqtt

@@ -11,7 +11,7 @@ import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from tests.bench.load import RATED_W, SITE
 from tests.running import Pipeline
 

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from ingest.model import HOUR_US
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded.chain import EmbeddedChain
@@ -29,7 +29,7 @@ from services.intake.sparkplug import SparkplugNodes
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.simulator.faults import Faults
+from services.simulator.disturb import Faults
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.postgres.pool import connect

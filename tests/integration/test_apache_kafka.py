@@ -11,11 +11,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from services.cli.local.doctor_kafka import topics as looked_at
+from services.cli.local.doctor_servers import topics as looked_at
 from services.intake.kafka_client import run_once
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess
-from services.local.ports import is_free
+from services.local.machine import is_free
 from services.stream.topic_state import topic_state
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher

@@ -13,10 +13,9 @@ from ingest.model import INTERVAL_US, NULL, Frame
 from mrv import factors
 from mrv.calendar import days, utc_text
 from mrv.documents.statement import claims_of
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.entries import Day, arrival_part, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
-from mrv.log.receipt import make_receipt
+from mrv.log.receipt import Checkpoint, make_receipt, sign_checkpoint
 from mrv.packs.pack import manifest_of
 from mrv.packs.tables import write_intervals, write_letters, write_readings
 from mrv.signatures import canonical

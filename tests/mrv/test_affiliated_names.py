@@ -4,7 +4,7 @@
 
 import pytest
 
-from mrv.signatures.affiliated_names import affiliated
+from mrv.signatures.organisations import affiliated
 
 ONE = [
     ("Green Port Co., Ltd", "GREEN PORT Energy JSC"),

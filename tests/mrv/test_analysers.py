@@ -5,11 +5,12 @@ from datetime import date
 from decimal import Decimal
 
 import numpy as np
+import pytest
 
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Calibration, ProjectDevice
 from mrv.statement import analysers
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -30,13 +31,22 @@ DEVICES = (
 FLOWS = (1, 3)
 
 
-def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
+def paper(performed="2025-12-01", until="2027-12-01", channel=None, **more):
+    """A certificate; without a channel it is of all instruments of a device."""
+    days = map(date.fromisoformat, (performed, until))
+    return Calibration(*days, f"C-{channel or 'all'}", channel=channel, **more)
+
+
+PAPERS = {d.id: (paper(),) for d in DEVICES}
+
+
+def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, **flare):
     """Parameters that count over two days; None where the analyser says nothing on a day."""
-    result = ended(cod_in, cod_out, accounting)
+    result = ended(cod_in, cod_out, accounting, papers, **flare)
     return {p.name: Decimal(p.value) for p in result.parameters if p.device is None}
 
 
-def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
+def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, **flare):
     """Close two days."""
     fleet = Fleet(DEVICES)
     second = TIMES >= BEGIN + 96 * QUARTER_US
@@ -49,6 +59,8 @@ def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
         one.columns[name] = np.where(second, shown[1], shown[0]).astype(np.float64)
     gas = frame(fleet, "gas", "biogas_total_nml", np.arange(len(TIMES)) * 12_000_000, TIMES)
     gas.columns["ch4_percent"] = np.full(len(TIMES), 62.0)
+    for name, shown in (flare or {"flare_temperature_c": 830.0}).items():
+        gas.columns[name] = np.broadcast_to(np.asarray(shown, dtype=np.float64), len(TIMES)).copy()
     power = frame(fleet, "power", "energy_import_wh", np.arange(len(TIMES)) * 4_000, TIMES)
     roles = {"in": "inflow", "gas": "biogas", "power": "power"}
     project = replace(
@@ -60,7 +72,7 @@ def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
         parameters=COD,
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )
-    plan = MonitoringPlan(project, DEVICES, accounting=accounting)
+    plan = MonitoringPlan(project, DEVICES, accounting=accounting, calibrations=papers)
     frames = [gas, one, power]
     rows = remeter(fleet, frames, monitored(project, fleet), BEGIN, END)
     return Case(plan, frames, rows, BEGIN, END, factors.load()).result
@@ -81,6 +93,42 @@ def test_a_day_that_nobody_measured_costs():
     assert used["cod_out_kg_per_m3"] == Decimal("0.09")
 
 
+def test_an_analyser_without_a_certificate_counts_by_its_permissible_error():
+    """
+    A thermocouple or gas analyser that was last calibrated years ago would be believed in full.
+
+    Finding of the UNFCCC secretariat: calibration valid until 21/11/2018, period until 31/12/2018
+    (cdm.unfccc.int/Projects/DB/SGS-UKL1265732335.87/.../iProcess/RWTUV1552388169.11/gotoRFR).
+    """
+    whole = closed((1000.0, 1000.0))
+    of_gas = {**PAPERS, "gas": (paper(channel="biogas_total_nml"),)}
+    less = closed((1000.0, 1000.0), papers=of_gas)
+    # the flow meter's certificate is none of the analyser: 3 % of 62 %.  More gas than the COD
+    # can form is lost through the flare: here more of it leaves less
+    assert less["ch4_fraction"] == whole["ch4_fraction"] * Decimal("1.03")
+    result = ended((1000.0, 1000.0), papers=of_gas)
+    (gas,) = (d for d in result.devices if d.device == "gas")
+    assert gas.coverage.calibrated_share == "1.000000"
+    told = [
+        o for f in result.applicability if not f.holds for o in f.lines if o.code == "PAR-06.gauge"
+    ]
+    assert "gas: ch4_percent has no valid certificate on 2 of 2 days" in str(told[0])
+    # the water's analysers: the load against the claimant, the outflow as well
+    of_water = {**PAPERS, "in": (paper(channel="flow_total_ml"),)}
+    less = closed((1000.0, 1000.0), papers=of_water)
+    assert less["cod_in_kg_per_m3"] == whole["cod_in_kg_per_m3"] * Decimal("0.9")
+    assert less["cod_out_kg_per_m3"] == whole["cod_out_kg_per_m3"] * Decimal("1.1")
+    # a certificate that ends within the period covers its days; its class is the error
+    part = {**PAPERS, "gas": (
+        paper(channel="biogas_total_nml"),
+        paper(until="2026-02-02", channel="ch4_percent", accuracy_class="1 - 4 %"),
+    )}  # fmt: skip
+    assert closed((1000.0, 1000.0), papers=part)["ch4_fraction"] == Decimal("0.6324")
+    # one more certificate lowers nothing
+    both = {**PAPERS, "gas": (*of_gas["gas"], paper(channel="ch4_percent"))}
+    assert closed((1000.0, 1000.0), papers=both) == whole
+
+
 def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     """An honest plant lost a day's tonnes, and nothing in the statement said so."""
     whole, lost = ended((1000.0, 1000.0)), ended((1000.0, None))
@@ -95,6 +143,55 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     # statements of before have no such line
     before = ended((1000.0, None), accounting=FIRST)
     assert not [g for g in before.gaps if g.rule.startswith("analyser")]
+
+
+SECOND = TIMES >= BEGIN + 96 * QUARTER_US
+
+
+@pytest.mark.parametrize(
+    ("flare", "share"),
+    [
+        ({"flare_temperature_c": 830.0}, 1),
+        ({"flare_flame": 1.0}, 1),
+        ({"flare_temperature_c": np.nan}, 0),
+        ({"flare_temperature_c": np.where(SECOND, 830.0, 480.0)}, "0.5"),
+        # one of the two is enough
+        ({"flare_temperature_c": 480.0, "flare_flame": np.where(SECOND, 0.0, 1.0)}, "0.5"),
+        # once an hour, and a quarter hour at a time
+        ({"flare_flame": np.where(np.arange(len(TIMES)) % 4 == 1, 1.0, np.nan)}, 1),
+        ({"flare_flame": np.where(np.arange(len(TIMES)) % 8 == 1, 1.0, np.nan)}, "0.5"),
+        ({"flare_flame": np.arange(len(TIMES)) % 2 * 1.0}, "0.5"),
+    ],
+)
+def test_gas_counts_as_burnt_while_a_flame_is_shown(flare, share):
+    """
+    A flare that was cold for a week would have burnt 90 % of its methane, by a report of January.
+
+    Findings of the UNFCCC secretariat: efficiency zero below 500 Cel
+    (cdm.unfccc.int/IRCheck/iss_forms/ZXEKD2YRNCJWPI5/viewPublic), and a default for time in which
+    the flare was not on (/IRCheck/iss_forms/XFGCIM7OZ48QYB6/viewPublic).
+    """
+    result = ended((1000.0, 1000.0), **flare)
+    (found,) = (p for p in result.parameters if p.name == "flare_efficiency")
+    # no laboratory result: an open flare
+    assert Decimal(found.value) == Decimal("0.5") * Decimal(share)
+    said = [o for f in result.applicability if not f.holds for o in f.lines]
+    codes = {o.code for o in said} & {"PAR-06.flame", "PAR-06.no_flame"}
+    expected = {0: {"PAR-06.no_flame"}, 1: set()}.get(share, {"PAR-06.flame"})
+    assert codes == expected
+
+
+def test_a_thermometer_without_a_certificate_has_to_show_more():
+    """A thermocouple that nobody calibrates would show 500 Cel of a flare at 498."""
+    papers = {**PAPERS, "gas": (paper(channel="biogas_total_nml"), paper(channel="ch4_percent"))}
+    warm = {"flare_temperature_c": 503.0}
+    assert closed((1000.0, 1000.0), **warm)["flare_efficiency"] == Decimal("0.5")
+    assert closed((1000.0, 1000.0), papers=papers, **warm)["flare_efficiency"] == 0
+    hot = {"flare_temperature_c": 506.0}
+    assert closed((1000.0, 1000.0), papers=papers, **hot)["flare_efficiency"] == Decimal("0.5")
+    # release 0.1.0 asked for no flame
+    before = closed((1000.0, 1000.0), accounting=FIRST, flare_temperature_c=np.nan)
+    assert before["flare_efficiency"] == Decimal("0.9")
 
 
 def _removed(cod_in, cod_out):

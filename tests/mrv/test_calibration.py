@@ -13,7 +13,7 @@ from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError, PeriodError
-from mrv.registry.calibration import error_percent, of_meter, uncovered
+from mrv.registry.calibration import by_first_rules, error_percent, of_meter, uncovered
 from mrv.registry.calibration_interval import Interval, after, interval_of, lengthened, limited
 from mrv.registry.project import Calibration
 
@@ -60,6 +60,67 @@ def test_a_late_calibration_costs_from_due_date_to_calibration():
     assert found(late) == [(100, 145, 1, "certificate A has expired")]
     larger = [late[0], cert(145, 900, "3", "B")]
     assert found(larger) == [(100, 145, 3, "certificate A has expired")]
+
+
+def test_what_a_delayed_calibration_found_counts_where_it_is_larger():
+    """
+    A late calibration that found the meter 3 % off would cost the 1 % that it may be off.
+
+    cdm.unfccc.int/IRCheck/iss_forms/GB0PXHYC39S8WE6/viewPublic: no information about the error
+    identified in the delayed calibration test; so /OGW6N5C3E40DQXR/.
+    """
+
+    def late(percent):
+        later = replace(cert(145, 900, "0.5", "B"), found_error_percent=percent)
+        return found([cert(-300, 100, "1", "A"), later])
+
+    assert late(Decimal("0.3")) == [(100, 145, 1, "certificate A has expired")]
+    # beyond what A permits the meter was off since A, not since its due date alone
+    assert late(Decimal(3)) == [
+        (0, 145, 3, "certificate B found an error of 3 %, more than is permitted by A")
+    ]
+
+
+def test_the_test_of_a_removed_meter_counts_for_its_time():
+    """A meter that was replaced after its certificate ended would never be tested."""
+    old = Calibration(date(2024, 1, 1), date(2026, 1, 6), "C1", None, Decimal(1), serial="A-1")
+    new = Calibration(date(2026, 1, 2), date(2028, 1, 1), "C2", None, Decimal(1), serial="A-2")
+    swapped = (BEGIN + 20 * DAY) * INTERVAL_US
+
+    def of(*papers):
+        return found(of_meter(papers, [swapped], "A-2", UTC), 100)
+
+    assert of(old, new) == [(5, 20, 1, "certificate C1 has expired")]
+    tested = Calibration(
+        date(2026, 2, 3), date(2026, 2, 3), "T1", serial="A-1", found_error_percent=Decimal("0.8"),
+        last_test=True,
+    )  # fmt: skip
+    assert of(old, new, tested) == of(old, new)
+    (worse,) = of(old, new, replace(tested, found_error_percent=Decimal("1.7")))
+    assert worse[:3] == (0, 20, Fraction("1.7"))
+    # it covers nothing, and the new meter is not the one that was tested
+    assert of(old, tested) == [
+        (5, 20, 1, "certificate C1 has expired"), (20, 100, 1, "certificate C1 has expired"),
+    ]  # fmt: skip
+    assert of(new, replace(tested, found_error_percent=Decimal(9)))[0][:3] == (0, 20, 9)
+
+
+@pytest.mark.parametrize(
+    ("written", "percent"),
+    [("1.5 %", "1.5"), ("±4%", "4"), ("0.5 - 1.5 %", "1.5"), ("0,5 %", None), ("0.5S", "0.5"),
+     ("2 to 1 %", "2"), ("120 %", None)],
+)  # fmt: skip
+def test_a_class_in_per_cent_is_an_error(written, percent):
+    """
+    A Roots meter of 1.5 % would have been refused, or cut by 5 % like one without a class.
+
+    cdm.unfccc.int/Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR
+    """
+    one = Calibration(date(2026, 1, 1), date(2027, 1, 1), "C", written)
+    assert error_percent(one, "flow") == (5 if percent is None else Fraction(percent))
+    # release 0.1.0 knew classes of electricity meters alone
+    (first,) = by_first_rules([one])
+    assert error_percent(first, "flow") == (Fraction("0.5") if written == "0.5S" else 5)
 
 
 def test_time_before_the_first_and_after_the_last_certificate():

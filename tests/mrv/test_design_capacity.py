@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
-from ingest.quality.lift import WH_PER_ML_M, most_flow
+from ingest.quality.power_bounds import WH_PER_ML_M, most_flow
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice, Usage
 from mrv.rules.closing import close

@@ -7,8 +7,7 @@ import pytest
 
 from mrv import factors
 from mrv.errors import FactorError
-from mrv.factors.centres import centres
-from mrv.factors.ledger import Ledger
+from mrv.factors.ledger import Ledger, centres
 from mrv.factors.records import book_of, departures, records_of, unpublished
 
 ENTRY = """

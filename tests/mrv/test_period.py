@@ -1,9 +1,11 @@
 """Closing a period: exact sums, costly gaps, whole tonnes."""
 
 import json
+from calendar import monthrange
 from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting import entered_values as acceptance
-from mrv.calendar import period_us
+from mrv.calendar import local_date, period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rules.closing import close
@@ -50,6 +52,19 @@ def test_a_full_day_of_sun_is_credited_to_the_watt_hour():
     energy, reduction = result.comparisons
     assert (energy.expected, energy.actual) == ("328.767123", "9600.000000")
     assert (reduction.expected, reduction.actual) == ("0.109315", "3.196800")
+
+
+def test_a_design_by_month_is_compared_month_by_month():
+    """A statement of a winter's day would say that the plant fell short of its design."""
+    by_month = [*[100] * 11, 25]
+    design = replace(ONE, expected={**ONE.expected, "by_month": by_month})
+    result = closed(design, plant.full("inv-1", "energy_export", plant.DAY, 100_000))
+    month = local_date(plant.FROM, design.timezone).month
+    days = monthrange(local_date(plant.FROM, design.timezone).year, month)[1]
+    share = Fraction(by_month[month - 1], sum(by_month)) / days
+    (energy, reduction) = result.comparisons
+    assert Fraction(energy.expected) == round(120_000 * share, 6)
+    assert Fraction(reduction.expected) == round(Fraction("39.9") * share, 6)
 
 
 def test_a_result_is_plain_data():

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from mrv.errors import RuleError
 from mrv.rules import CODES, STAGES, code_words, rule, rule_set, rules, words
 from mrv.texts import languages
-from services.cli.calculate import rules_docs
+from services.cli.calculate import catalog_docs
 from services.cli.calculate.rules import rules_
 
 ROOT = Path(__file__).parents[2]
@@ -70,8 +70,8 @@ def test_release_0_1_0_has_two_rules():
 
 def test_the_page_is_what_the_catalogue_says():
     """docs/rules.md is what a verifier reads; `make pages` writes it."""
-    text = (ROOT / rules_docs.PAGE).read_text("utf-8")
-    assert text == rules_docs.page(text)
+    text = (ROOT / catalog_docs.RULES_PAGE).read_text("utf-8")
+    assert text == catalog_docs.rules_page(text)
 
 
 def test_every_rule_can_be_shown():

@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 from mrv.errors import EnrolmentError
-from mrv.log.cosignature import cosign
-from mrv.log.note import NoteKey, signature_lines
+from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
-from mrv.log.vkey import COSIGNATURE, ML_DSA_COSIGNATURE, Vkey
+from mrv.log.witness import cosign
 from mrv.packs.pack import RECEIPT
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring

@@ -22,7 +22,7 @@ import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.local.prometheus import Prometheus
 from tests import commands
 from tests.fix_pipeline import on_servers

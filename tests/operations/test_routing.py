@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from services.local import packages
+from services.local import machine
 from tests.operations.rules import ROOT, alerts
 from tests.ports import free_port
 from tests.waiting import until
@@ -51,13 +51,13 @@ def _listener(told: Told) -> Iterator[int]:
 
 @contextmanager
 def _alertmanager(folder: Path, told: Told) -> Iterator[str]:
-    packages.require()
+    machine.require()
     port = free_port()
     with _listener(told) as heard:
         text = CONFIG.read_text().replace("alert-receiver:8080", f"127.0.0.1:{heard}")
         (folder / "alertmanager.yml").write_text(text.replace("group_wait: 30s", "group_wait: 2s"))
         command = [
-            str(packages.ALERTMANAGER),
+            str(machine.ALERTMANAGER),
             "--config.file=alertmanager.yml",
             "--storage.path=data",
             f"--web.listen-address=127.0.0.1:{port}",

@@ -9,20 +9,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.local import packages
-from tests.operations.rules import ROOT, RULES, alerts, every
+from services.local import machine
+from tests.every import every
+from tests.operations.rules import ROOT, RULES, alerts
+from tests.operations.rules import every as every_rule
 
 PROMTOOL, AMTOOL = "/usr/bin/promtool", "/usr/bin/amtool"
 CONFIGS = sorted((ROOT / "deploy/prometheus").glob("prometheus*.yml"))
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 CASES = sorted(Path(__file__).parent.glob("rules*_test.yml"))
 RUNBOOKS = ROOT / "docs/runbook.md"
-names = pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools():
-    packages.require()
+    machine.require()
 
 
 def _run(*words):
@@ -123,21 +124,23 @@ def test_inhibition_names_alerts_that_exist():
             assert set(re.search(r'"(.*)"', matcher)[1].split("|")) <= known
 
 
-@names
-def test_an_alert_says_what_how_bad_and_what_to_do(rule):
+def test_an_alert_says_what_how_bad_and_what_to_do():
     """Somebody who is woken needs a sentence and a runbook, not a number."""
-    assert re.fullmatch(r"([A-Z][a-z]+)+", rule["alert"])
-    assert rule["labels"]["severity"] in {"page", "ticket"}
-    assert rule["labels"]["area"]
-    assert {"summary", "description", "runbook_url"} <= rule["annotations"].keys()
-    page, anchor = rule["annotations"]["runbook_url"].split("#")
-    assert ROOT / page == RUNBOOKS
-    assert f"\n### {rule['alert']}\n" in RUNBOOKS.read_text()
-    assert anchor == rule["alert"].lower()
+
+    @every(alerts())
+    def _(rule):
+        assert re.fullmatch(r"([A-Z][a-z]+)+", rule["alert"])
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["labels"]["area"]
+        assert {"summary", "description", "runbook_url"} <= rule["annotations"].keys()
+        page, anchor = rule["annotations"]["runbook_url"].split("#")
+        assert ROOT / page == RUNBOOKS
+        assert f"\n### {rule['alert']}\n" in RUNBOOKS.read_text()
+        assert anchor == rule["alert"].lower()
 
 
 def test_recording_rules_are_named_by_level_metric_and_operation():
     """Others build on these names."""
-    for rule in every():
+    for rule in every_rule():
         if "record" in rule:
             assert re.fullmatch(r"tonne:[a-z_]+:[a-z0-9_]+", rule["record"])

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 import yaml
 
-from ingest.mqtt.closing import close_sockets
-from services.local import packages
+from ingest.mqtt.tls import close_sockets
+from services.local import machine
 from services.local.prometheus import Prometheus
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
@@ -138,7 +138,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deployed]:
     """Run a bridge, a worker, a watcher and the API, and Prometheus over them."""
-    packages.require()
+    machine.require()
     plant.register(database_url, folder, plant.REGISTRY.replace("inv-1", DEVICE))
     at = {f"tonne-{name}": f"127.0.0.1:{free_port()}" for name in COMMANDS}
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")} | {

@@ -5,7 +5,7 @@ import subprocess
 import psycopg
 import pytest
 
-from services.local.packages import POSTGRES_BIN
+from services.local.machine import POSTGRES_BIN
 from services.local.postgres import Postgres
 from services.store.postgres.migrate import SchemaError, migrate
 from services.store.postgres.pool import connect

@@ -18,9 +18,9 @@ from services.identity.authority import Authority
 from services.identity.files import write
 from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import Listening
-from services.local import packages
+from services.local import machine
+from services.local.machine import LOOPBACK
 from services.local.mosquitto import PASSWORDS, Mosquitto
-from services.local.ports import LOOPBACK
 from services.registry.entries import Device
 from tests.ports import give_ports
 from tests.security import rabbitmq
@@ -167,9 +167,9 @@ def rogue(home, name):
 @pytest.fixture(scope="module", params=["mosquitto", "rabbitmq"])
 def secured(request, tmp_path_factory):
     """Return a running broker that knows who is who."""
-    packages.require()
+    machine.require()
     if request.param == "rabbitmq":
-        packages.require(packages.RABBITMQ)
+        machine.require(machine.RABBITMQ)
     home = tmp_path_factory.mktemp(request.param)
     found = Secured(request.param, home)
     found.server.start()

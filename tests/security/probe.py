@@ -12,8 +12,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.mqtt.closing import close_sockets
-from services.local.ports import LOOPBACK
+from ingest.mqtt.tls import close_sockets
+from services.local.machine import LOOPBACK
 
 PATIENCE_S = 60.0
 

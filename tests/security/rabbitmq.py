@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from services.identity.files import write
-from services.local.ports import LOOPBACK
+from services.local.machine import LOOPBACK
 from services.local.server import Server
 
 HOME = Path("/usr/lib/rabbitmq")

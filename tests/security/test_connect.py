@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from services.local import packages
-from services.local.ports import LOOPBACK
+from services.local import machine
+from services.local.machine import LOOPBACK
 from tests.ports import free_port
 from tests.security.brokers import Secured
 
@@ -31,7 +31,7 @@ RUN = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
     """Return a running broker that knows who is who."""
-    packages.require()
+    machine.require()
     found = Secured("mosquitto", tmp_path_factory.mktemp("connect"))
     found.server.start()
     yield found

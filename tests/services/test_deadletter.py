@@ -12,10 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from ingest.decode import Rejected
 from ingest.model import Fleet
-from ingest.mqtt.closing import close_sockets
-from services.cli.data.payload_dump import dump, partial
-from services.cli.data.payload_text import legible
-from services.cli.local.doctor_quota import quota
+from ingest.mqtt.tls import close_sockets
+from services.cli.data.payload_text import dump, legible, partial
+from services.cli.local.doctor_database import quota
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics

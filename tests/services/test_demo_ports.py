@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 
 from ingest.errors import ServerError
-from services.cli.local import demo_listening
+from services.cli.local import demo_stage
 from services.cli.local.demo_stage import LISTENS, Stage
-from services.local.ports import choose
+from services.local.machine import choose
 from services.local.stack import LocalStack
 from tests import commands
 from tests.ports import taken_outside
@@ -41,7 +41,7 @@ def forked(monkeypatch):
                 argv[len(commands.TONNE) :], env=environment, stdout=out, stderr=out
             )
 
-    monkeypatch.setattr(demo_listening, "start", start)
+    monkeypatch.setattr(demo_stage, "start", start)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def late(monkeypatch):
             return port
         return choose(port)
 
-    monkeypatch.setattr(demo_listening, "choose", chosen)
+    monkeypatch.setattr(demo_stage, "choose", chosen)
 
 
 def _get(url):
@@ -87,7 +87,7 @@ def test_a_port_that_is_taken_at_the_last_moment_gives_way_too(stage):
 @pytest.mark.usefixtures("taken", "forked")
 def test_no_port_at_all_is_said_once(stage, monkeypatch):
     """Tries without end would look like a demo that hangs."""
-    monkeypatch.setattr(demo_listening, "choose", lambda port: port)
+    monkeypatch.setattr(demo_stage, "choose", lambda port: port)
     said = f"no port near {LISTENS['run'].port} stays free"
     with pytest.raises(ServerError, match=said), stage.running("run"):
         pass

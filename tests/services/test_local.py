@@ -21,9 +21,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
 from ingest.errors import InputError
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
-from services.local import packages, ports, process
+from services.local import machine, process
 from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
@@ -85,7 +85,7 @@ def _client(port, name):
     client.granted, client.received = [], []
     client.on_subscribe = lambda *event: client.granted.append(event)
     client.on_message = lambda _client, _data, message: client.received.append(message.payload)
-    client.connect(ports.LOOPBACK, port)
+    client.connect(machine.LOOPBACK, port)
     client.loop_start()
     try:
         yield client
@@ -306,10 +306,10 @@ def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
 
 def test_missing_packages_are_named_to_a_user_who_may_not_install(monkeypatch, tmp_path):
     """A user without root must be told exactly what to ask for."""
-    monkeypatch.setitem(packages.PACKAGES, "mosquitto", tmp_path / "absent")
+    monkeypatch.setitem(machine.PACKAGES, "mosquitto", tmp_path / "absent")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(InputError, match="apt-get install mosquitto"):
-        packages.require()
+        machine.require()
 
 
 def test_command_line_tells_urls_and_settings_find_them(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from services import scraping
-from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.options.servers import metrics_bind
 from services.pulse import Pulse
 from services.settings import Settings
 from tests.ports import free_port

@@ -13,6 +13,8 @@ from mrv.report.translations import (
     DASH,
     SHOWN,
     certainty,
+    certificate,
+    error,
     meaning,
     quantity,
     role,
@@ -71,9 +73,8 @@ def _meters(facts: Facts, words: Words) -> Block:
         if not one.calibrations:
             rows.append([one.device, serial, None, words["no_certificate"], DASH, DASH, DASH])
         rows += [
-            [one.device, serial, c.accuracy_class, c.certificate, words.day(c.performed),
-             until(c, words), None if c.max_error_percent is None
-             else words.number(c.max_error_percent)]
+            [one.device, serial, c.accuracy_class, certificate(c, words), words.day(c.performed),
+             DASH if c.last_test else until(c, words), error(c, words)]
             for c in one.calibrations
         ]  # fmt: skip
     return table(words, heads, rows)

@@ -7,7 +7,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from mrv.calendar import days
+from mrv.calendar import days, part_of_year
 from mrv.report.axis import steps, unit_for
 from mrv.report.blocks import Block, chapter
 from mrv.report.page.spans import MOST_DAYS, Span, by_day, by_month, quantities
@@ -15,7 +15,6 @@ from mrv.report.report_data import Facts
 from mrv.report.translations import quantity, role
 from mrv.report.words import Words
 
-_YEAR_US = 365 * 86_400_000_000
 # as many as stand beside each other without touching
 _DAY_LABELS, _MONTH_LABELS = 10, 14
 
@@ -45,8 +44,7 @@ def _expected_wh(facts: Facts, place: int) -> Fraction | None:
 def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
     one = facts.parameters[place]
     yearly = _expected_wh(facts, place)
-    lengths = _lengths_us(facts, spans)
-    expected = [None if yearly is None else yearly * us / _YEAR_US for us in lengths]
+    expected = [None if yearly is None else yearly * part for part in _parts(facts, spans)]
     most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
     unit, size = unit_for(one.unit, most, words.number)
     top, ticks = _ticks(most / size, words)
@@ -81,13 +79,15 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
     }
 
 
-def _lengths_us(facts: Facts, spans: Sequence[Span]) -> list[int]:
-    """Time of each day or month within the period, whatever was in service then. [us]"""
-    found: dict[date, int] = {
-        day: min(end, facts.span_us[1]) - max(begin, facts.span_us[0])
+def _parts(facts: Facts, spans: Sequence[Span]) -> list[Fraction]:
+    """Part of the design's year of each day or month, whatever was in service then."""
+    by_month = facts.plan.project.expected.get("by_month")
+    first, last = facts.span_us
+    found: dict[date, Fraction] = {
+        day: part_of_year(by_month, max(begin, first), min(end, last), facts.timezone)
         for day, begin, end in days(*facts.span_us, facts.timezone)
     }
-    return [sum(found[day] for day in span.days) for span in spans]
+    return [sum((found[day] for day in span.days), Fraction(0)) for span in spans]
 
 
 def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
 
-from mrv.calendar import instant_us
+from mrv.calendar import instant_us, part_of_year
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Comparison, PeriodComparison
 from mrv.documents.plan import StatementFigures
@@ -134,10 +134,17 @@ def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: 
 
 def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     expected = facts.plan.project.expected
+    begin, end = facts.span_us
+    part = part_of_year(expected.get("by_month"), begin, end, facts.timezone)
+    # hours that a year would have if all were as rich as this period is by the design
+    hours = Fraction(end - begin, _HOUR_US) / part if part else None
     for one in facts.subject.comparisons:
         key = _EXPECTED[one.what]
         value = Fraction(str(expected[key]))
-        yield _Other(words["basis.design"], one, value, Fraction(_YEAR_H), cells.expected[key])
+        if hours is None:  # of a month in which the design expects nothing
+            yield _Other(words["basis.design"], one, Fraction(0), Fraction(_YEAR_H), None)
+            continue
+        yield _Other(words["basis.design"], one, value, hours, cells.expected[key])
     earlier = {one.statement: one for one in facts.plan.earlier}
     for one in facts.subject.other_periods or ():
         yield _of_period(one, earlier[one.statement])

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.calendar import instant_us, local_text
+from mrv.documents.form import UNSET
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
@@ -17,6 +18,8 @@ from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
 from mrv.report.translations import (
     DASH,
     certainty,
+    certificate,
+    error,
     kind,
     plain_until,
     quality_test,
@@ -139,11 +142,12 @@ def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
         serial = (one.meter.serial, "text")
         rows += [
             [
-                (one.device, "text"), serial, (c.certificate, "text"),
-                (c.performed, "text"), (plain_until(c, words), "text"),
+                (one.device, "text"), serial, (certificate(c, words), "text"),
+                (c.performed, "text"), (DASH if c.last_test else plain_until(c, words), "text"),
                 (c.accuracy_class, "text"),
-                (DASH, "text") if c.max_error_percent is None
-                else (c.max_error_percent, "plain"),
+                (c.max_error_percent, "plain")
+                if c.max_error_percent is not None and c.found_error_percent is UNSET
+                else (error(c, words) or DASH, "text"),
             ]
             for c in one.calibrations
         ] or [[(one.device, "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip

@@ -21,7 +21,7 @@ _SHOWN = {
     "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
     "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
 }
-_DIGITS, _MOST_PLACES = 4, 6
+_DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
 
 
 class Words:
@@ -46,7 +46,7 @@ class Words:
         """Write a whole number or decimal text in the language's form: the same digits."""
         return number(str(text), self.language)
 
-    def amount(self, value: object, unit: str = "t") -> str:
+    def amount(self, value: object, unit: str = "t", digits: int = _DIGITS) -> str:
         """
         Write an amount for people: at most four significant digits, in a unit that fits.
 
@@ -59,10 +59,17 @@ class Words:
         if larger and abs(found) >= larger[0][1]:
             name, factor = fitting[0] if fitting else larger[-1]
         scaled = found / factor
-        places = min(max(_DIGITS - 1 - scaled.adjusted(), 0), _MOST_PLACES) if scaled else 0
+        places = min(max(digits - 1 - scaled.adjusted(), 0), _MOST_PLACES) if scaled else 0
         text = f"{scaled.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
         return f"{self.number(text)}\N{NO-BREAK SPACE}{name}"
+
+    def tonnes(self, value: object) -> str:
+        """Write whole tonnes, rounded down; of less than ten as an amount."""
+        found = Decimal(str(value))
+        if abs(found) < _WHOLE_FROM:
+            return self.amount(found, digits=2)
+        return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
     def day(self, one: date | str | None) -> str:
         """Write a day as the language does; a dash where there is none."""
@@ -77,6 +84,10 @@ class Words:
     def month(self, one: date) -> str:
         """Write the month of a day."""
         return dates.month(one, self.language)
+
+    def short_month(self, one: date) -> str:
+        """Write the month of a day alone, short."""
+        return dates.short_month(one, self.language)
 
     def span(self, name: str) -> str:
         """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""

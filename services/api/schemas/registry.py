@@ -86,6 +86,10 @@ class Calibration(Shape):
     certificate: str
     accuracy_class: str | None
     max_error_percent: str | None
+    serial: str | None
+    channel: str | None
+    found_error_percent: str | None
+    last_test: bool
 
 
 class Served(Shape):

@@ -1,20 +1,33 @@
 """
+Pages written from tables: projects of the catalog, the conformity map, the rules.
+
 What each project of the catalog of Hai Phong counts, as a part of docs/haiphong.md.
 
 Written by `make pages` from the catalog, the methodologies and the factor book, so that the
 page cannot say another thing than the account does.
+
+The conformity map, written from `docs/conformity.toml`.
+
+What a standard or programme asks, where it is met, and which tests show it.  A line without a
+test is shown as open, whatever else is said of it.
+
+The catalogue of rules in docs/rules.md, written from mrv/rules so that it cannot drift.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from mrv import factors
 from mrv.accounting.entered_values import parameters_of
 from mrv.methodologies import find
 from mrv.model import Factor, Methodology
 from mrv.registry import programme_systems
+from mrv.rules import STAGES, Rule, code_words, rules, words
 from services.registry import needs
 from services.registry.entries import Device, Project, Registry
 from services.registry.files import read_files
@@ -28,6 +41,20 @@ _COSTS = (
     " above the rated power or of the wrong kind, a meter whose certificate is for another meter,"
     " energy that another project claims. Consumption in such time is charged at its upper bound."
 )
+TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
+_MAP_HEAD = """\
+# Conformity map
+
+Written by `make pages` from `docs/conformity.toml`; edit that file instead.
+
+For: verifiers and officers. What standards and programmes ask, where tonne meets it, and the
+tests that show it. This is no
+certificate: no accredited body has assessed tonne against these texts. Certainty: [R] read on a
+page of its owner, [T] transcribed, [r] second-hand, [M] unverified; the texts of ISO were not to be
+had. A line without a test is open.
+"""
+RULES_PAGE = Path("docs/rules.md")
+_RULES_BEGIN = "<!-- rules: begin, `make pages` -->"
 
 
 def section(page: str) -> str:
@@ -105,3 +132,80 @@ def _factors(project: Project, methodology: Methodology, registry: Registry) -> 
     parameters = parameters_of(methodology, project.parameters, project.id)
     book = factors.load().within(country(project, registry))
     return needs.factors_asked(project, methodology, parameters, book)
+
+
+def conformity_page(text: str) -> str:
+    """Return the page of a table."""
+    return "\n".join(_conformity_page(tomllib.loads(text)["line"])) + "\n"
+
+
+def tests_of(text: str) -> list[str]:
+    """Return all tests that a table names, `file::function`."""
+    return [test for row in tomllib.loads(text)["line"] for test in row.get("tests", ())]
+
+
+def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield _MAP_HEAD
+    shown = sum(bool(row.get("tests")) for row in rows)
+    yield f"{shown} lines are shown by tests, {len(rows) - shown} are open."
+    for of, lines in groupby(rows, key=lambda row: row["of"]):
+        yield f"\n## {of}\n"
+        yield "| clause | what it asks | where | shown by | certainty |"
+        yield "|---|---|---|---|---|"
+        yield from (_map_row(one) for one in lines)
+
+
+def _map_row(one: dict[str, Any]) -> str:
+    tests = "<br>".join(f"`{test}`" for test in one.get("tests", ())) or "**open**"
+    cells = (one["clause"], one["says"], one.get("where", ""), tests, one["certainty"])
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_conformity() -> None:
+    """Write the page below the current folder, where its table is."""
+    if TABLE.is_file():
+        CONFORMITY.write_text(conformity_page(TABLE.read_text("utf-8")), encoding="utf-8")
+
+
+def rules_page(text: str) -> str:
+    """Return the page with its catalogue written anew; what stands before it is kept."""
+    return "\n".join((f"{text.partition(_RULES_BEGIN)[0]}{_RULES_BEGIN}", *_rules_lines())) + "\n"
+
+
+def _rules_lines() -> Iterator[str]:
+    yield "\n## Order of evaluation\n"
+    yield "| stage | rules |\n|---|---|"
+    for stage in STAGES:
+        names = [f"[{row.id}](#{_anchor(row)})" for row in rules().values() if row.stage == stage]
+        if names:
+            yield f"| {code_words('stage', stage)} | {', '.join(names)} |"
+    for group, rows in groupby(rules().values(), key=lambda row: row.group):
+        yield f"\n## {code_words('group', group)}"
+        for row in rows:
+            yield from _rule(row)
+
+
+def _rule(row: Rule) -> Iterator[str]:
+    text = words(row.id)
+    yield f"\n### {row.id} {text.title}\n"
+    yield f"{text.checks}\n"
+    severity = code_words("severity", row.severity)
+    yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
+    yield f"- **Applies to**: {_rules_listed('asks', row.asks)}. **Tolerance**: {text.tolerance}."
+    yield f"- **Settled by**: {_rules_listed('needs', row.needs)}."
+    yield f"- **Remedy**: {text.remedy}"
+    yield f"- **Source**: {row.source}."
+
+
+def _anchor(row: Rule) -> str:
+    kept = [c for c in f"{row.id} {words(row.id).title}".lower() if c.isalnum() or c in " -"]
+    return "".join(kept).replace(" ", "-")
+
+
+def _rules_listed(kind: str, codes: tuple[str, ...]) -> str:
+    return "; ".join(code_words(kind, code) for code in codes)
+
+
+def write_rules() -> None:
+    """Write the page below the current folder."""
+    RULES_PAGE.write_text(rules_page(RULES_PAGE.read_text("utf-8")), encoding="utf-8")

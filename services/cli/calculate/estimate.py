@@ -13,8 +13,7 @@ from mrv.errors import MethodologyError
 from mrv.exante.model import Outcome
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
-from services.cli.calculate.json_input import name_of, read_json
-from services.cli.calculate.json_output import write_json
+from services.cli.calculate.json_input import name_of, read_json, write_json
 from services.cli.errors import Exit
 from services.cli.options.country_option import country_option
 
@@ -134,7 +133,9 @@ def _expected(found: Outcome) -> dict[str, Any] | None:
         return None
     tonnes = Fraction(int(result.reduction_t * 10), 10)
     energy = {} if found.energy_kwh is None else {"energy_kwh_per_year": found.energy_kwh}
-    return {**energy, "reduction_t_per_year": tonnes}
+    months = found.figures.get("kwh_by_month")
+    by_month = {} if months is None else {"by_month": months}
+    return {**energy, "reduction_t_per_year": tonnes, **by_month}
 
 
 def _listed(*, compact: bool) -> str:

@@ -12,8 +12,7 @@ from mrv import indicators, limits
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
 from services.cli.calculate import input_schema as schema
-from services.cli.calculate.json_input import name_of, read_json
-from services.cli.calculate.json_output import write_json
+from services.cli.calculate.json_input import name_of, read_json, write_json
 
 
 @click.command()

@@ -1,14 +1,24 @@
-"""Inputs of a calculation: a JSON file with exact numbers, each key once."""
+"""
+JSON of a calculation with exact numbers: its inputs, each key once, and its results.
+
+Inputs of a calculation: a JSON file with exact numbers, each key once.
+
+Results as JSON whose numbers are written from exact fractions, not through binary floats.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from ingest.json_faults import describe_fault
 from mrv.errors import MethodologyError
+from mrv.rounding import decimal_text
+
+_PLACES = 6
 
 
 def name_of(file: Any) -> str:
@@ -60,3 +70,30 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise MethodologyError(f"key {twice!r} comes twice; give it once")
     return result
+
+
+def write_json(result: Mapping[str, Any], *, compact: bool) -> str:
+    """
+    Write a result, one line or one key a line.
+
+    Fractions get at most six decimals, half up; whole numbers, texts, lists
+    and mappings are written as they are.
+    """
+    pairs = [f"{json.dumps(key)}: {_text(value)}" for key, value in result.items()]
+    return "{" + ", ".join(pairs) + "}" if compact else "{\n  " + ",\n  ".join(pairs) + "\n}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Fraction):
+        return _number(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_text(one) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)}: {_text(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: Fraction) -> str:
+    whole, _, decimals = decimal_text(value, _PLACES, "half_up").partition(".")
+    text = f"{whole}.{decimals.rstrip('0') or '0'}"
+    return "0.0" if text == "-0.0" else text

@@ -19,7 +19,7 @@ from mrv.model import Methodology, Tool, symbols_of
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.rules.metering import WEEKS
 from mrv.steps import Published, Step, in_symbols
-from services.cli.calculate import catalog_docs, conformity_docs, reference_docs, rules_docs
+from services.cli.calculate import catalog_docs, reference_docs
 from services.cli.calculate import input_schema as describe
 
 _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
@@ -63,13 +63,13 @@ def main() -> None:
         (folder / name).write_text(text, encoding="utf-8")
     nomenclature = Path("mrv/NOMENCLATURE.md")
     nomenclature.write_text(symbols(nomenclature.read_text("utf-8")), encoding="utf-8")
-    conformity_docs.main()
+    catalog_docs.write_conformity()
     if catalog_docs.PAGE.is_file():
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
         reference_docs.main()
-    if rules_docs.PAGE.is_file():
-        rules_docs.main()
+    if catalog_docs.RULES_PAGE.is_file():
+        catalog_docs.write_rules()
 
 
 def _all() -> list[Methodology | Tool]:

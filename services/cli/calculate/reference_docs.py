@@ -1,6 +1,12 @@
 """
 Reference pages of the documentation: keys of a registry file, settings, metrics.
 
+The page of the metrics: what each process tells Prometheus, from the processes' own collectors.
+
+Written by `make pages`, so that the page names no series that is not there.
+
+Reference pages of the documentation: keys of a registry file, settings, metrics.
+
 Written by `make pages` from the schema, `services.settings` and the processes' collectors, so
 that no page names a key, a setting or a series that is not there.
 """
@@ -11,13 +17,38 @@ import re
 from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from services.cli.calculate import metrics_docs
+from prometheus_client import CollectorRegistry
+
+from ingest.mqtt.tls import Tls
+from services.api.metrics import Measures
+from services.edge.metrics import COUNTERS, GAUGES
+from services.intake.broker_queue import BrokerQueue, Room
+from services.issuer.watch_metrics import Looked
+from services.logs import get_logger
+from services.metrics import Metrics
 from services.registry.schema import descriptions, schema
 from services.registry.template import template
 from services.settings import SECRETS, WORDS, Settings
+from services.webhooks.sender import Sender
 
+METRICS_PAGE = "metrics.md"
+_METRICS_HEAD = """\
+# Metrics
+
+For: operators. These are the series that the processes of tonne expose at `/metrics` \
+(`TONNE_METRICS_BIND`; the API at its own address). Names end with their unit; a counter ends \
+with `_total` and only rises; no label holds a device's id. A histogram has `_bucket`, `_sum` and \
+`_count`. Each process exposes its memory and processor time as `process_*` as well. \
+[operations.md](operations.md) says which of them to look at; [runbook.md](runbook.md) what each \
+alert means and what to do.
+
+Written by `make pages` from the code; edit that instead.
+"""
+_BROKER = "tonne watch, of mosquitto"
+_NO_DATABASE = "While the database is away these are gone, all but `tonne_database_up`."
+_SUFFIX = {"counter": "_total", "info": "_info"}
 FOLDER = Path("docs")
 _NOTE = "Written by `make pages` from the code; edit that instead."
 _REGISTRY = """\
@@ -79,10 +110,80 @@ _KINDS = {
 _SHOWN = 6
 
 
+class Row(NamedTuple):
+    """A series: its name, kind, labels and text."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
+def metrics_page() -> str:
+    """Return the page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def metrics_rows() -> dict[str, list[Row]]:
+    """Return the series by the processes that have them."""
+    metrics = Metrics()
+    all_ = _told(metrics.registry)
+    Looked(metrics)
+    watched = Metrics()
+    BrokerQueue("mqtt://localhost", Tls(), Room(1, 1), watched, get_logger("pages"))
+    sending = Metrics()
+    Sender("", sending, get_logger("pages"))
+    api = CollectorRegistry()
+    Measures(api)
+    edge = [Row(f"{name}_total", "counter", (), text) for name, text in COUNTERS.items()]
+    edge += [Row(name, "gauge", (), text) for name, text in GAUGES.items()]
+    return {
+        "tonne run, bridge, worker, signer, watch": all_,
+        "tonne watch, and tonne run without --no-watch": [
+            row for row in _told(metrics.registry) if row not in all_
+        ],
+        _BROKER: [row for row in _told(watched.registry) if row not in all_],
+        "tonne watch, and tonne webhooks send": [
+            row for row in _told(sending.registry) if row not in all_
+        ],
+        "tonne api": _told(api),
+        "tonne edge": edge,
+    }
+
+
+def _told(registry: CollectorRegistry) -> list[Row]:
+    # labels stand in the collector until a first value has them
+    labels: dict[str, tuple[str, ...]] = {}
+    for collector in registry._collector_to_names:  # noqa: SLF001
+        for family in collector.collect():
+            given = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+            given = given or (family.samples[0].labels if family.type == "info" else ())
+            labels[family.name] = tuple(given or ())
+    return [
+        Row(f"{one.name}{_SUFFIX.get(one.type, '')}", one.type, labels[one.name], one.documentation)
+        for one in registry.collect()
+        if one.name.startswith("tonne_")
+    ]
+
+
+def _lines() -> Iterator[str]:
+    yield _METRICS_HEAD
+    for processes, found in metrics_rows().items():
+        yield f"## {processes}\n"
+        if "--no-watch" in processes:
+            yield f"{_NO_DATABASE}\n"
+        yield "| series | kind | labels | meaning |"
+        yield "|---|---|---|---|"
+        for row in found:
+            labels = ", ".join(f"`{label}`" for label in row.labels)
+            yield f"| `{row.name}` | {row.kind} | {labels} | {row.text} |"
+        yield ""
+
+
 def pages() -> dict[str, str]:
     """Return name and text of every page."""
     return {"registry-file.md": _text(_registry()), "settings.md": _text(_settings()),
-            metrics_docs.PAGE: metrics_docs.page()}  # fmt: skip
+            METRICS_PAGE: metrics_page()}  # fmt: skip
 
 
 def _text(lines: Iterator[str]) -> str:
@@ -125,7 +226,7 @@ def _kind(one: dict[str, Any]) -> str:
     if one.get("format") == "date-time":
         return "time"
     if "maxItems" in one:
-        return "two numbers or null"
+        return "two numbers or null" if one["maxItems"] == 2 else f"{one['maxItems']} numbers"  # noqa: PLR2004
     if isinstance(one.get("type"), list):
         return " or ".join(_KINDS[kind] for kind in one["type"])
     return _KINDS.get(one.get("type", ""), "number")

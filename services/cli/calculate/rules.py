@@ -11,10 +11,8 @@ import msgspec
 
 from mrv.rules import STAGES, Rule, Severity, code_words, rule, rules, words
 from mrv.texts import languages
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.json_option import json_option
-from services.cli.output.table import table
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.output.text import table
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HEAD = ("id", "title", "severity", "stage", "effect")

@@ -11,16 +11,13 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.archive import listing
 from services.archive import restore as restores
 from services.archive import run as runs
-from services.archive import scheduler as rounds
 from services.archive import verify as checks
 from services.archive.verify import Wanted
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import (
     begin_option,
     common_zone,
@@ -30,9 +27,7 @@ from services.cli.options.time_span import (
     maybe_end_option,
     span_us,
 )
-from services.cli.output.amounts import shown_bytes
-from services.cli.output.counts import counted
-from services.cli.output.table import table
+from services.cli.output.text import counted, shown_bytes, table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -97,7 +92,7 @@ def run(
     keep_us = (days or Settings().archive_days) * _DAY_US
     os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     if every is not None:
-        rounds.forever(database_url(), url, keep_us, every, rows_per_s=pace)
+        runs.forever(database_url(), url, keep_us, every, rows_per_s=pace)
         return
     with _database("tonne_archive") as conn:
         report = runs.run(conn, url, now_us() - keep_us, rows_per_s=pace, step=_watcher())
@@ -130,9 +125,9 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
     with _database("tonne_archive") as conn:
         wanted = _wanted(conn, begin, end, ())
         if as_json:
-            click.echo(json.dumps(listing.files(conn, wanted), indent=2))
+            click.echo(json.dumps(restores.files(conn, wanted), indent=2))
             return
-        found = listing.months(conn, wanted)
+        found = restores.months(conn, wanted)
     head = ("month", "class", "days", "files", "readings", "size", "bytes a reading")
     rows = [
         (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", shown_bytes(m.bytes),

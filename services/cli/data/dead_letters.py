@@ -9,26 +9,23 @@ from typing import Any
 import click
 
 from ingest import sparkplug
-from services.cli.data.dead_letters_expire import expire_
-from services.cli.data.dead_letters_options import (
+from services.cli.data.dead_letters_replay import (
     NAME,
     begin_,
     device_,
     end_,
+    expire_,
     json_,
     principal_,
     reason_,
+    replay,
     selected,
 )
-from services.cli.data.dead_letters_replay import replay
-from services.cli.data.payload_dump import dump, partial
-from services.cli.data.payload_text import legible, metrics
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.data.payload_text import dump, legible, metrics, partial
+from services.cli.options.common import Choice, Group
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import shown_time, table
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
 from services.store.messages.dead_letter_query import count_letters, get_letter, list_letters
 from services.store.postgres.pool import connect

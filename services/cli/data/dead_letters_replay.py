@@ -1,37 +1,165 @@
-"""`tonne deadletter replay`: a lot of refused messages once more, after the cause is mended."""
+"""
+Commands of `tonne deadletter` that change what is kept, `replay` and `expire`; options of all.
+
+Options that the commands of `tonne deadletter` share, and what they select.
+
+`tonne deadletter expire`: remove what policy no longer keeps, and leave a record of it.
+
+`tonne deadletter replay`: a lot of refused messages once more, after the cause is mended.
+"""
+
+from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
-from services.cli.data.dead_letters_options import (
-    NAME,
-    begin_,
-    device_,
-    end_,
-    json_,
-    principal_,
-    reason_,
-    selected,
-)
 from services.cli.options.admin_tls import operator_tls
-from services.cli.options.database_url import database_url
-from services.cli.output.counts import counted
+from services.cli.options.common import json_option
+from services.cli.options.common import json_option as json_
+from services.cli.options.servers import database_url
+from services.cli.options.time_span import maybe_begin_option as begin_
+from services.cli.options.time_span import maybe_end_option as end_
+from services.cli.options.time_span import maybe_span
+from services.cli.output.documents import print_json, print_result
 from services.cli.output.progress import bar
-from services.cli.pipeline.redeliver import PREFIX, Redeliverer
-from services.cli.pipeline.republish import Republisher
+from services.cli.output.text import counted, shown_time, table
+from services.cli.pipeline.republish import PREFIX, Redeliverer, Republisher
+from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError
+from services.store.messages.dead_letter_expiry import LEAST_DAYS, expire, removals
+from services.store.messages.dead_letter_groups import group_letters
 from services.store.messages.dead_letter_query import (
     DeadLetter,
+    Filter,
     get_letter,
     list_letters,
     mark_replayed,
 )
+from services.store.messages.reasons import REASONS
 from services.store.postgres.pool import connect
+from services.store.registry.known import names
+
+__all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_", "selected"]
+
+NAME = "tonne deadletter"
+
+reason_ = click.option("--reason", help="Only this reason; docs/devices.md lists them.")
+device_ = click.option("--device", metavar="ID", help="Only this device.")
+principal_ = click.option(
+    "--principal", metavar="ID", help="Only of who sent it, also before a device is known."
+)
+
+
+def selected(
+    conn: Connection,
+    reason: str | None,
+    device: str | None,
+    begin: str | None,
+    end: str | None,
+    ids: Sequence[int] | None = None,
+    *,
+    waiting: bool = False,
+    principal: str | None = None,
+) -> Filter:
+    """
+    Return which dead letters are asked for; received in [begin, end).
+
+    Raises
+    ------
+    InputError
+        For a reason that nothing is refused for, and for a device that is neither
+        registered nor named by any dead letter.
+    PeriodError
+        As `services.cli.options.time_span.maybe_span` raises.
+    """
+    if reason is not None and reason not in REASONS:
+        _known(reason, "reason", {*REASONS, *_distinct(conn, "reason")})
+    registered = set(names(conn, "device"))
+    if device is not None and device not in registered:
+        _known(device, "device", registered | _distinct(conn, "device_id"))
+    if principal is not None and principal not in registered:
+        _known(principal, "principal", registered | _distinct(conn, "principal"))
+    zone_of = next((one for one in (device, principal) if one in registered), None)
+    span = maybe_span(conn, begin, end, zone_of)
+    return Filter(ids, reason, device, *span, waiting=waiting, principal=principal)
+
+
+def _distinct(conn: Connection, column: str) -> set[str]:
+    query = {
+        "reason": "SELECT DISTINCT reason FROM dead_letter",
+        "principal": "SELECT DISTINCT principal FROM dead_letter",
+        "device_id": "SELECT DISTINCT device_id FROM dead_letter WHERE device_id IS NOT NULL",
+    }[column]
+    return {str(row[0]) for row in conn.execute(query)}
+
+
+def _known(name: str, kind: str, known: set[str]) -> None:
+    if name not in known:
+        near = did_you_mean(name, known) or "`tonne deadletter count` lists those there are"
+        raise InputError(f"no {kind} {name!r} is known; {near}")
+
+
+@click.command("expire")
+@click.option(
+    "--days",
+    type=click.IntRange(LEAST_DAYS),
+    help=f"Keep this many days, {LEAST_DAYS} at least; else TONNE_DEAD_LETTER_DAYS.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--history", is_flag=True, help="What was ever removed, when and by whom.")
+@json_option
+def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) -> None:
+    """
+    Remove dead letters older than policy keeps; what went is recorded for good.
+
+    `tonne run` and `tonne watch` do it by themselves, by TONNE_DEAD_LETTER_DAYS: 90 where
+    it is not set, for ever where it is 0.
+
+    \b
+    Example:
+      tonne deadletter expire --days 400 --dry-run
+      tonne deadletter expire --history
+    """
+    if history:
+        _tell_history(as_json=as_json)
+        return
+    kept = days or Settings().dead_letter_days
+    if not kept:
+        raise click.UsageError("TONNE_DEAD_LETTER_DAYS is 0, which keeps all: give --days")
+    before = datetime.now(UTC) - timedelta(days=kept)
+    with connect(database_url(), name=NAME, autocommit=True) as conn:
+        groups = group_letters(conn, Filter(received_to=before), ["reason"])
+        count = sum(group["refused"] for group in groups)
+        if not dry_run:
+            count = expire(conn, before, getpass.getuser())
+    if as_json:
+        print_json({"before": before, "letters": count, "removed": not dry_run})
+        return
+    verb = "would go" if dry_run else "removed"
+    click.echo(f"{verb}: {counted(count, 'dead letter')} received before {shown_time(before)}")
+    rows = [(group["refused"], group["waiting"], group["reason"]) for group in groups]
+    if rows:
+        click.echo(table(("letters", "never sent again", "reason"), rows, empty=""))
+
+
+def _tell_history(*, as_json: bool) -> None:
+    with connect(database_url(), name=NAME) as conn:
+        found = removals(conn)
+    rows = [
+        (shown_time(one.removed), one.letters, shown_time(one.before), one.author,
+         ", ".join(f"{reason} {count}" for reason, count in one.reasons.items()))
+        for one in found
+    ]  # fmt: skip
+    head = ("removed", "letters", "received before", "by", "reasons")
+    print_result(found, table(head, rows, empty="nothing was ever removed"), as_json=as_json)
 
 
 @click.command()

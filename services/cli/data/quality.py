@@ -9,12 +9,10 @@ import click
 from psycopg import Connection
 
 from ingest.pipeline.meter_comparison import Difference, compare
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.counts import counted
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.text import counted, shown_time, table
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet

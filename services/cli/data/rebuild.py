@@ -9,12 +9,11 @@ import click
 
 from ingest.heap import keep_freed
 from services.cli.errors import Exit
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.counts import counted
 from services.cli.output.progress import bar
-from services.cli.output.times import shown_time
+from services.cli.output.text import counted, shown_time
 from services.processing.rebuild import AT_ONCE, Difference
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan

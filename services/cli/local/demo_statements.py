@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from services.cli.exit_codes import Exit
+from services.cli.errors import Exit
 from services.cli.local.demo_stage import Stage, brief
 
 # project, first local day, first local day after

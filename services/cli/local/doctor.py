@@ -12,26 +12,15 @@ import click
 import psycopg
 
 from ingest.mqtt.tls import Tls
-from services.cli.errors import Exit
-from services.cli.local.broker_ping import greet_kafka
-from services.cli.local.doctor_archive import storage
-from services.cli.local.doctor_broker import broker
-from services.cli.local.doctor_finding import Finding
-from services.cli.local.doctor_kafka import topics
-from services.cli.local.doctor_pipeline import pipeline
-from services.cli.local.doctor_quota import quota
-from services.cli.local.doctor_ratings import ratings
-from services.cli.local.doctor_retention import retention
-from services.cli.local.doctor_seals import seals, stamps
-from services.cli.local.doctor_signer import signer
-from services.cli.local.doctor_webhooks import webhooks
-from services.cli.local.doctor_witnesses import witnesses
-from services.cli.options.json_option import json_option
-from services.cli.output.masks import masked
+from services.cli.errors import Exit, masked
+from services.cli.local.doctor_database import quota, ratings, retention, storage
+from services.cli.local.doctor_servers import Finding, broker, greet_kafka, pipeline, topics
+from services.cli.local.doctor_signing import seals, signer, stamps, webhooks, witnesses
+from services.cli.options.common import json_option
 from services.clock import now_us
 from services.extras import command
 from services.intake.clock_check import database_offset_us
-from services.local import packages
+from services.local import machine
 from services.local.kafka import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
@@ -127,7 +116,7 @@ def _clock() -> Finding:
 
 
 def _packages() -> Finding:
-    names = packages.missing()
+    names = machine.missing()
     if names:
         fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
         return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)

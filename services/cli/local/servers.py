@@ -5,15 +5,13 @@ from dataclasses import asdict
 
 import click
 
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
-from services.cli.output.masks import masked
-from services.cli.output.table import table
-from services.local import packages
-from services.local.apache_kafka import kafka_home
+from services.cli.errors import masked
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_result
+from services.cli.output.text import table
+from services.local import machine
 from services.local.grafana import grafana_home
-from services.local.kafka import binary
+from services.local.kafka import binary, kafka_home
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
 from services.shipped import shipped
@@ -151,10 +149,10 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
     Example:
       sudo tonne local install
     """
-    lacking = packages.missing()
-    packages.require()
+    lacking = machine.missing()
+    machine.require()
     if rabbitmq:
-        packages.require(packages.RABBITMQ)
+        machine.require(machine.RABBITMQ)
     said = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
     print_result({"installed": lacking}, said, as_json=as_json)
 

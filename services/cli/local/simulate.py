@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,25 +20,70 @@ from rich.status import Status
 from ingest.addresses import server_of
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
-from services.cli.local.simulate_times import Duration, Speed, Start
 from services.cli.options.admin_tls import identity_folder
-from services.cli.options.choice import Choice
+from services.cli.options.common import Choice
 from services.clock import now_us
 from services.settings import Settings
-from services.simulator.faults import parse_faults
+from services.simulator.disturb import parse_faults
 from services.simulator.fleet import leave_out, read_fleet
-from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.flow import DeviceTruth, fleet_sources, outgoing, source_truth
 from services.simulator.identities import Identities
 from services.simulator.model import SimulatorError, Source
-from services.simulator.recording import read_recording
-from services.simulator.replay import RISING, Replayed
+from services.simulator.recording import RISING, Replayed, read_recording
 from services.simulator.sender import Pace, Sender, Sent
-from services.simulator.today import gauges_only, todays_sources
-from services.simulator.truth import DeviceTruth, source_truth
+from services.simulator.simulated import gauges_only, todays_sources
 
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
 NOT_SAFE = "messages have no receipt: not safe yet"
 _QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
+
+
+class Start(click.ParamType):
+    """A moment with its offset, in microseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Microseconds since 1970 of an RFC 3339 time."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 2026-01-01T00:00:00+07:00", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} has no offset; add Z or +07:00", param, ctx)
+        return round(moment.timestamp() * 1_000) * 1_000
+
+
+class Duration(click.ParamType):
+    """A length of time, in microseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Microseconds of `90s`, `15m`, `2h` or `1d`."""
+        parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+        if parts is None or not float(parts[1]):
+            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h or 1d", param, ctx)
+        return round(float(parts[1]) * _SECONDS[parts[2]] * 1_000) * 1_000
+
+
+class Speed(click.ParamType):
+    """How many times real time; 0 is as fast as it goes."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return 1 for real time, 60 for a minute a second, 0 for as fast as it goes."""
+        if value == "max":
+            return 0.0
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = -1.0
+        if not 0 <= speed < float("inf"):
+            self.fail(f"{value!r} is no speed; write 1, 60 or max", param, ctx)
+        return speed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from services.cli.output.silent_bar import Bar
+if TYPE_CHECKING:  # a tenth of a start, and only a terminal needs it
+    from rich.progress import Progress, ProgressColumn, TaskID
+
+
+class Bar:
+    """A bar of one job without a terminal; `TerminalBar` is the one that is shown."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Advance by some steps."""
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Say how much is done, and of how much where that became known."""
+
+    def say(self, what: str) -> None:
+        """Say what is being done now."""
+
+
+class TerminalBar(Bar):
+    """A bar of one job; without a total it only moves until the job ends."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, steps: int = 1) -> None:
+        """Advance by some steps."""
+        self._progress.advance(self._task, steps)
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Say how much is done, and of how much where that became known."""
+        self._progress.update(self._task, completed=done, total=of)
+
+    def say(self, what: str) -> None:
+        """Say what is being done now."""
+        self._progress.update(self._task, description=what)
 
 
 def steps(shown: Bar, job: str) -> Callable[[int, str], None]:
@@ -34,7 +68,22 @@ def bar(what: str, total: float | None = None) -> Iterator[Bar]:
     if not sys.stderr.isatty():
         yield Bar()
         return
-    from services.cli.output.terminal_bar import on_terminal  # noqa: PLC0415 - a tenth of a start
-
-    with on_terminal(what, total) as shown:
+    with _on_terminal(what, total) as shown:
         yield shown
+
+
+@contextmanager
+def _on_terminal(what: str, total: float | None) -> Iterator[Bar]:
+    from rich import progress as rich  # noqa: PLC0415 - see above
+    from rich.console import Console  # noqa: PLC0415
+
+    columns: list[ProgressColumn] = [
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.TimeElapsedColumn(),
+    ]
+    if total is not None:
+        steps_done = rich.TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
+        columns[2:] = [steps_done, rich.TimeRemainingColumn()]
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield TerminalBar(progress, progress.add_task(what, total=total))

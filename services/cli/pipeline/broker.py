@@ -13,13 +13,11 @@ import click
 from ingest.addresses import server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
-from services.cli.groups import Group
 from services.cli.options.admin_tls import identity_folder
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result
+from services.cli.output.text import counted
 from services.enrolment import broker as brokers
 from services.enrolment.broker import Applied
 from services.identity.mosquitto import Listening

@@ -12,9 +12,9 @@ import click
 
 from ingest.errors import InputError
 from services.edge import config as configuration
-from services.edge.outbox_status import summary
+from services.edge.metrics import summary
 from services.environment import METRICS_BIND, one_setting, split_bind
-from services.local.ports import LOOPBACK, choose
+from services.local.machine import LOOPBACK, choose
 from services.logs import get_logger
 
 

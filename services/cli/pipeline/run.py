@@ -8,8 +8,7 @@ from functools import partial
 
 import click
 
-from services.cli.pipeline.metrics_bind import metrics_bind
-from services.cli.pipeline.wait_option import wait_option
+from services.cli.options.servers import metrics_bind, wait_option
 from services.embedded.runner import Runner
 from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH

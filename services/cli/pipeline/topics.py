@@ -1,17 +1,27 @@
-"""`tonne topics`: the Kafka topic that bridges write and workers read, and its dead letters."""
+"""
+`tonne topics` and `tonne bridge`: the Kafka topic, and what writes to it.
+
+`tonne topics`: the Kafka topic that bridges write and workers read, and its dead letters.
+
+`tonne bridge`: MQTT to Kafka.
+"""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import click
 
 from ingest.errors import InputError
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
-from services.cli.output.table import table
-from services.cli.pipeline.kafka_options import load, topic_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import load_kafka, metrics_bind, topic_option, wait_option
+from services.cli.output.documents import print_result
+from services.cli.output.text import table
+from services.intake.principal_quota import Limits
+from services.intake.receive import BATCH
+from services.logs import LibraryLog, get_logger
+from services.metrics import Metrics
 from services.settings import Settings
 
 
@@ -84,7 +94,8 @@ def apply_topic(
       tonne topics apply --partitions 8 --replication 3
     """
     make, dead, settle, brokers = (
-        load("services.intake.topics", name) for name in ("Topic", "dead", "settle", "brokers")
+        load_kafka("services.intake.topics", name)
+        for name in ("Topic", "dead", "settle", "brokers")
     )
     kafka = Settings().require_kafka()
     count = brokers(kafka)
@@ -134,10 +145,10 @@ def access(
       tonne topics access
       tonne topics access --apply
     """
-    needed = load("services.intake.topic_access", "needed")
+    needed = load_kafka("services.intake.topic_access", "needed")
     grants = needed(topic, group, bridge, worker, admin)
     if apply_:
-        load("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
+        load_kafka("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
     rows = [(one.user, one.operation, one.resource, one.name) for one in grants]
     heads = ("user", "may", "of", "name")
     text = table(heads, rows, empty="")
@@ -147,3 +158,50 @@ def access(
         text if apply_ else f"{text}\n\n{commands}",
         as_json=as_json,
     )
+
+
+@click.command()
+@topic_option
+@click.option(
+    "--client-id", default="tonne-bridge", help="Names the durable session; each bridge its own."
+)
+@click.option("--share", metavar="NAME", help="Split the messages with bridges of this name.")
+@click.option(
+    "--batch", type=click.IntRange(1, 20_000), default=BATCH, help="Most messages sent at once."
+)
+@wait_option
+def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: float) -> None:
+    """
+    Take readings from MQTT and put them into Kafka; acknowledge once it has them.
+
+    \b
+    Example:
+      tonne topics apply && tonne bridge
+    """
+    if share is not None and (not share or set(share) & set("/+#")):
+        raise click.BadParameter("a name without / + #", param_hint="--share")
+    settings = Settings()
+    log, metrics = get_logger("bridge"), Metrics()
+    running = load_kafka("services.bridge.bridge", "Bridge")(
+        settings.require("database_url"),
+        settings.require("mqtt_url"),
+        settings.require_kafka(),
+        topic,
+        client_id,
+        metrics,
+        log,
+        batch,
+        share,
+        rebirth_s=settings.sparkplug_rebirth_s,
+        host_id=settings.sparkplug_host_id,
+        tls=settings.mqtt_tls,
+        wait_s=wait_s,
+        limits=Limits.by(settings),
+    )
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: running.stop())
+    bind = metrics_bind(settings)
+    with LibraryLog(log), metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
+        running.run()
+    log.info("stopped")

@@ -1,23 +1,33 @@
-"""`tonne watch`: what only the database knows, for Prometheus."""
+"""
+Processes beside the pipeline: `tonne watch` for Prometheus, `tonne signer` for the log.
+
+`tonne watch`: what only the database knows, for Prometheus.
+
+`tonne signer`: the process that holds the log's key, apart from whatever answers HTTP.
+"""
 
 from __future__ import annotations
 
 import signal
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 
 import click
 
-from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.options.servers import database_url, metrics_bind
 from services.intake.broker_queue import BrokerQueue
 from services.issuer import timestamps
+from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.keys import LOG_KEY
+from services.issuer.request_runner import Runner
+from services.issuer.requests import Desk
 from services.issuer.sealer import EVERY_S, Sealer
 from services.issuer.watcher import AUDIT_S, LOOK_S, Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
+from services.store.postgres.pool import connect
 from services.webhooks import addresses
 from services.webhooks.sender import Sender, may_send
 
@@ -83,4 +93,58 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
         log.info("metrics", bind=bind or "off")
         with watcher, sealer if seal else nullcontext(), cosigning, queue, events:
             watcher.wait()
+    log.info("stopped")
+
+
+@click.command()
+@click.option(
+    "--log-key",
+    default=LOG_KEY,
+    metavar="N",
+    help="Key that signs the log's heads; made and enrolled the first time.",
+)
+@click.option("--seal/--no-seal", default=True, help="Seal days in the log once an hour too.")
+def signer(log_key: str, *, seal: bool) -> None:
+    """
+    Do what needs the log's key: seal days, issue, and take signed documents.
+
+    `tonne api` puts in a queue of the database what it is asked for, where its login holds
+    tonne_api alone; this process does it, and nothing else can. It opens no port but
+    TONNE_METRICS_BIND, for Prometheus. Its login needs tonne_mrv, and TONNE_HOME/keys the
+    log's key. Two of them beside each other are safe.
+
+    \b
+    Example:
+      tonne signer
+    """
+    settings = Settings()
+    log, metrics, url = get_logger("signer"), Metrics(), database_url()
+    with connect(url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
+        holder = life.log_signer(conn, settings.home, log_key).holder
+    whom, stamps = Witnesses.by(settings), partial(timestamps.policy_of, settings)
+    desk = Desk(
+        settings.home,
+        settings.require_accepted_factors,
+        log_key,
+        stamps,
+        waits=whom is not None and whom.waits,
+    )
+    runner = Runner(url, desk, metrics, log, pulse=metrics.pulse)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: runner.stop())
+    bind = metrics_bind(settings)
+    with ExitStack() as held:
+        held.enter_context(metrics.serve(bind))
+        log.info("metrics", bind=bind or "off")
+        log.info("signs", log=holder.name, key=holder.multikey)
+        if seal:
+            held.enter_context(
+                Sealer(
+                    url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0, stamps=stamps
+                )
+            )
+        if whom is not None:
+            held.enter_context(Cosigning(url, whom, metrics, log))
+        held.enter_context(runner)
+        runner.wait()
     log.info("stopped")

@@ -4,21 +4,90 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import os
 import sys
+import threading
+from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import click
+from structlog.typing import FilteringBoundLogger
 
-from services.cli.options.time_option import Moment
-from services.cli.pipeline.kafka_options import load, topic_option
-from services.cli.pipeline.leaving import run_and_leave
-from services.cli.pipeline.metrics_bind import metrics_bind
-from services.cli.pipeline.wait_option import wait_option
+from services.cli.errors import Exit, explain
+from services.cli.options.common import Moment
+from services.cli.options.servers import load_kafka, metrics_bind, topic_option, wait_option
 from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
 from services.settings import Settings
+
+END_S = 1.0  # for tasks that were told to end; for threads, until the process is left
+LEAVE_S = 1.5
+
+
+def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) -> None:
+    """
+    Run to the end; what does not end with it does not keep the process.
+
+    Raises what `work` raises.  What a thread of a library's ends with is a line of the log.
+    """
+    before = set(threading.enumerate())
+    threading.excepthook = lambda told: log.warning(
+        "a thread ended", thread=getattr(told.thread, "name", ""), error=repr(told.exc_value)[:300]
+    )
+    sys.unraisablehook = lambda told: log.warning(
+        "an unexpected error", error=repr(told.exc_value)[:300]
+    )
+    loop = asyncio.new_event_loop()
+    code: int = Exit.DONE
+    try:
+        loop.run_until_complete(work)
+    except BaseException as error:
+        known = explain(error)
+        code = Exit.FALSE if known is None else known[0]
+        raise
+    finally:
+        sys.unraisablehook = lambda _: None  # a coroutine of a library's that outlived its loop
+        if loop.run_until_complete(_ended()) and not _busy(before):
+            loop.close()
+        else:
+            _leave_soon(code)
+
+
+async def _ended() -> bool:
+    """Cancel what is left in the loop; whether all of it ended."""
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    if not left:
+        return True
+    done, pending = await asyncio.wait(left, timeout=END_S)
+    for task in done:
+        if not task.cancelled():
+            task.exception()
+    return not pending
+
+
+def _busy(before: set[threading.Thread]) -> bool:
+    """Whether threads are left that the interpreter would wait for."""
+    return any(
+        thread.is_alive() and not thread.daemon for thread in set(threading.enumerate()) - before
+    )
+
+
+def _leave_soon(code: int) -> None:
+    logging.disable()  # what is left has nothing to say that concerns anybody
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    timer = threading.Timer(LEAVE_S, leave)
+    timer.daemon = True
+    timer.start()
 
 
 @click.command()
@@ -98,7 +167,7 @@ def worker(
         _replay(settings, topic, (from_offset, time_ms, partitions or None), log, as_json=as_json)
         return
     metrics = Metrics()
-    work = load("services.stream.worker", "work")
+    work = load_kafka("services.stream.worker", "work")
     bind = metrics_bind(settings)
     with LibraryLog(log), metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
@@ -113,8 +182,8 @@ def worker(
 
 
 def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bool) -> None:
-    replay = load("services.stream.replay", "replay")
-    make = load("services.stream.record_range", "Since")
+    replay = load_kafka("services.stream.replay", "replay")
+    make = load_kafka("services.stream.record_range", "Since")
     seen = _Shown()
     with LibraryLog(log):
         done = asyncio.run(replay(settings, topic, make(*since), log, seen))

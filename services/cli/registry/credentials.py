@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from services.cli.options.admin_tls import identity_folder
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, print_result
+from services.cli.options.common import json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json, print_result
 from services.cli.output.progress import bar
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.text import shown_time, table
 from services.cli.pipeline.broker import ours, tell_broker
 from services.enrolment import issue as enrolment
 from services.enrolment.issue import Result

@@ -13,15 +13,11 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us, utc_text
 from services.cli.data.payload_text import legible
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import counted, shown_time, table
 from services.cli.registry.devices_show import show
 from services.cli.registry.devices_watch import watch
 from services.cli.registry.show_plan import show_plan

@@ -10,12 +10,10 @@ import click
 
 from ingest.errors import RegistryError
 from mrv import calendar
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.amounts import shown_amount
-from services.cli.output.json_text import print_json
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.options.common import json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json
+from services.cli.output.text import shown_amount, shown_time, table
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.views.device_page import device_page
@@ -99,7 +97,11 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     for one in found["projects"]:
         yield "project", f"{one['project']} as {one['role']}, until {shown_time(one['to'], zone)}"
     for one in found["calibrations"]:
-        yield "certificate", f"{one['certificate']}, valid until {one['valid_until']}"
+        of = f" ({one['channel']})" if one["channel"] else ""
+        said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
+        error = one["found_error_percent"]
+        more = "" if error is None else f", found error {error} %"
+        yield "certificate", f"{one['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()
 

@@ -14,8 +14,8 @@ from ingest.errors import RegistryError
 from ingest.model import Device
 from mrv.calendar import zone
 from services.cli.errors import Exit
-from services.cli.options.database_url import database_url
-from services.cli.output.times import shown_time
+from services.cli.options.servers import database_url
+from services.cli.output.text import shown_time
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_fleet
 from services.store.timeseries import recent_messages as arrivals

@@ -13,10 +13,10 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import TonneError
 from services.cli.options.admin_tls import identity_folder
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_secret
-from services.cli.output.times import shown_time
+from services.cli.options.common import json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_secret
+from services.cli.output.text import shown_time
 from services.cli.pipeline.broker import carry_to_broker
 from services.enrolment import self_enrolment
 from services.environment import split_bind

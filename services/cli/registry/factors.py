@@ -10,11 +10,9 @@ import click
 
 from ingest.errors import InputError
 from mrv.factors import FactorBook
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.table import table
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.text import counted, table
 from services.issuer.affected_statements import Affected
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period

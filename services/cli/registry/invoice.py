@@ -11,12 +11,10 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import local_date
 from mrv.statement.plan_json import invoice_out
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.amounts import shown_amount
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import shown_amount, table
 from services.processing.invoice_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect

@@ -9,12 +9,11 @@ import click
 
 from mrv.calendar import utc_text
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
-from services.cli.output.json_text import print_json
-from services.cli.output.table import table
+from services.cli.output.documents import print_json
+from services.cli.output.text import table
 from services.issuer.planning import diagram_of, draft_of
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project

@@ -12,10 +12,8 @@ import click
 
 from ingest.errors import InputError
 from mrv.report import LANGUAGES, make_programme
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.statements.report import write_whole
 from services.store.postgres.pool import connect
 from services.store.views import parks

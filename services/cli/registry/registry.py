@@ -7,12 +7,11 @@ import click
 import yaml
 
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json
 from services.cli.output.progress import bar
+from services.cli.output.text import counted
 from services.cli.registry.credentials import (
     credentials_,
     issue_credentials,

@@ -13,16 +13,14 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_result
-from services.cli.output.table import table
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result
+from services.cli.output.text import counted, table
 from services.nearest import did_you_mean
-from services.sewers import geojson
+from services.sewers import rows
 from services.sewers.assets import Problem
-from services.sewers.checks import check as check_network
+from services.sewers.assets import check as check_network
 from services.sewers.files import Network, read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored
@@ -128,9 +126,9 @@ def export(out: Path, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
         assets = list(stored.every(conn))
     if out.suffix == ".csv":
-        text = geojson.to_csv(assets)
+        text = rows.to_csv(assets)
     elif out.suffix in (".geojson", ".json"):
-        features = ",\n".join(json.dumps(geojson.feature(a)) for a in assets)
+        features = ",\n".join(json.dumps(rows.feature(a)) for a in assets)
         text = f'{{"type": "FeatureCollection", "features": [\n{features}\n]}}\n'
     else:
         raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
@@ -156,7 +154,7 @@ def show(asset: str, *, as_json: bool) -> None:
     if found is None:
         raise InputError(f"asset {asset!r} is not registered; {near or _IMPORT}")
     one, events = found
-    document: dict[str, Any] = {"id": one.id, **geojson.properties(one)}
+    document: dict[str, Any] = {"id": one.id, **rows.properties(one)}
     document["history"] = [
         {"day": e.day.isoformat(), "what": e.what, "kind": e.kind, "condition": e.condition,
          "note": e.note} for e in events
@@ -167,9 +165,9 @@ def show(asset: str, *, as_json: bool) -> None:
     history = document.pop("history")
     for key, value in document.items():
         click.echo(f"{key:12} {value}")
-    rows = [[e[key] for key in ("day", "what", "kind", "condition", "note")] for e in history]
+    lines = [[e[key] for key in ("day", "what", "kind", "condition", "note")] for e in history]
     head = ("day", "what", "kind", "condition", "note")
-    click.echo(table(head, rows, empty="no history"))
+    click.echo(table(head, lines, empty="no history"))
 
 
 def import_folder(conn: Connection, folder: Path, author: str) -> str | None:

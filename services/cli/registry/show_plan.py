@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from services.cli.output.json_text import print_json
+from services.cli.output.documents import print_json
 from services.registry.plan import Result
 
 

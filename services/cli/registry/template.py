@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from ingest import classes
+from services.cli.options.common import json_option
 from services.cli.options.country_option import needed_country
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json
+from services.cli.output.documents import print_json
 from services.registry import schema as schemas
 from services.registry import template as templates
 

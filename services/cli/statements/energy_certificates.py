@@ -12,14 +12,11 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from ingest.model import INTERVAL_US
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.folder import write_folder
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.documents import print_json, print_result, write_folder
+from services.cli.output.text import shown_time, table
 from services.store.postgres.pool import connect
 from services.store.registry.known import zones_of
 from services.store.statements import energy_certificates as store

@@ -13,17 +13,13 @@ import click
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.exports.cell_map import CellMap
-from mrv.exports.draft import Draft
 from mrv.exports.entered import Authority, read_authority
-from mrv.exports.source import Source
+from mrv.exports.source import Draft, Source
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.options.pack_budget import pack_budget
-from services.cli.output.folder import write_folder
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Group, json_option, pack_budget
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result, write_folder
 from services.cli.output.progress import bar
 from services.cli.statements.export_public import check_public_, public_
 from services.issuer.export_files import (

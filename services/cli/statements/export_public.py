@@ -18,12 +18,9 @@ from mrv.signatures import canonical
 from mrv.signatures.keyfile import read_keyring
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.options.pack_budget import pack_budget
-from services.cli.output.folder import write_folder
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Choice, json_option, pack_budget
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result, write_folder
 from services.cli.output.progress import bar
 from services.issuer import keys
 from services.settings import Settings

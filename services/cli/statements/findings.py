@@ -13,12 +13,10 @@ from mrv.documents.finding import FindingEvent
 from mrv.documents.form import read
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind, Record, What
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
-from services.cli.output.times import shown_time
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result
+from services.cli.output.text import shown_time
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps

@@ -15,19 +15,16 @@ from psycopg import Connection
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
-from mrv.signatures.proof_form import time_of
 from mrv.statement.states import check_named, unnamed
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.json_text import print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.documents import print_result
+from services.cli.output.text import shown_time, table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import log_rotation, signers, trust

@@ -17,16 +17,11 @@ from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
-from services.cli.pipeline.metrics_bind import metrics_bind
-from services.cli.statements.log_tiles import monitor, tiles
-from services.cli.statements.log_witnesses import warn_of, witnesses
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url, metrics_bind
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import counted, shown_time, table
+from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
 from services.clock import now_us
 from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness

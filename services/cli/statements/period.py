@@ -13,9 +13,8 @@ from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET, write
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import finding_json, findings, observations, unmet
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.progress import bar, steps
 from services.issuer.close import STEPS, Closed, close_period, preview_period

@@ -15,11 +15,9 @@ from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Facts, Format, make
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.options.pack_budget import pack_budget
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Choice, json_option, pack_budget
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_result
 from services.store.postgres.pool import connect
 
 

@@ -16,9 +16,9 @@ from mrv.documents.sampling_list import SamplingList
 from mrv.signatures import canonical
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
-from services.cli.options.database_url import database_url
-from services.cli.options.pack_budget import pack_budget
-from services.cli.output.table import table
+from services.cli.options.common import pack_budget
+from services.cli.options.servers import database_url
+from services.cli.output.text import table
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life

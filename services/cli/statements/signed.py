@@ -5,14 +5,11 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.documents import print_json
+from services.cli.output.text import counted, shown_time, table
 from services.cli.statements.signed_verify import verify
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect

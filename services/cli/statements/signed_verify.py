@@ -22,11 +22,11 @@ from mrv.signed_values.verification import (
     of_device,
 )
 from services.cli.errors import Exit
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
+from services.cli.options.common import json_option
+from services.cli.options.servers import database_url
 from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json
+from services.cli.output.documents import print_json
+from services.cli.output.text import counted
 from services.registry.files import read_files
 from services.registry.meter_keys import by_name
 from services.store.messages import signed_values as store

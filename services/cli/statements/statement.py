@@ -10,12 +10,10 @@ import click
 
 from mrv.statement.conditions import observations, unmet
 from mrv.statement.credentials import conclusion_of
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_result
 from services.cli.output.progress import bar
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.text import shown_time, table
 from services.cli.statements import statement_issue, statement_signing
 from services.cli.statements.findings import finding
 from services.cli.statements.report import report

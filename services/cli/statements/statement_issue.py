@@ -10,10 +10,10 @@ from psycopg import Connection
 
 from mrv.statement.conditions import check_reason, unmet
 from services.cli.errors import Exit
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
+from services.cli.options.common import json_option
+from services.cli.output.documents import print_result
 from services.cli.statements import by_signer
-from services.cli.statements.log_witnesses import warn_of
+from services.cli.statements.log_tiles import warn_of
 from services.cli.statements.period import show_closed
 from services.cli.statements.statement_options import database, key_option, signer_of, warn_unmet
 from services.issuer import close, requests, stamped_issue, timestamps

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from mrv.errors import VerificationError
 from services.cli.errors import Exit
-from services.cli.options.database_url import database_url
+from services.cli.options.servers import database_url
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.settings import Settings

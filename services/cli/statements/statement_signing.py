@@ -12,9 +12,8 @@ from mrv.signatures import canonical
 from mrv.statement.credentials import Finding
 from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
-from services.cli.options.choice import Choice
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_result
+from services.cli.options.common import Choice, json_option
+from services.cli.output.documents import print_result
 from services.cli.output.progress import bar
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.opinion_options import person, site_visit

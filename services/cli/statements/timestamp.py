@@ -7,12 +7,10 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
-from services.cli.groups import Group
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.options.common import Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json
+from services.cli.output.text import shown_time, table
 from services.issuer import timestamps
 from services.issuer.timestamp_authority import shown
 from services.issuer.timestamps import Policy

@@ -11,13 +11,12 @@ import yaml
 from ingest.errors import InputError
 from mrv.log.policy import read_policy
 from mrv.signatures.authorities import read_authorities
+from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
-from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust as kept

@@ -9,12 +9,10 @@ from typing import get_args
 import click
 from psycopg import Connection
 
-from services.cli.groups import Group
-from services.cli.options.choice import Choice
-from services.cli.options.database_url import database_url
-from services.cli.options.json_option import json_option
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.table import table
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
 from services.store.statements.statements import find

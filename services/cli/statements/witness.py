@@ -9,17 +9,15 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
-from mrv.log.vkey import COSIGNATURE, Vkey
-from services.cli.groups import Group
-from services.cli.options.json_option import json_option
-from services.cli.output.counts import counted
-from services.cli.output.json_text import print_json, print_result
-from services.cli.output.times import shown_time
+from mrv.log.note import COSIGNATURE, Vkey
+from services.cli.options.common import Group, json_option
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import counted, shown_time
 from services.clock import now_us
 from services.logs import get_logger
 from services.settings import Settings
 from services.witness import witness_keys
-from services.witness.cosigner import Cosigner
+from services.witness.app import Cosigner
 from services.witness.state import State
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from psycopg import Connection, Cursor
 
-from ingest.formats.sparkplug_birth import Birth, Tag
+from ingest.formats.sparkplug import Birth, Tag
 from ingest.sparkplug import Node, WaitingMessage
 from services.store.postgres.timestamps import stamp
 

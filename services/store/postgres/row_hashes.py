@@ -50,6 +50,7 @@ UNSEALED = {
     "day_today_until": "how far yesterday and today were made",
     "day_today_late": "which devices' sums of today wait to be made again",
     "clear_sky_day": "made again from places and modules, for boards",
+    "project_months": "made again from places and modules, for boards and the console",
     "pv_trend": "made again from days, for boards",
     "day_pv": "made again from intervals and readings, for dashboards",
     "sewer_asset": "asset data of the sewerage registry; no statement rests on it",

@@ -10,8 +10,8 @@ import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.exports.aef import digest, tables
-from mrv.exports.draft import Draft
 from mrv.exports.entered import Submission
+from mrv.exports.source import Draft
 from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered, Registry
 from services.store.postgres.jsonb import jsonb

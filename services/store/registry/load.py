@@ -219,7 +219,8 @@ def load_calibrations(
     found: dict[str, list[Calibration]] = {device: [] for device in devices}
     rows = conn.execute(
         "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
-        "serial FROM calibration WHERE device_id = ANY(%s)",
+        "serial, channel, found_error_percent, coalesce(last_test, false) FROM calibration"
+        " WHERE device_id = ANY(%s)",
         [list(devices)],
     )
     for device, *row in rows:

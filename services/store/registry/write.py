@@ -97,7 +97,9 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     )  # fmt: skip
     cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
     cur.executemany(
-        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO calibration (device_id, performed, valid_until, certificate, accuracy_class,"
+        " max_error_percent, serial, channel, found_error_percent, last_test)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 d.id,
@@ -107,6 +109,9 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
                 c.accuracy_class,
                 c.max_error_percent,
                 c.serial,
+                c.channel,
+                c.found_error_percent,
+                c.last_test or None,
             )
             for d in devices
             for c in d.calibrations or ()

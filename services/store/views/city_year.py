@@ -52,6 +52,13 @@ class ProjectYear:
         """How much less was avoided than expected; zero where it was not less."""
         return max((self.expected_t or Decimal(0)) - (self.avoided_t or Decimal(0)), Decimal(0))
 
+    @property
+    def percent(self) -> int | None:
+        """What was avoided of what was expected to date [%], rounded down; None where not known."""
+        if self.avoided_t is None or not self.expected_t:
+            return None
+        return int(self.avoided_t / self.expected_t * 100)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -102,16 +109,50 @@ def avoided_by_day(conn: Connection, year: int) -> list[tuple[str, date, Decimal
 
 
 def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
-    """Return what was expected of the counted projects in each month, as far as it has come. [t]"""
+    """Return what is expected of the counted projects in each month, past and to come. [t]"""
     rows = conn.execute(
-        "SELECT sum(tonne_expected_t(p.project_id, tonne_clock(p.timezone, b.at),"
-        "   tonne_clock(p.timezone, b.at + INTERVAL '1 month')))"
+        "SELECT sum(coalesce(tonne_expected_t(p.project_id, tonne_clock(p.timezone, b.at),"
+        "     tonne_clock(p.timezone, b.at + INTERVAL '1 month')), 0)"
+        "   + coalesce(tonne_expected_ahead_t(p.project_id, tonne_clock(p.timezone, b.at),"
+        "     tonne_clock(p.timezone, b.at + INTERVAL '1 month')), 0))"
         " FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
         "   make_date(%(year)s, 12, 1)::timestamp, INTERVAL '1 month') b (at)"
         " CROSS JOIN v_counted_project p GROUP BY b.at ORDER BY b.at",
         {"year": year},
     )
     return [value for (value,) in rows]
+
+
+def main_sites(conn: Connection) -> dict[str, str]:
+    """Return the site of each project: where most of its devices are."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (m.project_id) m.project_id, d.site FROM project_device m"
+        " JOIN device d ON d.id = m.device_id GROUP BY m.project_id, d.site"
+        " ORDER BY m.project_id, count(DISTINCT d.id) DESC, d.site"
+    )
+    return dict(rows.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a year's account is of one source: projects, tonnes, and its first and last day."""
+
+    source: str
+    projects: int
+    tonnes: Decimal | None
+    first: date
+    last: date
+
+
+def parts(conn: Connection, year: int) -> list[Part]:
+    """Return of what a year's account of the counted projects is made."""
+    rows = conn.execute(
+        "SELECT source, count(DISTINCT project_id), sum(reduction_ug) * 0.000000000001,"
+        " min(day), max(day) FROM v_account_part JOIN v_counted_project USING (project_id)"
+        " WHERE extract(year FROM day) = %s GROUP BY 1 ORDER BY 1",
+        [year],
+    )
+    return [Part(*row) for row in rows.fetchall()]
 
 
 def changes(conn: Connection) -> Change:

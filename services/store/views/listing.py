@@ -65,7 +65,8 @@ def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str,
     if row is None:
         return None
     certificates = conn.execute(
-        "SELECT performed, valid_until, certificate, accuracy_class, max_error_percent::text"
+        "SELECT performed, valid_until, certificate, accuracy_class, max_error_percent::text,"
+        " serial, channel, found_error_percent::text, coalesce(last_test, false)"
         " FROM calibration WHERE device_id = %s ORDER BY performed, certificate",
         [id_],
     )
@@ -168,6 +169,10 @@ _CALIBRATION_NAMES = (
     "certificate",
     "accuracy_class",
     "max_error_percent",
+    "serial",
+    "channel",
+    "found_error_percent",
+    "last_test",
 )
 _LETTER_NAMES = ("id", "received", "topic", "device_id", "reason", "detail", "content_type")
 

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import Connection
 
 from mrv.countries import country_at
-from mrv.environment import field
+from mrv.environment import water
 from mrv.registry import programme_systems as systems
 from mrv.registry.article6_transfer import TransferClass, transferable
 from mrv.texts import Text, render, text
@@ -72,9 +72,9 @@ _FIELDS = f"""
 SELECT d.id, d.attributes ->> 'system', low.value, high.value
 FROM indicator_value low
 JOIN indicator_value high ON high.device_id = low.device_id AND high.start = low.start
-    AND high.indicator = '{field.HIGHEST}'
+    AND high.indicator = '{water.HIGHEST}'
 JOIN device d ON d.id = low.device_id JOIN site s ON s.id = d.site
-WHERE low.indicator = '{field.LOWEST}' AND d.attributes ? 'system'
+WHERE low.indicator = '{water.LOWEST}' AND d.attributes ? 'system'
   AND low.{_OF_YEAR.replace("AND start", "AND low.start")}
 ORDER BY d.id, low.start
 """
@@ -230,7 +230,7 @@ def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
     for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
         days.setdefault((device, system), []).append((low, high))
     return [
-        {"device": device, "system": system, **field.season(found)._asdict()}
+        {"device": device, "system": system, **water.season(found)._asdict()}
         for (device, system), found in days.items()
     ]
 

@@ -11,7 +11,7 @@ from ingest.codecs import sparkplug_b
 from ingest.errors import PayloadError
 from ingest.formats import sparkplug_b_pb2 as pb
 from ingest.formats import sparkplug_fast as sparkplug_form
-from ingest.formats.sparkplug_values import number
+from ingest.formats.sparkplug import number
 from tests.soak import often
 from tests.sparkplug_edge import (
     BOOLEAN,

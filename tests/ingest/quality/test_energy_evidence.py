@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from ingest.model import HOUR_US, INTERVAL_US
-from ingest.quality import clear_sky, energy_budget
-from ingest.quality.energy_budget import Tolerance
-from ingest.quality.power_integral import integral
+from ingest.quality import energy_budget, power_bounds
+from ingest.quality.energy_budget import Tolerance, integral
 
 HALONG = (20.95, 107.07)
 NOON = 20_454 * 96 + 20  # 12:00 in Hai Phong on 1 January 2026, in quarter hours
@@ -118,26 +117,28 @@ def test_a_catch_up_that_was_spread_is_held_as_one():
 
 def test_the_sun_makes_most_at_noon_and_nothing_by_night():
     """A clear sky would be thinner than it is, and honest mornings be taken off."""
-    share = clear_sky.most_of_rated(*HALONG, NOON - 48, NOON + 48)
-    assert share[48] == clear_sky.MOST_OF_RATED
+    share = power_bounds.most_of_rated(*HALONG, NOON - 48, NOON + 48)
+    assert share[48] == power_bounds.MOST_OF_RATED
     assert share[0] == share[-1] == 0
     assert (np.diff(share[20:48]) >= 0).all()
     # direct beam at air mass 1.5 is about 850 W/m2 (Meinel), and a tenth of sky
-    assert clear_sky.irradiance(np.array([41.8]))[0] == pytest.approx(1353 * 0.7**1.316 * 1.1, 0.01)
+    assert power_bounds.irradiance(np.array([41.8]))[0] == pytest.approx(
+        1353 * 0.7**1.316 * 1.1, 0.01
+    )
 
 
 def test_a_day_that_the_sun_cannot_have_made_is_no_evidence():
     """Who claims the rating from dawn to dusk would keep the hours in which it can be."""
     most = np.concatenate([np.zeros(30), np.full(36, 1_000.0), np.zeros(30)])
     honest = most.astype(np.int64) * 9 // 10
-    assert not clear_sky.above(honest, most, NONE, 0, 0.0).any()
+    assert not power_bounds.above(honest, most, NONE, 0, 0.0).any()
     false = honest + np.where(np.arange(96) == 20, 3_000, 0)
-    assert (clear_sky.above(false, most, NONE, 0, 0.0) == false).all()
+    assert (power_bounds.above(false, most, NONE, 0, 0.0) == false).all()
     little = honest + np.where(np.arange(96) == 20, 500, 0)
-    assert clear_sky.above(little, most, NONE, 0, 0.0).sum() == 500
-    assert clear_sky.above(little, most, NONE, 0, 1_000.0).sum() == 0
+    assert power_bounds.above(little, most, NONE, 0, 0.0).sum() == 500
+    assert power_bounds.above(little, most, NONE, 0, 1_000.0).sum() == 0
     spread = np.zeros(96, dtype=np.int64)
     spread[20:40] = 900
-    found = clear_sky.above(spread, most, spread > 0, 0, 0.0)
+    found = power_bounds.above(spread, most, spread > 0, 0, 0.0)
     assert spread.sum() - found.sum() <= 10_000
     assert HOUR_US == 4 * INTERVAL_US

@@ -6,16 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ingest.limits import UNIT_LEVELS
-from ingest.quality import (
-    flat_line,
-    night_generation,
-    rate_of_change,
-    runs,
-    spike,
-    sum_check,
-    time_gap,
-    unit_scale,
-)
+from ingest.quality import clocks, comparisons, gauges, runs
+from ingest.sun import elevation_deg
 
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US
@@ -36,7 +28,7 @@ def _one(n):
 def _spikes(values, times, height, device=None):
     n = len(values)
     whose = _one(n) if device is None else np.array(device, dtype=np.int32)
-    return _at(spike.marks(whose, times, np.asarray(values), np.full(n, height)))
+    return _at(gauges.spikes(whose, times, np.asarray(values), np.full(n, height)))
 
 
 def _since(values, times, gap_us=DAY_US, device=None, limits=None, before=None):
@@ -66,15 +58,15 @@ def test_the_neighbours_of_another_device_are_none():
     device = np.array([0, 1], dtype=np.int32)
     values = np.array([0.0, 9.0])
     limit = np.full(2, 1.0)
-    assert _at(rate_of_change.marks(device, _minutes(0, 1), values, limit)) == []
+    assert _at(gauges.too_fast(device, _minutes(0, 1), values, limit)) == []
 
 
 def test_a_rate_that_no_sensor_has_is_found():
     """A temperature that falls forty degrees in a minute would be weather."""
     values = np.array([20.0, 21, 60, 60, 20, 60])
     times = _minutes(0, 1, 2, 3, 30, 100)
-    assert _at(rate_of_change.marks(_one(6), times, values, np.full(6, 5.0))) == [2]
-    assert _at(rate_of_change.marks(_one(1), times[:1], values[:1], np.full(1, 5.0))) == []
+    assert _at(gauges.too_fast(_one(6), times, values, np.full(6, 5.0))) == [2]
+    assert _at(gauges.too_fast(_one(1), times[:1], values[:1], np.full(1, 5.0))) == []
 
 
 def test_a_run_lasts_while_nothing_changes():
@@ -107,9 +99,9 @@ def test_a_value_that_stands_still_under_new_times_is_found():
     times = _minutes(*range(0, 100, 10))
     since = _since(values, times)
     longest = float(29 * MINUTE_US)
-    assert _at(flat_line.marks(values, times, since, longest, 0.0)) == [4]
-    assert _at(flat_line.marks(values, times, since, longest)) == [4, 9]
-    assert _at(flat_line.marks(values, times, since, np.nan)) == []
+    assert _at(runs.flat(values, times, since, longest, 0.0)) == [4]
+    assert _at(runs.flat(values, times, since, longest)) == [4, 9]
+    assert _at(runs.flat(values, times, since, np.nan)) == []
 
 
 def test_a_gap_is_long_for_the_device_itself():
@@ -121,7 +113,7 @@ def test_a_gap_is_long_for_the_device_itself():
         ((0,), []),
     ):
         n = len(minutes)
-        marks = time_gap.marks(_one(n), _minutes(*minutes), np.full(n, 15.0 * MINUTE_US))
+        marks = gauges.gaps(_one(n), _minutes(*minutes), np.full(n, 15.0 * MINUTE_US))
         assert _at(marks) == expected
 
 
@@ -130,27 +122,27 @@ def test_a_series_below_every_peak_is_small_and_one_that_is_off_is_not():
     peak, level = np.full(4, 1200.0), UNIT_LEVELS[1]
     values = np.array([100.0, 100.0, 0.5, 300.0])
     times = np.array([0, 4, 4, 4]) * DAY_US
-    assert unit_scale.below(values, peak, level).tolist() == [1, 1, 1, 0]
+    assert comparisons.below(values, peak, level).tolist() == [1, 1, 1, 0]
     since = np.zeros(4, dtype=np.int64)
-    assert _at(unit_scale.marks(values, times, since, peak, level)) == [1]
-    assert _at(unit_scale.marks(values, times, since, peak * np.nan, level)) == []
+    assert _at(comparisons.wrong_scale(values, times, since, peak, level)) == [1]
+    assert _at(comparisons.wrong_scale(values, times, since, peak * np.nan, level)) == []
 
 
 def test_a_difference_below_resolution_says_nothing():
     """Two meters that have just begun to count would differ by half, and be exchanged."""
     whole, parts = np.array([100, 100, 1, -100]), np.array([97, 99, 2, 100])
-    assert _at(sum_check.marks(whole, parts, 0.02, 1)) == [0, 3]
+    assert _at(comparisons.sums_differ(whole, parts, 0.02, 1)) == [0, 3]
 
 
 def test_the_sun_stands_where_the_almanac_says():
     """A clock that is off by seven hours could not be told from the sun."""
     # Hai Phong, equinox 2026-03-20: the sun's noon is at about 05:01 UTC, 90 - 20.9 degrees high
     noon = np.array([np.datetime64("2026-03-20T05:01", "us")]).astype(np.int64)
-    (high,) = night_generation.elevation_deg(noon, 20.9, 106.6)
+    (high,) = elevation_deg(noon, 20.9, 106.6)
     assert abs(high - 69.0) < 0.3
     # Boulder, winter solstice 2022 noon at 19:00 UTC: 90 - 40 - 23.44
     noon = np.array([np.datetime64("2022-12-21T19:00", "us")]).astype(np.int64)
-    (high,) = night_generation.elevation_deg(noon, 40.0, -105.25)
+    (high,) = elevation_deg(noon, 40.0, -105.25)
     assert abs(high - 26.5) < 0.3
 
 
@@ -158,7 +150,7 @@ def test_generation_at_midnight_is_found_and_standby_is_not():
     """An inverter whose clock says local time as UTC would make its power at night."""
     times = np.array(["2026-03-20T05:00", "2026-03-20T17:00"], dtype="datetime64[us]")
     for power, expected in (([5000.0, 5000.0], [1]), ([5000.0, -3.0], []), ([5000.0, 30.0], [])):
-        marks = night_generation.marks(
+        marks = clocks.at_night(
             np.array(power), times.astype(np.int64), *(np.full(2, v) for v in (100.0, 20.9, 106.6))
         )
         assert _at(marks) == expected
@@ -175,12 +167,12 @@ def test_any_series_is_marked_and_none_breaks(values, steps):
     least = np.zeros(n)
     constant = np.full(n, 5.0)
     for marks in (
-        spike.marks(_one(n), times, values, least),
-        rate_of_change.marks(_one(n), times, values, least),
-        flat_line.marks(values, times, _since(values, times), float(MINUTE_US)),
-        time_gap.marks(_one(n), times, least),
-        night_generation.marks(values, times, least, least + 20.9, least + 106.6),
+        gauges.spikes(_one(n), times, values, least),
+        gauges.too_fast(_one(n), times, values, least),
+        runs.flat(values, times, _since(values, times), float(MINUTE_US)),
+        gauges.gaps(_one(n), times, least),
+        clocks.at_night(values, times, least, least + 20.9, least + 106.6),
     ):
         assert marks.shape == values.shape
         assert marks.dtype == np.bool_
-    assert not spike.marks(_one(n), times, constant, least).any()
+    assert not gauges.spikes(_one(n), times, constant, least).any()

@@ -11,7 +11,7 @@ from ingest.model import NULL, Device, Frame
 from mrv import environment
 from mrv.calendar import midnight_us
 from mrv.environment import KINDS
-from mrv.environment.clock import day_of
+from mrv.environment.kinds import day_of
 from mrv.environment.water import Flow
 
 MINUTE_US, HOUR_US = 60_000_000, 3_600_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from mrv import environment
 from mrv.calendar import midnight_us
-from mrv.environment.clock import day_of
+from mrv.environment.kinds import day_of
 from tests.mrv.environment.stations import AIR, DAY, HANOI, HOUR_US, known, of_day, of_hour
 
 

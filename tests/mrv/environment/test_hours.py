@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from mrv import environment
 from mrv.calendar import midnight_us
 from mrv.environment import KINDS, Values
-from mrv.environment.clock import day_of, hour_starts
-from mrv.environment.kinds import Row
+from mrv.environment.kinds import Row, day_of, hour_starts
 from tests.mrv.environment.stations import AIR, DAY, HOUR_US, frame, hours, minutes
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mrv.errors import LogError, SignatureError
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from mrv.log.note import NoteKey, sign_note
+from mrv.log.receipt import Checkpoint, sign_checkpoint, verify_checkpoint
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash
 

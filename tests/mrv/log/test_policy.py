@@ -7,11 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from mrv.errors import LogError, SignatureError
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
-from mrv.log.cosignature import cosign, cosignatures, strangers
-from mrv.log.note import NoteKey, signature_lines
+from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
-from mrv.log.vkey import COSIGNATURE, ML_DSA_COSIGNATURE, Vkey
+from mrv.log.receipt import Checkpoint, sign_checkpoint
+from mrv.log.witness import cosign, cosignatures, strangers
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.signatures.ml_dsa import MlDsaKey

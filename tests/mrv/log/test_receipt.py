@@ -3,10 +3,17 @@
 import pytest
 
 from mrv.errors import LogError, SignatureError
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import NoteKey
-from mrv.log.receipt import HEADER, Receipt, make_receipt, parse_receipt, verify_receipt
+from mrv.log.receipt import (
+    HEADER,
+    Checkpoint,
+    Receipt,
+    make_receipt,
+    parse_receipt,
+    sign_checkpoint,
+    verify_receipt,
+)
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.signatures.multibase import encode_base64

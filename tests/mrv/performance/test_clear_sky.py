@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 
 from mrv.exante.sun import Roof
-from mrv.performance.clear_sky import plane_w_m2
+from mrv.performance.degradation import plane_w_m2
 
 
 def test_a_clear_day_in_hai_phong():

@@ -11,7 +11,7 @@ from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
-from services.vault.errors import VaultError
+from services.vault.part import VaultError
 from tests.opinions import concluded
 from tests.services.api.test_bad_requests import is_problem
 from tests.services.archive import shelved

@@ -21,7 +21,7 @@ from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.request_runner import Runner
 from services.issuer.requests import Desk
-from services.local.packages import POSTGRES_BIN
+from services.local.machine import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.statements import signer_requests as queue
@@ -423,7 +423,7 @@ def test_a_queue_that_nobody_answers_is_told(apart, monkeypatch):
     name = next_verified(apart, "2026-02-03", "2026-02-04")
     apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
     monkeypatch.setenv("TONNE_DATABASE_URL", apart.database_url)
-    monkeypatch.setattr("services.cli.local.doctor_signer.PATIENCE_S", 0.0)
+    monkeypatch.setattr("services.cli.local.doctor_signing.SIGNER_PATIENCE_S", 0.0)
     told = tonne("doctor")
     assert re.search(r"wrong +signer +1 request waits", told.output), told.output
     # and an issue on the command line, where the key is not, is done by the signer

@@ -7,7 +7,7 @@ from services.archive import restore
 from services.archive import verify as check
 from services.archive.run import _alone
 from services.store.postgres.pool import connect
-from services.vault.errors import DamagedError
+from services.vault.part import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period

@@ -3,9 +3,9 @@
 import time
 
 from mrv.signatures.day_digests import DayLeaf
-from services.archive import scheduler as rounds
-from services.archive.throttle import Pace, batches
-from services.cli.local.doctor_archive import storage
+from services.archive import run as rounds
+from services.archive.context import Pace, batches
+from services.cli.local.doctor_database import storage
 from services.logs import get_logger
 from services.store.postgres.pool import connect
 from tests.services.archive import shelved

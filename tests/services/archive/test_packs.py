@@ -18,7 +18,7 @@ from mrv.verify import verify
 from services.archive import verify as check
 from services.issuer.audit import audit
 from services.store.postgres.pool import connect
-from services.vault.errors import DamagedError
+from services.vault.part import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period

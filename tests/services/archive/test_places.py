@@ -10,7 +10,7 @@ import pytest
 from ingest.errors import InputError
 from services.archive import verify as check
 from services.store.postgres.pool import connect
-from services.vault.errors import DamagedError, VaultError
+from services.vault.part import DamagedError, VaultError
 from services.vault.place import Place
 from tests.services.archive import shelved
 

@@ -1,11 +1,10 @@
 """What is over a principal's quota goes through Kafka unread, to become a dead letter there."""
 
 from ingest.model import Device, Fleet
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.wire import decode
-from services.bridge.admit import admit
-from services.bridge.encode import Partitions, encode
+from services.bridge.chain import Partitions, admit, encode
 from services.intake.durable_batch import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
 

@@ -2,7 +2,7 @@
 
 import shutil
 
-from services.cli.local.demo_shown import what_next
+from services.cli.local.demo import what_next
 from services.cli.local.demo_stage import Stage
 from tests.invoked import tonne
 

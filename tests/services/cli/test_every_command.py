@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 import click
-import pytest
 
 from services.cli.commands import COMMANDS, SECTIONS
+from tests.every import every
 from tests.invoked import tonne
 from tests.services.cli.tree import commands, groups
 
 ALL = commands()
-every_command = pytest.mark.parametrize("words", list(ALL))
 # command, and why it has no --json
 WITHOUT_JSON = {
     "demo": "runs other commands and shows what they print",
@@ -31,40 +30,48 @@ def _options(command: click.Command) -> set[str]:
     return {name for one in command.params for name in one.opts}
 
 
-@every_command
-def test_it_prints_json(words: str) -> None:
+def test_it_prints_json() -> None:
     """A script that must read a table breaks with the next column."""
-    assert ("--json" in _options(ALL[words])) != (words in WITHOUT_JSON)
+
+    @every(list(ALL))
+    def _(words: str) -> None:
+        assert ("--json" in _options(ALL[words])) != (words in WITHOUT_JSON)
 
 
-@every_command
-def test_its_help_has_an_example_that_it_takes(words: str) -> None:
+def test_its_help_has_an_example_that_it_takes() -> None:
     """A person reads the example and nothing else, and types it."""
-    command = ALL[words]
-    assert "Example:" in (command.help or "")
-    example = (command.help or "").split("Example:")[1]
-    assert f"tonne {words.split(maxsplit=1)[0]}" in example
-    known = _options(command) | {o for one in command.params for o in one.secondary_opts}
-    for line in re.findall(rf"tonne {words}(?: (.*))?$", example.split("|")[0], re.MULTILINE):
-        own = re.split(r" (?:&&|[>|;]) ?", line)[0]
-        assert set(re.findall(r"(?<!\S)--[a-z][a-z-]*", own)) <= known, line
+
+    @every(list(ALL))
+    def _(words: str) -> None:
+        command = ALL[words]
+        assert "Example:" in (command.help or "")
+        example = (command.help or "").split("Example:")[1]
+        assert f"tonne {words.split(maxsplit=1)[0]}" in example
+        known = _options(command) | {o for one in command.params for o in one.secondary_opts}
+        for line in re.findall(rf"tonne {words}(?: (.*))?$", example.split("|")[0], re.MULTILINE):
+            own = re.split(r" (?:&&|[>|;]) ?", line)[0]
+            assert set(re.findall(r"(?<!\S)--[a-z][a-z-]*", own)) <= known, line
 
 
-@every_command
-def test_times_are_asked_for_in_one_way(words: str) -> None:
+def test_times_are_asked_for_in_one_way() -> None:
     """`--from 2026-01-01` that means another instant in the next command moves a month's tonnes."""
-    for one in ALL[words].params:
-        if isinstance(one, click.Option) and {"--from", "--to"} & set(one.opts):
-            if isinstance(one.type, click.Path):
-                continue  # a file that a document is taken from
-            assert one.metavar == "DAY|TIME"
-            assert "UTC" not in (one.help or "")
+
+    @every(list(ALL))
+    def _(words: str) -> None:
+        for one in ALL[words].params:
+            if isinstance(one, click.Option) and {"--from", "--to"} & set(one.opts):
+                if isinstance(one.type, click.Path):
+                    continue  # a file that a document is taken from
+                assert one.metavar == "DAY|TIME"
+                assert "UTC" not in (one.help or "")
 
 
-@every_command
-def test_t_stands_for_nothing(words: str) -> None:
+def test_t_stands_for_nothing() -> None:
     """T is a time to one reader and a tonne to the next."""
-    assert [one.opts for one in ALL[words].params if one.metavar == "T"] == []
+
+    @every(list(ALL))
+    def _(words: str) -> None:
+        assert [one.opts for one in ALL[words].params if one.metavar == "T"] == []
 
 
 def _choices() -> list[tuple[str, click.Option, str]]:
@@ -76,28 +83,24 @@ def _choices() -> list[tuple[str, click.Option, str]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("words", "option", "right"),
-    [pytest.param(*one, id=f"{one[0]} {one[1].opts[-1]}") for one in _choices()],
-)
-def test_a_word_that_is_nearly_right_is_asked_about(
-    words: str, option: click.Option, right: str
-) -> None:
-    """A list of twenty words is no help to whoever mistyped the last letter."""
-    wrong = right + "x" if len(right) > 2 else None
-    if wrong is None:
-        pytest.skip("too short to be mistyped nearly")
-    result = tonne(*words.split(), option.opts[0], wrong, code=2)
-    assert f"Did you mean {right!r}" in result.stderr
+def test_a_word_that_is_nearly_right_is_asked_about() -> None:
+    """A list of twenty words is no help to a user who mistyped the last letter."""
+
+    @every(one for one in _choices() if len(one[2]) > 2)  # shorter words are not nearly right
+    def _(words: str, option: click.Option, right: str) -> None:
+        result = tonne(*words.split(), option.opts[0], f"{right}x", code=2)
+        assert f"Did you mean {right!r}" in result.stderr
 
 
-@pytest.mark.parametrize("words", list(groups()))
-def test_a_command_that_is_nearly_right_is_asked_about(words: str) -> None:
+def test_a_command_that_is_nearly_right_is_asked_about() -> None:
     """A typing error must not send a technician to the manual."""
-    group = groups()[words]
-    right = max(group.list_commands(click.Context(group)), key=len)
-    result = tonne(*words.split(), right[:-1] + "#", code=2)
-    assert repr(right) in result.stderr.split("Did you mean")[1]
+
+    @every(list(groups()))
+    def _(words: str) -> None:
+        group = groups()[words]
+        right = max(group.list_commands(click.Context(group)), key=len)
+        result = tonne(*words.split(), right[:-1] + "#", code=2)
+        assert repr(right) in result.stderr.split("Did you mean")[1]
 
 
 def test_help_shows_every_command_under_one_heading() -> None:

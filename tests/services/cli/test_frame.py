@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from services.cli.closed_pipe import reader_is_gone
-from services.cli.output.masks import masked
+from services.cli.errors import masked
+from services.cli.main import reader_is_gone
 from tests import commands
 from tests.invoked import tonne
 

@@ -7,10 +7,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.cli.output.amounts import shown_amount, shown_bytes, shown_mass
-from services.cli.output.counts import counted
-from services.cli.output.table import table
-from services.cli.output.times import shown_time
+from services.cli.output.text import (
+    counted,
+    shown_amount,
+    shown_bytes,
+    shown_mass,
+    shown_time,
+    table,
+)
 from services.nearest import did_you_mean
 
 

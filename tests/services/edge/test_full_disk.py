@@ -9,9 +9,9 @@ from contextlib import closing, suppress
 import paho.mqtt.client as mqtt
 import pytest
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
+from services.edge.metrics import summary
 from services.edge.outbox import FullError, Outbox, Record
-from services.edge.outbox_status import summary
 from services.local.mosquitto import Mosquitto
 from tests.ports import give_ports
 from tests.services.edge.plant import Edge, meter, one, recorded, rows, waiting

@@ -14,9 +14,9 @@ import pytest
 
 from ingest.errors import InputError
 from services.edge.corrected_clock import Clock, Moment
+from services.edge.metrics import held as held_in
+from services.edge.metrics import summary
 from services.edge.outbox import FullError, Outbox, Record
-from services.edge.outbox_status import held as held_in
-from services.edge.outbox_status import summary
 
 MB = 1 << 20
 

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from psycopg import sql
 
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded.chain import EmbeddedChain

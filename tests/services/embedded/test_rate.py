@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded.chain import EmbeddedChain

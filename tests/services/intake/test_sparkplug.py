@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from ingest.model import Device, Fleet
-from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.store.postgres.pool import connect

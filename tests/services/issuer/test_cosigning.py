@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from ingest.errors import InputError, ServerError
-from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey
 from mrv.log.policy import read_policy
+from mrv.log.witness import cosignatures
 from services.issuer import cosigning
 from services.issuer.audit import audit
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned

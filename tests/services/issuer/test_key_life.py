@@ -8,7 +8,7 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.log.cosignature import cosign
+from mrv.log.witness import cosign
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer import audit as audits

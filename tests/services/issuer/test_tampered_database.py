@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingest import classes
-from mrv.log.cosignature import cosign
+from mrv.log.witness import cosign
 from mrv.statement.sampling import Size
 from services.issuer import external_signatures as accept
 from services.issuer import findings, keys, witness

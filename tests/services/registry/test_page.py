@@ -145,6 +145,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "number": (Text("12"), "many", [1]),
     "number or null": (Text("12"), "many", [1]),
     "two numbers or null": (1, [1], ["a", "b"]),
+    "12 numbers": (1, [1], ["a"] * 12, [-1] * 12),
     "whole number": (Text("12"), 1.5),
     "text": ([1], {"a": 1}),
     "day": ("2026-01-31T00:00:00+07:00", "31.1.2026"),
@@ -155,6 +156,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
 }
 IS: dict[str, type | tuple[type, ...]] = {
     "number": (int, float), "number or null": (int, float), "two numbers or null": list,
+    "12 numbers": list,
     "whole number": int, "text": (str, int), "day": date, "time": str, "yes or no": bool,
     "list": list, "keys and values": dict,
 }  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import RegistryError
-from services.sewers.checks import check
+from services.sewers.assets import check
 from services.sewers.files import read
 from services.sewers.rows import asset
 from tests.invoked import printed

@@ -9,11 +9,10 @@ import pytest
 
 from ingest import profiles
 from services.simulator.fleet import Group
-from services.simulator.flow import messages
+from services.simulator.flow import messages, truth
 from services.simulator.model import base_per_unit
 from services.simulator.simulated import MODELS
 from services.simulator.systems import BEHAVIOURS
-from services.simulator.truth import truth
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 DAY = 86_400_000_000
@@ -28,7 +27,8 @@ CHANNELS = {
     "humidity_percent wind_speed_m_s",
     "noise_station": "laeq_dba lamax_dba",
     "wastewater_plant": "flow_total_m3 biogas_total_nm3 energy_import_kwh cod_in_mg_l cod_out_mg_l "
-    "bod5_mg_l tss_mg_l nh4_n_mg_l tn_mg_l tp_mg_l ph temperature_c ch4_percent",
+    "bod5_mg_l tss_mg_l nh4_n_mg_l tn_mg_l tp_mg_l ph temperature_c ch4_percent"
+    " flare_temperature_c",
     **{kind: " ".join(profiles.load()[kind, "generic"].channels) for kind in BEHAVIOURS},
 }
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.simulator.faults import NO_FAULTS
+from services.simulator.disturb import NO_FAULTS
 from services.simulator.flow import outgoing
 from services.simulator.model import SimulatorError
-from services.simulator.recording import read_recording
-from services.simulator.replay import Replayed
+from services.simulator.recording import Replayed, read_recording
 
 DATA = Path(__file__).parents[3] / "deploy" / "data"
 RSF2, SERF = DATA / "nrel_rsf2_inverter_15min.csv", DATA / "nrel_serf_east_1min.csv"

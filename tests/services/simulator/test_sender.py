@@ -13,10 +13,10 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt.closing import close_sockets
+from ingest.mqtt.tls import close_sockets
 from services.simulator import outbox
 from services.simulator import sender as senders
-from services.simulator.faults import Faults
+from services.simulator.disturb import Faults
 from services.simulator.fleet import Group
 from services.simulator.flow import fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ingest.sparkplug import rebirth
-from services.simulator.faults import NO_FAULTS
+from services.simulator.disturb import NO_FAULTS
 from services.simulator.fleet import Group
 from services.simulator.flow import fleet_sources, outgoing
 from services.simulator.model import SimulatorError

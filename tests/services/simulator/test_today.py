@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from ingest import classes, profiles
-from services.simulator.faults import NO_FAULTS
+from services.simulator.disturb import NO_FAULTS
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import outgoing
-from services.simulator.today import gauges_only, todays_sources
+from services.simulator.simulated import gauges_only, todays_sources
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong"
 HOUR = 3_600_000_000

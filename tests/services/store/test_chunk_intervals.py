@@ -1,6 +1,6 @@
 """Chunks as long as their indexes fit into memory."""
 
-from services.cli.local.doctor_archive import storage
+from services.cli.local.doctor_database import storage
 from services.store.postgres import chunk_intervals
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect

@@ -10,16 +10,15 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.note import NoteKey
+from mrv.log.receipt import Checkpoint, sign_checkpoint
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.cli.main import main
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as stored
+from services.tiles.files import Folder, publish
 from services.tiles.monitor import follow
-from services.tiles.publish import publish
-from services.tiles.source import Folder
 from tests.invoked import tonne
 from tests.services.issuer import sealed
 from tests.transparency import judge, needs_judge

@@ -11,17 +11,14 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import WitnessRefusedError
-from mrv.log.checkpoint import Checkpoint, sign_checkpoint
-from mrv.log.cosignature import cosignatures
 from mrv.log.merkle import consistency_proof
-from mrv.log.note import NoteKey
-from mrv.log.vkey import Vkey
-from mrv.log.witness import make_request
+from mrv.log.note import NoteKey, Vkey
+from mrv.log.receipt import Checkpoint, sign_checkpoint
+from mrv.log.witness import cosignatures, make_request
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash, root_hash
 from services.witness import witness_keys
-from services.witness.app import LARGEST_BODY
-from services.witness.cosigner import Cosigner
+from services.witness.app import LARGEST_BODY, Cosigner
 from services.witness.state import FILE, State
 from tests import commands
 from tests.invoked import tonne

@@ -65,7 +65,7 @@ def day_chart(
         clock = local_text(start, zone)[11:16]
         label = clock if clock[3:] == "00" and int(clock[:2]) % 3 == 0 else ""
         drawn.append(_bar(found.get(start), clock, label, unit, size, t))
-    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), t)
+    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "day")
 
 
 def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, t: Words) -> Markup:
@@ -74,7 +74,7 @@ def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, 
     first = min(found)
     days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
     drawn = [_bar(found.get(day), day.isoformat(), f"{day:%m-%d}", unit, size, t) for day in days]
-    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), t)
+    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
 
 
 def shown(value: Fraction | int, unit: str, t: Words) -> str:

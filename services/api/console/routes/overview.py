@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -17,10 +18,19 @@ from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.rounding import decimal_text
+from services.api.console.charts.declared import declared
 from services.api.console.charts.sparkline import sparkline
-from services.api.console.maps.plots import sites_map
-from services.api.console.render import Language, language_of, render
-from services.api.console.routes.year import Year, added, trajectory
+from services.api.console.maps.plots import Map, sites_map
+from services.api.console.render import Language, language_of, namer, render
+from services.api.console.routes.finding import (
+    Fault,
+    fault,
+    finding,
+    grouped,
+    short_name,
+    shortfalls,
+)
+from services.api.console.routes.year import Year, actions, added, colours, months_chart, progress
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
@@ -48,6 +58,7 @@ class PageFigures(NamedTuple):
     of: Year
 
     sites: list[console.Site]
+    main_sites: dict[str, str]
     projects: list[ProjectSums]
     stations: list[Any]
     programme: dict[str, Any] | None
@@ -66,27 +77,113 @@ def entrance(request: Request) -> Response:
 def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     """Show the front page, of a year; of this one where none is named."""
     found = recalled(ask, year)
+    t, name, root = Words(language), namer(ask, language), f"/console/{language}"
+    states = {one.id: one for one in found.projects}
     counted = {one.id for one in found.projects if one.counted}
-    t, sums = Words(language), _sums(found)
+    by_action = actions(found.of, _actions(found), lambda one: _action_name(found, one, t, name))
+    drawn = sites_map(found.sites) if found.sites else None
     return render(
         ask,
         language,
         "overview.html",
         found=found,
-        sums=sums,
-        trajectory=trajectory(found.of, sums.target_t, t),
+        sums=_sums(found),
+        finding=finding(found.of.projects, states, found.of.year, t, name),
+        progress=progress(found.of, _issued(found)),
+        by_action=by_action,
+        months=months_chart(found.of, by_action, t),
+        faults=_faults(ask, found, states, root, t),
+        ahead=lambda month: (found.of.year, month) > (found.of.today.year, found.of.today.month),
         cards=_cards(found, t),
-        short=sorted((one for one in found.of.projects if one.counted and one.short_t), key=_short)[
-            :_MOST_SHORT
-        ],
-        states={one.id: one for one in found.projects},
-        alarms=_alarms(ask),
-        drawn=sites_map(found.sites) if found.sites else None,
+        states=states,
+        rows=_rows(found),
+        drawn=drawn,
+        map=None if drawn is None else _map(found, drawn, root, t, name),
         chosen=[row for row in found.stations if row[3] in _CHOSEN],
         tonnes=tonnes,
         rounded=rounded,
         beside=[one for one in found.projects if one.id not in counted],
     )
+
+
+def _actions(found: PageFigures) -> dict[str, str | None]:
+    return {one.id: one.action for one in found.projects}
+
+
+def _action_name(
+    found: PageFigures, action: str, t: Words, name: Callable[[str, str, str], str]
+) -> str:
+    if not action:
+        return t("action.none")
+    said = () if found.programme is None else found.programme["actions"]
+    registered = next((one["name"] for one in said if one["action"] == action), action)
+    return name("action", action, registered)
+
+
+def _issued(found: PageFigures) -> int:
+    return sum(one.issued_t for one in found.projects if one.counted)
+
+
+def _rows(found: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int | None]]:
+    """Return the projects, the largest shortfall of the year first: sums, year, per cent."""
+    years = {one.project: one for one in found.of.projects}
+    rows = [
+        (one, years.get(one.id), None if one.id not in years else years[one.id].percent)
+        for one in found.projects
+    ]
+    return sorted(rows, key=lambda row: (-(row[1].short_t if row[1] else 0), row[0].id))
+
+
+def _faults(
+    ask: Asked, found: PageFigures, states: dict[str, ProjectSums], root: str, t: Words
+) -> list[Fault]:
+    """Return what holds tonnes back: alarms by cause for who may see them, and shortfalls."""
+    short = shortfalls(found.of.projects, states, root, t, namer(ask, t.language), _MOST_SHORT)
+    if ask.who.role == PUBLIC.role:
+        return short
+    with ask.reading() as conn:
+        listed = alarms.listed(
+            conn, ask.who.projects, _MOST_ALARMS, states=["open", "acknowledged"]
+        )
+    faults = [fault(one, root, t) for one in grouped(listed)]
+    priced = [one for one in faults if one.amount is not None][: _MOST_SHORT - 1]
+    rest = [one for one in faults if one.amount is None]
+    return (priced + short[: _MOST_SHORT - len(priced) - bool(rest)] + rest)[:_MOST_SHORT]
+
+
+def _map(
+    found: PageFigures, drawn: Map, root: str, t: Words, name: Callable[[str, str, str], str]
+) -> Markup:
+    """Draw the places: tonnes of the year, the action that makes most of them, meters reporting."""
+    years = {one.project: one for one in found.of.projects}
+    keys = colours(one.action for one in found.projects if one.action)
+    sites: list[tuple[Decimal, dict[str, object]]] = []
+    for one in drawn.sites:
+        own = [p for p in found.projects if found.main_sites.get(p.id) == one.id]
+        made = [(years[p.id].avoided_t or Decimal(0), p) for p in own if p.id in years]
+        most = max(made, key=lambda pair: (pair[0], pair[1].id), default=None)
+        total = sum((t_ for t_, _ in made), Decimal(0))
+        said = name("site", one.id, one.name)
+        note = t.tonnes(total) if made else t("site.no_tonnes")
+        if one.expected and one.heard < one.expected:
+            note += f" · {one.heard}/{one.expected}"
+        if one.id in drawn.far_km:
+            note += f" · {drawn.far_km[one.id]} km"
+        shown = {
+            "name": said, "short": short_name(said), "at": (one.longitude, one.latitude),
+            "t": total, "far": one.id in drawn.far_km, "of": one.expected,
+            "up": min(one.heard, one.expected), "note": note,
+            "key": keys.get((most[1].action or "") if most else "", "a6"),
+            "href": f"{root}/projects/{own[0].id}" if len(own) == 1 else f"#site-{one.id}",
+        }  # fmt: skip
+        sites.append((total, shown))
+    west, south, east, north = drawn.box
+    figures = {
+        "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,
+        "sites": [one for _, one in sorted(sites, key=lambda pair: -pair[0])],
+        "words": {"avoided": t("avoided"), "meters": t("meters_reporting")},
+    }  # fmt: skip
+    return declared("map", figures, t("map.title", count=len(sites)), "sites")
 
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:
@@ -122,8 +219,10 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                     city_year.expected_by_month(conn, of),
                     city_year.changes(conn) if of == today.year else None,
                     today,
+                    city_year.parts(conn, of),
                 ),
                 console.sites(conn),
+                city_year.main_sites(conn),
                 projects,
                 console.stations(conn),
                 _programme(conn, of),
@@ -137,10 +236,6 @@ class Sums(NamedTuple):
     """The year's tonnes, all counted projects together; None where nothing is known."""
 
     avoided_t: Decimal | None
-    expected_t: Decimal | None
-    end_t: Decimal | None
-    percent: int | None
-    issued_t: int
     target_t: Decimal | None
     of_target: str | None
     diesel_l: int | None
@@ -150,15 +245,9 @@ class Sums(NamedTuple):
 def _sums(found: PageFigures) -> Sums:
     counted = [one for one in found.of.projects if one.counted]
     avoided = added(one.avoided_t for one in counted)
-    expected = added(one.expected_t for one in counted)
-    ahead = added(one.ahead_t for one in counted)
     target = _target(found.programme)
     return Sums(
         avoided,
-        expected,
-        None if ahead is None else (avoided or Decimal(0)) + ahead,
-        None if avoided is None or not expected else int(avoided / expected * 100),
-        sum(one.issued_t for one in found.projects if one.counted),
         target,
         None if avoided is None or not target else f"{float(avoided / target) * 100:.2g}",
         None if avoided is None else diesel_litres(Fraction(avoided)),
@@ -173,19 +262,6 @@ def _target(programme: dict[str, Any] | None) -> Decimal | None:
     tops = [one for one in programme["actions"] if not one["part_of"]]
     said = [one["city_model"]["target_t_per_year"] for one in tops]
     return sum(map(Decimal, said), Decimal(0)) if said and None not in said else None
-
-
-def _short(one: ProjectYear) -> tuple[Decimal, str]:
-    return -one.short_t, one.project
-
-
-def _alarms(ask: Asked) -> list[dict[str, Any]]:
-    """Return the dearest alarms that are not cleared, for whoever may see them."""
-    if ask.who.role == PUBLIC.role:
-        return []
-    with ask.reading() as conn:
-        found = alarms.listed(conn, ask.who.projects, _MOST_ALARMS, states=["open", "acknowledged"])
-    return sorted(found, key=lambda one: -(one["cost_t_per_day"] or 0))[:_MOST_SHORT]
 
 
 class Card(NamedTuple):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -13,8 +11,8 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
-from services.api.console.charts.bars import Bar, bars
-from services.api.console.charts.sankey import Flow, sankey
+from services.api.console.charts.flows import Flow
+from services.api.console.charts.flows import flows as flow_chart
 from services.api.console.render import Language, namer, render
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
@@ -41,43 +39,10 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         "programme.html",
         found=found,
         projects=listed,
-        chart=_actions(found, Words(language), namer(ask, language)),
         fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]],
         rounded=rounded,
     )
-
-
-def _actions(
-    found: dict[str, Any], t: Words, name: Callable[[str, str, str], str]
-) -> list[tuple[str, Markup, list[str]]]:
-    """Draw each action's projects: what was measured beside what was expected to date."""
-    drawn = []
-    listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
-    for action in found["actions"]:
-        own = [p for p in listed if _of_action(p["action"], action["action"])]
-        known = [p for p in own if p["monitored_t"] is not None or p["expected_t_so_far"]]
-        if not known or action["part_of"]:
-            continue
-        names = [name("project", p["project"], p["name"]) for p in known]
-        bars_ = [
-            Bar(
-                str(i),
-                f"{i}. {names[i - 1]}: {t.number(rounded(p['monitored_t']) or '0')} t",
-                None if p["monitored_t"] is None else (("measured", Fraction(p["monitored_t"])),),
-                None if p["expected_t_so_far"] is None else Fraction(p["expected_t_so_far"]),
-            )
-            for i, p in enumerate(known, 1)
-        ]
-        title = f"{action['action']} {name('action', action['action'], action['name'])}"
-        told = [f"{i}. {one}" for i, one in enumerate(names, 1)]
-        alt = f"{title}: " + "; ".join(one.told for one in bars_)
-        drawn.append((title, bars(bars_, "t CO\N{SUBSCRIPT TWO}e", alt, t), told))
-    return drawn
-
-
-def _of_action(said: str | None, action: str) -> bool:
-    return said is not None and (said == action or said.startswith(f"{action}-"))
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
@@ -136,7 +101,7 @@ def _flows(
     for (of, unit), found in held.items():
         title = t(f"flow.{of}")
         alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in found)
-        drawn.append((f"{title} [{unit}]", sankey(found, alt)))
+        drawn.append((f"{title} [{unit}]", flow_chart(found, unit, title, alt, f"flow-{of}")))
     return drawn
 
 

@@ -225,11 +225,11 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
         parts = None if row.avoided is None else (("measured", Fraction(row.avoided)),)
         wanted = None if row.expected is None else Fraction(row.expected)
         label = row.name[-2:] if found.kind != "day" else row.name if row.name[3:] == "00" else ""
-        drawn.append(Bar(label, told, parts, wanted))
+        drawn.append(Bar(label, told, parts, wanted, row.leads and f"?{row.leads}"))
     known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(found.name))}: {total} t"
-    return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, t)
+    return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{found.sums.id}-{found.name}")
 
 
 def _following(first: date) -> date:

@@ -15,7 +15,7 @@ from services.api.request_context import Asked
 from services.api.routes.registry import unknown
 from services.api.routes.sewers import Window, window
 from services.sewers.assets import Asset, Event
-from services.sewers.geojson import properties
+from services.sewers.rows import properties
 from services.store.registry import sewers as stored
 
 router = APIRouter(include_in_schema=False)

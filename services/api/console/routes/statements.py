@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from fractions import Fraction
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
@@ -24,7 +24,8 @@ from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.statement.conditions import Unmet, unanswered, unmet
 from services.api.console.charts.qr import qr
-from services.api.console.charts.waterfall import Step, waterfall
+from services.api.console.charts.steps import Drawn, Step
+from services.api.console.charts.steps import steps as drawn_steps
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View
@@ -44,13 +45,6 @@ router = APIRouter(include_in_schema=False)
 _MOST = 500
 _MOST_MONTHS = 36
 _PUBLIC = ("issued", "superseded", "revoked")
-
-
-class Chart(NamedTuple):
-    """A chart and the steps that it draws, for the table behind it."""
-
-    drawn: Markup
-    steps: list[Step]
 
 
 @router.get("/statements/{statement}")
@@ -101,7 +95,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         successor=successor,
         stamps=stamps,
         months=_calendar(ask, stored),
-        account=_waterfall(said, Words(language)),
+        account=_account(said, Words(language)),
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
         held=_comparison_blocks(said, opinion, sample, ReportWords(language)),
@@ -136,25 +130,29 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
     return [(m, month_calendar(m.year, m.month, found)) for m in months]
 
 
-def _waterfall(said: Claims, t: Words) -> Chart:
-    """Draw the account: baseline, what is taken off, the reduction, and what deductions cost."""
+def _account(said: Claims, t: Words) -> list[Drawn]:
+    """Draw the account: baseline, what is taken off, the reduction, what deductions cost."""
     before, after = said.emissions_before_deductions, said.emissions
     gross, net = Fraction(before.reduction.t), Fraction(after.reduction.t)
+    credited = Fraction(said.credited.t)
     parts = [
         (t("baseline"), Fraction(before.baseline.t), True),
         (t("project_emissions"), -Fraction(before.project.t), False),
         (t("leakage"), -Fraction(before.leakage.t), False),
-        (t("before_deductions"), gross, True),
         (t("deductions"), net - gross, False),
-        (t("after_deductions"), net, True),
-        (t("credited"), Fraction(said.credited.t), True),
+        (t("reduction"), net, True),
+        (t("rounded_down"), credited - net, False),
+        (t("credited"), credited, True),
     ]
-    steps = [
-        Step(f"{i}. {name}", value, t.number(decimal_text(value, 6, "down")), total)
-        for i, (name, value, total) in enumerate(parts, 1)
-    ]
-    alt = f"{t('account')}: " + "; ".join(f"{one.label}: {one.shown} t" for one in steps)
-    return Chart(waterfall(steps, "t CO\N{SUBSCRIPT TWO}e", alt, t), steps)
+    return drawn_steps(
+        [
+            Step(
+                name, value, f"{t.number(decimal_text(value, 3, 'down'))}\N{NO-BREAK SPACE}t", total
+            )
+            for name, value, total in parts
+            if total or value
+        ]
+    )
 
 
 def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:

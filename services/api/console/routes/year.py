@@ -1,23 +1,21 @@
-"""The year as a line: what was avoided, what was expected, and what the rest of it may bring."""
+"""A year of the programme: what was avoided by month and action beside what was expected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from decimal import Decimal
-from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from mrv.rounding import decimal_text
-from services.api.console.charts.lines import Line, lines
+from services.api.console.charts.declared import declared
 from services.api.console.translations import Words
-from services.store.views.city_year import Change, ProjectYear
+from services.store.views.city_year import Change, Part, ProjectYear
 
-# a target that would press the other lines to the ground is not drawn
-_OFF_SCALE = 10
-_Points = list[tuple[float, Fraction]]
+# one colour for an action, in the order of their numbers; what is left shares the last
+_COLOURS, _OTHER = 5, "a6"
+_MONTHS = range(1, 13)
 
 
 class Year(NamedTuple):
@@ -30,6 +28,61 @@ class Year(NamedTuple):
     months: list[Decimal | None]
     change: Change | None
     today: date
+    parts: list[Part]
+
+
+class Action(NamedTuple):
+    """An action in a year, over its own projects: colour, name, tonnes, expected to date."""
+
+    key: str
+    name: str
+    months: list[Decimal | None]
+    avoided_t: Decimal | None
+    expected_t: Decimal | None
+
+    @property
+    def percent(self) -> int | None:
+        """What was avoided of what was expected to date, rounded down."""
+        return percent(self.avoided_t, self.expected_t)
+
+
+class Progress(NamedTuple):
+    """
+    Tonnes of a year on one scale, None where not known, and where each ends in per cent of it.
+
+    Issued is a part of avoided; the forecast is avoided and what the rest of the year may bring.
+    """
+
+    issued_t: int
+    avoided_t: Decimal
+    forecast_t: Decimal | None
+    to_date_t: Decimal | None
+    year_t: Decimal | None
+
+    def at(self, tonnes: Decimal | int | None) -> str:
+        """Return how far tonnes reach. [%]"""
+        scale = max(self.avoided_t, *(one or 0 for one in self[2:]), Decimal(1))
+        return f"{min(max(float((tonnes or 0) / scale), 0.0), 1.0) * 100:.2f}%"
+
+
+def progress(of: Year, issued_t: int) -> Progress | None:
+    """Return how far a year has come; None where nothing is avoided yet."""
+    counted = [one for one in of.projects if one.counted]
+    avoided, ahead = (
+        added(getattr(one, of_) for one in counted) for of_ in ("avoided_t", "ahead_t")
+    )
+    if avoided is None:
+        return None
+    to_date = added(one.expected_t for one in counted)
+    return Progress(
+        issued_t,
+        avoided,
+        None if ahead is None else avoided + ahead,
+        to_date,
+        None
+        if to_date is None and ahead is None
+        else (to_date or Decimal(0)) + (ahead or Decimal(0)),
+    )
 
 
 def added(found: Iterable[Decimal | None]) -> Decimal | None:
@@ -38,64 +91,61 @@ def added(found: Iterable[Decimal | None]) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def trajectory(of: Year, target: Decimal | None, t: Words) -> Markup | None:
-    """
-    Draw the year: what was avoided, what was expected, and on to its end.
-
-    Parameters
-    ----------
-    target : Decimal, optional
-        The city's, drawn where it does not press the others to the ground. [t a year]
-
-    Returns
-    -------
-    Markup, optional
-        None where nothing is known of the year.
-    """
-    if not of.days and not any(of.months):
-        return None
-    now = min(max(_share(of, of.today), 0.0), 1.0)
-    measured, expected = _measured(of, now), _expected(of, now)
-    total, wanted = measured[-1][1], expected[-1][1]
-    ahead = Fraction(added(one.ahead_t for one in of.projects if one.counted) or 0)
-    drawn = [Line("expected", expected), Line("measured", measured)]
-    if ahead:
-        drawn.append(Line("ahead", [(now, total), (1.0, total + ahead)]))
-    if target is not None and target <= _OFF_SCALE * max(total + ahead, wanted, Fraction(1)):
-        drawn.append(Line("target", [(0.0, Fraction(0)), (1.0, Fraction(target))]))
-    labels = [(_share(of, date(of.year, m, 16)), f"{m:02d}") for m in range(1, 13)]
-    avoided, said = (f"{t.number(decimal_text(one, 3, 'down'))} t" for one in (total, wanted))
-    alt = f"{of.year}. {t('avoided')}: {avoided}; {t('expected_so_far')}: {said}"
-    return lines(drawn, labels, "t CO\N{SUBSCRIPT TWO}e", alt, t)
+def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
+    """Return a share in whole per cent, rounded down; None where one of both is not known."""
+    return None if avoided is None or not expected else int(avoided / expected * 100)
 
 
-def _share(of: Year, day: date) -> float:
-    """Return how much of the year has gone when a day begins."""
-    first = date(of.year, 1, 1)
-    return (day - first).days / (date(of.year + 1, 1, 1) - first).days
+def colours(ids: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each action."""
+    return {one: f"a{i}" if i <= _COLOURS else _OTHER for i, one in enumerate(sorted(set(ids)), 1)}
 
 
-def _measured(of: Year, now: float) -> _Points:
-    """Return tonnes of the counted projects, added up by day until now."""
-    own = {one.project for one in of.projects if one.counted}
-    by_day: dict[date, Decimal] = {}
+def actions(
+    of: Year, action_of: Mapping[str, str | None], name: Callable[[str], str]
+) -> list[Action]:
+    """Return the actions of which anything is known, in the order of their numbers."""
+    counted = {one.project for one in of.projects if one.counted}
+    keys = colours(one for one in action_of.values() if one)
+    held: dict[str | None, list[Decimal | None]] = {}
     for project, day, value in of.days:
-        if project in own:
-            by_day[day] = by_day.get(day, Decimal(0)) + value
-    found: _Points = [(0.0, Fraction(0))]
-    for day in sorted(by_day):
-        if found[-1][0] < _share(of, day):  # nothing came in between
-            found.append((_share(of, day), found[-1][1]))
-        after = _share(of, day + timedelta(days=1))
-        found.append((after, found[-1][1] + Fraction(by_day[day])))
-    return [*found, (now, found[-1][1])] if found[-1][0] < now else found
+        if project in counted:
+            months = held.setdefault(action_of.get(project), [None] * len(_MONTHS))
+            months[day.month - 1] = (months[day.month - 1] or Decimal(0)) + value
+    found = []
+    for action in sorted({action_of.get(one) for one in counted}, key=lambda one: one or "~"):
+        own = [p for p in of.projects if p.counted and action_of.get(p.project) == action]
+        found.append(
+            Action(
+                _OTHER if action is None else keys[action],
+                name(action or ""),
+                held.get(action, [None] * len(_MONTHS)),
+                added(p.avoided_t for p in own),
+                added(p.expected_t for p in own),
+            )
+        )
+    return [one for one in found if one.avoided_t is not None or one.expected_t]
 
 
-def _expected(of: Year, now: float) -> _Points:
-    """Return the expected reduction, added up by month until now."""
-    found: _Points = [(0.0, Fraction(0))]
-    for month, value in enumerate(of.months, 1):
-        if value:
-            end = _share(of, date(of.year + month // 12, month % 12 + 1, 1))
-            found.append((min(end, now), found[-1][1] + Fraction(value)))
-    return found
+def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
+    """Draw the months of a year by action; None where nothing is known of it."""
+    known = [i for i in range(len(_MONTHS)) if any(one.months[i] is not None for one in found)]
+    if not known and not any(of.months):
+        return None
+    firsts = [date(of.year, month, 1) for month in _MONTHS]
+    figures: dict[str, Any] = {
+        "labels": [t.short_month(one) for one in firsts],
+        "long": [t.month(one) for one in firsts],
+        "last": known[-1] if known else -1,
+        "actions": [
+            {"key": one.key, "name": one.name, "values": one.months, "total": one.avoided_t or 0}
+            for one in found
+            if one.avoided_t is not None
+        ],
+        "expected": [one or None for one in of.months],
+        "expectedYear": added(of.months) or 0,
+        "unit": t("unit.t_month"),
+        "words": {key: t(key) for key in ("expected", "total")},
+    }
+    said = "; ".join(f"{one.name}: {t.amount(one.avoided_t or 0)}" for one in found)
+    return declared("months", figures, f"{t('months.title')} {of.year}. {said}", "months")

@@ -1,5 +1,8 @@
-"""Charts: what is drawn is as large as what is said."""
+"""Charts: their figures are those of the page, and what is served is built from what is pinned."""
 
+import gzip
+import html
+import json
 import re
 import xml.etree.ElementTree as ET
 from datetime import date
@@ -10,33 +13,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.report.axis import steps, unit_for
+from mrv.report.axis import steps as axis_steps
+from mrv.report.axis import unit_for
+from services.api.console import assets
 from services.api.console.charts.bars import Bar, bars
+from services.api.console.charts.flows import Flow, flows
 from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
-from services.api.console.charts.sankey import Flow, sankey
 from services.api.console.charts.sparkline import sparkline
-from services.api.console.charts.waterfall import Step, waterfall
+from services.api.console.charts.steps import Step, steps
 from services.api.console.translations import Words
+from tests.fix_node import CHARTS, built_charts
 
 WORDS = Words("vi")
+# a first visit of the overview, compressed: script, styles, icon and the page itself
+MOST_BYTES, MOST_OF_A_PAGE = 250_000, 30_000
 
 
-def wide(drawn):
-    """Return the elements of a chart's wide form."""
-    root = ET.fromstring(f"<all>{drawn}</all>")  # noqa: S314 - our own
-    return next(one for one in root if one.get("class").endswith("broad"))
+def figures(drawn):
+    """Return what a chart draws."""
+    return json.loads(html.unescape(re.search(r'data-figures="([^"]*)"', drawn)[1]))
 
 
-def height(path):
-    """Return the height of a rectangle. [px]"""
-    return float(re.search(r"v(-?[\d.]+)", path.get("d"))[1])
+def test_what_is_served_is_what_the_pinned_sources_build(tmp_path):
+    """A reader would run a script that nobody can read, or one that was changed by hand."""
+    assert built_charts(tmp_path / "charts.js") == assets.load()["vendor/charts.js"].plain
+    lock = (CHARTS / "package-lock.json").read_text("utf-8")
+    assert "://" not in re.sub(r'"(url|funding)": .*', "", lock)  # no host in any file
+    licence = assets.load()["vendor/charts.LICENSE.txt"].plain.decode()
+    assert all(one in licence for one in ("Apache ECharts", "zrender", "BSD", "tslib"))
+
+
+def test_a_first_visit_is_light():
+    """A citizen on a phone would pay for a chart library with half a megabyte."""
+    loaded = ("vendor/charts.js", "console.css", "tables.mjs", "icon.svg")
+    weight = sum(len(gzip.compress(assets.load()[name].plain, 9)) for name in loaded)
+    assert weight + MOST_OF_A_PAGE < MOST_BYTES
 
 
 @given(st.fractions(-(10**9), 10**9), st.fractions(-(10**9), 10**9))
 def test_an_axis_holds_its_values_and_zero(one, other):
     """A bar would leave its chart, or begin at another figure than zero."""
     low, high = sorted((one, other))
-    found = steps(low, high)
+    found = axis_steps(low, high)
     assert found[0] <= min(low, 0)
     assert found[-1] >= max(high, 0)
     assert 0 in found
@@ -54,16 +72,13 @@ def test_a_thousand_is_written_as_the_reader_writes_it():
 def test_missing_is_no_bar_of_zero():
     """A day on which nothing came would look like one on which nothing was saved."""
     found = [
-        Bar("1", "one", (("measured", Fraction(4)),)),
-        Bar("2", "two", (("measured", Fraction(-2)),)),
-        Bar("3", "none", (("measured", Fraction(0)),)),
-        Bar("4", "gone", None),
+        Bar("1", "one", (("measured", Fraction(4)),), Fraction(1, 3), "?day=1"),
+        Bar("2", "none", (("measured", Fraction(0)),)),
+        Bar("3", "gone", None),
     ]
-    paths = {p[0].text: p for p in wide(bars(found, "t", "alt", WORDS)).iter("path") if len(p)}
-    assert height(paths["one"]) == pytest.approx(2 * height(paths["two"]), abs=0.2)
-    assert height(paths["none"]) == 0
-    assert paths["gone"].get("class") == "none"
-    assert height(paths["gone"]) > height(paths["one"])
+    one, none, gone = figures(bars(found, "t", "alt", "x"))["bars"]
+    assert (one["parts"], one["expected"], one["href"]) == ([["measured", 4]], 0.333333, "?day=1")
+    assert (none["parts"], gone["parts"]) == ([["measured", 0]], None)
 
 
 def test_days_without_a_value_are_drawn_until_today():
@@ -76,11 +91,11 @@ def test_days_without_a_value_are_drawn_until_today():
         "energy",
         Words("en"),
     )
-    told = re.findall(r"2026-02-0(\d): (missing|5 kWh)", str(drawn))
-    assert list(dict.fromkeys(told)) == [
-        ("1", "5 kWh"),
+    told = [(bar["told"][9:10], bar["told"][12:]) for bar in figures(drawn)["bars"]]
+    assert told == [
+        ("1", "5 kWh, measured"),
         ("2", "missing"),
-        ("3", "5 kWh"),
+        ("3", "5 kWh, measured"),
         ("4", "missing"),
         ("5", "missing"),
     ]
@@ -92,36 +107,59 @@ def test_the_worst_of_a_quarter_hour_names_it():
     assert kinds == ["measured", "estimated", "unknown", "none"]
 
 
-def test_a_waterfall_begins_where_the_step_before_ended():
+def test_a_step_begins_where_the_one_before_ended():
     """The way from the baseline to the credit would not add up to the eye."""
     found = [
         Step("a", Fraction(10), "10", total=True),
         Step("b", Fraction(-4), "-4", total=False),
         Step("c", Fraction(6), "6", total=True),
     ]
-    a, b, c = (p for p in wide(waterfall(found, "t", "alt", WORDS)).iter("path") if len(p))
-    assert height(a) == pytest.approx(height(b) + height(c), abs=0.2)
-    assert [one.get("class") for one in (a, b, c)] == ["total", "cost", "total"]
-
-
-def test_bands_are_as_wide_as_what_flows():
-    """A trickle would look like the river."""
-    found = [Flow("grid", "steel", 30.0, "30"), Flow("grid", "food", 10.0, "10")]
-    drawn = wide(sankey(found, "alt"))
-    widths = [float(p.get("stroke-width")) for p in drawn.iter("path") if p.get("stroke-width")]
-    assert max(widths) == pytest.approx(3 * min(widths), rel=0.01)
+    rects = [ET.fromstring(one.bar).find("rect") for one in steps(found)]  # noqa: S314 - our own
+    spans = [(float(r.get("x")[:-1]), float(r.get("width")[:-1])) for r in rects]
+    assert spans == [(0, 100), (60, 40), (0, 60)]
+    assert [r.get("class") for r in rects] == ["total", "cost", "total"]
 
 
 def test_a_hostile_name_stays_text():
     """Whoever names a member of a park could put a script into its picture."""
     hostile = '"><script>alert(1)</script>\u202e'
-    drawn = sankey([Flow(hostile, "x", 1.0, hostile)], hostile)
+    drawn = flows([Flow(hostile, "x", 1.0, hostile)], "kWh", "energy", hostile, "x")
     assert "<script" not in drawn
     assert "\u202e" not in drawn
-    wide(drawn)
+    assert figures(drawn)["flows"][0]["giver"] == '"><script>alert(1)</script>[U+202E]'
 
 
-def test_a_gap_breaks_the_line():
+def test_a_gap_leaves_its_place_empty():
     """Weeks without a reading would be drawn as if they were known."""
-    drawn = ET.fromstring(sparkline([1, 2, None, 3], "alt"))  # noqa: S314 - our own
-    assert drawn.find("path").get("d").count("M") == 2
+    drawn = ET.fromstring(sparkline([1, 2, None, 4], "alt"))  # noqa: S314 - our own
+    paths = [p.get("d") for p in drawn.iter("path")]
+    assert len(paths) == 3
+    assert paths[2].startswith("M12.0 0.0")
+
+
+@pytest.mark.parametrize("colour", ["light", "dark"])
+def test_colours_of_actions_stand_out(colour):
+    """Somebody who sees few colours could not tell one action from the page, or from another."""
+    sheet = assets.load()["console.css"].plain.decode()
+    blocks = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
+    named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[0]))
+    if colour == "dark":
+        named |= dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[1]))
+    for mark in ("a1", "a2", "a3", "a4", "a5", "a6", "acc", "acc2", "crit", "maj", "min"):
+        assert contrast(named[mark], named["bg"]) >= 3, mark
+    for text in ("ink", "muted", "link", "crit", "maj", "min", "ok"):
+        assert contrast(named[text], named["bg"]) >= 4.5, text
+    for k in range(6):  # conditions of sewers, on the map's land
+        assert contrast(named[f"k{k}"], named["land"]) >= 3, k
+
+
+def contrast(one, other):
+    """Return the contrast of two colours (WCAG 2.2)."""
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(k * p for k, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -228,7 +228,7 @@ def test_missing_shows_as_missing(served):
     ahead = get(served, "/console/en/projects/pv?month=2035-01").text
     assert "No data for this period." in ahead
     row = re.search(
-        r'<tr><th scope="row"><a href="[^"]*projects/bus".*?</tr>',
+        r'<tr><th scope="row"><a href="[^"]*projects/bus[?"].*?</tr>',
         get(served, "/console/en/").text,
         re.DOTALL,
     )[0]

@@ -17,7 +17,7 @@ from services.api.console import assets, live
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.maps.coastline import within
-from services.api.console.maps.plots import HEIGHT, WIDTH, sites_map
+from services.api.console.maps.plots import sites_map
 from services.api.console.navigation import own
 from services.api.console.routes import overview
 from services.api.console.routes.statement_days import _sums
@@ -172,25 +172,16 @@ def test_the_map_tells_land_from_sea():
     assert all(one[:, 0].min() > 106.399 and one[:, 1].max() < 21.101 for one in coast)
 
 
-@pytest.mark.parametrize(
-    "places", [[(20.9, 106.6)], [(20.9, 106.6)] * 30, [(0, 179.9), (0.5, 179)]]
-)
-def test_sites_do_not_lie_on_each_other(places):
-    """Of two plants in one estate, one would hide the other."""
-    sites = [Site(f"s-{i}", f"Site {i}", *at, 1, 1, 1) for i, at in enumerate(places)]
-    drawn = sites_map(sites)
-    spots = [(one.x, one.y) for one in drawn.spots]
-    assert len(spots) == len(sites)
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in spots)
-    assert len({(round(x), round(y)) for x, y in spots}) == len(sites)
-
-
 def test_a_far_site_does_not_shrink_the_city():
-    """Beside one plant abroad, all of a city would be one point."""
+    """Beside one plant abroad, or on an island, all of a city would be one point."""
     sites = [Site(f"s-{i}", "", 20.8 + i / 50, 106.6, 1, 1, 1) for i in range(5)]
-    drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1, 1)])
+    island = Site("island", "", 20.13, 107.72, 1, 1, 1)
+    drawn = sites_map([*sites, island, Site("far", "", 39.7, -105.2, 1, 1, 1)])
     assert [one.id for one in drawn.elsewhere] == ["far"]
-    assert max(one.y for one in drawn.spots) - min(one.y for one in drawn.spots) > HEIGHT / 2
+    assert drawn.box == pytest.approx((106.59, 20.8, 106.61, 20.88))
+    assert drawn.far_km == {"island": pytest.approx(138, abs=3)}
+    assert drawn.land
+    assert sites_map([Site("alone", "", 20.9, 106.6, 1, 1, 1)]).far_km == {}
 
 
 def test_no_answer_is_kept_into_the_next_quarter_hour(monkeypatch):

@@ -1,6 +1,6 @@
 /*
  * Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, 3.3),
- * read as mrv/signatures/data_integrity.py and mrv/signatures/proof_form.py read them.
+ * read as mrv/signatures/data_integrity.py reads them.
  */
 import { encode, equal, isObject } from "./json.mjs";
 import { checkValid, multikeyOf, publicKey, verifies } from "./keys.mjs";

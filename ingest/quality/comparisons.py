@@ -1,0 +1,95 @@
+"""
+Quality tests of a series beside others, and beside what its device makes at work.
+
+Sum check: does a meter agree with those behind it, with its check meter, or with its phases?
+
+After the sum check of validating, estimating and editing (VEE) in metering
+practice.  Two meters of good classes differ by their errors; what they may
+differ by is a share of the larger, and never less than their resolution.
+
+Unit plausibility: is a series ten, a hundred or a thousand times too small?
+
+One reading tells nothing: a cloudy morning is small too.  Days do: a plant
+under the thickest clouds of a week and a half still shows its tenth, and one
+whose peaks stay below a fiftieth for three days sends another unit, has
+another rated power than registered, or does not work.  Series that are too
+large are found sooner, by the bound that the rated power sets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.limits import UnitLevel
+
+Amounts = NDArray[np.int64] | NDArray[np.float64]
+
+
+def sums_differ(
+    whole: Amounts,
+    parts: Amounts,
+    share: float | NDArray[np.float64],
+    resolution: float | NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """
+    Mark where a whole and the sum of its parts differ too much.
+
+    Parameters
+    ----------
+    whole : int64 or float64 array, n
+        What the meter counted, or its total.
+    parts : int64 or float64 array, n
+        What the others counted together, or the sum of its phases; same unit.
+    share : float or float64 array, n
+        Largest difference, as a share of the larger of the two; NaN where none is known.
+    resolution : float or float64 array, n
+        Difference that says nothing, in the same unit.
+    """
+    with np.errstate(invalid="ignore"):
+        larger = np.maximum(np.abs(whole), np.abs(parts))
+        allowed = np.maximum(share * larger, resolution)
+        return np.asarray(np.abs(whole - parts) > allowed)
+
+
+# below this share of the least plausible peak a device is off, in whatever unit
+OFF = 1 / 1_200
+
+
+def below(
+    values: NDArray[np.float64], peak: NDArray[np.float64], level: UnitLevel
+) -> NDArray[np.float64]:
+    """
+    Series whose runs of 1.0 are the times in which no value reached a level.
+
+    Parameters
+    ----------
+    values, peak, level
+        As for `wrong_scale`.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where(values >= level.share * peak, 0.0, 1.0)
+
+
+def wrong_scale(
+    values: NDArray[np.float64],
+    time_us: NDArray[np.int64],
+    since_us: NDArray[np.int64],
+    peak: NDArray[np.float64],
+    level: UnitLevel,
+) -> NDArray[np.bool_]:
+    """
+    Mark values of a series that has stayed below a level for too long.
+
+    Parameters
+    ----------
+    values : float64 array, n
+    time_us, since_us : int64 array, n
+        When it was read, and since when no value has reached the level. [us UTC]
+    peak : float64 array, n
+        Least that ten days of a device at work reach once; NaN where none is known.
+    level : UnitLevel
+    """
+    with np.errstate(invalid="ignore"):
+        small = (values < level.share * peak) & (values > OFF * peak)
+    return np.asarray(small & (time_us - since_us > level.longest_us))

@@ -1,0 +1,154 @@
+"""
+Quality tests of a value beside its range, its neighbours and its rhythm.
+
+Gross range test: is a gauge inside what its sensor or its device can give?
+
+After the QARTOD gross range test of ocean observing systems (IOOS, Manual for
+Real-Time Quality Control): a value outside the span is not used.  A span may
+follow the device's rated power, which is what finds watts sent as kilowatts.
+
+Rate of change test: a value that its sensor could not have reached from the last one.
+
+After the QARTOD rate of change test (IOOS, Manual for Real-Time Quality Control).
+
+Spike test: a value that stands away from both its neighbours, on the same side.
+
+After the QARTOD spike test (IOOS, Manual for Real-Time Quality Control), which
+compares with the mean of the neighbours.  Here the nearer neighbour counts, so
+that a steep morning, where a value is far from one neighbour only, is no spike.
+The value after a reading decides about it: the mark comes with that one.
+
+Time gap test: a reading that came long after the one before.
+
+After the QARTOD timing and gap test (IOOS, Manual for Real-Time Quality
+Control).  What is long follows from the device's own rhythm: three times the
+step before.  A meter that reports hourly has no gap each hour.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEAR_US = 3_600_000_000
+_MINUTE_US = 60_000_000
+GAP_STEPS = 3
+
+
+def outside(
+    values: NDArray[np.float64], low: float | NDArray[np.float64], high: float | NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """
+    Mark values outside [low, high]; absent values (NaN) are never outside.
+
+    Parameters
+    ----------
+    values : float64 array, n
+        In the unit of the channel.
+    low, high : float or float64 array, n
+        Bounds, NaN where none is known.
+    """
+    with np.errstate(invalid="ignore"):
+        return (values < low) | (values > high)
+
+
+def within(
+    values: NDArray[np.float64], low: float | NDArray[np.float64], high: float | NDArray[np.float64]
+) -> bool:
+    """
+    Return whether all values are there, finite and inside [low, high]: so it is nearly always.
+
+    Parameters
+    ----------
+    values, low, high
+        As of `outside`.
+    """
+    with np.errstate(invalid="ignore"):
+        return bool(((values >= low) & (values <= high) & (np.abs(values) < np.inf)).all())
+
+
+def too_fast(
+    device: NDArray[np.int32],
+    time_us: NDArray[np.int64],
+    values: NDArray[np.float64],
+    per_minute: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """
+    Mark values that differ from the one before by more than the time allows.
+
+    Parameters
+    ----------
+    device : int32 array, n
+        Whose value; one device's stand together, in time order.
+    time_us : int64 array, n
+        A value more than an hour before says nothing. [us UTC]
+    values : float64 array, n
+    per_minute : float64 array, n
+        Fastest change, in the unit of the values a minute; a minute at least is
+        allowed.  NaN where none is known.
+    """
+    found = np.zeros(len(values), dtype=np.bool_)
+    step_us = np.diff(time_us)
+    near = (device[1:] == device[:-1]) & (step_us <= NEAR_US)
+    with np.errstate(invalid="ignore"):
+        allowed = per_minute[1:] * np.maximum(step_us / _MINUTE_US, 1.0)
+        found[1:] = near & (np.abs(np.diff(values)) > allowed)
+    return found
+
+
+def spikes(
+    device: NDArray[np.int32],
+    time_us: NDArray[np.int64],
+    values: NDArray[np.float64],
+    height: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """
+    Mark values more than `height` away from both neighbours on the same side.
+
+    Parameters
+    ----------
+    device : int32 array, n
+        Whose value; one device's stand together, in time order.
+    time_us : int64 array, n
+        Neighbours farther than an hour are none. [us UTC]
+    values : float64 array, n
+    height : float64 array, n
+        In the unit of the values; NaN where none is known.
+    """
+    found = np.zeros(len(values), dtype=np.bool_)
+    if len(values) < 3:  # noqa: PLR2004 (a value and its neighbours)
+        return found
+    with np.errstate(invalid="ignore"):
+        step = np.diff(values)
+        away = np.abs(step)
+        both = (away[:-1] > height[1:-1]) & (away[1:] > height[1:-1])
+    at = np.flatnonzero(both)  # hardly any
+    rise, fall = step[at], -step[at + 1]
+    near = (device[at] == device[at + 2]) & (time_us[at + 1] - time_us[at] <= NEAR_US)
+    near &= time_us[at + 2] - time_us[at + 1] <= NEAR_US
+    found[at + 1] = near & (np.sign(rise) == np.sign(fall))
+    return found
+
+
+def gaps(
+    device: NDArray[np.int32], time_us: NDArray[np.int64], least_us: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """
+    Mark readings after a step longer than three of the steps before, and than `least_us`.
+
+    Parameters
+    ----------
+    device : int32 array, n
+        Whose reading; one device's stand together, in time order.
+    time_us : int64 array, n
+        The first two of a device are not judged: it has no rhythm yet. [us UTC]
+    least_us : float64 array, n
+        Shortest step that is called a gap; NaN where none is known. [us]
+    """
+    found = np.zeros(len(time_us), dtype=np.bool_)
+    step = np.diff(time_us).astype(np.float64)
+    same = device[1:] == device[:-1]
+    with np.errstate(invalid="ignore"):
+        long = step[1:] > np.maximum(GAP_STEPS * step[:-1], least_us[2:])
+    found[2:] = long & same[1:] & same[:-1]
+    return found

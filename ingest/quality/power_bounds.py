@@ -1,0 +1,149 @@
+"""
+The most that a device can give by physics: photovoltaics under the sun, a pump by its power.
+
+Most that photovoltaics can make of the sun, by quarter hours, however the modules are mounted.
+
+The direct beam of a clear sky at sea level is 1353 W/m2 times 0.7 to the power of the air mass
+to the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass by Kasten & Young (1989,
+Applied Optics 28, 4735).  A tenth is added for the sky's own light.  Modules that follow the sun
+and have half again as much power as their inverter are the most that is built; more than 110 %
+of its rating no inverter gives out.
+
+Most water that a pump's power lifts to its head, were pump and motor without loss.
+
+Water lifts itself for nobody: rho g H joules a cubic metre, 2.725 Wh for each metre of head.
+Real pumps take a tenth more at best and a half more as a rule, so what an honest flow meter
+shows is never near the bound; one that runs three times too fast is beyond it.
+
+Source: hydraulic power, P = rho g Q H, as in ISO 9906 and ANSI/HI 14.6.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ingest.model import INTERVAL_US, Float64, Int64
+from ingest.sun import NIGHT_DEG, elevation_deg
+
+MODULES_OVER_INVERTER = 1.5
+MOST_OF_RATED = 1.1
+# what a sky around sunrise and sunset gives at most, of 1000 W/m2: its beam is refracted and weak
+_TWILIGHT = 0.05
+_SUN, _SKY, _FULL = 1353.0, 1.1, 1000.0
+# share of a day's energy above what its sun can make from which on nothing of the day is
+# evidence: the share from which a misstatement is material (Circular 38/2023/TT-BCT)
+FALSE_DAY = 0.05
+
+
+@lru_cache(maxsize=64)
+def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> Float64:
+    """
+    Most of its rated power that a plant gives out in quarter hours [first, last), 0 to 1.1.
+
+    Parameters
+    ----------
+    latitude, longitude : float
+        North and east positive. [deg]
+    first, last : int
+        Interval numbers since the epoch.
+    """
+    edges = np.arange(first, last + 1, dtype=np.int64) * INTERVAL_US
+    height = elevation_deg(edges, latitude, longitude)
+    highest = np.maximum(height[:-1], height[1:])
+    light = np.maximum(irradiance(highest) / _FULL, _TWILIGHT * (highest > NIGHT_DEG))
+    found: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MOST_OF_RATED)
+    found.flags.writeable = False
+    return found
+
+
+def irradiance(height_deg: Float64) -> Float64:
+    """Irradiance on a plane that faces the sun, under a clear sky. [W/m2]"""
+    up = np.maximum(height_deg, 0.0)
+    air = 1 / (np.sin(np.radians(up)) + 0.50572 * (up + 6.07995) ** -1.6364)
+    found: Float64 = np.where(height_deg > 0, _SKY * _SUN * 0.7 ** (air**0.678), 0.0)
+    return found
+
+
+def above(
+    value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int, step_wh: float
+) -> Int64:
+    """
+    Energy of each quarter hour that the sun cannot have made.
+
+    Parameters
+    ----------
+    value_wh : int64 array, n
+    most_wh : float64 array, n
+        Rated energy times `most_of_rated`.
+    estimated : bool array, n
+        Quarter hours over which a longer step was spread: they are held together, for nobody
+        knows when in them it was made.
+    into_day : int
+        Quarter hours from the begin of a day to the first one.
+    step_wh : float
+        What the register counts by: less than that of a day may have been made before it was
+        counted, and is left.
+
+    Returns
+    -------
+    int64 array, n
+        All of a day of which more than `FALSE_DAY` was not made by the sun, for then nobody
+        knows what of the rest was. [Wh]
+    """
+    most = np.floor(most_wh).astype(np.int64)
+    beyond: Int64 = np.maximum(value_wh - most, 0)
+    beyond[estimated] = 0
+    day = (into_day + np.arange(len(value_wh))) // 96
+    if beyond.any():
+        of_day = np.bincount(day, beyond)
+        beyond[(of_day <= step_wh)[day]] = 0
+        false = of_day > np.maximum(FALSE_DAY * np.bincount(day, value_wh), step_wh)
+        beyond[false[day]] = value_wh[false[day]]
+    if estimated.any():
+        _spread(beyond, value_wh, most, estimated)
+    return beyond
+
+
+def _spread(beyond: Int64, value_wh: Int64, most: Int64, estimated: np.ndarray) -> None:
+    """Hold each run of estimated quarter hours as one; what is above leaves it in proportion."""
+    run = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]]).astype(np.int8)))
+    for begin, end in run.reshape(-1, 2).tolist():
+        total, room = int(value_wh[begin:end].sum()), int(most[begin:end].sum())
+        if total > room:
+            kept = value_wh[begin:end] * room // total
+            beyond[begin:end] = np.maximum(beyond[begin:end], value_wh[begin:end] - kept)
+
+
+# rho g / 3600 at 4 Cel, for a millilitre and a metre of head
+WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
+# below this nothing lifts: water runs by itself, and what friction takes is not told
+_LEAST_HEAD_M = 0.5
+# more than any river carries: that water is not bound
+_UNBOUND = 1e15
+
+
+def most_flow(power_w: Float64, head_m: Float64) -> Float64:
+    """
+    Return the most flow that a pump's power lifts. [mL/h]
+
+    Parameters
+    ----------
+    power_w, head_m : float64 array, n
+        Electric power of the drive [W] and head [m], read together.  Where the head was not
+        read, the lowest that was counts: it lets the most through.
+
+    Returns
+    -------
+    float64 array, n
+        NaN where the power was not read, or no head was read at all.
+    """
+    read = np.isfinite(head_m)
+    if not read.any():
+        return np.full(len(power_w), np.nan)
+    head = np.where(read, head_m, head_m[read].min())
+    found: Float64 = np.where(
+        head < _LEAST_HEAD_M, _UNBOUND, power_w / (WH_PER_ML_M * np.maximum(head, _LEAST_HEAD_M))
+    )
+    return np.where(np.isfinite(power_w), found, np.nan)

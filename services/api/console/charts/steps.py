@@ -1,0 +1,61 @@
+"""From one total to another, step by step: a bar for each, beginning where the one before ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from services.api.console.charts.svg import tag
+
+_LEAST, _HIGH = 0.3, 10
+
+
+class Step(NamedTuple):
+    """
+    A step.
+
+    `value` is a total that stands on zero, or what is added to the one before.  `shown` is
+    its figure in the reader's language.
+    """
+
+    label: str
+    value: Fraction
+    shown: str
+    total: bool
+
+
+class Drawn(NamedTuple):
+    """A step and its bar."""
+
+    step: Step
+    bar: Markup
+
+
+def steps(found: Sequence[Step]) -> list[Drawn]:
+    """Draw each step on one scale that holds all of them and zero; widths in per cent."""
+    spans: list[tuple[Fraction, Fraction]] = []
+    at = Fraction(0)
+    for one in found:
+        begin = Fraction(0) if one.total else at
+        at = begin + one.value
+        spans.append((min(begin, at), max(begin, at)))
+    low = min(Fraction(0), *(begin for begin, _ in spans))
+    high = max(Fraction(0), *(end for _, end in spans))
+    scale = (high - low) or Fraction(1)
+
+    def percent(value: Fraction) -> float:
+        return float(value / scale * 100)
+
+    drawn = []
+    for one, (begin, end) in zip(found, spans, strict=True):
+        wide = max(percent(end - begin), _LEAST)
+        kind = "total" if one.total else "gain" if one.value > 0 else "cost"
+        bar = tag(
+            "rect", x=f"{min(percent(begin - low), 100 - wide):.2f}%", width=f"{wide:.2f}%",
+            y=0, height=_HIGH, class_=kind,
+        )  # fmt: skip
+        drawn.append(Drawn(one, tag("svg", bar, class_="step", aria_hidden="true")))
+    return drawn

@@ -1,0 +1,235 @@
+"""What is found of a year, in one sentence with its cause, and what holds tonnes back now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from mrv import calendar
+from services.api.console.routes.year import added, percent
+from services.api.console.translations import Words
+from services.store.views.city_year import ProjectYear
+from services.store.views.console import ProjectSums
+
+# in per cent of what was expected to date: good, and no longer serious
+ON_TRACK, NEAR = 95, 70
+_ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
+_QUARTER_S, _NAMED = 900, 3
+_SILENT = {"silent", "never heard"}
+Name = Callable[[str, str, str], str]
+
+
+class Fault(NamedTuple):
+    """
+    Something that holds tonnes back: how much, how grave, what it is, and what comes next.
+
+    `amount` is None where nothing is priced.
+    """
+
+    amount: str | None
+    per: str
+    severity: str
+    title: str
+    why: str
+    next: str
+    href: str
+
+
+class Finding(NamedTuple):
+    """The first sentence of the page: its figure, how that compares, and the cause of it."""
+
+    figure: str
+    compared: str | None
+    tone: str
+    cause: str | None
+
+
+def finding(
+    found: Sequence[ProjectYear], states: dict[str, ProjectSums], year: int, t: Words, name: Name
+) -> Finding:
+    """Return what is found of the counted projects of a year."""
+    counted = [one for one in found if one.counted]
+    avoided, expected = (
+        added(getattr(one, of) for one in counted) for of in ("avoided_t", "expected_t")
+    )
+    if avoided is None:
+        return Finding(t("finding.none", year=year), None, "", None)
+    figure = t("finding.avoided", tonnes=t.tonnes(avoided), year=year)
+    share = percent(avoided, expected)
+    if share is None:
+        return Finding(figure, None, "", None)
+    compared = t("finding.share", percent=t.number(share))
+    tone = "" if share >= ON_TRACK else "late"
+    return Finding(figure, compared, tone, _cause(counted, states, t, name))
+
+
+def _cause(
+    counted: Sequence[ProjectYear], states: dict[str, ProjectSums], t: Words, name: Name
+) -> str | None:
+    """Say which project makes the most of the shortfall, or of the gain, and how it is."""
+    short = sum((one.short_t for one in counted), Decimal(0))
+    if short:
+        worst = max(counted, key=lambda one: (one.short_t, one.project))
+        said = {
+            "project": short_name(name("project", worst.project, worst.name)),
+            "percent": t.number(int(worst.short_t / short * 100)),
+        }
+        state = states.get(worst.project)
+        since = _since(state, t)
+        if since is not None:
+            return t("finding.worst.silent", **said, since=since)
+        if state is not None and state.state in _SILENT:
+            return t("finding.worst.never", **said)
+        own = worst.percent
+        return (
+            t("finding.worst", **said)
+            if own is None
+            else t("finding.worst.low", **said, own=t.number(own))
+        )
+    best = max(counted, key=lambda one: (_gain(one), one.project), default=None)
+    if best is None or _gain(best) <= 0:
+        return None
+    return t(
+        "finding.best",
+        project=short_name(name("project", best.project, best.name)),
+        tonnes=t.tonnes(_gain(best)),
+    )
+
+
+def _gain(one: ProjectYear) -> Decimal:
+    return (one.avoided_t or Decimal(0)) - (one.expected_t or Decimal(0))
+
+
+def _since(state: ProjectSums | None, t: Words) -> str | None:
+    if state is None or state.state not in _SILENT or state.silent_since is None:
+        return None
+    return t.day(state.silent_since.astimezone(calendar.zone(state.timezone)).date())
+
+
+def shortfalls(
+    found: Sequence[ProjectYear],
+    states: dict[str, ProjectSums],
+    root: str,
+    t: Words,
+    name: Name,
+    most: int,
+) -> list[Fault]:
+    """Return the projects that avoided less than expected, the largest shortfall first."""
+    short = sorted(
+        (one for one in found if one.counted and one.short_t),
+        key=lambda one: (-one.short_t, one.project),
+    )
+    faults = []
+    for one in short[:most]:
+        state, own = states.get(one.project), one.percent
+        silent = state is not None and state.state in _SILENT
+        since = _since(state, t)
+        why = (
+            t("silent_since", since=since)
+            if since is not None
+            else t("never_heard")
+            if silent
+            else t("fault.low", percent=t.number(own))
+            if own is not None
+            else t("fault.nothing")
+        )
+        severity = "critical" if silent or own is None else "major" if own < NEAR else "minor"
+        faults.append(
+            Fault(
+                t.tonnes(one.short_t), t("fault.short"), severity,
+                short_name(name("project", one.project, one.name)), why,
+                t("fault.next.silent" if silent or own is None else "fault.next.low"),
+                f"{root}/projects/{one.project}",
+            )
+        )  # fmt: skip
+    return faults
+
+
+def short_name(said: str) -> str:
+    """Return a name without what follows its first comma or bracket."""
+    return _ASIDE.split(said, maxsplit=1)[0].strip() or said
+
+
+class Group(NamedTuple):
+    """Alarms of one cause: of one kind, and begun together."""
+
+    kind: str
+    cause: str | None
+    severity: str
+    since: datetime
+    alarms: list[dict[str, Any]]
+
+    @property
+    def cost_t_per_day(self) -> Decimal | None:
+        """What all of them cost a day; None where none is priced. [t]"""
+        return added(
+            None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
+            for one in self.alarms
+        )
+
+    @property
+    def devices(self) -> int:
+        """How many devices they are of."""
+        return sum(one["devices"] or 1 for one in self.alarms)
+
+
+_GRAVE = ("critical", "major", "minor")
+
+
+def grouped(found: Sequence[dict[str, Any]]) -> list[Group]:
+    """
+    Return alarms by their cause, the dearest first, then the gravest.
+
+    What is of one kind, has one cause and began within a quarter hour is one fault: a gateway,
+    a time server, a grid.
+    """
+    held: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
+    for one in found:
+        key = (
+            one["kind"],
+            one["cause_now"] or one["cause"],
+            int(one["since"].timestamp()) // _QUARTER_S,
+        )
+        held.setdefault(key, []).append(one)
+    groups = [
+        Group(
+            kind, cause, min((one["severity"] for one in each), key=_GRAVE.index),
+            min(one["since"] for one in each), sorted(each, key=lambda one: str(one["subject"])),
+        )
+        for (kind, cause, _), each in held.items()
+    ]  # fmt: skip
+    return sorted(
+        groups, key=lambda g: (-(g.cost_t_per_day or 0), _GRAVE.index(g.severity), g.since)
+    )
+
+
+def fault(group: Group, root: str, t: Words) -> Fault:
+    """Return alarms of one cause as what holds tonnes back."""
+    cost, first = group.cost_t_per_day, group.alarms[0]
+    what = t.or_as_is(f"alarm.kind.{group.kind}", group.kind)
+    subjects = [str(one["subject"]) for one in group.alarms]
+    named = ", ".join(subjects[:_NAMED])
+    more = len(subjects) - _NAMED
+    if more > 0:
+        named = t("fault.and_more", named=named, count=t.number(more))
+    cause = t.or_as_is(f"cause.{group.cause}", group.cause or "") if group.cause else ""
+    since = t("fault.since", since=_moment(group.since, first["timezone"], t))
+    todo = first["cause_now"]
+    page = f"/{first['id']}" if len(group.alarms) == 1 else f"#cause-{first['id']}"
+    return Fault(
+        None if cost is None else t.amount(cost, digits=2),
+        t("fault.a_day"),
+        group.severity,
+        what,
+        ". ".join(one for one in (f"{named}: {since}", cause) if one),
+        t(f"todo.{todo}") if todo else t.or_as_is(f"alarm.todo.{group.kind}", first["what_to_do"]),
+        f"{root}/alarms{page}",
+    )
+
+
+def _moment(at: datetime, timezone: str, t: Words) -> str:
+    local = at.astimezone(calendar.zone(timezone))
+    return f"{t.day(local.date())}, {local:%H:%M}"

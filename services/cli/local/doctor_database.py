@@ -1,0 +1,217 @@
+"""
+What `tonne doctor` finds in the database: room, quotas, rated powers, what is kept too long.
+
+What `tonne doctor` says of the columnstore and of the archive.
+
+What `tonne doctor` says of principals that send more than they may.
+
+What `tonne doctor` says of rated powers that are not those of their devices.
+
+What `tonne doctor` says of rows that policy keeps no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from ingest.errors import InputError, ServerError
+from services.archive import location as home
+from services.cli.local.doctor_servers import Finding
+from services.cli.output.text import counted
+from services.clock import now_us
+from services.issuer.watcher import Keep
+from services.registry.ratings import unlikely
+from services.settings import Settings
+from services.store.archive import catalog as archived
+from services.store.messages.dead_letter_write import ALL
+from services.store.postgres import chunk_intervals, columnstore
+from services.store.timeseries.beyond_rating import beyond_rating
+from services.store.views import retention as store
+
+_NAMED_PRINCIPALS = 3
+_OVER = """
+SELECT principal, sum(letters) FROM (
+    SELECT principal, count(*) AS letters FROM dead_letter
+    WHERE reason = 'rate' AND received > now() - interval '1 day' GROUP BY principal
+    UNION ALL
+    SELECT principal, letters FROM dead_letter_excess
+    WHERE reason = 'rate' AND last > now() - interval '1 day'
+) o GROUP BY principal ORDER BY sum(letters) DESC
+"""
+
+
+_LEFT_OUT = """
+SELECT principal, sum(letters) FROM dead_letter_excess
+WHERE reason <> 'rate' AND last > now() - interval '1 day'
+GROUP BY principal ORDER BY sum(letters) DESC
+"""
+_DAYS_US = 7 * 86_400_000_000
+_NAMED = 3
+KEPT_PATIENCE_S = 2 * 86_400
+_NAMES = {
+    "dead_letter": "dead letters",
+    "webhook_event": "webhook events",
+    "clear_sky_day": "clear skies",
+}
+
+
+def storage(conn: Connection) -> Iterator[Finding]:
+    """How little room is taken: columnstore, archive; nothing before the schema is there."""
+    if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
+        return
+    yield _columnstore(conn)
+    if failing := columnstore.failed_jobs(conn):
+        fix = (
+            "timescaledb_information.job_errors says why; tonne adds no job: one from 1000 on is"
+            " removed by SELECT delete_job(NUMBER)"
+        )
+        yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
+    if long := [one for one in chunk_intervals.lengths(conn) if one.advised < one.days]:
+        size = sum(one.days * one.bytes_a_day for one in long) / 2**30
+        found = f"indexes of open chunks come to {size:.1f} GiB, more than a quarter of memory"
+        fix = "`tonne migrate` makes new chunks shorter; is effective_cache_size what there is?"
+        yield Finding("chunks", "wrong", found, fix)
+    yield _archive(conn)
+
+
+def _columnstore(conn: Connection) -> Finding:
+    """Whether old chunks are compressed, by what the chunks are and not by what is set."""
+    if count := columnstore.locked(conn):
+        found = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
+        return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
+    if said := columnstore.why_not(conn):
+        fix = (
+            "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses them;"
+            " without it size the disk for rows and run `tonne archive run`, see docs/archive.md"
+        )
+        return Finding("columnstore", "missing", said, fix)
+    if left := columnstore.without(conn):
+        return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
+    if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
+        found = (
+            f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are rows, the oldest"
+            f" of {late[0].table}, {late[0].age_days:.0f} days"
+        )
+        return Finding("columnstore", "wrong", found, "`tonne columnstore run` says why")
+    days = columnstore.OVERDUE_DAYS
+    return Finding("columnstore", "ok", f"nothing older than {days} days is kept as rows")
+
+
+_FIX = "see what `tonne archive run` says, and that it runs once a day"
+_DAY_US = 86_400_000_000
+# a run a day, and one that failed
+_ARCHIVE_DAYS = 3
+
+
+def _late(conn: Connection) -> str:
+    """Say which days should have been archived some nights ago; '' for none."""
+    keep = Settings().archive_days + _ARCHIVE_DAYS
+    count, oldest = archived.waiting(conn, now_us() - keep * _DAY_US)
+    if not count:
+        return ""
+    return f"{count} sealed days wait for longer than {keep} days, since {oldest}"
+
+
+def _archive(conn: Connection) -> Finding:
+    with conn.cursor() as cursor:
+        if archived.home(cursor) is None:
+            fix = "set TONNE_ARCHIVE_URL, and run `tonne archive run` once a day"
+            return Finding("archive", "missing", "none: readings stay in the database", fix)
+    try:
+        found = home.find(conn)
+    except (InputError, ServerError) as error:
+        return Finding("archive", "wrong", str(error), "`tonne archive verify` tells more")
+    late = _late(conn)
+    if late:
+        return Finding("archive", "wrong", f"{found.place.url}: {late}", _FIX)
+    row = conn.execute(
+        "SELECT count(*), coalesce(sum(bytes), 0), max(day) FROM archive_part"
+    ).fetchone()
+    files, size, last = row or (0, 0, None)
+    held = f"{files} files, {size / 2**20:.1f} MiB, until {last}" if files else "nothing in it yet"
+    return Finding("archive", "ok", f"{found.place.url}: {held}")
+
+
+def quota(conn: Connection) -> Finding:
+    """Name the principals that were over their quota within a day."""
+    if rows := conn.execute(_OVER).fetchall():
+        return Finding(
+            "quota",
+            "wrong",
+            f"{counted(len(rows), 'principal')} over the quota within a day, messages:"
+            f" {_shown(rows)}",
+            "mend the sender; for a large gateway raise TONNE_PRINCIPAL_MESSAGES_A_MINUTE or"
+            " TONNE_PRINCIPAL_BYTES_A_MINUTE, then `tonne deadletter replay --reason rate`",
+        )
+    if rows := conn.execute(_LEFT_OUT).fetchall():
+        return Finding(
+            "quota",
+            "wrong",
+            "refused messages within a day that found no room, and were only counted:"
+            f" {_shown(rows)}",
+            f"mend the sender; `tonne deadletter list` shows what was kept, `{ALL}` is all"
+            " principals together; TONNE_DEAD_LETTER_BYTES_A_DAY is the room of one",
+        )
+    return Finding("quota", "ok", "no principal sent more than it may within a day")
+
+
+def _shown(rows: Sequence[TupleRow]) -> str:
+    shown = ", ".join(
+        f"{name or 'without a name'} {letters}" for name, letters in rows[:_NAMED_PRINCIPALS]
+    )
+    return shown + (
+        f" and {len(rows) - _NAMED_PRINCIPALS} more" if len(rows) > _NAMED_PRINCIPALS else ""
+    )
+
+
+def ratings(conn: Connection) -> Finding:
+    """Name rated powers that no such device has, and registers that rise many times faster."""
+    now = now_us()
+    risen = [*beyond_rating(conn, now - _DAYS_US, now)]
+    named = {one.device for one in risen}
+    lines = [str(one.text()) for one in risen]
+    for device, class_id, watt in conn.execute(
+        "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
+    ):
+        said = None if device in named else unlikely(class_id, watt)
+        if said is not None:
+            lines.append(f"{device}: {said}")
+    if not lines:
+        return Finding("rated powers", "ok", "each is one that such a device has")
+    more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+    return Finding(
+        "rated powers",
+        "wrong" if risen else "missing",
+        "; ".join(lines[:_NAMED]) + more,
+        "correct `rated_power_w` in the registry file and import it; what was refused meanwhile"
+        " comes back by `tonne deadletter replay`",
+    )
+
+
+def retention(conn: Connection, settings: Settings) -> Finding:
+    """Whether what goes by policy is gone."""
+    days = Keep.by(settings).days
+    late = {
+        table: waits_s
+        for table, waits_s in store.overdue_s(conn, days).items()
+        if waits_s > KEPT_PATIENCE_S
+    }
+    if late:
+        named = ", ".join(
+            f"{_NAMES[table]} {waits_s / 86_400:.0f} days longer than {days[table]}"
+            for table, waits_s in late.items()
+        )
+        return Finding(
+            "retention",
+            "wrong",
+            f"kept beyond the policy: {named}",
+            "run `tonne watch` or `tonne run`; its log says why they are not expired",
+        )
+    kept = ", ".join(
+        f"{_NAMES[table]} {f'for {kept} days' if kept else 'for ever'}"
+        for table, kept in days.items()
+    )
+    return Finding("retention", "ok", f"kept: {kept}")

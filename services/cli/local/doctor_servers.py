@@ -1,0 +1,243 @@
+"""
+What `tonne doctor` finds, and what it finds at servers: broker, Kafka, the pipeline.
+
+What `tonne doctor` finds.
+
+Whether a broker answers at a URL, without a client library's retries.
+
+What `tonne doctor` finds at the MQTT broker: does it answer us, and for how long.
+
+What `tonne doctor` hears from the pipeline of this machine: topics that its broker refuses.
+
+Kafka's topics, as `tonne doctor` looks at them.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+import psycopg
+from cryptography import x509
+
+from ingest.errors import InputError, ServerError
+from ingest.mqtt.tls import Tls
+from services.cli.options.servers import load_kafka
+from services.intake.refused_topics import REFUSES, REMEDY
+from services.kafka_access import KafkaAccess
+from services.local.machine import LOOPBACK
+from services.local.mosquitto import greets
+from services.settings import split_bind
+from services.store.postgres.pool import connect
+from services.store.stream import offsets
+from services.store.stream import topic_source as source
+from services.store.stream.topic_source import Source
+
+_PING_PORTS = {"mqtt": 1_883, "mqtts": 8_883}
+_PING_S = 5.0
+_BROKER, _IDENTITY = "MQTT broker", "MQTT identity"
+_ENDING = timedelta(days=30)
+_FIX = "check TONNE_MQTT_URL, or run `tonne local up`"
+_SECURE_FIX = (
+    "check TONNE_MQTT_URL, and TONNE_MQTT_CA_FILE, TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE"
+    " against docs/security.md; the broker's log says whom it turned away"
+)
+_PATIENCE_S = 5.0
+_ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 (where a process listens that we ask)
+_TOPIC = "tonne-parcels"
+_GROUP = "tonne-worker"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `ok`, `missing` (optional) or `wrong`, and what to do about it."""
+
+    what: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+def greet_broker(url: str, tls: Tls) -> str | None:
+    """
+    Say what is wrong with the MQTT broker at `url`, or None when it answers.
+
+    Raises
+    ------
+    InputError
+        When a file of `tls` cannot be used.
+    """
+    parts = urlsplit(url)
+    try:
+        with _connect(url) as plain:
+            if parts.scheme == "mqtts":
+                with tls.context().wrap_socket(plain, server_hostname=parts.hostname) as secure:
+                    try:
+                        answered = greets(secure)
+                    except OSError:  # by TLS 1.3 a client learns of it only now
+                        return f"{_place(url)}: it hangs up once we have shown who we are"
+            else:
+                answered = greets(plain)
+    except OSError as error:
+        return f"{_place(url)}: {error}"
+    return None if answered else f"{_place(url)}: what answers is no MQTT broker"
+
+
+def greet_kafka(kafka: KafkaAccess) -> str | None:
+    """Say which brokers cannot be reached, and why, or None when all listen."""
+    silent = []
+    for server in kafka.servers:
+        try:
+            socket.create_connection(server, timeout=_PING_S).close()
+        except OSError as error:
+            silent.append(f"{server[0]}:{server[1]}: {error}")
+    return "; ".join(silent) or None
+
+
+def _connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection(
+        (parts.hostname or "localhost", parts.port or _PING_PORTS[parts.scheme]), timeout=_PING_S
+    )
+
+
+def _place(url: str) -> str:
+    """Return host and port: a URL may hold a password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or _PING_PORTS[parts.scheme]}"
+
+
+def broker(url: str | None, tls: Tls) -> Iterator[Finding]:
+    """
+    Look at the broker, by the identity that we would show it.
+
+    Nothing is taken over: we give no client id, which a secured broker then refuses.
+    """
+    if url is None:
+        fix = "set TONNE_MQTT_URL, or run `tonne local up`"
+        yield Finding(_BROKER, "wrong", "no URL is known", fix)
+        return
+    secure = url.startswith("mqtts://")
+    try:
+        trouble = greet_broker(url, tls)
+    except InputError as error:
+        trouble = str(error)
+    if trouble is None:
+        yield Finding(_BROKER, "ok", "answers by TLS" if secure else "answers")
+    else:
+        yield Finding(_BROKER, "wrong", trouble, _SECURE_FIX if secure else _FIX)
+    if secure and tls.cert is not None and tls.cert.is_file():
+        yield _identity(tls.cert.read_bytes())
+
+
+def _identity(certificate: bytes) -> Finding:
+    try:
+        own = x509.load_pem_x509_certificate(certificate)
+    except ValueError as error:
+        fix = "set TONNE_MQTT_CERT_FILE to the client.crt that was handed out"
+        return Finding(_IDENTITY, "wrong", f"is no certificate: {error}", fix)
+    left = own.not_valid_after_utc - datetime.now(UTC)
+    names = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = names[0].value if names else "nobody"
+    found = f"{name!s}, until {own.not_valid_after_utc:%Y-%m-%d}"
+    if left > _ENDING:
+        return Finding(_IDENTITY, "ok", found)
+    fix = "a new one: `tonne registry issue-credentials ID --renew`; a service's in services/"
+    return Finding(_IDENTITY, "wrong", found, fix)
+
+
+def pipeline(bind: str) -> Iterator[Finding]:
+    """
+    Ask the process at `TONNE_METRICS_BIND`, if one is there, what its broker refuses.
+
+    No other process can tell: a client that subscribes in its name would end its session.
+    """
+    if not bind:
+        return
+    host, port = split_bind(bind)
+    host = LOOPBACK if host in _ANYWHERE else host
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # past any proxy, which could not reach it; one that stands still answers 503, and tells too
+    asked = HTTPConnection(host, port, timeout=_PATIENCE_S)
+    try:
+        asked.request("GET", "/healthz")
+        told = asked.getresponse().read(10_000).decode("utf-8", "replace").strip()
+    except (OSError, HTTPException):  # no process, or one that does not move: not ours to tell
+        return
+    finally:
+        asked.close()
+    if REFUSES in told:
+        yield Finding("MQTT topics", "wrong", f"the process at {place}: {told}", REMEDY)
+
+
+def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) -> Iterator[Finding]:
+    """
+    Look at the topic that workers of the database read, and at its dead-letter topic.
+
+    Before the first worker that is the usual one.
+    """
+    read, stored = _read(database_url)
+    topic = read.topic if read else _TOPIC
+    try:
+        count, name = (load_kafka("services.intake.topics", n) for n in ("partitions", "dead"))
+        held, dead = count(kafka, topic), name(topic)
+        count(kafka, dead)
+    except (InputError, ServerError) as error:
+        fix = "`tonne topics apply`, if bridges and workers are to run here"
+        yield Finding("Kafka topics", "wrong" if read else "missing", str(error), fix)
+        return
+    if read and held < read.partitions:
+        found = f"{topic!r} has {held} partitions; workers knew it with {read.partitions}"
+        yield Finding("Kafka topics", "wrong", found, "it was made again: use a new --topic")
+        return
+    done = sum(stored.values())
+    found = f"{topic!r} with {held} partitions, {done} records stored; {dead!r}"
+    yield Finding("Kafka topics", "ok", found)
+    if read is not None:
+        yield from _workers(kafka, topic, stored, group)
+
+
+def _workers(
+    kafka: KafkaAccess, topic: str, stored: dict[int, int], group: str
+) -> Iterator[Finding]:
+    """Compare what Kafka holds with what is stored, and say which partitions have no worker."""
+    try:
+        state = load_kafka("services.stream.topic_state", "topic_state")(
+            kafka, topic, stored, group
+        )
+    except ServerError as error:
+        yield Finding("Kafka workers", "wrong", str(error), "look at Kafka first")
+        return
+    if state.cut:
+        found = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
+        fix = "the topic was made again, or its log was cut: use a new --topic"
+        yield Finding("Kafka workers", "wrong", f"{found}, before what is stored", fix)
+        return
+    waiting = {p: lag for p, lag in state.lag.items() if lag}
+    behind = f"{sum(waiting.values())} records not stored"
+    if waiting:
+        behind += f", the oldest for {state.oldest_s:.0f} s"
+    if state.unassigned is None:
+        yield Finding("Kafka workers", "missing", f"{behind}; who has which: {state.untold}")
+    elif state.unassigned:
+        named = ", ".join(str(p) for p in state.unassigned)
+        fix = f"start workers of the group {group!r}; running ones take them within a minute"
+        yield Finding("Kafka workers", "wrong", f"no worker has partitions {named}; {behind}", fix)
+    else:
+        yield Finding("Kafka workers", "ok", f"every partition has a worker; {behind}")
+
+
+def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:
+    """Return the partitions that workers read and the offsets stored; empty without a database."""
+    if database_url is None:
+        return None, {}
+    try:
+        with connect(database_url, autocommit=True) as connection:
+            held = source.read(connection)
+            return held, offsets.stored(connection, held.topic) if held else {}
+    except (psycopg.Error, ServerError):
+        return None, {}

@@ -1,0 +1,200 @@
+"""
+What `tonne doctor` finds of what is signed and sent: seals, the signer, webhooks, witnesses.
+
+What `tonne doctor` says of days that wait for their seal, and seals for their time stamp.
+
+What `tonne doctor` says of the process that signs, and of who could sign beside it.
+
+What `tonne doctor` says of events for other systems.
+
+What `tonne doctor` says of the witnesses of the log: each is asked, nothing is kept.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from psycopg import Connection
+
+from ingest.errors import InputError
+from services.cli.local.doctor_servers import Finding
+from services.cli.output.text import counted
+from services.clock import now_us
+from services.issuer import timestamps
+from services.issuer.cosigning import Witnesses, look
+from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
+from services.settings import Settings
+from services.store.api import webhooks as store
+from services.store.registry import load as registry
+from services.store.statements import late_readings, sealed_days, witness_lines
+from services.store.statements import signer_requests as queue
+
+_SHOWN = 3
+_STAMP_S = 6 * 3600
+_MONTH_US = 31 * 86_400_000_000
+SIGNER_PATIENCE_S = 60.0
+# the web's own login of deploy/ is to hold tonne_api alone
+_BOTH = (
+    "SELECT rolname FROM pg_roles WHERE rolname = 'tonne_service' AND NOT rolsuper"
+    " AND pg_has_role(oid, 'tonne_mrv', 'MEMBER')"
+)
+EVENT_PATIENCE_S = 7200.0
+_WHAT = "witnesses"
+_LATE_S = 900
+
+
+def seals(conn: Connection) -> Finding:
+    """Whether every day is sealed within 36 hours of its end."""
+    now = now_us()
+    jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
+    found = overdue(jobs, sealed_days.first_sealed(conn), now)
+    late = found.waiting
+    if not late and (waits := _late_readings(conn, now - PROMISED_US)):
+        fix = "`tonne log seal` seals them, or names what was changed by hand on the same days"
+        return Finding("seals", "wrong", waits, fix)
+    if not late:
+        lately = [job for job, at in found.sealed_late if at.timestamp() * 1e6 > now - _MONTH_US]
+        if not lately:
+            return Finding("seals", "ok", "every day is sealed within 36 hours")
+        return Finding(
+            "seals",
+            "ok",
+            f"every day is sealed; {len(lately)} in the last 31 days later than 36 hours after"
+            " their end, as after an import of old readings or while no process sealed",
+        )
+    more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
+    return Finding(
+        "seals",
+        "wrong",
+        f"not sealed 36 hours after their end: {'; '.join(map(str, islice(late, _SHOWN)))}{more}",
+        "run `tonne log seal` now, and `tonne run` or `tonne watch --seal` from now on",
+    )
+
+
+def _late_readings(conn: Connection, before_us: int) -> str:
+    """Say whose late readings were noted before a time and wait still; '' for none."""
+    found = [one for one in late_readings.waiting(conn) if one.noted.timestamp() * 1e6 < before_us]
+    if not found:
+        return ""
+    devices = ", ".join(islice(dict.fromkeys(one.device for one in found), _SHOWN))
+    since = min(one.noted for one in found)
+    return f"late readings of {devices} wait for their seal since {since:%Y-%m-%d}"
+
+
+def stamps(conn: Connection, settings: Settings) -> Finding:
+    """Whether what is sealed was stamped by the authorities that are asked."""
+    try:
+        policy = timestamps.policy_of(settings)
+    except InputError as error:
+        return Finding("time stamps", "wrong", str(error), "correct the setting or the file")
+    if policy is None:
+        return Finding(
+            "time stamps",
+            "missing",
+            "no authority is asked, so that only this machine's clock says when days were sealed",
+            "set TONNE_TIMESTAMP_URLS and TONNE_TIMESTAMP_AUTHORITIES",
+        )
+    waits = timestamps.waiting_s(conn, policy.rule.threshold)
+    if waits <= _STAMP_S:
+        return Finding("time stamps", "ok", f"by {policy.rule.threshold} of {policy.asked}")
+    return Finding(
+        "time stamps",
+        "wrong",
+        f"what was sealed {waits / 3600:.0f} h ago was not stamped by {policy.rule.threshold} of"
+        f" {policy.asked}",
+        "run `tonne timestamp request`, which names who is away",
+    )
+
+
+def signer(conn: Connection) -> Finding:
+    """Whether the signer answers requests, and no other process could sign."""
+    waits = queue.waiting(conn)
+    if waits.requests and waits.oldest_s > SIGNER_PATIENCE_S:
+        verb = "waits" if waits.requests == 1 else "wait"
+        return Finding(
+            "signer",
+            "wrong",
+            f"{counted(waits.requests, 'request')} {verb}, the oldest for {waits.oldest_s:.0f} s",
+            "start `tonne signer` with the log's key in TONNE_HOME/keys, and read its log",
+        )
+    if conn.execute(_BOTH).fetchone() is not None:
+        return Finding(
+            "signer",
+            "wrong",
+            "the login tonne_service, of the web process, may account and enrol keys",
+            "run deploy/timescaledb/logins.sql again (compose: the service `logins`)",
+        )
+    last = queue.answered_last(conn)
+    if last is None:
+        return Finding("signer", "ok", "nothing was asked: processes sign with the key they have")
+    return Finding(
+        "signer", "ok", f"no request waits; the last was answered {last:%Y-%m-%d %H:%M}Z"
+    )
+
+
+def webhooks(conn: Connection) -> Finding:
+    """Whether events are delivered to their webhooks."""
+    open_ones = [one for one in store.webhooks(conn) if one.ended is None]
+    waits = store.waiting(conn)
+    if not open_ones:
+        return Finding("webhooks", "ok", "no webhook is registered")
+    if waits.waiting and waits.oldest_s > EVENT_PATIENCE_S:
+        return Finding(
+            "webhooks",
+            "wrong",
+            f"{counted(waits.waiting, 'event')} not delivered, the oldest for"
+            f" {waits.oldest_s / 3600:.0f} h",
+            "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
+        )
+    told = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} under way"
+    dead = sum(one.dead for one in open_ones)
+    if dead:
+        return Finding(
+            "webhooks",
+            "wrong",
+            f"{told}; {counted(dead, 'event')} no attempt delivered",
+            "see `tonne webhooks list`, then `tonne webhooks replay ID --dead`",
+        )
+    return Finding("webhooks", "ok", told)
+
+
+def witnesses(conn: Connection, settings: Settings) -> Finding:
+    """Whether enough witnesses cosign the log's heads."""
+    try:
+        whom = Witnesses.by(settings)
+    except InputError as error:
+        return Finding(_WHAT, "wrong", str(error), "correct the file that it names")
+    if whom is None:
+        return Finding(
+            _WHAT, "ok", "none are asked: the log alone vouches for its heads (docs/witnesses.md)"
+        )
+    found = look(conn, whom)
+    bad = [f"{name} {one.state}: {one.why}" for name, one in found.items() if one.why]
+    if any(one.state == "contradicts" for one in found.values()):
+        return Finding(
+            _WHAT,
+            "wrong",
+            "; ".join(bad),
+            "issue nothing; run `tonne log audit` with a head that the witness shows",
+        )
+    lacks = whom.policy.lacks(
+        [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
+    )
+    waiting_s = witness_lines.waiting_s(conn)
+    if found and lacks is not None:
+        return Finding(
+            _WHAT,
+            "wrong",
+            f"the last head lacks {lacks}; {'; '.join(bad)}",
+            "ask the witness's operator; until then statements are issued"
+            + (" not at all" if whom.waits else " without enough cosignatures"),
+        )
+    if waiting_s > _LATE_S:
+        return Finding(
+            _WHAT,
+            "wrong",
+            f"witnesses answer, and no process has asked them for {waiting_s / 60:.0f} minutes",
+            "run `tonne run` or `tonne watch --seal` with TONNE_WITNESS_POLICY",
+        )
+    names = ", ".join(found) or "none yet, the log is empty"
+    return Finding(_WHAT, "ok", f"cosigned by {names}" + (f"; {'; '.join(bad)}" if bad else ""))

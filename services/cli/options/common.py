@@ -1,0 +1,85 @@
+"""
+What commands share that needs no server: groups, words, times, `--json`, budgets of packs.
+
+A group of commands that answers a mistyped name with the nearest one.
+
+One of some words; what is none of them is answered with the nearest.
+
+`--json`, as every command has it.
+
+A time as an option: RFC 3339 with its offset.
+
+How much of an evidence pack a command reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from mrv.packs.budget import LARGE, USUAL, Budget
+from services.nearest import did_you_mean
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Group(click.Group):
+    """Click's group; groups below it are of its own kind."""
+
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = did_you_mean(args[0], self.list_commands(ctx))
+            if near and not args[0].startswith("-"):
+                error.message = f"{error.message} {near[:1].upper()}{near[1:]}"
+            raise
+
+
+class Choice(click.Choice[str]):
+    """Click's choice, with a question where the word is nearly right."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        super().__init__(choices)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the word that was chosen."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            near = did_you_mean(str(value), map(str, self.choices))
+            error.message = f"{error.message} {near[:1].upper()}{near[1:]}".rstrip()
+            raise
+
+
+class Moment(click.ParamType):
+    """A time with its offset."""
+
+    name = "time"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read RFC 3339."""
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail(f"{value!r} is no time with offset; write 2026-01-31T08:00:00Z", param, ctx)
+        return found.astimezone(UTC)
+
+
+def pack_budget(*, large: bool = False) -> Budget:
+    """Return the usual budget, or that of a pack whose maker the reader knows."""
+    from services.settings import Settings  # noqa: PLC0415 - loads what else `verify` does without
+
+    return LARGE if large or Settings().large_packs else USUAL

@@ -1,0 +1,81 @@
+"""
+What commands share that work with servers: database, address of metrics, topic, how long to wait.
+
+Which database a command works on.
+
+Where a process answers Prometheus: as set, else the usual port or one beside it.
+
+`--wait`: how long a start waits for its servers.
+
+What the commands for Kafka share: the topic option, and a word where the extra is missing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ingest.errors import InputError
+from services.local.machine import LOOPBACK, choose
+from services.settings import Settings, SettingsError, split_bind
+
+WAIT_S = 60.0
+
+wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 86_400),
+    default=WAIT_S,
+    metavar="SECONDS",
+    help="Wait so long for servers that are not there yet; then end with 3.",
+)
+topic_option = click.option("--topic", default="tonne-parcels", help="Kafka topic of the parcels.")
+
+
+def database_url() -> str:
+    """
+    Database of the settings, or of the local servers.
+
+    Raises
+    ------
+    SettingsError
+        When neither names one.
+    """
+    url = Settings().database_url
+    if not url:
+        raise SettingsError(
+            "no database is named; set TONNE_DATABASE_URL=postgresql://user@host:5432/tonne, "
+            "or start a local one with `tonne local up`"
+        )
+    return url
+
+
+def metrics_bind(settings: Settings) -> str:
+    """
+    Return the address to serve metrics at.
+
+    An address that was set is taken as it is, and refused later if it is busy;
+    the default gives way to another process on the same machine.
+    """
+    if "metrics_bind" in settings.model_fields_set:
+        return settings.metrics_bind
+    return f"{LOOPBACK}:{choose(split_bind(settings.metrics_bind)[1])}"
+
+
+def load_kafka(module: str, name: str) -> Any:
+    """
+    Return something out of a module that needs the `kafka` extra.
+
+    Raises
+    ------
+    InputError
+        When the extra is not installed.
+    """
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {"aiokafka", "faust", "mode"}:
+            raise
+        raise InputError(f"{error.name} is not installed: tonne's extra `kafka`") from error

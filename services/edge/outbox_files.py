@@ -1,0 +1,201 @@
+"""
+The files of an outbox: one process uses them, disk space is reserved, what was cut is still read.
+
+Lock of an outbox: one process on one machine uses it.
+
+What can still be read of an outbox whose file was cut or spoilt.
+
+Reserve disk space so that the outbox can always checkpoint.
+
+When the disk is full, the SQLite file is capped with `max_page_count`, so that messages
+go and come within it.  A ballast file beside it is deleted to give the write-ahead log room.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import uuid
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TextIO
+
+from ingest.errors import InputError
+
+# large, so that one page that is never moved leads to all rows of a usual backlog: a file
+# that lost its end gives back what stands before the cut
+PAGE = 16_384
+_SKIP = 1_024
+_ALL_FROM = (
+    "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message NOT INDEXED"
+    " WHERE seq >= ? ORDER BY seq"
+)
+# more than the log is allowed to grow to between two checkpoints
+_BALLAST_BYTES = 6 << 20
+_LEAST_BYTES = 1 << 20  # on a small disk a part of it has to do
+
+
+def lock(path: Path) -> TextIO:
+    """
+    Take an outbox for this process; the file that is returned holds it.
+
+    Raises
+    ------
+    InputError
+        When another process has it.
+    """
+    file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise InputError(f"{path} is in use by another `tonne edge`; stop it first") from None
+    return file
+
+
+def machine() -> str:
+    """Return the name of this machine."""
+    with suppress(OSError):
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    return f"{uuid.getnode():012x}"
+
+
+def readable(path: Path) -> list[tuple[object, ...]]:
+    """Return the rows that can still be read; what cannot is stepped over, ever farther."""
+    _lengthen(path)
+    rows: list[tuple[object, ...]] = []
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as db:
+        try:
+            (last,) = db.execute(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'message'"
+            ).fetchone()
+        except (sqlite3.Error, TypeError):
+            return rows
+        begin, step = 0, 1
+        while begin <= last:
+            try:
+                for seq, *row in db.execute(_ALL_FROM, (begin,)):
+                    if seq < begin:
+                        raise sqlite3.DatabaseError("rows out of order")
+                    rows.append(tuple(row))
+                    begin, step = seq + 1, 1
+            except sqlite3.Error:
+                begin, step = begin + step, min(2 * step, _SKIP)
+            else:
+                break
+    return rows
+
+
+def _lengthen(path: Path) -> None:
+    """Give a file that was cut its length again, empty: SQLite reads nothing of a shorter one."""
+    with path.open("r+b") as file:
+        head = file.read(32)
+        pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
+        if head.startswith(b"SQLite format 3\0") and size == PAGE:
+            file.truncate(max(pages * size, file.seek(0, os.SEEK_END)))
+
+
+class Room:
+    """
+    The disk under an outbox.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+    path : Path
+        Its file; the ballast lies beside it.
+    most_pages : int
+        How large the file may grow while the disk has room.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path, most_pages: int) -> None:
+        self._db, self._folder, self._most_pages = db, path.parent, most_pages
+        self._ballast = path.with_name(path.name + ".ballast")
+        self._tight = False
+        before = db.execute("SELECT 1 FROM fact WHERE name = 'tight'").fetchone()
+        if before is not None:
+            self._pin()  # it was full when we stopped, and what is free was the ballast
+            self.look()
+        elif not self._hold_ballast(_BALLAST_BYTES):
+            self._hold_ballast(self._free_bytes() // 2)
+
+    def tighten(self) -> None:
+        """
+        Make room without losing a message, as far as that goes.
+
+        First what the log holds twice; if that is not enough, and it is the disk that is
+        full, the file grows no more, and the ballast is given up for good.
+        """
+        if not self._tight and self._free_bytes() >= _LEAST_BYTES:
+            return  # the file has reached its own limit; the disk has room
+        size = self._ballast.stat().st_size if self._ballast.exists() else 0
+        self._ballast.unlink(missing_ok=True)
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._tight or (self._free_bytes() >= size + _LEAST_BYTES and self._allocate(size)):
+            return
+        self._pin()
+        with suppress(sqlite3.Error):
+            self._db.execute("INSERT OR REPLACE INTO fact VALUES ('tight', '1')")
+
+    def _pin(self) -> None:
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        self._db.execute(f"PRAGMA max_page_count = {pages}")
+        self._tight = True
+
+    def look(self) -> None:
+        """Let the file grow again, once the disk has room."""
+        if self._tight and self._hold_ballast(_BALLAST_BYTES):
+            self._db.execute(f"PRAGMA max_page_count = {self._most_pages}")
+            self._db.execute("DELETE FROM fact WHERE name = 'tight'")
+            self._tight = False
+
+    def _hold_ballast(self, size: int) -> bool:
+        if self._ballast.exists():
+            return True
+        enough = size >= _LEAST_BYTES and self._free_bytes() >= 2 * size
+        return enough and self._allocate(size)
+
+    def _allocate(self, size: int) -> bool:
+        if not size:
+            return False
+        try:
+            with self._ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            self._ballast.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._folder).free
+
+
+def is_none(error: sqlite3.OperationalError) -> bool:
+    """Whether SQLite failed for want of room."""
+    return "full" in str(error) or "disk I/O" in str(error)
+
+
+def take_away(db: sqlite3.Connection, *, thin: bool) -> int:
+    """
+    Remove messages to make room; return how many.
+
+    `thin` takes every second of the older half of each device, so that none falls
+    silent; else the oldest tenth goes.
+    """
+    (count,) = db.execute("SELECT count(*) FROM message").fetchone()
+    part = max(count // (2 if thin else 10), 1)
+    oldest = "SELECT seq FROM message ORDER BY seq LIMIT ?"
+    if not thin:
+        return db.execute(f"DELETE FROM message WHERE seq IN ({oldest})", (part,)).rowcount
+    seconds = (
+        "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY device ORDER BY seq) AS n"
+        f" FROM message WHERE seq IN ({oldest})) WHERE n % 2 = 0"
+    )
+    gone = db.execute(f"DELETE FROM message WHERE seq IN ({seconds})", (part,)).rowcount
+    if gone == 0:  # one message a device is left of that half
+        part = max(part // 10, 1)
+        gone = db.execute(f"DELETE FROM message WHERE seq IN ({oldest})", (part,)).rowcount
+    return gone

@@ -1,0 +1,85 @@
+"""
+How the expectation of a plant made by the sun spreads over the year, where no one states it.
+
+Twelve typical proportions for each project whose meters are inverters with modules of known place,
+tilt and azimuth; made again where these change, and gone where the registry states its own.
+Where pvlib is not installed there are none, and a year is expected evenly.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.util import find_spec
+from multiprocessing import get_context
+from typing import Any
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from mrv.errors import MethodologyError
+from mrv.exante.sun import Roof
+from mrv.exante.typical_months import typical_months
+
+# of one round: about ten seconds at most
+_MOST = 50
+_WANTED = """
+SELECT m.project_id::text AS project_id,
+       jsonb_agg(jsonb_build_array(s.latitude, s.longitude, a.tilt, a.azimuth,
+           coalesce(a.dc_power_w, d.rated_power_w, 1000) / 1000.0) ORDER BY d.id) AS roofs
+FROM project_device m
+JOIN project p ON p.id = m.project_id
+JOIN device d ON d.id = m.device_id
+JOIN site s ON s.id = d.site
+LEFT JOIN v_device_array a ON a.device_id = d.id AND a.ends = 'infinity'
+WHERE NOT p.expected ? 'by_month' AND d.class NOT IN ('energy_meter', 'weather_station')
+GROUP BY m.project_id
+HAVING bool_and(d.class = 'pv_inverter' AND a.tilt IS NOT NULL AND a.azimuth IS NOT NULL)
+"""
+_DUE = f"""
+SELECT w.project_id, w.roofs FROM ({_WANTED}) w
+LEFT JOIN project_months k ON k.project_id = w.project_id
+WHERE k.made_from IS DISTINCT FROM w.roofs ORDER BY 1 LIMIT %s
+"""
+_GONE = (
+    f"DELETE FROM project_months WHERE project_id NOT IN (SELECT w.project_id FROM ({_WANTED}) w)"
+)
+_WRITE = (
+    "INSERT INTO project_months (project_id, months, made_from) VALUES (%s, %s::numeric[], %s)"
+    " ON CONFLICT (project_id) DO UPDATE"
+    " SET months = excluded.months, made_from = excluded.made_from"
+)
+
+
+def refresh(conn: Connection) -> int:
+    """
+    Make the months of some projects whose modules are new or changed; return of how many.
+
+    Raises
+    ------
+    MethodologyError
+        Where the process that makes them ends early.
+    """
+    conn.execute(_GONE)
+    due = conn.execute(_DUE, [_MOST]).fetchall()
+    if not due or find_spec("pvlib") is None:
+        return 0
+    # pvlib and pandas would stay in this process, with 150 MB
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            made = apart.submit(_all, [roofs for _, roofs in due]).result()
+    except (BrokenProcessPool, OSError) as error:
+        raise MethodologyError(
+            f"months of the sun were not made, their process ended early: {error}; is there memory?"
+        ) from error
+    rows = [(name, months, Jsonb(roofs)) for (name, roofs), months in zip(due, made, strict=True)]
+    with conn.transaction():
+        conn.cursor().executemany(_WRITE, rows)
+    return len(rows)
+
+
+def _all(projects: list[list[list[Any]]]) -> list[list[float]]:
+    return [
+        [round(one, 1) for one in typical_months([(Roof(*place), kw) for *place, kw in roofs])]
+        for roofs in projects
+    ]

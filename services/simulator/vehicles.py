@@ -1,0 +1,153 @@
+"""
+Electric vehicles: what a charger counts, and what a bus drives.
+
+EV charger: vehicles come, charge, stay a while and go.
+
+Constant power to 80 % state of charge, then an exponential fall towards full.
+The AC register counts what the charger draws; the session's energy is the
+register's rise since the plug went in, so the two agree to the Wh.
+
+Electric bus: a day of service with stops and layovers, charged at night.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.simulator.model import Block, Day, Device, Floats, stream
+from services.simulator.register import Register
+
+AVAILABLE, CHARGING, FINISHING = 0.0, 2.0, 4.0
+_EFFICIENCY = 0.93
+_TAPER_FROM = 80.0
+_SERVICE_FROM, _SERVICE_TO, _CHARGED_BY = 5.5, 21.0, 4.0
+_KWH_PER_KM, _BATTERY_KWH, _FULL = 0.95, 350.0, 95.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One vehicle's stay: hours of the day, state of charge in percent, battery in Wh."""
+
+    plug_in: float
+    charged: float
+    plug_out: float
+    soc_start: float
+    taper_at: float
+    taper_h: float
+    power_w: float
+    battery_wh: float
+
+
+class EvCharger:
+    """A charging point of `rated_power_w` AC."""
+
+    def __init__(self, device: Device, seed: int) -> None:
+        chance = stream(seed, device.id, "build")
+        self._device = device
+        self._register = Register(int(chance.integers(500_000, 40_000_000)))
+
+    def readings(self, day: Day, number: np.ndarray) -> Block:
+        """Readings of a day of sessions."""
+        hour = day.hour
+        power, soc, state = np.zeros_like(hour), np.zeros_like(hour), np.zeros_like(hour)
+        stays = []
+        for session in _sessions(day.rng("sessions"), self._device.rated_power_w):
+            first, last = np.searchsorted(hour, (session.plug_in, session.plug_out))
+            stay = slice(int(first), int(last))
+            power[stay], soc[stay], state[stay] = _charged_wh(session, hour[stay])
+            stays.append(stay)
+        power_mw = np.rint(power * 1_000).astype(np.int64)
+        register = self._register.advance(day.time_ms, power_mw)
+        session_wh = np.zeros_like(register)
+        for stay in stays:
+            session_wh[stay] = register[stay] - register[max(stay.start - 1, 0)]
+        return Block(
+            time_ms=day.time_ms,
+            number=number,
+            registers={"energy_import_kwh": register},
+            gauges={
+                "active_power_kw": power_mw / 1e6,
+                "session_energy_kwh": session_wh / 1e3,
+                "soc_percent": np.round(soc, 1),
+                "connector_state": state,
+            },
+        )
+
+
+def _sessions(chance: np.random.Generator, rated_power_w: int) -> list[Session]:
+    """Sessions of one local day, none across midnight."""
+    sessions = []
+    hour = float(chance.uniform(5.5, 8.0))
+    while hour < 22.0:  # noqa: PLR2004
+        session = _session(chance, hour, rated_power_w)
+        sessions.append(session)
+        hour = session.plug_out + float(chance.exponential(0.8)) + 0.05
+    return sessions
+
+
+def _session(chance: np.random.Generator, hour: float, rated_power_w: int) -> Session:
+    battery_wh = float(chance.choice([42_000.0, 60_000.0, 82_000.0, 350_000.0]))
+    soc_start, soc_end = float(chance.uniform(12, 60)), float(chance.uniform(82, 97))
+    power_w = min(float(rated_power_w), battery_wh)  # no faster than full in an hour
+    into_battery = power_w * _EFFICIENCY
+    taper_at = hour + (_TAPER_FROM - soc_start) / 100 * battery_wh / into_battery
+    taper_h = (100 - _TAPER_FROM) / 100 * battery_wh / into_battery
+    left = (100 - soc_end) / (100 - _TAPER_FROM)
+    charged = min(taper_at - taper_h * float(np.log(left)), 23.9)
+    plug_out = min(charged + float(chance.uniform(0.05, 0.5)), 23.95)
+    return Session(hour, charged, plug_out, soc_start, taper_at, taper_h, power_w, battery_wh)
+
+
+def _charged_wh(session: Session, hour: Floats) -> tuple[Floats, Floats, Floats]:
+    """Power [W], state of charge [%] and connector state along one stay."""
+    until = np.minimum(hour, session.charged)
+    tapering = np.exp(-np.maximum(until - session.taper_at, 0.0) / session.taper_h)
+    steady_h = np.minimum(until, session.taper_at) - session.plug_in
+    energy_wh = session.power_w * _EFFICIENCY * (steady_h + session.taper_h * (1 - tapering))
+    charging = hour < session.charged
+    power = np.where(charging, session.power_w * tapering, 0.0)
+    soc = session.soc_start + 100 * energy_wh / session.battery_wh
+    return power, soc, np.where(charging, CHARGING, FINISHING)
+
+
+class Vehicle:
+    """A city bus with an odometer in whole metres."""
+
+    def __init__(self, device: Device, seed: int) -> None:
+        chance = stream(seed, device.id, "build")
+        self._odometer = Register(int(chance.integers(2_000_000, 90_000_000)))
+
+    def readings(self, day: Day, number: np.ndarray) -> Block:
+        """Readings of a day: speed, the distance that it makes, the charge that it takes."""
+        speed = _speed(day)
+        mm_per_h = np.rint(speed * 1e6).astype(np.int64)
+        odometer = self._odometer.advance(day.time_ms, mm_per_h)
+        return Block(
+            time_ms=day.time_ms,
+            number=number,
+            registers={"odometer_km": odometer},
+            gauges={
+                "soc_percent": np.round(_charge(day.hour, odometer - odometer[0]), 1),
+                "speed_km_h": np.round(speed, 1),
+            },
+        )
+
+
+def _speed(day: Day) -> Floats:
+    """Speed along the day; a lap of 50 minutes ends with a layover of 12. [km/h]"""
+    hour = day.hour
+    shift = float(day.rng("departure").uniform(0.0, 1.0))
+    serving = (hour >= _SERVICE_FROM) & (hour < _SERVICE_TO)
+    on_lap = (hour + shift) % (62 / 60) < 50 / 60
+    traffic = 22.0 + 12.0 * day.wander("traffic", 90.0)
+    moving = serving & on_lap & (traffic > 4.0)  # slower is a bus stop or a red light  # noqa: PLR2004
+    return np.where(moving, np.clip(traffic, 0.0, 60.0), 0.0)
+
+
+def _charge(hour: Floats, driven_m: np.ndarray) -> Floats:
+    """State of charge: falls with distance, rises in the depot until four in the morning. [%]"""
+    used = 100 * driven_m / 1_000 * _KWH_PER_KM / _BATTERY_KWH
+    in_depot_h = np.maximum(hour - _SERVICE_TO, 0.0)
+    after_service = np.minimum(_FULL - used + 8.0 * in_depot_h, _FULL)
+    before_dawn = np.minimum(_FULL - 8.0 * (_CHARGED_BY - hour), _FULL)
+    return np.clip(np.where(hour < _CHARGED_BY, before_dawn, after_service), 5.0, 100.0)

@@ -1,0 +1,136 @@
+"""
+Certificates of instruments, the errors that they found, and tests of removed meters, in statements.
+
+Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
+
+| finding | test |
+|---|---|
+| /IRCheck/iss_forms/OGW6N5C3E40DQXR/viewPublic: results of the delayed calibrations | late |
+| /IRCheck/iss_forms/GB0PXHYC39S8WE6/viewPublic: error that it identified | late |
+| /Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR: accuracy | refused |
+"""
+
+from fractions import Fraction
+
+import pytest
+
+from mrv.documents.monitoring import CalibrationShown
+from mrv.documents.statement import claims_of
+from mrv.report.translations import certificate, error
+from mrv.report.words import LANGUAGES, Words
+from mrv.signatures import canonical
+from mrv.statement.compose import compose, label_of
+from services.issuer.collect_evidence import recollect
+from services.store.postgres.pool import connect
+from services.store.statements import statements
+from tests import registering
+from tests.planted import planted
+from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
+
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+VALID = "performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-1, accuracy_class"
+OLD = "performed: 2024-01-20, valid_until: 2026-01-20, certificate: C-1, accuracy_class"
+FOUND = (
+    "      - {performed: 2026-03-09, valid_until: 2028-03-09, certificate: C-2,"
+    ' channel: energy_export_kwh, accuracy_class: "0.5 %", found_error_percent: 0.7}\n'
+)
+ROW = 'accuracy_class: "0.5S"}\n  - id: inv-2'
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    planted(plant.quarter_hours, database_url, tmp_path)
+    return database_url
+
+
+def _of(claims):
+    (one,) = (p for p in claims["monitoredParameters"] if p["device"] == "inv-1")
+    return one, [d for d in claims["deductions"] if d["device"] == "inv-1"]
+
+
+def _closed(url):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+
+
+def _told(url, folder, text):
+    planned = registering.told(url, folder, text, "owner")
+    return planned, "\n".join(m for r in planned.results for m in r.messages)
+
+
+def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_path):
+    """A meter that was found 0.7 % off would cost the 0.5 % of its class."""
+    before, _ = _of(_closed(url))
+    late = plant.REGISTRY.replace(VALID, OLD).replace(
+        ROW, f'accuracy_class: "0.5S"}}\n{FOUND}  - id: inv-2', 1
+    )
+    planned, said = _told(url, tmp_path, late)
+    assert not planned.refused, said
+    claims = _closed(url)
+    one, taken = _of(claims)
+    assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.007"))
+    assert [d["percent"] for d in taken] == ["0.700000"]
+    assert taken[0]["reason"]["code"] == "calibration.found"
+    shown = one["calibrations"][1]
+    assert (shown["channel"], shown["foundErrorPercent"]) == ("energy_export_wh", "0.7")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
+        again = recollect(conn, body, statements.detail(conn, claims["statement"]))
+        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong"),
+    [
+        ("channel: no_such", "'no_such' is no channel of 'pv_inverter'; known: "),
+        ("last_test: true, found_error_percent: 1", "goes with no `last_test`"),
+        ("found_error_percent: 101", "found_error_percent"),
+    ],
+)
+def test_what_cannot_be_is_refused(url, tmp_path, row, wrong):
+    """A certificate of a misspelt channel would cover nothing, and nobody would be told."""
+    planned, said = _told(url, tmp_path, plant.REGISTRY.replace(VALID, f"{row}, {VALID}"))
+    assert planned.refused
+    assert wrong in said
+
+
+def test_a_calibration_is_due_by_its_interval_and_by_instrument(url, tmp_path):
+    """A board would call a meter valid until 2031 whose plan asks for a calibration each year."""
+
+    def due(text):
+        planned, said = _told(url, tmp_path, text)
+        assert not planned.refused, said
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            return conn.execute(
+                "SELECT valid_until::text FROM v_calibration_due WHERE device_id = 'inv-1'"
+            ).fetchone()[0]
+
+    assert due(plant.REGISTRY) == "2027-12-20"
+    yearly = plant.REGISTRY.replace(
+        "serial: A1\n", "serial: A1\n    attributes: {calibration_every: 12}\n"
+    )
+    assert due(yearly) == "2026-12-20"
+    dated = "performed: 2025-12-20, valid_until: 2026-10-01"
+    more = f"      - {{{dated}, certificate: C-7, channel: dc_power_w}}\n"
+    row = f"      - {{{VALID}"
+    # the one that names no channel is of all
+    assert due(plant.REGISTRY.replace(row, more + row)) == "2027-12-20"
+    own = row.replace("{", "{channel: energy_export_kwh, ")
+    assert due(plant.REGISTRY.replace(row, more + own)) == "2026-10-01"
+    of_test = "certificate: T-1, last_test: true, found_error_percent: 0"
+    test = f"      - {{performed: 2026-02-01, {of_test}}}\n"
+    assert due(plant.REGISTRY.replace(row, test + row)) == "2027-12-20"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reports_show_instrument_and_found_error(language):
+    """A verifier would see two certificates of one meter, and not which instrument each is of."""
+    words = Words(language)
+    one = CalibrationShown(
+        certificate="C", performed="2026-01-01", valid_until="2026-01-01", accuracy_class=None,
+        max_error_percent="2", channel="ch4_percent", found_error_percent="2.5", last_test=True,
+    )  # fmt: skip
+    assert "C (ch4_percent)" in certificate(one, words)
+    assert certificate(one, words) != "C (ch4_percent)"
+    assert words.number("2.5") in error(one, words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,11 +36,26 @@ from tests import databases, memory, registering
 from tests.docket import distortions
 from tests.docket.cases import cases
 from tests.docket.shapes import HOUR_US
-from tests.docket.world import FROM_US, PROJECT, TO_US, ZONE, Readings, World, begin, send, truth
+from tests.docket.world import (
+    FROM_US,
+    PROJECT,
+    TO_US,
+    ZONE,
+    Readings,
+    World,
+    begin,
+    send,
+    sha,
+    truth,
+)
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
 from tests.services.issuer.plant import store_of
 
 OPERATOR = "Plant Operating Company"
+APPROVAL = {
+    "by": "Programme authority", "date": date(2026, 2, 20), "reference": "Decision on the plan",
+    "sha256": sha("decision on the plan"),
+}  # fmt: skip
 UG = 10**12
 # of what a device metered: what is taken off it without a line
 SILENT = Decimal("0.001")
@@ -189,8 +204,9 @@ def _register(url: str, file: Path, world: World) -> None:
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)
+    approval = {"approval": dict(APPROVAL)} if world.approved else {}
     for one in world.document["projects"]:
-        one["monitoring"] = _PLANS[plan]
+        one["monitoring"] = [{**version, **approval} for version in _PLANS[plan]]
     _imported(url, file, world.document)
 
 

@@ -647,6 +647,12 @@ def checked(world: World, on: str, by: float) -> None:
 
 
 @_said
+def not_approved(world: World) -> None:
+    """The monitoring plan has no approval by the programme."""
+    world.approved = False
+
+
+@_said
 def no_invoices(world: World, of: list[str] | None = None) -> None:
     """Invoices are not there."""
     world.invoices = [

@@ -102,7 +102,8 @@ class DeviceExtract(Form):
 
     Its place tells where its sun stands; metering asks for it from version 2 on.
     `calibration_every` is its interval of calibration as the registry has it; of one that was made
-    longer after the period began, the shorter. [months]
+    longer after the period began, the shorter. [months]  `point` is where in the plant it
+    measures, `feeds` what is behind it: devices, bus bars, consumers, the grid.
     """
 
     id: str
@@ -122,6 +123,8 @@ class DeviceExtract(Form):
     ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
     quality: tuple[QualityLimited, ...] | UnsetType = UNSET
     calibration_every: int | UnsetType = UNSET
+    point: str | UnsetType = UNSET
+    feeds: tuple[str, ...] | UnsetType = UNSET
 
 
 class CarriedIn(Form):

@@ -83,6 +83,9 @@ from mrv.statement.plan_writer import (
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
 PREFIX = "registry: "
 
+Point = tuple[str | None, tuple[str, ...]]
+NOWHERE: Point = (None, ())
+
 
 @dataclass(frozen=True, slots=True)
 class MonitoringPlan:
@@ -156,6 +159,8 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    points : mapping of str to (str or None, tuple of str)
+        Monitoring point of a device, and what it feeds.
     forward : tuple of ForwardAction
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
@@ -203,6 +208,7 @@ class MonitoringPlan:
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
     asked: Asked = USUAL
     forward: tuple[ForwardAction, ...] = ()
+    points: Mapping[str, Point] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
 
     def besides(self) -> Besides:
@@ -262,6 +268,7 @@ class MonitoringPlan:
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
             forward=(),
+            points=none,
         )
 
     def fleet(self) -> Fleet:
@@ -365,6 +372,8 @@ class MonitoringPlan:
             )
             or UNSET,
             calibration_every=self.calibrated_every.get(device.id, UNSET),
+            point=self.points.get(device.id, NOWHERE)[0] or UNSET,
+            feeds=self.points.get(device.id, NOWHERE)[1] or UNSET,
         )
 
 

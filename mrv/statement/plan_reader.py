@@ -123,6 +123,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             if d.ratings
         },
         meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
+        points={d.id: (d.point or None, d.feeds or ()) for d in devices if d.point or d.feeds},
         calibrated_every={
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
         },

@@ -160,6 +160,7 @@ def plan_of(
         ratings=outcome.ratings,
         samples=outcome.samples,
         meters=periods.load_makers(conn, ids),
+        points=periods.load_points(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),

@@ -280,7 +280,7 @@ class Besides:
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
-    parameters are estimated.
+    parameters are estimated, `common` meters that devices share with others.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -312,6 +312,7 @@ class Besides:
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
+    common: tuple[Common, ...] = ()
 
 
 class Excluded(NamedTuple):
@@ -416,6 +417,24 @@ class Measured:
     days: tuple[Loaded, ...] = ()
     off: tuple[Fraction, ...] = ()
     uncovered: tuple[Text, ...] = ()
+
+
+class Common(NamedTuple):
+    """
+    A common meter and its users, in the intervals that all of them know. [base units]
+
+    `share` is that of these intervals, `lost` what they may differ by [%], `days_above` days on
+    which the users are above it by more.
+    """
+
+    main: str
+    users: tuple[str, ...]
+    quantity: str
+    main_value: int
+    users_value: int
+    share: Fraction
+    lost: Fraction
+    days_above: tuple[str, ...]
 
 
 class Lit(NamedTuple):

@@ -24,6 +24,7 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
     ClockAhead,
+    CommonMetered,
     DeviceExtract,
     ExcludedDevice,
     FixedAsIssued,
@@ -60,6 +61,7 @@ from mrv.statement.plan_json import (
     arrivals_out,
     certified_out,
     check_meter_out,
+    common_in,
     earlier_in,
     invoice_named,
     outside_out,
@@ -156,7 +158,9 @@ class MonitoringPlan:
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
     declared : Declared
-        Surveys, events and the registered design.
+        Surveys, events, the registered design, common meters.
+    common : tuple of CommonMetered
+        What common meters and their users metered in the period.
     """
 
     project: Project
@@ -195,6 +199,7 @@ class MonitoringPlan:
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
+    common: tuple[CommonMetered, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -219,6 +224,7 @@ class MonitoringPlan:
             outside=self.outside,
             calibrated_every=self.calibrated_every,
             surveys=self.declared.surveys,
+            common=tuple(map(common_in, self.common)),
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -248,6 +254,7 @@ class MonitoringPlan:
             accepted=(),
             calibrated_every=none,
             declared=Declared(),
+            common=(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
         )
@@ -310,6 +317,7 @@ class MonitoringPlan:
             or UNSET,
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
             declared=self.declared or UNSET,
+            common_meters=self.common or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

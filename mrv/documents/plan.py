@@ -410,6 +410,14 @@ class CommonMetered(Form):
     days_above: tuple[str, ...]
 
 
+class ForwardAction(Form):
+    """A forward action request of an earlier statement, null: of the validation; still open."""
+
+    statement: str | None
+    finding: str
+    text: str
+
+
 class PlanExtract(Form):
     """
     All of `plan.json`.
@@ -449,3 +457,4 @@ class PlanExtract(Form):
     changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET
     replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET
     outside_period: tuple[OutsidePeriod, ...] | UnsetType = UNSET
+    forward_actions: tuple[ForwardAction, ...] | UnsetType = UNSET

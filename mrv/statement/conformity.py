@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
+_SAID = 500  # characters of a request that a finding repeats
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -80,7 +81,7 @@ def _entered(one: Version, first: date, timezone: str) -> Iterator[Text]:
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Name time that was left out since earlier statements, and what was fixed and changed."""
+    """Name time left out since earlier statements, their forward actions, and what changed."""
     # the close names what an issued statement had, with what it comes to
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
@@ -92,6 +93,18 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
         yield Finding(CONSECUTIVE, False, _as_0_1_0(plan.unclaimed))
     elif spans:
         yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
+    # each by itself: a verifier closes it with a reason of its own
+    for one in plan.forward:
+        yield Finding(
+            CONSECUTIVE,
+            False,
+            text(
+                "PLN-02.forward",
+                finding=one.finding,
+                statement=one.statement or text("PLN-02.validation"),
+                said=one.text if len(one.text) <= _SAID else f"{one.text[:_SAID]}...",
+            ),
+        )
 
 
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:

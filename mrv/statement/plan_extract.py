@@ -28,6 +28,7 @@ from mrv.documents.plan import (
     DeviceExtract,
     ExcludedDevice,
     FixedAsIssued,
+    ForwardAction,
     InvoiceReplaced,
     MeterReplaced,
     PlanExtract,
@@ -155,6 +156,8 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    forward : tuple of ForwardAction
+        Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
     declared : Declared
@@ -198,6 +201,7 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    forward: tuple[ForwardAction, ...] = ()
     declared: Declared = field(default_factory=Declared)
     common: tuple[CommonMetered, ...] = ()
 
@@ -257,6 +261,7 @@ class MonitoringPlan:
             common=(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
+            forward=(),
         )
 
     def fleet(self) -> Fleet:
@@ -316,6 +321,7 @@ class MonitoringPlan:
             )
             or UNSET,
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
+            forward_actions=self.forward or UNSET,
             declared=self.declared or UNSET,
             common_meters=self.common or UNSET,
         )

@@ -80,6 +80,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
         versions=tuple(version_in(write(one)) for one in plan.monitoring or ()),
+        forward=plan.forward_actions or (),
         versions_before=tuple(version_in(write(one)) for one in plan.monitoring_before or ()),
         invoices=tuple(map(invoice_of, plan.invoices or ())),
         earlier=plan.earlier or (),

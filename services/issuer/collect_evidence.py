@@ -38,6 +38,7 @@ from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
 from services.issuer.common_meters import with_common
 from services.issuer.earlier_projects import before_elsewhere, changed_late
+from services.issuer.forward_actions import open_actions
 from services.issuer.outside_period import metered_outside
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
@@ -140,6 +141,7 @@ def plan_of(
         carried_from=left.statements,
         checks=checks,
         versions=versions,
+        forward=open_actions(conn, project_id, from_us),
         versions_before=_replaced(every, versions),
         invoices=outcome.invoices,
         replaced=outcome.replaced,

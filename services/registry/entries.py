@@ -45,6 +45,18 @@ class LaterZone:
 
 
 @dataclass(frozen=True, slots=True)
+class Tariff:
+    """Prices of a kWh at a site from a local day on, in one currency; money, never carbon."""
+
+    begins: date
+    currency: str
+    import_per_kwh: Decimal | int | None = None
+    export_per_kwh: Decimal | int | None = None
+    feed_in_per_kwh: Decimal | int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """
     A place with its time zone; `park` names the group of sites that it belongs to.
@@ -64,6 +76,7 @@ class Site:
     names: Mapping[str, str] | None = None
     timezones: tuple[LaterZone, ...] | None = None
     country: str | None = None
+    tariffs: tuple[Tariff, ...] | None = None
 
     @property
     def clock(self) -> str:

@@ -29,6 +29,7 @@ from services.registry import (
     monitoring,
     parameter_documents,
     ratings,
+    tariffs,
 )
 from services.registry.entries import (
     ARRAY_KEYS,
@@ -85,6 +86,7 @@ def site(row: Row) -> Site:
         names=_names(row),
         timezones=_list(row, "timezones", _later_zone, lambda z: (z.begins,)),
         country=_country(row),
+        tariffs=_list(row, "tariffs", tariffs.tariff, lambda t: (t.begins,)),
     )
 
 

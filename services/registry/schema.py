@@ -65,6 +65,7 @@ _NAMES = {
     ("Event", "begins"): "from",
     ("Event", "ends"): "to",
     ("Design", "issued"): "date",
+    ("Tariff", "begins"): "from",
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
     ("MeterKey", "begins"): "from",

@@ -34,6 +34,7 @@ from services.registry.entries import (
     Replacement,
     Reported,
     Site,
+    Tariff,
     Topic,
     array_fields,
 )
@@ -54,10 +55,11 @@ def load_registry(conn: Connection) -> Registry:
             id_, name, latitude, longitude, (every := zones(zone))[0].name, park,
             called.get(("site", id_)),
             tuple(LaterZone(z.first, z.name) for z in every if z.first is not None) or None,
-            country,
+            country, _tariffs(tariffs),
         )
-        for id_, name, latitude, longitude, zone, park, country in conn.execute(
-            "SELECT id, name, latitude, longitude, timezone, park, country FROM site ORDER BY id"
+        for id_, name, latitude, longitude, zone, park, country, tariffs in conn.execute(
+            "SELECT id, name, latitude, longitude, timezone, park, country, tariffs::text FROM site"
+            " ORDER BY id"
         )
     ]  # fmt: skip
     entries += _devices(conn)
@@ -81,6 +83,11 @@ def load_registry(conn: Connection) -> Registry:
         entries.append(Programme(name, _actions(conn, called), target, place, signatures, url))
     entries += authority.load(conn)
     return Registry.of(entries)
+
+
+def _tariffs(text: str | None) -> tuple[Tariff, ...] | None:
+    rows = [] if text is None else exact(text)
+    return tuple(Tariff(date.fromisoformat(row.pop("from")), **row) for row in rows) or None
 
 
 def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:

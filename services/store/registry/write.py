@@ -11,6 +11,7 @@ import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
+from services.registry import tariffs
 from services.registry.entries import (
     Device,
     Entered,
@@ -58,8 +59,13 @@ def _upsert(table: str, columns: str) -> str:
 
 
 def _write_sites(cur: Cursor, sites: list[Site]) -> None:
-    rows = [(s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country) for s in sites]
-    cur.executemany(_upsert("site", "id name latitude longitude timezone park country"), rows)
+    rows = [
+        (s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country,
+         jsonb(tariffs.rows(s)) if s.tariffs else None)
+        for s in sites
+    ]  # fmt: skip
+    fields = "id name latitude longitude timezone park country tariffs"
+    cur.executemany(_upsert("site", fields), rows)
     _write_names(cur, "site", {s.id: s.names for s in sites})
 
 

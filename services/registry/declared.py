@@ -77,9 +77,11 @@ def event(row: Row) -> Event:
 def shared_meter(row: Row) -> SharedMeter:
     """Read a meter that several users share."""
     row.only("main", "users", "lost")
-    main, users = row.identifier("main"), row.all().get("users") or []
+    main = row.identifier("main")
+    users = row.required("users", row.all().get("users"), "the meters of all its users") or []
     whole = isinstance(users, list) and all(isinstance(one, str) for one in users)
-    if not whole or not users or main in users or len(set(users)) < len(users):
+    again = whole and (main in users or len(set(users)) < len(users))
+    if row.has("users") and (again or not whole or not users):
         row.problem("users", f"{users!r} must be a list of other meters, each once")
         users = []
     return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)))

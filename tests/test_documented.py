@@ -25,6 +25,12 @@ SWITCHES = {
     for path in (ROOT / "tests").rglob("test_*.py")
     for name in re.findall(r"environ\S*\W(TONNE_[A-Z_]+)", path.read_text(encoding="utf-8"))
 }
+# what compose puts into a container under another name
+COMPOSED = {
+    name
+    for path in (ROOT / "deploy").glob("compose*.yaml")
+    for name in re.findall(r"\$\{(TONNE_[A-Z_]+)", path.read_text(encoding="utf-8"))
+}
 ROOMS = ("ingest", "mrv", "services", "deploy")
 README_OF_PACKAGES = [page for room in ROOMS for page in (ROOT / room).rglob("README.md")]
 
@@ -151,7 +157,7 @@ def test_targets_and_settings_exist() -> None:
         targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
         named = set(re.findall(r"\bTONNE_[A-Z][A-Z0-9_]*[A-Z0-9]\b(?!_?\*)", text))
-        assert named <= KNOWN | SWITCHES
+        assert named <= KNOWN | SWITCHES | COMPOSED
 
 
 def test_every_setting_is_told_of() -> None:

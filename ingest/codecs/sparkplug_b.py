@@ -187,9 +187,9 @@ def _tag(metric: Any, birth: Birth) -> Tag:
     else:
         tag = birth.by_alias.get(metric.alias) if metric.HasField("alias") else None
     if tag is None:
-        said = repr(metric.name)[:80] if metric.HasField("name") else f"alias {metric.alias}"
+        label = repr(metric.name)[:80] if metric.HasField("name") else f"alias {metric.alias}"
         raise PayloadError(
-            "metric_unknown", f"{NAME}: {said} is not in the birth; publish a birth that has it"
+            "metric_unknown", f"{NAME}: {label} is not in the birth; publish a birth that has it"
         )
     return tag
 
@@ -197,8 +197,10 @@ def _tag(metric: Any, birth: Birth) -> Tag:
 def _value(metric: Any, tag: Tag) -> float:
     field = metric.WhichOneof("value")
     if metric.datatype not in (0, tag.datatype):
-        said, had = name_of(metric.datatype), name_of(tag.datatype)
-        raise PayloadError("datatype_mismatch", f"{tag.name!r:.80} is {said}; born as {had}")
+        sent_type, born_type = name_of(metric.datatype), name_of(tag.datatype)
+        raise PayloadError(
+            "datatype_mismatch", f"{tag.name!r:.80} is {sent_type}; born as {born_type}"
+        )
     if field is None:
         raise PayloadError("value_missing", f"{tag.name!r:.80} has no value; send null as null")
     if metric.HasField("properties"):

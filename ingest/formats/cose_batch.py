@@ -173,25 +173,25 @@ def read(data: bytes) -> Batch:
         With reason `malformed_cbor` or `wrong_shape`.
     """
     one = read_sign1(data)
-    held = _loads(one.payload)
-    if not isinstance(held, dict) or cbor2.dumps(held) != one.payload:
+    claims = _loads(one.payload)
+    if not isinstance(claims, dict) or cbor2.dumps(claims) != one.payload:
         _refuse("its payload is no CBOR map in preferred serialization, each key once")
     algorithm = one.algorithm
     if type(algorithm) is not int:
         _refuse(f"algorithm {algorithm!r:.40} is no number; name it in the protected header")
     kid = one.protected.get(_SIGNER, one.unprotected.get(_SIGNER))
-    kind = held.get(_TYPE)
+    kind = claims.get(_TYPE)
     if kind is not None and not isinstance(kind, str):
         _refuse("4, the content type, is no text")
-    messages = held.get(_MESSAGES)
+    messages = claims.get(_MESSAGES)
     if not isinstance(messages, bytes):
         _refuse("5, the messages, are no bytes")
     return Batch(
         signer=_name("the key id (4)", _text(kid)),
         algorithm=algorithm,
-        sequence=_number("1, the sequence,", held.get(_SEQUENCE), _MAX_SEQUENCE),
-        at_ms=_number("2, when it was signed,", held.get(_AT), _MAX_MS),
-        device=_name("3, the device,", held.get(_DEVICE)),
+        sequence=_number("1, the sequence,", claims.get(_SEQUENCE), _MAX_SEQUENCE),
+        at_ms=_number("2, when it was signed,", claims.get(_AT), _MAX_MS),
+        device=_name("3, the device,", claims.get(_DEVICE)),
         content_type=kind,
         messages=messages,
         signature=one.signature,
@@ -216,10 +216,10 @@ def write(
         Signature of bytes, as COSE has it.
     """
     sequence, at_ms, device, kind, messages = batch
-    held: dict[int, object] = {_SEQUENCE: sequence, _AT: at_ms, _DEVICE: device}
+    claims: dict[int, object] = {_SEQUENCE: sequence, _AT: at_ms, _DEVICE: device}
     if kind is not None:
-        held[_TYPE] = kind
-    payload = cbor2.dumps({**held, _MESSAGES: messages})
+        claims[_TYPE] = kind
+    payload = cbor2.dumps({**claims, _MESSAGES: messages})
     head = cbor2.dumps({_ALGORITHM: algorithm, _SIGNER: signer.encode()})
     signature = sign(cbor2.dumps(["Signature1", head, b"", payload]))
     return bytes(cbor2.dumps(cbor2.CBORTag(TAG, [head, {}, payload, signature])))
@@ -253,9 +253,9 @@ def _name(what: str, found: object) -> str:
     return found
 
 
-def _number(what: str, found: object, most: int) -> int:
-    if type(found) is not int or not 0 <= found < most:
-        _refuse(f"{what} is no whole number from 0 to {most}")
+def _number(what: str, found: object, largest: int) -> int:
+    if type(found) is not int or not 0 <= found < largest:
+        _refuse(f"{what} is no whole number from 0 to {largest}")
     return found
 
 

@@ -92,8 +92,8 @@ class Signed(msgspec.Struct, gc=False, frozen=True):
 
     def note(self, timestamp: str) -> tuple[str, str]:
         """Return what a reading carries of it beside its values."""
-        told = msgspec.structs.asdict(self) | {"ts": timestamp}
-        return SIGNED_VALUE, msgspec.json.encode(told).decode()
+        fields = msgspec.structs.asdict(self) | {"ts": timestamp}
+        return SIGNED_VALUE, msgspec.json.encode(fields).decode()
 
 
 # a time as its charger wrote it, and what was sampled at it
@@ -185,7 +185,7 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
                 refused.append(sample.note(timestamp))
             else:
                 _choose(chosen, sample)
-    return [_stated(us, *held, message) for us, held in times.items()]
+    return [_stated(us, *samples_of, message) for us, samples_of in times.items()]
 
 
 def _stated(
@@ -197,8 +197,12 @@ def _stated(
         if all(sample.same_amount(samples[0]) for sample in samples):
             agreed[name] = samples[0]
         else:
-            told = " and ".join(f"{s.value} {s.wire_unit or ''}".strip() for s in samples[:2])
-            refused.append(("channel_twice", f"{name} is {told} at one time; neither is taken"))
+            names_of_two = " and ".join(
+                f"{s.value} {s.wire_unit or ''}".strip() for s in samples[:2]
+            )
+            refused.append(
+                ("channel_twice", f"{name} is {names_of_two} at one time; neither is taken")
+            )
     units = tuple(sample.wire_unit for sample in agreed.values())
     values: dict[str, float | None] = {name: sample.value for name, sample in agreed.items()}
     return Stated(wire_time(us), values, message, units, tuple(refused))

@@ -151,16 +151,16 @@ def _learn(sender: bytes, first: _First, of: Names, own: Units) -> None:
     _remember(_learned, sender, (decoder.decode, _numbers(len(of.names)), of))
 
 
-def _remember(held: dict[bytes, Any], sender: bytes, what: object) -> None:
-    if len(held) >= _SENDERS:
-        held.clear()
-    held[sender] = what
+def _remember(cache: dict[bytes, Any], sender: bytes, what: object) -> None:
+    if len(cache) >= _SENDERS:
+        cache.clear()
+    cache[sender] = what
 
 
 @lru_cache(maxsize=_SHAPES)
 def _exact(unit: str | None, names: tuple[str, ...], own: Units) -> msgspec.json.Decoder[Any]:
     base = (("bn", str, ""), ("bt", float), *_only("bu", unit), ("bver", float, VERSION))
-    first = _struct((*base, *_said(names[0], own[0])))
+    first = _struct((*base, *_name_and_unit(names[0], own[0])))
     further = [_further(name, unit) for name, unit in zip(names[1:], own[1:], strict=True)]
     return _pack_of([first, *further])
 
@@ -181,10 +181,10 @@ def _numbers(records: int) -> Callable[[Any], Sequence[float]]:
 
 @lru_cache(maxsize=_RECORDS)
 def _further(name: str, unit: str | None) -> type[msgspec.Struct]:
-    return _struct(_said(name, unit))
+    return _struct(_name_and_unit(name, unit))
 
 
-def _said(name: str, unit: str | None) -> tuple[Any, ...]:
+def _name_and_unit(name: str, unit: str | None) -> tuple[Any, ...]:
     return (("n", Literal[name]), *_only("u", unit), ("v", float))
 
 

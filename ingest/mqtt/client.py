@@ -46,10 +46,10 @@ class Inbox:
         """Return how many of the first `count` messages come to `size` bytes; one at the least."""
         if self.size <= size:
             return min(count, len(self))
-        held = 0
+        total = 0
         for number, payload in enumerate(self.payloads[:count]):
-            held += len(payload)
-            if held > size:
+            total += len(payload)
+            if total > size:
                 return max(number, 1)
         return min(count, len(self))
 

@@ -219,8 +219,8 @@ class Session:
 
     def _tell(self, *, online: bool) -> None:
         if self._state is not None:
-            said = self._state.payload(online=online)
-            self._client.publish(self._state.topic, said, qos=1, retain=True)
+            payload = self._state.payload(online=online)
+            self._client.publish(self._state.topic, payload, qos=1, retain=True)
 
     def _subscribe(self, topics: Sequence[str]) -> None:
         for topic in topics:

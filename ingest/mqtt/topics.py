@@ -103,12 +103,13 @@ class Router:
         device_id = names["device"]
         index = self._index(device_id)
         device = self.fleet.devices[index]
-        for name, held in (("site", device.site), ("gateway", device.gateway)):
-            said = names.get(name, held)
-            if said != held:
+        for name, registered in (("site", device.site), ("gateway", device.gateway)):
+            level = names.get(name, registered)
+            if level != registered:
                 raise PayloadError(
                     "not_your_device",
-                    f"the topic puts {device_id!r} at {name} {said!r}, the registry at {held!r}",
+                    f"the topic puts {device_id!r} at {name} {level!r},"
+                    f" the registry at {registered!r}",
                 )
         return index
 

@@ -32,15 +32,15 @@ def read(reading: Registers, profile: Profile) -> Stated:
 def _raw(register: Register, blocks: tuple[Block, ...]) -> int | float | None:
     for block in blocks:
         at = register.address - block.address
-        held = len(block.data) // WORD
+        words = len(block.data) // WORD
         same = register.table in (block.table, EITHER)
-        if same and at >= 0 and at + SIZES[register.type] <= held:
+        if same and at >= 0 and at + SIZES[register.type] <= words:
             return number(block.data, at, register.type, register.word_order)
     return None
 
 
 def _nothing(reading: Registers, profile: Profile) -> str:
-    held = ", ".join(
+    spans = ", ".join(
         f"{b.table} {b.address} to {b.address + len(b.data) // WORD - 1}" for b in reading.blocks
     )
-    return f"profile {profile.id} reads no register in {held or 'no block'}"
+    return f"profile {profile.id} reads no register in {spans or 'no block'}"

@@ -70,10 +70,10 @@ def no_overlap(
     ProfileError
         Naming both channels.
     """
-    for other, held in mapped:
-        if register is None or held is None:
+    for other, earlier in mapped:
+        if register is None or earlier is None:
             continue
-        same = register.table == held.table or EITHER in (register.table, held.table)
+        same = register.table == earlier.table or EITHER in (register.table, earlier.table)
         first, last = register.address, register.address + SIZES[register.type] - 1
-        if same and first < held.address + SIZES[held.type] and held.address <= last:
+        if same and first < earlier.address + SIZES[earlier.type] and earlier.address <= last:
             raise ProfileError(f"{where}, register: {first} to {last} is of {other} too; mend one")

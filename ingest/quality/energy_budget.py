@@ -80,7 +80,7 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     counted = np.maximum(power_w, 0.0)
     step_us = np.diff(time_us)
     hours = step_us * (1 / HOUR_US)
-    silent, hidden = _untold(time_us, step_us, told_us)
+    silent, hidden = _unsampled(time_us, step_us, told_us)
     energy = (counted[1:] + counted[:-1]) * (0.5 * hours)
     moved = np.diff(counted) * hours
     variance = moved * moved * _VARIANCE
@@ -96,7 +96,7 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     return Integral(_by_edges(time_us, energy, edges), found, known)
 
 
-def _untold(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, Int64]:
+def _unsampled(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, Int64]:
     """
     Return the steps of silence, and those in which the register was read without the power.
 
@@ -198,18 +198,18 @@ def above(
     """
     claimed = np.where(known, value_wh, 0)
     runs = _runs(estimated & known, into_day) if estimated.any() else None
-    held = _together(claimed, runs).astype(np.float64)
+    by_run = _together(claimed, runs).astype(np.float64)
     shown, variance = (np.where(known, one, 0.0) for one in (shown_wh, variance))
-    days = into_day, -(into_day + len(held)) % DAY
-    left, by_day, errors = (_cut(one, days) for one in (held, shown, variance))
+    days = into_day, -(into_day + len(by_run)) % DAY
+    left, by_day, errors = (_cut(one, days) for one in (by_run, shown, variance))
     left = _alone(left, by_day, errors, tolerance)
     caught = _ahead(left, by_day, errors, tolerance).max(axis=1, initial=0.0) > 0
     if caught.any():
         left[caught] -= _running(left[caught] - by_day[caught])
-    whole = left.ravel()[days[0] : days[0] + len(held)]
+    whole = left.ravel()[days[0] : days[0] + len(by_run)]
     if _ahead(whole, shown, variance, tolerance).max(initial=0.0) > 0:
         whole = whole - _running(whole - shown)
-    return _apart(_up(held - whole, held), claimed, runs)
+    return _apart(_up(by_run - whole, by_run), claimed, runs)
 
 
 def scatter(
@@ -277,8 +277,10 @@ def _alone(value: Float64, shown: Float64, variance: Float64, tolerance: Toleran
     """Leave of each quarter hour what is shown of it, and what its register lagged behind."""
     behind = np.cumsum(shown, axis=1) - shown - np.cumsum(value, axis=1) + value
     room = shown + np.maximum(behind, 0.0)
-    most = room + tolerance.share * shown + SIGMAS_ALONE * np.sqrt(variance) + tolerance.step_wh
-    left: Float64 = np.where(value > most, room, value)
+    allowed_wh = (
+        room + tolerance.share * shown + SIGMAS_ALONE * np.sqrt(variance) + tolerance.step_wh
+    )
+    left: Float64 = np.where(value > allowed_wh, room, value)
     return left
 
 
@@ -294,15 +296,15 @@ def _ahead(value: Float64, shown: Float64, variance: Float64, tolerance: Toleran
     """
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
     share = tolerance.share * shown.sum(axis=-1, keepdims=True)
-    most = np.cumsum(shown, axis=-1) + share + errors + tolerance.step_wh
-    ahead: Float64 = np.cumsum(value, axis=-1) - most
+    allowed_wh = np.cumsum(shown, axis=-1) + share + errors + tolerance.step_wh
+    ahead: Float64 = np.cumsum(value, axis=-1) - allowed_wh
     return ahead
 
 
 def _running(ahead: Float64) -> Float64:
     """What of each quarter hour puts a running sum ahead of another."""
-    most = np.maximum.accumulate(np.maximum(np.cumsum(ahead, axis=-1), 0.0), axis=-1)
-    found: Float64 = np.diff(most, axis=-1, prepend=0.0)
+    running_wh = np.maximum.accumulate(np.maximum(np.cumsum(ahead, axis=-1), 0.0), axis=-1)
+    found: Float64 = np.diff(running_wh, axis=-1, prepend=0.0)
     return found
 
 

@@ -92,8 +92,8 @@ def above(
         All of a day of which more than `FALSE_DAY` was not made by the sun, for then nobody
         knows what of the rest was. [Wh]
     """
-    most = np.floor(most_wh).astype(np.int64)
-    beyond: Int64 = np.maximum(value_wh - most, 0)
+    bound_wh = np.floor(most_wh).astype(np.int64)
+    beyond: Int64 = np.maximum(value_wh - bound_wh, 0)
     beyond[estimated] = 0
     day = (into_day + np.arange(len(value_wh))) // 96
     if beyond.any():
@@ -102,15 +102,15 @@ def above(
         false = of_day > np.maximum(FALSE_DAY * np.bincount(day, value_wh), step_wh)
         beyond[false[day]] = value_wh[false[day]]
     if estimated.any():
-        _spread(beyond, value_wh, most, estimated)
+        _spread(beyond, value_wh, bound_wh, estimated)
     return beyond
 
 
-def _spread(beyond: Int64, value_wh: Int64, most: Int64, estimated: np.ndarray) -> None:
+def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarray) -> None:
     """Hold each run of estimated quarter hours as one; what is above leaves it in proportion."""
     run = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]]).astype(np.int8)))
     for begin, end in run.reshape(-1, 2).tolist():
-        total, room = int(value_wh[begin:end].sum()), int(most[begin:end].sum())
+        total, room = int(value_wh[begin:end].sum()), int(bound_wh[begin:end].sum())
         if total > room:
             kept = value_wh[begin:end] * room // total
             beyond[begin:end] = np.maximum(beyond[begin:end], value_wh[begin:end] - kept)

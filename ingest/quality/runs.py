@@ -159,11 +159,11 @@ def renewed(
     last_us[at], last_wh[at] = before
     ended = ~begun[first]
     ended[at] &= ~on
-    shown = value[first] * ((time_us[first] - last_us) / _HOUR_US)
+    by_gauge_wh = value[first] * ((time_us[first] - last_us) / _HOUR_US)
     rise = counted.wh[first] - last_wh
     with np.errstate(invalid="ignore"):
-        agrees = np.abs(rise - shown) <= SHARE * np.abs(shown) + counted.tolerance_wh
-        agrees &= (rise * shown > 0) & ended
+        agrees = np.abs(rise - by_gauge_wh) <= SHARE * np.abs(by_gauge_wh) + counted.tolerance_wh
+        agrees &= (rise * by_gauge_wh > 0) & ended
     found = begun.copy()
     found[first[agrees]] = True
     last = np.append(at[1:], len(first)) - 1

@@ -53,11 +53,11 @@ class Outcome:
     rejected: list[Rejected] = field(default_factory=list)
     released: list[WaitingMessage] = field(default_factory=list)
 
-    def place(self, held: WaitingMessage) -> int:
+    def place(self, waiting: WaitingMessage) -> int:
         """Return the place of a message that waited."""
-        if held.message is not None:
-            return held.message
-        self.released.append(held)
+        if waiting.message is not None:
+            return waiting.message
+        self.released.append(waiting)
         return self.count + len(self.released) - 1
 
 
@@ -88,26 +88,26 @@ class Host:
         try:
             lane = self._lanes.get(topic)
             if lane is None:
-                said = parse(topic)
-                lane = self._lanes[topic] = said, self._known_node(said.node)
-            said, node = lane
-            birth = node.live.get(said.device)
+                address = parse(topic)
+                lane = self._lanes[topic] = address, self._known_node(address.node)
+            address, node = lane
+            birth = node.live.get(address.device)
             seen = None
-            if birth is not None and not node.held and said.kind in _DATA:
+            if birth is not None and not node.held and address.kind in _DATA:
                 seen = sparkplug_b.read_known_layout(payload, birth)
             if (
                 seen is not None
                 and seen.seq == node.next_seq
                 and node.certain_ms <= seen.sent_ms <= (received_us + _AHEAD_US) // 1000
-                and said.group == node.group
+                and address.group == node.group
             ):
                 # nearly every message: in its turn, and of a layout that was seen before
                 node.next_seq = (seen.seq + 1) % SEQ
                 node.certain_ms = seen.sent_ms
-                self._out.given.append(Given(message, said.own, (seen.line,)))
+                self._out.given.append(Given(message, address.own, (seen.line,)))
             else:
                 one = WaitingMessage("", topic, payload, received_us, message=message)
-                self._say(node, one, said, sparkplug_b.decode(payload))
+                self._say(node, one, address, sparkplug_b.decode(payload))
         except PayloadError as error:
             self._out.rejected.append(Rejected(message, error.reason, error.detail))
 
@@ -119,16 +119,16 @@ class Host:
             )
         return self._node_of(name)
 
-    def _say(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
+    def _say(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
         if not node.online:
-            node.group = said.group
-        elif said.group != node.group:
+            node.group = address.group
+        elif address.group != node.group:
             raise PayloadError(
                 "node_twice",
-                f"edge node {said.node!r} is online in group {node.group!r:.80}, and speaks in"
-                f" {said.group!r:.80} too; give nodes names of their own",
+                f"edge node {address.node!r} is online in group {node.group!r:.80}, and speaks in"
+                f" {address.group!r:.80} too; give nodes names of their own",
             )
-        if said.kind == "NDEATH":
+        if address.kind == "NDEATH":
             self._death(node, one, message)
             return
         if message.timestamp is None:
@@ -141,10 +141,10 @@ class Host:
             )
         if message.seq is None or message.seq >= SEQ:
             raise PayloadError("seq_invalid", f"sparkplug_b: seq {message.seq}; send 0 to 255")
-        if said.kind == "NBIRTH":
-            self._node_birth(node, one, said, message)
+        if address.kind == "NBIRTH":
+            self._node_birth(node, one, address, message)
         else:
-            self._sequenced(node, one, said, message)
+            self._sequenced(node, one, address, message)
 
     def _death(self, node: Node, one: WaitingMessage, message: Message) -> None:
         """End the session whose will this is; the will of an earlier connection ends nothing."""
@@ -153,83 +153,87 @@ class Host:
         elif message.whole(sparkplug_b.BD_SEQ) == node.bd_seq:
             node.end(one.received_us)
 
-    def _node_birth(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
+    def _node_birth(
+        self, node: Node, one: WaitingMessage, address: Topic, message: Message
+    ) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
         birth = sparkplug_b.born(message, asked=node.wanted_us is not None)
         if sent_ms > node.born_ms:
-            node.begin(said.group, birth, message.whole(sparkplug_b.BD_SEQ), seq, one.received_us)
+            node.begin(
+                address.group, birth, message.whole(sparkplug_b.BD_SEQ), seq, one.received_us
+            )
             node.changed_us = one.received_us
         elif not node.knows("", sent_ms):
             node.remember("", _past(birth))
-        self._give(one, said, message, birth)
+        self._give(one, address, message, birth)
         self._look_back(node, lambda told: told.device == "" or told.kind != "DDATA")
         self._drain(node)
 
-    def _sequenced(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
+    def _sequenced(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
         if node.next_seq is None or sent_ms < node.born_ms:
-            if node.next_seq is None and said.kind != "DDEATH":
+            if node.next_seq is None and address.kind != "DDEATH":
                 node.wanted_us = one.received_us
-            self._out_of_turn(node, one, said, message)
+            self._out_of_turn(node, one, address, message)
         elif seq == node.next_seq and sent_ms >= node.certain_ms - self._reorder_ms:
             node.advance(seq, sent_ms)
             try:
-                self._in_turn(node, one, said, message)
+                self._in_turn(node, one, address, message)
             finally:
                 self._drain(node)
         elif node.is_behind(seq, sent_ms):
-            self._out_of_turn(node, one, said, message)
+            self._out_of_turn(node, one, address, message)
         else:
             self._hold(node, one._replace(seq=seq, sent_ms=sent_ms))
 
-    def _in_turn(self, node: Node, one: WaitingMessage, said: Topic, message: Message) -> None:
-        if said.kind == "DBIRTH":
+    def _in_turn(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
+        if address.kind == "DBIRTH":
             birth = sparkplug_b.born(message, asked=node.live[""].asked)
-            node.come(said.device, birth)
-            self._give(one, said, message, birth)
-            self._look_back(node, lambda told: told.device == said.device)
-        elif said.kind == "DDEATH":
-            node.mark_dead(said.device)
+            node.come(address.device, birth)
+            self._give(one, address, message, birth)
+            self._look_back(node, lambda told: told.device == address.device)
+        elif address.kind == "DDEATH":
+            node.mark_dead(address.device)
         else:
-            known = node.live.get(said.device)
+            known = node.live.get(address.device)
             if known is None:
                 node.wanted_us = one.received_us
                 raise PayloadError(
                     "birth_missing",
-                    f"{said.own.split('/', 2)[2]!r:.140} has sent no birth in this session; a"
+                    f"{address.own.split('/', 2)[2]!r:.140} has sent no birth in this session; a"
                     " rebirth is asked for, then `tonne deadletter replay`",
                 )
-            self._give(one, said, message, known)
+            self._give(one, address, message, known)
 
     def _out_of_turn(
         self,
         node: Node,
         one: WaitingMessage,
-        said: Topic,
+        address: Topic,
         message: Message,
         *,
         waited: bool = False,
     ) -> None:
         """Late, sent again, or of a session before: read by the births around its own time."""
         sent_ms = message.timestamp or 0
-        if said.kind == "DBIRTH":
+        if address.kind == "DBIRTH":
             birth = sparkplug_b.born(message)
-            if not node.knows(said.device, sent_ms):
-                node.remember(said.device, _past(birth))
-            self._give(one, said, message, birth)
-        elif said.kind != "DDEATH":
-            birth = node.birth_at(said.device, sent_ms, message.used, answers=not waited)
-            self._give(one, said, message, birth)
+            if not node.knows(address.device, sent_ms):
+                node.remember(address.device, _past(birth))
+            self._give(one, address, message, birth)
+        elif address.kind != "DDEATH":
+            birth = node.birth_at(address.device, sent_ms, message.used, answers=not waited)
+            self._give(one, address, message, birth)
 
-    def _give(self, one: WaitingMessage, said: Topic, message: Message, birth: Birth) -> None:
-        learnt = one.payload if birth.certain_ms is None and said.kind[1:] == "DATA" else None
+    def _give(self, one: WaitingMessage, address: Topic, message: Message, birth: Birth) -> None:
+        learnt = one.payload if birth.certain_ms is None and address.kind[1:] == "DATA" else None
         found = sparkplug_b.read(message, birth, learnt)
         declares = None
-        if said.kind == "DBIRTH":
+        if address.kind == "DBIRTH":
             declares = birth.called(tuple(tag.name for tag in birth.tags), ())
         if found.lines or found.refused or declares:
             k = self._out.place(one)
-            self._out.given.append(Given(k, said.own, found.lines, found.refused, declares))
+            self._out.given.append(Given(k, address.own, found.lines, found.refused, declares))
 
     def _hold(self, node: Node, one: WaitingMessage) -> None:
         name = sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()
@@ -257,9 +261,9 @@ class Host:
     def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
         """Decide on what waited and was sent before the birth that has come."""
         for one in list(node.held):
-            said = parse(one.topic)
-            birth = node.live.get(said.device if said.kind == "DDATA" else "")
-            if about(said) and birth is not None and one.sent_ms < birth.born_ms:
+            address = parse(one.topic)
+            birth = node.live.get(address.device if address.kind == "DDATA" else "")
+            if about(address) and birth is not None and one.sent_ms < birth.born_ms:
                 self._decide(node, one)
 
     def _decide(self, node: Node, one: WaitingMessage) -> None:
@@ -290,7 +294,7 @@ class Host:
         if overdue and (node.wanted_us is None or now_us - node.wanted_us > _ASK_AGAIN_US):
             node.wanted_us = now_us
         oldest_us = now_us - round((self._rules.reorder_s + self._rules.give_up_s) * _S)
-        for one in [held for held in node.held if held.received_us < oldest_us]:
+        for one in [waiting for waiting in node.held if waiting.received_us < oldest_us]:
             self._decide(node, one)
 
 

@@ -162,8 +162,8 @@ def _text(text: str) -> str:
 def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
     known = known_class(table.class_id, [*table.registers, *table.gauges])
     columns: dict[str, Column] = {}
-    for held, kind in ((table.registers, "register"), (table.gauges, "gauge")):
-        for name, values in held.items():
+    for series, kind in ((table.registers, "register"), (table.gauges, "gauge")):
+        for name, values in series.items():
             if (known.channels[name].kind == "register") != (kind == "register"):
                 raise WireError(
                     "unknown_schema",
@@ -183,6 +183,6 @@ def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
     )
 
 
-def _values(held: bytes, kind: np.dtype[Any]) -> Any:
+def _values(packed: bytes, kind: np.dtype[Any]) -> Any:
     """Return a column as numpy's own, which may be written to."""
-    return np.frombuffer(held, kind).astype(kind.newbyteorder("="))
+    return np.frombuffer(packed, kind).astype(kind.newbyteorder("="))

@@ -131,7 +131,7 @@ def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int,
                 whole.time_us[begin:end],
                 message[begin:end],
                 {name: values[begin:end] for name, values in whole.columns.items()},
-                {k - begin: told for k, told in whole.flags.items() if begin <= k < end},
+                {k - begin: flag for k, flag in whole.flags.items() if begin <= k < end},
             ),
         )
 
@@ -169,7 +169,7 @@ def _concat(frames: Sequence[Frame]) -> Frame:
     flags: dict[int, dict[str, str]] = {}
     base = 0
     for frame in frames:
-        flags |= {base + row: told for row, told in frame.flags.items()}
+        flags |= {base + row: flag for row, flag in frame.flags.items()}
         base += len(frame)
     return Frame(
         frames[0].class_id,

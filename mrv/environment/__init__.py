@@ -57,5 +57,5 @@ def _own(device: Device, rows: Iterable[Row]) -> list[Row]:
     """Leave out the indices and verdicts of countries that the station is not in."""
     ruling = countries.ruling("environment")
     here = countries.country_of(device)
-    foreign = {kind for one, said in ruling.items() if one != here for kind in said["kinds"]}
+    foreign = {kind for one, rules in ruling.items() if one != here for kind in rules["kinds"]}
     return [row for row in rows if row.kind not in foreign]

@@ -46,10 +46,10 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
     dust = {x: _latest_first(_of(values, x), start_us) for x in DUST}
     table = limits.load("vn_aqi")
     try:
-        said = vn_aqi.hourly({"pm_12h_latest_first_ug_m3": dust, "gas_1h_ug_m3": gases}, table)
+        index = vn_aqi.hourly({"pm_12h_latest_first_ug_m3": dust, "gas_1h_ug_m3": gases}, table)
     except IndicatorError:
         return  # no dust, no index
-    yield _index("vn-aqi-hourly", start_us, None, said, table)
+    yield _index("vn-aqi-hourly", start_us, None, index, table)
 
 
 def air_day(values: Hourly, day: Day) -> Iterator[Row]:
@@ -103,16 +103,16 @@ def _against_limits(
     }
     if any(given.values()):
         table = limits.load("qcvn_05_2023")
-        said = qcvn_05.judge({"on": day.date, "mean_ug_m3": given}, table)
-        yield judged("qcvn-05-2023", day, said["exceeded"], {})
+        verdict = qcvn_05.judge({"on": day.date, "mean_ug_m3": given}, table)
+        yield judged("qcvn-05-2023", day, verdict["exceeded"], {})
 
 
 def _index(
-    kind: str, start_us: int, covered: float | None, said: Mapping[str, Any], table: limits.Table
+    kind: str, start_us: int, covered: float | None, figures: Mapping[str, Any], table: limits.Table
 ) -> Row:
-    grade = table.band(said["aqi"]).name
-    detail = {"sub_indices": said["sub_indices"]}
-    return Row(kind, start_us, float(said["aqi"]), covered, grade, detail)
+    grade = table.band(figures["aqi"]).name
+    detail = {"sub_indices": figures["sub_indices"]}
+    return Row(kind, start_us, float(figures["aqi"]), covered, grade, detail)
 
 
 def _of(values: Hourly, name: str) -> Mapping[int, float]:
@@ -137,8 +137,8 @@ def _over_8h(values: Hourly, name: str, day: Day) -> float | None:
 def noise_hour(levels: Sequence[float]) -> dict[str, float]:
     """Figures of an hour's levels, by kind. [dBA]."""
     given: dict[str, Any] = {"laeq_dba": levels, "exceedance_percent": LEVELS}
-    said = noise.figures(given, limits.NONE)
-    return {kind: float(said[kind.replace("_1h_", "_")]) for kind in HOURLY}
+    figures = noise.figures(given, limits.NONE)
+    return {kind: float(figures[kind.replace("_1h_", "_")]) for kind in HOURLY}
 
 
 def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
@@ -151,13 +151,13 @@ def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
         for parts, rest in ((_DEN, "night"), (_DN, "ldn_night")):
             found = _parts(levels, day, parts, rest)
             given |= found if len(found) == len(parts) + 1 else {}
-        said = noise.figures({**given, "exceedance_percent": ()}, limits.NONE)
+        figures = noise.figures({**given, "exceedance_percent": ()}, limits.NONE)
         names = {"leq_dba": "leq_24h_dba", "lden_dba": "lden_dba", "ldn_dba": "ldn_dba"}
         share = len(whole) / len(day.hours())
         rows = [
-            Row(kind, day.begin_us, float(said[name]), share)
+            Row(kind, day.begin_us, float(figures[name]), share)
             for name, kind in names.items()
-            if name in said
+            if name in figures
         ]
     limited = _parts(levels, day, _LIMITED, "night")
     rows += [Row(f"leq_{part}", day.begin_us, float(v), None) for part, v in limited.items()]

@@ -61,9 +61,9 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
     parts = []
     for channel, kind in MEANS[frame.class_id].items():
         values: Float64 = frame.columns[channel].astype(np.float64)
-        held = np.isfinite(values)
-        hours = _complete(frame, held, start_us)
-        mean = _means(values[held], hours)
+        measured = np.isfinite(values)
+        hours = _complete(frame, measured, start_us)
+        mean = _means(values[measured], hours)
         parts.append(_values(kind, hours, mean))
     if frame.class_id == "noise_station":
         parts += _levels(frame, start_us)
@@ -81,9 +81,9 @@ def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
     return out
 
 
-def _complete(frame: Frame, held: NDArray[np.bool_], start_us: Int64) -> _Hours:
+def _complete(frame: Frame, measured: NDArray[np.bool_], start_us: Int64) -> _Hours:
     """Find the hours of which the readings that hold a value cover three quarters."""
-    device, time_us, start_us = frame.device[held], frame.time_us[held], start_us[held]
+    device, time_us, start_us = frame.device[measured], frame.time_us[measured], start_us[measured]
     n = len(time_us)
     if not n:
         none = np.empty(0, dtype=np.intp)
@@ -117,9 +117,9 @@ def _means(values: Float64, hours: _Hours) -> Float64:
 
 def _levels(frame: Frame, start_us: Int64) -> list[Values]:
     values = frame.columns["laeq_dba"]
-    held = np.isfinite(values)
-    hours = _complete(frame, held, start_us)
-    levels = values[held].tolist()
+    measured = np.isfinite(values)
+    hours = _complete(frame, measured, start_us)
+    levels = values[measured].tolist()
     found = [air.noise_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
     return [
         _values(kind, hours, np.array([one[kind] for one in found], dtype=np.float64))

@@ -204,14 +204,14 @@ class Values:
     @staticmethod
     def of(device: int, rows: Sequence[Row]) -> Values:
         """Columns of one station's values."""
-        said = {i: (r.grade, r.detail) for i, r in enumerate(rows) if r.grade or r.detail}
+        grades = {i: (r.grade, r.detail) for i, r in enumerate(rows) if r.grade or r.detail}
         return Values(
             np.full(len(rows), device, dtype=np.int32),
             np.array([KIND_INDEX[r.kind] for r in rows], dtype=np.int16),
             np.array([r.start_us for r in rows], dtype=np.int64),
             np.array([r.value for r in rows], dtype=np.float64),
             np.array([r.covered for r in rows], dtype=np.float64),
-            said,
+            grades,
         )
 
     @staticmethod

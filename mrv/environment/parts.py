@@ -65,11 +65,11 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
         }
         where = f"device {device.id}: attributes.limits"
         table = None if text is None else limits.read(str(text), f"{where}.table")
-        said = indicators.evaluate(standard, {**measured, **rules}, where, table)
+        result = indicators.evaluate(standard, {**measured, **rules}, where, table)
     except (IndicatorError, MethodologyError) as error:
         detail = {"standard": name, "reason": str(error)}
         return [Row(kind, day.begin_us, None, None, "not judged", detail)]
-    return [judged(kind, day, said["exceeded"], {"standard": name})]
+    return [judged(kind, day, result["exceeded"], {"standard": name})]
 
 
 def _limited(value: Any, spec: Any) -> Any:
@@ -82,5 +82,5 @@ def _limited(value: Any, spec: Any) -> Any:
 def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:
     """Return how many limits a day exceeds, and which."""
     grade = "exceeded" if exceeded else "within"
-    said = {**detail, "exceeded": list(exceeded)}
-    return Row(kind, day.begin_us, float(len(exceeded)), None, grade, said)
+    figures = {**detail, "exceeded": list(exceeded)}
+    return Row(kind, day.begin_us, float(len(exceeded)), None, grade, figures)

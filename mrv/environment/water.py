@@ -93,9 +93,9 @@ def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
     """Quality index of a day, and the verdict of the station's standard where it names one."""
     hours = day.hours()
     found = {
-        channel: mean(held)
+        channel: mean(hourly)
         for channel, kind in _SURFACE_MEANS.items()
-        if (held := known(values.get(kind, {}), hours))
+        if (hourly := known(values.get(kind, {}), hours))
     }
     if not found:
         return []
@@ -113,13 +113,13 @@ def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
 def _index(found: dict[str, float], day: Day) -> Row:
     measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in found.items()}
     try:
-        said = indicators.evaluate(indicators.find(_SURFACE_INDEX), measured, _SURFACE_INDEX)
+        result = indicators.evaluate(indicators.find(_SURFACE_INDEX), measured, _SURFACE_INDEX)
     except (IndicatorError, MethodologyError) as error:
         # a probe in the sun, or a station that measures too little, stops nothing
         return Row(_SURFACE_INDEX, day.begin_us, None, None, "not judged", {"reason": str(error)})
-    grade = limits.load("vn_wqi").band(said["wqi"]).name
-    groups = {key: exact_text(value) for key, value in said.items() if key != "wqi"}
-    return Row(_SURFACE_INDEX, day.begin_us, float(said["wqi"]), None, grade, groups)
+    grade = limits.load("vn_wqi").band(result["wqi"]).name
+    groups = {key: exact_text(value) for key, value in result.items() if key != "wqi"}
+    return Row(_SURFACE_INDEX, day.begin_us, float(result["wqi"]), None, grade, groups)
 
 
 class Season(NamedTuple):

@@ -227,12 +227,12 @@ def _audit(draft: Draft, source: Source, entered: Registration) -> dict[str, Any
         verification_report_date=source.opinion.valid_from[:10],
     )
     where = f"verifications of {source.name}"
-    asked = {
+    wanted = {
         "auditor_site_visit_start_date": ("visit_from", _day(known.visit_from) if known else None),
         "auditor_site_visit_end_date": ("visit_to", _day(known.visit_to) if known else None),
         "verification_report_url": ("report", known.report if known else None),
     }
-    for name, (key, value) in asked.items():
+    for name, (key, value) in wanted.items():
         row.need(name, value, f"{_ask(entered, where)}, {key}")
     return row.values
 
@@ -274,10 +274,10 @@ _DISCLOSED = (
 
 def _disclosures(draft: Draft, entered: Registration) -> dict[str, Any]:
     """Take what the project discloses as it was entered; nothing of it is known to a meter."""
-    said = structs.asdict(entered.disclosures)
-    row = draft.row("Disclosures").put(**said)
+    fields = structs.asdict(entered.disclosures)
+    row = draft.row("Disclosures").put(**fields)
     for name in _DISCLOSED:
-        row.need(name, said.get(name), _ask(entered, f"disclosures.{name}"))
+        row.need(name, fields.get(name), _ask(entered, f"disclosures.{name}"))
     registry = draft.row("Disclosures").put(current_project_issuance_registry=entered.cdop.registry)
     return {"project": row.values, "project_stakeholder": {}, "registry": registry.values}
 

@@ -153,14 +153,16 @@ def _written(authority: Authority) -> Iterator[Problem]:
     for section, name, one in named:
         tables = section in ("authorizations", "submissions")
         for path, text in _texts(msgspec.to_builtins(one)):
-            said = f"{section}[{name}]{path} {text!r}"
+            place = f"{section}[{name}]{path} {text!r}"
             plain = text if tables else text.replace("\n", " ")
             if not plain.strip() or not plain.isprintable():
-                told = f"{said} is blank or holds control characters; write it as one line of text"
-                yield Problem(section, name, told)
+                problem = (
+                    f"{place} is blank or holds control characters; write it as one line of text"
+                )
+                yield Problem(section, name, problem)
             elif tables and text.startswith(FORMULA):
-                told = f"{said}: a spreadsheet takes this for a formula; begin with a letter"
-                yield Problem(section, name, told)
+                problem = f"{place}: a spreadsheet takes this for a formula; begin with a letter"
+                yield Problem(section, name, problem)
 
 
 def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
@@ -198,8 +200,10 @@ def _registration(one: Registration) -> Iterator[str]:
         "unit_type",
     ):
         yield from _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), lists.cdop()[key])
-    for said in one.disclosures.attestations or ():
-        yield from _listed(f"{where}.disclosures.attestations", said, lists.cdop()["attestation"])
+    for attestation in one.disclosures.attestations or ():
+        yield from _listed(
+            f"{where}.disclosures.attestations", attestation, lists.cdop()["attestation"]
+        )
     for goal in one.cdop.sdgs:
         yield from _listed(f"{where}.cdop.sdgs", goal, lists.cdop()["sdg"])
     whole = lists.cad_trust()["whole"]

@@ -106,12 +106,12 @@ def _row(
         else:
             row |= {"emissions_t": Decimal(found.emissions_t), "document": found.document}
         return row
-    held = metered.get((one.device, one.quantity or ""))
-    if held is None:
+    meter = metered.get((one.device, one.quantity or ""))
+    if meter is None:
         draft.lacks(one.id, "amount", f"{one.device} has no {one.quantity} in {year}")
         return row
-    row["measured_percent"] = _up(held.measured * 100, 2, down=True)
-    if held.measured < 1:
+    row["measured_percent"] = _up(meter.measured * 100, 2, down=True)
+    if meter.measured < 1:
         draft.lacks(
             one.id,
             "amount",
@@ -119,7 +119,7 @@ def _row(
             " sum, enter it by the Decree's rule for lost data",
         )
     try:
-        emissions = _emissions(row, one, year, held, factors)
+        emissions = _emissions(row, one, year, meter, factors)
     except FactorError as error:
         draft.lacks(one.id, "factor", f"{error}; enter emissions_t with its document")
         return row
@@ -127,7 +127,7 @@ def _row(
         draft.lacks(
             one.id,
             "factor",
-            f"tonne has no factor for {one.line} in {held.unit}; enter"
+            f"tonne has no factor for {one.line} in {meter.unit}; enter"
             " emissions_t with its document",
         )
     else:
@@ -150,23 +150,23 @@ def _row(
 
 
 def _emissions(
-    row: dict[str, Any], one: Supply, year: int, held: Metered, factors: Factors
+    row: dict[str, Any], one: Supply, year: int, meter: Metered, factors: Factors
 ) -> Fraction | None:
     """Fill amount and factor of a row, and return its emissions. [t CO2]"""
     middle = date(year, 7, 1)
-    if one.line == "electricity" and held.unit == "Wh":
+    if one.line == "electricity" and meter.unit == "Wh":
         grid = factors.select("grid", "consumed", middle)
-        amount = Fraction(held.value, _WH_A_MWH)
-        row |= {"amount": _up(amount, 6), "unit": "MWh"} | _shown(grid)
+        amount = Fraction(meter.value, _WH_A_MWH)
+        row |= {"amount": _up(amount, 6), "unit": "MWh"} | _factor_cells(grid)
         return amount * grid.value
     if one.line != "fuel":
         return None
-    if held.unit == "g":
-        gigagrams = Fraction(held.value, _G_A_GG)
+    if meter.unit == "g":
+        gigagrams = Fraction(meter.value, _G_A_GG)
         row |= {"amount": _up(gigagrams * 1000, 6), "unit": "t"}
-    elif held.unit == "mL":
+    elif meter.unit == "mL":
         density = factors.select(f"{one.fuel}.density", "either", middle)
-        litres = Fraction(held.value, _ML_A_L)
+        litres = Fraction(meter.value, _ML_A_L)
         row |= {"amount": _up(litres, 3), "unit": "L"}
         gigagrams = litres * density.value / 10**6
     else:
@@ -174,11 +174,11 @@ def _emissions(
     # an inventory takes the centre, where a project's account takes the bound that costs it
     heat = factors.select(f"{one.fuel}.ncv", "either", middle)
     carbon = factors.select(f"{one.fuel}.co2", "either", middle)
-    row |= _shown(carbon)
+    row |= _factor_cells(carbon)
     return gigagrams * heat.value * carbon.value
 
 
-def _shown(factor: Factor) -> dict[str, Any]:
+def _factor_cells(factor: Factor) -> dict[str, Any]:
     source = f"{factor.source} (provisional)" if factor.provisional else factor.source
     return {"factor": factor.id, "factor_value": Decimal(factor.text), "factor_unit": factor.unit,
             "factor_source": source}  # fmt: skip

@@ -90,8 +90,8 @@ def _own(form: CellMap) -> Workbook:
 
 def _official(template: bytes) -> Workbook:
     try:
-        with ZipFile(BytesIO(template)) as held:
-            lost = next((n for n in held.namelist() if n.startswith(_LOST)), None)
+        with ZipFile(BytesIO(template)) as archive:
+            lost = next((n for n in archive.namelist() if n.startswith(_LOST)), None)
         if lost is not None:
             raise ExportError(
                 f"the template holds {lost}, which would be lost; remove drawings, pictures and"
@@ -157,9 +157,9 @@ def _formulas(
 def _dated(data: bytes, day: date) -> bytes:
     """Return the same workbook with one day for all of its parts."""
     out = BytesIO()
-    with ZipFile(BytesIO(data)) as held, ZipFile(out, "w") as made:
-        for name in sorted(held.namelist()):
-            part = held.read(name)
+    with ZipFile(BytesIO(data)) as archive, ZipFile(out, "w") as made:
+        for name in sorted(archive.namelist()):
+            part = archive.read(name)
             if name == "docProps/core.xml":
                 part = _DATED.sub(rb"\g<1>" + f"{day.isoformat()}T00:00:00Z".encode(), part)
             made.writestr(

@@ -18,7 +18,7 @@ _MOVING, _ENDING = ("First Transfer", "Transfer", "Acquisition"), ("Use", "Cance
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Holding:
     """
     A range with one history.
 
@@ -65,7 +65,7 @@ def range_of(authorization: Authorization, action: Action) -> Itmos:
 
 def holdings(
     authorizations: Iterable[Authorization], actions: Iterable[tuple[Authorization, Action]]
-) -> list[Held]:
+) -> list[Holding]:
     """
     Return what is held after some actions, by authorization and number.
 
@@ -81,16 +81,16 @@ def holdings(
         For an action before the authorization, of units that were used or cancelled, or
         by a Party that does not hold them.
     """
-    held = [
-        Held(one, units, units.first, units.last, one.party)
+    ranges = [
+        Holding(one, units, units.first, units.last, one.party)
         for one in authorizations
         for units in one.units
     ]
     for authorization, action in sorted(actions, key=lambda pair: pair[1].date):
         _check(authorization, action)
         units = range_of(authorization, action)
-        held = [part for one in held for part in _after(one, authorization, units, action)]
-    return sorted(held, key=lambda one: (one.authorization.id, one.units.registry, one.first))
+        ranges = [part for one in ranges for part in _after(one, authorization, units, action)]
+    return sorted(ranges, key=lambda one: (one.authorization.id, one.units.registry, one.first))
 
 
 def _check(authorization: Authorization, action: Action) -> None:
@@ -106,7 +106,9 @@ def _check(authorization: Authorization, action: Action) -> None:
         )
 
 
-def _after(one: Held, authorization: Authorization, units: Itmos, action: Action) -> Iterable[Held]:
+def _after(
+    one: Holding, authorization: Authorization, units: Itmos, action: Action
+) -> Iterable[Holding]:
     """Cut a range at the edges of an action, and change the part that lies in it."""
     apart = one.last < action.first or action.last < one.first
     if one.authorization is not authorization or one.units is not units or apart:
@@ -124,7 +126,7 @@ def _after(one: Held, authorization: Authorization, units: Itmos, action: Action
         yield replace(one, first=action.last + 1)
 
 
-def _holder(one: Held, action: Action) -> str | None:
+def _holder(one: Holding, action: Action) -> str | None:
     where = _named(one.authorization, action)
     if one.holder is None:
         raise ExportError(

@@ -82,7 +82,7 @@ def secrets_of(
     fields |= dict.fromkeys(more, "text")
     found: dict[str, set[str]] = {}
     for document in documents:
-        for category, text in _found(document, fields):
+        for category, text in _identifying(document, fields):
             found.setdefault(category, set()).add(text)
     marks: dict[str, str] = {}
     for category, texts in found.items():
@@ -92,10 +92,10 @@ def secrets_of(
     return marks
 
 
-def _found(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _identifying(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if isinstance(value, list):
         for one in value:
-            yield from _found(one, fields)
+            yield from _identifying(one, fields)
     elif isinstance(value, dict):
         for name, one in value.items():
             if name in fields and not _counts(name, one):
@@ -106,7 +106,7 @@ def _found(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                     for row in one
                     if isinstance(row, dict) and "id" in row
                 )
-            yield from _found(one, fields)
+            yield from _identifying(one, fields)
 
 
 def _counts(name: str, value: Any) -> bool:
@@ -295,9 +295,9 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
         If a disclosure is missing, is not the one that the twin was made with, or the
         originals come out as others.
     """
-    said = document["credentialSubject"]
-    wanted = {(r["document"], r["path"]): r["digest"] for r in said["redactions"]}
-    made = deepcopy(said["documents"])
+    subject = document["credentialSubject"]
+    wanted = {(r["document"], r["path"]): r["digest"] for r in subject["redactions"]}
+    made = deepcopy(subject["documents"])
     for one in opened:
         key = one["document"], one["path"]
         digest = digest_of(one["salt"], "".join(key), one["text"])
@@ -308,7 +308,7 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
     if wanted:
         name, path = next(iter(wanted))
         raise SignatureError(f"{len(wanted)} disclosures are missing, {name}{path} the first")
-    for name, digest in said["originals"].items():
+    for name, digest in subject["originals"].items():
         found = canonical.sha256_hex(canonical.encode(made[name]))
         if found != digest:
             raise SignatureError(f"the {name} comes out as {found}, and the twin is of {digest}")

@@ -105,24 +105,26 @@ def used_by(
     return ledger.used()
 
 
-def changes(said: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Iterator[Change]:
+def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Iterator[Change]:
     """
     Compare the factors of a statement with those of today, kind by kind.
 
     Parameters
     ----------
-    said : iterable of mapping
+    recorded : iterable of mapping
         `factors` of a statement: kind, id, value, provisional.
     now : iterable of Factor
         What the same account uses today.
     """
     today: dict[str, set[str]] = {}
     for factor in now:
-        today.setdefault(factor.kind, set()).add(_told(factor.id, factor.text, factor.unit))
+        today.setdefault(factor.kind, set()).add(_factor_text(factor.id, factor.text, factor.unit))
     before: dict[str, set[str]] = {}
     carried: set[str] = set()
-    for one in said:
-        before.setdefault(one["kind"], set()).add(_told(one["id"], one["value"], one["unit"]))
+    for one in recorded:
+        before.setdefault(one["kind"], set()).add(
+            _factor_text(one["id"], one["value"], one["unit"])
+        )
         if one["provisional"]:
             carried.add(one["kind"])
     for kind in sorted(before.keys() & today.keys()):
@@ -131,7 +133,7 @@ def changes(said: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Iterato
             yield Change(kind, was, is_, kind in carried)
 
 
-def _told(identifier: str, value: str, unit: str) -> str:
+def _factor_text(identifier: str, value: str, unit: str) -> str:
     return f"{identifier} = {value} {unit}"
 
 

@@ -35,10 +35,10 @@ def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """Leq = 10 lg(mean 10^(L/10)); L10 is exceeded a tenth of the time. [dBA]."""
     del table
     levels = inputs["laeq_dba"]
-    result = {"leq_dba": _shown(_energy_mean((level, 1) for level in levels))}
+    result = {"leq_dba": _tenth_of_db(_energy_mean((level, 1) for level in levels))}
     for percent in inputs.get("exceedance_percent", _LEVELS):
         exact = np.percentile([float(v) for v in levels], 100 - float(percent))
-        result[f"l{float(percent):g}_dba"] = _shown(float(exact))
+        result[f"l{float(percent):g}_dba"] = _tenth_of_db(float(exact))
     parts = [inputs.get(f"{part}_dba") for part in ("day", "evening", "night")]
     _add(result, "lden_dba", parts, _DEN, "day_dba, evening_dba and night_dba")
     parts = [inputs.get(f"ldn_{part}_dba") for part in ("day", "night")]
@@ -82,7 +82,7 @@ def _add(
     if len(known) < len(parts):
         raise IndicatorError(f"{key} needs all of {names}; give them or none")
     pairs = zip(known, weights, strict=True)
-    result[key] = _shown(_energy_mean((level + up, hours) for level, (hours, up) in pairs))
+    result[key] = _tenth_of_db(_energy_mean((level + up, hours) for level, (hours, up) in pairs))
 
 
 def _energy_mean(weighted: Iterable[tuple[Fraction, int]]) -> float:
@@ -90,7 +90,7 @@ def _energy_mean(weighted: Iterable[tuple[Fraction, int]]) -> float:
     return 10 * math.log10(sum(e * h for e, h in pairs) / sum(h for _, h in pairs))
 
 
-def _shown(level: float) -> Fraction:
+def _tenth_of_db(level: float) -> Fraction:
     return half_up(Fraction(level), _PLACES)
 
 

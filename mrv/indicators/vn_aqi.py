@@ -51,8 +51,8 @@ def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
     total = sum(w * c for w, c in zip(weights, whole, strict=True) if c is not None)
     if (lowest, highest) == (1, 2):
         return Fraction(total, scale * highest ** len(whole))
-    held = sum(w for w, c in zip(weights, whole, strict=True) if c is not None)
-    return Fraction(total, scale * held)
+    weight_known = sum(w for w, c in zip(weights, whole, strict=True) if c is not None)
+    return Fraction(total, scale * weight_known)
 
 
 def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:

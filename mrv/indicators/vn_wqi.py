@@ -88,8 +88,8 @@ def _saturation(inputs: Inputs) -> Fraction:
     if "temperature_c" not in inputs:
         raise IndicatorError("temperature_c is missing; do_mg_l cannot be judged without it")
     warm = inputs["temperature_c"]
-    most = sum((c * warm**i for i, c in enumerate(_DO_SATURATED)), start=Fraction(0))
-    return Fraction(inputs["do_mg_l"] / most * 100)
+    saturated_mg_l = sum((c * warm**i for i, c in enumerate(_DO_SATURATED)), start=Fraction(0))
+    return Fraction(inputs["do_mg_l"] / saturated_mg_l * 100)
 
 
 def _mean(values: list[Fraction]) -> Fraction:

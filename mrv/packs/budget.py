@@ -87,7 +87,7 @@ def check_numbers(data: bytes) -> None:
         )
 
 
-def too_much(what: str, there: int, most: int) -> PackTooLargeError:
+def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
     """Return the error of something that is more than is read."""
-    said = f"{what}: {there:,} are more than the {most:,} that are read"
-    return PackTooLargeError(f"{said}; {LARGER}")
+    sentence = f"{what}: {there:,} are more than the {limit:,} that are read"
+    return PackTooLargeError(f"{sentence}; {LARGER}")

@@ -151,11 +151,14 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> None:
 def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
     for field, (count, encoding) in _KINDS.items():
         if field in fields:
-            said = fields[field]
-            if said.get(encoding) not in _ENCODINGS or not 0 <= said.get(count, -1) <= most_rows:
+            declared = fields[field]
+            if (
+                declared.get(encoding) not in _ENCODINGS
+                or not 0 <= declared.get(count, -1) <= most_rows
+            ):
                 raise InputError(
-                    f"column {name} has a page of {said.get(count)} values in encoding"
-                    f" {said.get(encoding)}; up to {most_rows} are read, in encodings"
+                    f"column {name} has a page of {declared.get(count)} values in encoding"
+                    f" {declared.get(encoding)}; up to {most_rows} are read, in encodings"
                     f" {', '.join(map(str, sorted(_ENCODINGS)))}"
                 )
 

@@ -89,9 +89,9 @@ class Readings:
         for name, some in groupby(self._merged(), key=lambda own: own.name):
             found = list(some)
             own_rows = sum(len(own.table.time_us) for own in found)
-            most = self.budget.device_values // self.files[0].columns
-            if own_rows > most:
-                raise too_much(f"readings of {name}", own_rows, most)
+            rows_at_once = self.budget.device_values // self.files[0].columns
+            if own_rows > rows_at_once:
+                raise too_much(f"readings of {name}", own_rows, rows_at_once)
             one = _by_time(found)
             if waiting and rows + len(one.table.time_us) > _ROWS:
                 yield _together(waiting)
@@ -104,36 +104,36 @@ class Readings:
     def _merged(self) -> Iterator[_Own]:
         """Devices of all files in their order; one that stands in several, file by file."""
         due = sorted(self.files, key=lambda file: file.first, reverse=True)
-        held: dict[int, int] = {}  # values of each open file
+        values_of: dict[int, int] = {}  # values of each open file
         opened: list[tuple[str, int, _Own, Iterator[_Own]]] = []
         count = itertools.count()
 
         def push(devices: Iterator[_Own]) -> None:
             if (own := next(devices, None)) is not None:
                 heapq.heappush(opened, (own.name, next(count), own, devices))
-            if (values := sum(held.values())) > self.budget.held_values:
+            if (values := sum(values_of.values())) > self.budget.held_values:
                 raise too_much("values in several files", values, self.budget.held_values)
 
         while due or opened:
             while due and (not opened or due[-1].first <= opened[0][0]):
-                push(_devices(due.pop(), held))
+                push(_devices(due.pop(), values_of))
             if opened:
                 _, _, own, devices = heapq.heappop(opened)
                 yield own
                 push(devices)
 
 
-def _devices(file: ReadingsFile, held: dict[int, int]) -> Iterator[_Own]:
+def _devices(file: ReadingsFile, values_of: dict[int, int]) -> Iterator[_Own]:
     """Devices of a file, one after another; tells how many values it holds meanwhile."""
     for table in file:
-        held[id(file)] = len(table.time_us) * file.columns
+        values_of[id(file)] = len(table.time_us) * file.columns
         edges = np.flatnonzero(np.append(True, table.device[1:] != table.device[:-1])).tolist()
         for begin, end in pairwise([*edges, len(table.device)]):
             name = table.names[int(table.device[begin])]
             columns = {n: values[begin:end] for n, values in table.columns.items()}
             whose = np.zeros(end - begin, dtype=np.int32)
             yield _Own(name, Table((name,), whose, table.time_us[begin:end], columns))
-    held.pop(id(file), None)
+    values_of.pop(id(file), None)
 
 
 def _by_time(some: Sequence[_Own]) -> _Own:
@@ -286,11 +286,11 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
     file = Path(file)
     size = file.stat().st_size
     # a pipe tells no size, and a device has no end
-    most = (size if file.is_file() else budget.documents) + 1
+    limit = (size if file.is_file() else budget.documents) + 1
     data = b""
     if size <= budget.documents:
         with file.open("rb") as source:
-            data = source.read(most)
+            data = source.read(limit)
     needed = max(size, weight(data)) + taken
     if needed > budget.documents:
         raise too_much("bytes of memory that documents take", needed, budget.documents)

@@ -158,8 +158,8 @@ class ReadingsFile:
         import pyarrow as pa  # noqa: PLC0415
 
         self._path, self._schema = path, reading_schema(class_id)
-        said = pa.field("flags", pa.string())
-        self._whole = self._schema.append(said) if archived else self._schema
+        flags = pa.field("flags", pa.string())
+        self._whole = self._schema.append(flags) if archived else self._schema
         # many of the archive's files are held at once
         self._group_rows = 2 * ROW_GROUP if archived else MOST_AT_ONCE
         with _opened(path, self._whole, self._group_rows) as file:
@@ -325,8 +325,8 @@ def _fits(found: Any, schema: Any) -> bool:
     import pyarrow as pa  # noqa: PLC0415
 
     names = set(found.names)
-    held = pa.schema([f for f in schema if f.name in names or not f.nullable])
-    return bool(found.equals(held))
+    required = pa.schema([f for f in schema if f.name in names or not f.nullable])
+    return bool(found.equals(required))
 
 
 @contextmanager
@@ -359,15 +359,15 @@ def _table(table: Any, schema: Any, time: str) -> Table:
 
     if any(table[f.name].null_count for f in schema if not f.nullable):
         raise InputError("a row has no device, time or value")
-    held = set(table.column_names)
+    present = set(table.column_names)
     names, device = _coded(table["device"])
     columns = {
-        f.name: channel(table[f.name]) if f.name in held else nothing(f.type, len(table))
+        f.name: channel(table[f.name]) if f.name in present else nothing(f.type, len(table))
         for f in schema
         if f.name not in {"device", "quantity", time}
     }
     quantities: tuple[str, ...] = ()
-    if "quantity" in held:
+    if "quantity" in present:
         quantities, columns["quantity"] = _coded(table["quantity"])
     return Table(names, device, numbers(table[time].cast(pa.int64())), columns, quantities)
 

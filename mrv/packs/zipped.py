@@ -137,17 +137,17 @@ def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
 
 def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budget) -> int:
     """How many bytes may be unpacked; refused before the first where it says that it is more."""
-    most = max(_ALWAYS_BYTES, budget.times_packed * path.stat().st_size)
-    said = sum(entry.file_size for entry in entries)
-    if said > most:
-        raise too_much(f"bytes of {path} when it is unpacked", said, most)
+    limit = max(_ALWAYS_BYTES, budget.times_packed * path.stat().st_size)
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > limit:
+        raise too_much(f"bytes of {path} when it is unpacked", unpacked, limit)
     free = shutil.disk_usage(folder).free
-    if said > free:
+    if unpacked > free:
         raise InputError(
-            f"{path} has {said} bytes when it is unpacked, and {folder.parent} has {free} free;"
+            f"{path} has {unpacked} bytes when it is unpacked, and {folder.parent} has {free} free;"
             " set TMPDIR to a folder with more room, or unpack it there and give the folder"
         )
-    return most
+    return limit
 
 
 def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:

@@ -40,7 +40,7 @@ Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 
-class Untold(StrEnum):
+class NoEstimate(StrEnum):
     """Why there is no figure."""
 
     SHORT = "short"
@@ -86,7 +86,7 @@ class Interval(NamedTuple):
     valid: bool
 
 
-def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> Soiling | Untold:
+def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> Soiling | NoEstimate:
     """
     Return the energy lost to soiling over all days, weighted by the sun, or why it is untold.
 
@@ -101,23 +101,23 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
     """
     kept = np.flatnonzero(np.isfinite(ratio))
     if len(kept) == 0:
-        return Untold.SHORT
+        return NoEstimate.SHORT
     span = slice(kept[0], kept[-1] + 1)
     days, ratio, insolation = days[span], ratio[span], insolation[span]
     place = (days.astype("datetime64[D]") - days[0].astype("datetime64[D]")).astype(int)
     if place[-1] + 1 < YEAR_D:
-        return Untold.SHORT
+        return NoEstimate.SHORT
     daily, sun = np.full(place[-1] + 1, np.nan), np.zeros(place[-1] + 1)
     daily[place] = ratio
     sun[place] = np.where(np.isfinite(insolation), insolation, 0.0)
     if np.isfinite(daily).mean() <= _LEAST_DAYS:
-        return Untold.GAPS
+        return NoEstimate.GAPS
     if np.nanmedian(daily[:YEAR_D]) <= 0:
-        return Untold.UNCLEAR
+        return NoEstimate.UNCLEAR
     found = intervals(daily)
     valid = sum(one.last - one.first + 1 for one in found if one.valid)
     if valid <= _LEAST_VALID * len(daily):
-        return Untold.UNCLEAR
+        return NoEstimate.UNCLEAR
     middle, low, high = np.percentile(_draws(found, sun), _PERCENTILES)
     return Soiling(
         100 * (1 - float(middle)),
@@ -146,13 +146,13 @@ def intervals(daily: Float) -> list[Interval]:
 
 def _interval(norm: Float, delta: Float, first: int, last: int) -> Interval:
     day = np.arange(first, last + 1)
-    held = day[np.nan_to_num(norm[first : last + 1]) > 0]
-    if len(held) <= _MIN_INTERVAL_D:
+    days = day[np.nan_to_num(norm[first : last + 1]) > 0]
+    if len(days) <= _MIN_INTERVAL_D:
         return Interval(first, last, 0.0, 0.0, 0.0, 1.0, 1.0, valid=False)
-    fit = _theil_sen(held.astype(float), norm[held])
+    fit = _theil_sen(days.astype(float), norm[days])
     high = min(0.0, fit.high)
     sound = fit.slope <= 0 and high - fit.low < _MAX_RELATIVE_ERROR * abs(fit.slope)
-    if not sound or delta[held].min() <= -_MAX_FALL:
+    if not sound or delta[days].min() <= -_MAX_FALL:
         return Interval(first, last, 0.0, 0.0, 0.0, 1.0, 1.0, valid=False)
     begin, end = fit.level + fit.slope * first, fit.level + fit.slope * last
     return Interval(first, last, fit.slope, fit.low, high, begin, end, valid=True)

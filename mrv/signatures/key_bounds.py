@@ -105,7 +105,7 @@ class KeyBounds:
     def to_json(self) -> dict[str, Any]:
         """Write what is said; what is not is left out."""
         place, body = self.ends_at, self.accreditation
-        said = {
+        fields = {
             "organisation": self.organisation,
             "organisationId": self.organisation_id,
             "projects": None if self.projects is None else list(self.projects),
@@ -113,7 +113,7 @@ class KeyBounds:
             "endsAt": None if place is None else {"log": place.log, "index": place.index},
             "finalHead": self.final_head,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

@@ -229,8 +229,8 @@ class EnrolledKey:
         """Key as it stands in a key file, a keyring and an evidence pack."""
         times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
         record = {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
-        said = {name: text for name, text in times.items() if text is not None}
-        return record | said | self.bounds.to_json()
+        moments = {name: text for name, text in times.items() if text is not None}
+        return record | moments | self.bounds.to_json()
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

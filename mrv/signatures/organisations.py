@@ -161,8 +161,8 @@ def legal_entity(number: str) -> str:
 
 def _id(key: EnrolledKey) -> str | None:
     """Legal entity of a key's holder; None where the key names none."""
-    said = key.bounds.organisation_id
-    return None if said is None else legal_entity(said) or None
+    identifier = key.bounds.organisation_id
+    return None if identifier is None else legal_entity(identifier) or None
 
 
 def _names(key: EnrolledKey, written: Callable[[str], str]) -> set[str]:
@@ -212,9 +212,11 @@ def _within(short: str, long: str) -> bool:
     if _unspaced(whole):
         known = len(whole) >= _SHORTEST and not whole.endswith(_BODIES_BEHIND)
         return known and whole in "".join(many)
-    told = _without_places(few)
+    distinctive = _without_places(few)
     runs = {"".join(many[i:j]) for i in range(len(many)) for j in range(i + 1, len(many) + 1)}
-    return not {*told} <= _COMMON and ({*told} <= {*many} or "".join(told) in runs)
+    return not {*distinctive} <= _COMMON and (
+        {*distinctive} <= {*many} or "".join(distinctive) in runs
+    )
 
 
 def _shaped(name: str) -> list[str]:

@@ -124,12 +124,12 @@ class Rows:
         their times ascend strictly.
         """
         parts: list[bytes | memoryview] = [b"", self.times[begin:end].data.cast("B")]
-        held = 0
+        count = 0
         for column in self._columns:
             if column.whole or column.present[begin:end].any():
-                held += 1
+                count += 1
                 parts += _write(column, begin, end)
-        parts[0] = MAGIC + _uint(end - begin, 8) + _uint(held, 4)
+        parts[0] = MAGIC + _uint(end - begin, 8) + _uint(count, 4)
         return parts
 
 

@@ -37,12 +37,12 @@ class Accepted(NamedTuple):
         return canonical.encode({"type": TYPE, **self._asdict()})
 
 
-def sign(said: Accepted, key: SigningKey) -> tuple[str, str]:
+def sign(accepted: Accepted, key: SigningKey) -> tuple[str, str]:
     """Return the key [Multikey] and its signature [base58]."""
-    return key.public_multikey, encode_base58(key.sign(said.message()))
+    return key.public_multikey, encode_base58(key.sign(accepted.message()))
 
 
-def check(said: Accepted, key: str, value: str) -> None:
+def check(accepted: Accepted, key: str, value: str) -> None:
     """
     Refuse a signature that is not of this acceptance by this key; whose key it is, others say.
 
@@ -52,11 +52,12 @@ def check(said: Accepted, key: str, value: str) -> None:
         Names the factor and the key.
     """
     try:
-        good = ed25519.verifies(decode_multikey(key), decode_base58(value), said.message())
+        good = ed25519.verifies(decode_multikey(key), decode_base58(value), accepted.message())
     except (CanonicalError, SignatureError):
         good = False
     if not good:
         raise SignatureError(
-            f"the acceptance of {said.factor} by {said.by} is not what {key} signed, or the factor"
+            f"the acceptance of {accepted.factor} by {accepted.by} is not what {key} signed,"
+            " or the factor"
             " is another one; have the programme sign it again with `tonne trust accept`"
         )

@@ -247,27 +247,27 @@ def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot
 def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
     record = canonical.parse_object(data)
     try:
-        said, listed = record["signed"], record["signatures"]
-        fields = said.keys()
+        signed, listed = record["signed"], record["signatures"]
+        fields = signed.keys()
         if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
             raise EnrolmentError("a trust root has other fields than its form; get it again")
-        if said["type"] != TYPE:
-            raise EnrolmentError(f"a file of type {said['type']!r} is no trust root")
+        if signed["type"] != TYPE:
+            raise EnrolmentError(f"a file of type {signed['type']!r} is no trust root")
         root = TrustRoot(
-            said["programme"],
-            _number(said["version"]),
-            said["expires"],
-            tuple(said["root"]["keys"]),
-            _number(said["root"]["threshold"]),
-            tuple(EnrolledKey.from_json(one) for one in said["keys"]),
-            _issue(said["issue"]) if "issue" in said else None,
-            StampRule.from_json(said["timestamps"]) if "timestamps" in said else None,
-            _text(said["logPolicy"]) if "logPolicy" in said else None,
+            signed["programme"],
+            _number(signed["version"]),
+            signed["expires"],
+            tuple(signed["root"]["keys"]),
+            _number(signed["root"]["threshold"]),
+            tuple(EnrolledKey.from_json(one) for one in signed["keys"]),
+            _issue(signed["issue"]) if "issue" in signed else None,
+            StampRule.from_json(signed["timestamps"]) if "timestamps" in signed else None,
+            _text(signed["logPolicy"]) if "logPolicy" in signed else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
     except (KeyError, TypeError, AttributeError, CanonicalError) as error:
         raise EnrolmentError(f"a trust root is not in its form: {error}; get it again") from error
-    if root.signed() != said:
+    if root.signed() != signed:
         raise EnrolmentError("a trust root holds more than its form has; get it again")
     return root, signatures
 

@@ -60,19 +60,19 @@ class StoredTokens:
         return len(self.statement) + sum(len(head.tokens) for head in self.heads)
 
 
-def write(held: StoredTokens) -> bytes:
+def write(tokens: StoredTokens) -> bytes:
     """Bytes of the file."""
     return canonical.legible(
         {
-            "chains": list(held.chains),
-            "statement": _texts(held.statement),
+            "chains": list(tokens.chains),
+            "statement": _texts(tokens.statement),
             "heads": [
                 {"checkpoint": head.checkpoint, "tokens": _texts(head.tokens)}
-                for head in held.heads
+                for head in tokens.heads
             ],
             "entries": [
                 {"index": index, "head": place.head, "proof": _texts(place.proof)}
-                for index, places in sorted(held.entries.items())
+                for index, places in sorted(tokens.entries.items())
                 for place in places
             ],
         }
@@ -180,10 +180,10 @@ def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]
 
 
 def _legible(data: bytes, index: int | None) -> Iterator[TokenSummary]:
-    held = read(data)
-    places = () if index is None else held.entries.get(index, ())
-    over = [token for place in places for token in held.heads[place.head].tokens]
-    for token in (*held.statement, *over):
+    stored = read(data)
+    places = () if index is None else stored.entries.get(index, ())
+    over = [token for place in places for token in stored.heads[place.head].tokens]
+    for token in (*stored.statement, *over):
         try:
             found = said(token)
         except TimestampError:

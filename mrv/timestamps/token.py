@@ -180,7 +180,7 @@ def read(response: bytes) -> Stamp:
         If it is no granted token with its signer's certificate.
     """
     with _hostile():
-        return _said(*_opened(response))
+        return _stamp_of(*_opened(response))
 
 
 def verify(
@@ -224,26 +224,27 @@ def _verified(
     nonce: int | None,
 ) -> Stamp:
     opened, signer = _opened(response)
-    said = _said(opened, signer)
+    stamp = _stamp_of(opened, signer)
     _of_message(opened, message)
     if nonce is not None and opened.tst_info.nonce != nonce:
         raise TimestampError(
-            f"the token of {said.signer} repeats the nonce {opened.tst_info.nonce}, the request has"
+            f"the token of {stamp.signer} repeats the nonce {opened.tst_info.nonce},"
+            " the request has"
             f" {nonce}: it answers another request; ask again"
         )
-    _for_stamps(signer, said)
-    authority = _authority(opened, said, authorities, _helpers(between))
-    if authority.policies and said.policy not in authority.policies:
+    _for_stamps(signer, stamp)
+    authority = _authority(opened, stamp, authorities, _helpers(between))
+    if authority.policies and stamp.policy not in authority.policies:
         raise TimestampError(
-            f"the token of {authority.name} is by policy {said.policy}; of that authority"
+            f"the token of {authority.name} is by policy {stamp.policy}; of that authority"
             f" {', '.join(authority.policies)} count"
         )
-    if not counts(authority, said.time):
+    if not counts(authority, stamp.time):
         raise TimestampError(
-            f"the token of {authority.name} is of {said.time:%Y-%m-%dT%H:%M:%SZ}, and what that"
+            f"the token of {authority.name} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and what that"
             f" authority stamped counts until {authority.until}"
         )
-    return replace(said, authority=authority.name)
+    return replace(stamp, authority=authority.name)
 
 
 def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
@@ -257,8 +258,8 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
         raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
     signers = list(opened.signed_data.signer_infos)
     mine = [(one.issuer, one.serial_number) for one in signers]
-    held = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
-    found = [one for one in held if (one.issuer, one.serial_number) in mine]
+    certificates = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
+    found = [one for one in certificates if (one.issuer, one.serial_number) in mine]
     if len(signers) != 1 or len(found) != 1:
         raise TimestampError(
             "a token has not one signer with its certificate; ask for it with certReq"
@@ -266,7 +267,7 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     return opened, found[0]
 
 
-def _said(opened: TimeStampResponse, signer: x509.Certificate) -> Stamp:
+def _stamp_of(opened: TimeStampResponse, signer: x509.Certificate) -> Stamp:
     info = opened.tst_info
     exact = info.accuracy
     accuracy = timedelta()
@@ -302,12 +303,13 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
         )
 
 
-def _for_stamps(signer: x509.Certificate, said: Stamp) -> None:
+def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
     begins = signer.not_valid_before_utc
-    if not begins <= said.time <= said.ends:
+    if not begins <= stamp.time <= stamp.ends:
         raise TimestampError(
-            f"the token of {said.signer} is of {said.time:%Y-%m-%dT%H:%M:%SZ}, and the authority's"
-            f" certificate was valid from {begins:%Y-%m-%d} to {said.ends:%Y-%m-%d}: it could not"
+            f"the token of {stamp.signer} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ},"
+            " and the authority's"
+            f" certificate was valid from {begins:%Y-%m-%d} to {stamp.ends:%Y-%m-%d}: it could not"
             " stamp then"
         )
     try:
@@ -317,7 +319,7 @@ def _for_stamps(signer: x509.Certificate, said: Stamp) -> None:
         alone = False
     if not alone:
         raise TimestampError(
-            f"the certificate of {said.signer} is not one for time stamps alone (critical extended"
+            f"the certificate of {stamp.signer} is not one for time stamps alone (critical extended"
             " key usage id-kp-timeStamping): a token needs such a one"
         )
 
@@ -329,7 +331,7 @@ def _helpers(between: Iterable[str]) -> list[x509.Certificate]:
 
 def _authority(
     opened: TimeStampResponse,
-    said: Stamp,
+    stamp: Stamp,
     authorities: Sequence[Authority],
     helpers: Sequence[x509.Certificate],
 ) -> Authority:
@@ -349,16 +351,16 @@ def _authority(
     ended = [why for why in chain if "expired" in why or "not yet valid" in why]
     if len(chain) < len(whys):
         raise TimestampError(
-            f"the signature of the token of {said.signer} does not hold: it was changed; get it"
+            f"the signature of the token of {stamp.signer} does not hold: it was changed; get it"
             " again"
         )
     if ended:
         raise TimestampError(
-            f"a certificate between {said.signer} and its root was not valid at the token's time,"
-            f" {said.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp then"
+            f"a certificate between {stamp.signer} and its root was not valid at the token's time,"
+            f" {stamp.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp then"
         )
     raise UnknownAuthorityError(
-        f"the token of {said.signer} leads to none of the authorities that you trust"
+        f"the token of {stamp.signer} leads to none of the authorities that you trust"
         f" ({', '.join(one.name for one in authorities)})"
     )
 

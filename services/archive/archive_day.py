@@ -100,8 +100,8 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
             if wrong:
                 _refuse(now, cursor, day, {leaf.device for leaf in wrong})
                 return False
-            said = said_of(cursor, class_id, names, day.from_us, day.to_us)
-        ends |= _write(writer, now.fleet, frame, said)
+            flags = said_of(cursor, class_id, names, day.from_us, day.to_us)
+        ends |= _write(writer, now.fleet, frame, flags)
         now.pace.did(len(frame))
     data = writer.close()
     made, manifest = parts.of(

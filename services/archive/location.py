@@ -88,8 +88,8 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
 
 
 def _mark(conn: Connection, name: str, place: Place) -> None:
-    said = {"format": FORMAT, "archive": name, "database": archived.identity(conn)}
-    place.keep(MARKER, canonical.encode(said))
+    marker = {"format": FORMAT, "archive": name, "database": archived.identity(conn)}
+    place.keep(MARKER, canonical.encode(marker))
 
 
 def _marker(place: Place) -> dict[str, object] | None:

@@ -126,10 +126,10 @@ def restore(
 def _put_back(conn: Connection, part: Part, wanted: Wanted, known: frozenset[str]) -> int:
     names = sorted((wanted.devices or part.leaves.keys()) & part.leaves.keys() & known)
     begin, end = max(wanted.from_us, part.day.from_us), min(wanted.to_us, part.day.to_us)
-    asked = [Asked(name, number, begin, end) for number, name in enumerate(names)]
+    requests = [Asked(name, number, begin, end) for number, name in enumerate(names)]
     with conn.transaction(), conn.cursor() as cursor:
         archived.guard(cursor)
-        found = cold.fetch(cursor, part.class_id, asked)
+        found = cold.fetch(cursor, part.class_id, requests)
         if not found.frames:
             return 0
         name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), found)

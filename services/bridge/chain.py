@@ -238,7 +238,7 @@ class BridgeChain:
             self._held, self._partitions = Router(fleet), Partitions(fleet, self._count)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 
-    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+    def between(self, node_messages: list[list[Said]]) -> list[tuple[str, bytes]]:
         """
         Do what is due between batches; a lost database is left for later.
 
@@ -249,11 +249,11 @@ class BridgeChain:
             broker: topics and payloads.
         """
         asking = time.monotonic() - self._asked_s > CHECK_S
-        if not said and not asking:
+        if not node_messages and not asking:
             return []
         with self._database.if_connected() as connection:
             if connection is not None:
-                for some in said:
+                for some in node_messages:
                     self._statuses.keep(connection, self.fleet, some)
                 if asking:
                     return self._claimed(connection)

@@ -14,7 +14,7 @@ from services.cli import alarm_people as people
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.registry.alarm_rules import kinds
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
@@ -82,7 +82,7 @@ def list_(
     rows = [
         (one["id"], one["severity"], one["kind"], one["subject"],
          one["detail"].get("exceeded") or one["part"] or None,
-         one["state"], shown_time(one["since"], one["timezone"]),
+         one["state"], time_text(one["since"], one["timezone"]),
          one["devices"], _tonnes(one["cost_t_per_day"]))
         for one in found
     ]  # fmt: skip
@@ -165,7 +165,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if found["cause_now"] is not None:
         yield "cause now", _NOW[found["cause_now"]]
     yield from found["detail"].items()
-    yield "since", shown_time(found["since"], found["timezone"])
+    yield "since", time_text(found["since"], found["timezone"])
     if found["devices"] != 1:
         yield "devices", found["devices"]
     if found["cost_t_per_day"] is not None:
@@ -173,8 +173,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "what to do", found["what_to_do"]
     yield "runbook", found["runbook"]
     for one in found["history"]:
-        said = f": {one['text']}" if one["text"] else ""
-        yield shown_time(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{said}"
+        note = f": {one['text']}" if one["text"] else ""
+        yield time_text(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{note}"
 
 
 def _tonnes(value: Any) -> str | None:

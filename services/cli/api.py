@@ -16,7 +16,7 @@ from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.documents import print_json, print_result, print_secret
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey, ApiRole
@@ -122,8 +122,8 @@ def create(
         key, token = api_keys.create(
             conn, name, role, projects or None, getpass.getuser(), _time(conn, expires)
         )
-    said = f"key {key.id} for {name!r} as {role}; the token is not shown again"
-    print_secret({**_shown(key), "token": token}, token, said, as_json=as_json)
+    message = f"key {key.id} for {name!r} as {role}; the token is not shown again"
+    print_secret({**_key_fields(key), "token": token}, token, message, as_json=as_json)
 
 
 @keys.command("list")
@@ -139,10 +139,10 @@ def list_(*, as_json: bool) -> None:
     with _database() as conn:
         found = api_keys.all_keys(conn)
     if as_json:
-        print_json([_shown(one) for one in found])
+        print_json([_key_fields(one) for one in found])
         return
     rows = [
-        (one.id, one.role, _state(one), shown_time(one.expires), one.name,
+        (one.id, one.role, _state(one), time_text(one.expires), one.name,
          "all" if one.projects is None else ", ".join(one.projects))
         for one in found
     ]  # fmt: skip
@@ -163,7 +163,9 @@ def revoke(id_: str, *, as_json: bool) -> None:
     """
     with _database() as conn:
         found = api_keys.revoke(conn, id_)
-    print_result(_shown(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json)
+    print_result(
+        _key_fields(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json
+    )
 
 
 def _state(key: ApiKey) -> str:
@@ -172,7 +174,7 @@ def _state(key: ApiKey) -> str:
     return "expired" if key.expires is not None and key.expires <= datetime.now(UTC) else "valid"
 
 
-def _shown(key: ApiKey) -> dict[str, object]:
+def _key_fields(key: ApiKey) -> dict[str, object]:
     return {**asdict(key), "state": _state(key)}
 
 

@@ -15,7 +15,7 @@ from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
 from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.documents import print_json, print_result, print_secret
-from services.cli.output.text import counted, shown_time, table
+from services.cli.output.text import counted, table, time_text
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -84,8 +84,8 @@ def add(
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
-    said = f"{id_}: {', '.join(made.topics)} to {url}; the secret is not shown again"
-    print_secret(_told(made) | {"secret": secret}, secret, said, as_json=as_json)
+    message = f"{id_}: {', '.join(made.topics)} to {url}; the secret is not shown again"
+    print_secret(_fields(made) | {"secret": secret}, secret, message, as_json=as_json)
 
 
 @webhooks.command("list")
@@ -101,12 +101,12 @@ def list_(*, as_json: bool) -> None:
     with _database() as conn:
         found = store.webhooks(conn)
     if as_json:
-        print_json([_told(one) for one in found])
+        print_json([_fields(one) for one in found])
         return
     head = ("webhook", "url", "topics", "projects", "waiting", "dead", "last taken", "ended")
     rows = [
         (one.id, one.url, ", ".join(one.topics), ", ".join(one.projects or ["all"]), one.waiting,
-         one.dead, one.delivered and shown_time(one.delivered), one.reason)
+         one.dead, one.delivered and time_text(one.delivered), one.reason)
         for one in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no webhooks"))
@@ -129,12 +129,12 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
         store.one(conn, id_)
         found = store.deliveries(conn, id_, state, None, limit)
     if as_json:
-        print_json([_told(one) | {"event": str(one.event)} for one in found])
+        print_json([_fields(one) | {"event": str(one.event)} for one in found])
         return
     head = ("event", "type", "subject", "state", "attempts", "tried", "said")
     rows = [
         (str(one.event), one.type, one.subject, one.state, one.attempts,
-         one.tried and shown_time(one.tried), one.error or one.status)
+         one.tried and time_text(one.tried), one.error or one.status)
         for one in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such deliveries"))
@@ -156,9 +156,9 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     secret = signature.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
-    said = f"{id_}: the secret before ends in {overlap_h} h; the new one is not shown again"
+    message = f"{id_}: the secret before ends in {overlap_h} h; the new one is not shown again"
     made = {"webhook": id_, "secret": secret, "overlap_h": overlap_h}
-    print_secret(made, secret, said, as_json=as_json)
+    print_secret(made, secret, message, as_json=as_json)
 
 
 @webhooks.command()
@@ -192,7 +192,7 @@ def replay(
         first = store.oldest(conn)
     text = f"{id_}: {counted(count, 'event')} sent again"
     if begin is not None and first is not None and begin < first:
-        text += f"; the oldest event that is kept is of {shown_time(first)}"
+        text += f"; the oldest event that is kept is of {time_text(first)}"
     print_result(
         {"webhook": id_, "events": count, "oldest_kept": first and first.isoformat()},
         text,
@@ -264,7 +264,7 @@ def _check(url: str) -> None:
         click.echo(f"tonne: {target.host} does not resolve now: {error}", err=True)
 
 
-def _told(one: store.Webhook | store.Delivery) -> dict[str, object]:
+def _fields(one: store.Webhook | store.Delivery) -> dict[str, object]:
     """Return a row as JSON can hold it."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value

@@ -90,9 +90,9 @@ class Gateway:
 
         Where nobody can listen there it goes on without: what is not recorded is gone.
         """
-        told = GatewayMetrics(self._outbox, self._recorder, self._link)
+        metrics = GatewayMetrics(self._outbox, self._recorder, self._link)
         try:
-            stack.enter_context(serving(registry(told), self._pulse, bind))
+            stack.enter_context(serving(registry(metrics), self._pulse, bind))
         except ServerError as error:
             self._log.error("no metrics", error=str(error))
         else:

@@ -76,8 +76,8 @@ def renew(folder: Path, url: str, name: str) -> datetime:
 
 def due(folder: Path, now: datetime) -> bool:
     """Whether a third of the certificate's time is left, or less."""
-    held = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
-    begin, end = held.not_valid_before_utc, held.not_valid_after_utc
+    certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return end - now <= (end - begin) * _LEFT
 
 
@@ -156,8 +156,8 @@ def _ask(
         connection.close()
     if status == 200:  # noqa: PLR2004 - HTTP
         return data
-    said = f"{url} answers {status}: {data.decode(errors='replace').strip()[:300]}"
-    raise (ServerError if status >= 500 else InputError)(said)  # noqa: PLR2004 - HTTP
+    problem = f"{url} answers {status}: {data.decode(errors='replace').strip()[:300]}"
+    raise (ServerError if status >= 500 else InputError)(problem)  # noqa: PLR2004 - HTTP
 
 
 def _certificates(data: bytes) -> list[x509.Certificate]:

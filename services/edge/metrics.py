@@ -61,7 +61,7 @@ class OutboxStatus(NamedTuple):
     oldest_s: float | None
 
 
-def held(path: Path, now: Moment) -> OutboxStatus:
+def outbox_status(path: Path, now: Moment) -> OutboxStatus:
     """
     Return how much waits and for how long; a reader of its own, which holds up no writer.
 
@@ -152,7 +152,7 @@ class GatewayMetrics(Collector):
             yield _gauge("clock_ahead_seconds", link.clock_ahead_s)
 
     def _outbox(self) -> Iterator[Metric]:
-        found = held(self.outbox.path, self.recorder.clock.now())
+        found = outbox_status(self.outbox.path, self.recorder.clock.now())
         yield _gauge("outbox_messages", found.messages)
         yield _gauge("outbox_bytes", found.used_bytes)
         yield _gauge("outbox_limit_bytes", self.outbox.limit_bytes)
@@ -160,10 +160,10 @@ class GatewayMetrics(Collector):
             yield _gauge("outbox_oldest_seconds", found.oldest_s)
 
 
-def registry(told: GatewayMetrics) -> CollectorRegistry:
+def registry(metrics: GatewayMetrics) -> CollectorRegistry:
     """Return what Prometheus scrapes: a gateway's series, its build and its process."""
     found = CollectorRegistry()
-    found.register(told)
+    found.register(metrics)
     build = Info("tonne_build", "Version that runs", registry=found)
     build.info({"version": version("tonne"), "python": python_version()})
     ProcessCollector(registry=found)

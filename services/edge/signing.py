@@ -92,9 +92,9 @@ class Signer:
         # cbor2, which a gateway that does not sign has no use for
         from ingest.formats import cose_batch  # noqa: PLC0415
 
-        held = number, at_ms, of.device, of.content_type, messages
+        batch = number, at_ms, of.device, of.content_type, messages
         algorithm = cose_batch.EDDSA if self._algorithm == EDDSA else cose_batch.ES256
-        return cose_batch.write(held, self._gateway, algorithm, self._sign)
+        return cose_batch.write(batch, self._gateway, algorithm, self._sign)
 
     def _sign(self, data: bytes) -> bytes:
         if isinstance(self._key, Ed25519PrivateKey):
@@ -180,7 +180,7 @@ def _fits(run: Sequence[tuple[Waiting, bytes]], one: Waiting, data: bytes) -> bo
         listed
         and len(run) < _MOST
         and run[0][0].content_type == one.content_type
-        and sum(len(held) for _, held in run) + len(data) <= _MOST_BYTES
+        and sum(len(payload) for _, payload in run) + len(data) <= _MOST_BYTES
     )
 
 

@@ -226,10 +226,10 @@ class Link:
         self._ready, self._ask_s = True, 0.0
 
     def _say_online(self) -> None:
-        said: dict[str, object] = {"state": "online", "firmware": self._firmware}
+        status: dict[str, object] = {"state": "online", "firmware": self._firmware}
         if self._timed:
-            said["clock_ahead_s"] = self._ahead_ms / 1000
-        self._client.publish(self._status, msgspec.json.encode(said), qos=1)
+            status["clock_ahead_s"] = self._ahead_ms / 1000
+        self._client.publish(self._status, msgspec.json.encode(status), qos=1)
 
     def _disconnected(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._ready = self._timed = False

@@ -33,12 +33,12 @@ def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[
     registry = load_registry(conn)
     templates = [topic.template for topic in registry.topics.values() if topic.active]
     filters = [parse(text).filter for text in templates]
-    held = credentials.in_use(conn)
-    hashes = folder.passwords(name for name, one in held.items() if one.kind == "password")
+    in_use = credentials.in_use(conn)
+    hashes = folder.passwords(name for name, one in in_use.items() if one.kind == "password")
     names = {principals.PIPELINE, principals.ADMIN, *folder.services()}
     ours = [principals.service(name, filters, sparkplug=sparkplug) for name in sorted(names)]
     devices = registry.devices.values()
-    return [*ours, *principals.field(devices, templates, hashes, held, sparkplug=sparkplug)]
+    return [*ours, *principals.field(devices, templates, hashes, in_use, sparkplug=sparkplug)]
 
 
 def write_mosquitto(
@@ -99,8 +99,8 @@ def apply(
     with Control(url, folder.ensure_service(principals.ADMIN)) as control:
         known = everybody(sparkplug or control.lets_sparkplug)
         fresh, stale = differences(control, known)
-        untold = folder.untold()
-        fresh += [one for one in known if one.name in untold and one not in fresh]
+        not_carried = folder.not_carried()
+        fresh += [one for one in known if one.name in not_carried and one not in fresh]
         for name in stale:
             control.throw_out(name)
         for one in fresh:

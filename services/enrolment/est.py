@@ -65,18 +65,18 @@ class Desk:
     changed: Callable[[], None]
 
     def answer(
-        self, method: str, path: str, authorization: str, body: bytes, held: bytes | None
+        self, method: str, path: str, authorization: str, body: bytes, certificate: bytes | None
     ) -> Answer:
         """
         Answer a request.
 
         Parameters
         ----------
-        held : bytes or None
+        certificate : bytes or None
             The client's certificate, DER, as TLS verified it.
         """
         try:
-            return self._answered(method, path, authorization, body, held)
+            return self._answered(method, path, authorization, body, certificate)
         except EnrolmentError as error:
             self.log.warning("refused", path=path, reason=str(error))
             challenge = (("WWW-Authenticate", 'Basic realm="tonne est"'),)
@@ -91,7 +91,7 @@ class Desk:
             )
 
     def _answered(
-        self, method: str, path: str, authorization: str, body: bytes, held: bytes | None
+        self, method: str, path: str, authorization: str, body: bytes, certificate: bytes | None
     ) -> Answer:
         if (method, path) == ("GET", f"{ROOT}/cacerts"):
             return _certificates(self.folder.authority().certificate)
@@ -102,9 +102,9 @@ class Desk:
         wanted = own.read_request(_decoded(body, "the body"))
         with connect(self.url, role="tonne_enrol", name="tonne est", autocommit=True) as conn:
             if path.endswith("/simplereenroll"):
-                if held is None:
+                if certificate is None:
                     raise EnrolmentError("show the certificate that is to be renewed (TLS)")
-                made = own.renew(conn, self.folder, held, wanted, self.days)
+                made = own.renew(conn, self.folder, certificate, wanted, self.days)
                 self.log.info("renewed", device=wanted.principal)
                 return _certificates(made)
             user, token = _token(authorization)
@@ -233,10 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(self.rfile.read(int(length)))
 
     def _serve(self, body: bytes) -> None:
-        held = self.connection.getpeercert(binary_form=True)
+        certificate = self.connection.getpeercert(binary_form=True)
         authorization = self.headers.get("Authorization", "")
         path = self.path.partition("?")[0]
-        self._send(self.server.desk.answer(self.command, path, authorization, body, held))
+        self._send(self.server.desk.answer(self.command, path, authorization, body, certificate))
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)

@@ -103,11 +103,11 @@ def issue(
     """
     with conn.transaction():
         credentials.lock(conn)
-        held = credentials.in_use(conn)
+        in_use = credentials.in_use(conn)
         authority = folder.authority()
         found = []
         for name in names:
-            found.append(_one(conn, folder, authority, name, held.get(name), wish, author))
+            found.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
             watch()
         # in the database last: what it does not know was never handed to anyone
         credentials.record(conn, (row for _, row in found if row is not None), author)
@@ -117,20 +117,25 @@ def issue(
 _Row = tuple[str, "Kind", str | None, str | None, datetime | None]
 
 
-def _one(
+def _issue_one(
     conn: Connection,
     folder: IdentityFolder,
     authority: Authority,
     name: str,
-    held: Credential | None,
+    credential: Credential | None,
     wish: Wish,
     author: str,
 ) -> tuple[Result, _Row | None]:
     where = folder.device(name)
-    if held is not None and held.kind == wish.kind and not wish.renew and _lasts(held):
-        return Result(name, "unchanged", held.kind, held.expires, where), None
-    outcome: Outcome = "issued" if held is None else "renewed"
-    if held is not None and (held.kind == "password" or wish.kind == "password"):
+    if (
+        credential is not None
+        and credential.kind == wish.kind
+        and not wish.renew
+        and _lasts(credential)
+    ):
+        return Result(name, "unchanged", credential.kind, credential.expires, where), None
+    outcome: Outcome = "issued" if credential is None else "renewed"
+    if credential is not None and (credential.kind == "password" or wish.kind == "password"):
         credentials.revoke(conn, name, author, f"replaced by another {wish.kind}")
     if wish.kind == "password":
         folder.hand_out_password(name, authority)
@@ -141,8 +146,8 @@ def _one(
     return Result(name, outcome, wish.kind, issued.expires, where), row
 
 
-def _lasts(held: Credential) -> bool:
-    return held.expires is None or held.expires - datetime.now(UTC) > ENDING
+def _lasts(credential: Credential) -> bool:
+    return credential.expires is None or credential.expires - datetime.now(UTC) > ENDING
 
 
 def revoke(

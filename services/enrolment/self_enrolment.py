@@ -140,14 +140,14 @@ def enrol(
 
 
 def renew(
-    conn: Connection, folder: IdentityFolder, held: bytes, wanted: Wanted, days: int = DAYS
+    conn: Connection, folder: IdentityFolder, certificate: bytes, wanted: Wanted, days: int = DAYS
 ) -> bytes:
     """
     Give a device its next certificate, PEM, on the strength of the one that it shows.
 
     Parameters
     ----------
-    held : bytes
+    certificate : bytes
         The certificate of the connection, DER; TLS has held it against the authority.
 
     Raises
@@ -155,7 +155,7 @@ def renew(
     EnrolmentError
         If it was revoked, is not on record, or is another device's.
     """
-    serial = f"{x509.load_der_x509_certificate(held).serial_number:x}"
+    serial = f"{x509.load_der_x509_certificate(certificate).serial_number:x}"
     with conn.transaction():
         credentials.lock(conn)
         on_record = credentials.by_serial(conn, serial)
@@ -173,8 +173,8 @@ def renew(
 
 def _issue(conn: Connection, folder: IdentityFolder, wanted: Wanted, days: int) -> bytes:
     (name,) = principals(load_registry(conn).devices, [wanted.principal], every=False)
-    held = credentials.in_use(conn).get(name)
-    if held is not None and held.kind == "password":
+    credential = credentials.in_use(conn).get(name)
+    if credential is not None and credential.kind == "password":
         credentials.revoke(conn, name, BY_EST, "replaced by a certificate")
         folder.forget(name)
     issued = folder.authority().certify(name, wanted.key, days)

@@ -73,7 +73,7 @@ class IdentityFolder:
         write(folder / PASSWORD, password.encode())
         write(folder / CA, authority.certificate, PUBLIC)
         write(self._hash(name), msgspec.json.encode(asdict(files.hashed(password))))
-        write(self._untold(name), b"")
+        write(self._mark_not_carried(name), b"")
         for file in (CERTIFICATE, KEY):
             (folder / file).unlink(missing_ok=True)
 
@@ -132,15 +132,15 @@ class IdentityFolder:
                 ) from error
         return found
 
-    def untold(self) -> list[str]:
-        """Return whose password was made and no running broker was told of yet."""
+    def not_carried(self) -> list[str]:
+        """Return principals whose password was made and is in no running broker yet."""
         return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
 
     def note_password(self, name: str) -> None:
         """Note that the broker knows a password."""
-        self._untold(name).unlink(missing_ok=True)
+        self._mark_not_carried(name).unlink(missing_ok=True)
 
-    def _untold(self, name: str) -> Path:
+    def _mark_not_carried(self, name: str) -> Path:
         return self.path / "hashes" / f"{checked(name)}.untold"
 
     def _hash(self, name: str) -> Path:

@@ -171,8 +171,12 @@ def client_of(principal: Principal) -> dict[str, Any]:
     """Return the client entry of one principal, for the plugin's file."""
     entry: dict[str, Any] = {"username": principal.name, "roles": [{"rolename": principal.name}]}
     if principal.password is not None:
-        held = principal.password
-        entry |= {"password": held.pbkdf2_sha512, "salt": held.salt, "iterations": held.iterations}
+        password = principal.password
+        entry |= {
+            "password": password.pbkdf2_sha512,
+            "salt": password.salt,
+            "iterations": password.iterations,
+        }
     return entry
 
 

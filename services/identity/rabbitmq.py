@@ -81,10 +81,10 @@ def definitions(principals: Iterable[Principal]) -> bytes:
 
 
 def _user(principal: Principal) -> dict[str, Any]:
-    held = principal.password
+    password = principal.password
     return {
         "name": principal.name,
-        "password_hash": "" if held is None else held.rabbit_sha256,
+        "password_hash": "" if password is None else password.rabbit_sha256,
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": [],
     }

@@ -161,9 +161,11 @@ class ApacheKafka(Server):
 
     def _environment(self) -> list[str]:
         """Return the environment of Kafka's scripts: a small heap, and logs in our folder."""
-        told = {name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ}
-        told |= {"LOG_DIR": str(self.folder), "KAFKA_HEAP_OPTS": _HEAP, "KAFKA_OPTS": _QUICK}
-        return ["/usr/bin/env", *(f"{name}={value}" for name, value in told.items())]
+        environment = {
+            name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ
+        }
+        environment |= {"LOG_DIR": str(self.folder), "KAFKA_HEAP_OPTS": _HEAP, "KAFKA_OPTS": _QUICK}
+        return ["/usr/bin/env", *(f"{name}={value}" for name, value in environment.items())]
 
     def _format(self, file: Path) -> None:
         words = [str(self._program / _FORMAT), "format", "-t", _cluster_id(), "-c", str(file)]

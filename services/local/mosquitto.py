@@ -139,8 +139,8 @@ class Mosquitto(Server):
     def log(self) -> Path:
         """Its own log, or what it printed before it opened one."""
         printed = self.folder / self.output
-        told = printed.exists() and printed.stat().st_size
-        return printed if told else self.folder / "mosquitto.log"
+        size = printed.exists() and printed.stat().st_size
+        return printed if size else self.folder / "mosquitto.log"
 
     def command(self, port: int) -> list[str]:
         """Write the configuration, begin a new log when the old is long, return the command."""

@@ -126,7 +126,7 @@ def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | Non
     account : Account, optional
         Who it runs as.
     """
-    told = subprocess.run(  # noqa: S603 - a server's own command line, no shell text in it
+    started = subprocess.run(  # noqa: S603 - a server's own command line, no shell text in it
         ["/bin/sh", "-c", _DETACH, output, *argv],
         cwd=folder,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
@@ -138,7 +138,7 @@ def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | Non
         group=account.gid if account else None,
         extra_groups=[] if account else None,
     )
-    pid = int(told.stdout)
+    pid = int(started.stdout)
     stat = _stat(pid)
     return Process(pid, stat[1] if stat else "", _boot())
 

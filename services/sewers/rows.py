@@ -43,7 +43,7 @@ class Cells:
         value = self._cells.get(key)
         return None if value is None or value == "" else str(value)
 
-    def said(self, key: str) -> str | None:
+    def safe_text(self, key: str) -> str | None:
         """Return text that a spreadsheet, into which it is exported, takes for text."""
         found = self.text(key)
         if found is not None and found.startswith(_FORMULA):
@@ -120,7 +120,7 @@ def asset(
         begin,
         end,
         row.flag("pressurised"),
-        row.said("material"),
+        row.safe_text("material"),
         row.number("diameter_mm", *_WIDE),
         row.number("level_m", *_HIGH),
         row.number("level_to_m", *_HIGH),

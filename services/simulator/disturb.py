@@ -181,7 +181,7 @@ class Disturber:
         cadence_ms = self._device.cadence_s * 1_000
         overtaken = rng.integers(cadence_ms, 4 * cadence_ms, len(time_ms))
         again = rng.integers(0, 2 * cadence_ms, len(time_ms))
-        held = rng.integers(*_LATE_MS, len(time_ms))
+        delay_ms = rng.integers(*_LATE_MS, len(time_ms))
         own_ms = time_ms + self._stagger_ms + np.where(hit["disorder"], overtaken, 0)
         once = np.flatnonzero(ordinary)
         twice = np.flatnonzero(ordinary & hit["duplicates"])
@@ -189,7 +189,12 @@ class Disturber:
         first, count = _spans(late)
         last = first + count - 1
         send_ms = np.concatenate(
-            (own_ms[once], own_ms[twice] + again[twice], own_ms[bad], time_ms[last] + held[last])
+            (
+                own_ms[once],
+                own_ms[twice] + again[twice],
+                own_ms[bad],
+                time_ms[last] + delay_ms[last],
+            )
         )
         rows = np.concatenate((once, twice, bad, first))
         counts = np.ones(len(rows), dtype=np.int64)
@@ -213,10 +218,10 @@ def _spans(mask: Mask) -> tuple[Ints, Ints]:
 
 def _faulty_register(name: str, value: Ints, hit: dict[str, Mask]) -> Ints:
     before = np.concatenate((value[:1], value[:-1]))
-    shown = np.where(hit["jitter"], np.maximum(before - _JITTER, 0), value)
+    sent = np.where(hit["jitter"], np.maximum(before - _JITTER, 0), value)
     if name.endswith("kwh"):
-        shown = np.where(hit["units"], shown * _UNITS_FACTOR, shown)
-    return np.where(hit["glitch"], 0, shown)
+        sent = np.where(hit["units"], sent * _UNITS_FACTOR, sent)
+    return np.where(hit["glitch"], 0, sent)
 
 
 def _faulty_gauge(name: str, value: Floats, hit: dict[str, Mask]) -> Floats:

@@ -255,11 +255,11 @@ class DeviceTruth:
             self.first_ms = int(block.time_ms[first])
         self.last_ms = int(block.time_ms[last])
         for name, true in block.registers.items():
-            shown = plan.shown.registers[name]
+            sent = plan.shown.registers[name]
             register = self.registers.setdefault(
-                name, RegisterTruth(int(shown[first]), 0, true_first=int(true[first]))
+                name, RegisterTruth(int(sent[first]), 0, true_first=int(true[first]))
             )
-            register.last = int(shown[last])
+            register.last = int(sent[last])
             register.rise = int(true[last]) - register.true_first
 
 
@@ -281,8 +281,8 @@ def source_truth(
     """Ground truth of any sources, simulated or recorded."""
     found: dict[str, DeviceTruth] = {}
     for source in sources:
-        told = found[source.device.id] = DeviceTruth()
+        truth = found[source.device.id] = DeviceTruth()
         disturber = Disturber(source.device, faults, seed, span_ms)
         for block in source.blocks():
-            told.add(block, disturber.plan(block))
+            truth.add(block, disturber.plan(block))
     return found

@@ -40,7 +40,7 @@ MODELS: dict[str, Callable[[Device, int], Model]] = {
     "air_station": AirStation,
     "noise_station": NoiseStation,
     "wastewater_plant": WastewaterPlant,
-    **{kind: partial(System, said=said) for kind, said in BEHAVIOURS.items()},
+    **{kind: partial(System, behaviour=behaviour) for kind, behaviour in BEHAVIOURS.items()},
 }
 
 

@@ -116,20 +116,22 @@ def _quality(day: Day) -> dict[str, Floats]:
     cod_out = 58.0 + 6.0 * day.wander("cod_out", 10_800.0)
     nitrogen = 24.0 + 2.0 * day.wander("tn", 10_800.0)
     return {
-        "cod_in_mg_l": _shown(cod_in, 300.0, 2_000.0, 1),
-        "cod_out_mg_l": _shown(cod_out, 20.0, 120.0, 1),
-        "bod5_mg_l": _shown(0.4 * cod_out, 5.0, 60.0, 1),
-        "tss_mg_l": _shown(32.0 + 4.0 * day.wander("tss", 7_200.0), 5.0, 90.0, 1),
-        "nh4_n_mg_l": _shown(0.2 * nitrogen, 0.5, 20.0, 2),
-        "tn_mg_l": _shown(nitrogen, 5.0, 60.0, 2),
-        "tp_mg_l": _shown(2.6 + 0.3 * day.wander("tp", 10_800.0), 0.3, 8.0, 2),
-        "ph": _shown(7.2 + 0.12 * day.wander("ph", 7_200.0), 6.0, 9.0, 2),
-        "temperature_c": _shown(30.0 + 1.5 * bump(day.hour, 15.0, 5.0), 0.0, 45.0, 1),
-        "ch4_percent": _shown(62.0 + 1.5 * day.wander("ch4", 10_800.0), 50.0, 75.0, 1),
-        "flare_temperature_c": _shown(840.0 + 40.0 * day.wander("flare", 1_800.0), 0.0, 1_200.0, 0),
+        "cod_in_mg_l": _rounded(cod_in, 300.0, 2_000.0, 1),
+        "cod_out_mg_l": _rounded(cod_out, 20.0, 120.0, 1),
+        "bod5_mg_l": _rounded(0.4 * cod_out, 5.0, 60.0, 1),
+        "tss_mg_l": _rounded(32.0 + 4.0 * day.wander("tss", 7_200.0), 5.0, 90.0, 1),
+        "nh4_n_mg_l": _rounded(0.2 * nitrogen, 0.5, 20.0, 2),
+        "tn_mg_l": _rounded(nitrogen, 5.0, 60.0, 2),
+        "tp_mg_l": _rounded(2.6 + 0.3 * day.wander("tp", 10_800.0), 0.3, 8.0, 2),
+        "ph": _rounded(7.2 + 0.12 * day.wander("ph", 7_200.0), 6.0, 9.0, 2),
+        "temperature_c": _rounded(30.0 + 1.5 * bump(day.hour, 15.0, 5.0), 0.0, 45.0, 1),
+        "ch4_percent": _rounded(62.0 + 1.5 * day.wander("ch4", 10_800.0), 50.0, 75.0, 1),
+        "flare_temperature_c": _rounded(
+            840.0 + 40.0 * day.wander("flare", 1_800.0), 0.0, 1_200.0, 0
+        ),
     }
 
 
-def _shown(value: Floats, low: float, high: float, digits: int) -> Floats:
+def _rounded(value: Floats, low: float, high: float, digits: int) -> Floats:
     """What an analyser of that range and resolution shows."""
     return np.asarray(np.round(np.clip(value, low, high), digits), dtype=np.float64)

@@ -28,9 +28,9 @@ class DailyCourse(NamedTuple):
 class System:
     """A device whose registers follow from rates."""
 
-    def __init__(self, device: Device, seed: int, said: Callable[[Day], DailyCourse]) -> None:
+    def __init__(self, device: Device, seed: int, behaviour: Callable[[Day], DailyCourse]) -> None:
         self._chance = stream(seed, device.id, "build")
-        self._said = said
+        self._said = behaviour
         self._registers: dict[str, Register] = {}
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
@@ -43,8 +43,10 @@ class System:
             )
             for name, rate in rates.items()
         }
-        shown = {n: np.round(value + np.zeros(len(number)), d) for n, (value, d) in gauges.items()}
-        return Block(day.time_ms, number, counted, shown)
+        rounded = {
+            n: np.round(value + np.zeros(len(number)), d) for n, (value, d) in gauges.items()
+        }
+        return Block(day.time_ms, number, counted, rounded)
 
     def _register(self, name: str) -> Register:
         if name not in self._registers:

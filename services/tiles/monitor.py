@@ -65,22 +65,22 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
     if not file.exists():
         return None
     try:
-        said = json.loads(file.read_bytes())
-        head = verify_checkpoint(said["note"], key)
-        tree = CompactRange(head.size, map(bytes.fromhex, said["nodes"]))
+        stored = json.loads(file.read_bytes())
+        head = verify_checkpoint(stored["note"], key)
+        tree = CompactRange(head.size, map(bytes.fromhex, stored["nodes"]))
     except (ValueError, KeyError, TypeError, MrvError) as error:
         raise InputError(f"{file} is damaged: {error}; restore it from a backup") from error
     if tree.root() != head.root:
         raise InputError(f"{file} is damaged: its tree is not its head's; restore it")
-    return Seen(said["note"], head, tree)
+    return Seen(stored["note"], head, tree)
 
 
 def save(folder: Path, note: str, tree: CompactRange) -> None:
     """Keep a head that held, and its tree."""
-    said = {"note": note, "nodes": [node.hex() for node in tree.nodes]}
+    state = {"note": note, "nodes": [node.hex() for node in tree.nodes]}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = folder / f"{_STATE}.new"
-    fresh.write_text(json.dumps(said, indent=2), encoding="utf-8")
+    fresh.write_text(json.dumps(state, indent=2), encoding="utf-8")
     fresh.replace(folder / _STATE)
 
 
@@ -162,9 +162,9 @@ def follow(
     seen = load(folder, key)
     report = Report(head.origin, head.size, seen.head.size if seen else 0)
     tiles = Tiles(head.size, lambda path, full: tile(source, path, full))
-    told = [(seen.note, seen.head)] if seen else []
-    told += [(other, _verified(other, keys)[1]) for other in others]
-    for at, (other, earlier) in enumerate(told):
+    heads = [(seen.note, seen.head)] if seen else []
+    heads += [(other, _verified(other, keys)[1]) for other in others]
+    for at, (other, earlier) in enumerate(heads):
         if earlier.size > head.size and not (seen and at == 0):
             report.ahead.append(earlier.size)
             continue

@@ -88,7 +88,7 @@ def of(
     stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
     path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"
     part = Part(day, class_id, site, path, len(data), sha256, "", leaves)
-    manifest = canonical.encode(_said(archive, part))
+    manifest = canonical.encode(_manifest_of(archive, part))
     return part._replace(manifest=hashlib.sha256(manifest).hexdigest()), manifest
 
 
@@ -97,7 +97,7 @@ def manifest_path(path: str) -> str:
     return path.removesuffix(PARQUET) + MANIFEST
 
 
-def _said(archive: str, part: Part) -> dict[str, Any]:
+def _manifest_of(archive: str, part: Part) -> dict[str, Any]:
     day = part.day
     return {
         "format": FORMAT,
@@ -129,7 +129,9 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
         found = canonical.parse_object(data)
     except CanonicalError as error:
         raise DamagedError(f"{name}: not a manifest: {error}") from error
-    said = _said(archive, part)
-    wrong = [key for key in sorted(said.keys() | found.keys()) if said.get(key) != found.get(key)]
+    expected = _manifest_of(archive, part)
+    wrong = [
+        key for key in sorted(expected.keys() | found.keys()) if expected.get(key) != found.get(key)
+    ]
     if wrong:
         raise DamagedError(f"{name}: {', '.join(wrong)} are not as recorded")

@@ -69,14 +69,16 @@ class Writer:
         """Add all readings of a device, by time; `flags` by row."""
         import pyarrow as pa  # noqa: PLC0415
 
-        said = [flags.get(row) for row in range(len(frame))] if flags else None
+        flag_texts = [flags.get(row) for row in range(len(frame))] if flags else None
         columns = [
             pa.DictionaryArray.from_arrays(np.zeros(len(frame), dtype=np.int32), [device]).cast(
                 pa.string()
             ),
             time_array(frame.time_us),
             *channel_arrays(frame.columns.values()),
-            pa.nulls(len(frame), pa.string()) if said is None else pa.array(said, pa.string()),
+            pa.nulls(len(frame), pa.string())
+            if flag_texts is None
+            else pa.array(flag_texts, pa.string()),
         ]
         self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows += len(frame)
@@ -145,12 +147,12 @@ def _checked(part: Part, names: list[str], file: Any, where: str) -> Stored:
     with _legible(where):
         found = _decode(part.class_id, names, file)
         leaves = list(_leaves(part, found))
-    said = {leaf.device: leaf for leaf in leaves}
-    if len(leaves) > len(said):
+    recorded = {leaf.device: leaf for leaf in leaves}
+    if len(leaves) > len(recorded):
         raise DamagedError(f"{where} holds readings of other days than {part.day.day}")
     for name in names:
-        if said.get(name) != part.leaves[name]:
-            raise DamagedError(f"{where}: {_differs(part.leaves[name], said.get(name))}")
+        if recorded.get(name) != part.leaves[name]:
+            raise DamagedError(f"{where}: {_differs(part.leaves[name], recorded.get(name))}")
     return found
 
 
@@ -204,19 +206,19 @@ def _frame(class_id: str, names: Sequence[str], table: Any, device: Any) -> tupl
     import pyarrow as pa  # noqa: PLC0415
 
     time_us = table["time"].cast(pa.int64()).to_numpy()
-    held = set(table.column_names)
+    present = set(table.column_names)
     columns = {
-        f.name: channel(table[f.name]) if f.name in held else nothing(f.type, len(table))
+        f.name: channel(table[f.name]) if f.name in present else nothing(f.type, len(table))
         for f in reading_schema(class_id)
         if f.name not in {"device", "time"}
     }
     none = np.zeros(len(time_us), dtype=np.int32)
     frame = Frame(class_id, device, time_us, none, columns)
-    said = table["flags"]
-    if said.null_count == len(said):
+    flags = table["flags"]
+    if flags.null_count == len(flags):
         return frame, {}
-    rows = np.flatnonzero(said.is_valid().to_numpy()).tolist()
-    texts = said.take(pa.array(rows)).to_pylist()
+    rows = np.flatnonzero(flags.is_valid().to_numpy()).tolist()
+    texts = flags.take(pa.array(rows)).to_pylist()
     at = [(names[device[row]], int(time_us[row])) for row in rows]
     return frame, dict(zip(at, texts, strict=True))
 

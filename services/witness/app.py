@@ -110,11 +110,11 @@ class Cosigner:
         seen = self.state.seen(origin)
         if seen is None:
             return
-        shown = read_head(signature_lines(request.checkpoint)[0])
-        if shown.size == seen.head.size and shown.root != seen.head.root:
-            why = f"two heads over {shown.size} entries"
+        head = read_head(signature_lines(request.checkpoint)[0])
+        if head.size == seen.head.size and head.root != seen.head.root:
+            why = f"two heads over {head.size} entries"
         elif error.status == _FALSE:
-            why = f"no proof that {seen.head.size} entries lead on to {shown.size}"
+            why = f"no proof that {seen.head.size} entries lead on to {head.size}"
         else:
             return
         self.state.keep_contradiction(

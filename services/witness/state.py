@@ -139,14 +139,14 @@ class State:
             return None
         size, root, time_s, note = row[0]
         try:
-            said = Checkpoint.from_text("\n".join([*note.split("\n")[:3], ""]))
+            checkpoint = Checkpoint.from_text("\n".join([*note.split("\n")[:3], ""]))
         except MrvError as error:
             raise InputError(f"{self.path} is damaged: {error}") from error
-        if (said.origin, said.size, said.root) != (origin, size, root):
+        if (checkpoint.origin, checkpoint.size, checkpoint.root) != (origin, size, root):
             raise InputError(
                 f"{self.path} is damaged: its head of {origin} is not that of its note"
             )
-        return Seen(said, time_s, note)
+        return Seen(checkpoint, time_s, note)
 
     def by_hash(self, origin_sha256: str) -> str | None:
         """Return the note of a log by the SHA-256 of its origin, in hex."""

@@ -7,6 +7,7 @@ from ingest.errors import ProfileError
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds
 from ingest.pipeline.admit import admit
+from tests.every import every
 
 UNIT_IN_NAME = {
     "wh": "Wh", "w": "W", "v": "V", "a": "A", "hz": "Hz", "c": "Cel", "m": "m", "ml": "mL",
@@ -14,20 +15,22 @@ UNIT_IN_NAME = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("device_class", classes.load().values(), ids=lambda c: c.id)
-def test_a_class_is_whole(device_class):
+def test_a_class_is_whole():
     """A register without a quantity makes no intervals; a unit unlike the name misleads."""
-    quantities = [c.quantity for c in device_class.registers]
-    assert len(set(quantities)) == len(quantities)
-    for channel in device_class.channels.values():
-        wanted = UNIT_IN_NAME.get(channel.name.rsplit("_", 1)[-1])
-        assert wanted in {None, channel.unit}
-        if channel.kind == "register":
-            quantity = classes.QUANTITIES[classes.QUANTITY_INDEX[channel.quantity]]
-            assert quantity.unit == channel.unit
-        if channel.power is not None:
-            assert device_class.channels[channel.power].unit == "W"
-    assert ("generic" in {p for c, p in profiles.load() if c == device_class.id}) is True
+
+    @every(classes.load().values())
+    def _(device_class):
+        quantities = [c.quantity for c in device_class.registers]
+        assert len(set(quantities)) == len(quantities)
+        for channel in device_class.channels.values():
+            wanted = UNIT_IN_NAME.get(channel.name.rsplit("_", 1)[-1])
+            assert wanted in {None, channel.unit}
+            if channel.kind == "register":
+                quantity = classes.QUANTITIES[classes.QUANTITY_INDEX[channel.quantity]]
+                assert quantity.unit == channel.unit
+            if channel.power is not None:
+                assert device_class.channels[channel.power].unit == "W"
+        assert ("generic" in {p for c, p in profiles.load() if c == device_class.id}) is True
 
 
 def test_every_quantity_has_room_in_the_key_of_an_interval():
@@ -35,33 +38,37 @@ def test_every_quantity_has_room_in_the_key_of_an_interval():
     assert len(classes.QUANTITIES) <= intervals._QUANTITIES
 
 
-@pytest.mark.parametrize("profile", profiles.load().values(), ids=lambda p: f"{p.class_id}-{p.id}")
-def test_a_profile_points_at_channels_of_its_class(profile):
+def test_a_profile_points_at_channels_of_its_class():
     """A profile that names a channel which is not there loses it in silence."""
-    device_class = classes.load()[profile.class_id]
-    for path, source in profile.channels.items():
-        assert path == source.path
-        channel = device_class.channels[source.channel]
-        units.factor(source.unit, channel.unit)
-        assert not source.moduli or channel.kind == "register"
-        assert list(source.moduli) == sorted(source.moduli)
-    assert columns.slots(profile.class_id, profile.id).keys() >= profile.channels.keys()
-    bounds = Bounds(Fleet([Device("d", "s", profile.class_id, profile.id)]))
-    for channel in device_class.registers:
-        assert all(m > 0 for m in bounds.meter(0, channel).moduli)
+
+    @every(profiles.load().values())
+    def _(profile):
+        device_class = classes.load()[profile.class_id]
+        for path, source in profile.channels.items():
+            assert path == source.path
+            channel = device_class.channels[source.channel]
+            units.factor(source.unit, channel.unit)
+            assert not source.moduli or channel.kind == "register"
+            assert list(source.moduli) == sorted(source.moduli)
+        assert columns.slots(profile.class_id, profile.id).keys() >= profile.channels.keys()
+        bounds = Bounds(Fleet([Device("d", "s", profile.class_id, profile.id)]))
+        for channel in device_class.registers:
+            assert all(m > 0 for m in bounds.meter(0, channel).moduli)
 
 
-@pytest.mark.parametrize("device_class", classes.load().values(), ids=lambda c: c.id)
-def test_every_generic_channel_can_be_sent(device_class):
+def test_every_generic_channel_can_be_sent():
     """A channel that the interface promises and nobody reads would be missed for years."""
-    profile = profiles.load()[device_class.id, "generic"]
-    assert {s.channel for s in profile.channels.values()} == device_class.channels.keys()
-    fleet = Fleet([Device("d", "s", device_class.id)])
-    values = ", ".join(f'"{path}": 1' for path in profile.channels)
-    payload = f'{{"ts": 1767225600000, "values": {{{values}}}}}'.encode()
-    found = admit(fleet, lambda _: 0, ["t"], [payload], [None], 1_767_225_600_000_000)
-    assert not found.rejected
-    assert not found.ignored
+
+    @every(classes.load().values())
+    def _(device_class):
+        profile = profiles.load()[device_class.id, "generic"]
+        assert {s.channel for s in profile.channels.values()} == device_class.channels.keys()
+        fleet = Fleet([Device("d", "s", device_class.id)])
+        values = ", ".join(f'"{path}": 1' for path in profile.channels)
+        payload = f'{{"ts": 1767225600000, "values": {{{values}}}}}'.encode()
+        found = admit(fleet, lambda _: 0, ["t"], [payload], [None], 1_767_225_600_000_000)
+        assert not found.rejected
+        assert not found.ignored
 
 
 def test_a_wrong_class_file_is_refused():

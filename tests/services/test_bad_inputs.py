@@ -4,8 +4,7 @@ import copy
 import json
 from pathlib import Path
 
-import pytest
-
+from tests.every import every
 from tests.invoked import tonne
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,45 +34,51 @@ def _run(case, inputs):
     return tonne(command, case["id"], "-", input=json.dumps(inputs))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_spoilt_value_is_refused_by_its_key(name):
+def test_a_spoilt_value_is_refused_by_its_key():
     """A script would go on with a number that nobody meant, or a user read a traceback."""
-    case = CASES[name]
-    for path in _leaves(case["inputs"]):
-        named = [str(key) for key in path if not isinstance(key, int)][-1]
-        for value in SPOILT:
-            told = _run(case, _changed(case["inputs"], path, value))
-            if told.exit_code == 0:
-                # null where a series may have gaps, an empty record of optional keys
-                assert value is None or value == {}, (path, value, told.stdout)
-                continue
-            assert told.exit_code == 2, (path, value, told.exception)
-            assert told.stdout == ""
-            assert named in told.stderr, (path, value, told.stderr)
+
+    @every(CASES)
+    def _(name):
+        case = CASES[name]
+        for path in _leaves(case["inputs"]):
+            named = [str(key) for key in path if not isinstance(key, int)][-1]
+            for value in SPOILT:
+                told = _run(case, _changed(case["inputs"], path, value))
+                if told.exit_code == 0:
+                    # null where a series may have gaps, an empty record of optional keys
+                    assert value is None or value == {}, (path, value, told.stdout)
+                    continue
+                assert told.exit_code == 2, (path, value, told.exception)
+                assert told.stdout == ""
+                assert named in told.stderr, (path, value, told.stderr)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_an_unknown_key_is_refused_anywhere(name):
+def test_an_unknown_key_is_refused_anywhere():
     """A slip in an optional key would leave its default in place, unseen."""
-    case = CASES[name]
-    objects = [(), *(p for p in _leaves(case["inputs"]) if _is_object(case["inputs"], p))]
-    for path in objects:
-        spoilt = _changed({"": case["inputs"]}, ("", *path, "no_such_key"), 1)[""]
-        told = _run(case, spoilt)
-        assert told.exit_code == 2, (path, told.output)
-        assert "no_such_key" in told.stderr
+
+    @every(CASES)
+    def _(name):
+        case = CASES[name]
+        objects = [(), *(p for p in _leaves(case["inputs"]) if _is_object(case["inputs"], p))]
+        for path in objects:
+            spoilt = _changed({"": case["inputs"]}, ("", *path, "no_such_key"), 1)[""]
+            told = _run(case, spoilt)
+            assert told.exit_code == 2, (path, told.output)
+            assert "no_such_key" in told.stderr
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_missing_key_is_refused_or_has_a_published_default(name):
+def test_a_missing_key_is_refused_or_has_a_published_default():
     """A figure would rest on a value that nobody chose and nobody can see."""
-    case = CASES[name]
-    command = "indicator" if case["kind"] == "indicator" else "evaluate"
-    schema = json.loads(tonne(command, case["id"], "--describe").stdout)
-    for key in case["inputs"]:
-        told = _run(case, {k: v for k, v in case["inputs"].items() if k != key})
-        if key in schema["required"]:
-            assert (told.exit_code, key in told.stderr) == (2, True), (key, told.output)
+
+    @every(CASES)
+    def _(name):
+        case = CASES[name]
+        command = "indicator" if case["kind"] == "indicator" else "evaluate"
+        schema = json.loads(tonne(command, case["id"], "--describe").stdout)
+        for key in case["inputs"]:
+            told = _run(case, {k: v for k, v in case["inputs"].items() if k != key})
+            if key in schema["required"]:
+                assert (told.exit_code, key in told.stderr) == (2, True), (key, told.output)
 
 
 def _is_object(inputs, path):
@@ -83,11 +88,13 @@ def _is_object(inputs, path):
     return isinstance(node, dict)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_zero_and_tiny_and_large_numbers_never_end_in_a_traceback(name):
+def test_zero_and_tiny_and_large_numbers_never_end_in_a_traceback():
     """A month at rest would crash the command instead of counting nothing."""
-    case = CASES[name]
-    for path in _leaves(case["inputs"]):
-        for value in (0, 1, 1e-30, 0.5, 10**6):
-            told = _run(case, _changed(case["inputs"], path, value))
-            assert told.exit_code in {0, 2}, (path, value, told.exception)
+
+    @every(CASES)
+    def _(name):
+        case = CASES[name]
+        for path in _leaves(case["inputs"]):
+            for value in (0, 1, 1e-30, 0.5, 10**6):
+                told = _run(case, _changed(case["inputs"], path, value))
+                assert told.exit_code in {0, 2}, (path, value, told.exception)

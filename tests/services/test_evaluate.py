@@ -8,6 +8,7 @@ import pytest
 
 from mrv import methodologies
 from mrv.methodologies import tools
+from tests.every import every
 from tests.invoked import tonne
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -79,22 +80,26 @@ def test_bad_usage_exits_2():
         assert (told.exit_code, says in told.stderr) == (2, True), told.stderr
 
 
-@pytest.mark.parametrize("name", sorted([*methodologies.load(), *tools.load()]))
-def test_describe_says_what_to_give_and_how_certain_it_is(name):
+def test_describe_says_what_to_give_and_how_certain_it_is():
     """A user would have to read the code to know what to measure."""
-    page = run(name, "--describe")
-    schema = json.loads(run(name, "--describe", "--json").stdout)
-    assert page.exit_code == 0
-    assert json.loads(page.stdout) == schema
-    assert schema["$schema"].startswith("https://json-schema.org/")
-    assert "[M]" in schema["description"]
-    assert schema["additionalProperties"] is False
-    if name in CASES:
-        assert set(schema["required"]) <= set(CASES[name]["inputs"]) <= set(schema["properties"])
-    for number in _numbers(schema):
-        assert number["unit"], number
-        assert number["source"]
-        assert number["certainty"].startswith("[")
+
+    @every(sorted([*methodologies.load(), *tools.load()]))
+    def _(name):
+        page = run(name, "--describe")
+        schema = json.loads(run(name, "--describe", "--json").stdout)
+        assert page.exit_code == 0
+        assert json.loads(page.stdout) == schema
+        assert schema["$schema"].startswith("https://json-schema.org/")
+        assert "[M]" in schema["description"]
+        assert schema["additionalProperties"] is False
+        if name in CASES:
+            assert (
+                set(schema["required"]) <= set(CASES[name]["inputs"]) <= set(schema["properties"])
+            )
+        for number in _numbers(schema):
+            assert number["unit"], number
+            assert number["source"]
+            assert number["certainty"].startswith("[")
 
 
 def _numbers(node):

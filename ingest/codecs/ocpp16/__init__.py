@@ -71,8 +71,10 @@ def _moments(found: _Body, action: str | None) -> Iterator[ocpp.Moment]:
     values = found.meterValue if found.meterValue is not None else found.transactionData
     edge = found.meterStart if found.meterStop is None else found.meterStop
     if values is None and edge is None:
-        held = "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
-        raise PayloadError("wrong_shape", f"{_CODEC}: no {held} in it")
+        required = (
+            "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
+        )
+        raise PayloadError("wrong_shape", f"{_CODEC}: no {required} in it")
     if edge is not None:
         if found.timestamp is None:
             raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")

@@ -71,7 +71,7 @@ def _loads(payload: bytes) -> Any:
 
 def _plain(found: list[Any]) -> Row | None:
     """Read a pack of numbers at its base time, as most are; None where it has more in it."""
-    names, numbers, held = [], [], 0
+    names, numbers, entries = [], [], 0
     try:
         for record in found:
             name, number = record[_N], record[_V]
@@ -79,16 +79,16 @@ def _plain(found: list[Any]) -> Row | None:
                 return None
             names.append(name)
             numbers.append(number)
-            held += len(record)
+            entries += len(record)
         first = found[0]
         base, seconds, unit = first.get(_BN, ""), first[_BT], first.get(_BU, "")
         units: list[str | None] = [None] * len(found)
-        if held > 2 * len(found) + len(first) - 2:  # more than a name and a value in some
+        if entries > 2 * len(found) + len(first) - 2:  # more than a name and a value in some
             units = _units(found)
-        held -= (_BN in first) + (_BU in first) + 1 + len(found) - units.count(None)
+        entries -= (_BN in first) + (_BU in first) + 1 + len(found) - units.count(None)
     except (KeyError, IndexError, TypeError, AttributeError):
         return None
-    if held != 2 * len(found) or type(base) is not str or type(unit) is not str:
+    if entries != 2 * len(found) or type(base) is not str or type(unit) is not str:
         return None
     if type(seconds) not in _TIMES or not isfinite(sum(numbers)) or not _whole_labels(found):
         return None

@@ -147,8 +147,8 @@ def tests_of(text: str) -> list[str]:
 
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
-    shown = sum(bool(row.get("tests")) for row in rows)
-    yield f"{shown} lines are shown by tests, {len(rows) - shown} are open."
+    tested = sum(bool(row.get("tests")) for row in rows)
+    yield f"{tested} lines are shown by tests, {len(rows) - tested} are open."
     for of, lines in groupby(rows, key=lambda row: row["of"]):
         yield f"\n## {of}\n"
         yield "| clause | what it asks | where | shown by | certainty |"

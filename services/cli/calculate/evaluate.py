@@ -64,7 +64,7 @@ def evaluate(
         return
     if methodology is None:
         raise click.UsageError("METHODOLOGY is missing: name one of `tonne evaluate --list`")
-    methodology, version = _asked(methodology)
+    methodology, version = _name_and_version(methodology)
     system = programme.load().get(methodology)
     if system is not None and methodology not in methodologies.load():
         click.echo(write_json(_of_system(system), compact=compact))
@@ -80,9 +80,9 @@ def evaluate(
     click.echo(write_json(_computed(method, inputs, country), compact=compact))
 
 
-def _asked(said: str) -> tuple[str, str | None]:
+def _name_and_version(text: str) -> tuple[str, str | None]:
     """Split `id@version`."""
-    name, at, version = said.partition("@")
+    name, at, version = text.partition("@")
     return name, version if at else None
 
 

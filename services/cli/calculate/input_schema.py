@@ -117,58 +117,58 @@ def _object(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _property(spec: AnySpec) -> dict[str, Any]:
-    said: dict[str, Any]
+    schema: dict[str, Any]
     match spec:
         case ParameterSpec():
-            said = _number(spec)
+            schema = _number(spec)
         case ListSpec():
-            said = {"type": "array", "minItems": 1, "items": _object(spec.fields)}
+            schema = {"type": "array", "minItems": 1, "items": _object(spec.fields)}
         case NumbersSpec():
             shortest, longest = spec.length
             item = _number(spec.item)
             if spec.gaps:
                 item = {**item, "type": [item["type"], "null"]}
-            said = {"type": "array", "minItems": shortest, "maxItems": longest, "items": item}
+            schema = {"type": "array", "minItems": shortest, "maxItems": longest, "items": item}
         case RecordSpec():
-            said = _object(spec.fields)
+            schema = _object(spec.fields)
         case MapSpec():
-            said = {
+            schema = {
                 "type": "object",
                 "minProperties": 1,
                 "additionalProperties": _object(spec.fields),
             }
         case ChoiceSpec():
-            said = {"enum": list(spec.choices), "source": spec.source}
+            schema = {"enum": list(spec.choices), "source": spec.source}
             if spec.default is not None:
-                said["default"] = spec.default
+                schema["default"] = spec.default
         case _:
-            said = {"type": "string", "format": "date", "source": spec.source}
-    return {"description": spec.meaning, **said}
+            schema = {"type": "string", "format": "date", "source": spec.source}
+    return {"description": spec.meaning, **schema}
 
 
 def _number(spec: ParameterSpec) -> dict[str, Any]:
     texts = ("unit", "symbol", "source", "certainty", "option", "frequency", "side")
     bounds = {"minimum": spec.minimum, "maximum": spec.maximum, "exclusiveMaximum": spec.below}
-    said: dict[str, Any] = {
+    schema: dict[str, Any] = {
         "description": spec.meaning,
         "type": "integer" if spec.integer or spec.choices else "number",
         **{key: _plain(text) for key, text in bounds.items() if text is not None},
         **{key: getattr(spec, key) for key in texts if getattr(spec, key)},
     }
     if spec.choices:
-        said["enum"] = list(spec.choices)
+        schema["enum"] = list(spec.choices)
     if spec.places is not None:
-        said["places"] = spec.places
+        schema["places"] = spec.places
     if spec.default is not None:
-        said["default"] = _plain(spec.default)
+        schema["default"] = _plain(spec.default)
     if spec.factor is not None and spec.factor[0] != factors.GRID:
         factor = factors.load().select(*spec.factor)
-        said |= {"default": _plain(factor.text), "default_factor": _factor(factor)}
+        schema |= {"default": _plain(factor.text), "default_factor": _factor(factor)}
     if spec.published == factors.GRID:
-        said["of_country"] = True  # the factor of the project's country
+        schema["of_country"] = True  # the factor of the project's country
     elif spec.published:
-        said["published"] = _begin_with(spec.published)
-    return said
+        schema["published"] = _begin_with(spec.published)
+    return schema
 
 
 def _used(one: Methodology | Tool) -> list[dict[str, Any]]:

@@ -162,8 +162,8 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Applicability and rules\n"
     where = " and ".join(about["countries"]) or "any country"
     yield f"Programme: {about['programme']}. Its projects are in {where}.\n"
-    said = [*about["applicability"], *about["rules"]]
-    yield from (f"- {clause}" for clause in said or ["none beyond the bounds of the inputs"])
+    sentences = [*about["applicability"], *about["rules"]]
+    yield from (f"- {clause}" for clause in sentences or ["none beyond the bounds of the inputs"])
     if not about["live"]:
         return
     yield "\n## In a project\n"
@@ -241,41 +241,41 @@ def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, ...]]:
-    for key, said in schema["properties"].items():
+    for key, property_ in schema["properties"].items():
         name = f"{prefix}{key}"
-        below = said.get("items", said.get("additionalProperties"))
-        if "properties" in said:
-            yield from _rows(said, f"{name}.")
+        below = property_.get("items", property_.get("additionalProperties"))
+        if "properties" in property_:
+            yield from _rows(property_, f"{name}.")
         elif isinstance(below, dict):
-            between = "[]." if said["type"] == "array" else ".NAME."
+            between = "[]." if property_["type"] == "array" else ".NAME."
             yield from _rows(below, f"{name}{between}")
         else:
-            yield _row(name, said, required=key in schema["required"])
+            yield _row(name, property_, required=key in schema["required"])
 
 
-def _row(name: str, said: Mapping[str, Any], *, required: bool) -> tuple[str, ...]:
-    default = said.get("default", "" if required else "absent")
-    monitored = f"{said['option']}, {said['frequency']}" if "option" in said else ""
-    source = f"{said['source']} {said.get('certainty', '')}".rstrip()
+def _row(name: str, property_: Mapping[str, Any], *, required: bool) -> tuple[str, ...]:
+    default = property_.get("default", "" if required else "absent")
+    monitored = f"{property_['option']}, {property_['frequency']}" if "option" in property_ else ""
+    source = f"{property_['source']} {property_.get('certainty', '')}".rstrip()
     return (
         f"`{name}`",
-        said.get("symbol", ""),
-        said.get("unit", ""),
-        said["description"],
-        _bounds(said),
+        property_.get("symbol", ""),
+        property_.get("unit", ""),
+        property_["description"],
+        _bounds(property_),
         str(default),
         monitored,
-        said.get("side", ""),
+        property_.get("side", ""),
         source,
     )
 
 
-def _bounds(said: Mapping[str, Any]) -> str:
-    if "enum" in said:
-        return ", ".join(map(str, said["enum"]))
-    if "exclusiveMaximum" in said:
-        return f"{said['minimum']} to below {said['exclusiveMaximum']}"
-    return f"{said['minimum']} to {said['maximum']}"
+def _bounds(property_: Mapping[str, Any]) -> str:
+    if "enum" in property_:
+        return ", ".join(map(str, property_["enum"]))
+    if "exclusiveMaximum" in property_:
+        return f"{property_['minimum']} to below {property_['exclusiveMaximum']}"
+    return f"{property_['minimum']} to {property_['maximum']}"
 
 
 def _published(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -346,12 +346,12 @@ def _symbols() -> Iterator[str]:
     yield from _symbol_table(("symbol", "our name", "unit", "where it stands"), rows)
     yield "\n## Factors of the formulas\n"
     yield "Symbol, kind of the factor and the side that it is taken for; `{...}` is an input.\n"
-    asked: _Rows = {}
+    inputs: _Rows = {}
     for one in _all():
         for part in one.steps.parts:
             if isinstance(part, Published):
-                _add(asked, part, f"`{part.kind}`, {part.direction}", one.id)
-    yield from _symbol_table(("symbol", "kind, side", "unit", "where it stands"), asked)
+                _add(inputs, part, f"`{part.kind}`, {part.direction}", one.id)
+    yield from _symbol_table(("symbol", "kind, side", "unit", "where it stands"), inputs)
     yield "\n## Steps\n"
     yield "Their formulas: docs/methodologies.\n"
     made: _Rows = {}

@@ -127,7 +127,7 @@ def metrics_page() -> str:
 def metrics_rows() -> dict[str, list[Row]]:
     """Return the series by the processes that have them."""
     metrics = Metrics()
-    all_ = _told(metrics.registry)
+    all_ = _metric_rows(metrics.registry)
     Looked(metrics)
     watched = Metrics()
     BrokerQueue("mqtt://localhost", Tls(), Room(1, 1), watched, get_logger("pages"))
@@ -140,18 +140,18 @@ def metrics_rows() -> dict[str, list[Row]]:
     return {
         "tonne run, bridge, worker, signer, watch": all_,
         "tonne watch, and tonne run without --no-watch": [
-            row for row in _told(metrics.registry) if row not in all_
+            row for row in _metric_rows(metrics.registry) if row not in all_
         ],
-        _BROKER: [row for row in _told(watched.registry) if row not in all_],
+        _BROKER: [row for row in _metric_rows(watched.registry) if row not in all_],
         "tonne watch, and tonne webhooks send": [
-            row for row in _told(sending.registry) if row not in all_
+            row for row in _metric_rows(sending.registry) if row not in all_
         ],
-        "tonne api": _told(api),
+        "tonne api": _metric_rows(api),
         "tonne edge": edge,
     }
 
 
-def _told(registry: CollectorRegistry) -> list[Row]:
+def _metric_rows(registry: CollectorRegistry) -> list[Row]:
     # labels stand in the collector until a first value has them
     labels: dict[str, tuple[str, ...]] = {}
     for collector in registry._collector_to_names:  # noqa: SLF001
@@ -195,11 +195,11 @@ def _registry() -> Iterator[str]:
     yield f"{_NOTE}\n"
     made = schema()["properties"]
     for where in descriptions():
-        section = _found(made, where)
+        section = _subschema(made, where)
         name = where if where in {"programme", "projects.crediting_period"} else f"{where}[]"
         yield f"## {name}\n"
-        if said := section.get("description"):
-            yield f"{said}\n"
+        if description := section.get("description"):
+            yield f"{description}\n"
         yield "| key | value | meaning |"
         yield "|---|---|---|"
         for key, one in section["properties"].items():
@@ -209,7 +209,7 @@ def _registry() -> Iterator[str]:
     yield _AUTHORITY
 
 
-def _found(made: dict[str, Any], where: str) -> dict[str, Any]:
+def _subschema(made: dict[str, Any], where: str) -> dict[str, Any]:
     one: dict[str, Any] = {"properties": made}
     for name in where.split("."):
         one = one["properties"][name]
@@ -237,10 +237,10 @@ def _settings() -> Iterator[str]:
     yield f"{_NOTE}\n"
     yield "| setting | without it | meaning |"
     yield "|---|---|---|"
-    for names, said in _documented():
-        shown = "<br>".join(f"`TONNE_{name.upper()}`{_or_file(name)}" for name in names)
+    for names, meaning in _documented():
+        variables = "<br>".join(f"`TONNE_{name.upper()}`{_or_file(name)}" for name in names)
         without = "<br>".join(_default(name) for name in names)
-        yield f"| {shown} | {without} | {said} |"
+        yield f"| {variables} | {without} | {meaning} |"
     yield _COMPOSE
     for name, default in composed().items():
         yield f"| `{name}` | `{default}` | {_COMPOSED[name]} |"
@@ -257,9 +257,11 @@ def composed() -> dict[str, str]:
 
 def _documented() -> Iterator[tuple[list[str], str]]:
     """Names and texts of the settings, as their class describes them."""
-    told = cleandoc(Settings.__doc__ or "").partition("Attributes\n----------\n")[2]
-    told = told.partition("\n\nRaises")[0]
-    for head, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:^ .*\n?)+)", told + "\n", re.MULTILINE):
+    attributes = cleandoc(Settings.__doc__ or "").partition("Attributes\n----------\n")[2]
+    attributes = attributes.partition("\n\nRaises")[0]
+    for head, text in re.findall(
+        r"^(\w[\w, ]*) : .*\n((?:^ .*\n?)+)", attributes + "\n", re.MULTILINE
+    ):
         yield head.split(", "), " ".join(text.split())
 
 

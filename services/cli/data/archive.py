@@ -27,7 +27,7 @@ from services.cli.options.time_span import (
     maybe_end_option,
     span_us,
 )
-from services.cli.output.text import counted, shown_bytes, table
+from services.cli.output.text import bytes_text, counted, table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -101,7 +101,7 @@ def run(
     else:
         click.echo(
             f"archived {counted(report.days, 'day')}: {counted(report.rows, 'reading')} in"
-            f" {counted(report.parts, 'file')}, {shown_bytes(report.bytes)}"
+            f" {counted(report.parts, 'file')}, {bytes_text(report.bytes)}"
         )
         _say("dropped", report.dropped)
         _say("waiting", report.waiting)
@@ -130,7 +130,7 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
         found = restores.months(conn, wanted)
     head = ("month", "class", "days", "files", "readings", "size", "bytes a reading")
     rows = [
-        (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", shown_bytes(m.bytes),
+        (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", bytes_text(m.bytes),
          f"{m.bytes / m.rows:.1f}")
         for m in found
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from psycopg import Connection
 from ingest.errors import ServerError
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import counted, shown_bytes
+from services.cli.output.text import bytes_text, counted
 from services.store.postgres import columnstore as store
 from services.store.postgres.migrate import migrate as apply
 from services.store.postgres.pool import connect
@@ -86,8 +86,8 @@ def run(days: float, *, as_json: bool) -> None:
       tonne columnstore run --days 14
     """
     with connect(database_url(), role="tonne_mrv", autocommit=True) as conn:
-        if said := store.why_not(conn):
-            raise ServerError(said)
+        if reason := store.why_not(conn):
+            raise ServerError(reason)
         done = store.compress(conn, days)
     if as_json:
         failed = [{**asdict(chunk), "error": why} for chunk, why in done.failed]
@@ -96,9 +96,9 @@ def run(days: float, *, as_json: bool) -> None:
     else:
         click.echo(f"{counted(len(done.compressed), 'chunk')} compressed")
     if done.failed:
-        told = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
+        failures = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
         raise ServerError(
-            f"not compressed: {told}; mend that, or wait for who writes, and run again"
+            f"not compressed: {failures}; mend that, or wait for who writes, and run again"
         )
 
 
@@ -135,11 +135,11 @@ def _status(conn: Connection) -> dict[str, Any]:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    if said := found["why_not"]:
-        yield said
+    if reason := found["why_not"]:
+        yield reason
         return
     for one in found["compressed"]:
-        before, after = (shown_bytes(one[key]) for key in ("bytes_before", "bytes_after"))
+        before, after = (bytes_text(one[key]) for key in ("bytes_before", "bytes_after"))
         yield f"{one['table']}: {before} as rows, {after} now"
     for name in found["not_laid_out"]:
         yield f"{name}: not laid out for the columnstore; `tonne migrate`"

@@ -25,7 +25,7 @@ from services.cli.data.payload_text import dump, legible, metrics, partial
 from services.cli.options.common import Choice, Group
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
 from services.store.messages.dead_letter_query import count_letters, get_letter, list_letters
 from services.store.postgres.pool import connect
@@ -89,9 +89,9 @@ def list_(
     with connect(database_url(), name=NAME) as conn:
         wanted = selected(conn, reason, device, begin, end, principal=principal)
         if groups:
-            held = group_letters(conn, wanted, groups)[:limit]
-            zones = zones_of(conn, [one.get("device") for one in held])
-            _tell_groups(held, groups, zones, as_json=as_json)
+            groups_found = group_letters(conn, wanted, groups)[:limit]
+            zones = zones_of(conn, [one.get("device") for one in groups_found])
+            _tell_groups(groups_found, groups, zones, as_json=as_json)
             return
         letters = list_letters(conn, wanted, limit)
         zones = zones_of(conn, [one.device for one in letters])
@@ -101,7 +101,7 @@ def list_(
     rows = [
         (
             one.id,
-            shown_time(one.received, zones[one.device]),
+            time_text(one.received, zones[one.device]),
             one.reason,
             "yes" if one.replayed else "no",
             f"{one.topic}: {one.detail}",
@@ -122,7 +122,7 @@ def _tell_groups(
             one["refused"],
             one["waiting"],
             *(one[name] for name in by),
-            shown_time(one["last"], zones[one.get("device")]),
+            time_text(one["last"], zones[one.get("device")]),
             one["example"],
         )
         for one in found
@@ -151,7 +151,7 @@ def count(
         counts = count_letters(conn, selected(conn, reason, device, begin, end))
         zones = zones_of(conn, [one.device for one in counts])
     rows = [
-        (c.refused, c.waiting, c.reason, c.device, shown_time(c.last, zones[c.device]))
+        (c.refused, c.waiting, c.reason, c.device, time_text(c.last, zones[c.device]))
         for c in counts
     ]
     head = ("refused", "not sent again", "reason", "device", "last")
@@ -183,7 +183,7 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
         read = legible(payload, found.content_type, round(found.received.timestamp() * 1e6))
     far = partial(payload)
     if as_json:
-        shown = {
+        fields = {
             **asdict(found),
             "read": read,
             "position": far.position,
@@ -191,11 +191,11 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
             "before": far.values,
             "payload_hex": payload.hex(),
         }
-        print_json(shown)
+        print_json(fields)
         return
     for name, value in asdict(found).items():
-        said = shown_time(value, zone) if isinstance(value, datetime) else value
-        click.echo(f"{name:<13} {'-' if said is None else said}")
+        text = time_text(value, zone) if isinstance(value, datetime) else value
+        click.echo(f"{name:<13} {'-' if text is None else text}")
     for line in read:
         click.echo(f"{'read':<13} {line}")
     if far.position is not None:

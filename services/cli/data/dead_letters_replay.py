@@ -30,7 +30,7 @@ from services.cli.options.time_span import maybe_end_option as end_
 from services.cli.options.time_span import maybe_span
 from services.cli.output.documents import print_json, print_result
 from services.cli.output.progress import bar
-from services.cli.output.text import counted, shown_time, table
+from services.cli.output.text import counted, table, time_text
 from services.cli.pipeline.republish import PREFIX, Redeliverer, Republisher
 from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError
@@ -144,7 +144,7 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
         print_json({"before": before, "letters": count, "removed": not dry_run})
         return
     verb = "would go" if dry_run else "removed"
-    click.echo(f"{verb}: {counted(count, 'dead letter')} received before {shown_time(before)}")
+    click.echo(f"{verb}: {counted(count, 'dead letter')} received before {time_text(before)}")
     rows = [(group["refused"], group["waiting"], group["reason"]) for group in groups]
     if rows:
         click.echo(table(("letters", "never sent again", "reason"), rows, empty=""))
@@ -154,7 +154,7 @@ def _tell_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
         found = removals(conn)
     rows = [
-        (shown_time(one.removed), one.letters, shown_time(one.before), one.author,
+        (time_text(one.removed), one.letters, time_text(one.before), one.author,
          ", ".join(f"{reason} {count}" for reason, count in one.reasons.items()))
         for one in found
     ]  # fmt: skip
@@ -210,12 +210,12 @@ def replay(
             raise InputError(
                 f"dead letters {numbers} are not known, or were sent again already (then --again)"
             )
-        with _Senders() as senders, bar("dead letters", len(found)) as shown:
+        with _Senders() as senders, bar("dead letters", len(found)) as progress:
             for letter in found:
                 _, payload = get_letter(conn, letter.id)
                 senders.send(letter, payload)
                 mark_replayed(conn, letter.id, getpass.getuser())
-                shown.advance()
+                progress.advance()
     if as_json:
         click.echo(json.dumps([letter.id for letter in found]))
     else:

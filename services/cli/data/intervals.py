@@ -18,7 +18,7 @@ from mrv.environment.kinds import KINDS
 from services.cli.options.common import Choice, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.text import shown_amount, shown_mass, shown_time, table
+from services.cli.output.text import amount_text, mass_text, table, time_text
 from services.store.postgres.pool import connect
 from services.store.timeseries import queries as series
 
@@ -58,18 +58,18 @@ def intervals(
     if as_json:
         click.echo(json.dumps(rows))
         return
-    shown = _of_device(rows, zone) if device is not None else _of_project(rows, zone)
+    lines = _of_device(rows, zone) if device is not None else _of_project(rows, zone)
     nothing = f"nothing is stored of {device or project} from {begin} to {end}"
-    click.echo(table(*shown, empty=nothing))
+    click.echo(table(*lines, empty=nothing))
 
 
 def _of_device(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], list[list[str]]]:
     head = ["start", "quantity", "value", "quality", "measured"]
     cells = [
         [
-            shown_time(r["start"], zone),
+            time_text(r["start"], zone),
             r["quantity"],
-            shown_amount(r["value"], r["unit"]),
+            amount_text(r["value"], r["unit"]),
             r["quality"],
             f"{r['measured_share'] * 100:.0f} %",
         ]
@@ -81,8 +81,7 @@ def _of_device(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], li
 def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], list[list[str]]]:
     sides = ("baseline", "project", "leakage", "reduction")
     return ["start", *sides], [
-        [shown_time(r["start"], zone), *(shown_mass(r[f"{side}_ug"]) for side in sides)]
-        for r in rows
+        [time_text(r["start"], zone), *(mass_text(r[f"{side}_ug"]) for side in sides)] for r in rows
     ]
 
 
@@ -136,12 +135,12 @@ def indicators(
         click.echo(json.dumps(kept))
         return
     nothing = f"nothing is stored of {device or site} from {begin} to {end}"
-    click.echo(table(_HEAD, [_shown(row, zone) for row in kept], empty=nothing))
+    click.echo(table(_HEAD, [_indicator_row(row, zone) for row in kept], empty=nothing))
 
 
-def _shown(row: dict[str, Any], zone: str) -> list[object]:
+def _indicator_row(row: dict[str, Any], zone: str) -> list[object]:
     """Return a line without details."""
-    line = row | {"start": shown_time(row["start"], zone)}
+    line = row | {"start": time_text(row["start"], zone)}
     if line["covered"] is not None:
         line["covered"] = f"{line['covered'] * 100:.0f} %"
     return [line[key] for key in _HEAD]

@@ -12,7 +12,7 @@ from ingest.pipeline.meter_comparison import Difference, compare
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.text import counted, shown_time, table
+from services.cli.output.text import counted, table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet
@@ -66,15 +66,15 @@ def quality(
         zone = series.device_timezone(conn, device)
         begin_us, end_us = span_us(begin, end, zone)
         fleet = load_fleet(conn)
-        held = fleet.devices[fleet.by_id[device]]
-        readings = flagged.count_readings(conn, held, begin_us, end_us)
-        found = flagged.flags_of(conn, held, begin_us, end_us)
+        registered = fleet.devices[fleet.by_id[device]]
+        readings = flagged.count_readings(conn, registered, begin_us, end_us)
+        found = flagged.flags_of(conn, registered, begin_us, end_us)
         clock = flagged.clock_of(conn, device)
         others, percent = (against, 2.0) if against else flagged.beside(conn, device)
         share = (percent if tolerance is None else tolerance) / 100
         meters = (device, *others) if others else ()
         measured = [_measured(conn, one, begin_us, end_us) for one in meters]
-    compared, apart = compare(held, measured[0], measured[1:], share) if others else (0, [])
+    compared, apart = compare(registered, measured[0], measured[1:], share) if others else (0, [])
     if as_json:
         click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))
         return
@@ -82,7 +82,11 @@ def quality(
         f"{counted(readings, 'reading')} of {device}" + (f"; clock {clock}" if clock else "")
     )
     click.echo(
-        table(("test", "channel", "times", "when"), _told(found, zone), empty="nothing is flagged")
+        table(
+            ("test", "channel", "times", "when"),
+            _flag_rows(found, zone),
+            empty="nothing is flagged",
+        )
     )
     if others:
         differ = f"{len(apart):,} {'differs' if len(apart) == 1 else 'differ'}"
@@ -90,7 +94,7 @@ def quality(
             f"\n{counted(compared, 'interval')} compared with {' + '.join(others)}, {differ}"
         )
     if apart:
-        rows = [(shown_time(d.start, zone), d.quantity, d.whole, d.parts) for d in apart[:_SHOWN]]
+        rows = [(time_text(d.start, zone), d.quantity, d.whole, d.parts) for d in apart[:_SHOWN]]
         click.echo(table(("start", "quantity", "this meter", "the others"), rows, empty=""))
         if len(apart) > _SHOWN:
             click.echo(f"and {len(apart) - _SHOWN} more; --json lists all")
@@ -117,11 +121,11 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _told(found: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
+def _flag_rows(found: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
     """One line a test and channel, with the first times."""
     times: dict[tuple[str, str], list[str]] = {}
     for one in found:
-        times.setdefault((one.test, one.channel), []).append(shown_time(one.time, zone))
+        times.setdefault((one.test, one.channel), []).append(time_text(one.time, zone))
     return [
         (
             test,

@@ -13,7 +13,7 @@ from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.progress import bar
-from services.cli.output.text import counted, shown_time
+from services.cli.output.text import counted, time_text
 from services.processing.rebuild import AT_ONCE, Difference
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan
@@ -51,11 +51,11 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         members = _members(plan, device)
         found: list[Difference] = []
-        with bar("devices", len(members)) as shown:
+        with bar("devices", len(members)) as progress:
             for zone, some in _by_zone(plan, members):
                 span = span_us(begin, end, zone)
                 found += rebuild_devices(conn, plan, some, *span, replace=not check)
-                shown.advance(len(some))
+                progress.advance(len(some))
     zones = {plan.fleet.devices[k].id: plan.fleet.devices[k].timezone for k in members}
     _show(found, zones, check=check, as_json=as_json)
     if check and found:
@@ -100,5 +100,5 @@ def _show(found: list[Difference], zones: Mapping[str, str], *, check: bool, as_
 
 def _row(one: Difference, zones: Mapping[str, str]) -> str:
     """Which row it is, its time by the clock of the device's site."""
-    at = shown_time(one.time, zones[one.device])
+    at = time_text(one.time, zones[one.device])
     return " ".join(at if word == one.time else word for word in one.key)

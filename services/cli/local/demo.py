@@ -31,13 +31,13 @@ def summary(figures: list[dict[str, Any]]) -> None:
     """Print the statements' figures."""
     click.secho("Statements", fg="green")
     for one in figures:
-        said = read(Claims, one["credentialSubject"], one["statement"])
-        tonnes = said.emissions
-        click.echo(f"  {one['statement']}  {one['state']}, credited {said.credited.t} t")
+        claims = read(Claims, one["credentialSubject"], one["statement"])
+        tonnes = claims.emissions
+        click.echo(f"  {one['statement']}  {one['state']}, credited {claims.credited.t} t")
         click.echo(
             f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
             f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
-            f" coverage {said.coverage}"
+            f" coverage {claims.coverage}"
         )
 
 

@@ -73,11 +73,11 @@ class Progress:
             RFC 3339.
         """
         first, last = datetime.fromisoformat(begin), datetime.fromisoformat(end)
-        with bar("days", (last - first).total_seconds() / _DAY_S) as shown:
+        with bar("days", (last - first).total_seconds() / _DAY_S) as progress:
 
             def show() -> None:
-                shown.say(f"{self.line()}; days")
-                shown.at(self._days(first, last))
+                progress.say(f"{self.line()}; days")
+                progress.at(self._days(first, last))
 
             yield show
 

@@ -81,7 +81,7 @@ def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
     """Wait until it says that it listens; False once it has ended."""
     try:
         while process.poll() is None:
-            if _said(log, at.event):
+            if _has_logged(log, at.event):
                 return True
             time.sleep(0.1)
     except BaseException:  # Ctrl-C: nobody else knows of the process yet
@@ -91,7 +91,7 @@ def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
     return False
 
 
-def _said(log: Path, event: str) -> bool:
+def _has_logged(log: Path, event: str) -> bool:
     for line in log.read_bytes().splitlines():
         try:
             if json.loads(line)["event"] == event:

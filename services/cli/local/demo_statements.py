@@ -58,8 +58,8 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     shutil.rmtree(pack, ignore_errors=True)
     stage.tonne("statement", "export", name, "--out", str(pack))
     checked(stage, project, pack, earlier=bool(issued))
-    shown = stage.json("statement", "show", name, shown=False)
-    return {"statement": name, "state": shown["state"], "pack": pack, **shown["document"]}
+    statement = stage.json("statement", "show", name, shown=False)
+    return {"statement": name, "state": statement["state"], "pack": pack, **statement["document"]}
 
 
 def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
@@ -81,13 +81,13 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     stage.tonne("keys", "export", *lists, "--out", str(ring))
     given = ("verify", str(pack), "--keys", str(ring))
     try:
-        said = stage.tonne(*given)
+        output = stage.tonne(*given)
     except InputError:
         if not earlier:
             raise
-        said = stage.tonne(*given, *OF_0_1_0)
-    lines = said.splitlines()
-    brief(lines[-1].partition(", on the grounds")[0] if stage.quiet else said, lines=len(lines))
+        output = stage.tonne(*given, *OF_0_1_0)
+    lines = output.splitlines()
+    brief(lines[-1].partition(", on the grounds")[0] if stage.quiet else output, lines=len(lines))
     if not stage.quiet:
         click.echo("The same without keys that you trust is not enough:")
     refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)

@@ -82,12 +82,12 @@ def _columnstore(conn: Connection) -> Finding:
     if count := columnstore.locked(conn):
         found = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
         return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
-    if said := columnstore.why_not(conn):
+    if reason := columnstore.why_not(conn):
         fix = (
             "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses them;"
             " without it size the disk for rows and run `tonne archive run`, see docs/archive.md"
         )
-        return Finding("columnstore", "missing", said, fix)
+        return Finding("columnstore", "missing", reason, fix)
     if left := columnstore.without(conn):
         return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
@@ -131,8 +131,10 @@ def _archive(conn: Connection) -> Finding:
         "SELECT count(*), coalesce(sum(bytes), 0), max(day) FROM archive_part"
     ).fetchone()
     files, size, last = row or (0, 0, None)
-    held = f"{files} files, {size / 2**20:.1f} MiB, until {last}" if files else "nothing in it yet"
-    return Finding("archive", "ok", f"{found.place.url}: {held}")
+    contents = (
+        f"{files} files, {size / 2**20:.1f} MiB, until {last}" if files else "nothing in it yet"
+    )
+    return Finding("archive", "ok", f"{found.place.url}: {contents}")
 
 
 def quota(conn: Connection) -> Finding:
@@ -142,7 +144,7 @@ def quota(conn: Connection) -> Finding:
             "quota",
             "wrong",
             f"{counted(len(rows), 'principal')} over the quota within a day, messages:"
-            f" {_shown(rows)}",
+            f" {_principals(rows)}",
             "mend the sender; for a large gateway raise TONNE_PRINCIPAL_MESSAGES_A_MINUTE or"
             " TONNE_PRINCIPAL_BYTES_A_MINUTE, then `tonne deadletter replay --reason rate`",
         )
@@ -151,18 +153,18 @@ def quota(conn: Connection) -> Finding:
             "quota",
             "wrong",
             "refused messages within a day that found no room, and were only counted:"
-            f" {_shown(rows)}",
+            f" {_principals(rows)}",
             f"mend the sender; `tonne deadletter list` shows what was kept, `{ALL}` is all"
             " principals together; TONNE_DEAD_LETTER_BYTES_A_DAY is the room of one",
         )
     return Finding("quota", "ok", "no principal sent more than it may within a day")
 
 
-def _shown(rows: Sequence[TupleRow]) -> str:
-    shown = ", ".join(
+def _principals(rows: Sequence[TupleRow]) -> str:
+    names = ", ".join(
         f"{name or 'without a name'} {letters}" for name, letters in rows[:_NAMED_PRINCIPALS]
     )
-    return shown + (
+    return names + (
         f" and {len(rows) - _NAMED_PRINCIPALS} more" if len(rows) > _NAMED_PRINCIPALS else ""
     )
 
@@ -176,9 +178,9 @@ def ratings(conn: Connection) -> Finding:
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):
-        said = None if device in named else unlikely(class_id, watt)
-        if said is not None:
-            lines.append(f"{device}: {said}")
+        doubt = None if device in named else unlikely(class_id, watt)
+        if doubt is not None:
+            lines.append(f"{device}: {doubt}")
     if not lines:
         return Finding("rated powers", "ok", "each is one that such a device has")
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""

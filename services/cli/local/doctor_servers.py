@@ -162,16 +162,16 @@ def pipeline(bind: str) -> Iterator[Finding]:
     host = LOOPBACK if host in _ANYWHERE else host
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     # past any proxy, which could not reach it; one that stands still answers 503, and tells too
-    asked = HTTPConnection(host, port, timeout=_PATIENCE_S)
+    connection = HTTPConnection(host, port, timeout=_PATIENCE_S)
     try:
-        asked.request("GET", "/healthz")
-        told = asked.getresponse().read(10_000).decode("utf-8", "replace").strip()
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse().read(10_000).decode("utf-8", "replace").strip()
     except (OSError, HTTPException):  # no process, or one that does not move: not ours to tell
         return
     finally:
-        asked.close()
-    if REFUSES in told:
-        yield Finding("MQTT topics", "wrong", f"the process at {place}: {told}", REMEDY)
+        connection.close()
+    if REFUSES in answer:
+        yield Finding("MQTT topics", "wrong", f"the process at {place}: {answer}", REMEDY)
 
 
 def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) -> Iterator[Finding]:
@@ -184,18 +184,18 @@ def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) ->
     topic = read.topic if read else _TOPIC
     try:
         count, name = (load_kafka("services.intake.topics", n) for n in ("partitions", "dead"))
-        held, dead = count(kafka, topic), name(topic)
+        partitions, dead = count(kafka, topic), name(topic)
         count(kafka, dead)
     except (InputError, ServerError) as error:
         fix = "`tonne topics apply`, if bridges and workers are to run here"
         yield Finding("Kafka topics", "wrong" if read else "missing", str(error), fix)
         return
-    if read and held < read.partitions:
-        found = f"{topic!r} has {held} partitions; workers knew it with {read.partitions}"
+    if read and partitions < read.partitions:
+        found = f"{topic!r} has {partitions} partitions; workers knew it with {read.partitions}"
         yield Finding("Kafka topics", "wrong", found, "it was made again: use a new --topic")
         return
     done = sum(stored.values())
-    found = f"{topic!r} with {held} partitions, {done} records stored; {dead!r}"
+    found = f"{topic!r} with {partitions} partitions, {done} records stored; {dead!r}"
     yield Finding("Kafka topics", "ok", found)
     if read is not None:
         yield from _workers(kafka, topic, stored, group)
@@ -237,7 +237,7 @@ def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:
         return None, {}
     try:
         with connect(database_url, autocommit=True) as connection:
-            held = source.read(connection)
-            return held, offsets.stored(connection, held.topic) if held else {}
+            topic_read = source.read(connection)
+            return topic_read, offsets.stored(connection, topic_read.topic) if topic_read else {}
     except (psycopg.Error, ServerError):
         return None, {}

@@ -146,16 +146,16 @@ def webhooks(conn: Connection) -> Finding:
             f" {waits.oldest_s / 3600:.0f} h",
             "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
         )
-    told = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} under way"
+    state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} under way"
     dead = sum(one.dead for one in open_ones)
     if dead:
         return Finding(
             "webhooks",
             "wrong",
-            f"{told}; {counted(dead, 'event')} no attempt delivered",
+            f"{state}; {counted(dead, 'event')} no attempt delivered",
             "see `tonne webhooks list`, then `tonne webhooks replay ID --dead`",
         )
-    return Finding("webhooks", "ok", told)
+    return Finding("webhooks", "ok", state)
 
 
 def witnesses(conn: Connection, settings: Settings) -> Finding:

@@ -198,8 +198,8 @@ def simulate(**given: Any) -> None:
     messages = outgoing(sources, options.seed, faults, span_ms)
     with _stop_on_signal() as stopped, _watching() as watch:
         sent = sender.run(messages, pace, watch=watch, stopped=lambda: bool(stopped))
-    told = {} if endless or stopped else source_truth(sources, options.seed, faults, span_ms)
-    _report(options, sent, told)
+    counted = {} if endless or stopped else source_truth(sources, options.seed, faults, span_ms)
+    _report(options, sent, counted)
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
@@ -210,8 +210,8 @@ def _identities(options: _Options, settings: Settings, url: str) -> Identities |
         return None
     if options.identities is not None:
         return Identities(options.identities)
-    held = identity_folder(settings).path / "devices"
-    return Identities(held) if held.is_dir() and not urlsplit(url).username else None
+    folder = identity_folder(settings).path / "devices"
+    return Identities(folder) if folder.is_dir() and not urlsplit(url).username else None
 
 
 def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int, bool]:
@@ -303,10 +303,10 @@ def _line(sent: Sent) -> str:
     )
 
 
-def _report(options: _Options, sent: Sent, told: dict[str, DeviceTruth]) -> None:
+def _report(options: _Options, sent: Sent, counted: dict[str, DeviceTruth]) -> None:
     """Print what went out, and for a replay what the register did."""
     if options.as_json:
-        devices = {name: asdict(device) for name, device in told.items()}
+        devices = {name: asdict(device) for name, device in counted.items()}
         print(json.dumps(asdict(sent) | {"devices": devices}, indent=2))
         return
     print(f"sent {_line(sent)} in {sent.seconds:.1f} s")
@@ -315,7 +315,7 @@ def _report(options: _Options, sent: Sent, told: dict[str, DeviceTruth]) -> None
     if sent.refused:
         print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
     if options.replay is not None:
-        for device in told.values():
+        for device in counted.values():
             register = device.registers[RISING]
             print(f"register from {register.first} Wh to {register.last} Wh")
             print(f"register rise {register.rise} Wh")

@@ -37,7 +37,7 @@ def print_result(document: object, text: str, *, as_json: bool) -> None:
         click.echo(text)
 
 
-def print_secret(document: object, secret: str, said: str, *, as_json: bool) -> None:
+def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
     """
     Print what is shown this once: alone, so that a shell can take it.
 
@@ -45,7 +45,7 @@ def print_secret(document: object, secret: str, said: str, *, as_json: bool) -> 
     """
     print_result(document, secret, as_json=as_json)
     if not as_json:
-        click.echo(said, err=True)
+        click.echo(message, err=True)
 
 
 def _plain(value: object) -> Any:

@@ -43,12 +43,12 @@ class TerminalBar(Bar):
         self._progress.update(self._task, description=what)
 
 
-def steps(shown: Bar, job: str) -> Callable[[int, str], None]:
+def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
     """Return what a job of named steps calls as each begins, with its number, from 1, and name."""
 
     def begun(number: int, name: str) -> None:
-        shown.at(number - 1)
-        shown.say(f"{job}: {name}")
+        progress.at(number - 1)
+        progress.say(f"{job}: {name}")
 
     return begun
 
@@ -68,8 +68,8 @@ def bar(what: str, total: float | None = None) -> Iterator[Bar]:
     if not sys.stderr.isatty():
         yield Bar()
         return
-    with _on_terminal(what, total) as shown:
-        yield shown
+    with _on_terminal(what, total) as progress:
+        yield progress
 
 
 @contextmanager

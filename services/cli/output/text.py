@@ -33,17 +33,17 @@ _PLURALS = {"entry": "entries", "registry": "registries"}
 _NUMBER = re.compile(r"[-+]?[\d.,]+( (%|[kMGT]?W?h?|[µmkM]?g|t|m³|k?m|s|L|kWh|MWh|[kMG]iB|B))?|-")
 
 
-def shown_mass(micrograms: int) -> str:
+def mass_text(micrograms: int) -> str:
     """Return micrograms of CO2e as g, kg or t."""
     return _scaled(micrograms, _MASSES, "µg") if micrograms else "0 g"
 
 
-def shown_amount(value: int, unit: str) -> str:
+def amount_text(value: int, unit: str) -> str:
     """Return a stored value, a whole number of its base unit, in a larger unit that fits."""
     return _scaled(value, _SCALES.get(unit, ()), unit)
 
 
-def shown_bytes(size: int) -> str:
+def bytes_text(size: int) -> str:
     """Return a size as KiB, MiB or GiB."""
     return _scaled(size, _BYTES, "B")
 
@@ -98,7 +98,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
     )
 
 
-def shown_time(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
+def time_text(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
     """
     Return a time, or one that is text in RFC 3339, by the clock of a zone, `-` for none.
 

@@ -109,8 +109,8 @@ def _public_key(config: configuration.Config) -> str:
 
 def _metrics_bind() -> str:
     """Return where it answers Prometheus, as `metrics_bind` does for the other commands."""
-    told = one_setting(os.environ, Path(".env"), "metrics_bind")
-    if told is None:
+    setting = one_setting(os.environ, Path(".env"), "metrics_bind")
+    if setting is None:
         return f"{LOOPBACK}:{choose(split_bind(METRICS_BIND)[1])}"
-    split_bind(told or METRICS_BIND)
-    return told
+    split_bind(setting or METRICS_BIND)
+    return setting

@@ -135,18 +135,18 @@ def signer(log_key: str, *, seal: bool) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
     bind = metrics_bind(settings)
-    with ExitStack() as held:
-        held.enter_context(metrics.serve(bind))
+    with ExitStack() as stack:
+        stack.enter_context(metrics.serve(bind))
         log.info("metrics", bind=bind or "off")
         log.info("signs", log=holder.name, key=holder.multikey)
         if seal:
-            held.enter_context(
+            stack.enter_context(
                 Sealer(
                     url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0, stamps=stamps
                 )
             )
         if whom is not None:
-            held.enter_context(Cosigning(url, whom, metrics, log))
-        held.enter_context(runner)
+            stack.enter_context(Cosigning(url, whom, metrics, log))
+        stack.enter_context(runner)
         runner.wait()
     log.info("stopped")

@@ -12,7 +12,7 @@ from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
 from services.cli.output.progress import bar
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.cli.pipeline.broker import ours, tell_broker
 from services.enrolment import issue as enrolment
 from services.enrolment.issue import Result
@@ -79,9 +79,9 @@ def issue_credentials(
     wish = enrolment.Wish("password" if password else "certificate", days, renew)
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         names = enrolment.principals(load_registry(conn).devices, devices, every=every)
-        with bar("credentials", len(names)) as shown:
+        with bar("credentials", len(names)) as progress:
             done = enrolment.issue(
-                conn, folder, names, wish, author or getpass.getuser(), shown.advance
+                conn, folder, names, wish, author or getpass.getuser(), progress.advance
             )
     _show(done, as_json=as_json)
     if apply and any(one.result != "unchanged" for one in done):
@@ -179,9 +179,9 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         (
             c.principal,
             c.kind,
-            shown_time(c.issued, zones[c.principal]),
-            shown_time(c.expires, zones[c.principal]),
-            f"{shown_time(c.revoked, zones[c.principal])}: {c.reason}" if c.revoked else None,
+            time_text(c.issued, zones[c.principal]),
+            time_text(c.expires, zones[c.principal]),
+            f"{time_text(c.revoked, zones[c.principal])}: {c.reason}" if c.revoked else None,
         )
         for c in found
     ]
@@ -193,7 +193,7 @@ def _show(done: list[Result], *, as_json: bool) -> None:
     if as_json:
         print_json(done)
         return
-    rows = [(one.result, one.principal, one.kind, shown_time(one.expires)) for one in done]
+    rows = [(one.result, one.principal, one.kind, time_text(one.expires)) for one in done]
     click.echo(
         table(("result", "principal", "kind", "expires"), rows, empty="no principal is meant")
     )

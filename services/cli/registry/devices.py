@@ -17,7 +17,7 @@ from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import counted, shown_time, table
+from services.cli.output.text import counted, table, time_text
 from services.cli.registry.devices_show import show
 from services.cli.registry.devices_watch import watch
 from services.cli.registry.show_plan import show_plan
@@ -102,8 +102,8 @@ def list_(
     click.echo(table(head, rows, empty="no such device is registered"))
     counts = {w: sum(r["state"] == w for r in found) for w in _STATES}
     alarms = sum(bool(r["alarm"]) for r in found)
-    told = ", ".join(f"{n} {word}" for word, n in counts.items())
-    click.echo(f"{counted(len(found), 'device')}: {told}; {counted(alarms, 'alarm')}")
+    summary = ", ".join(f"{n} {word}" for word, n in counts.items())
+    click.echo(f"{counted(len(found), 'device')}: {summary}; {counted(alarms, 'alarm')}")
 
 
 def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
@@ -112,7 +112,7 @@ def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
         row["device"],
         row["state"],
         "yes" if row["alarm"] else "no",
-        shown_time(last, zone) if last else "never",
+        time_text(last, zone) if last else "never",
         f"{share * 100:.0f} %" if last else None,
         f"{clock:+.1f} s" if clock is not None else None,
         row["firmware"],
@@ -133,14 +133,14 @@ def unknown(*, refused: bool, as_json: bool) -> None:
     """
     with connect(database_url(), name=_NAME) as conn:
         found = unknown_devices(conn, refused=refused)
-        held = [] if as_json else [_held(conn, one)[:2] for one in found]
+        letters = [] if as_json else [_letters_of(conn, one)[:2] for one in found]
     if as_json:
         print_json(found)
         return
     rows = [
-        (k.device, k.principal, k.messages, shown_time(k.last), k.topic,
+        (k.device, k.principal, k.messages, time_text(k.last), k.topic,
          "; ".join([*([f"refused: {k.refused}"] if k.refused else []), *lines])[:_WIDE])
-        for k, lines in zip(found, held, strict=True)
+        for k, lines in zip(found, letters, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
     nobody = "no device was refused" if refused else "all who spoke are registered"
@@ -171,7 +171,7 @@ def claims_(*, as_json: bool) -> None:
         print_json(found)
         return
     rows = [
-        (c.device, c.principal, c.speaker, c.messages, shown_time(c.last, zones[c.device]))
+        (c.device, c.principal, c.speaker, c.messages, time_text(c.last, zones[c.device]))
         for c in found
     ]
     head = ("device", "claimed by", "belongs to", "messages", "last")
@@ -180,7 +180,7 @@ def claims_(*, as_json: bool) -> None:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
 
 
-def _held(conn: Connection, one: UnknownDevice) -> list[str]:
+def _letters_of(conn: Connection, one: UnknownDevice) -> list[str]:
     letter, payload = get_letter(conn, one.example)
     return legible(payload, letter.content_type, round(letter.received.timestamp() * 1e6))
 

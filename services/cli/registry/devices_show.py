@@ -13,7 +13,7 @@ from mrv import calendar
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json
-from services.cli.output.text import shown_amount, shown_time, table
+from services.cli.output.text import amount_text, table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.views.device_page import device_page
@@ -77,7 +77,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "state", found["state"] or "removed"
     if found["cause"]:
         yield "cause", _CAUSES[found["cause"]]
-        yield "since", shown_time(found["since"], zone) if found["since"] else None
+        yield "since", time_text(found["since"], zone) if found["since"] else None
         yield "what to do", found["what_to_do"]
         yield "runbook", found["runbook"]
     if not found["registered"]:
@@ -91,11 +91,11 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
         yield "behind it", f"{found['behind']['online']} of {behind} devices heard"
     yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
     yield "commissioned", found["commissioned"] and found["commissioned"].isoformat()
-    yield "last reading", shown_time(found["last_reading"], zone)
+    yield "last reading", time_text(found["last_reading"], zone)
     yield "clock", _clock(found)
     yield "firmware", found["firmware"]
     for one in found["projects"]:
-        yield "project", f"{one['project']} as {one['role']}, until {shown_time(one['to'], zone)}"
+        yield "project", f"{one['project']} as {one['role']}, until {time_text(one['to'], zone)}"
     for one in found["calibrations"]:
         of = f" ({one['channel']})" if one["channel"] else ""
         said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
@@ -126,7 +126,7 @@ def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> It
 def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
         (one["id"], one["severity"], f"{one['kind']} {one['part']}".rstrip(), one["state"],
-         shown_time(one["since"], zone), one["what_to_do"] if one["cleared"] is None else None)
+         time_text(one["since"], zone), one["what_to_do"] if one["cleared"] is None else None)
         for one in found["alarms"]
     ]  # fmt: skip
     return ("number", "severity", "kind", "state", "since", "what to do"), rows
@@ -134,8 +134,8 @@ def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Se
 
 def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["quantity"], shown_amount(one["stands_at"], one["unit"]),
-         shown_time(one["read"], zone), shown_time(one["rose"], zone), _waiting(one))
+        (one["quantity"], amount_text(one["stands_at"], one["unit"]),
+         time_text(one["read"], zone), time_text(one["rose"], zone), _waiting(one))
         for one in found["registers"]
     ]  # fmt: skip
     return ("quantity", "stands at", "read", "last rose", "waits for readings"), rows
@@ -144,13 +144,13 @@ def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list
 def _waiting(one: dict[str, Any]) -> str | None:
     if not one["waiting"]:
         return None
-    return f"{shown_amount(one['waiting_at'], one['unit'])} ({one['waiting']})"
+    return f"{amount_text(one['waiting_at'], one['unit'])} ({one['waiting']})"
 
 
 def _days(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
     last = sorted({one["day"] for one in found["days"]})[-_WEEK:]
     rows: list[Sequence[object]] = [
-        (one["day"], one["quantity"], shown_amount(one["value"], one["unit"]),
+        (one["day"], one["quantity"], amount_text(one["value"], one["unit"]),
          f"{one['measured_h']:.2f} h", f"{one['unknown_h']:.2f} h")
         for one in found["days"] if one["day"] in last
     ]  # fmt: skip
@@ -159,11 +159,11 @@ def _days(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]
 
 def _pv(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["day"], f"{one['energy_kwh']:.1f} kWh", _shown(one["yield_h"], ".2f", " kWh/kW"),
+        (one["day"], f"{one['energy_kwh']:.1f} kWh", _number(one["yield_h"], ".2f", " kWh/kW"),
          _share(one["performance_ratio"]) or one["no_ratio"], _share(one["performance_ratio_25"]),
-         _share(one["availability"]), _shown(one["expected_kwh"], ".1f", " kWh"),
-         _shown(one["standing_kwh"], ".1f", " kWh"), _shown(one["clipped_kwh"], ".1f", " kWh"),
-         _shown(one["other_kwh"], ".1f", " kWh"))
+         _share(one["availability"]), _number(one["expected_kwh"], ".1f", " kWh"),
+         _number(one["standing_kwh"], ".1f", " kWh"), _number(one["clipped_kwh"], ".1f", " kWh"),
+         _number(one["other_kwh"], ".1f", " kWh"))
         for one in (found["pv"] or {"days": []})["days"][-_WEEK:]
     ]  # fmt: skip
     names = (
@@ -183,9 +183,9 @@ def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "modules", "no dc_power_w in the registry: no performance ratio, no expected energy"
     else:
         angles = [
-            _shown(array["tilt"], "g", " deg tilt"),
-            _shown(array["azimuth"], "g", " deg azimuth"),
-            _shown(array["temperature_coefficient_percent"], "g", " %/K"),
+            _number(array["tilt"], "g", " deg tilt"),
+            _number(array["azimuth"], "g", " deg azimuth"),
+            _number(array["temperature_coefficient_percent"], "g", " %/K"),
         ]
         yield "modules", ", ".join([f"{array['dc_power_w'] / 1000:g} kW", *filter(None, angles)])
     if pv["against_site"] is not None:
@@ -213,13 +213,13 @@ def _share(value: float | None) -> str | None:
     return None if value is None else f"{value:.1%}"
 
 
-def _shown(value: float | None, form: str, unit: str) -> str | None:
+def _number(value: float | None, form: str, unit: str) -> str | None:
     return None if value is None else f"{value:{form}}{unit}"
 
 
 def _flags(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["channel"], one["test"], one["readings"], shown_time(one["last"], zone))
+        (one["channel"], one["test"], one["readings"], time_text(one["last"], zone))
         for one in found["flags"]
     ]
     return ("channel", "test", "readings", "last"), rows
@@ -227,7 +227,7 @@ def _flags(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Seq
 
 def _refused(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], shown_time(one["received"], zone), one["reason"],
+        (one["id"], time_text(one["received"], zone), one["reason"],
          f"{one['topic']}: {one['detail']}"[:_WIDE])
         for one in found["refused"]
     ]  # fmt: skip
@@ -238,8 +238,8 @@ def _credentials(
     found: dict[str, Any], zone: tzinfo
 ) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["kind"], one["serial"], shown_time(one["issued"], zone),
-         shown_time(one["expires"], zone), shown_time(one["revoked"], zone), one["reason"])
+        (one["kind"], one["serial"], time_text(one["issued"], zone),
+         time_text(one["expires"], zone), time_text(one["revoked"], zone), one["reason"])
         for one in found["credentials"]
     ]  # fmt: skip
     return ("kind", "serial", "issued", "expires", "revoked", "why"), rows

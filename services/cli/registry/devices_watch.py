@@ -15,7 +15,7 @@ from ingest.model import Device
 from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.servers import database_url
-from services.cli.output.text import shown_time
+from services.cli.output.text import time_text
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_fleet
 from services.store.timeseries import recent_messages as arrivals
@@ -48,19 +48,19 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
                 f"{device!r} is not registered; see `tonne devices unknown`, or"
                 " `tonne registry import` it"
             )
-        held = fleet.devices[fleet.by_id[device]]
-        shown = _Shown(held, as_json=as_json)
+        registered = fleet.devices[fleet.by_id[device]]
+        output = _Shown(registered, as_json=as_json)
         after = arrivals.last_letter(conn)
-        shown.begin(arrivals.newest(conn, held))
+        output.begin(arrivals.newest(conn, registered))
         end_s = None if seconds is None else time.monotonic() + seconds
         while end_s is None or time.monotonic() < end_s:
-            shown.readings(arrivals.newest(conn, held))
+            output.readings(arrivals.newest(conn, registered))
             for refusal in arrivals.refusals(conn, device, after):
                 after = refusal.id
-                shown.refusal(refusal)
+                output.refusal(refusal)
             time.sleep(_POLL_S)
-    shown.end()
-    if not shown.count:
+    output.end()
+    if not output.count:
         click.get_current_context().exit(Exit.FALSE)
 
 
@@ -86,10 +86,10 @@ class _Shown:
             when = before[-1].time.isoformat() if before else None
             click.echo(json.dumps({"watching": device.id, "last_reading": when}))
             return
-        way = f" behind {device.gateway}" if device.gateway else ""
-        last = shown_time(before[-1].time, self._zone) if before else None
+        gateway = f" behind {device.gateway}" if device.gateway else ""
+        last = time_text(before[-1].time, self._zone) if before else None
         heard = f"last reading {last}" if last else "never heard"
-        click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{way}; {heard}")
+        click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{gateway}; {heard}")
 
     def readings(self, found: list[Arrival]) -> None:
         """Tell the readings that are new."""
@@ -103,21 +103,21 @@ class _Shown:
         self._times.append(one.time.timestamp())
         self._came |= one.values.keys()
         if self._as_json:
-            told: dict[str, Any] = {
+            line: dict[str, Any] = {
                 "time": one.time.isoformat(),
                 "values": one.values,
                 "units": {n: self._units[n] for n in one.values},
                 "flags": one.flags,
                 "missing": self._missing(),
             }
-            click.echo(json.dumps(told))
+            click.echo(json.dumps(line))
             return
         age = time.time() - one.time.timestamp()
-        click.echo(f"{shown_time(one.time, self._zone)}  {age:.0f} s ago")
+        click.echo(f"{time_text(one.time, self._zone)}  {age:.0f} s ago")
         for name, value in one.values.items():
             flags = f"   ! {', '.join(one.flags[name])}" if name in one.flags else ""
-            shown = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
-            click.echo(f"    {name:<26} {shown:>18} {self._units[name]:<6}{flags}")
+            number = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+            click.echo(f"    {name:<26} {number:>18} {self._units[name]:<6}{flags}")
         rest = {n: f for n, f in one.flags.items() if n not in one.values}
         for name, tests in rest.items():
             click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
@@ -125,10 +125,10 @@ class _Shown:
     def refusal(self, one: Refusal) -> None:
         """Tell a message that was refused."""
         if self._as_json:
-            told = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
-            click.echo(json.dumps(told))
+            line = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
+            click.echo(json.dumps(line))
             return
-        click.echo(f"{shown_time(one.received, self._zone)}  REFUSED {one.reason}: {one.detail}")
+        click.echo(f"{time_text(one.received, self._zone)}  REFUSED {one.reason}: {one.detail}")
 
     def _missing(self) -> list[str]:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)

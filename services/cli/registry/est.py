@@ -16,7 +16,7 @@ from services.cli.options.admin_tls import identity_folder
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_secret
-from services.cli.output.text import shown_time
+from services.cli.output.text import time_text
 from services.cli.pipeline.broker import carry_to_broker
 from services.enrolment import self_enrolment
 from services.environment import split_bind
@@ -60,13 +60,13 @@ def enrol_token(
     with connect(database_url(), role="tonne_enrol", name=_NAME, autocommit=True) as conn:
         made = self_enrolment.make_tokens(conn, devices, hours, author or getpass.getuser())
     rows = [
-        {"device": name, "token": token, "until": shown_time(until), "ca_sha256": digest}
+        {"device": name, "token": token, "until": time_text(until), "ca_sha256": digest}
         for name, token, until in made
     ]
     tokens = "\n".join(str(row["token"]) for row in rows)
     whose = [f"{row['device']}: a token until {row['until']}" for row in rows]
-    said = "\n".join((*whose, f"authority sha256 {digest}; tokens are not shown again"))
-    print_secret(rows, tokens, said, as_json=as_json)
+    message = "\n".join((*whose, f"authority sha256 {digest}; tokens are not shown again"))
+    print_secret(rows, tokens, message, as_json=as_json)
 
 
 @click.command()

@@ -124,9 +124,11 @@ def affected(*, recompute: bool, as_json: bool) -> None:
         with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
             for one in found:
                 if one.statement.state == "draft":
-                    said = one.statement
-                    closed = close_period(conn, said.project, said.from_us, said.to_us, actor)
-                    again[said.id] = closed.statement
+                    statement = one.statement
+                    closed = close_period(
+                        conn, statement.project, statement.from_us, statement.to_us, actor
+                    )
+                    again[statement.id] = closed.statement
     document = {"statements": [_row(one, again) for one in found], "emission_rows_made_again": made}
     click.echo(json.dumps(document, indent=2) if as_json else _text(document))
 

@@ -14,7 +14,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import shown_amount, table
+from services.cli.output.text import amount_text, table
 from services.processing.invoice_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
@@ -98,7 +98,7 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
             one.id,
             name,
             *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
-            shown_amount(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit),
+            amount_text(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit),
             one.quantity,
         )
         for name, one, *_ in found

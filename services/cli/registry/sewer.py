@@ -133,8 +133,8 @@ def export(out: Path, *, as_json: bool) -> None:
     else:
         raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
     out.write_text(text, encoding="utf-8")
-    said = f"{counted(len(assets), 'asset')} in {out}"
-    print_result({"assets": len(assets), "file": out}, said, as_json=as_json)
+    message = f"{counted(len(assets), 'asset')} in {out}"
+    print_result({"assets": len(assets), "file": out}, message, as_json=as_json)
 
 
 @sewer.command()
@@ -188,8 +188,8 @@ def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
         if one.stops:
             raise InputError(f"{one.place}: {one.asset}: {one.text}")
     changed, events = stored.write(conn, network.assets.values(), network.events, author)
-    told = counted(len(network.assets), "asset")
-    return f"sewers: {told}, {changed} changed, {events} new in their history"
+    summary = counted(len(network.assets), "asset")
+    return f"sewers: {summary}, {changed} changed, {events} new in their history"
 
 
 def _whole(conn: Connection, network: Network) -> list[Problem]:

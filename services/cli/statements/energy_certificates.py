@@ -16,7 +16,7 @@ from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.documents import print_json, print_result, write_folder
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import zones_of
 from services.store.statements import energy_certificates as store
@@ -164,8 +164,8 @@ def list_(device: str | None, *, as_json: bool) -> None:
         return
     head = ("certificate", "scheme", "device", "from", "to", "Wh", "exported")
     rows = [
-        (one.id, one.scheme, one.device, shown_time(one.begin, zones[one.device]),
-         shown_time(one.end, zones[one.device]), one.wh,
+        (one.id, one.scheme, one.device, time_text(one.begin, zones[one.device]),
+         time_text(one.end, zones[one.device]), one.wh,
          "yes" if one.exported else "no")
         for one in found
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from mrv.statement.findings import Kind, Record, What
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_result
-from services.cli.output.text import shown_time
+from services.cli.output.text import time_text
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
@@ -204,7 +204,7 @@ def _lines(one: Record, zone: str) -> list[str]:
     effect = "" if shown["effect_t"] is None else f", {shown['effect_t']} t"
     return [
         f"{one.name}  {one.state}{effect}",
-        *(f"  {shown_time(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in one.events),
+        *(f"  {time_text(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in one.events),
     ]
 
 

@@ -24,7 +24,7 @@ from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.documents import print_result
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import log_rotation, signers, trust
@@ -218,8 +218,8 @@ def enroll(who: str, *, as_json: bool) -> None:
         for key in public:
             enrolled.enroll(conn, key)
     rows = [(key.role, key.name, key.multikey) for key in public]
-    told = table(("role", "name", "key"), rows, empty="the file holds no key")
-    print_result([key.to_json() for key in public], told, as_json=as_json)
+    listing = table(("role", "name", "key"), rows, empty="the file holds no key")
+    print_result([key.to_json() for key in public], listing, as_json=as_json)
 
 
 def _own(name: str) -> tuple[EnrolledKey, ...]:
@@ -250,9 +250,9 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
         at_us = now_us() if since is None else moment_us(conn, "--from", since)
         at = datetime.fromtimestamp(at_us / 1e6, UTC)
         ended = enrolled.revoke(conn, name, at)
-    rows = [(key.role, key.name, key.multikey, shown_time(at)) for key in ended]
-    told = table(("role", "name", "key", "until"), rows, empty="no key ended")
-    print_result([{**key.to_json(), "validUntil": at} for key in ended], told, as_json=as_json)
+    rows = [(key.role, key.name, key.multikey, time_text(at)) for key in ended]
+    listing = table(("role", "name", "key", "until"), rows, empty="no key ended")
+    print_result([{**key.to_json(), "validUntil": at} for key in ended], listing, as_json=as_json)
     _tell_of_lists(ended)
 
 
@@ -299,7 +299,7 @@ def rotate(name: str, *, as_json: bool) -> None:
         enrolled.enroll(conn, made)
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     print_result(done, made.multikey, as_json=as_json)
-    click.echo(f"the old key ended at {shown_time(at)} and is kept in {aside}", err=True)
+    click.echo(f"the old key ended at {time_text(at)} and is kept in {aside}", err=True)
     _tell_of_lists(ended)
 
 

@@ -20,7 +20,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import counted, shown_time, table
+from services.cli.output.text import counted, table, time_text
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
 from services.clock import now_us
 from services.issuer import audit as audits
@@ -140,14 +140,14 @@ def _due(until: datetime | None) -> int:
 
 def _seal_on(log_key: str, every_s: int) -> None:
     """Seal from time to time until the process ends; alerts look at its metrics."""
-    settings, metrics, told = Settings(), Metrics(), get_logger("sealer")
+    settings, metrics, log = Settings(), Metrics(), get_logger("sealer")
     bind = metrics_bind(settings)
     whom = Witnesses.by(settings)
-    cosigning = nullcontext() if whom is None else Cosigning(database_url(), whom, metrics, told)
+    cosigning = nullcontext() if whom is None else Cosigning(database_url(), whom, metrics, log)
     with metrics.serve(bind), cosigning:
-        told.info("metrics", bind=bind or "off")
+        log.info("metrics", bind=bind or "off")
         Sealer(
-            database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse,
+            database_url(), settings.home, log_key, every_s, metrics, log, pulse=metrics.pulse,
             stamps=partial(timestamps.policy_of, settings),
         ).run()  # fmt: skip
 
@@ -204,11 +204,11 @@ def _show_audit(report: audits.AuditReport) -> None:
     for step in report.steps:
         outcome = "BROKEN" if step.breaks else "ok"
         click.echo(f"{step.number:>2}  {outcome:<7} {step.name}: {step.detail}")
-        shown = (*step.breaks, *(f"(note) {note}" for note in step.notes))
-        for what in shown[:_SHOWN]:
+        lines = (*step.breaks, *(f"(note) {note}" for note in step.notes))
+        for what in lines[:_SHOWN]:
             click.echo(f"            {what}")
-        if len(shown) > _SHOWN:
-            click.echo(f"            and {len(shown) - _SHOWN} more; --json lists all")
+        if len(lines) > _SHOWN:
+            click.echo(f"            and {len(lines) - _SHOWN} more; --json lists all")
     if report.first_break is None:
         click.echo(f"log {report.origin} holds, {counted(report.size, 'entry')}")
     else:
@@ -249,7 +249,7 @@ def list_(*, as_json: bool) -> None:
             {
                 "index": e.index,
                 "kind": e.kind,
-                "at": shown_time(e.appended),
+                "at": time_text(e.appended),
                 "entry": json.loads(e.body),
             }
             for e in stored.entries(conn)
@@ -353,8 +353,8 @@ def receive(signed: Path, *, as_json: bool) -> None:
     """
     with _database() as conn:
         names = witness.keep(conn, signed.read_text(encoding="utf-8"))
-    said = f"kept the countersignature of {', '.join(names)}"
-    print_result({"witnesses": list(names)}, said, as_json=as_json)
+    message = f"kept the countersignature of {', '.join(names)}"
+    print_result({"witnesses": list(names)}, message, as_json=as_json)
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:

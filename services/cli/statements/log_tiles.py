@@ -133,12 +133,12 @@ def tiles(folder: Path, *, as_json: bool) -> None:
     done = publish(folder, note, [one.body for one in entries], [one.leaf for one in entries])
     origin = Checkpoint.from_text(signature_lines(note)[0]).origin
     vkeys = [NoteKey(one.name, one.public).vkey for one in keys if one.name == origin]
-    told = {"folder": folder, "size": done.size, "written": done.written, "vkeys": vkeys}
+    result = {"folder": folder, "size": done.size, "written": done.written, "vkeys": vkeys}
     lines = "".join(f"\nkey of the log: {vkey}" for vkey in vkeys)
-    said = (
+    message = (
         f"{folder}: {counted(done.size, 'entry')}, {counted(done.written, 'file')} written{lines}"
     )
-    print_result(told, said, as_json=as_json)
+    print_result(result, message, as_json=as_json)
 
 
 @click.command()
@@ -188,8 +188,8 @@ def monitor(
     """
     keys = [parse_vkey(text) for text in vkeys]
     if ring is not None:
-        held = read_keyring(ring.read_bytes())
-        keys += [NoteKey(one.name, one.public) for one in held if one.role == "log"]
+        keyring = read_keyring(ring.read_bytes())
+        keys += [NoteKey(one.name, one.public) for one in keyring if one.role == "log"]
     if not keys:
         raise click.UsageError("give the log's key, --key VKEY or --keys FILE")
     notes = [path.read_text(encoding="utf-8") for path in heads]

@@ -9,7 +9,7 @@ from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
 from services.cli.output.documents import print_json
-from services.cli.output.text import counted, shown_time, table
+from services.cli.output.text import counted, table, time_text
 from services.cli.statements.signed_verify import verify
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
@@ -62,7 +62,7 @@ def list_(
         print_json(found)
         return
     rows = [
-        (one.id, shown_time(one.time, zones[one.device]), one.device, one.channel, one.context,
+        (one.id, time_text(one.time, zones[one.device]), one.device, one.channel, one.context,
          one.encoding, one.data[:_SHOWN])
         for one in found
     ]  # fmt: skip

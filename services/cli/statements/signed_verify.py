@@ -198,8 +198,8 @@ def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
             click.echo(f"     {one.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}")
         for note in one.notes:
             click.echo(f"     (note) {note}")
-    said = ", ".join(f"{count} {what}" for what, count in counts.items())
-    click.echo(f"{counted(len(found), 'signed value')}: {said}")
+    summary = ", ".join(f"{count} {what}" for what, count in counts.items())
+    click.echo(f"{counted(len(found), 'signed value')}: {summary}")
 
 
 def _named(one: Checked) -> str:
@@ -209,13 +209,13 @@ def _named(one: Checked) -> str:
 
 
 def _json(name: str, one: Checked) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "value": name, "outcome": one.outcome, "detail": one.detail, "holder": one.holder,
         "device": one.device, "notes": list(one.notes),
     }  # fmt: skip
     record, batch = one.record, one.batch
     if batch is not None:
-        return told | {
+        return document | {
             "signer": batch.signer,
             "names_device": batch.device,
             "sequence": batch.sequence,
@@ -225,8 +225,8 @@ def _json(name: str, one: Checked) -> dict[str, Any]:
             "messages": batch.messages.decode(errors="replace"),
         }
     if record is None:
-        return told
-    return told | {
+        return document
+    return document | {
         "meter": record.meter,
         "gateway": record.gateway,
         "page": record.page,

@@ -14,7 +14,7 @@ from mrv.statement.credentials import conclusion_of
 from services.cli.options.common import Group, json_option
 from services.cli.output.documents import print_result
 from services.cli.output.progress import bar
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.cli.statements import statement_issue, statement_signing
 from services.cli.statements.findings import finding
 from services.cli.statements.report import report
@@ -87,7 +87,7 @@ def show(id_: str, *, as_json: bool) -> None:
         have = life.documents(conn, id_)
         steps = statements.events(conn, id_)
     events = [
-        {"state": e.state, "at": shown_time(e.at), "by": e.actor, "reason": e.reason} for e in steps
+        {"state": e.state, "at": time_text(e.at), "by": e.actor, "reason": e.reason} for e in steps
     ]
     if as_json:
         document: dict[str, Any] = {
@@ -119,7 +119,7 @@ def show(id_: str, *, as_json: bool) -> None:
         click.echo(f"  observed   {text}")
     for step in steps:
         reason = f", {step.reason}" if step.reason else ""
-        at = shown_time(step.at, period.timezone)
+        at = time_text(step.at, period.timezone)
         click.echo(f"  {at}  {step.state} by {step.actor}{reason}")
 
 

@@ -10,7 +10,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.issuer import timestamps
 from services.issuer.timestamp_authority import shown
 from services.issuer.timestamps import Policy
@@ -57,17 +57,18 @@ def list_(*, as_json: bool) -> None:
             "what": one.statement or f"head of {one.size} entries",
             "authority": one.authority,
             "signer": one.signer,
-            "at": shown_time(one.time),
+            "at": time_text(one.time),
             "url": one.url,
             "sha256": one.digest.hex(),
         }
         for one in found
     ]
     if as_json:
-        asked = [] if policy is None else [shown(url) for url in policy.urls]
+        authorities = [] if policy is None else [shown(url) for url in policy.urls]
         print_json({
             "timestamps": rows, "waiting_s": round(waits, 1), "statements_waiting": owed,
-            "asked": asked, "needed": enough, "issue_waits": policy is not None and policy.required,
+            "asked": authorities, "needed": enough,
+            "issue_waits": policy is not None and policy.required,
         })  # fmt: skip
         return
     cells = [(row["at"], row["what"], row["authority"], row["signer"]) for row in rows]

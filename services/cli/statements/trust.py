@@ -125,9 +125,9 @@ def create(  # noqa: PLR0917 - options of one command
         programme, version, expires, multikeys, threshold, keys, rule, stamps, said_policy
     )
     out.write_bytes(write_root(made))
-    said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
+    message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
-    print_result(done, said, as_json=as_json)
+    print_result(done, message, as_json=as_json)
 
 
 def _root_keys(root: str) -> list[str]:
@@ -208,9 +208,9 @@ def pin(file: Path, *, as_json: bool) -> None:
       tonne trust pin trust-root.json
     """
     root = kept.pin(Settings().home, file.read_bytes())
-    said = f"version {root.version} of {root.programme} is kept, until {root.expires}"
+    message = f"version {root.version} of {root.programme} is kept, until {root.expires}"
     done = {"programme": root.programme, "version": root.version, "expires": root.expires}
-    print_result(done, said, as_json=as_json)
+    print_result(done, message, as_json=as_json)
 
 
 @trust.command()

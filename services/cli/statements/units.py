@@ -69,8 +69,8 @@ def enter(
     with _database() as conn:
         find(conn, statement)
         number = store.enter(conn, one, getpass.getuser())
-    said = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
-    print_result({"entry": number, **one._asdict()}, said, as_json=as_json)
+    message = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
+    print_result({"entry": number, **one._asdict()}, message, as_json=as_json)
 
 
 @units.command("list")

@@ -124,11 +124,11 @@ def verify(
     meters = None if meter_keys_file is None else own_meter_keys(str(meter_keys_file), path)
     with (
         _pack(path, pack_budget(large=large)) as pack,
-        bar("verifying", len(checks.STEPS)) as shown,
+        bar("verifying", len(checks.STEPS)) as progress,
     ):
         report = checks.verify(
             pack, trusted, status, at=at, accept=accepted, policy=policy, authorities=rule,
-            meter_keys=meters, begun=steps(shown, "verifying"),
+            meter_keys=meters, begun=steps(progress, "verifying"),
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
@@ -166,7 +166,7 @@ def _pack(path: str, budget: Budget) -> Iterator[Pack]:
         yield pack
 
 
-def _downloaded(url: str, out: Path, most: int) -> Path:
+def _downloaded(url: str, out: Path, limit: int) -> Path:
     """Download what a URL of the API names; the check itself opens no socket."""
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only to ask with
@@ -181,4 +181,4 @@ def _downloaded(url: str, out: Path, most: int) -> Path:
     if not found or not name or "/" in name:
         raise InputError(f"{url} is no URL of a statement; give https://HOST/v1/statements/ID")
     with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
-        return client.evidence(name, out, most)
+        return client.evidence(name, out, limit)

@@ -12,7 +12,7 @@ from ingest.errors import InputError
 from mrv.log.note import COSIGNATURE, Vkey
 from services.cli.options.common import Group, json_option
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import counted, shown_time
+from services.cli.output.text import counted, time_text
 from services.clock import now_us
 from services.logs import get_logger
 from services.settings import Settings
@@ -71,8 +71,8 @@ def add_log(vkey: str, *, as_json: bool) -> None:
         raise InputError(f"{key.name} is the key of a witness (type 0x04); give the log's own key")
     with State(_folder()) as state:
         new = state.add_log(key, _now_s())
-    said = f"log {key.name} {'is cosigned from now on' if new else 'was known already'}"
-    print_result({"origin": key.name, "new": new}, said, as_json=as_json)
+    message = f"log {key.name} {'is cosigned from now on' if new else 'was known already'}"
+    print_result({"origin": key.name, "new": new}, message, as_json=as_json)
 
 
 @witness.command()
@@ -99,7 +99,7 @@ def show(*, as_json: bool) -> None:
                         "origin": origin,
                         "origin_sha256": hashlib.sha256(origin.encode()).hexdigest(),
                         "size": seen and seen.head.size,
-                        "at": seen and _shown(seen.time_s),
+                        "at": seen and _time_text(seen.time_s),
                     }
                     for origin, seen in heads.items()
                 ],
@@ -111,7 +111,7 @@ def show(*, as_json: bool) -> None:
     for origin, seen in heads.items():
         at = "nothing cosigned yet"
         if seen is not None:
-            at = f"{counted(seen.head.size, 'entry')} at {_shown(seen.time_s)}"
+            at = f"{counted(seen.head.size, 'entry')} at {_time_text(seen.time_s)}"
         click.echo(f"log {origin}: {at}")
     for one in against:
         click.echo(f"REFUSED of {one.origin}: {one.why}; --json shows both heads")
@@ -151,8 +151,8 @@ def _folder() -> Path:
     return Settings().home / "witness-server"
 
 
-def _shown(time_s: int) -> str:
-    return shown_time(datetime.fromtimestamp(time_s, UTC))
+def _time_text(time_s: int) -> str:
+    return time_text(datetime.fromtimestamp(time_s, UTC))
 
 
 def _now_s() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrv.performance.soiling import Soiling, Untold, intervals, soiling
+from mrv.performance.soiling import NoEstimate, Soiling, intervals, soiling
 
 # written by rdtools (MIT), which is too heavy to be installed for tests; `made_by` names the call
 CASES = json.loads(Path(__file__).with_name("rdtools_srr.json").read_text())["cases"]
@@ -56,17 +56,17 @@ def test_days_that_are_absent_are_days_without_a_ratio():
 def test_what_cannot_be_told_is_not_told():
     """A made-up figure would be paid for with water, or believed over the eyes."""
     days, ratio, sun = _series(CASES[0])
-    assert soiling(days[:0], ratio[:0], sun[:0]) is Untold.SHORT
-    assert soiling(days[:364], ratio[:364], sun[:364]) is Untold.SHORT
-    assert soiling(days, np.full(len(days), np.nan), sun) is Untold.SHORT
+    assert soiling(days[:0], ratio[:0], sun[:0]) is NoEstimate.SHORT
+    assert soiling(days[:364], ratio[:364], sun[:364]) is NoEstimate.SHORT
+    assert soiling(days, np.full(len(days), np.nan), sun) is NoEstimate.SHORT
     assert isinstance(soiling(days[:365], ratio[:365], sun[:365]), Soiling)
     thin = np.where(np.arange(len(days)) % 3 == 0, ratio, np.nan)
-    assert soiling(days, thin, sun) is Untold.GAPS
+    assert soiling(days, thin, sun) is NoEstimate.GAPS
     # a clean plant shows noise and no rate
     clean = 0.84 + np.random.default_rng(5).normal(0, 0.01, len(days))
-    assert soiling(days, clean, sun) is Untold.UNCLEAR
-    assert soiling(days, np.full(len(days), 0.84), sun) is Untold.UNCLEAR
-    assert soiling(days, np.zeros(len(days)), sun) is Untold.UNCLEAR
+    assert soiling(days, clean, sun) is NoEstimate.UNCLEAR
+    assert soiling(days, np.full(len(days), 0.84), sun) is NoEstimate.UNCLEAR
+    assert soiling(days, np.zeros(len(days)), sun) is NoEstimate.UNCLEAR
 
 
 def test_five_days_of_a_real_plant_tell_nothing():
@@ -77,4 +77,6 @@ def test_five_days_of_a_real_plant_tell_nothing():
     power, sun = (np.array([row[k] for row in rows]).reshape(5, 96) for k in (1, 2))
     days = np.datetime64("2022-01-02") + np.arange(5)
     insolation = np.maximum(sun, 0).sum(axis=1)
-    assert soiling(days, np.maximum(power, 0).sum(axis=1) / insolation, insolation) is Untold.SHORT
+    assert (
+        soiling(days, np.maximum(power, 0).sum(axis=1) / insolation, insolation) is NoEstimate.SHORT
+    )

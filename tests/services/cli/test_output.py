@@ -7,14 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.cli.output.text import (
-    counted,
-    shown_amount,
-    shown_bytes,
-    shown_mass,
-    shown_time,
-    table,
-)
+from services.cli.output.text import amount_text, bytes_text, counted, mass_text, table, time_text
 from services.nearest import did_you_mean
 
 
@@ -32,7 +25,7 @@ from services.nearest import did_you_mean
 )
 def test_masses_have_units_that_fit(micrograms: int, shown: str) -> None:
     """532800000 is read as a tonne by one reader and as a kilogram by the next."""
-    assert shown_mass(micrograms) == shown
+    assert mass_text(micrograms) == shown
 
 
 @pytest.mark.parametrize(
@@ -49,12 +42,12 @@ def test_masses_have_units_that_fit(micrograms: int, shown: str) -> None:
 )
 def test_quantities_have_units_that_fit(value: int, unit: str, shown: str) -> None:
     """A column of ten-digit numbers hides a factor of ten."""
-    assert shown_amount(value, unit) == shown
+    assert amount_text(value, unit) == shown
 
 
 def test_bytes() -> None:
     """An archive's size decides which disk is bought."""
-    assert [shown_bytes(n) for n in (0, 1_023, 1_536, 5 << 30)] == [
+    assert [bytes_text(n) for n in (0, 1_023, 1_536, 5 << 30)] == [
         "0 B",
         "1,023 B",
         "1.5 KiB",
@@ -74,10 +67,10 @@ def test_words_have_their_form(number: int, noun: str, shown: str) -> None:
 def test_times_are_those_that_options_take() -> None:
     """A time that is copied from a table must go into `--from` as it is."""
     moment = datetime(2026, 1, 31, 8, 0, 0, 123_456, tzinfo=UTC)
-    assert shown_time(moment) == "2026-01-31T08:00:00Z"
-    assert shown_time(moment, ZoneInfo("Asia/Ho_Chi_Minh")) == "2026-01-31T15:00:00+07:00"
-    assert datetime.fromisoformat(shown_time(moment)).tzinfo is not None
-    assert shown_time(None) == "-"
+    assert time_text(moment) == "2026-01-31T08:00:00Z"
+    assert time_text(moment, ZoneInfo("Asia/Ho_Chi_Minh")) == "2026-01-31T15:00:00+07:00"
+    assert datetime.fromisoformat(time_text(moment)).tzinfo is not None
+    assert time_text(None) == "-"
 
 
 def test_a_table_has_a_head_and_numbers_to_the_right() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from ingest.errors import InputError
 from services.edge.corrected_clock import Clock, Moment
-from services.edge.metrics import held as held_in
+from services.edge.metrics import outbox_status as held_in
 from services.edge.metrics import summary
 from services.edge.outbox import FullError, Outbox, Record
 

@@ -17,6 +17,7 @@ from services.registry.entries import DOCUMENT, STATED, Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
 from services.registry.template import template
+from tests.every import every
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "registry-file.md").read_text("utf-8")
@@ -47,7 +48,6 @@ def statements() -> Iterator[Statement]:
 
 ROWS = list(statements())
 SECTIONS = list(dict.fromkeys(row.section for row in ROWS))
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.section}.{row.key}")
 
 
 class Text(str):
@@ -133,13 +133,15 @@ def test_a_section_takes_the_keys_that_the_page_lists(section, document, tmp_pat
     assert set(known[1].split(", ")) == {row.key for row in ROWS if row.section == section}
 
 
-@every_row
-def test_needed_is_what_the_import_asks_for(row: Statement, document, tmp_path) -> None:
+def test_needed_is_what_the_import_asks_for(document, tmp_path) -> None:
     """A file would be refused for a key that the page calls optional, or be padded with others."""
-    new = copy.deepcopy(document)
-    del holder(new, row)[row.key]
-    missing = [text for text in problems(new, tmp_path) if re.search(r"is missing|give ", text)]
-    assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
+
+    @every(ROWS)
+    def _(row: Statement) -> None:
+        new = copy.deepcopy(document)
+        del holder(new, row)[row.key]
+        missing = [text for text in problems(new, tmp_path) if re.search(r"is missing|give ", text)]
+        assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
 
 
 WRONG: dict[str, tuple[Any, ...]] = {
@@ -163,24 +165,28 @@ IS: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-@every_row
-def test_a_value_is_of_the_kind_that_the_page_says(row: Statement, document, tmp_path) -> None:
+def test_a_value_is_of_the_kind_that_the_page_says(document, tmp_path) -> None:
     """A number would be quoted, as the page allows it, and refused."""
-    known = re.findall(r"`([^`]+)`", row.kind)
-    for one in known if ".." not in row.kind else ():
-        assert not _of(row, problems(changed(document, row, one), tmp_path)), one
-    if not known:
-        assert isinstance(holder(document, row)[row.key], IS[row.kind])
-    for value in ("nonsense",) if known else WRONG[row.kind]:
-        assert _of(row, problems(changed(document, row, value), tmp_path)), value
+
+    @every(ROWS)
+    def _(row: Statement) -> None:
+        known = re.findall(r"`([^`]+)`", row.kind)
+        for one in known if ".." not in row.kind else ():
+            assert not _of(row, problems(changed(document, row, one), tmp_path)), one
+        if not known:
+            assert isinstance(holder(document, row)[row.key], IS[row.kind])
+        for value in ("nonsense",) if known else WRONG[row.kind]:
+            assert _of(row, problems(changed(document, row, value), tmp_path)), value
 
 
-@every_row
-def test_null_is_as_if_it_were_left_out(row: Statement, document, tmp_path) -> None:
+def test_null_is_as_if_it_were_left_out(document, tmp_path) -> None:
     """An empty key would be refused where the page calls it optional."""
-    said = problems(changed(document, row, None), tmp_path)
-    missing = [text for text in said if re.search(r"is missing|give ", text)]
-    assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
+
+    @every(ROWS)
+    def _(row: Statement) -> None:
+        said = problems(changed(document, row, None), tmp_path)
+        missing = [text for text in said if re.search(r"is missing|give ", text)]
+        assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
 
 
 def _of(row: Statement, said: list[str]) -> list[str]:

@@ -66,6 +66,15 @@ class Validation(Entry, frozen=True, kw_only=True):
     forward_actions: tuple[ForwardRequest, ...] = ()
 
 
+class InForce(Entry, frozen=True, kw_only=True):
+    """A form or guideline of a programme by which a project is submitted, with its version."""
+
+    name: str
+    version: str
+    since: Day
+    until: Day | None = None
+
+
 class Verified(Entry, frozen=True, kw_only=True):
     """What a registry adds to the verification of a statement."""
 
@@ -200,6 +209,7 @@ class Registration(Entry, frozen=True, kw_only=True):
     participants: tuple[Participant, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     negative_impacts: str | None = None
+    forms: tuple[InForce, ...] = ()
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()
     disclosures: Disclosures = Disclosures()

@@ -69,7 +69,9 @@ def _entered(one: Version, first: date, timezone: str) -> Iterator[Text]:
     counts = max(first, one.begins)
     if one.approval is None:
         yield text("PLN-01.not_approved", version=one.name, kind=called(one.kind))
-    approved = one.approval is not None and one.approval.day <= counts
+    # a date alone is typed at any time; the hash names the document that shows it
+    approval = one.approval
+    approved = approval is not None and bool(approval.sha256) and approval.day <= counts
     if one.entered is not None and not approved:
         entered = local_date(one.entered, timezone)
         if entered > counts:

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from mrv.calendar import local_date
 from mrv.documents.plan import PlanExtract
 from mrv.exports.entered import Registration
 from mrv.exports.jcm import jcm
@@ -14,6 +15,7 @@ from mrv.exports.source import Source
 from mrv.report import Facts
 from mrv.report.submission import Line, lines
 from mrv.report.words import Words
+from services.clock import now_us
 from services.issuer.export_files import JCM
 from services.issuer.report import facts_of
 from services.store.registry import authority
@@ -50,6 +52,13 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
     for name in ("programme", "project_id", "registered"):
         if getattr(registration, name) is None:
             yield f"{ask}.{name}"
+    if not registration.forms:
+        yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
+    today = local_date(now_us(), facts.timezone)
+    for form in registration.forms:
+        if form.since > today or (form.until is not None and form.until < today):
+            until = "" if form.until is None else f" to {form.until}"
+            yield f"{ask}.forms: {form.name} {form.version} is in force from {form.since}{until}"
     if facts.opinion is None or not facts.subject.methodology.id.startswith(JCM):
         return
     plan: PlanExtract = facts.plan.extract()

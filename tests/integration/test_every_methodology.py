@@ -147,7 +147,9 @@ def _planned(draft):
     """Fill in what a plan's first draft leaves to the plant."""
     text = draft.replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
     text = text.replace("kind: ''", "kind: correction")
-    approval = "approval: {by: Joint Committee, date: 2025-12-15, reference: JC-2025-17}"
+    approval = (
+        f"approval: {{by: Joint Committee, date: 2025-12-15, reference: JC-1, sha256: {'ab' * 32}}}"
+    )
     first = re.compile(r"^( +)responsible: ''", re.MULTILINE)
     text = first.sub(rf"\1{approval}\n\g<0>", text, count=1)
     return text.replace(": ''", ": The plant's engineer")

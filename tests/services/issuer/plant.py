@@ -55,7 +55,11 @@ projects:
         from: 2026-01-01
         responsible: Energy manager
         reason: first plan
-        approval: {by: Joint Committee, date: 2025-12-15, reference: JC-2025-17}
+        approval:
+          by: Joint Committee
+          date: 2025-12-15
+          reference: JC-2025-17
+          sha256: abababababababababababababababababababababababababababababababab
         procedures:
           organisation: the energy manager answers, the operator reads and keeps the meters
           data flow: meter to gateway to database, four times an hour

@@ -261,7 +261,7 @@ class Besides:
     counts until the registry is mended, by the rule that excludes them.
     `serials` are the meters' by device, `samples` what laboratories found in the period.
     `unshown` is what of a device's quantity no other channel of it shows, and `alone` what its
-    register alone does.
+    register alone does; `left_out` what of that was read while its power was left out.
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
@@ -302,6 +302,7 @@ class Besides:
     fixed: tuple[FixedBefore, ...] = ()
     unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
     alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    left_out: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()

@@ -53,7 +53,7 @@ from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
 from services.store.statements.statements import Stored
-from services.store.timeseries import remake_requests as requests
+from services.store.timeseries import underived
 from services.store.timeseries.arrivals import by_day, not_on_time
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
@@ -317,8 +317,7 @@ def _enough(
         todo -= done
         if not todo:
             return join(frames)
-    waiting = {fleet.devices[d].id for d in todo}
-    waiting -= requests.without(cursor, sorted(waiting))
+    waiting = underived.waiting(cursor, fleet.ids(sorted(todo)))
     if waiting:
         raise PeriodError(
             f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"

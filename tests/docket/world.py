@@ -87,6 +87,10 @@ class World:
         As the files of `tonne invoice import` have them.
     later : list of callable
         Changes of the registry file that are imported after the readings came.
+    certificates : list of dict
+        Certificates of origin: device, local days, energy. [Wh]
+    approved : bool
+        Whether the programme approved the monitoring plan before the period.
     arrived : dict
         When readings of a device came that were not sent within the hour, by device. [us UTC]
     """
@@ -99,6 +103,8 @@ class World:
     invoices: list[dict[str, Any]] = field(default_factory=list)
     later: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     arrived: dict[str, int] = field(default_factory=dict)
+    certificates: list[dict[str, Any]] = field(default_factory=list)
+    approved: bool = True
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
+from mrv.parameters.evidence import Asked
 from mrv.registry.declared import Survey
 from mrv.texts import Text
 
@@ -279,8 +280,12 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
+    `asked` are the grades of evidence that the programme asks for, None of a close that is no
+    statement's.  Of parameters of a lower one,
+    `at_published` are at the conservative end of their published range, and `unshown_values` have
+    none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
-    parameters are estimated.
+    parameters are estimated, `common` meters that devices share with others.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -311,8 +316,12 @@ class Besides:
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    asked: Asked | None = None
+    at_published: frozenset[str] = frozenset()
+    unshown_values: tuple[str, ...] = ()
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
+    common: tuple[Common, ...] = ()
 
 
 class Excluded(NamedTuple):
@@ -417,6 +426,24 @@ class Measured:
     days: tuple[Loaded, ...] = ()
     off: tuple[Fraction, ...] = ()
     uncovered: tuple[Text, ...] = ()
+
+
+class Common(NamedTuple):
+    """
+    A common meter and its users, in the intervals that all of them know. [base units]
+
+    `share` is that of these intervals, `lost` what they may differ by [%], `days_above` days on
+    which the users are above it by more.
+    """
+
+    main: str
+    users: tuple[str, ...]
+    quantity: str
+    main_value: int
+    users_value: int
+    share: Fraction
+    lost: Fraction
+    days_above: tuple[str, ...]
 
 
 class Lit(NamedTuple):

@@ -28,6 +28,7 @@ from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDe
 from mrv.rules import (
     Stage,
     capacity,
+    common_meters,
     consumption,
     duplicates,
     invoiced_use,
@@ -55,6 +56,7 @@ JUDGES = (
     Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
+    Judging("MTR-02", "meter", common_meters.common_meters),
     Judging("MTR-03", "meter", duplicates.overlapping_services),
     Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),
@@ -70,6 +72,7 @@ JUDGES = (
     Judging("EVD-03", "evidence", lower_invoices.lower_invoices),
     Judging("EVD-04", "evidence", invoices.class_mean),
     Judging("EVD-05", "evidence", invoiced_use.invoiced_use),
+    Judging("PAR-05", "service", values.unshown_values),
     Judging("BND-02", "values", values.before_crediting),
     Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),

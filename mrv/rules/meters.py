@@ -21,7 +21,7 @@ from mrv.model import SOLAR, TECHNOLOGY, Most
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Unshown
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import Cap, CapEach, Effect, Floor, Level, Said, SetAside
+from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Said, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
@@ -259,8 +259,14 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     A calibrated register counts, and is asked for the power that it sent at other times.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
+    invoices = facts.besides.asked is not None and facts.besides.asked.quantities < "C"
     for i, metered in enumerate(facts.metered):
         name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
+        if invoices and metered.baseline and not facts.invoiced(view):
+            # the programme asks for a better grade than an instrument has
+            yield Exclude(i, text("EVD-01.reason_asked"))
+            yield Said(False, (text("EVD-01.below", device=name),))
+            continue
         if not metered.baseline or needs.unit != "Wh":
             continue
         counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in view.parts)

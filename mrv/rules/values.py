@@ -36,6 +36,7 @@ from mrv.rules.effects import (
     Effect,
     Fix,
     Least,
+    NoReduction,
     Said,
 )
 from mrv.rules.facts import Facts
@@ -60,6 +61,12 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
                  amount=amount(Fraction(given[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
+
+
+def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-05: values on the claimant's word that carry all, and of which nothing is published."""
+    if facts.besides.unshown_values:
+        yield NoReduction()
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:

@@ -217,7 +217,10 @@ def _drafted(conn: Connection) -> Any:
     """Return a first plan, with what its draft leaves to the plant."""
     text = draft_of(conn, PROJECT).replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
     text = text.replace(": ''", ": The plant's engineer")
-    return yaml.safe_load(text)["projects"][0]["monitoring"]
+    found = yaml.safe_load(text)["projects"][0]["monitoring"]
+    decision = {"by": "Programme", "date": date(2026, 1, 15), "reference": "Decision 12/2026",
+                "sha256": "d1" * 32}  # fmt: skip
+    return [{**one, "approval": decision} for one in found]
 
 
 def _imported(url: str, file: Path, document: dict[str, Any]) -> None:

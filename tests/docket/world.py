@@ -221,11 +221,12 @@ def document(world: World) -> dict[str, Any]:
 
 def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a value, or a diagram, by another's hand and of before the project."""
-    stated = given.get(name) or {
+    bound = {
         one["id"]: one["bound"][name]
         for one in world.plant["devices"]
         if name in one.get("bound", {})
     }
+    stated = given.get(name, bound)
     said = stated.values() if isinstance(stated, dict) else [stated]
     number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in said)
     return {
@@ -233,7 +234,7 @@ def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         "by": "Design Institute",
         "issued": date(2025, 12, 1),
         "sha256": sha(f"{world.plant['id']} {name}"),
-        **({"value": stated} if said and number else {}),
+        **({"value": stated} if stated != {} and number else {}),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -124,18 +123,16 @@ def _series(city, a):
         begin = max(r.start for r in a.emissions) - timedelta(hours=9)
         end = begin + timedelta(hours=9)
     span = {"from": begin.isoformat(), "to": end.isoformat(), "limit": 1000}
-    for project in a.projects:
-        rows = city.get("/v1/emissions", project=project, **span)["items"]
-        sums: dict[datetime, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        for row in a.emissions:
-            if row.project == project and begin <= row.start < end:
-                for k, value in enumerate(row[3:]):
-                    sums[row.start][k] += value
-        shown = {datetime.fromisoformat(r["start"]): r for r in rows}
-        yield "/v1/emissions: reduction_ug", shown.keys(), sums.keys()
-        for k, side in enumerate(("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")):
-            for at, values in sums.items():
-                yield f"/v1/emissions: {side}", shown[at][side], values[k]
+    for project, days in a.accounted.items():
+        zone = a.projects[project]["zone"]
+        for day in sorted(days)[-3:]:  # statements, open time and quarter hours alike
+            edges = (midnight(one, zone) for one in (day, day + timedelta(days=1)))
+            since, until = (one.isoformat() for one in edges)
+            asked = {"project": project, "from": since, "to": until, "limit": 1000}
+            rows = city.get("/v1/emissions", **asked)["items"]
+            for k, side in enumerate(("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")):
+                wanted = sum(one[len(one) - 4 + k] for one in days[day])
+                yield f"/v1/emissions: {side}", sum(r[side] for r in rows), wanted
     for device in list(a.devices)[::4]:
         rows = city.get("/v1/intervals", device=device, **span)["items"]
         wanted = {(r.start, r.quantity): r.value for r in a.amounts

@@ -67,7 +67,7 @@ class TrustRoot:
         Which time-stamp authorities count, and how many of them must have stamped.
     log_policy : str or None
         Which witnesses must have cosigned a head of the log: the text of a policy
-        (c2sp.org/tlog-policy), which whoever counts them reads.
+        (c2sp.org/tlog-policy), for the verifier who counts them.
     """
 
     programme: str

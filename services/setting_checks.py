@@ -111,6 +111,15 @@ def page(url: str | None) -> str | None:
     return url.rstrip("/") if url else None
 
 
+def mail_server(url: str | None) -> str | None:
+    """Refuse what is no mail server."""
+    parts = parts_of(url or "smtp://localhost")
+    if parts.scheme not in ("smtp", "smtps") or not any(parts.hosts):
+        # never the value: it may hold a password
+        raise ValueError("must be smtp://HOST:PORT or smtps://HOST:PORT")
+    return url or None
+
+
 def authorities(text: str | None) -> str | None:
     """Refuse what is no list of URLs of time-stamp authorities."""
     urls = [one.strip() for one in (text or "").split(",") if one.strip()]

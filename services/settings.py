@@ -30,7 +30,7 @@ TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
 KAFKA_FILES = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
 # Secrets that are no URL; each may be named by `<NAME>_FILE` as well.
-WORDS = ("key_passphrase", "pkcs11_pin", "api_token")
+WORDS = ("key_passphrase", "pkcs11_pin", "api_token", "smtp_url")
 # what evidence packs that were made may take on the API's disk
 FILES_BYTES = 3_000_000_000
 # what mosquitto keeps for a client that is away; docs/benchmarks.md has what PUBACK takes then
@@ -125,6 +125,13 @@ class Settings(BaseSettings):
         such as `air_station,noise_station`; none unless given.
     webhook_networks : str
         Networks that webhooks may reach beside public addresses, separated by commas.
+    smtp_url, smtp_from : str, optional
+        By which server alarms go to people as e-mail, such as
+        smtp://user:password@mail.example.org:587 (TLS by STARTTLS) or smtps://, and the sender's
+        address.
+    apprise_config : Path, optional
+        Apprise's configuration file, whose tags name channels for alarms, such as Matrix or
+        Teams (extra `notify`).
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
     large_packs : bool
@@ -202,6 +209,9 @@ class Settings(BaseSettings):
     witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
     sensorthings_public: str = ""
     webhook_networks: str = ""
+    smtp_url: str | None = Field(default=None, repr=False)
+    smtp_from: str | None = None
+    apprise_config: Path | None = None
     grafana_url: str | None = None
     large_packs: bool = False
     require_accepted_factors: bool = False
@@ -264,6 +274,7 @@ class Settings(BaseSettings):
         checks.quota
     )
     _page = field_validator("grafana_url")(checks.page)
+    _mail = field_validator("smtp_url")(checks.mail_server)
     _authorities = field_validator("timestamp_urls")(checks.authorities)
     _somewhere = field_validator("home", mode="before")(checks.folder)
 
@@ -273,6 +284,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names no witness to wait for"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _mail_whole(self) -> "Settings":
+        if (self.smtp_url is None) != (self.smtp_from is None):
+            raise ValueError("set TONNE_SMTP_URL and TONNE_SMTP_FROM together")
         return self
 
     @model_validator(mode="after")

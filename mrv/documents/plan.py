@@ -17,6 +17,7 @@ from mrv.documents.monitoring import (
     PlanApproval,
 )
 from mrv.documents.statement import Digests
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Kind as VersionKind
 from mrv.registry.project import Doubt
 
@@ -391,6 +392,14 @@ class SignedExtract(Form):
     stored: Whole
 
 
+class ForwardAction(Form):
+    """A forward action request of an earlier statement, null: of the validation; still open."""
+
+    statement: str | None
+    finding: str
+    text: str
+
+
 class PlanExtract(Form):
     """
     All of `plan.json`.
@@ -415,6 +424,7 @@ class PlanExtract(Form):
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
     excluded: tuple[ExcludedDevice, ...] | UnsetType = UNSET
     certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
+    declared: Declared | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET
     fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET
@@ -428,3 +438,4 @@ class PlanExtract(Form):
     changed_late: tuple[ChangedAfterwards, ...] | UnsetType = UNSET
     replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET
     outside_period: tuple[OutsidePeriod, ...] | UnsetType = UNSET
+    forward_actions: tuple[ForwardAction, ...] | UnsetType = UNSET

@@ -42,6 +42,7 @@ from mrv.documents.period_account import (
     Totals,
     WarmingPotentials,
 )
+from mrv.registry.declared import Declared
 
 
 class Period(Form):
@@ -95,7 +96,8 @@ class Claims(Form):
 
     `accounting` is the version of the rules that the period was closed by; where it is
     absent, the first.  `arrival` and `signed_energy` are absent where tonne did not count them
-    yet, and `issue_signatures`, how many have to approve the issue, where it is one.
+    yet, and `issue_signatures`, how many have to approve the issue, where it is one.  `declared`
+    are surveys, events and the registered design, as the operator entered them.
     """
 
     id: str
@@ -117,6 +119,7 @@ class Claims(Form):
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
+    declared: Declared | UnsetType = UNSET
     monitored_parameters: tuple[MonitoredParameter, ...]
     coverage: Number
     gaps: tuple[Gap, ...]

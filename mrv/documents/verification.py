@@ -1,16 +1,29 @@
 """The verifier's credential over a signed statement: opinion, materiality, findings."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from mrv.documents.coded import Coded
 from mrv.documents.credential import RelatedResource, SignedCredential
-from mrv.documents.finding import FindingName, Kind, State, What
+from mrv.documents.finding import MOST_CHARACTERS, FindingName, Kind, State, What
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType
 from mrv.documents.period_account import Misstatements
 
 # the last two are of ISO 14064-3's newer edition; tonne 0.1.0 wrote them as they were typed
 Opinion = Literal["unqualified", "qualified", "adverse", "disclaimer", "unmodified", "modified"]
 Assurance = Literal["reasonable", "limited"]
+Said = Annotated[str, Meta(max_length=MOST_CHARACTERS)]
+# of a verification: JCM guidelines for verification, CDM validation and verification standard
+Requirement = Literal[
+    "eligibility",
+    "implementation",
+    "monitoring",
+    "calibration",
+    "calculation",
+    "double_counting",
+    "earlier_findings",
+]
 
 
 class EventShown(Form):
@@ -56,10 +69,39 @@ class FindingShown(Form):
 
 
 class UnmetCondition(Form):
-    """A rule or condition that the statement says does not hold, as the verifier found it."""
+    """
+    A rule or condition that the statement says does not hold, as the verifier found it.
+
+    `reason` is why the verifier closed the finding; one that stays open has none.
+    """
 
     rule: str
     texts: tuple[Coded, ...]
+    reason: Said | UnsetType = UNSET
+
+
+class ParameterVerified(Form):
+    """
+    How a monitored parameter was verified, in the verifier's words; `device` null: all of it.
+
+    `means` is what was done, `source` what the figure comes from, `cross_checked` with which
+    other sources it was compared, `opinion` what was found.
+    """
+
+    parameter: str
+    device: str | None = None
+    means: Said
+    source: Said
+    cross_checked: Said
+    opinion: Said
+
+
+class RequirementVerified(Form):
+    """How a requirement of a verification was verified, and what was found."""
+
+    requirement: Requirement
+    means: Said
+    opinion: Said
 
 
 class PersonNamed(Form):
@@ -82,8 +124,9 @@ class Conclusion(Form):
     What the verifier concludes: the credential's subject.
 
     `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks
-    were plain texts then.  `unmet` lists the conditions that did not hold, and `because`
-    is the verifier's reason to conclude over them; both absent in tonne 0.1.0.
+    were plain texts then.  `unmet` lists the conditions that did not hold, each with the
+    verifier's reason; `parameters` and `requirements` say how each was verified; all three
+    are absent in tonne 0.1.0.
     `procedure` is what the verifier wrote of the work; tonne 0.1.0 wrote it by itself.
     `team`, `site_visits`, `signatory` and `accreditation` are the verifier's own words,
     absent where they gave none.
@@ -96,7 +139,8 @@ class Conclusion(Form):
     misstatements: Misstatements | UnsetType = UNSET
     findings: tuple[FindingShown | str, ...]
     unmet: tuple[UnmetCondition, ...] | UnsetType = UNSET
-    because: str | UnsetType = UNSET
+    parameters: tuple[ParameterVerified, ...] | UnsetType = UNSET
+    requirements: tuple[RequirementVerified, ...] | UnsetType = UNSET
     procedure: str | UnsetType = UNSET
     team: tuple[PersonNamed, ...] | UnsetType = UNSET
     site_visits: tuple[SiteVisit, ...] | UnsetType = UNSET

@@ -47,8 +47,15 @@ class Units(Entry, frozen=True, kw_only=True):
         return self.last - self.first + 1
 
 
+class ForwardRequest(Entry, frozen=True, kw_only=True):
+    """A forward action request of the validation, as its report numbers it."""
+
+    id: str
+    text: str
+
+
 class Validation(Entry, frozen=True, kw_only=True):
-    """The validation of a project, as its registry numbers it."""
+    """The validation of a project, as its registry numbers it, and what it left to verify."""
 
     id: int | None = None
     type: str | None = None
@@ -56,6 +63,7 @@ class Validation(Entry, frozen=True, kw_only=True):
     date: Day | None = None
     report: str | None = None
     period_number: int | None = None
+    forward_actions: tuple[ForwardRequest, ...] = ()
 
 
 class Verified(Entry, frozen=True, kw_only=True):

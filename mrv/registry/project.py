@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
+from mrv.registry.declared import Survey
 from mrv.texts import Text
 
 if TYPE_CHECKING:
@@ -278,7 +279,8 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
-    `lit` is by parameter what flowed while a flame was shown.
+    `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
+    parameters are estimated.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -309,6 +311,7 @@ class Besides:
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
     lit: Mapping[str, Lit] = field(default_factory=dict)
+    surveys: tuple[Survey, ...] = ()
 
 
 class Excluded(NamedTuple):

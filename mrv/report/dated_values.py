@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mrv.calendar import instant_us, local_date
+from mrv.documents.period_account import Gap
 from mrv.documents.statement import Claims
+from mrv.quantity_text import plain_text
+from mrv.registry.declared import Declared, Event
+from mrv.registry.sample_precision import SMALL, of_survey
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH
 from mrv.report.words import Words
@@ -29,6 +34,59 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
         ]
         shown = [[*row[:3], words.number(row[3]), *row[4:]] for row in rows]
         yield table(words, heads, shown)
+
+
+Row = tuple[str, str, str, str, str, str]
+
+
+def _declared(subject: Claims, words: Words) -> Iterator[Row]:
+    """Yield surveys with their precision, events with the gaps in their time, and the design."""
+    declared = subject.declared or Declared()
+    units = {one.parameter: one.unit for one in subject.fixed_parameters or ()}
+    for survey in declared.surveys:
+        found = of_survey(survey, SMALL)
+        percent = DASH if found.percent is None else words.number(plain_text(found.percent, 2))
+        yield (
+            words["whole_project"],
+            words.filled("dated.survey", survey.parameter, survey.n, survey.population),
+            survey.taken.isoformat(), str(survey.mean), units.get(survey.parameter, DASH),
+            words.filled("dated.survey_by", survey.drawn, found.confidence, percent),
+        )  # fmt: skip
+    for event in declared.events:
+        until = DASH if event.ends is None else words.day(event.ends.isoformat())
+        gaps = sum(_meets(event, gap, subject) for gap in subject.gaps)
+        yield (
+            ", ".join(event.devices) or words["whole_project"],
+            words.filled("dated.event", words[f"event.{event.what}"], until),
+            event.begins.isoformat(), str(gaps), words["dated.gaps"],
+            f"{event.found} ({event.document})" if event.document else event.found,
+        )  # fmt: skip
+    design = declared.design
+    if design is None:
+        return
+    said = f"{design.document}, {design.version}"
+    for made in design.devices:
+        yield (
+            made.place or words["whole_project"],
+            words.filled("dated.designed", made.make, made.model),
+            design.issued.isoformat(), str(made.number), "1", said,
+        )  # fmt: skip
+    for phase in design.phases:
+        began = DASH if phase.commissioned is None else words.day(phase.commissioned.isoformat())
+        why = [one for one in (phase.document, phase.reason) if one]
+        yield (
+            words["whole_project"],
+            words.filled("dated.phase", phase.name, began),
+            phase.planned.isoformat(), DASH, DASH, "; ".join(why) or said,
+        )  # fmt: skip
+
+
+def _meets(event: Event, gap: Gap, subject: Claims) -> bool:
+    """Whether a gap is of an event's devices and days."""
+    zone = subject.monitoring_period.timezone
+    first, last = (local_date(instant_us(us, "UTC"), zone) for us in (gap.from_, gap.to))
+    mine = not event.devices or gap.device in event.devices
+    return mine and last >= event.begins and (event.ends is None or first < event.ends)
 
 
 def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
@@ -73,6 +131,7 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
             f"{sample.laboratory}, {sample.method}",
         )
     yield from _designed(subject, words)
+    yield from _declared(subject, words)
     for accepted in subject.accepted_factors or ():
         yield (
             words["whole_project"],

@@ -10,7 +10,8 @@ from mrv.documents.form import UNSET, UnsetType, write
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
 from mrv.rules import remedy_of, titled
-from mrv.statement.conditions import unanswered, unmet
+from mrv.statement.conditions import reasons_of, unanswered, unmet
+from mrv.statement.verifiers_words import REQUIREMENTS
 
 
 class FindingRow(NamedTuple):
@@ -65,8 +66,6 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
         yield words["misstatement_net"], _error(*net, words)
         yield words["misstatement_absolute"], _error(*absolute, words)
         yield words["material"], words["yes" if errors.material else "no"]
-    if said.because:
-        yield words["because"], said.because
     # tonne 0.1.0 wrote a procedure by itself; it is nobody's word
     if said.procedure and said.unmet is not UNSET:
         yield words["procedure"], said.procedure
@@ -92,13 +91,42 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
     opinion = facts.opinion
     conclusion = None if opinion is None else opinion.credential_subject
     left = unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
+    reasons = {} if conclusion is None else reasons_of(conclusion)
     for one in unmet(facts.subject):
         if conclusion is None or one in left:
             request = words[f"finding.{one.severity}"], words["finding.open"]
             answer = f"{', '.join(request)}. {remedy_of(one.rule, words.language)}".strip()
         else:
-            answer = f"{conclusion.because}"
+            answer = words.filled("finding.closed_for", reasons[one.rule, one.texts])
         yield titled(one.rule, words.language), one.words(words.language), answer
+
+
+def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
+    """Return how the verifier verified each monitored parameter."""
+    said = None if facts.opinion is None else facts.opinion.credential_subject
+    return [
+        [
+            words.get(f"role.{one.parameter}", one.parameter)
+            + ("" if one.device is None else f" ({one.device})"),
+            one.means.strip() or None,
+            one.source.strip() or None,
+            one.cross_checked.strip() or None,
+            one.opinion.strip() or None,
+        ]
+        for one in (said and said.parameters) or ()
+    ]
+
+
+def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
+    """Return how the verifier verified each requirement, those without a word too."""
+    said = None if facts.opinion is None else facts.opinion.credential_subject
+    found = {one.requirement: one for one in (said and said.requirements) or ()}
+    rows: list[list[str | None]] = []
+    for requirement in REQUIREMENTS:
+        one = found.get(requirement)
+        cells = (None, None) if one is None else (one.means.strip(), one.opinion.strip())
+        rows.append([words[f"requirement.{requirement}"], *(cell or None for cell in cells)])
+    return rows
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:

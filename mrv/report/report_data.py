@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.model import IntervalRows
 from mrv.calendar import instant_us, local_date
 from mrv.countries import country_of
+from mrv.documents.credential import Issuer
 from mrv.documents.form import read
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import Deduction, Gap
@@ -102,6 +103,8 @@ class Facts:
     superseded_by : str or None
     sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
+    organisations : mapping of str to str
+        Who an enrolled key signs for, by the key's did:key.
     twin : mapping or None
         The public twin that this is a report of: then all texts here are as it shows them.
     """
@@ -118,6 +121,7 @@ class Facts:
     sampling: Mapping[str, Any] | None = None
     stamps: tuple[TokenSummary, ...] = ()
     twin: Mapping[str, Any] | None = None
+    organisations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hidden(self) -> tuple[int, str] | None:
@@ -126,6 +130,10 @@ class Facts:
             return None
         said = self.twin["credentialSubject"]
         return len(said["redactions"]), str(said["originals"]["statement"])
+
+    def organisation(self, issuer: Issuer) -> str:
+        """Return the organisation that a signer signs for; where none is known, the key's name."""
+        return self.organisations.get(issuer.id) or issuer.name
 
     @cached_property
     def stated(self) -> Statement:

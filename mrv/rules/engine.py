@@ -75,6 +75,7 @@ JUDGES = (
     Judging("PAR-06", "values", values.least_by_quantities),
     Judging("PAR-06", "values", values.gauge_errors),
     Judging("PAR-06", "values", values.flare),
+    Judging("PAR-06", "values", values.sampled_values),
     Judging("PAR-08", "values", values.agreeing_quantities),
     Judging("FAC-01", "values", published.published_values),
     Judging("FAC-01", "check", published.published_findings),

@@ -12,13 +12,16 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from functools import partial
+from math import ceil
 
 from mrv.accounting.entered_values import amount, undocumented
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError
 from mrv.model import Factors
-from mrv.parameters.inputs import Inputs, rounded
+from mrv.parameters.inputs import Inputs, exact, rounded
 from mrv.parameters.specs import ParameterSpec
+from mrv.quantity_text import plain_text
+from mrv.registry.sample_precision import Precision, of_samples, of_survey, required
 from mrv.rounding import decimal_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
@@ -36,7 +39,7 @@ from mrv.rules.effects import (
 )
 from mrv.rules.facts import Facts
 from mrv.rules.plausible_values import MONITORED
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _NAMED = 3  # samples that a finding names
 LEAKAGE = "leakage_t_per_year"
@@ -116,6 +119,56 @@ def flare(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, (said,), priced=True)
 
 
+def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
+    """
+    PAR-06: parameters by a survey or by samples of a laboratory, as precise as they are.
+
+    Where a sample misses the confidence and precision that are asked for, the bound of its
+    confidence interval counts that costs; of a laboratory's few samples none beyond the lowest
+    and the highest.  A survey that is precise enough counts by its mean.
+    """
+    method, stated = facts.methodology, facts.price.stated
+    least = required(method.id, method.programme)
+    newest = {one.parameter: one for one in sorted(facts.besides.surveys, key=lambda s: s.taken)}
+    for name, one in newest.items():
+        if name not in stated:
+            continue
+        found, mean = of_survey(one, least), Fraction(one.mean)
+        ends = (mean,) if found.holds else (mean - found.half, mean + found.half)
+        yield from (Bound(name, _within(value, method.parameters[name])) for value in ends)
+        values = {**_precision(name, found), "n": one.n, "population": one.population}
+        code = "PAR-06.survey_holds" if found.holds else "PAR-06.survey"
+        yield Said(found.holds, (text(code, **values),), priced=True)
+    for name, spec in method.parameters.items():
+        taken = [exact(s.value, s.sample) for s in facts.besides.samples if s.parameter == name]
+        if not spec.channels or facts.price.how.get(name) != LABORATORY:
+            continue
+        spread = of_samples(taken, least)
+        if spread is None or spread.holds:
+            continue
+        mean = sum(taken, start=Fraction(0)) / len(taken)
+        ends = max(min(taken), mean - spread.half), min(max(taken), mean + spread.half)
+        yield from (Bound(name, _within(value, spec)) for value in ends)
+        more = ceil(len(taken) * ((spread.percent or 0) / spread.asked) ** 2)
+        said = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
+        yield Said(False, (said,), priced=True)
+
+
+def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
+    """Return a bound of a value, no farther than such a value can be."""
+    most = value if spec.maximum is None else min(value, Fraction(spec.maximum))
+    return rounded(max(Fraction(spec.minimum), most), spec)
+
+
+def _precision(name: str, one: Precision) -> dict[str, Value]:
+    return {
+        "parameter": name,
+        "confidence": one.confidence,
+        "percent": plain_text(one.percent or Fraction(100), 2),
+        "asked": plain_text(one.asked, 2),
+    }
+
+
 def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
     method = facts.methodology
@@ -158,6 +211,8 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
             return None
         listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
         return text("PAR-06.months", **values, months=listed)
+    if any(one.parameter == name for one in facts.besides.surveys):
+        return None
     # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):
         return None

@@ -147,6 +147,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         design_documents=tuple(map(document_out, case.plan.documents)) or UNSET,
         accepted_factors=case.plan.accepted or UNSET,
+        declared=case.plan.declared or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),

@@ -8,7 +8,7 @@ reason that the verifier writes and signs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ OBSERVATION = "observation"
 # in any script: Japanese says in these what English says in many more
 _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
-_WANTED = (
+WANTED = (
     f"write in words what was seen and why, at least {_LEAST_CHARACTERS} characters"
     f" with {_LEAST_LETTERS} letters"
 )
@@ -132,16 +132,40 @@ def effects(said: Claims) -> Iterator[str]:
             yield f"{titled(one.rule)}: not applied, since it would raise the reduction"
 
 
-def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:
-    """Return unmet conditions as the verifier's credential holds them."""
-    return tuple(UnmetCondition(rule=one.rule, texts=tuple(map(coded, one.texts))) for one in found)
+def shown(found: Sequence[Unmet], reasons: Sequence[str] = ()) -> tuple[UnmetCondition, ...]:
+    """Return unmet conditions as the verifier's credential holds them, in their order."""
+    return tuple(
+        UnmetCondition(
+            rule=one.rule,
+            texts=tuple(map(coded, one.texts)),
+            reason=reason if reason.strip() else UNSET,
+        )
+        for one, reason in zip(found, (*reasons, *("" for _ in found)), strict=False)
+    )
+
+
+def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str]:
+    """Return the verifier's reasons of words, by rule and texts of the finding that each closes."""
+    return {
+        (one.rule, tuple(map(text_in, one.texts))): one.reason
+        for one in conclusion.unmet or ()
+        if one.reason is not UNSET and reasoned(one.reason)
+    }
+
+
+def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
+    """Return statement (None: the validation) and name of the forward action that a finding is."""
+    for one in texts:
+        if one.code == "PLN-02.forward":
+            said = dict(one.values)
+            statement = said["statement"]
+            return (statement if isinstance(statement, str) else None), str(said["finding"])
+    return None
 
 
 def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions over which the verifier signed no reason; all before 0.2.0."""
-    if conclusion.because is UNSET or not reasoned(conclusion.because):
-        return unmet(said)
-    answered = {(one.rule, tuple(map(text_in, one.texts))) for one in conclusion.unmet or ()}
+    answered = reasons_of(conclusion)
     return tuple(one for one in unmet(said) if (one.rule, one.texts) not in answered)
 
 
@@ -156,4 +180,4 @@ def check_reason(given: str, what: str = "the reason") -> None:
     """Refuse a reason, or the text of a finding, that no reader can judge; StatementStateError."""
     if not reasoned(given):
         shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
-        raise StatementStateError(f"{what} {shown!r} is none that a reader can judge: {_WANTED}")
+        raise StatementStateError(f"{what} {shown!r} is none that a reader can judge: {WANTED}")

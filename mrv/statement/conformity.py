@@ -14,6 +14,7 @@ from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version, blank, called
 from mrv.registry.plan_departures import Meter, departures, imprecise
 from mrv.registry.project import FIRST, Calibration
+from mrv.statement.implementation import as_designed
 from mrv.texts import MOST_LINES, Text, devices_of, lines, text
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
+_SAID = 500  # characters of a request that a finding repeats
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -52,6 +54,8 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
         found.append(text("PLN-01.begins", version=earliest.name, begins=begins))
     if plan.accounting > FIRST:
         found += [each for one in plan.versions for each in _entered(one, first, result.timezone)]
+    if plan.accounting > FIRST:
+        found += as_designed(plan, result)
     found += [
         text("PLN-01.departs", version=version.name, wrong=wrong)
         for version in plan.versions
@@ -77,7 +81,7 @@ def _entered(one: Version, first: date, timezone: str) -> Iterator[Text]:
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Name time that was left out since earlier statements, and what was fixed and changed."""
+    """Name time left out since earlier statements, their forward actions, and what changed."""
     # the close names what an issued statement had, with what it comes to
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
@@ -89,6 +93,18 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
         yield Finding(CONSECUTIVE, False, _as_0_1_0(plan.unclaimed))
     elif spans:
         yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
+    # each by itself: a verifier closes it with a reason of its own
+    for one in plan.forward:
+        yield Finding(
+            CONSECUTIVE,
+            False,
+            text(
+                "PLN-02.forward",
+                finding=one.finding,
+                statement=one.statement or text("PLN-02.validation"),
+                said=one.text if len(one.text) <= _SAID else f"{one.text[:_SAID]}...",
+            ),
+        )
 
 
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:

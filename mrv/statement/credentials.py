@@ -10,7 +10,7 @@ canonical bytes of the signed document, which are the bytes of its file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,8 @@ from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
 from mrv.statement.findings import Record
 from mrv.statement.materiality import check_threshold
-from mrv.statement.opinion import check_conditions, check_opinion, materiality, opinion_word
+from mrv.statement.opinion import check_opinion, check_words, materiality, opinion_word
+from mrv.statement.verifiers_words import Words
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
 _OPINIONS = ("unqualified", "qualified", "adverse", "disclaimer")
@@ -54,8 +55,8 @@ class Finding:
         Largest error that would not change the opinion, as decimal text. [%]
     findings : tuple of str
         Remarks beside the findings that were raised and closed.
-    because : str or None
-        Why conditions that do not hold do not stand against the opinion.
+    words : Words
+        Of each parameter, requirement and open finding.
     procedure : str or None
         What was done, in the verifier's own words.
     team : tuple of PersonNamed
@@ -70,7 +71,7 @@ class Finding:
     assurance: Assurance
     materiality_percent: str
     findings: tuple[str, ...] = ()
-    because: str | None = None
+    words: Words = field(default_factory=Words)
     procedure: str | None = None
     team: tuple[PersonNamed, ...] = ()
     site_visits: tuple[SiteVisit, ...] = ()
@@ -108,9 +109,8 @@ def sign_verification(
     Raises
     ------
     StatementStateError
-        If the opinion is without reservation and a finding stands against it, or a
-        condition that does not hold, without a reason of words; if the materiality is above
-        what any programme takes.
+        If the opinion is without reservation and a finding stands against it, or the
+        verifier's words are blank; if the materiality is above what any programme takes.
     """
     document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)
@@ -127,8 +127,8 @@ def verification_body(
     check_threshold(finding.materiality_percent)
     errors = materiality(statement, records, finding.materiality_percent)
     check_opinion(finding.opinion, records, errors)
-    open_ = unmet(claims_of(statement))
-    check_conditions(finding.opinion, open_, finding.because)
+    said = claims_of(statement)
+    check_words(finding.opinion, said, finding.words)
     subject = Conclusion(
         id=statement["id"],
         opinion=opinion_word(finding.opinion),
@@ -139,8 +139,9 @@ def verification_body(
             *(one.shown() for one in records),
             *(FindingShown(kind="OBS", text=text) for text in finding.findings),
         ),
-        unmet=shown(open_),
-        because=_text(finding.because),
+        unmet=shown(unmet(said), finding.words.reasons),
+        parameters=finding.words.parameters or UNSET,
+        requirements=finding.words.requirements or UNSET,
         procedure=_text(finding.procedure),
         team=finding.team or UNSET,
         site_visits=finding.site_visits or UNSET,
@@ -148,6 +149,11 @@ def verification_body(
         accreditation=_text(finding.accreditation),
     )
     return about(statement, "verification", VERIFICATION, (write(subject), holder, created))
+
+
+def verification_of(document: Mapping[str, Any]) -> Verification:
+    """Read a verifier's credential; CanonicalError if it is none."""
+    return read(Verification, document, f"verification {document.get('id')!r}")
 
 
 def conclusion_of(verification: Mapping[str, Any]) -> Finding:
@@ -159,11 +165,11 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     CanonicalError
         If it is not in the form that `verification_body` writes.
     """
-    name = repr(verification.get("id"))
-    said = read(Verification, verification, f"verification {name}").credential_subject
+    said = verification_of(verification).credential_subject
     if said.opinion not in _OPINIONS:
         raise CanonicalError(
-            f"{name} has the opinion {said.opinion!r}; one of {', '.join(_OPINIONS)} is signed"
+            f"{verification.get('id')!r} has the opinion {said.opinion!r}; one of"
+            f" {', '.join(_OPINIONS)} is signed"
         )
     remarks = tuple(one.text for one in said.shown if one.remark and one.text)
     return Finding(
@@ -171,7 +177,11 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
         said.level_of_assurance,
         said.materiality_percent,
         remarks,
-        said.because or None,
+        Words(
+            said.parameters or (),
+            said.requirements or (),
+            tuple(one.reason or "" for one in said.unmet or ()),
+        ),
         said.procedure or None,
         said.team or (),
         said.site_visits or (),

@@ -11,23 +11,25 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Assurance, Opinion
 from mrv.errors import StatementStateError
-from mrv.statement.conditions import check_reason
+from mrv.statement.conditions import WANTED, check_reason
 from mrv.statement.findings import BLOCKING, Record
 from mrv.statement.materiality import Materiality, decimal
+from mrv.statement.verifiers_words import Words, blanks, check_rows, first_of, open_findings
 
 __all__ = [
     "REJECTING",
     "Assurance",
     "Opinion",
-    "check_conditions",
     "check_opinion",
+    "check_words",
     "materiality",
     "opinion_word",
 ]
 _OLDER: dict[str, Opinion] = {"unmodified": "unqualified", "modified": "qualified"}
+_FILE = "the file of `tonne statement template`"
 # With these a statement ends: nobody vouches for it.
 REJECTING = ("adverse", "disclaimer")
 
@@ -77,21 +79,31 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materialit
         )
 
 
-def check_conditions(opinion: Opinion, unmet: Sequence[object], because: str | None) -> None:
+def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
     """
-    Refuse an opinion without reservation over a condition that does not hold, without a reason.
+    Refuse an opinion without reservation over what the verifier has no words for.
 
     Raises
     ------
     StatementStateError
-        Naming the conditions, or what a reason has.
+        Naming the findings that are open, or the first blanks; or a row of another statement.
     """
-    if because is not None:
-        check_reason(because, "the reason (--because)")
-    if opinion_word(opinion) == "unqualified" and unmet and because is None:
+    check_rows(said, words)
+    for reason in filter(str.strip, words.reasons):
+        check_reason(reason, "the reason of a finding")
+    if opinion_word(opinion) != "unqualified":
+        return
+    open_ = open_findings(said, words)
+    if open_:
         raise StatementStateError(
-            "the opinion cannot be unqualified while conditions do not hold: "
-            + "; ".join(map(str, unmet))
-            + "; have the period closed anew once they do, sign a qualified opinion, or say why"
-            " with --because TEXT"
+            "the opinion cannot be unqualified while findings are open: "
+            + "; ".join(map(str, open_))
+            + "; have the period closed anew once they are settled, close each with its reason"
+            f" ({_FILE}), or sign a qualified opinion"
+        )
+    blank = list(blanks(said, words))
+    if blank:
+        raise StatementStateError(
+            f"the opinion cannot be unqualified while the verifier's words are blank:"
+            f" {first_of(blank)}; {WANTED}, in {_FILE}"
         )

@@ -27,6 +27,7 @@ from mrv.documents.plan import (
     DeviceExtract,
     ExcludedDevice,
     FixedAsIssued,
+    ForwardAction,
     InvoiceReplaced,
     MeterReplaced,
     PlanExtract,
@@ -36,6 +37,7 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
@@ -152,8 +154,12 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    forward : tuple of ForwardAction
+        Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
+    declared : Declared
+        Surveys, events and the registered design.
     """
 
     project: Project
@@ -191,6 +197,8 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    forward: tuple[ForwardAction, ...] = ()
+    declared: Declared = field(default_factory=Declared)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -214,6 +222,7 @@ class MonitoringPlan:
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
+            surveys=self.declared.surveys,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -242,8 +251,10 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
+            declared=Declared(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
+            forward=(),
         )
 
     def fleet(self) -> Fleet:
@@ -303,6 +314,8 @@ class MonitoringPlan:
             )
             or UNSET,
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
+            forward_actions=self.forward or UNSET,
+            declared=self.declared or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

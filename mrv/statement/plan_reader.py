@@ -22,6 +22,7 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
@@ -79,6 +80,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
         versions=tuple(version_in(write(one)) for one in plan.monitoring or ()),
+        forward=plan.forward_actions or (),
         versions_before=tuple(version_in(write(one)) for one in plan.monitoring_before or ()),
         invoices=tuple(map(invoice_of, plan.invoices or ())),
         earlier=plan.earlier or (),
@@ -122,6 +124,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         calibrated_every={
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
         },
+        declared=plan.declared or Declared(),
     )
 
 

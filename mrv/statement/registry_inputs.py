@@ -54,6 +54,8 @@ def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{what} {one[by]}", _text(one)
     for one in record.get("outsidePeriod", ()):
         yield f"{one['device']} {one['quantity']} {one['from']} to {one['to']}", one["metered"]
+    said = record.get("declared", {})
+    yield from ((f"declared {key}", _text(value)) for key, value in said.items() if value)
     for one in record.get("certified", ()):
         energy = sum(int(wh) for run in one["runs"] for wh in run["energy_Wh"])
         yield f"{one['device']} certificate {one['certificate']}", f"{energy} Wh, {one['scheme']}"

@@ -38,6 +38,7 @@ from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
+from mrv.statement.verifiers_words import first_of, missing
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 
@@ -283,7 +284,9 @@ def verifier(subject: Subject) -> str:
 
 def _listed_conditions(subject: Subject, said: Conclusion) -> None:
     """The verifier saw the conditions that do not hold, where the credential lists any."""
-    if said.unmet is not UNSET and said.unmet != shown(unmet(subject.claims)):
+    listed = [(one.rule, one.texts) for one in said.unmet or ()]
+    found = [(one.rule, one.texts) for one in shown(unmet(subject.claims))]
+    if said.unmet is not UNSET and listed != found:
         raise SignatureError(
             "the conditions that do not hold are other ones in verification.json than in"
             " statement.json"
@@ -293,9 +296,19 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
             "conditions",
             "verified",
             f"a reason in words that the verifier signed, to conclude over what is not met ({one})",
-            "have it verified with `tonne statement verify --because TEXT`, or take it as it is"
-            " with --accept unmet-conditions",
+            "have it verified with a reason for the finding (`tonne statement template`), or take"
+            " it as it is with --accept unmet-conditions",
             "unmet-conditions",
+        )
+    unqualified = said.opinion == "unqualified" and not of_first_release(subject.claims)
+    blank = missing(subject.claims, said) if unqualified else ()
+    if blank:
+        subject.lack(
+            "words",
+            "verified",
+            "the verifier's words of each parameter and requirement, as an unqualified opinion"
+            f" has them; blank: {first_of(blank)}",
+            "have it verified with the file of `tonne statement template`",
         )
 
 

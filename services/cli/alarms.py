@@ -10,6 +10,7 @@ import click
 from psycopg import Connection
 
 from ingest.errors import RegistryError
+from services.cli import alarm_people as people
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
@@ -30,7 +31,7 @@ _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
 @click.group(cls=Group)
 def alarms() -> None:
     """
-    See alarms of devices, gateways and projects; acknowledge and comment them.
+    See alarms of devices, gateways and projects; acknowledge, comment, send them.
 
     The watcher raises and clears them by rules a kind and device class.
 
@@ -147,6 +148,10 @@ def comment(number: int, *, text: str, author: str | None, as_json: bool) -> Non
         stored.comment(conn, number, author or getpass.getuser(), text)
         found = _known(conn, number)
     print_result(found, f"alarm {number} has a new comment", as_json=as_json)
+
+
+for _command in (people.contacts, people.duty, people.silence, people.silences):
+    alarms.add_command(_command)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:

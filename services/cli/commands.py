@@ -51,6 +51,9 @@ SECTIONS = {
     "Statements and verification": {
         "period": Entry("statements.period:period", "Close a monitoring period."),
         "statement": Entry("statements.statement:statement", "The life of a statement."),
+        "submission": Entry(
+            "statements.submission:submission", "What a programme's checks would find."
+        ),
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "export": Entry("statements.export:export", "Files for registries and ministries."),
         "units": Entry("statements.units:units", "Units after issue: ranges and their life."),

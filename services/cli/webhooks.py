@@ -22,6 +22,7 @@ from services.settings import Settings
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
 from services.webhooks import addresses, signature
+from services.webhooks.people import Ways
 from services.webhooks.sender import Sender
 
 _id = click.argument("id_", metavar="ID")
@@ -234,7 +235,8 @@ def send(*, once: bool, as_json: bool) -> None:
     settings = Settings()
     log, metrics = get_logger("webhooks"), Metrics()
     allowed = addresses.networks(settings.webhook_networks)
-    sender = Sender(settings.require("database_url"), metrics, log, allowed)
+    ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    sender = Sender(settings.require("database_url"), metrics, log, allowed, ways=ways)
     if once:
         done = sender.once()
         print_result(

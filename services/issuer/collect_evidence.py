@@ -37,6 +37,7 @@ from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
 from services.issuer.earlier_projects import before_elsewhere, changed_late
+from services.issuer.forward_actions import open_actions
 from services.issuer.outside_period import metered_outside
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
@@ -127,7 +128,8 @@ def plan_of(
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
-    outcome = judged(registry_facts(conn, now, (from_us, to_us)))
+    facts = registry_facts(conn, now, (from_us, to_us))
+    outcome = judged(facts)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -137,10 +139,12 @@ def plan_of(
         carried_from=left.statements,
         checks=checks,
         versions=versions,
+        forward=open_actions(conn, project_id, from_us),
         versions_before=_replaced(every, versions),
         invoices=outcome.invoices,
         replaced=outcome.replaced,
         calibrated_every=outcome.calibrated_every,
+        declared=facts.entry.declared.until(local_date(to_us - 1, zone)),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, names, from_us)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -22,6 +22,9 @@ from services.issuer.facility import facility_files, facility_inventory
 from services.store.registry.entries_from_rows import load_registry
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# ids of the methodologies of the Joint Crediting Mechanism begin with it
+JCM = "jcm-"
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -103,33 +106,43 @@ def aef_files(draft: Draft) -> ExportFiles:
 
 
 def jcm_files(
-    source: Source, authority: Authority, form: CellMap | None = None, template: bytes | None = None
+    source: Source,
+    authority: Authority,
+    workbook: Callable[[], bytes],
+    form: CellMap | None = None,
+    template: bytes | None = None,
 ) -> ExportFiles:
     """
     Return a statement's monitoring spreadsheet, issuance request, contribution report and design.
 
     Parameters
     ----------
+    workbook : callable
+        Makes the statement's own workbook, whose sheets are those of the JCM with the formulas of
+        the methodology; it is the monitoring sheet where no layout of its own comes with tonne.
     form : CellMap, optional
         Which value in which cell; tonne's own layout unless given.
     template : bytes, optional
         The official workbook.
     """
-    from mrv.exports.cell_map import check_known, shipped  # noqa: PLC0415
+    from mrv.exports.cell_map import check_known, names, shipped  # noqa: PLC0415
     from mrv.exports.form_workbook import filled  # noqa: PLC0415 - loads openpyxl
     from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
 
-    form = form or shipped(source.claims.methodology.id)
+    methodology = source.claims.methodology.id
+    if form is None and (methodology in names() or not methodology.startswith(JCM)):
+        form = shipped(methodology)
     own = {
         "issuance-request": shipped("jcm-issuance"),
         "contribution-report": shipped("jcm-contribution"),
         "design-extract": shipped("jcm-design"),
     }
     made = jcm(source, authority.registration(source.claims.project.id))
-    for one in (form, *own.values()):
+    for one in (*([] if form is None else [form]), *own.values()):
         check_known(one, VALUES, COLUMNS)
     day = days(source.claims.monitoring_period)[1]
-    files = {"monitoring.xlsx": filled(form, made.values, made.rows, day, template)}
+    sheet = workbook() if form is None else filled(form, made.values, made.rows, day, template)
+    files = {"monitoring.xlsx": sheet}
     for name, one in own.items():
         files[f"{name}.xlsx"] = filled(one, made.values, made.rows, day)
     return ExportFiles(made.draft, files)

@@ -26,6 +26,7 @@ from mrv.packs.pack import (
     FACTORS,
     FINDINGS,
     INTERVALS,
+    KEYS,
     PLAN,
     SAMPLING,
     STATEMENT,
@@ -36,6 +37,7 @@ from mrv.packs.pack import (
 from mrv.report import Facts
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import verify_proof
+from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
 from mrv.statement.findings import read_events
@@ -89,7 +91,13 @@ def facts_of(conn: Connection, statement: str) -> Facts:
             stamps=stamps_of(conn, statement, receipt),
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
+            organisations=_organisations(one.key for one in enrolled.load(conn)),
         )
+
+
+def _organisations(keys: Iterable[EnrolledKey]) -> dict[str, str]:
+    """Return who each key signs for."""
+    return {key.did: key.bounds.organisation for key in keys if key.bounds.organisation}
 
 
 def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
@@ -157,6 +165,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
             pack.files.get(TIMESTAMPS),
             None if subject.receipt is None else parse_receipt(subject.receipt).index,
         ),
+        organisations=_organisations(read_keyring(pack.files[KEYS]) if KEYS in pack.files else ()),
     )
 
 

@@ -13,7 +13,7 @@ import yaml
 from ingest.profiles import file_registers
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration
-from services.registry import authority, monitoring
+from services.registry import authority, declared, monitoring, tariffs
 from services.registry.entries import (
     CHECK_PERCENT,
     Device,
@@ -70,7 +70,7 @@ def dump(sections: dict[str, Any]) -> str:
 
 def _site(site: Site) -> dict[str, Any]:
     later = [{"from": one.begins, "timezone": one.timezone} for one in site.timezones or ()]
-    return _present(**{**asdict(site), "timezones": later})
+    return _present(**{**asdict(site), "timezones": later, "tariffs": tariffs.rows(site)})
 
 
 def _device(device: Device) -> dict[str, Any]:
@@ -178,6 +178,7 @@ def _project(project: Project) -> dict[str, Any]:
         boundary=[_present(**asdict(one)) for one in project.boundary or ()],
         documents=dict(project.documents or {}),
         laboratory=[_present(**asdict(one)) for one in project.laboratory or ()],
+        **declared.document(project),
     )
 
 

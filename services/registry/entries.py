@@ -13,6 +13,7 @@ from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
+from mrv.registry.declared import Declared, Design, Event, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Calibration, Document, Sample
 
@@ -44,6 +45,18 @@ class LaterZone:
 
 
 @dataclass(frozen=True, slots=True)
+class Tariff:
+    """Prices of a kWh at a site from a local day on, in one currency; money, never carbon."""
+
+    begins: date
+    currency: str
+    import_per_kwh: Decimal | int | None = None
+    export_per_kwh: Decimal | int | None = None
+    feed_in_per_kwh: Decimal | int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """
     A place with its time zone; `park` names the group of sites that it belongs to.
@@ -63,6 +76,7 @@ class Site:
     names: Mapping[str, str] | None = None
     timezones: tuple[LaterZone, ...] | None = None
     country: str | None = None
+    tariffs: tuple[Tariff, ...] | None = None
 
     @property
     def clock(self) -> str:
@@ -257,6 +271,14 @@ class Project:
     laboratory: tuple[Sample, ...] | None = None
     documents: Mapping[str, str | Mapping[str, Any]] | None = None
     names: Mapping[str, str] | None = None
+    surveys: tuple[Survey, ...] | None = None
+    events: tuple[Event, ...] | None = None
+    design: Design | None = None
+
+    @property
+    def declared(self) -> Declared:
+        """What the operator declares beside the meters."""
+        return Declared(self.surveys or (), self.events or (), self.design)
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +452,9 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
             entry,
             monitoring=merged(before.monitoring or () if before else (), entry.monitoring),
             boundary=_held(entry, before, "boundary"),
+            surveys=_held(entry, before, "surveys"),
+            events=_held(entry, before, "events"),
+            design=_said(entry.design, before and before.design),
             laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
         )

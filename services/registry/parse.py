@@ -17,16 +17,19 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
+from mrv.registry.declared import Design
 from mrv.registry.project import Calibration, Sample
 from mrv.texts import languages
 from services.registry import (
     alarm_rules,
     arrays,
+    declared,
     limits,
     meter_keys,
     monitoring,
     parameter_documents,
     ratings,
+    tariffs,
 )
 from services.registry.entries import (
     ARRAY_KEYS,
@@ -83,6 +86,7 @@ def site(row: Row) -> Site:
         names=_names(row),
         timezones=_list(row, "timezones", _later_zone, lambda z: (z.begins,)),
         country=_country(row),
+        tariffs=_list(row, "tariffs", tariffs.tariff, lambda t: (t.begins,)),
     )
 
 
@@ -220,7 +224,8 @@ def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
-             "boundary", "laboratory", "documents", "names")  # fmt: skip
+             "boundary", "laboratory", "documents", "names", "surveys", "events",
+             "design")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -247,7 +252,19 @@ def project(row: Row) -> Project:
         laboratory=_list(row, "laboratory", _sample, place),
         documents=parameter_documents.read(row),
         names=_names(row),
+        surveys=_list(row, "surveys", declared.survey, lambda s: (s.parameter, s.taken)),
+        events=_list(row, "events", declared.event, lambda e: (e.begins, e.what, e.found)),
+        design=_design(row),
     )
+
+
+def _design(row: Row) -> Design | None:
+    if not row.has("design"):
+        return None
+    inner = _one(row, "design", "document", "version", "date", "sha256", "devices", "phases")
+    found = declared.design(inner)
+    _gather(row, inner)
+    return found
 
 
 def _sample(row: Row) -> Sample:

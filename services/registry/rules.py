@@ -24,6 +24,7 @@ from mrv.calendar import midnight_us
 from mrv.countries import country_of
 from services.registry import (
     brought_factors,
+    declared,
     meters,
     monitoring,
     needs,
@@ -68,7 +69,9 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from meters.outside(project, devices)
             yield from meters.outlasting(project, devices, country(project, registry))
             yield from monitoring.check(project, devices)
+            yield from declared.check(project, devices)
     yield from _shared(registry)
+    yield from declared.shared(registry)
     yield from programme.check(registry)
 
 

@@ -25,6 +25,7 @@ from ingest.limits import NAMES, PAIRS
 from mrv import methodologies
 from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.declared import Design, DesignedDevice, Event, Happening, Phase, Survey
 from mrv.registry.monitoring_plan import Approval, Kind, Line, Version
 from mrv.registry.project import Calibration, Sample
 from services.registry import authority, entries
@@ -34,7 +35,9 @@ from services.registry.parse import CERTAINTIES, DEVICE_KEYS
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
-    "Sample": Sample, "Approval": Approval, "Kind": Kind,
+    "Sample": Sample, "Survey": Survey, "Event": Event, "Design": Design,
+    "DesignedDevice": DesignedDevice, "Phase": Phase, "Happening": Happening,
+    "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
 }  # fmt: skip
 _SIMPLE: dict[Any, dict[str, Any]] = {
@@ -50,6 +53,10 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 _NAMES = {
     ("Device", "class_id"): "class",
     ("LaterZone", "begins"): "from",
+    ("Event", "begins"): "from",
+    ("Event", "ends"): "to",
+    ("Design", "issued"): "date",
+    ("Tariff", "begins"): "from",
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
     ("MeterKey", "begins"): "from",
@@ -155,6 +162,8 @@ def _value(hint: Any) -> dict[str, Any]:
         kinds = [one for one in inner if one is not type(None)]
         numbers = {one for one in kinds if one in (int, float, Decimal)}
         return {"type": "number"} if len(numbers) > 1 else _value(kinds[0])
+    if origin is Literal:
+        return {"enum": list(inner)}
     if origin is tuple:
         return {"type": "array", "items": _value(inner[0])}
     if origin is Mapping:

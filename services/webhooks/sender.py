@@ -26,11 +26,13 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, TonneError
 from services.metrics import Metrics
+from services.store.api import alarm_contacts
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
 from services.store.registry.programme import public_url
-from services.webhooks import addresses, signature
+from services.webhooks import addresses, people, signature
 from services.webhooks.addresses import Network
+from services.webhooks.people import Ways
 from services.webhooks.post import DEADLINE_S, Outcome, post
 
 ROLE = "tonne_events"
@@ -72,6 +74,8 @@ class Sender:
         Pauses after failures; an event has one attempt more. [s]
     deadline_s : float
         How long one attempt may take. [s]
+    ways : Ways, optional
+        By which servers people are reached.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Sender:
         *,
         waits_s: Sequence[float] = WAITS_S,
         deadline_s: float = DEADLINE_S,
+        ways: Ways | None = None,
     ) -> None:
+        self._ways = ways or Ways()
         self._url, self._log, self._allowed = url, log, allowed
         self._waits_s, self._deadline_s = waits_s, deadline_s
         self._stopping = threading.Event()
@@ -160,6 +166,8 @@ class Sender:
 
     def _of(self, conn: Connection, hook: store.Open, source: str) -> Sent:
         """Send what is due at a webhook, until it does not answer."""
+        if hook.url.startswith((people.MAIL, people.APPRISE)):
+            return self._to_people(conn, hook, source)
         done = Sent()
         try:
             target = addresses.target_of(hook.url)
@@ -185,6 +193,33 @@ class Sender:
             done += self._failed(conn, hook, event, outcome)
             if outcome.status in {None, _GONE, _TOO_MANY} or outcome.status >= _BROKEN:
                 break
+        return done
+
+    def _to_people(self, conn: Connection, hook: store.Open, source: str) -> Sent:
+        """Send a contact the alarms that are for it, as messages."""
+        done = Sent()
+        page = source if source.startswith("http") else None
+        language = alarm_contacts.language_of(conn, hook.id)
+        for event in store.due(conn, hook.id, _BATCH):
+            if self._stopping.is_set():
+                break
+            verdict, until = alarm_contacts.verdict(conn, hook.id, event)
+            if verdict == "wait" and until is not None:
+                alarm_contacts.postpone(conn, hook.id, event.sequence, until)
+                continue
+            if verdict == "leave":
+                store.took(conn, hook.id, event.sequence, alarm_contacts.LEFT)
+                continue
+            step = event.type.rpartition(".")[2]
+            said = people.message(event.data, step, language, page)
+            outcome = people.send(self._ways, hook.url, said, str(event.event))
+            if outcome.taken and outcome.status is not None:
+                store.took(conn, hook.id, event.sequence, outcome.status)
+                self._counter.labels("taken").inc()
+                done += Sent(taken=1)
+                continue
+            done += self._failed(conn, hook, event, outcome)
+            break
         return done
 
     def _failed(

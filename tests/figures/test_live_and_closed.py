@@ -110,7 +110,7 @@ def test_a_closed_period_shows_its_statement_to_the_microgram(city):
         # issued, it is the statement that counts
         again = city.closed[WAITING].statement
         life.submit(conn, again, city.who["operator"])
-        life.verify(conn, again, city.who["verifier"], concluded("qualified"))
+        life.verify(conn, again, city.who["verifier"], concluded("qualified", of=(conn, again)))
         life.issue(conn, again, city.who["log"], "test")
         net = _net(city.closed[WAITING].result)
         assert _shown(conn, WAITING, "issued") == _shown(conn, WAITING) == net

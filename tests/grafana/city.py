@@ -38,7 +38,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
             at = instant_us(str(begin), zone(end)), instant_us(str(until), zone(end))
             names.append(close_period(conn, "rooftop-pv", *at, "test").statement)
         life.submit(conn, names[0], who["operator"])
-        life.verify(conn, names[0], who["verifier"], concluded("unmodified"))
+        life.verify(conn, names[0], who["verifier"], concluded("unmodified", of=(conn, names[0])))
         life.issue(conn, names[0], who["log"], "test")
         seal(conn, who["log"], now_us())
         refresh_days(conn)

@@ -30,8 +30,8 @@ SOURCES = {
     s["uid"]: s["type"]
     for s in yaml.safe_load((PROVISIONED / "datasources/tonne.yaml").read_text())["datasources"]
 }
-# nothing stands there as long as nothing is wrong in the made-up city, or typed into the board
-MAY_BE_EMPTY = {"tonne-ev: Cost"}
+# nothing stands there as long as nothing is wrong in the made-up city, or it has no tariffs
+MAY_BE_EMPTY = {"tonne-ev: Cost, saved and earned", "tonne-pv: Cost, saved and earned"}
 # what a table is read for, highest cost first
 VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "kind", "state", "clock")
 # what the registry alone says: targets, places, certificates, and how many are silent
@@ -205,15 +205,27 @@ def test_every_query_gives_rows(board, reader):
             assert all(len(v) <= 200 for row in rows for v in row if isinstance(v, str)), where
 
 
-def test_the_cost_is_that_of_the_tariff_that_is_typed(reader):
+def test_money_is_that_of_the_tariffs_of_the_registry(filled, reader):
     """A city abroad would read a price of Viet Nam, or no price at all."""
     (board,) = [b for b in BOARDS if b["uid"] == "tonne-ev"]
     ask = {panel["title"]: panel["targets"][0]["rawSql"] for panel in panels(board)}
     now = datetime.now(UTC)
-    _, [(charged,)] = city.ask(reader, board, ask["Charged"], now)
-    typed = ask["Cost"].replace("${tariff:sqlstring}", "'0.31'")
-    _, [(cost,)] = city.ask(reader, board, typed, now)
-    assert float(cost) == pytest.approx(float(charged) * 0.31)
+    _, rows = city.ask(reader, board, ask["Cost, saved and earned"], now)
+    assert rows == []
+    with connect(filled, autocommit=True) as conn:
+        conn.execute(
+            'UPDATE site SET tariffs = \'[{"from": "2000-01-01", "currency": "EUR",'
+            ' "import_per_kwh": 0.31}]\''
+        )
+    try:
+        _, [(charged,)] = city.ask(reader, board, ask["Charged"], now)
+        names, rows = city.ask(reader, board, ask["Cost, saved and earned"], now)
+        (cost,) = [dict(zip(names, row, strict=True)) for row in rows if row[0] == "cost"]
+        assert cost["currency"] == "EUR"
+        assert float(cost["amount"]) == pytest.approx(float(charged) * 0.31, rel=1e-3)
+    finally:
+        with connect(filled, autocommit=True) as conn:
+            conn.execute("UPDATE site SET tariffs = NULL")
 
 
 def _dates(values):

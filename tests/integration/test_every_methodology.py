@@ -8,11 +8,13 @@ brings: documents, laboratory results, invoices and a monitoring plan.
 
 import hashlib
 import json
+import re
 from datetime import date
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
+import openpyxl
 import pytest
 import yaml
 
@@ -27,6 +29,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import holders
 from tests.invoked import tonne as invoke
+from tests.opinions import reported
 from tests.services.issuer import plant
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
@@ -143,6 +146,10 @@ def _invoices(tonne, project):
 def _planned(draft):
     """Fill in what a plan's first draft leaves to the plant."""
     text = draft.replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
+    text = text.replace("kind: ''", "kind: correction")
+    approval = "approval: {by: Joint Committee, date: 2025-12-15, reference: JC-2025-17}"
+    first = re.compile(r"^( +)responsible: ''", re.MULTILINE)
+    text = first.sub(rf"\1{approval}\n\g<0>", text, count=1)
     return text.replace(": ''", ": The plant's engineer")
 
 
@@ -184,8 +191,9 @@ def test_a_statement_of_it_may_be_relied_on(name, tonne, file, database_url, tmp
 
     closed = json.loads(tonne("period", "close", project["id"], *SPAN, "--json").stdout)
     statement, pack = closed["statement"], tmp_path / "pack"
-    opinion = ("--opinion", "unqualified", "--assurance", "reasonable")
     tonne("statement", "submit", statement, "--key", "plant")
+    words = reported(partial(tonne, "statement"), statement, tmp_path)
+    opinion = ("--opinion", "unqualified", "--assurance", "reasonable", *words)
     tonne("statement", "verify", statement, "--key", "auditor", *opinion)
     tonne("statement", "issue", statement)
     tonne("statement", "export", statement, "--out", pack)
@@ -195,6 +203,12 @@ def test_a_statement_of_it_may_be_relied_on(name, tonne, file, database_url, tmp
     report = json.loads(tonne("verify", pack, "--keys", keys, "--status", status, "--json").stdout)
 
     assert (report["state"], report["exit"], report["missing"]) == ("issued", 0, [])
+    if project["methodology"].startswith("jcm-"):
+        given = ("--keys", keys, "--status", status, "--out", tmp_path / "jcm")
+        tonne("export", "jcm", pack, *given, code=4)  # without a registration it is a draft
+        book = openpyxl.load_workbook(tmp_path / "jcm" / "monitoring.xlsx")
+        cells = [cell.value for sheet in book for row in sheet.iter_rows() for cell in row]
+        assert sum(isinstance(one, str) and one.startswith("=") for one in cells) > 2
     subject = json.loads((pack / "statement.json").read_text("utf-8"))["credentialSubject"]
     open_ = {
         one["rule"]

@@ -9,11 +9,11 @@ import pytest
 from services.store.postgres.pool import connect
 from tests import holders
 from tests.invoked import tonne as invoke
+from tests.opinions import reported
 from tests.planted import planted
 from tests.services.issuer import plant
 
-OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because",
-           "the plan was seen on paper")  # fmt: skip
+OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
 SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
 
 
@@ -53,6 +53,11 @@ def _close(tonne, project="pv", span=SPAN):
     return json.loads(tonne("period", "close", project, *span, "--json").stdout)
 
 
+def _opinion(signed, name, folder):
+    """Return an unqualified opinion, with the verifier's report filled in."""
+    return (*OPINION, *reported(partial(signed, "statement"), name, folder))
+
+
 def test_from_readings_to_an_issued_statement(signed, tmp_path):
     """An operator could not bring a period to a statement that an auditor can check."""
     closed = _close(signed)
@@ -67,10 +72,11 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     signed("statement", "submit", name, "--key", "plant")
     bare = signed("statement", "verify", name, "--key", "auditor", code=2)
     assert "--opinion" in bare.stderr
-    unsaid = signed("statement", "verify", name, "--key", "auditor", *OPINION[:4], code=2)
-    assert "cannot be unqualified while conditions do not hold" in unsaid.stderr
+    unsaid = signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
+    assert "cannot be unqualified while findings are open" in unsaid.stderr
     signed("log", "seal")
-    opinion = (*OPINION, "--finding", "sampled two meters", "--procedure", "two days on site")
+    opinion = (*_opinion(signed, name, tmp_path), "--procedure", "two days on site")
+    opinion = (*opinion, "--finding", "sampled two meters")
     signed("statement", "verify", name, "--key", "auditor", *opinion)
     wrong = signed("statement", "issue", name, "--key", "auditor", code=2)
     assert "enrolled as verifier" in wrong.stderr
@@ -102,7 +108,7 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     shown = signed("statement", "show", name).stdout
     assert "by auditor" in shown
     assert "observed   FAC-02 Default factors verified against published source" in shown
-    assert "because    the plan was seen on paper (signed by auditor)" in shown
+    assert "closed by the verifier: the plan of the plant was seen on paper" in shown
 
 
 def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
@@ -142,7 +148,7 @@ def test_closing_again_gives_the_same_bytes(signed, database_url):
     assert second["digests"]["intervals"] == first["digests"]["intervals"]
 
 
-def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
+def test_steps_out_of_order_and_wrong_keys_are_refused(signed, tmp_path):
     """A statement could skip its verification, or be verified by who prepared it."""
     name = _close(signed)["statement"]
     early = signed("statement", "issue", name, code=2)
@@ -179,7 +185,7 @@ def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
     )
     assert "not overwritten" in same.stderr
     assert "is submitted" in signed("statement", "submit", name, "--key", "plant", code=2).stderr
-    signed("statement", "verify", name, "--key", "auditor", *OPINION)
+    signed("statement", "verify", name, "--key", "auditor", *_opinion(signed, name, tmp_path))
     signed("statement", "issue", name)
     done = signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
     assert "is issued" in done.stderr
@@ -198,7 +204,7 @@ def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch,
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "false")
     told = signed("statement", "submit", name, "--key", "plant")
     assert "warning: not met: EVD-01" in told.stderr
-    signed("statement", "verify", name, "--key", "auditor", *OPINION)
+    signed("statement", "verify", name, "--key", "auditor", *_opinion(signed, name, tmp_path))
     assert "warning: not met" in signed("statement", "issue", name).stderr
 
 
@@ -225,14 +231,15 @@ def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     assert _close(signed)["statement"].endswith("-2")
 
 
-def test_a_verifier_does_not_sign_what_has_changed(signed, database_url):
+def test_a_verifier_does_not_sign_what_has_changed(signed, database_url, tmp_path):
     """A late reading between closing and verifying would be signed away."""
     name = _close(signed)["statement"]
     signed("statement", "submit", name, "--key", "plant")
     plant.send(
         database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")], active_power_w=[750_000]
     )
-    refused = signed("statement", "verify", name, "--key", "auditor", *OPINION, code=1)
+    opinion = _opinion(signed, name, tmp_path)
+    refused = signed("statement", "verify", name, "--key", "auditor", *opinion, code=1)
     assert "digests" in refused.stderr or "readings" in refused.stderr
     assert "submitted" in signed("statement", "list").stdout
 
@@ -242,13 +249,13 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     first = _close(signed)["statement"]
     for step in (
         ("submit", "--key", "plant"),
-        ("verify", "--key", "auditor", *OPINION),
+        ("verify", "--key", "auditor", *_opinion(signed, first, tmp_path)),
         ("issue",),
     ):
         signed("statement", step[0], first, *step[1:])
     over = _close(signed, span=("--from", "2026-03-03", "--to", "2026-03-04"))["statement"]
     signed("statement", "submit", over, "--key", "plant")
-    signed("statement", "verify", over, "--key", "auditor", *OPINION)
+    signed("statement", "verify", over, "--key", "auditor", *_opinion(signed, over, tmp_path))
     assert first in signed("statement", "issue", over, code=2).stderr
     plant.send(
         database_url, "inv-2", [plant.us("2026-03-02T08:40:00+07:00")], active_power_w=[9_000]
@@ -262,7 +269,7 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     assert (difference["evidence"], difference["credited_t"]) == (["readings"], "0")
     for step in (
         ("submit", "--key", "plant"),
-        ("verify", "--key", "auditor", *OPINION),
+        ("verify", "--key", "auditor", *_opinion(signed, new["statement"], tmp_path)),
         ("issue",),
     ):
         signed("statement", step[0], new["statement"], *step[1:])

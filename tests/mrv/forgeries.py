@@ -356,13 +356,15 @@ def cases_of_conditions():
     opinion = canonical.parse_object(files["verification.json"])
     del opinion["proof"]
     for name, edit in {
-        "no reason": {"because": None},
-        "an empty reason": {"because": "  "},
-        "a dot for a reason": {"because": "."},
-        "dots for a reason": {"because": "." * 40},
-        "numbers for a reason": {"because": "2026-01-05, 2026-01-06, 2026-01-07"},
-        "a word for a reason": {"because": "seen" + " " * 40},
-        "no list": {"unmet": None, "because": None},
+        "no reason": _reasons(opinion, None),
+        "an empty reason": _reasons(opinion, "  "),
+        "a dot for a reason": _reasons(opinion, "."),
+        "dots for a reason": _reasons(opinion, "." * 40),
+        "numbers for a reason": _reasons(opinion, "2026-01-05, 2026-01-06, 2026-01-07"),
+        "a word for a reason": _reasons(opinion, "seen" + " " * 40),
+        "no list": {"unmet": None},
+        "no words of parameters": {"parameters": None},
+        "no words of requirements": {"requirements": None},
         "an empty list": {"unmet": []},
         "fewer conditions": {"unmet": opinion["credentialSubject"]["unmet"][:1]},
         "another opinion's": {"opinion": "adverse"},
@@ -371,6 +373,13 @@ def cases_of_conditions():
         said = {**opinion["credentialSubject"], **edit}
         said = {key: value for key, value in said.items() if value is not None}
         yield f"verifier signed {name}", Attempt(_concluded(opinion, said), RING, STATUS)
+
+
+def _reasons(opinion, reason):
+    """Change the reason of each finding."""
+    said = opinion["credentialSubject"]["unmet"]
+    more = {} if reason is None else {"reason": reason}
+    return {"unmet": [{"rule": one["rule"], "texts": one["texts"], **more} for one in said]}
 
 
 def cases_of_materiality():

@@ -27,7 +27,6 @@ from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.statement.approval import sign_approval
 from mrv.statement.arrival import rows_of
 from mrv.statement.compose import Label, compose
-from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import monitored, remeter
@@ -39,6 +38,7 @@ from mrv.verify import Pack, Table
 from mrv.verify.verify_md import guide
 from tests.holders import BOUNDS
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
+from tests.opinions import worded
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SIGNERS = {
@@ -118,8 +118,9 @@ def documents(made=None, tables=None, cast=HONEST, change=lambda body: body):
     keys, holders = cast.signers, cast.holders
     body = change(compose(made, LABEL))
     signed = sign_statement(body, keys["operator"], holders["operator"], cast.signed)
-    because = cast.because if unmet(claims_of(signed)) else None
-    finding = Finding(cast.opinion, "reasonable", "5", ("none",), because)
+    said = claims_of(signed)
+    words = worded(said, cast.because or "")
+    finding = Finding(cast.opinion, "reasonable", "5", ("none",), words)
     verifier = keys["verifier"], holders["verifier"]
     opinion = sign_verification(signed, finding, *verifier, cast.verified)
     files = {

@@ -98,7 +98,7 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         name = close_period(conn, "nck-pv", *map(plant.us, PERIOD), "test").statement
         life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
         life.issue(conn, name, who["log"], "test")
     _metered(database_url)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:

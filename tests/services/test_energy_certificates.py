@@ -106,7 +106,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
 
         def signed(name):
             life.submit(conn, name, who["operator"])
-            life.verify(conn, name, who["verifier"], concluded("unmodified"))
+            life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
 
         before, counted, told = closed()
         assert counted["inv-2"] > 0
@@ -135,7 +135,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         told = [one for one in said.applicability if one.rule == "CLM-01"]
         assert "C-3 of I-REC certifies 500 Wh" in told[0].words()
         life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
         # one that came in beside the rules: the database refuses the claim by itself
         with (
             _beside_the_rules(database_url, "C-9", later + DAY / 2),

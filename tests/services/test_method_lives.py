@@ -93,7 +93,7 @@ def test_registration_close_and_issue_ask_the_ledger(database_url, tmp_path, end
             name = close_period(conn, "pv", begin, end, "test").statement
             life.submit(conn, name, who["operator"])
             life.sample(conn, name, who["verifier"], Size())
-            life.verify(conn, name, who["verifier"], concluded("unmodified"))
+            life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
             conditions = life.documents(conn, name).claims.applicability
         return name, [one.words() for one in conditions if one.rule == LIFE and not one.holds]
 

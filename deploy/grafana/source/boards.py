@@ -132,7 +132,7 @@ def devices(
 
 
 def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:
-    """A number that the reader may type, such as a tariff."""
+    """A number that the reader may type, such as an hour."""
     return build.TextBoxVariable(name).label(label).description(about).default_value(value)
 
 

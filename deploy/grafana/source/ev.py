@@ -21,6 +21,7 @@ from deploy.grafana.source.panels import (
     YELLOW,
     avoided,
     bars,
+    money,
     series,
     serving,
     stat,
@@ -31,7 +32,6 @@ from deploy.grafana.source.panels import (
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 _PROJECTS = serving(f"SELECT id FROM device WHERE class IN ('vehicle', 'ev_charger') AND {_HERE}")
-_TARIFF = "nullif(${tariff:sqlstring}, '')::numeric"
 _PEAK = "extract(hour FROM tonne_clock(s.timezone, i.start)) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
 _LOAD = f"""
 FROM interval_quantity i JOIN device d ON d.id = i.device_id JOIN site s ON s.id = d.site
@@ -49,11 +49,7 @@ def dashboard() -> model.Dashboard:
                 stat("Charged", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
-""", "kwatth", "Energy into vehicles on the local days in range.", decimals=0),
-                stat("Cost", f"""
-SELECT sum(energy_kwh) * {_TARIFF} AS cost FROM v_day_energy_kwh
-WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
-""", "none", "Charged energy times the tariff typed above, in its currency; empty until one is typed.", decimals=0),
+""", "kwatth", "Energy into vehicles on the local days in range.", decimals=0, span=8),
                 stat("Driven", f"""
 SELECT sum(distance_km) AS distance_km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}
 """, "suffix: km", "Odometer steps of all vehicles at the chosen sites.", decimals=0),
@@ -71,6 +67,7 @@ SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS 
                         "Reduction of the projects of vehicles and chargers at the chosen sites, whole: what the"
                         " vehicles avoid less what the chargers draw."),
             ]),
+            ("Money", [money(_MINE)]),
             ("Chargers", [
                 series("Charging power and the peak", f"""
 SELECT i.start AS time, sum(i.value) * 0.004 AS "charging",
@@ -149,7 +146,6 @@ WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
         marks=events("ev_charger", "vehicle"),
         variables=[
             sites(), devices("ev_charger", "Charger"),
-            number("tariff", "Tariff, a kWh", "", "Price of a kWh in your currency."),
             number("peak_from", "Peak from, h", "17", "First hour of the peak, local."),
             number("peak_to", "Peak to, h", "20", "End of the peak, local."),
             console_address(),

@@ -341,6 +341,23 @@ def site_map(
     return panel
 
 
+def money(which: str) -> tables.Panel:
+    """What metered energy cost, saved and earned, by the registry's tariffs; never beside tonnes."""
+    return table(
+        "Cost, saved and earned",
+        f"""
+SELECT kind, round(sum(amount), 2) AS amount, currency, sum(energy_kwh) AS energy_kwh, min(day)::text AS first_day, max(day)::text AS last_day
+FROM v_day_money WHERE $__timeFilter(time) AND {which} GROUP BY kind, currency ORDER BY currency, kind
+""",
+        "Metered energy of whole local days times the tariffs of its site: `cost` is drawn, `earned` is sold, `saved` is"
+        " made and not bought. No currency is added to another; empty where the registry has no `tariffs`.",
+        units={"energy_kwh": "kwatth"},
+        decimals={"energy_kwh": 0},
+        span=24,
+        height=5,
+    )
+
+
 def avoided(title: str, which: str, about: str, *, span: int = 4) -> stats.Panel:
     """Tonnes of whole projects on the local days in range; `which` is a condition on `project_id`."""
     sql = f"SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE $__timeFilter(time) AND {which}"

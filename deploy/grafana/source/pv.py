@@ -21,6 +21,7 @@ from deploy.grafana.source.panels import (
     avoided,
     bars,
     levels,
+    money,
     series,
     serving,
     stat,
@@ -178,6 +179,7 @@ SELECT time, device_id AS metric, share FROM held WHERE device_id IN (SELECT dev
 """, "Yield of the day over that of the plant's median inverter; the thirty lowest. A plant of fewer than three is not shown.",
                          unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), span=12),
             ]),
+            ("Money", [money(_MINE)]),
             ("Inverters", [
                 table("Worst first", f"""
 WITH recent AS (

@@ -1,4 +1,4 @@
-"""The first page: what was credited, and how the account comes to it."""
+"""The summary, and how the account comes to what was credited."""
 
 from __future__ import annotations
 
@@ -6,43 +6,30 @@ from collections.abc import Iterator
 
 from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.comparison_blocks import designed
-from mrv.report.opinion import condition_rows, state
+from mrv.report.page.certificate import findings
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, methodology, period, role
 from mrv.report.words import Words
 from mrv.rules import titled
 
-_TONES = {
-    "issued": "good",
-    "draft": "bad",
-    "rejected": "bad",
-    "superseded": "bad",
-    "revoked": "bad",
-}
 _SIDES = ("baseline", "project", "leakage", "reduction")
 
 
 def summary(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say in short what was credited, to whom, and whether it counts."""
-    yield banner(state(facts, words), _TONES.get(facts.state, "warn"))
-    if facts.state == "draft":
-        yield paragraph(words["page.not_signed"])
-    elif facts.opinion is None:
-        yield paragraph(words["page.not_verified"])
-    yield _figures(facts, words)
+    """Say what the first page has no room for: what it replaces, and all that is not met."""
     subject = facts.subject
-    zone = subject.monitoring_period.timezone
-    supersedes = subject.supersedes
+    yield part(words["page.summary"])
     rows = [
         (words["project"], f"{subject.project.name} ({subject.project.id})"),
         (words["methodology"], methodology(subject, words)),
-        (words["period"], f"{period(subject, words)} ({zone})"),
+        (words["period"], f"{period(subject, words)} ({subject.monitoring_period.timezone})"),
     ]
-    if supersedes is not None:
-        rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
+    if subject.supersedes is not None:
+        said = subject.supersedes
+        rows.append((words["supersedes"], f"{said.statement}: {said.reason}"))
     yield pairs(rows)
     yield from evidence(facts, words)
-    open_ = list(condition_rows(facts, words))
+    open_ = findings(facts, words)
     if open_:
         yield banner(f"{words['page.unmet']}: {'; '.join(row[0] for row in open_)}", "warn")
         heads = [
@@ -50,7 +37,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
             (words["condition.detail"], "l", 2.0),
             (words["condition.answer"], "l", 1.4),
         ]
-        yield table(words, heads, [list(row) for row in open_])
+        yield table(words, heads, open_)
     yield paragraph(words["page.as_of"], small=True)
 
 
@@ -90,23 +77,6 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
         for one in found.items
     ]
     yield table(words, heads, rows, "page.more")
-
-
-def _figures(facts: Facts, words: Words) -> Block:
-    subject = facts.subject
-    opinion = facts.opinion
-    said = None if opinion is None else opinion.credential_subject.opinion
-    items = (
-        (words["page.credited"], words.number(subject.credited.t), words["page.tonnes"],
-         words["page.whole"]),
-        (words["page.reduction"], words.number(subject.emissions.reduction.t),
-         words["page.tonnes"], words["page.after"]),
-        (words["page.covered"], words.percent(subject.coverage), "", words["page.coverage"]),
-        (words["opinion"], words["page.no_opinion"] if said is None
-         else words.get(f"page.opinion_{said}", said), "", words["verification"]),
-    )  # fmt: skip
-    names = ("name", "value", "unit", "note")
-    return {"kind": "figures", "items": [dict(zip(names, one, strict=True)) for one in items]}
 
 
 def account(facts: Facts, words: Words) -> Iterator[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from itertools import chain
@@ -19,6 +20,7 @@ from mrv.report.page.account import account, summary
 from mrv.report.page.audit_file import audit_file, status
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import calendar
+from mrv.report.page.certificate import certificate
 from mrv.report.page.corrected import corrected
 from mrv.report.page.generation import generation
 from mrv.report.page.losses import deductions, gaps
@@ -31,8 +33,8 @@ from mrv.signatures import canonical
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"
 _PARTS = (
-    summary, corrected, account, generation, calendar, gaps, deductions, checked, basis, audit_file,
-    verified, evidence, status,
+    certificate, summary, corrected, account, generation, calendar, gaps, deductions, checked,
+    basis, audit_file, verified, evidence, status,
 )  # fmt: skip
 _HEADER = 70
 
@@ -47,22 +49,37 @@ def page(facts: Facts, words: Words) -> bytes:
         If it cannot be set: a defect, with what the typesetter says.
     """
     when = _when(facts)
+    with _set(facts, words, when) as given:
+        found: bytes = typst.compile(**given, pdf_standards=STANDARD, timestamp=when)
+    return found
+
+
+def chapters(facts: Facts, words: Words) -> dict[str, int]:
+    """Return the page on which each chapter of the report stands, by its heading."""
+    with _set(facts, words, _when(facts)) as given:
+        said = typst.query(**given, selector="<chapters>", field="value", one=True)
+    found: dict[str, int] = {}
+    for heading, number in json.loads(said):
+        found.setdefault(heading, number)
+    return found
+
+
+@contextmanager
+def _set(facts: Facts, words: Words, when: datetime) -> Iterator[dict[str, Any]]:
+    """Give what the typesetter takes; ReportError with what it says, where it cannot set it."""
     with resources.as_file(resources.files("mrv.report")) as here:
         said = json.dumps(_said(facts, words, when), ensure_ascii=False)
         try:
-            found: bytes = typst.compile(
-                str(here / "page" / "page.typ"),
-                font_paths=[str(here / "fonts")],
-                ignore_system_fonts=True,
-                sys_inputs={"said": said},
-                pdf_standards=STANDARD,
-                timestamp=when,
-            )
+            yield {
+                "input": str(here / "page" / "page.typ"),
+                "font_paths": [str(here / "fonts")],
+                "ignore_system_fonts": True,
+                "sys_inputs": {"said": said},
+            }
         except typst.TypstError as error:
             raise ReportError(
                 f"the page of {facts.name} cannot be set: {error.diagnostic}; tell us with its pack"
             ) from error
-    return found
 
 
 def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:

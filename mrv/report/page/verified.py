@@ -12,6 +12,8 @@ from mrv.report.opinion import (
     evidence_rows,
     finding_rows,
     open_findings,
+    parameter_rows,
+    requirement_rows,
     signer_rows,
 )
 from mrv.report.report_data import Facts
@@ -42,6 +44,8 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
     yield from _conclusion(facts, words)
     yield chapter(words["page.overview"])
     yield _overview(facts, words)
+    if facts.opinion is not None:
+        yield from _words(facts, words)
     yield chapter(words["page.findings"])
     yield from _findings(facts, words)
     yield from sampled(facts.sample, words)
@@ -73,6 +77,23 @@ def _overview(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     heads = [(words["page.requirement"], "l", 1.0), (words["page.result"], "l", 3.0)]
     return table(words, heads, [[name, text or words["not_verified"]] for name, text in rows])
+
+
+def _words(facts: Facts, words: Words) -> Iterator[Block]:
+    """Show how each requirement and each parameter was verified."""
+    means, opinion = words["verified.means"], words["verified.opinion"]
+    heads = [(words["page.requirement"], "l", 1.0), (means, "l", 1.4), (opinion, "l", 1.4)]
+    yield table(words, heads, requirement_rows(facts, words))
+    yield chapter(words["page.parameters_verified"])
+    rows = parameter_rows(facts, words)
+    if not rows:
+        yield paragraph(words["page.no_words"], small=True)
+        return
+    heads = [
+        (words["parameter"], "l", 1.0), (means, "l", 1.3), (words["verified.source"], "l", 1.5),
+        (words["verified.cross"], "l", 1.1), (opinion, "l", 1.3),
+    ]  # fmt: skip
+    yield table(words, heads, rows)
 
 
 def _findings(facts: Facts, words: Words) -> Iterator[Block]:

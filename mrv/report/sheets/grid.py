@@ -87,6 +87,11 @@ class Grid:
         self._sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
         self._sheet.set_footer(f"&L{footer}&C&A&R&P / &N")
 
+    def opening(self) -> None:
+        """Have the workbook open on this sheet."""
+        self._sheet.set_first_sheet()
+        self._sheet.activate()
+
     def title(self, text: str, note: str) -> None:
         """Write what the sheet is, and what there is to know about it."""
         self.text(0, 0, text, "title")

@@ -12,7 +12,15 @@ from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.report.dated_values import HEADS, dated_rows
-from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
+from mrv.report.opinion import (
+    conclusion_rows,
+    condition_rows,
+    finding_rows,
+    opinion_rows,
+    parameter_rows,
+    requirement_rows,
+    state,
+)
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
 from mrv.report.translations import (
@@ -21,6 +29,8 @@ from mrv.report.translations import (
     certificate,
     error,
     kind,
+    methodology,
+    period,
     plain_until,
     quality_test,
     quantity,
@@ -190,7 +200,8 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what counts from a date on: ratings, laboratory results, factors."""
     rows = [
         [
-            (text, "plain" if name == "value" else "text")
+            # a document may state no value
+            (text, "plain" if name == "value" and text != DASH else "text")
             for name, text in zip(HEADS, row, strict=True)
         ]
         for row in dated_rows(facts.subject, words)
@@ -205,6 +216,25 @@ def conditions(sheet: Grid, facts: Facts, words: Words) -> None:
     listed(sheet, words, "conditions", names, rows)
 
 
+def result(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what was credited, by whom it was prepared and verified: the sheet that opens first."""
+    subject, issuer, opinion = facts.subject, facts.stated.issuer, facts.opinion
+    sheet.opening()
+    sheet.title(subject.project.name, period(subject, words))
+    said = [
+        (words["page.credited"], f"{words.number(subject.credited.t)} {words['page.tonnes']}"),
+        (words["page.reduction"],
+         f"{words.number(subject.emissions.reduction.t)} {words['page.tonnes']}"),
+        (words["methodology"], methodology(subject, words)),
+        (words["preparer"], facts.organisation(issuer) if issuer else None),
+        (words["verifier"], None if opinion is None else facts.organisation(opinion.issuer)),
+    ]  # fmt: skip
+    found = [*said, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
+    for row, (name, value) in enumerate(found, FIRST):
+        sheet.text(row, 0, name, "head")
+        sheet.text(row, 1, value)
+
+
 def verification(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write who said what of the statement, and what it names its evidence by."""
     sheet.title(words["verification"], words["verification_note"])
@@ -212,10 +242,33 @@ def verification(sheet: Grid, facts: Facts, words: Words) -> None:
     for row, (name, value) in enumerate(opinion_rows(facts, words), FIRST):
         sheet.text(row, 0, name, "head")
         sheet.text(row, 1, value)
-    _findings(sheet, row + 2, facts, words)
+    at = _findings(sheet, row + 2, facts, words)
+    if facts.opinion is not None:
+        means, opinion = words["verified.means"], words["verified.opinion"]
+        heads = [words["page.requirement"], means, opinion]
+        at = _said(sheet, at, "page.requirement", heads, requirement_rows(facts, words), words)
+        heads = [words["parameter"], means, words["verified.source"], words["verified.cross"]]
+        rows = parameter_rows(facts, words)
+        _said(sheet, at, "page.parameters_verified", [*heads, opinion], rows, words)
 
 
-def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
+def _said(
+    sheet: Grid,
+    at: int,
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str | None]],
+    words: Words,
+) -> int:
+    sheet.text(at, 0, words[title], "part")
+    sheet.head(at + 1, heads)
+    for row, cells in enumerate(rows, at + 2):
+        for column, cell in enumerate(cells):
+            sheet.text(row, column, words["not_stated"] if cell is None else cell)
+    return at + 3 + len(rows)
+
+
+def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> int:
     sheet.text(at, 0, words["findings"], "part")
     rows = list(finding_rows(facts, words))
     for row, one in enumerate(rows, at + 1):
@@ -229,6 +282,7 @@ def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
         sheet.text(row, 1, f"{one.text} ({about})" if about else one.text)
     if not rows:
         sheet.text(at + 1, 0, words["none"])
+    return at + 3 + len(rows)
 
 
 def listed(

@@ -28,6 +28,7 @@ _SHEETS: dict[str, tuple[int, ...]] = {
     "indicators": (30, 22, 40, 10, 12, 14, 12, 12, 12),
     "fields": (30, 22, 12, 12, 12, 14),
     "parks": (22, 26, 14, 16, 20, 20, 16, 8),
+    "money": (24, 46, 34, 16, 10, 18),
 }
 _HEADS = {
     "systems": ("system", "title", "kind", "devices", "heard", "expected_so_far", "measured_t",
@@ -43,6 +44,7 @@ _HEADS = {
                    "highest", "lowest"),
     "fields": ("system", "tube", "days", "dry_days", "dry_downs", "lowest_cm"),
     "parks": ("park", "member", "of", "made", "got", "given", "exchanged", "unit"),
+    "money": ("project", "name", "money_kind", "amount", "currency", "energy_kwh"),
 }  # fmt: skip
 _NOTES = {
     "systems": ("systems_note",),
@@ -52,6 +54,7 @@ _NOTES = {
     "indicators": ("indicators_note",),
     "fields": ("fields_note",),
     "parks": ("parks_note",),
+    "money": ("money_note",),
 }
 
 
@@ -72,7 +75,11 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     created = datetime(document["year"], 1, 1, tzinfo=UTC)
     book.set_properties({"title": name, "author": "tonne", "created": created})
     styles = Styles(book)
-    sheets = {n: Grid(book, styles, words, n, widths, name) for n, widths in _SHEETS.items()}
+    sheets = {
+        n: Grid(book, styles, words, n, widths, name)
+        for n, widths in _SHEETS.items()
+        if n != "money" or document["money"]  # a city without tariffs has no such sheet
+    }
     for n, sheet in sheets.items():
         notes = _NOTES[n] if n != "projects" or document["transfer"] else ()
         sheet.title(name, " ".join(words[f"programme.{note}"] for note in notes))
@@ -84,8 +91,19 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     _indicators(sheets["indicators"], document["systems"], words)
     _fields(sheets["fields"], document["systems"], words)
     _parks(sheets["parks"], document["parks"], words)
+    if document["money"]:
+        _money(sheets["money"], document["money"], words)
     book.close()
     return out.getvalue()
+
+
+def _money(sheet: Grid, rows: Sequence[Mapping[str, Any]], words: Words) -> None:
+    for row, one in enumerate(rows, FIRST):
+        sheet.row(row, [
+            (one["project"], "text"), (one["name"], "text"),
+            (words[f"money.{one['kind']}"], "text"), (_number(one["amount"]), "plain"),
+            (one["currency"], "text"), (_number(one["energy_kwh"]), "plain"),
+        ])  # fmt: skip
 
 
 def _number(value: str | float | None) -> Fraction | None:

@@ -21,6 +21,7 @@ from mrv.report.sheets.sampled import sample
 from mrv.report.words import Words
 
 _WIDTHS: dict[str, tuple[int, ...]] = {
+    "result": (44, 90),
     "plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),
     "structure": (34, 60, 40),
     "report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
@@ -70,6 +71,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
         first.write_string(0, 0, f"{facts.name}. {told}")
     sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
     reckoning = Reckoning(facts, _links(facts, sheets["factors"], sheets["report"]))
+    lists.result(sheets["result"], facts, words)
     plan.plan(sheets["plan"], facts, words)
     plan.structure(sheets["structure"], facts, words)
     others = (sheets["days"], sheets["gaps"], sheets["deductions"])

@@ -14,17 +14,24 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from psycopg import Connection
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
 from mrv.exports.source import Source
+from mrv.report import make
+from mrv.report.words import Words
+from services.api import schemas as shapes
 from services.api.problems import ProblemError
+from services.api.reports import Lang, spoken_language
 from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
 from services.issuer.export_files import ExportFiles
+from services.issuer.report import facts_of
+from services.issuer.submission import line_json
+from services.issuer.submission import submission as submission_of
 from services.processing.authority import registered
 from services.store.registry.authority import filed
 from services.store.statements import public_versions, statements
@@ -60,6 +67,28 @@ def jcm(ask: Reader, statement: StatementId) -> Response:
     if not ask.who.sees(stored.project):
         raise unknown("statement", statement)
     return jcm_zip(ask, statement)
+
+
+@router.get("/statements/{statement}/submission", response_model=shapes.Submission)
+def checks(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
+    """
+    List what a completeness check and an information and reporting check would find.
+
+    Each line has what lacks, and the page of the report in that language where it stands.
+    """
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    if not ask.who.sees(stored.project):
+        raise unknown("statement", statement)
+    spoken = spoken_language(ask, lang)
+    words = Words(spoken)
+    with ask.api.files.connection() as conn:
+        _, lines = submission_of(conn, statement, spoken)
+    found = [line_json(one, words) for one in lines]
+    complete = all(one.holds for one in lines)
+    return JSONResponse(
+        {"statement": statement, "state": stored.state, "complete": complete, "checks": found}
+    )
 
 
 @router.get("/statements/{statement}/exports/public.zip", responses=_ZIP, response_class=Response)
@@ -98,7 +127,9 @@ def jcm_zip(ask: Asked, statement: str) -> Response:
     """Send a statement's files of the JCM to somebody who may have them."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
-        made = export_files.jcm_files(sources[0], authority)
+        made = export_files.jcm_files(
+            sources[0], authority, lambda: make(facts_of(conn, statement), "xlsx", "en")
+        )
         return _sent(ask, conn, made, sources, f"{statement}-jcm")
 
 

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from mrv.calendar import instant_us
+from mrv.calendar import instant_us, local_date
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, page
+from services.api.paging import Cursor, Limit, current, page
 from services.api.request_context import Reader
-from services.api.routes.registry import unknown
+from services.api.routes.registry import IdPath, unknown
 from services.api.times import From, To, span_us
 from services.store.timeseries import queries as series
 from services.store.views import listing
+from services.store.views.money import of_project
 
 router = APIRouter(tags=["series"])
 Name = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
@@ -38,6 +39,32 @@ def intervals(
         seen = None if after is None else (after[0], after[1])
         rows = series.quantities(conn, device, *span, seen, limit + 1)
         return page(ask, of, limit, rows, lambda row: [row["start"], row["quantity"]])
+
+
+@router.get("/projects/{project}/money", response_model=list[shapes.Money])
+def money(ask: Reader, project: IdPath, begin: From, end: To) -> Response:
+    """
+    What a project's energy cost, saved and earned on local days, by the tariffs of its sites.
+
+    Money is part of no tonnes, and no currency is added to another.
+    """
+    with ask.reading() as conn:
+        if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
+            raise unknown("project", project)
+        zone = series.project_timezone(conn, project)
+        days = [local_date(us, zone) for us in span_us(begin, end, zone)]
+        found = of_project(conn, project, days[0], days[1])
+    return current(
+        [
+            {
+                "kind": one.kind,
+                "amount": f"{one.amount:f}",
+                "currency": one.currency,
+                "energy_kwh": f"{one.energy_kwh:f}",
+            }
+            for one in found
+        ]
+    )
 
 
 @router.get("/emissions", response_model=shapes.pages(shapes.Emission))

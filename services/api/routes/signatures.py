@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from services.api import schemas as shapes
 from services.api.jobs import ACCEPTED_STEP, Preferred
-from services.api.request_context import Operator, Verifier
-from services.api.routes.statements import StatementId, owned
+from services.api.request_context import Ask, Operator, Verifier
+from services.api.routes.statements import StatementId, owned, visible
 from services.api.routes.writes import Body, Named
+from services.issuer.verification_file import template as write_template
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201
+YAML = "application/yaml"  # RFC 9512
 
 
 @router.post(
@@ -36,6 +38,23 @@ def submit(
     """
     del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
     return ask.step("submit", statement, body, owned(ask, statement))
+
+
+@router.get(
+    "/statements/{statement}/verification-template",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {YAML: {}}}},
+)
+def template(ask: Ask, statement: StatementId) -> Response:
+    """
+    Give the file in which a verifier says how each parameter and requirement was verified.
+
+    `tonne statement verify --report FILE` takes it.
+    """
+    with ask.reading() as conn:
+        text = write_template(visible(conn, ask.who, statement).claims)
+    name = f'attachment; filename="{statement}-verification.yaml"'
+    return PlainTextResponse(text, media_type=YAML, headers={"Content-Disposition": name})
 
 
 @router.post(

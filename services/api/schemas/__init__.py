@@ -22,6 +22,7 @@ from services.api.schemas.people import AuditRow, Key, Keyring, MadeKey, Me, New
 from services.api.schemas.programme import (
     Action,
     CityModel,
+    Money,
     Park,
     ParkFlow,
     ParkMember,
@@ -70,6 +71,8 @@ from services.api.schemas.statements import (
     StatementDetail,
     Status,
     Step,
+    Submission,
+    SubmissionLine,
 )
 from services.api.schemas.webhooks import (
     Ending,
@@ -127,6 +130,7 @@ __all__ = [
     "MadeSecret",
     "MadeWebhook",
     "Me",
+    "Money",
     "NewInvoice",
     "NewKey",
     "NewSecret",
@@ -168,6 +172,8 @@ __all__ = [
     "StatusBits",
     "StatusList",
     "Step",
+    "Submission",
+    "SubmissionLine",
     "Submitted",
     "SystemField",
     "SystemIndicator",

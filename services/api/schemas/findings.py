@@ -89,6 +89,30 @@ class Unmet(Shape):
 
     rule: Text = Field(examples=["PLN-01"])
     texts: list[dict[str, Any]] = Field(max_length=_MOST, examples=[[_CODED]])
+    reason: Text | None = Field(
+        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]
+    )
+
+
+class ParameterSaid(Shape):
+    """How a monitored parameter was verified; without a device: all that have no row."""
+
+    parameter: Line = Field(max_length=200, examples=["generation"])
+    device: Line | None = Field(default=None, max_length=200, examples=["inv-1"])
+    means: str = Field(max_length=_MOST, examples=["register read on site, readings recomputed"])
+    source: str = Field(max_length=_MOST, examples=["readings of inv-1, certificate C-1"])
+    cross_checked: str = Field(
+        alias="crossChecked", max_length=_MOST, examples=["invoice 2026-01 of the grid operator"]
+    )
+    opinion: str = Field(max_length=_MOST, examples=["the amount is what the meter registered"])
+
+
+class RequirementSaid(Shape):
+    """How a requirement was verified."""
+
+    requirement: Line = Field(max_length=200, examples=["calibration"])
+    means: str = Field(max_length=_MOST, examples=["certificates compared with the laboratory's"])
+    opinion: str = Field(max_length=_MOST, examples=["all meters are certified in the period"])
 
 
 class Person(Shape):
@@ -107,7 +131,7 @@ class Visit(Shape):
 
 
 class OpinionSaid(Shape):
-    """The opinion, every finding as it stands, and why conditions that do not hold do not count."""
+    """The opinion, every finding as it stands, and the verifier's words of each parameter."""
 
     id: Line = Field(max_length=200)
     opinion: Literal["unqualified", "qualified", "adverse", "disclaimer"]
@@ -118,8 +142,34 @@ class OpinionSaid(Shape):
     unmet: list[Unmet] | None = Field(
         default=None, max_length=_MOST, examples=[[{"rule": "PLN-01", "texts": [_CODED]}]]
     )
-    because: Text | None = Field(
-        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]
+    parameters: list[ParameterSaid] | None = Field(
+        default=None,
+        max_length=_MOST,
+        examples=[
+            [
+                {
+                    "parameter": "generation",
+                    "device": "inv-1",
+                    "means": "register read on site, readings computed again",
+                    "source": "readings of inv-1, certificate C-1",
+                    "crossChecked": "invoice of the grid operator",
+                    "opinion": "the amount is what the meter registered",
+                }
+            ]
+        ],
+    )
+    requirements: list[RequirementSaid] | None = Field(
+        default=None,
+        max_length=_MOST,
+        examples=[
+            [
+                {
+                    "requirement": "calibration",
+                    "means": "certificates compared with the laboratory's",
+                    "opinion": "all meters are certified in the period",
+                }
+            ]
+        ],
     )
     procedure: Text | None = None
     team: list[Person] | None = Field(

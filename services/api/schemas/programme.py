@@ -166,9 +166,26 @@ class Park(Shape):
     not_accounted: list[str] = Field(examples=[["nck-wastewater"]])
 
 
+class Money(Shape):
+    """What energy cost, saved or earned in one currency; never part of any tonnes."""
+
+    kind: Literal["cost", "earned", "saved"]
+    amount: str = Field(examples=["1234.50"])
+    currency: str = Field(examples=["EUR"])
+    energy_kwh: str = Field(examples=["4115.000"])
+
+
+class ProjectMoney(Money):
+    """The same of a project."""
+
+    project: str
+    name: str
+
+
 class ProgrammeReport(Programme):
     """The two accounts, and every system."""
 
     systems: list[SystemReport]
     without_system: list[SystemProject]
     parks: list[Park]
+    money: list[ProjectMoney]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from services.api.schemas.base import Line, Shape, State
+from services.api.schemas.base import Id, Line, Shape, State
 
 
 class Statement(Shape):
@@ -47,6 +47,27 @@ class Status(Shape):
     since: datetime
     reason: str | None
     superseded_by: str | None
+
+
+class SubmissionLine(Shape):
+    """A check of a request for issuance: what lacks, and where it stands in the report."""
+
+    part: Literal["completeness", "information"]
+    check: Line = Field(examples=["calibrated"])
+    title: str = Field(examples=["Calibration of each meter for the whole period"])
+    holds: bool
+    lacking: list[str] = Field(examples=[["inv-2: 93.2 %"]])
+    chapter: str = Field(examples=["Meters and calibration"])
+    page: int | None = Field(examples=[4])
+
+
+class Submission(Shape):
+    """What a completeness check and an information and reporting check would find."""
+
+    statement: Id
+    state: State
+    complete: bool
+    checks: list[SubmissionLine]
 
 
 class ClosePeriod(Shape):

@@ -29,8 +29,13 @@ BOUNDS = {
     ),
     "verifier": ("--organisation", "Demo Verification Ltd", "--accreditation", "DEMO-1"),
 }
-# without a reason: it is refused where a finding is open
 OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
+# what the verifier writes into the template; no reason: it is refused where a finding is open
+WORDS = {
+    "means": "demonstration: readings computed again, certificates and documents compared",
+    "opinion": "demonstration: what is stated agrees with the readings and the documents",
+    "crossChecked": "demonstration: no other source measures it",
+}
 RING = "keys.json"
 # What a statement of version 0.1.0 lacks: it was verified without a written reason, and
 # no day had to be sealed before.
@@ -97,17 +102,30 @@ def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
+    report = str(stage.packs / f"verification-{name}.yaml")
     steps = {
         "draft": ("submit", "--key", KEYS["operator"]),
-        "submitted": ("verify", "--key", KEYS["verifier"], *OPINION),
+        "submitted": ("verify", "--key", KEYS["verifier"], *OPINION, "--report", report),
         "verified": ("issue",),
     }
     state = closed["state"]
     while state in steps:
         step, *signer = steps[state]
+        if step == "verify":
+            written(stage, name, Path(report))
         stage.tonne("statement", step, name, *signer)
         state = stage.json("statement", "show", name, shown=False)["state"]
     return name
+
+
+def written(stage: Stage, name: str, report: Path) -> None:
+    """Fill in the verifier's report of a statement."""
+    report.parent.mkdir(parents=True, exist_ok=True)
+    stage.tonne("statement", "template", name, "--out", str(report))
+    text = report.read_text("utf-8")
+    for key, said in WORDS.items():
+        text = text.replace(f'{key}: ""', f'{key}: "{said}"')
+    report.write_text(text, "utf-8")
 
 
 def ensure_keys(stage: Stage) -> None:

@@ -29,6 +29,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.webhooks import addresses
+from services.webhooks.people import Ways
 from services.webhooks.sender import Sender, may_send
 
 
@@ -84,7 +85,8 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     whom = Witnesses.by(settings) if seal else None
     allowed = addresses.networks(settings.webhook_networks)
     sends = webhooks and may_send(url, log)
-    events = Sender(url, metrics, log, allowed) if sends else nullcontext()
+    ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    events = Sender(url, metrics, log, allowed, ways=ways) if sends else nullcontext()
     cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())

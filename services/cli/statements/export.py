@@ -22,6 +22,7 @@ from services.cli.options.servers import database_url
 from services.cli.output.documents import print_result, write_folder
 from services.cli.output.progress import bar
 from services.cli.statements.export_public import check_public_, public_
+from services.cli.statements.report import facts_at
 from services.issuer.export_files import (
     ExportFiles,
     aef_files,
@@ -179,7 +180,7 @@ def jcm_(asked: _Asked, template: Path | None, map_file: Path | None) -> None:
         number = len(asked.what)
         raise InputError(f"{number} statements; a monitoring spreadsheet is of one period")
     sources, authority = _given(asked)
-    made = jcm_files(sources[0], authority, *official)
+    made = jcm_files(sources[0], authority, lambda: _workbook(asked), *official)
     _write(sources, made, asked.out, as_json=asked.as_json)
 
 
@@ -219,6 +220,13 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
         raise InputError("--template needs --map: which value stands in which of its cells")
     form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     return form, None if template is None else template.read_bytes()
+
+
+def _workbook(asked: _Asked) -> bytes:
+    """Make the workbook of the statement that is asked for."""
+    from mrv.report import make  # noqa: PLC0415 - loads the writer
+
+    return make(facts_at(asked.what[0], asked.keys_file), "xlsx", "en")
 
 
 def _given(asked: _Asked, *, named: bool = False) -> tuple[list[Source], Authority]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
+from mrv.documents.statement import Claims
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
@@ -70,6 +71,11 @@ def event(what: str, key_name: str, said: tuple[What, str, str, str | None]) -> 
     subject = _submitted(what)
     key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
     return sign_event(subject.statement, _records(subject), said, key, holder, datetime.now(UTC))
+
+
+def claims(what: str) -> Claims:
+    """Return what the statement of a file or pack says."""
+    return _subject(what).claims
 
 
 def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def report(
     """
     wanted = format_ or _format_of(out)
     try:
-        facts = _facts(what, keys_file)
+        facts = facts_at(what, keys_file)
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
@@ -81,7 +81,8 @@ def _format_of(out: Path) -> Format:
     return cast("Format", ending)
 
 
-def _facts(what: str, keys_file: Path | None) -> Facts:
+def facts_at(what: str, keys_file: Path | None) -> Facts:
+    """Return the facts of a statement of the database, or of a pack that holds."""
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,13 @@ def show(id_: str, *, as_json: bool) -> None:
     if said.signed_energy:
         shares = (f"{s.share_percent} % {s.kind}" for s in said.signed_energy.shares)
         click.echo(f"  signed     {', '.join(shares)} of the energy")
-    for one in unmet(said):
-        click.echo(f"  NOT MET    {one}; open (automatic clarification request, CL)")
+    signed = have.verification
+    reasons = () if signed is None else conclusion_of(signed).words.reasons
+    for one, reason in zip_longest(unmet(said), reasons):
+        left = f"closed by the verifier: {reason}" if reason else f"open ({one.severity})"
+        click.echo(f"  NOT MET    {one}; {left}")
     for text in observations(said):
         click.echo(f"  observed   {text}")
-    if have.verification is not None and (because := conclusion_of(have.verification).because):
-        click.echo(f"  because    {because} (signed by {have.verification['issuer']['name']})")
     for step in steps:
         reason = f", {step.reason}" if step.reason else ""
         at = time_text(step.at, period.timezone)
@@ -146,6 +148,7 @@ for _one in (
     report,
     sample,
     statement_signing.submit,
+    statement_signing.template,
     statement_signing.verify,
     statement_signing.approve,
     statement_issue.issue,

@@ -8,14 +8,16 @@ from typing import get_args
 import click
 
 from ingest.errors import InputError
+from mrv.documents.statement import Claims
 from mrv.signatures import canonical
 from mrv.statement.credentials import Finding
 from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
+from mrv.statement.verifiers_words import Words
 from services.cli.options.common import Choice, json_option
-from services.cli.output.documents import print_result
+from services.cli.output.documents import print_json, print_result
 from services.cli.output.progress import bar
-from services.cli.statements import offline_signing as apart
+from services.cli.statements import offline_signing as offline
 from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.report import write_whole
 from services.cli.statements.statement_options import (
@@ -29,6 +31,8 @@ from services.cli.statements.statement_options import (
 )
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.issuer.verification_file import read
+from services.issuer.verification_file import template as write_template
 from services.settings import Settings
 
 
@@ -56,7 +60,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     """
     if out is not None:
         with failing():
-            document, open_ = apart.signature(what, key_name)
+            document, open_ = offline.signature(what, key_name)
         write_whole(out, canonical.encode(document))
         warn_unmet(open_)
         by = document["issuer"]["name"]
@@ -99,10 +103,11 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     help="A remark beside `statement finding`; may be repeated.",
 )
 @click.option(
-    "--because",
-    metavar="TEXT",
-    help="Justification for an unqualified opinion although requirements are not met;"
-    " signed and published.",
+    "--report",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Your words of each parameter, requirement and open finding; `tonne statement template`"
+    " starts it. Signed and published.",
 )
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
 @click.option(
@@ -131,7 +136,7 @@ def verify(
     assurance: Assurance,
     materiality: str,
     findings: tuple[str, ...],
-    because: str | None,
+    report: Path | None,
     procedure: str | None,
     team: tuple[str, ...],
     visits: tuple[str, ...],
@@ -145,8 +150,9 @@ def verify(
 
     Ends with 1, and keeps nothing, where the database gives another statement. No
     opinion is unqualified while a CAR or a CL is open, or while misstatements that
-    findings quantify reach --materiality of the reduction, net or absolute, or while a
-    condition of the statement does not hold and no reason is given by --because.
+    findings quantify reach --materiality of the reduction, net or absolute, or while the
+    words of --report lack a parameter, a requirement, or the reason for which a finding of
+    the statement is closed.
 
     With --out, and a PACK in place of an ID, that is verified where the key is,
     without any database, and the opinion signed into a file; the API takes it, and
@@ -155,18 +161,19 @@ def verify(
     \b
     Example:
       tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
-        --opinion unqualified --assurance reasonable
+        --opinion unqualified --assurance reasonable --report verification.yaml
       tonne statement verify pack/ --key auditor --opinion qualified --assurance limited \\
         --out verification.json
     """
     percent = _percent(materiality)
     body = keys.load(Settings().home, key_name)[1].bounds.accreditation
+    words = Words() if report is None else read(report, _claims(what, apart=out is not None))
     conclusion = Finding(
         opinion,
         assurance,
         percent,
         findings,
-        because,
+        words,
         procedure,
         tuple(person("--team", one) for one in team),
         tuple(site_visit(one) for one in visits),
@@ -176,7 +183,7 @@ def verify(
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():
-            document = apart.opinion(what, key_name, conclusion)
+            document = offline.opinion(what, key_name, conclusion)
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "opinion": opinion, "signed_by": by}
@@ -188,6 +195,41 @@ def verify(
     by = signer.holder.name
     done = {"statement": what, "state": state, "opinion": opinion, "signed_by": by}
     print_result(done, f"{what} is {state}, {said} {by}", as_json=as_json)
+
+
+def _claims(what: str, *, apart: bool) -> Claims:
+    """Return what a statement says, of a pack or of the database."""
+    if apart:
+        with failing():
+            return offline.claims(what)
+    with database() as conn:
+        return life.documents(conn, what).claims
+
+
+@click.command()
+@what_argument
+@click.option("--out", type=click.Path(path_type=Path), help="A file; printed else.")
+@json_option
+def template(what: str, out: Path | None, *, as_json: bool) -> None:
+    """
+    Write the file in which a verifier says how each parameter and requirement was verified.
+
+    It lists all monitored parameters, the requirements of a verification and the open findings
+    of the statement, with what is known of each: meters, certificates, invoices, check meters.
+    WHAT is a statement, or a pack where no database is at hand.
+
+    \b
+    Example:
+      tonne statement template TN-nck-pv-20260101-20260201-1 --out verification.yaml
+    """
+    text = write_template(_claims(what, apart=Path(what).exists()))
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json({"statement": what, "file": out, "yaml": None if out else text})
+    else:
+        said = f"{out}: write in it, then give it as --report"
+        click.echo(said if out else text, nl=out is not None)
 
 
 def _percent(text: str) -> str:
@@ -220,7 +262,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
     """
     if out is not None:
         with failing():
-            document = apart.approval(what, key_name)
+            document = offline.approval(what, key_name)
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by}

@@ -16,7 +16,7 @@ SELECT due.project_id, due.device_id, due.site, due.class, due.role, due.valid_u
        CASE WHEN due.valid_until IS NULL THEN 'missing' WHEN due.valid_until < due.today THEN 'expired'
             WHEN due.valid_until < due.today + 60 THEN 'expiring' ELSE 'valid' END AS state
 FROM (
-    SELECT m.project_id, m.device_id, d.site, d.class, m.role, (now() AT TIME ZONE p.timezone)::date AS today,
+    SELECT m.project_id, m.device_id, d.site, d.class, m.role, tonne_clock(p.timezone, now())::date AS today,
            -- of several instruments the first that is due; a certificate that names none is of all
            (SELECT coalesce(min(greatest(u.until, u.of_all)) FILTER (WHERE u.channel IS NOT NULL), max(u.until)) FROM (
                SELECT k.channel, max(k.until) AS until, max(max(k.until) FILTER (WHERE k.channel IS NULL)) OVER () AS of_all

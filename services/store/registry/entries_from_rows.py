@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 from psycopg import Connection
 
 from mrv.calendar import local_date, zones
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.declared import Declared
 from mrv.registry.project import Sample
 from services.registry.entries import (
     Action,
@@ -32,6 +34,7 @@ from services.registry.entries import (
     Replacement,
     Reported,
     Site,
+    Tariff,
     Topic,
     array_fields,
 )
@@ -52,10 +55,11 @@ def load_registry(conn: Connection) -> Registry:
             id_, name, latitude, longitude, (every := zones(zone))[0].name, park,
             called.get(("site", id_)),
             tuple(LaterZone(z.first, z.name) for z in every if z.first is not None) or None,
-            country,
+            country, _tariffs(tariffs),
         )
-        for id_, name, latitude, longitude, zone, park, country in conn.execute(
-            "SELECT id, name, latitude, longitude, timezone, park, country FROM site ORDER BY id"
+        for id_, name, latitude, longitude, zone, park, country, tariffs in conn.execute(
+            "SELECT id, name, latitude, longitude, timezone, park, country, tariffs::text FROM site"
+            " ORDER BY id"
         )
     ]  # fmt: skip
     entries += _devices(conn)
@@ -79,6 +83,11 @@ def load_registry(conn: Connection) -> Registry:
         entries.append(Programme(name, _actions(conn, called), target, place, signatures, url))
     entries += authority.load(conn)
     return Registry.of(entries)
+
+
+def _tariffs(text: str | None) -> tuple[Tariff, ...] | None:
+    rows = [] if text is None else exact(text)
+    return tuple(Tariff(date.fromisoformat(row.pop("from")), **row) for row in rows) or None
 
 
 def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
@@ -239,16 +248,23 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             laboratory=tuple(found[project]),
             documents=documents or {},
             names=called.get(("project", project)),
+            surveys=(found_of := _declared(said)).surveys,
+            events=found_of.events,
+            design=found_of.design,
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer, system, boundary, documents
+            modules, action, transfer, system, boundary, documents, said
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
-            "transfer::text, system, boundary, documents FROM project ORDER BY id"
+            "transfer::text, system, boundary, documents, declared FROM project ORDER BY id"
         )
     ]  # fmt: skip
+
+
+def _declared(said: Any) -> Declared:
+    return Declared() if said is None else msgspec.convert(said, Declared)
 
 
 def _bound(conn: Connection) -> defaultdict[str, list[Bound]]:

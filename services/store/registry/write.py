@@ -7,9 +7,11 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
+import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
+from services.registry import tariffs
 from services.registry.entries import (
     Device,
     Entered,
@@ -57,8 +59,13 @@ def _upsert(table: str, columns: str) -> str:
 
 
 def _write_sites(cur: Cursor, sites: list[Site]) -> None:
-    rows = [(s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country) for s in sites]
-    cur.executemany(_upsert("site", "id name latitude longitude timezone park country"), rows)
+    rows = [
+        (s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country,
+         jsonb(tariffs.rows(s)) if s.tariffs else None)
+        for s in sites
+    ]  # fmt: skip
+    fields = "id name latitude longitude timezone park country tariffs"
+    cur.executemany(_upsert("site", fields), rows)
     _write_names(cur, "site", {s.id: s.names for s in sites})
 
 
@@ -241,14 +248,15 @@ def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
                 "crediting_to parameters expected modules action transfer system boundary "
-                "documents country"),
+                "documents country declared"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
          project.system, boundary, jsonb(dict(documents)) if documents else None,
-         country(project, merged)),
+         country(project, merged),
+         jsonb(msgspec.to_builtins(project.declared)) if project.declared else None),
     )  # fmt: skip
     _write_names(cur, "project", {project.id: project.names})
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 from psycopg import Connection, errors
 
+from mrv.calendar import utc_text
 from mrv.errors import StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.findings import Event
+
+_ISSUED = (
+    "EXISTS (SELECT FROM statement_event e WHERE e.statement_id = s.id AND e.state = 'issued')"
+)
 
 
 def insert(
@@ -47,6 +52,34 @@ def documents(conn: Connection, statement: str) -> list[bytes]:
     """Return the signed events of a statement's findings, first to last."""
     rows = conn.execute(
         "SELECT document FROM finding_event WHERE statement_id = %s ORDER BY sequence", [statement]
+    )
+    return [bytes(document) for (document,) in rows]
+
+
+def forward(conn: Connection, project: str, from_us: int) -> list[tuple[str, str, str]]:
+    """
+    Return forward actions of a project's issued statements that end by a time.
+
+    Statement, finding and what it says; those of statements that were replaced too.
+    """
+    return conn.execute(
+        "SELECT s.id, f.finding, f.reason FROM finding_event f"
+        " JOIN statement s ON s.id = f.statement_id"
+        " WHERE s.project_id = %s AND upper(s.period) <= %s"
+        " AND f.finding LIKE 'FAR-%%' AND f.event = 'raised'"
+        f" AND {_ISSUED} AND NOT EXISTS (SELECT FROM finding_event c WHERE"
+        " c.statement_id = f.statement_id AND c.finding = f.finding AND c.event = 'closed')"
+        " ORDER BY lower(s.period), s.id, f.sequence",
+        (project, utc_text(from_us)),
+    ).fetchall()
+
+
+def conclusions(conn: Connection, project: str) -> list[bytes]:
+    """Return the verifications of a project's issued statements, as they were signed."""
+    rows = conn.execute(
+        "SELECT v.document FROM statement_event v JOIN statement s ON s.id = v.statement_id"
+        f" WHERE s.project_id = %s AND v.state = 'verified' AND {_ISSUED} ORDER BY v.sequence",
+        [project],
     )
     return [bytes(document) for (document,) in rows]
 

@@ -9,7 +9,7 @@ the reason, and its days of indicators or its assets instead.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from mrv.registry.article6_transfer import TransferClass, transferable
 from mrv.texts import Text, render, text
 from services.store.postgres.jsonb import exact
 from services.store.registry import sewers
-from services.store.views import parks
+from services.store.views import money, parks
 from services.store.views.programme_progress import progress_document
 
 _OF_YEAR = (
@@ -110,8 +110,27 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
             if one["devices"] or one["projects"] or (one["registry"] or {}).get("assets")
         ],
         "without_system": [p for p in projects if p["system"] is None],
+        "money": _money(conn, year, projects),
         "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],
     }
+
+
+def _money(conn: Connection, year: int, projects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What projects cost, saved and earned in a year; a row a kind and currency."""
+    names = {one["project"]: one["name"] for one in projects}
+    found = money.of_projects(conn, None, date(year, 1, 1), date(year + 1, 1, 1))
+    return [
+        {
+            "project": project,
+            "name": names.get(project, project),
+            "kind": one.kind,
+            "amount": f"{one.amount:f}",
+            "currency": one.currency,
+            "energy_kwh": f"{one.energy_kwh:f}",
+        }
+        for project, several in found.items()
+        for one in several
+    ]
 
 
 def _system(

@@ -11,6 +11,7 @@ from ingest.model import NULL, Device, Fleet, Frame
 from mrv import factors
 from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import period_us
+from mrv.documents.statement import claims_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Calibration, CheckMeter, ProjectDevice
@@ -24,6 +25,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from tests.mrv.packs import HOLDERS, SIGNERS
 from tests.mrv.plant import BUS, FLEET, FROM, PV, ZONE
+from tests.opinions import worded
 
 NOW = datetime(2027, 2, 1, tzinfo=UTC)
 HOSTILE = '=cmd|"/c calc"!A1 \u202etxet\u202c <b>[#eval("1")] $x_2$ @ref \\ Điện mặt trời 屋根'
@@ -32,7 +34,7 @@ CERTIFICATE = Calibration(date(2025, 12, 20), date(2040, 1, 1), "C-1", "0.5S", D
 VERSION = Version("1", date(2026, 1, 1), "Energy manager", "first plan", {}, ())
 EXPIRING = Calibration(date(2025, 12, 20), date(2026, 12, 30), "C-2 (VMI)", None, Decimal("0.5"))
 
-BECAUSE = "The plan was seen on paper."
+BECAUSE = "The plan of the plant was seen on paper."
 
 
 def frame(fleet, device, register, quantity, times, gauges=()):
@@ -211,7 +213,8 @@ def issued(case, opinion="qualified", *, raise_findings=True):
         role = "operator" if event[0] == "answered" else "verifier"
         document = sign_event(signed, found, event, SIGNERS[role], HOLDERS[role], NOW)
         found = add(found, read_event(document, signed))
-    finding = Finding(opinion, "reasonable", "5", ("The site was visited.",), BECAUSE)
+    words = worded(claims_of(signed), BECAUSE)
+    finding = Finding(opinion, "reasonable", "5", ("The site was visited.",), words)
     verification = sign_verification(
         signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW, found
     )

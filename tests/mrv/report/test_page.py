@@ -237,3 +237,15 @@ def test_a_long_period_fits_on_paper():
     assert "The workbook lists 800 more; these are the longest." in said
     assert "one bar per month" in said
     assert len(PdfReader(BytesIO(data)).pages) < 15
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_page_is_a_certificate(pages, facts, language):
+    """A citizen who is handed the file would look for the tonnes in a table of figures."""
+    words = Words(language)
+    first, second = list(sheets_of(pages["pv", language]))[:2]
+    first, second = (" ".join(one.split()) for one in (first, second))
+    subject = facts["pv"].statement["credentialSubject"]
+    for wanted in (subject["credited"]["t"], words["cert.steps"], words["cert.findings"]):
+        assert wanted in first
+    assert words["page.summary"] in second

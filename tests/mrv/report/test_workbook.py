@@ -19,6 +19,7 @@ from mrv.rounding import to_integer
 from tests.mrv.report import office, sample
 
 SHEETS = [
+    "Result",
     "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Charts",
     "Gaps", "Deductions", "Cross-checks", "Unusual readings", "Comparisons", "Sampling",
     "Calibrations", "Factors", "Dated values", "Conditions", "Audit file", "Verification",
@@ -52,6 +53,8 @@ def test_the_sheets_are_those_of_the_jcm_with_its_columns(books):
     """The Joint Committee's secretariat would send the report back."""
     book = opened(books["pv-en"])
     assert book.sheetnames == SHEETS
+    assert book.active.title == "Result"
+    assert {sheet.page_setup.paperSize for sheet in book} == {9}  # A4
     plan, report = book["Monitoring Plan"], book["Monitoring Report"]
     letters = [f"({letter})" for letter in "abcdefghij"]
     assert [c.value.split()[0] for c in plan[10]][:10] == letters

@@ -68,6 +68,8 @@ MATRIX = {
     ("GET", "/v1/jobs/{job}"): READ | {"stranger": 404},
     ("GET", "/v1/projects/{project}/exports/{form}.zip"): READ | {"stranger": 404},
     ("GET", "/v1/statements/{statement}/exports/jcm.zip"): READ | {"stranger": 404},
+    ("GET", "/v1/statements/{statement}/submission"): READ | {"stranger": 404},
+    ("GET", "/v1/statements/{statement}/verification-template"): OPEN,
     # once it is published, by `test_exports`
     ("GET", "/v1/statements/{statement}/exports/public.zip"): OPEN,
     ("GET", "/v1/exports/aef.zip"): WHOLE,

@@ -25,7 +25,9 @@ def archived(served, tmp_path_factory):
     signer = {r: life.Signer(*keys.load(served.home, f"the-{r}")) for r in ("operator", "verifier")}
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         life.submit(conn, served.draft, signer["operator"])
-        life.verify(conn, served.draft, signer["verifier"], concluded("unmodified"))
+        life.verify(
+            conn, served.draft, signer["verifier"], concluded("unmodified", of=(conn, served.draft))
+        )
     return place
 
 

@@ -16,13 +16,13 @@ from services.api.console.translations import Words, texts
 from services.issuer import keys
 from services.store.postgres.pool import connect
 from tests.invoked import printed, tonne
+from tests.opinions import reported
 from tests.services.api.console.test_pages import get, session
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
 _HOUR_US = 3_600_000_000
-OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because",
-           "the plan was seen on paper")  # fmt: skip
+OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
 
 
 @pytest.fixture
@@ -96,7 +96,8 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
         assert (taken.finding.finding, taken.finding.state) == ("CAR-1", "open")
         assert canonical.parse(verifier.finding_events(name)) == [canonical.parse(raised)]
         # an opinion that does not know of the finding is refused, whoever signed it
-        holder("verify", pack, "--key", "the-verifier", *OPINION, "--out", out)
+        words = reported(holder, pack, tmp_path)
+        holder("verify", pack, "--key", "the-verifier", *OPINION, *words, "--out", out)
         with pytest.raises(RefusedError, match="CAR-1 is open") as refused:
             verifier.verify(name, out.read_bytes())
         assert refused.value.problem.status == 409
@@ -110,7 +111,8 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
         assert [e.event for e in found.events] == ["raised", "answered", "closed"]
         assert (found.state, found.effect_t, found.events[0].by) == ("closed", "0", "the-verifier")
         pack = unpacked(verifier, name, tmp_path / "again")
-        holder("verify", pack, "--key", "the-verifier", *OPINION, "--out", out)
+        words = reported(holder, pack, tmp_path)
+        holder("verify", pack, "--key", "the-verifier", *OPINION, *words, "--out", out)
         assert verifier.verify(name, out.read_bytes()).state == "verified"
         assert verifier.verification(name) == out.read_bytes()
         assert operator.issue(name).state == "issued"
@@ -247,7 +249,8 @@ def test_nothing_is_signed_over_evidence_that_does_not_hold(served, holder, name
         pack = unpacked(client, name, tmp_path / "pack")
     out = tmp_path / "out.json"
     (pack / "factors.json").write_bytes(b"[]")
-    said = holder("verify", pack, "--key", "the-verifier", *OPINION, "--out", out, code=1)
+    words = reported(holder, pack, tmp_path)
+    said = holder("verify", pack, "--key", "the-verifier", *OPINION, *words, "--out", out, code=1)
     assert "step" in said
     bare = pack / "statement.json"
     assert "without its evidence" in holder(

@@ -77,7 +77,7 @@ def test_an_approval_is_handed_in(served):
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         name = close_period(conn, "pv", begin, begin + 7_200_000_000, "test").statement
         life.submit(conn, name, operator)
-        life.verify(conn, name, verifier, concluded("unmodified"))
+        life.verify(conn, name, verifier, concluded("unmodified", of=(conn, name)))
         have = life.documents(conn, name)
     made = life.sign_approval(have.statement, have.verification, *operator, datetime.now(UTC))
     signed = canonical.encode(made)

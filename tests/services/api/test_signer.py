@@ -138,7 +138,7 @@ def signed(apart, name, role):
         if role == "operator":
             document = sign_statement(have.statement, *signer, now)
             return canonical.encode({k: document[k] for k in ("issuer", "proof")})
-        found = concluded("unmodified")
+        found = concluded("unmodified", of=have.claims)
         return canonical.encode(sign_verification(have.statement, found, *signer, now, []))
 
 

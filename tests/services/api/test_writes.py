@@ -41,7 +41,7 @@ def test_an_issue_asked_for_many_times_at_once_happens_once(served):
         early = served.ask(f"/v1/statements/{name}/issue", "operator", "POST")
         assert early.status_code == 409
         assert "submitted" in early.json()["detail"]
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
     answers = []
 
     def ask():

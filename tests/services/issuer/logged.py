@@ -62,7 +62,7 @@ def verified(url, who, *day, sample=False, **more):
     with issuer(url) as conn:
         if sample:
             life.sample(conn, name, who["verifier"], Size())
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
     return name
 
 

@@ -48,7 +48,9 @@ def _verified(url, home):
 def _verify(conn, home, statement):
     who = logged.held(home)
     life.submit(conn, statement, who["operator"])
-    life.verify(conn, statement, who["verifier"], concluded("unmodified", "limited"))
+    life.verify(
+        conn, statement, who["verifier"], concluded("unmodified", "limited", of=(conn, statement))
+    )
     return statement
 
 

@@ -43,7 +43,7 @@ def _imported(url, folder, text):
 
 def _verified(conn, who, name):
     life.submit(conn, name, who["operator"])
-    life.verify(conn, name, who["verifier"], concluded("unmodified"))
+    life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
 
 
 def test_a_change_counts_no_quarter_hour_twice_and_none_never(database_url, tmp_path):

@@ -11,6 +11,7 @@ from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keyfile import read_keyring
+from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event
 from mrv.verify import verify
@@ -26,7 +27,7 @@ from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
-from tests import holders
+from tests import holders, registering
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -77,12 +78,12 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
     """A statement would be verified without reservation over what the verifier himself doubts."""
     say(conn, name, who["verifier"], "raised", "CAR", "no certificate of inv-2", "0.001")
     assert statements.find(conn, name).state == "under_verification"
-    unqualified = concluded("unqualified")
+    unqualified = concluded("unqualified", of=(conn, name))
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
         life.verify(conn, name, who["verifier"], unqualified)
     say(conn, name, who["operator"], "answered", "CAR-1", WORDS, None)
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
     say(conn, name, who["verifier"], "closed", "CAR-1", WORDS, "0")
     assert life.verify(conn, name, who["verifier"], unqualified) == "verified"
     said = steps.documents(conn, name).verification["credentialSubject"]
@@ -104,7 +105,7 @@ def pack(conn, who, name, tmp_path):
     say(conn, name, who["verifier"], "raised", "CL", "which meter is main?", None)
     say(conn, name, who["operator"], "answered", "CL-1", "the one with serial A1", None)
     say(conn, name, who["verifier"], "closed", "CL-1", WORDS, None)
-    life.verify(conn, name, who["verifier"], concluded("unqualified", "limited"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified", "limited", of=(conn, name)))
     life.issue(conn, name, who["log"], "test")
     return export(conn, name, tmp_path / "pack")
 
@@ -157,7 +158,7 @@ def test_observations_stand_against_nothing(conn, who, name):
     """A remark for next time would hold up this time's tonnes."""
     for kind in ("OBS", "FAR"):
         say(conn, name, who["verifier"], "raised", kind, WORDS, None)
-    life.verify(conn, name, who["verifier"], concluded("unqualified", "limited"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified", "limited", of=(conn, name)))
     assert states(conn, name) == {"OBS-1": "open", "FAR-1": "open"}
 
 
@@ -167,7 +168,7 @@ def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, 
     for effect in effects:
         say(conn, name, who["verifier"], "raised", "OBS", WORDS, effect)
     with pytest.raises(StatementStateError, match="misstatements of"):
-        life.verify(conn, name, who["verifier"], concluded("unqualified"))
+        life.verify(conn, name, who["verifier"], concluded("unqualified", of=(conn, name)))
     life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
     found = steps.documents(conn, name).verification["credentialSubject"]["misstatements"]
     assert found["material"] is True
@@ -201,7 +202,7 @@ def test_a_closed_finding_and_a_verified_statement_are_left_alone(conn, who, nam
     say(conn, name, who["verifier"], "closed", "OBS-1", WORDS, None)
     with pytest.raises(StatementStateError, match="is closed"):
         say(conn, name, who["verifier"], "closed", "OBS-1", WORDS, None)
-    life.verify(conn, name, who["verifier"], concluded("unqualified"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified", of=(conn, name)))
     with pytest.raises(StatementStateError, match="is verified"):
         say(conn, name, who["verifier"], "raised", "OBS", WORDS, None)
 
@@ -231,9 +232,8 @@ def test_what_was_signed_elsewhere_is_taken_as_it_was_signed(conn, who, name):
 def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who, name):
     """An opinion could be signed first, and the findings raised behind its back."""
     have = steps.documents(conn, name)
-    early = sign_verification(
-        have.statement, concluded("unqualified"), *who["verifier"], datetime.now(UTC)
-    )
+    right = concluded("unqualified", of=have.claims)
+    early = sign_verification(have.statement, right, *who["verifier"], datetime.now(UTC))
     say(conn, name, who["verifier"], "raised", "OBS", WORDS, None)
     with pytest.raises(CanonicalError, match="with its 1 findings"):
         accept.verification(conn, name, early)
@@ -279,7 +279,7 @@ def test_an_issued_statement_is_revoked_for_good(conn, who, name):
     """A tonne that was sold elsewhere would count here for ever."""
     with pytest.raises(StatementStateError, match="is submitted and cannot become revoked"):
         life.revoke(conn, name, who["log"], "test", "revoked while it is verified")
-    life.verify(conn, name, who["verifier"], concluded("unqualified"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified", of=(conn, name)))
     life.issue(conn, name, who["log"], "test")
     life.revoke(conn, name, who["log"], who["operator"].holder, ELSEWHERE)
     last = statements.events(conn, name)[-1]
@@ -326,3 +326,51 @@ def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words)
     made = create_proof(made, who["verifier"].key, datetime.now(UTC))
     with pytest.raises(StatementStateError, match="none that a reader"):
         accept.finding(conn, name, made)
+
+
+FAR = "the seal of inv-2 is to be photographed at the next visit"
+REGISTERED = """
+registrations:
+  - project: pv
+    registered: 2025-12-01
+    validation:
+      forward_actions: [{id: FAR-3, text: the length of the cable to inv-1 is to be measured}]
+"""
+
+
+def _next(conn, who, name, opinion, reason="the photograph of the seal was seen on site"):
+    """Verify and issue a submitted statement; return its open forward actions."""
+    said = steps.documents(conn, name).claims
+    found = [
+        dict(one.values)["finding"]
+        for each in unmet(said)
+        for one in each.texts
+        if one.code == "PLN-02.forward"
+    ]
+    life.verify(conn, name, who["verifier"], concluded(opinion, of=said, reason=reason))
+    life.issue(conn, name, who["log"], "test")
+    return found
+
+
+def test_a_forward_action_is_a_finding_until_a_verifier_closed_it(
+    conn, who, name, database_url, tmp_path
+):
+    """
+    What a verifier left to the next verification would be forgotten with that statement.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/5SYRHLX3Z8OM6T2/viewPublic
+    """
+    say(conn, name, who["verifier"], "raised", "FAR", FAR, None)
+    say(conn, name, who["verifier"], "raised", "FAR", "closed within this verification", None)
+    say(conn, name, who["verifier"], "closed", "FAR-2", WORDS, None)
+    assert _next(conn, who, name, "unqualified") == []
+    registering.register(database_url, tmp_path, REGISTERED)
+    second = logged.submitted(database_url, who, "2026-03-02", "2026-03-03")
+    with pytest.raises(StatementStateError, match="FAR-1 of TN-pv-20260301"):
+        life.verify(conn, second, who["verifier"], concluded("unqualified"))
+    # a qualified opinion that says nothing of them leaves them open
+    assert _next(conn, who, second, "qualified", "") == ["FAR-3", "FAR-1"]
+    third = logged.submitted(database_url, who, "2026-03-03", "2026-03-04")
+    assert _next(conn, who, third, "unqualified") == ["FAR-3", "FAR-1"]
+    fourth = logged.submitted(database_url, who, "2026-03-04", "2026-03-05")
+    assert _next(conn, who, fourth, "unqualified") == []

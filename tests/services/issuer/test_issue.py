@@ -23,8 +23,6 @@ from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 from tests.soak import SOAK
 
-FINDING = concluded("unmodified", "limited")
-
 
 @pytest.fixture
 def signers(database_url, tmp_path):
@@ -49,7 +47,7 @@ def _verified(url, signers, begin, end):
         span = (at if isinstance(at, int) else plant.us(at) for at in (begin, end))
         name = close_period(conn, "pv", *span, "test").statement
         life.submit(conn, name, operator)
-        life.verify(conn, name, verifier, FINDING)
+        life.verify(conn, name, verifier, concluded("unmodified", "limited", of=(conn, name)))
     return name
 
 

@@ -56,7 +56,12 @@ def _issued(url, folder):
         operator, verifier = logged.held(folder).values()
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
         life.submit(conn, closed.statement, operator)
-        life.verify(conn, closed.statement, verifier, concluded("unmodified", "limited"))
+        life.verify(
+            conn,
+            closed.statement,
+            verifier,
+            concluded("unmodified", "limited", of=(conn, closed.statement)),
+        )
         life.issue(conn, closed.statement, sealed.log_of(conn, folder), "test")
     return closed
 

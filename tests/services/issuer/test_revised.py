@@ -57,7 +57,7 @@ def _closed(url, home):
         operator, verifier = logged.held(home).values()
         issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
         life.submit(conn, issued, operator)
-        life.verify(conn, issued, verifier, concluded("unmodified", "limited"))
+        life.verify(conn, issued, verifier, concluded("unmodified", "limited", of=(conn, issued)))
         life.issue(conn, issued, sealed.log_of(conn, home), "test")
         draft = close_period(conn, "bus", *map(plant.us, SECOND), "test")
     uses = {f.id: f.provisional for f in draft.result.factors}

@@ -345,7 +345,7 @@ def _verified(url, who):
         span = plant.us("2026-03-02"), plant.us("2026-03-03")
         name = close.close_period(conn, "pv", *span, "test").statement
         life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
     return name
 
 

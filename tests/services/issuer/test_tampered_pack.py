@@ -61,7 +61,7 @@ def whole(timescale, migrated_template, tmp_path_factory):
             ("verifier", ("closed", "CAR-1", "it was seen at the plant in April", "0")),
         ):
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
-        life.verify(conn, name, who["verifier"], concluded("unqualified"))
+        life.verify(conn, name, who["verifier"], concluded("unqualified", of=(conn, name)))
         life.issue(conn, name, who["log"], "test")
         folder = export(conn, name, home / "out")
     next(made, None)

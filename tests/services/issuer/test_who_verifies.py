@@ -1,6 +1,5 @@
 """Who verifies, with which threshold and for which reason: refused wherever it comes in."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,14 +8,14 @@ from psycopg.types.json import Jsonb
 
 from mrv.errors import EnrolmentError, StatementStateError
 from mrv.signatures.data_integrity import create_proof
-from mrv.statement.credentials import sign_verification
+from mrv.statement.credentials import conclusion_of, sign_verification
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
 from services.store.statements import statements
 from tests import holders
 from tests.invoked import printed
-from tests.opinions import concluded
+from tests.opinions import concluded, filled
 from tests.planted import planted
 from tests.services.issuer import logged
 
@@ -26,11 +25,27 @@ SAID = {
     "no organisation": ("names no organisation", lambda _: {"organisation": None}),
     "no accreditation": ("names no accreditation", lambda _: {"accreditation": None}),
 }
+
+
+def _each(name, **change):
+    """Return what changes each row of a part of a conclusion; None takes the key out."""
+    return lambda said: {
+        name: [{k: v for k, v in {**one, **change}.items() if v is not None} for one in said[name]]
+    }
+
+
 WRONG = {
-    "high": ({"materiality_percent": "99"}, "0 to 10 %"),
-    "just": ({"materiality_percent": "10.01"}, "0 to 10 %"),
-    "dot": ({"because": "."}, "at least 20 characters"),
-    "dots": ({"because": "." * 40}, "with 10 letters"),
+    "high": (lambda _: {"materiality_percent": "99"}, "0 to 10 %"),
+    "just": (lambda _: {"materiality_percent": "10.01"}, "0 to 10 %"),
+    "no reason": (_each("unmet", reason=None), "while findings are open"),
+    "dot": (_each("unmet", reason="."), "at least 20 characters"),
+    "dots": (_each("unmet", reason="." * 40), "with 10 letters"),
+    "no words": (lambda _: {"parameters": []}, r"generation \(inv-1\): no row"),
+    "a blank": (_each("parameters", means=""), r"generation \(inv-1\): means"),
+    "no source": (_each("parameters", source=" "), r"generation \(inv-1\): source"),
+    "no cross-check": (_each("parameters", crossChecked="-"), r"\(inv-1\): cross_checked"),
+    "a word": (_each("requirements", opinion="ok"), "eligibility: opinion"),
+    "another meter": (_each("parameters", device="inv-9"), "is there twice|none of the statement"),
 }
 
 
@@ -70,12 +85,12 @@ def test_who_may_not_verify_is_refused_at_each_step(conn, submitted, case):
     key = who["verifier"]
     _bounds(conn, change)
     with pytest.raises(EnrolmentError, match=told):
-        life.verify(conn, name, key, concluded("unmodified"))
+        life.verify(conn, name, key, concluded("unmodified", of=(conn, name)))
     with pytest.raises(errors.CheckViolation, match=r"legal entity|have to name"):
         statements.step(conn, name, "verified", "v", multikey=key.holder.multikey, document=b"{}")
     # verified before the keys were read so
     _bounds(conn, lambda _: {})
-    life.verify(conn, name, key, concluded("unmodified"))
+    life.verify(conn, name, key, concluded("unmodified", of=(conn, name)))
     _bounds(conn, change)
     with pytest.raises(EnrolmentError, match=told):
         life.issue(conn, name, who["log"], "test")
@@ -101,15 +116,21 @@ def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_conclusion_that_no_programme_takes_is_refused(conn, submitted, case):
-    """Half of a reduction could be wrong under an unqualified opinion, or a dot be its reason."""
+    """
+    Half of a reduction could be wrong under an unqualified opinion, or a dot be its reason.
+
+    Parameters without a word: https://cdm.unfccc.int/IRCheck/iss_forms/Y2U7VPS9J5RXTHN/viewPublic,
+    https://cdm.unfccc.int/IRCheck/iss_forms/1FLJZRYWG6N2T9A/viewPublic,
+    https://cdm.unfccc.int/IRCheck/iss_forms/3PZUQM0OY1RHW8B/viewPublic.
+    """
     (who, name), (change, told) = submitted, WRONG[case]
+    have, signer = steps.documents(conn, name), who["verifier"]
+    right = concluded("unmodified", of=have.claims)
+    good = sign_verification(have.statement, right, *signer, datetime.now(UTC))
+    said = {**good["credentialSubject"], **change(good["credentialSubject"])}
     with pytest.raises(StatementStateError, match=told):
-        life.verify(conn, name, who["verifier"], replace(concluded("unmodified"), **change))
+        life.verify(conn, name, signer, conclusion_of({**good, "credentialSubject": said}))
     # by a client that checks nothing, as the API takes it
-    statement = steps.documents(conn, name).statement
-    signer = who["verifier"]
-    good = sign_verification(statement, concluded("unmodified"), *signer, datetime.now(UTC))
-    said = {**good["credentialSubject"], **change}
     body = {key: value for key, value in good.items() if key != "proof"}
     forged = create_proof({**body, "credentialSubject": said}, signer.key, datetime.now(UTC))
     with pytest.raises(StatementStateError, match=told):
@@ -125,13 +146,27 @@ def test_the_command_says_what_it_wants(database_url, submitted, tmp_path, monke
     (_, name) = submitted
     verify = ("statement", "verify", name, "--key", "the-verifier", "--opinion", "unqualified",
               "--assurance", "reasonable")  # fmt: skip
-    words = ("--because", "the plan of the plant was seen on paper")
+    report = tmp_path / "report.yaml"
+    template = printed("statement", "template", name)
+    report.write_text(template, "utf-8")
     for more, told in (
-        ((*words, "--materiality", "99"), "--materiality '99'"),
-        ((*words, "--materiality", "1e1"), "--materiality '1e1'"),
-        (("--because", "."), "at least 20 characters"),
+        (("--materiality", "99"), "--materiality '99'"),
+        (("--materiality", "1e1"), "--materiality '1e1'"),
+        ((), "while findings are open"),
+        (("--report", report), "while findings are open"),
     ):
         assert told in printed(*verify, *more, code=2)
+    for text, told in (
+        (filled(template, "."), "at least 20 characters"),
+        (filled(template).replace(name, "TN-other"), "is of 'TN-other'"),
+        (filled(template).replace("reason: ", "because: "), "because"),
+        (filled(template).replace("findings:", "findings: []\nothers:"), "others"),
+        ("- a list", "no verification report"),
+    ):
+        report.write_text(text, "utf-8")
+        assert told in printed(*verify, "--report", report, code=2)
+    report.write_text(filled(template), "utf-8")
+    assert "certificate C-1 of 2025-12-20 to 2027-12-20" in template
     create = ("keys", "create", "--no-enroll", "--name", "x", "--role")
     assert "--organisation and --accreditation" in printed(*create, "verifier", code=2)
     assert "--organisation:" in printed(*create, "operator", code=2)
@@ -142,4 +177,4 @@ def test_the_command_says_what_it_wants(database_url, submitted, tmp_path, monke
         "}]}"
     )
     assert "names no organisation and no accreditation" in printed("keys", "enroll", file, code=2)
-    assert "verified" in printed(*verify, *words)
+    assert "verified" in printed(*verify, "--report", report)

@@ -15,6 +15,7 @@ from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.alarms import AlarmId
+from services.store.api import alarm_contacts
 from services.store.views import alarms as stored
 from services.store.views import device_health as health
 
@@ -42,9 +43,13 @@ def page(
         if state == "all":
             found = stored.listed(conn, ask.who.projects, _MOST, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
+        # contacts and silences are of the whole city
+        whole = ask.who.projects is None
+        contacts = alarm_contacts.contacts(conn) if whole else []
+        silences = alarm_contacts.silences(conn) if whole else []
     return render(
         ask, language, "alarms.html", found=found, count=count, every=state == "all",
-        waiting=waiting,
+        waiting=waiting, contacts=contacts, silences=silences,
     )  # fmt: skip
 
 

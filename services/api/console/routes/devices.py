@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -17,6 +18,7 @@ from services.api.console.translations import Words
 from services.api.routes.registry import IdPath, unknown
 from services.clock import now_us
 from services.store.views.device_page import device_page
+from services.store.views.money import of_device
 
 router = APIRouter(include_in_schema=False)
 # the board of a class; all others stand on one
@@ -28,6 +30,10 @@ _BOARDS = {
          "recycling_line"), "factories",
     ),
 }  # fmt: skip
+
+
+# as many as its charts of days have
+_MONEY_DAYS = 35
 
 
 @router.get("/devices/{device}")
@@ -50,6 +56,9 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
     signed_in(ask, "a device")
     with ask.reading() as conn:
         found = device_page(conn, ask.who.projects, device)
+        today = datetime.now(UTC).date()
+        begin = today - timedelta(days=_MONEY_DAYS)
+        money = of_device(conn, device, begin, today) if found and found["registered"] else []
     if found is None:
         raise unknown("device", device)
     channels = classes.load()[found["class"]].channels.values() if found["registered"] else ()
@@ -58,6 +67,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         language,
         "device.html",
         found=found,
+        money=money,
         board=_board(ask.request.app.state.grafana, found),
         main=_main(found.get("registers", []), found.get("days", [])),
         counts={one.name: one.quantity for one in channels},

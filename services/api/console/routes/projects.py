@@ -34,6 +34,7 @@ from services.store.statements.statements import Stored
 from services.store.views import console, listing
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
+from services.store.views.money import Money, of_project
 
 router = APIRouter(include_in_schema=False)
 QUARTER = timedelta(minutes=15)
@@ -95,6 +96,9 @@ def project(
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
         serving = listing.project_devices(conn, project) if ask.who.sees(project) else []
         sources = console.account_sources(conn, project)
+        money: list[Money] = []
+        if ask.who.sees(project):
+            money = of_project(conn, project, found.first, found.end)
     statements = [stored for stored, _ in rows]
     t = Words(language)
     return render(
@@ -109,6 +113,7 @@ def project(
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         sources=sources,
+        money=money,
         visible={stored.id for stored in statements},
         serving=[
             {**one, **{edge: _local(one[edge], found.sums.timezone) for edge in ("from", "to")}}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Literal
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.api.console.render import Language
+from mrv.report.words import Words as ReportWords
+from services.api.console.render import Language, render
 from services.api.console.routes.jobs import job_page
 from services.api.console.routes.statement_access import own
 from services.api.console.session import View
@@ -15,6 +17,7 @@ from services.api.principals import PUBLIC
 from services.api.reports import pack_place, report_place, send_pack, send_report
 from services.api.routes.exports import jcm_zip, project_zip
 from services.api.routes.statements import StatementId, visible
+from services.issuer.submission import submission as checked
 from services.store.statements.file_jobs import Wanted
 
 router = APIRouter(include_in_schema=False)
@@ -43,6 +46,17 @@ def exported(
     if form == "jcm":
         return jcm_zip(ask, statement)
     return project_zip(ask, stored.project, form)
+
+
+@router.get("/console/{language}/statements/{statement}/submission")
+def submission(ask: View, language: Language, statement: StatementId) -> Response:
+    """Show what a programme's checks would find, to somebody who signed in."""
+    stored, _ = own(ask, statement)
+    with ask.api.files.connection() as conn:
+        lines = checked(conn, statement, language)[1]
+    parts = [(part, list(some)) for part, some in groupby(lines, key=lambda one: one.part)]
+    words = ReportWords(language).all
+    return render(ask, language, "submission.html", stored=stored, parts=parts, words=words)
 
 
 @router.get("/console/{language}/statements/{statement}/report.{wanted}")

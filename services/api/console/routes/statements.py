@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
+from mrv import calendar
+from mrv.calendar import instant_us
+from mrv.documents.credential import Issuer
 from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
-from mrv.documents.statement import Claims
+from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, Verification
-from mrv.exports import cell_map
 from mrv.report.blocks import Block
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
-from mrv.statement.conditions import Unmet, unanswered, unmet
+from mrv.signatures.keys import EnrolledKey
+from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
 from services.api.console.charts.qr import qr
 from services.api.console.charts.steps import Drawn, Step
 from services.api.console.charts.steps import steps as drawn_steps
@@ -33,8 +36,9 @@ from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
+from services.issuer.export_files import JCM
 from services.issuer.timestamp_pack import stamps_of
-from services.store.registry import programme
+from services.store.registry import programme, signing_keys
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.statements.statements import Event, Stored
@@ -76,6 +80,8 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         public = programme.public_url(conn)
         twin = public_versions.published(conn, statement)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
+        keys = {one.key.did: one.key for one in signing_keys.load(conn)}
+        called = programme.name_of(conn)
     said = stored.claims
     opinion = _opinion(steps)
     return render(
@@ -89,8 +95,12 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         findings=findings,
         unmet=unmet(said),
         unanswered=_unanswered(said, opinion),
-        because=(opinion and opinion.credential_subject.because) or None,
+        reasons={} if opinion is None else reasons_of(opinion.credential_subject),
         remarks=_remarks(opinion),
+        programme=called,
+        issued_on=next((_local_day(one.at, said) for one in steps if one.state == "issued"), None),
+        prepared=_prepared(steps, keys),
+        verified=_verified(opinion, keys),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
         stamps=stamps,
@@ -104,6 +114,41 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         exports=_exports(said.methodology.id),
         twin=twin,
     )
+
+
+class Party(NamedTuple):
+    """Who prepared or verified a statement: an organisation, its accreditation, and when."""
+
+    name: str
+    accreditation: str | None
+    at: datetime
+
+
+def _prepared(steps: list[Event], keys: dict[str, EnrolledKey]) -> Party | None:
+    """Return who signed a statement; None of a draft, which nobody signed."""
+    for step in steps:
+        if step.state == "submitted" and step.document is not None:
+            issuer = read_bytes(Statement, step.document, "the statement").issuer
+            return Party(_called(issuer, keys), None, step.at) if issuer else None
+    return None
+
+
+def _verified(opinion: Verification | None, keys: dict[str, EnrolledKey]) -> Party | None:
+    if opinion is None:
+        return None
+    accredited = opinion.credential_subject.accreditation or None
+    at = datetime.fromtimestamp(instant_us(opinion.valid_from, "UTC") / 1e6, UTC)
+    return Party(_called(opinion.issuer, keys), accredited, at)
+
+
+def _called(issuer: Issuer, keys: dict[str, EnrolledKey]) -> str:
+    """Return the organisation that a key signs for; where none is known, the key's name."""
+    key = keys.get(issuer.id)
+    return (key and key.bounds.organisation) or issuer.name
+
+
+def _local_day(at: datetime, said: Claims) -> date:
+    return at.astimezone(calendar.zone(said.monitoring_period.timezone)).date()
 
 
 def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
@@ -131,28 +176,31 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
 
 
 def _account(said: Claims, t: Words) -> list[Drawn]:
-    """Draw the account: baseline, what is taken off, the reduction, what deductions cost."""
-    before, after = said.emissions_before_deductions, said.emissions
-    gross, net = Fraction(before.reduction.t), Fraction(after.reduction.t)
-    credited = Fraction(said.credited.t)
+    """Draw the account from what was measured to what is credited."""
+    gross, net, credited = (
+        Fraction(one)
+        for one in (
+            said.emissions_before_deductions.reduction.t,
+            said.emissions.reduction.t,
+            said.credited.t,
+        )
+    )
     parts = [
-        (t("baseline"), Fraction(before.baseline.t), True),
-        (t("project_emissions"), -Fraction(before.project.t), False),
-        (t("leakage"), -Fraction(before.leakage.t), False),
+        (t("before_deductions"), gross, True),
         (t("deductions"), net - gross, False),
-        (t("reduction"), net, True),
         (t("rounded_down"), credited - net, False),
         (t("credited"), credited, True),
     ]
     return drawn_steps(
         [
-            Step(
-                name, value, f"{t.number(decimal_text(value, 3, 'down'))}\N{NO-BREAK SPACE}t", total
-            )
+            Step(name, value, f"{t.number(_three(value))}\N{NO-BREAK SPACE}t", total)
             for name, value, total in parts
-            if total or value
         ]
     )
+
+
+def _three(value: Fraction) -> str:
+    return decimal_text(value, 3 if value.denominator > 1 else 0, "down")
 
 
 def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:
@@ -212,9 +260,9 @@ def _comparison_blocks(
 
 
 def _exports(methodology: str) -> list[tuple[str, str]]:
-    """Name the exports of an issued statement; the JCM's where its spreadsheet has a layout."""
+    """Name the exports of an issued statement; the JCM's of its own methodologies."""
     found = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
-    return [*found, ("jcm", "JCM")] if methodology in cell_map.names() else found
+    return [*found, ("jcm", "JCM")] if methodology.startswith(JCM) else found
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:

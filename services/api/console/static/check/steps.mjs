@@ -360,14 +360,40 @@ async function verifier(subject) {
 /** Conditions that do not hold, each with a reason that the verifier signed. */
 function conditions(subject, said) {
   const unmet = unmetOf(subject.claims);
-  if (said.unmet !== undefined && !equal(said.unmet, unmet)) {
+  const listed = said.unmet?.map(({ rule, texts }) => ({ rule, texts }));
+  if (listed !== undefined && !equal(listed, unmet)) {
     throw new CheckError("the conditions that do not hold are other ones in verification.json");
   }
-  if (unmet.length && !(reasoned(said.because) && said.unmet !== undefined)) subject.missing.push("conditions");
+  if (unmet.length && !said.unmet?.every((one) => reasoned(one.reason))) subject.missing.push("conditions");
+  if (said.opinion === "unqualified" && !ofFirstRelease(subject) && blank(subject.claims, said)) subject.missing.push("words");
   // as in mrv/statement/materiality.py
   if (!DECIMAL.test(said.materiality_percent)) throw new CheckError(`materiality is ${short(said.materiality_percent)}`);
   const percent = Number(said.materiality_percent);
   if (!(percent >= 0 && percent <= 10) && !ofFirstRelease(subject)) subject.missing.push("materiality");
+}
+
+const REQUIREMENTS = [
+  "eligibility", "implementation", "monitoring", "calibration", "calculation", "double_counting", "earlier_findings",
+];
+
+/** Whether a parameter or a requirement has no words (as mrv/statement/verifiers_words.py). */
+function blank(claims, { parameters = [], requirements = [] }) {
+  const metered = claims.monitoredParameters.map((one) => [one.role, one.device]);
+  const fixed = (claims.fixedParameters ?? []).filter((one) => one.monitoringOption).map((one) => [one.parameter, one.device]);
+  const lacks = [...metered, ...fixed].some(([parameter, device]) => {
+    const rows = parameters.filter((one) => one.parameter === parameter);
+    const row = rows.find((one) => (one.device ?? null) === device) ?? rows.find((one) => (one.device ?? null) === null);
+    return !row || !reasoned(row.means) || !reasoned(row.opinion) || !named(row.source) || !named(row.crossChecked);
+  });
+  return lacks || REQUIREMENTS.some((name) => {
+    const row = requirements.find((one) => one.requirement === name);
+    return !row || !reasoned(row.means) || !reasoned(row.opinion);
+  });
+}
+
+/** Whether a text names something. */
+function named(text) {
+  return [...text].filter((one) => /\p{L}/u.test(one)).length >= 2;
 }
 
 /** Whether a reason is of words (as mrv/statement/conditions.py). */

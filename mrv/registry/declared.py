@@ -1,0 +1,122 @@
+"""
+What an operator declares of a project beside its meters: surveys, events, the design, its phases.
+
+One type each in registry file, database, plan and statement.  Days are local; spans half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal, get_args
+
+Happening = Literal["outage", "overhaul", "accident", "increase"]
+HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """
+    A sample of a population, by which a parameter is estimated.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the project.
+    population, n : int
+        How many there are, and how many of them were asked.
+    mean : Decimal or int
+        Of the sample, in the parameter's unit; of a share, the share.
+    drawn : str
+        How the sample was drawn.
+    taken : date
+        Last day of the survey.
+    sd : Decimal or int, optional
+        Standard deviation of the sample; without one the mean is a share of answers.
+    confidence, precision : Decimal or int, optional
+        What the plan asks for, where that is more than the methodology does. [%]
+    sha256 : str, optional
+        Of the data, kept elsewhere.
+    """
+
+    parameter: str
+    population: int
+    n: int
+    mean: Decimal
+    drawn: str
+    taken: date
+    sd: Decimal | None = None
+    confidence: Decimal | None = None
+    precision: Decimal | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    Something that happened at a plant, with the days from and until it did; None: it goes on.
+
+    `increase` explains a reduction above the estimate of the design.
+    """
+
+    begins: date
+    what: Happening
+    found: str
+    ends: date | None = None
+    document: str | None = None
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DesignedDevice:
+    """Equipment of the registered design: how many of a make and model, and where."""
+
+    make: str
+    model: str
+    number: int
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A phase of the implementation: when it was planned, and when it was commissioned."""
+
+    name: str
+    planned: date
+    commissioned: date | None = None
+    document: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The registered design document, with the equipment and the phases that it has."""
+
+    document: str
+    version: str
+    issued: date
+    sha256: str
+    devices: tuple[DesignedDevice, ...] = ()
+    phases: tuple[Phase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """All of it, of a project."""
+
+    surveys: tuple[Survey, ...] = ()
+    events: tuple[Event, ...] = ()
+    design: Design | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is declared."""
+        return self != Declared()
+
+    def until(self, last: date) -> Declared:
+        """Return what is of days up to the last of a period."""
+        return Declared(
+            tuple(one for one in self.surveys if one.taken <= last),
+            tuple(one for one in self.events if one.begins <= last),
+            self.design,
+        )

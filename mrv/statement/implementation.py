@@ -1,0 +1,86 @@
+"""Whether a plant is as its registered design says, and its reduction within the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.accounting.period_result import PeriodResult
+from mrv.accounting.rounded_figures import DESIGN
+from mrv.calendar import local_date
+from mrv.registry.declared import Design, Event
+from mrv.signatures.organisations import stem
+from mrv.texts import Text, Value, text
+
+if TYPE_CHECKING:
+    from mrv.statement.plan_extract import MonitoringPlan
+
+# a shorter period has its season
+_YEAR_US = 350 * 86_400_000_000
+# from how much above the estimate on it has to be explained [%, M]
+_ABOVE = 10
+
+
+def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
+    """Say where a plant differs from its registered design, and is above its estimate."""
+    days = (
+        local_date(result.from_us, result.timezone),
+        local_date(result.to_us - 1, result.timezone),
+    )
+    design = plan.declared.design
+    if design is not None:
+        yield from _equipment(plan, design)
+        yield from _phases(design, days[1])
+    if not any(_explains(one, days) for one in plan.declared.events):
+        yield from _above(result)
+
+
+def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
+    """Compare the project's devices with the equipment of the design, where it names any."""
+    named = {(stem(one.make), stem(one.model)): one for one in design.devices}
+    held: dict[tuple[str, str], list[str]] = {}
+    for device in sorted({one.device for one in plan.project.devices}):
+        maker, model = plan.meters.get(device, (None, None))
+        if named and maker and model:
+            held.setdefault((stem(maker), stem(model)), []).append(device)
+    for key, devices in held.items():
+        maker, model = plan.meters[devices[0]]
+        of: dict[str, Value] = {"make": maker or "", "model": model or "", "design": design.version}
+        if key not in named:
+            yield text("PLN-01.not_designed", devices=tuple(devices), **of)
+        elif len(devices) != named[key].number:
+            number = named[key].number
+            yield text("PLN-01.other_number", held=len(devices), number=number, **of)
+
+
+def _phases(design: Design, last: date) -> Iterator[Text]:
+    """Name phases that are later than planned, without a reason."""
+    for phase in design.phases:
+        done = phase.commissioned if phase.commissioned and phase.commissioned <= last else None
+        if phase.reason or (done or last) <= phase.planned:
+            continue
+        of: dict[str, Value] = {"phase": phase.name, "planned": str(phase.planned)}
+        if done:
+            yield text("PLN-01.phase_late", **of, commissioned=str(done))
+        else:
+            yield text("PLN-01.phase_open", **of)
+
+
+def _explains(one: Event, days: tuple[date, date]) -> bool:
+    """Whether an event is one that explains a reduction above the estimate of these days."""
+    ended = one.ends is not None and one.ends <= days[0]
+    return one.what == "increase" and one.begins <= days[1] and not ended
+
+
+def _above(result: PeriodResult) -> Iterator[Text]:
+    if result.to_us - result.from_us < _YEAR_US:
+        return
+    for one in result.comparisons:
+        reduction = one.basis == DESIGN and one.what.startswith("reduction")
+        if reduction and Fraction(one.difference_percent or 0) > _ABOVE:
+            yield text(
+                "PLN-01.above_estimate", expected=one.expected, actual=one.actual,
+                percent=str(one.difference_percent),
+            )  # fmt: skip

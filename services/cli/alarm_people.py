@@ -1,0 +1,260 @@
+"""`tonne alarms contacts`, `duty` and `silence`: who is informed of an alarm, and when not."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime, timedelta
+
+import click
+from psycopg import Connection
+
+from ingest.errors import InputError
+from services.cli.options.common import Choice, Group, json_option
+from services.cli.options.servers import database_url
+from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.output.documents import print_json, print_result
+from services.cli.output.text import shown_time, table
+from services.settings import Settings
+from services.store.api import alarm_contacts as store
+from services.store.api import webhooks
+from services.store.postgres.pool import connect
+from services.webhooks import people, signature
+
+LANGUAGES = ("en", "vi", "ja", "de")
+_author = click.option("--author", help="Who does it; the system's user by default.")
+_WEEK = timedelta(weeks=1)
+
+
+@click.group(cls=Group)
+def contacts() -> None:
+    """
+    People who receive alarms, by e-mail or by a tag of Apprise's configuration.
+
+    Messages are sent by `tonne watch` until they are taken; `tonne webhooks show` has each of
+    them. A contact with planned duty is reached while on duty, or if no other contact is.
+
+    \b
+    Example:
+      tonne alarms contacts add anna --to mailto:anna@example.org --language de
+      tonne alarms contacts add control-room --to apprise:matrix --severity critical
+    """
+
+
+@contacts.command("add")
+@click.argument("id_", metavar="ID")
+@click.option("--to", "address", required=True, help="mailto:NAME@EXAMPLE.ORG or apprise:TAG.")
+@click.option("--language", type=Choice(LANGUAGES), default="en", help="Of the messages.")
+@click.option(
+    "--severity",
+    "severities",
+    type=Choice(store.SEVERITIES),
+    multiple=True,
+    help="Alarms that it receives; repeatable. Critical and major by default.",
+)
+@click.option("--project", "projects", multiple=True, metavar="ID", help="Of this project alone.")
+@_author
+@json_option
+def add(
+    id_: str,
+    *,
+    address: str,
+    language: str,
+    severities: tuple[str, ...],
+    projects: tuple[str, ...],
+    author: str | None,
+    as_json: bool,
+) -> None:
+    """
+    Let a person or a channel receive the alarms that are raised from now on.
+
+    \b
+    Example:
+      tonne alarms contacts add anna --to mailto:anna@example.org --language de
+    """
+    people.check(address)
+    settings = Settings()
+    lacking = "smtp_url" if address.startswith(people.MAIL) else "apprise_config"
+    with _database() as conn:
+        store.add(
+            conn, id_, address, signature.new_secret(), author or getpass.getuser(),
+            language=language, severities=severities or ("critical", "major"),
+            projects=projects or None,
+        )  # fmt: skip
+    if getattr(settings, lacking) is None:
+        click.echo(f"tonne: set TONNE_{lacking.upper()} where `tonne watch` runs", err=True)
+    print_result({"contact": id_, "to": address}, f"{id_}: alarms go to {address}", as_json=as_json)
+
+
+@contacts.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """
+    List contacts, who is on duty, and what waits for each.
+
+    \b
+    Example:
+      tonne alarms contacts list
+    """
+    with _database() as conn:
+        found = store.contacts(conn)
+    if as_json:
+        print_json([_told(one) for one in found])
+        return
+    head = ("contact", "to", "language", "severities", "duty", "waiting", "dead", "last taken")
+    duty = {True: "on duty", False: "off duty", None: "always"}
+    rows = [
+        (one.id, one.address, one.language, ", ".join(one.severities), duty[one.on_duty],
+         one.waiting, one.dead, one.delivered and shown_time(one.delivered))
+        for one in found
+    ]  # fmt: skip
+    click.echo(table(head, rows, empty="no contacts"))
+
+
+@contacts.command("test")
+@click.argument("id_", metavar="ID")
+@json_option
+def test_(id_: str, *, as_json: bool) -> None:
+    """
+    Send a contact one message now, and say what came of it.
+
+    \b
+    Example:
+      tonne alarms contacts test anna
+    """
+    with _database() as conn:
+        found = next((one for one in store.contacts(conn) if one.id == id_), None)
+    if found is None:
+        raise InputError(f"there is no contact {id_!r}; see `tonne alarms contacts list`")
+    said = people.Message("[tonne] test", "tonne alarms contacts test")
+    stamp = f"test-{int(datetime.now(UTC).timestamp())}"
+    settings = Settings()
+    ways = people.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    outcome = people.send(ways, found.address, said, stamp)
+    if not outcome.taken:
+        raise InputError(f"{found.address} did not take it: {outcome.error}")
+    print_result({"contact": id_, "taken": True}, f"{id_}: taken", as_json=as_json)
+
+
+@contacts.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", default="removed", help="Why; it is kept.")
+@json_option
+def remove(id_: str, *, reason: str, as_json: bool) -> None:
+    """
+    End a contact; nothing more is sent to it.
+
+    \b
+    Example:
+      tonne alarms contacts remove anna --reason "moved to another department"
+    """
+    with _database() as conn:
+        webhooks.one(conn, id_)
+        webhooks.end(conn, id_, reason)
+    print_result({"contact": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
+
+
+@click.command()
+@click.argument("id_", metavar="CONTACT")
+@click.option("--from", "begin", required=True, metavar=METAVAR, help="When the duty begins.")
+@click.option("--to", "end", required=True, metavar=METAVAR, help="When it ends.")
+@click.option("--every-weeks", type=click.IntRange(1, 52), help="Repeat it after so many weeks.")
+@click.option("--times", type=click.IntRange(1, 200), default=1, help="How often in all.")
+@_author
+@json_option
+def duty(
+    id_: str,
+    *,
+    begin: str,
+    end: str,
+    every_weeks: int | None,
+    times: int,
+    author: str | None,
+    as_json: bool,
+) -> None:
+    """
+    Plan when a contact is on duty; outside of it another contact is reached.
+
+    \b
+    Example:
+      tonne alarms duty anna --from 2026-12-07T08:00+01:00 --to 2026-12-14T08:00+01:00
+      tonne alarms duty ben --from 2026-12-14 --to 2026-12-21 --every-weeks 2 --times 20
+    """
+    if times > 1 and every_weeks is None:
+        raise InputError("--times needs --every-weeks: after how many weeks the duty comes again")
+    with _database() as conn:
+        edges = [_moment(conn, name, text) for name, text in (("--from", begin), ("--to", end))]
+        step = _WEEK * (every_weeks or 0)
+        spans = [(edges[0] + step * k, edges[1] + step * k) for k in range(times)]
+        store.put_on_duty(conn, id_, spans, author or getpass.getuser())
+        planned = store.duties(conn)
+    said = "\n".join(
+        f"{shown_time(one.begins)} to {shown_time(one.ends)}  {one.contact}" for one in planned[:10]
+    )
+    print_result([_told(one) for one in planned], said, as_json=as_json)
+
+
+@click.command()
+@click.option("--of", "subject", metavar="ID", help="Device, gateway, project or site; else all.")
+@click.option("--until", required=True, metavar=METAVAR, help="When messages go on; 31 days.")
+@click.option("--reason", required=True, help="Why, such as works that are planned.")
+@_author
+@json_option
+def silence(
+    *, subject: str | None, until: str, reason: str, author: str | None, as_json: bool
+) -> None:
+    """
+    Hold messages to people back for a while; alarms are raised and shown all the same.
+
+    An alarm that stands when the silence ends is sent then.
+
+    \b
+    Example:
+      tonne alarms silence --of depot --until 2026-12-02T18:00 --reason "switchgear is replaced"
+    """
+    with _database() as conn:
+        ends = _moment(conn, "--until", until)
+        made = store.silence(conn, subject, ends, reason, author or getpass.getuser())
+    text = f"silence {made.id}: {made.subject or 'all alarms'} until {shown_time(made.ends)}"
+    print_result(_told(made), text, as_json=as_json)
+
+
+@click.command()
+@click.option("--end", "number", type=click.IntRange(1), help="End this one now.")
+@json_option
+def silences(*, number: int | None, as_json: bool) -> None:
+    """
+    List what is held back now, or end a silence.
+
+    \b
+    Example:
+      tonne alarms silences
+      tonne alarms silences --end 3
+    """
+    with _database() as conn:
+        if number is not None:
+            store.end_silence(conn, number)
+        found = store.silences(conn)
+    if as_json:
+        print_json([_told(one) for one in found])
+        return
+    head = ("number", "of", "until", "reason", "by")
+    rows = [
+        (one.id, one.subject or "all", shown_time(one.ends), one.reason, one.author)
+        for one in found
+    ]
+    click.echo(table(head, rows, empty="no silences"))
+
+
+def _moment(conn: Connection, name: str, text: str) -> datetime:
+    return datetime.fromtimestamp(moment_us(conn, name, text) / 1e6, UTC)
+
+
+def _told(one: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in one._asdict().items()
+    }
+
+
+def _database() -> Connection:
+    return connect(database_url(), role="tonne_mrv", name="tonne alarms", autocommit=True)

@@ -1,0 +1,129 @@
+"""
+The verifier's words as a file: a template with what is known, and reading what was written.
+
+YAML, so that people can write it; what is known and no word of the verifier stands as a comment.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from ingest.errors import InputError
+from mrv.documents.form import Form
+from mrv.documents.statement import Claims
+from mrv.documents.verification import ParameterVerified, RequirementVerified
+from mrv.report.words import Words as Language
+from mrv.statement.conditions import Unmet, unmet
+from mrv.statement.verifiers_words import Words, known
+
+_WIDTH = 96
+_HEAD = """\
+Verification of {}. Write in words what was done and found: `means` and `opinion` of each
+parameter and requirement, and for each open finding the `reason` for which it is closed, each with
+at least 20 characters; `source` and `cross_checked` hold what is known. An unqualified opinion
+needs all of it; a finding without a reason stays open, and the opinion is qualified.
+Then: tonne statement verify {} --report THIS-FILE --key NAME --opinion .. --assurance .."""
+
+
+class FindingClosed(Form):
+    """An open finding of the statement, and the reason for which it is closed."""
+
+    rule: str
+    text: str
+    reason: str = ""
+
+
+class Report(Form, rename=None):
+    """All of the file."""
+
+    statement: str
+    parameters: tuple[ParameterVerified, ...] = ()
+    requirements: tuple[RequirementVerified, ...] = ()
+    findings: tuple[FindingClosed, ...] = ()
+
+
+def template(said: Claims) -> str:
+    """Write the file of a statement for its verifier."""
+    return "\n".join(_lines(said)) + "\n"
+
+
+def _lines(said: Claims) -> Iterator[str]:
+    words, language = known(said), Language("en")
+    yield from _comment(_HEAD.format(said.statement, said.statement), "")
+    yield f"statement: {_text(said.statement)}"
+    yield "parameters:"
+    for one in words.parameters:
+        yield from _row(
+            {
+                "parameter": one.parameter,
+                **({} if one.device is None else {"device": one.device}),
+                "means": "",
+                "source": one.source,
+                "crossChecked": one.cross_checked,
+                "opinion": "",
+            }
+        )
+    yield "requirements:"
+    for each in words.requirements:
+        yield from _comment(language[f"requirement.{each.requirement}"], "  ")
+        yield from _row({"requirement": each.requirement, "means": "", "opinion": ""})
+    open_ = unmet(said)
+    yield "findings:" if open_ else "findings: []"
+    for found in open_:
+        cost = f", {found.tonnes} t" if found.tonnes else ""
+        yield from _comment(f"{found.severity}{cost}", "  ")
+        yield from _row({"rule": found.rule, "text": str(found), "reason": ""})
+
+
+def _row(keys: dict[str, str]) -> Iterator[str]:
+    for place, (key, value) in enumerate(keys.items()):
+        yield f"  {'- ' if place == 0 else '  '}{key}: {_text(value)}"
+
+
+def _text(text: str) -> str:
+    # a JSON string is a YAML string as well
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    for line in text.splitlines():
+        for part in textwrap.wrap(line, _WIDTH):
+            yield f"{indent}# {part}"
+
+
+def read(path: Path, said: Claims) -> Words:
+    """
+    Read what a verifier wrote of a statement.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, of another statement, or lists other findings than it has.
+    """
+    try:
+        given = yaml.safe_load(path.read_text("utf-8-sig"))
+        report = msgspec.convert(given, Report)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise InputError(
+            f"{path} is no verification report: {error}; start from `tonne statement template`"
+        ) from error
+    if report.statement != said.statement:
+        raise InputError(f"{path} is of {report.statement!r}, not of {said.statement}")
+    every = unmet(said)
+    if [(one.rule, one.text) for one in report.findings] != [_named(one) for one in every]:
+        raise InputError(
+            f"{path} lists other findings than {said.statement} has; get them by"
+            f" `tonne statement template {said.statement}`"
+        )
+    reasons = tuple(one.reason for one in report.findings)
+    return Words(report.parameters, report.requirements, reasons)
+
+
+def _named(one: Unmet) -> tuple[str, str]:
+    return one.rule, str(one)

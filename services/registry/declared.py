@@ -1,0 +1,178 @@
+"""Surveys, events and the registered design, as registry files write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from mrv.errors import MethodologyError
+from mrv.methodologies import find
+from mrv.registry.declared import HAPPENINGS, Design, DesignedDevice, Event, Phase, Survey
+from mrv.registry.sample_precision import decimal_of
+from services.registry.entries import Device, Project, Registry
+from services.registry.fields import Row
+from services.registry.finding import Finding
+
+Item = TypeVar("Item")
+_MOST = 10**12
+
+
+def survey(row: Row) -> Survey:
+    """Read a survey."""
+    row.only(*(f.name for f in fields(Survey)))
+    population = row.required("population", row.whole("population", 1), "how many there are")
+    n = row.required("n", row.whole("n", 2), "how many were asked, 2 or more")
+    mean = row.required("mean", row.number("mean", 0, _MOST), "the mean of the sample")
+    if population and n and n > population:
+        row.problem("n", f"{n} is above the population, {population}")
+    sd = _decimal(row.number("sd", 0, _MOST))
+    if sd is None and mean is not None and mean > 1:
+        row.problem("sd", f"is missing: only a share has none, and the mean is {mean}")
+    return Survey(
+        parameter=row.text("parameter"),
+        population=population or 1,
+        n=n or 2,
+        mean=decimal_of(mean or 0),
+        drawn=row.text("drawn"),
+        taken=row.required("taken", row.day("taken"), "the last local day of the survey"),
+        sd=sd,
+        confidence=_decimal(row.number("confidence", 50, 99)),
+        precision=_decimal(row.number("precision", 0.1, 50)),
+        sha256=_hash(row),
+    )
+
+
+def event(row: Row) -> Event:
+    """Read an event."""
+    row.only("from", "to", "what", "found", "document", "devices")
+    what = row.text("what")
+    if what and what not in HAPPENINGS:
+        row.problem("what", f"{what!r} must be one of {', '.join(HAPPENINGS)}")
+    begins, ends = row.day("from"), row.day("to")
+    first = row.required("from", begins, "the first local day")
+    if begins and ends and ends <= begins:
+        row.problem("to", f"{ends} is not after {begins}; it is the first day after the event")
+    devices = row.all().get("devices") or []
+    if not isinstance(devices, list) or not all(isinstance(one, str) for one in devices):
+        row.problem("devices", f"{devices!r} must be a list of ids")
+        devices = []
+    found: Any = what
+    return Event(
+        first, found, row.text("found"), ends, row.optional("document"), tuple(devices)
+    )  # fmt: skip
+
+
+def design(row: Row) -> Design:
+    """Read the registered design."""
+    row.only("document", "version", "date", "sha256", "devices", "phases")
+    issued = row.required("date", row.day("date"), "the date of the document")
+    sha256 = row.required("sha256", _hash(row), "the SHA-256 of its file")
+    return Design(
+        document=row.text("document"),
+        version=row.text("version"),
+        issued=issued,
+        sha256=sha256,
+        devices=_rows(row, "devices", _designed),
+        phases=_rows(row, "phases", _phase),
+    )
+
+
+def _designed(row: Row) -> DesignedDevice:
+    row.only(*(f.name for f in fields(DesignedDevice)))
+    number = row.required("number", row.whole("number", 1), "how many there are")
+    return DesignedDevice(
+        row.text("make"), row.text("model"), number or 1, row.optional("place")
+    )  # fmt: skip
+
+
+def _phase(row: Row) -> Phase:
+    row.only(*(f.name for f in fields(Phase)))
+    planned = row.required("planned", row.day("planned"), "the day that the design names")
+    return Phase(
+        row.text("name"), planned, row.day("commissioned"), row.optional("document"),
+        row.optional("reason"),
+    )  # fmt: skip
+
+
+def _rows(row: Row, key: str, read: Callable[[Row], Item]) -> tuple[Item, ...]:
+    inner = row.rows(key) or []
+    found = tuple(read(one) for one in inner)
+    for one in inner:
+        row.problems.extend(one.problems)
+    return found
+
+
+def _hash(row: Row) -> str | None:
+    given = row.optional("sha256")
+    if given is not None and not re.fullmatch("[0-9a-f]{64}", given):
+        row.problem("sha256", f"{given!r} is no SHA-256 of a file: 64 digits 0-9 a-f")
+    return given
+
+
+def _decimal(given: Decimal | int | None) -> Decimal | None:
+    return None if given is None else decimal_of(given)
+
+
+def document(project: Project) -> dict[str, Any]:
+    """Return what is declared with the keys of registry files."""
+    design_ = project.design
+    return {
+        "surveys": [_kept(asdict(one)) for one in project.surveys or ()],
+        "events": [
+            _kept({"from": one.begins, "to": one.ends, "what": one.what, "found": one.found,
+                   "document": one.document, "devices": list(one.devices)})
+            for one in project.events or ()
+        ],
+        "design": design_ and {
+            "document": design_.document,
+            "version": design_.version,
+            "date": design_.issued,
+            "sha256": design_.sha256,
+            **_kept({
+                "devices": [_kept(asdict(one)) for one in design_.devices],
+                "phases": [_kept(asdict(one)) for one in design_.phases],
+            }),
+        },
+    }  # fmt: skip
+
+
+def _kept(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if value not in (None, [], ())}
+
+
+def shared(registry: Registry) -> Iterator[Finding]:
+    """Warn of one survey's data in two projects: a phase needs a survey of its own."""
+    of: dict[str, list[Project]] = {}
+    for project in registry.projects.values():
+        for one in project.surveys or ():
+            if one.sha256 is not None and project not in of.setdefault(one.sha256, []):
+                of[one.sha256].append(project)
+    for sha256, projects in of.items():
+        for project in projects[1:]:
+            text = (
+                f"surveys: the data {sha256[:12]}... are those of {projects[0].id}, too; a survey"
+                " is of one project's own population"
+            )
+            yield Finding(project.kind, project.id, text, warning=True)
+
+
+def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
+    """Refuse what is declared of a parameter or a device that is none of the project's."""
+    try:
+        specs = find(project.methodology, project.version).parameters
+    except MethodologyError:
+        return  # said elsewhere
+    for one in project.surveys or ():
+        if one.parameter not in specs:
+            known = ", ".join(specs)
+            what = f"{one.parameter!r} is no number of {project.methodology}"
+            text = f"surveys: {what}; known: {known}"
+            yield Finding(project.kind, project.id, text)
+    for event_ in project.events or ():
+        for name in event_.devices:
+            if name not in devices:
+                text = f"events: device {name!r} is not registered; add it under `devices`"
+                yield Finding(project.kind, project.id, text)

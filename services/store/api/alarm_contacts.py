@@ -1,0 +1,242 @@
+"""Alarms to people: who is reached, who is on duty, and what is held back for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from psycopg import Connection, errors
+
+from ingest.errors import InputError, RegistryError
+from services.store.api import webhooks
+
+# status of a message that was not for its contact
+LEFT = 0
+SEVERITIES = ("critical", "major", "minor")
+
+
+class Contact(NamedTuple):
+    """A person or a channel of people; `on_duty` None where no duty is planned for it."""
+
+    id: str
+    address: str
+    language: str
+    severities: list[str]
+    projects: list[str] | None
+    on_duty: bool | None
+    waiting: int
+    dead: int
+    delivered: datetime | None
+
+
+class Silence(NamedTuple):
+    """What is held back until `ends`: of a subject, or all."""
+
+    id: int
+    subject: str | None
+    begins: datetime
+    ends: datetime
+    reason: str
+    author: str
+
+
+class Duty(NamedTuple):
+    """From when to when a contact is on duty."""
+
+    contact: str
+    begins: datetime
+    ends: datetime
+
+
+def add(
+    conn: Connection,
+    id_: str,
+    address: str,
+    secret: str,
+    author: str,
+    *,
+    language: str,
+    severities: Sequence[str],
+    projects: Sequence[str] | None,
+) -> None:
+    """Register a contact; it receives the alarms that are raised from now on."""
+    with conn.transaction():
+        webhooks.add(conn, id_, address, ["alarm"], projects, secret, author)
+        conn.execute(
+            "INSERT INTO alarm_contact (webhook_id, language, severities) VALUES (%s, %s, %s)",
+            [id_, language, sorted(set(severities))],
+        )
+
+
+def contacts(conn: Connection) -> list[Contact]:
+    """Return the contacts that go on, by id."""
+    rows = conn.execute(
+        "SELECT w.id, w.url, c.language, c.severities, w.projects,"
+        " (SELECT bool_or(d.begins <= now() AND d.ends > now()) FROM alarm_duty d"
+        "  WHERE d.webhook_id = w.id),"
+        " count(*) FILTER (WHERE v.state = 'waiting'), count(*) FILTER (WHERE v.state = 'dead'),"
+        " max(v.tried) FILTER (WHERE v.state = 'delivered' AND v.status <> 0)"
+        " FROM alarm_contact c JOIN webhook w ON w.id = c.webhook_id"
+        " LEFT JOIN webhook_delivery v ON v.webhook_id = w.id"
+        " WHERE w.ended IS NULL GROUP BY w.id, c.language, c.severities ORDER BY w.id"
+    )
+    return [Contact(*row) for row in rows]
+
+
+def language_of(conn: Connection, contact: str) -> str:
+    """Return the language that a contact reads."""
+    row = conn.execute(
+        "SELECT language FROM alarm_contact WHERE webhook_id = %s", [contact]
+    ).fetchone()
+    return "en" if row is None else str(row[0])
+
+
+def put_on_duty(
+    conn: Connection, contact: str, spans: Sequence[tuple[datetime, datetime]], author: str
+) -> None:
+    """
+    Plan when a contact is on duty.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such contact.
+    InputError
+        If a span is empty.
+    """
+    if contact not in {one.id for one in contacts(conn)}:
+        raise RegistryError(f"there is no contact {contact!r}; see `tonne alarms contacts`")
+    try:
+        with conn.transaction(), conn.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO alarm_duty (webhook_id, begins, ends, author) VALUES (%s, %s, %s, %s)",
+                [(contact, *span, author) for span in spans],
+            )
+    except errors.CheckViolation as error:
+        raise InputError("a duty ends after it begins; correct --from or --to") from error
+
+
+def duties(conn: Connection) -> list[Duty]:
+    """Return who is on duty now or later, by time."""
+    rows = conn.execute(
+        "SELECT d.webhook_id, d.begins, d.ends FROM alarm_duty d"
+        " JOIN webhook w ON w.id = d.webhook_id AND w.ended IS NULL"
+        " WHERE d.ends > now() ORDER BY d.begins, d.webhook_id LIMIT 200"
+    )
+    return [Duty(*row) for row in rows]
+
+
+def silence(
+    conn: Connection, subject: str | None, ends: datetime, reason: str, author: str
+) -> Silence:
+    """
+    Hold messages back until a time.
+
+    Raises
+    ------
+    InputError
+        If it ends in the past or in more than 31 days, or has no reason.
+    """
+    try:
+        row = conn.execute(
+            "INSERT INTO alarm_silence (subject, ends, reason, author) VALUES (%s, %s, %s, %s)"
+            " RETURNING id, subject, begins, ends, reason, author",
+            [subject, ends, reason, author],
+        ).fetchone()
+    except errors.CheckViolation as error:
+        raise InputError(
+            "a silence ends in the future, within 31 days, and has a reason; correct --until or"
+            " --reason"
+        ) from error
+    assert row is not None  # noqa: S101 - RETURNING
+    return Silence(*row)
+
+
+def end_silence(conn: Connection, number: int) -> None:
+    """End a silence now; RegistryError if it has ended or there is none."""
+    done = conn.execute(
+        "UPDATE alarm_silence SET ends = greatest(now(), begins + INTERVAL '1 microsecond')"
+        " WHERE id = %s AND ends > now()",
+        [number],
+    )
+    if not done.rowcount:
+        raise RegistryError(f"silence {number} is over or unknown; see `tonne alarms silences`")
+
+
+def silences(conn: Connection) -> list[Silence]:
+    """Return the silences of now."""
+    rows = conn.execute(
+        "SELECT id, subject, begins, ends, reason, author FROM alarm_silence"
+        " WHERE begins <= now() AND ends > now() ORDER BY ends, id"
+    )
+    return [Silence(*row) for row in rows]
+
+
+def verdict(
+    conn: Connection, contact: str, event: webhooks.Due
+) -> tuple[Literal["send", "leave", "wait"], datetime | None]:
+    """
+    Say whether a contact gets an event now, never, or when its silence ends.
+
+    A message is left out where it is of no severity that the contact takes, where it says neither
+    that an alarm was raised nor that it was cleared, where another is on duty, or where the alarm
+    is over already.  An end is sent to whom the beginning was sent.
+    """
+    data: dict[str, Any] = event.data
+    step = event.type.rpartition(".")[2]
+    own = next((one for one in contacts(conn) if one.id == contact), None)
+    if own is None or step not in {"raised", "cleared"} or data["severity"] not in own.severities:
+        return "leave", None
+    if step == "cleared":
+        return ("send" if _was_sent(conn, contact, data["alarm"]) else "leave"), None
+    if _over(conn, data["alarm"]) or _elsewhere(conn, own, event):
+        return "leave", None
+    until = _silenced(conn, event)
+    return ("send", None) if until is None else ("wait", until)
+
+
+def _over(conn: Connection, alarm: int) -> bool:
+    row = conn.execute("SELECT FROM alarm WHERE id = %s AND cleared IS NOT NULL", [alarm])
+    return row.fetchone() is not None
+
+
+def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
+    """Return when the last silence ends that holds an event back; None where none does."""
+    named = [event.data["subject"], event.data.get("site"), *event.projects]
+    row = conn.execute(
+        "SELECT max(ends) FROM alarm_silence WHERE begins <= now() AND ends > now()"
+        " AND (subject IS NULL OR subject = ANY (%s))",
+        [[one for one in named if one is not None]],
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _elsewhere(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
+    """Whether a contact is off duty and another one is reached; where none is, it is not."""
+    if own.on_duty is not False:
+        return False
+    return any(
+        one.on_duty is not False
+        and event.data["severity"] in one.severities
+        and (one.projects is None or set(one.projects) & set(event.projects))
+        for one in contacts(conn)
+    )
+
+
+def _was_sent(conn: Connection, contact: str, alarm: int) -> bool:
+    row = conn.execute(
+        "SELECT FROM webhook_delivery d JOIN webhook_event e ON e.sequence = d.event_sequence"
+        " WHERE d.webhook_id = %s AND e.type = 'tonne.alarm.raised' AND e.subject = %s"
+        " AND d.state = 'delivered' AND d.status <> 0",
+        [contact, str(alarm)],
+    ).fetchone()
+    return row is not None
+
+
+def postpone(conn: Connection, contact: str, sequence: int, until: datetime) -> None:
+    """Let a message wait; no attempt was made."""
+    conn.execute(
+        "UPDATE webhook_delivery SET due = %s WHERE webhook_id = %s AND event_sequence = %s",
+        [until, contact, sequence],
+    )

@@ -1,0 +1,128 @@
+"""
+How precise samples are, and what counts where they are not precise enough.
+
+Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
+
+| finding | test |
+|---|---|
+| /reviews/DB/rfr808412722: a mean taken for a proportion | share |
+| /IRCheck/iss_forms/1FLJZRYWG6N2T9A/viewPublic: reliability of a mean not provided | survey |
+| /IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: bound of the 90/10 interval of COD | cod |
+"""
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrv.registry.declared import Survey
+from mrv.registry.project import Sample
+from mrv.registry.sample_precision import LARGE, SMALL, of_samples, of_survey, required
+from tests.mrv import test_owner_inputs as owner
+
+DAY = date(2026, 1, 3)
+
+
+def survey(mean, sd, n=30, population=4000, **more):
+    sd = None if sd is None else Decimal(sd)
+    one = Survey("cod_in_kg_per_m3", population, n, Decimal(mean), "at random", DAY, sd)
+    return one if not more else Survey(**{**{k: getattr(one, k) for k in Survey.__slots__}, **more})
+
+
+def test_precision_of_a_mean():
+    """A survey of ten of 1,000 would be as good as one of all."""
+    found = of_survey(survey(100, 10, n=10, population=10**9), SMALL)
+    # 1.833 * 10 / sqrt(10)
+    assert abs(found.half - Fraction("5.79646")) < Fraction(1, 10**4)
+    assert found.holds
+    assert not of_survey(survey(100, 20, n=10), SMALL).holds
+    # all were asked
+    assert of_survey(survey(100, 50, n=10, population=10), SMALL).half == 0
+    assert of_survey(survey(100, 10, n=10), LARGE).half > found.half
+    # the plan may ask for more, never for less
+    assert not of_survey(survey(100, 10, n=10, precision=Decimal(5)), SMALL).holds
+    assert not of_survey(survey(100, 20, n=10, precision=Decimal(40)), SMALL).holds
+    assert of_survey(survey(100, 10, n=10, confidence=Decimal(95)), SMALL).confidence == 95
+
+
+def test_precision_of_a_share():
+    """The spread of a share would be left out, since nobody writes one down."""
+    found = of_survey(survey("0.4", None, n=200, population=10**9), SMALL)
+    # 1.658 * sqrt(0.24 / 200)
+    assert abs(found.half - Fraction("0.057435")) < Fraction(1, 10**4)
+    assert not found.holds
+
+
+def test_large_scale_methodologies_need_more_confidence():
+    """A large project would be as sure as a small one."""
+    assert required("acm0012", "CDM") == LARGE == (95, 10)
+    assert required("ams-iii-h", "CDM") == required("jcm-vn-am007", "JCM") == SMALL
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=2, max_size=200))
+def test_any_samples_have_a_precision(values):
+    """Many samples, or equal ones, would stop the closing of a period."""
+    found = of_samples([Fraction(v) for v in values], SMALL)
+    assert (found.half == 0) == (len(set(values)) == 1)
+    assert of_samples([Fraction(values[0])], SMALL) is None
+
+
+def _cod(*values):
+    rest = {n: owner.COD[n] for n in owner.MONITORED[1:]}
+    return (*owner.lab(**rest), *(
+        Sample("cod_in_kg_per_m3", f"S-{k}", DAY, Decimal(v), "ISO 6060", "Lab", "a1" * 32)
+        for k, v in enumerate(values)
+    ))  # fmt: skip
+
+
+def _cod_used(*values):
+    return Fraction(owner.used(owner.treated(_cod(*values)))["cod_in_kg_per_m3"])
+
+
+def test_cod_counts_by_its_bound_where_samples_scatter():
+    """Two samples of a strong hour and a weak one would be a mean like any other."""
+    assert _cod_used(6) == 6
+    # 90/10 is met: the mean
+    assert _cod_used("5.9", "6.1", "6.0", "6.0") == 6
+    # no lower than the lowest sample
+    assert _cod_used(4, 8) == 4
+    # 2.132 * 0.7906 / sqrt(5) off 6
+    low = _cod_used("5", "5.5", "6", "6.5", "7")
+    assert abs(low - (6 - Fraction("0.75378"))) < Fraction(1, 10**3)
+    result = owner.treated(_cod("5", "5.5", "6", "6.5", "7"))
+    told = [said for holds, said in owner.detail(result, "PAR-06") if not holds]
+    assert "5 samples give 12.56 % at 90 % confidence; 10 % is required" in told[0]
+    assert "About 8 samples would do" in told[0]
+
+
+@given(st.lists(st.integers(40, 80), min_size=1, max_size=6), st.integers(40, 80))
+def test_one_more_true_sample_lowers_no_more_than_to_the_lowest(values, more):
+    """An honest plant that analyses once more would lose most of its load."""
+    tenths = [Fraction(v, 10) for v in (*values, more)]
+    found = of_samples(tenths, SMALL)
+    mean = sum(tenths, start=Fraction(0)) / len(tenths)
+    counted = mean if found.holds else max(min(tenths), mean - found.half)
+    assert counted >= min(tenths)
+
+
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [(survey("5.5", "1"), "5.5"), (survey(6, 3), None), (survey(7, 1), "6")],
+)  # fmt: skip
+def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
+    """A typed value would count although the survey behind it found another, or is too small."""
+    built = owner.Besides
+    monkeypatch.setattr(owner, "Besides", lambda **more: built(surveys=(given,), **more))
+    rest = {n: owner.COD[n] for n in owner.MONITORED}
+    result = owner.treated(owner.lab(**rest))
+    found = Fraction(owner.used(result)["cod_in_kg_per_m3"])
+    told = [one for one in owner.detail(result, "PAR-06") if "were asked" in one[1]]
+    assert [holds for holds, _ in told] == [counted is not None]
+    if counted is None:
+        assert abs(found - (6 - of_survey(given, SMALL).half)) < Fraction(1, 10**8)
+        assert "30 of 4000 were asked" in told[0][1].replace(",", "")
+    else:
+        assert found == Fraction(counted)

@@ -1,0 +1,189 @@
+"""
+Surveys, events and the registered design, from the registry file to statement and reports.
+
+Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
+
+| finding | test |
+|---|---|
+| /Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR: equipment | design |
+| /IRCheck/iss_forms/G60PC8VOSDXBNQJ/viewPublic: another make than in the design | design |
+| /IRCheck/iss_forms/WYFXZHIKELDPM8U/viewPublic: five trunk lines, four in the design | design |
+| /IRCheck/iss_forms/EOKIN5QTGHJPZF1/viewPublic: reasons of delay of phases | phases |
+| /IRCheck/iss_forms/3PZUQM0OY1RHW8B/viewPublic: periods of downtime and overhaul | events |
+| /IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: what "no operation" refers to | events |
+| /IRCheck/iss_forms/C9YLR5I7E2MUJQD/viewPublic: the survey of another phase | survey |
+"""
+
+import pytest
+
+from mrv.documents.form import read
+from mrv.documents.statement import Claims, claims_of
+from mrv.report.dated_values import dated_rows
+from mrv.report.words import LANGUAGES, Words
+from mrv.signatures import canonical
+from mrv.statement.compose import compose, label_of
+from services.issuer.collect_evidence import recollect
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
+from services.store.statements import statements
+from tests import registering
+from tests.findings import worded
+from tests.planted import planted
+from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
+
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+BUS = plant.us("2026-03-02"), plant.us("2026-03-03")
+SHA = "ab" * 32
+DESIGN = f"""\
+    design:
+      document: Project design document
+      version: "1.1"
+      date: 2025-10-01
+      sha256: {SHA}
+      devices:
+        - {{make: Toledo, model: W-1, number: 1, place: hall 3}}
+        - {{make: Maker, model: M-100, number: 4}}
+      phases:
+        - {{name: roof, planned: 2025-12-01, commissioned: 2026-01-20}}
+        - {{name: carport, planned: 2026-02-01}}
+        - {{name: later, planned: 2027-02-01}}
+    events:
+      - {{from: 2026-03-01, to: 2026-03-04, what: overhaul, found: bearings of the fans changed,
+         document: report 12, devices: [inv-1]}}
+      - {{from: 2026-05-01, what: outage, found: a storm that is yet to come}}
+"""
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    planted(plant.quarter_hours, database_url, tmp_path)
+    return database_url
+
+
+def _with(design, **changes):
+    text = plant.REGISTRY.replace("    monitoring:\n", design + "    monitoring:\n", 1)
+    for name, more in changes.items():
+        head = f"  - id: {name.replace('_', '-')}\n    site: hp\n"
+        text = text.replace(head, head + more)
+    return text
+
+
+def _import(url, folder, text):
+    planned = registering.told(url, folder, text, "owner")
+    return planned, "\n".join(m for r in planned.results for m in r.messages)
+
+
+def _closed(url, folder, text):
+    planned, said = _import(url, folder, text)
+    assert not planned.refused, said
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+
+
+def _told(claims):
+    found = [a for a in claims["applicability"] if a["rule"] == "PLN-01" and not a["holds"]]
+    return "; ".join(map(worded, found))
+
+
+MADE = {
+    "inv_1": "    maker: Weightech\n    model: WT211\n",
+    "inv_2": "    maker: Maker\n    model: M-100\n",
+}
+
+
+def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
+    """A scale of another make, or a fifth trunk line, would be found by the reviewer alone."""
+    said = _told(_closed(url, tmp_path, _with(DESIGN, **MADE)))
+    assert "inv-1: Weightech WT211 is not in the registered design (1.1)" in said
+    assert "1 of Maker M-100 are registered, and the registered design (1.1) has 4" in said
+    assert "phase roof was commissioned on 2026-01-20, planned for 2025-12-01" in said
+    assert "phase carport, planned for 2026-02-01, is not commissioned" in said
+    assert "later" not in said
+    right = DESIGN.replace("Toledo, model: W-1", "WEIGHTECH, model: wt211")
+    right = right.replace("number: 4", "number: 1").replace(
+        "2026-01-20}", "2026-01-20, reason: rain}"
+    )
+    right = right.replace("2026-02-01}", "2026-02-01, reason: steel came late}")
+    said = _told(_closed(url, tmp_path, _with(right, **MADE)))
+    assert "design" not in said
+    assert "phase" not in said
+
+
+def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
+    """Why a meter was silent would be in nobody's report."""
+    claims = _closed(url, tmp_path, _with(DESIGN, **MADE))
+    said = claims["declared"]
+    # what comes after the period is of a later one
+    assert [one["what"] for one in said["events"]] == ["overhaul"]
+    assert said["events"][0]["begins"] == "2026-03-01"
+    assert said["design"]["devices"][0]["make"] == "Toledo"
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        detail = statements.detail(conn, claims["statement"])
+        assert detail["plan"]["declared"] == said
+        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
+        again = recollect(conn, body, detail)
+        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+    typed = read(Claims, claims, "claims")
+    for language in LANGUAGES:
+        rows = [" | ".join(row) for row in dated_rows(typed, Words(language))]
+        (event,) = (row for row in rows if "bearings of the fans changed" in row)
+        assert event.startswith("inv-1 | ")
+        assert "report 12" in event
+        assert any("Toledo W-1" in row for row in rows)
+        assert any("carport" in row for row in rows)
+
+
+def test_a_file_that_does_not_speak_of_them_keeps_them(url, tmp_path):
+    """An import of another change would forget the design."""
+    _import(url, tmp_path, _with(DESIGN))
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        before = load_registry(conn).projects["pv"].declared
+    assert before.design is not None
+    _import(url, tmp_path, plant.REGISTRY.replace("name: Rooftop PV", "name: PV on a roof"))
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert load_registry(conn).projects["pv"].declared == before
+
+
+EVENT = "    events: [{from: 2026-03-02, "
+TRIPS = (
+    "    surveys: [{parameter: trip_km, population: 9, drawn: by lot, taken: 2026-01-02, mean: 8, "
+)
+
+
+@pytest.mark.parametrize(
+    ("design", "wrong"),
+    [
+        (f"{EVENT}what: storm, found: a storm}}]", "'storm' must be one of"),
+        (f"{EVENT}to: 2026-03-01, what: outage, found: x}}]", "is not after"),
+        (f"{EVENT}what: outage, found: x, devices: [inv-9]}}]", "'inv-9' is not registered"),
+        (f"    design: {{document: D, version: '1', sha256: {SHA}}}", "date"),
+        (f"{TRIPS}n: 4, sd: 1}}]", "'trip_km' is no number of jcm-vn-am007"),
+        (f"{TRIPS}n: 12, sd: 1}}]", "12 is above the population, 9"),
+        (f"{TRIPS}n: 4}}]", "only a share has none"),
+    ],
+)
+def test_what_cannot_be_is_refused(url, tmp_path, design, wrong):
+    """A typing error would stand in a statement as what happened."""
+    planned, said = _import(url, tmp_path, _with(f"{design}\n"))
+    assert planned.refused
+    assert wrong in said
+
+
+def test_the_survey_of_another_project_is_named(url, tmp_path):
+    """One survey would serve for all phases of a programme."""
+    one = (
+        "    surveys: [{parameter: sfc_l_per_100km, population: 90, n: 40, mean: 34, sd: 2,"
+        f" drawn: by lot, taken: 2026-01-02, sha256: {SHA}}}]\n"
+    )
+    bus = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :] + one
+    text = plant.REGISTRY + one
+    other = bus.replace("id: bus\n", "id: bus-2\n").replace(
+        "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]",
+        "[{device: bus-2, role: vehicle}]",
+    )
+    since = "installed: 2026-01-01T00:00:00+07:00"
+    device = f"  - {{id: bus-2, site: hp, class: vehicle, profile: generic, {since}}}\n"
+    text = text.replace("projects:\n", device + "projects:\n") + other
+    _, said = _import(url, tmp_path, text)
+    assert f"the data {SHA[:12]}... are those of bus, too" in said, said

@@ -13,7 +13,7 @@ from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import shown_time, table
+from services.cli.output.text import table, time_text
 from services.settings import Settings
 from services.store.api import alarm_contacts as store
 from services.store.api import webhooks
@@ -104,7 +104,7 @@ def list_(*, as_json: bool) -> None:
     duty = {True: "on duty", False: "off duty", None: "always"}
     rows = [
         (one.id, one.address, one.language, ", ".join(one.severities), duty[one.on_duty],
-         one.waiting, one.dead, one.delivered and shown_time(one.delivered))
+         one.waiting, one.dead, one.delivered and time_text(one.delivered))
         for one in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no contacts"))
@@ -188,7 +188,7 @@ def duty(
         store.put_on_duty(conn, id_, spans, author or getpass.getuser())
         planned = store.duties(conn)
     said = "\n".join(
-        f"{shown_time(one.begins)} to {shown_time(one.ends)}  {one.contact}" for one in planned[:10]
+        f"{time_text(one.begins)} to {time_text(one.ends)}  {one.contact}" for one in planned[:10]
     )
     print_result([_told(one) for one in planned], said, as_json=as_json)
 
@@ -214,7 +214,7 @@ def silence(
     with _database() as conn:
         ends = _moment(conn, "--until", until)
         made = store.silence(conn, subject, ends, reason, author or getpass.getuser())
-    text = f"silence {made.id}: {made.subject or 'all alarms'} until {shown_time(made.ends)}"
+    text = f"silence {made.id}: {made.subject or 'all alarms'} until {time_text(made.ends)}"
     print_result(_told(made), text, as_json=as_json)
 
 
@@ -239,8 +239,7 @@ def silences(*, number: int | None, as_json: bool) -> None:
         return
     head = ("number", "of", "until", "reason", "by")
     rows = [
-        (one.id, one.subject or "all", shown_time(one.ends), one.reason, one.author)
-        for one in found
+        (one.id, one.subject or "all", time_text(one.ends), one.reason, one.author) for one in found
     ]
     click.echo(table(head, rows, empty="no silences"))
 

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from services.local import machine
-from services.registry.document import to_yaml
+from services.local import backup, machine
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
+from services.store.statements import statements
 from tests import commands
 from tests.deploy.files import accept, read
-from tests.registering import imported
 from tests.soak import SOAK
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -106,24 +105,27 @@ def test_another_city_has_a_statement_in_a_day_by_its_own_countrys_factor(
     assert {f["kind"] for f in carried} == {"grid.de"}
     assert "de-grid-2026" in {f["id"] for f in carried if f.get("documented")}
     assert not re.search(r"viet ?nam|ho_chi_minh|hai ?phong|decree", subject, re.IGNORECASE)
-    _goes_to_the_server(tmp_path / "plant/registry.yaml", database_url)
+    _goes_to_the_server(tmp_path / "plant/city.zip", database_url)
 
 
-def _goes_to_the_server(registry: Path, url: str) -> None:
-    """Hold that the file that goes along is taken whole, with plans and factors, by the server."""
-    planned = imported(url, registry)
-    assert not planned.refused, [r.messages for r in planned.results]
+def _goes_to_the_server(file: Path, url: str) -> None:
+    """Hold that what goes along is taken whole by the server: registry, readings, statement."""
+    held = backup.restore(url, file.parent / "there", file)
+    assert held.rows > 1000
     with connect(url) as conn:
-        held = load_registry(conn)
-    assert to_yaml(held) == registry.read_text("utf-8")
-    assert held.projects["rathaus-solar"].monitoring
-    assert held.factors["de-grid-2026"].record["document"]
+        registry = load_registry(conn)
+        issued = statements.find(conn, "TN-rathaus-solar-20260601-20260604-1")
+    assert registry.projects["rathaus-solar"].monitoring
+    assert registry.factors["de-grid-2026"].record["document"]
+    assert issued is not None
+    assert issued.state == "issued"
+    assert {one.name for one in (file.parent / "there/keys").iterdir()} >= {"stadt.json"}
     lines = re.findall(r"`docker compose -f (\S+) (.*?)`", (DOCS / "another-city.md").read_text())
     services = read(DOCS.parent / lines[0][0])[0]["services"]
     assert [words.split()[0] for _, words in lines] == ["up", "run"]
     service, command = re.search(r":ro\" (\S+) (.*)", lines[1][1]).groups()  # type: ignore[union-attr]
     assert service in services
-    accept(shlex.split(command.replace("/registry.yaml", str(registry))))
+    accept(shlex.split(command.replace("/city.zip", str(file))))
 
 
 def test_the_day_of_another_city_is_short_enough_for_its_morning() -> None:

@@ -68,10 +68,16 @@ class SunSpecRtu(_Serial, kw_only=True, tag="sunspec-rtu"):
 
 
 class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):
-    """Topics of a broker on the plant's own network; `{device}` stands for the device."""
+    """
+    Topics of a broker on the plant's own network; `{device}` stands for the device.
+
+    `values` and `time` say where a foreign message has them, such as `object` and `time`.
+    """
 
     url: str
     topics: list[str]
+    values: str | None = None
+    time: str | None = None
 
 
 class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field="kind"):
@@ -79,7 +85,9 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
     A folder that another program writes CSV files into.
 
     `last_newline` false says that it ends no file with a newline, so that a last line
-    without one is whole.
+    without one is whole.  `skip` lines stand before the header; `time_format` is how times are
+    written (strptime), where not as ISO 8601.  With `format: influx` the files are `*.lp` in line
+    protocol, `device_column` is a tag and `columns` are fields.
     """
 
     folder: str
@@ -90,6 +98,9 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
     device_column: str | None = None
     every_s: float = 5
     last_newline: bool = True
+    skip: int = 0
+    time_format: str | None = None
+    format: Literal["csv", "influx"] = "csv"
 
 
 Polled = ModbusTcp | ModbusRtu | SunSpecTcp | SunSpecRtu

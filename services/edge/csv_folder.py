@@ -24,6 +24,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from services.edge import line_protocol
 from services.edge.config import CsvFolder
 from services.edge.outbox import Record
 from services.edge.recorder import Recorder
@@ -76,13 +77,17 @@ def records(text: str, source: CsvFolder) -> list[Record]:
     ValueError
         Naming the line, the column and the value.
     """
-    head = text.partition("\n")[0]
+    if source.format == "influx":
+        return list(line_protocol.records(text, source))
+    *_, body = text.split("\n", source.skip)
+    head = body.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(body), delimiter=delimiter)
     try:
         return list(_records(rows, _Numbers(comma=delimiter != ","), source))
     except csv.Error as error:
-        raise ValueError(f"line {rows.line_num}: {error}; end lines with a newline") from None
+        line = rows.line_num + source.skip
+        raise ValueError(f"line {line}: {error}; end lines with a newline") from None
 
 
 def _records(rows: Reader, numbers: _Numbers, source: CsvFolder) -> Iterator[Record]:
@@ -90,7 +95,7 @@ def _records(rows: Reader, numbers: _Numbers, source: CsvFolder) -> Iterator[Rec
     _check_header(names, source)
     for cells in rows:
         if cells:
-            line = rows.line_num
+            line = rows.line_num + source.skip
             yield _record(_named(names, cells, line), line, numbers, source)
 
 
@@ -102,7 +107,8 @@ def _check_header(names: Sequence[str], source: CsvFolder) -> None:
         ("two columns", [name for name in wanted if names.count(name) > 1]),
     ):
         if found:
-            raise ValueError(f"line 1: {fault} {', '.join(map(repr, found))}")
+            line = 1 + source.skip
+            raise ValueError(f"line {line}: {fault} {', '.join(map(repr, found))}")
 
 
 def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, str]:
@@ -128,12 +134,12 @@ def _record(row: dict[str, str], line: int, numbers: _Numbers, source: CsvFolder
 
 
 def _time(text: str, line: int, source: CsvFolder) -> str:
+    form = source.time_format
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text) if form is None else datetime.strptime(text, form)  # noqa: DTZ007 - below
     except ValueError:
-        raise ValueError(
-            f"line {line}: {text!r} is no time; write 2026-01-31T12:00:00+07:00"
-        ) from None
+        wanted = "write 2026-01-31T12:00:00+07:00" if form is None else f"its form is {form}"
+        raise ValueError(f"line {line}: {text!r} is no time; {wanted}") from None
     if moment.tzinfo is None:
         if source.timezone is None:
             raise ValueError(f"line {line}: {text!r} has no offset; set the source's timezone")
@@ -194,7 +200,7 @@ class Folder(threading.Thread):
             self._stopping.wait(self._source.every_s)
 
     def _look(self) -> None:
-        for path in sorted(self._path.glob("*.csv")):
+        for path in sorted(self._path.glob("*.lp" if self._source.format == "influx" else "*.csv")):
             if self._is_settled(path):
                 self._take(path)
 
@@ -226,7 +232,7 @@ class Folder(threading.Thread):
             if not self._recorder.put(path.name, rows[at : at + _AT_ONCE], again=True):
                 return  # taken again later: what was recorded twice is stored once
         if rest:
-            self._set_aside(path, text.partition("\n")[0], rest)
+            self._set_aside(path, "\n".join(text.split("\n")[: 1 + self._source.skip]), rest)
         self._move(path, "done")
 
     def _set_aside(self, path: Path, head: str, rest: str) -> None:
@@ -242,7 +248,7 @@ class Folder(threading.Thread):
 
     @staticmethod
     def _note(path: Path, reason: str) -> None:
-        path.with_suffix(".csv.txt").write_text(reason + "\n", encoding="utf-8")
+        path.with_suffix(f"{path.suffix}.txt").write_text(reason + "\n", encoding="utf-8")
 
     def _move(self, path: Path, to: str) -> Path:
         target = self._free(path, to)
@@ -254,7 +260,8 @@ class Folder(threading.Thread):
         folder = self._path / to
         folder.mkdir(exist_ok=True)
         target = folder / path.name
-        return folder / f"{path.stem}.{time.time_ns()}.csv" if target.exists() else target
+        again = folder / f"{path.stem}.{time.time_ns()}{path.suffix}"
+        return again if target.exists() else target
 
 
 def _ended(path: Path) -> bool:

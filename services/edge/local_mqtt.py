@@ -34,6 +34,16 @@ _RETRY_S = 5.0
 _REFUSED_S = 60.0
 
 
+def _at(found: dict[str, Any], path: str) -> Any:
+    """Return what stands at a path of names; ValueError if nothing does."""
+    value: Any = found
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            raise ValueError(f"has nothing at {path!r}, where the source says it is")
+        value = value[name]
+    return value
+
+
 class Listener(threading.Thread):
     """One local broker."""
 
@@ -139,10 +149,23 @@ class Listener(threading.Thread):
         return [self._record(device, one, content_type) for one in objects]
 
     def _record(self, device: str, found: dict[str, Any], content_type: str | None) -> Record:
+        if self._source.values is not None or self._source.time is not None:
+            return self._foreign(device, found)
         if "ts" in found:
             return Record(device, found, content_type)
         values = found.get("values", found)
         return Record(device, {"values": values}, None, self._recorder.clock.now())
+
+    def _foreign(self, device: str, found: dict[str, Any]) -> Record:
+        """Take values and time from where another system's message has them."""
+        values = found if self._source.values is None else _at(found, self._source.values)
+        if not isinstance(values, dict):
+            raise ValueError(f"{self._source.values!r} holds no object of values")  # noqa: TRY004
+        # a decoder may add texts, such as a state; a message is of numbers
+        numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
+        if self._source.time is None:
+            return Record(device, {"values": numbers}, None, self._recorder.clock.now())
+        return Record(device, {"ts": _at(found, self._source.time), "values": numbers})
 
     def _device(self, topic: str) -> str:
         words = topic.split("/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -10,6 +10,8 @@ from starlette.responses import Response
 from mrv.calendar import instant_us, local_date
 from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
+from services.api.problems import ProblemError
+from services.api.reading_files import TYPES, reading_file
 from services.api.request_context import Reader
 from services.api.routes.registry import IdPath, unknown
 from services.api.times import From, To, span_us
@@ -18,6 +20,10 @@ from services.store.views import listing
 from services.store.views.money import of_project
 
 router = APIRouter(tags=["series"])
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {one: {"schema": {"type": "string", "format": "binary"}} for one in TYPES}}
+}
+_YEAR_US = 366 * 86_400_000_000
 Name = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 
@@ -39,6 +45,25 @@ def intervals(
         seen = None if after is None else (after[0], after[1])
         rows = series.quantities(conn, device, *span, seen, limit + 1)
         return page(ask, of, limit, rows, lambda row: [row["start"], row["quantity"]])
+
+
+@router.get("/intervals/file.{form}", responses=_FILES, response_class=Response)
+def file(
+    ask: Reader, form: Literal["csv", "parquet"], device: Name, begin: From, end: To
+) -> Response:
+    """
+    Return a device's quantities as one file, CSV or Parquet, of at most a year.
+
+    Values are whole base units (Wh, mL, g, m, microseconds), as the unit of each row says.
+    """
+    with ask.reading() as conn:
+        if listing.device(conn, ask.who.projects, device) is None:
+            raise unknown("device", device)
+        span = span_us(begin, end, series.device_timezone(conn, device))
+        if span[1] - span[0] > _YEAR_US:
+            raise ProblemError(422, "a file holds at most 366 days; ask for less at a time")
+        rows = series.quantities(conn, device, *span)
+    return reading_file(device, f"{begin}-{end}", rows, form)
 
 
 @router.get("/projects/{project}/money", response_model=list[shapes.Money])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -9,6 +10,7 @@ from services.cli.errors import masked
 from services.cli.options.common import Group, json_option
 from services.cli.output.documents import print_result
 from services.cli.output.text import table
+from services.local import backup as backups
 from services.local import machine
 from services.local.grafana import grafana_home
 from services.local.kafka import binary, kafka_home
@@ -101,6 +103,53 @@ def up(
         kafka=kafka, secure=secure, prometheus=prometheus, grafana=grafana, processes=listening
     )
     _show(stack.status(), passwords=passwords, as_json=as_json)
+
+
+@local.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+def backup(file: Path, *, as_json: bool) -> None:
+    """
+    Write all of this installation into one file: rows, keys, identities, settings.
+
+    The file holds keys: only its owner can read it, and it belongs in a safe place. Servers go on
+    meanwhile; what is stored after the begin is not in it.
+
+    \b
+    Example:
+      tonne local backup tonne-2026-12-01.zip
+    """
+    settings = Settings()
+    held = backups.write(settings.require("database_url"), settings.home, file, Path(".env"))
+    print_result(
+        {"file": str(file), **held._asdict()},
+        f"{file}: {held.rows:,} rows of {held.tables} tables, {held.files} files",
+        as_json=as_json,
+    )
+
+
+@local.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def restore(file: Path, *, as_json: bool) -> None:
+    """
+    Bring a backup into a database that is new and migrated, and into TONNE_HOME.
+
+    The database may be another: that of `tonne local up`, of containers, of a cluster, of another
+    version of PostgreSQL or TimescaleDB. The login is its owner or a superuser. A `.env` that is
+    here stays as it is.
+
+    \b
+    Example:
+      tonne local up && tonne migrate && tonne local restore tonne-2026-12-01.zip
+    """
+    settings = Settings()
+    held = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
+    print_result(
+        {"file": str(file), **held._asdict()},
+        f"{held.rows:,} rows of {held.tables} tables, {held.files} files are back",
+        as_json=as_json,
+    )
 
 
 @local.command()

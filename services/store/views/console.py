@@ -176,6 +176,28 @@ def account_quarters(
     return [(time, *map(int, sums)) for time, *sums in rows]
 
 
+def account_months(conn: Connection, project: str, year: int) -> list[int]:
+    """Return the months of a year of which anything is accounted."""
+    rows = conn.execute(
+        "SELECT DISTINCT extract(month FROM day)::int FROM v_account_day WHERE project_id = %s"
+        " AND day >= make_date(%s, 1, 1) AND day < make_date(%s + 1, 1, 1) ORDER BY 1",
+        [project, year, year],
+    )
+    return [month for (month,) in rows]
+
+
+def account_hours(
+    conn: Connection, project: str, since: datetime, until: datetime
+) -> list[tuple[datetime, Decimal]]:
+    """Return a project's hours in [since, until) of which anything is accounted. [t CO2e]"""
+    rows = conn.execute(
+        "SELECT date_trunc('hour', time), sum(reduction_ug) * 0.000000000001"
+        " FROM tonne_account_quarters(%s, %s, %s) GROUP BY 1 ORDER BY 1",
+        [project, since, until],
+    )
+    return rows.fetchall()
+
+
 def expected_between(
     conn: Connection, project: str, edges: Sequence[datetime]
 ) -> list[Decimal | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
@@ -10,7 +11,10 @@ from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.render import Language, language_of, render
+from services.api.console.routes.finding import Group, fault, grouped
+from services.api.console.routes.year import added
 from services.api.console.session import View, refuse_foreign, signed_in
+from services.api.console.translations import Words
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
@@ -23,6 +27,7 @@ router = APIRouter(include_in_schema=False)
 _ROLE = "operator"
 _MOST = 500
 _FIELDS, _ELSEWHERE = 4, 303
+_DAYS_FROM_H = 48
 
 
 @router.get("/alarms/{alarm}")
@@ -47,10 +52,22 @@ def page(
         whole = ask.who.projects is None
         contacts = alarm_contacts.contacts(conn) if whole else []
         silences = alarm_contacts.silences(conn) if whole else []
+    t, root = Words(language), f"/console/{language}"
+    groups = grouped(one for one in found if one["cleared"] is None)
+    costs = [one.cost_t_per_day for one in groups]
     return render(
         ask, language, "alarms.html", found=found, count=count, every=state == "all",
-        waiting=waiting, contacts=contacts, silences=silences,
+        waiting=waiting, groups=[(one, fault(one, root, t), _lasted(one, t)) for one in groups],
+        a_day=added(costs), contacts=contacts, silences=silences,
     )  # fmt: skip
+
+
+def _lasted(group: Group, t: Words) -> str:
+    """Return how long a cause has lasted."""
+    hours = int((datetime.now(UTC) - group.since).total_seconds() // 3600)
+    if hours < _DAYS_FROM_H:
+        return t("lasted.hours", count=t.number(hours))
+    return t("lasted.days", count=t.number(hours // 24))
 
 
 @router.get("/console/{language}/alarms/{alarm}")

@@ -15,8 +15,11 @@ from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
+from services.api.reading_files import Form, reading_file
 from services.api.routes.registry import IdPath, unknown
 from services.clock import now_us
+from services.store.timeseries.queries import quantities
+from services.store.views import listing
 from services.store.views.device_page import device_page
 from services.store.views.money import of_device
 
@@ -34,6 +37,7 @@ _BOARDS = {
 
 # as many as its charts of days have
 _MONEY_DAYS = 35
+DAY_US = 86_400_000_000
 
 
 @router.get("/devices/{device}")
@@ -74,6 +78,19 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         units={one.name: one.unit for one in channels},
         charts=_charts(found, Words(language)) if found["registered"] else {},
     )
+
+
+@router.get("/console/{language}/devices/{device}/readings.{form}")
+def readings(ask: View, language: Language, device: IdPath, form: Form) -> Response:
+    """Hand out the quarter hours of the weeks that a device's page shows, as a file."""
+    del language
+    signed_in(ask, "readings")
+    end_us = now_us()
+    with ask.reading() as conn:
+        if listing.device(conn, ask.who.projects, device) is None:
+            raise unknown("device", device)
+        rows = quantities(conn, device, end_us - _MONEY_DAYS * DAY_US, end_us)
+    return reading_file(device, f"{datetime.now(UTC):%Y-%m-%d}", rows, form)
 
 
 def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:

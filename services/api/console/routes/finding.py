@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -179,7 +179,7 @@ class Group(NamedTuple):
 _GRAVE = ("critical", "major", "minor")
 
 
-def grouped(found: Sequence[dict[str, Any]]) -> list[Group]:
+def grouped(found: Iterable[dict[str, Any]]) -> list[Group]:
     """
     Return alarms by their cause, the dearest first, then the gravest.
 

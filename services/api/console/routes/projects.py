@@ -15,12 +15,14 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES
+from mrv import calendar
 from mrv.calendar import local_date, local_text, period_us
 from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
 from services.api.console.charts.bars import Bar, bars
+from services.api.console.charts.declared import declared
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import rounded, tonnes
@@ -74,6 +76,8 @@ class ProjectRow(NamedTuple):
     rows: list[Row]
     weeks: list[Any]
     sites: list[str]
+    known: list[int]
+    hours: list[tuple[datetime, Decimal]]
 
 
 Text = Annotated[str | None, Query(max_length=10)]
@@ -88,7 +92,7 @@ def project(
     month: Text = None,
     day: Text = None,
 ) -> Response:
-    """Show a project in a year, month or day; the month of now where none is named."""
+    """Show a project in a year, month or day; where none is named, in the last month with data."""
     found = ask.request.app.state.memory.get(
         ("project", project, year, month, day), lambda: _found(ask, project, year, month, day)
     )
@@ -110,6 +114,11 @@ def project(
         around=_around(found),
         crediting_last=found.sums.crediting_to - timedelta(days=1),
         chart=_chart(found, t),
+        cumulative=_cumulative(found, t),
+        hours=_hours(found, t),
+        total=_total(found),
+        months=_picker(found, t),
+        stale=_stale(found),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         sources=sources,
@@ -149,7 +158,10 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
         Row(f"{m:%Y-%m}", f"month={m:%Y-%m}", *_tonnes(found.get(m.month, [])), _grams(t), None)
         for m, t in zip(firsts, wanted, strict=True)
     ]
-    return ProjectRow(sums, "year", f"{first:%Y}", first, end, rows, [], list(sums.sites))
+    known = console.account_months(conn, sums.id, first.year)
+    return ProjectRow(
+        sums, "year", f"{first:%Y}", first, end, rows, [], list(sums.sites), known, []
+    )
 
 
 def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
@@ -167,7 +179,11 @@ def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
         for day in sorted(held.keys() | known.keys())
     ]  # fmt: skip
     weeks = month_calendar(first.year, first.month, coverage)
-    return ProjectRow(sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites))
+    known_ = console.account_months(conn, name, first.year)
+    hours = console.account_hours(conn, name, *_midnights([first, end], zone)) if emissions else []
+    return ProjectRow(
+        sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites), known_, hours
+    )
 
 
 def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
@@ -185,7 +201,8 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
         Row(_clock(start, sums.timezone), None, *_three(sums_ug), _grams(expected), None)
         for (start, *sums_ug), expected in zip(found, wanted, strict=True)
     ]
-    return ProjectRow(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites))
+    known = console.account_months(conn, sums.id, day.year)
+    return ProjectRow(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites), known, [])
 
 
 def _midnights(days: Sequence[date], timezone: str) -> list[datetime]:
@@ -212,6 +229,9 @@ def _first_day(of: str, text: str) -> date:
 
 def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
+        heard = _local(sums.last, sums.timezone)
+        if heard is not None:
+            return heard.replace(day=1)
         last = sums.crediting_to - timedelta(days=1)
         return max(sums.crediting_from, min(sums.today, last)).replace(day=1)
     return _first_day("month", month)
@@ -227,14 +247,106 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
         told = f"{t.span(row.name)}: {shown}"
         if row.expected is not None:
             told += f"; {t('expected')} {t.number(row.expected)} t"
-        parts = None if row.avoided is None else (("measured", Fraction(row.avoided)),)
+        begins = _begins(row)
+        ahead = begins is not None and begins > found.sums.today
+        parts: tuple[tuple[str, Fraction], ...] | None = None
+        if row.avoided is not None:
+            parts = (("measured", Fraction(row.avoided)),)
+        elif ahead:
+            parts = ()  # what lies ahead is not missing
         wanted = None if row.expected is None else Fraction(row.expected)
-        label = row.name[-2:] if found.kind != "day" else row.name if row.name[3:] == "00" else ""
+        label = _label(found.kind, row, t)
         drawn.append(Bar(label, told, parts, wanted, row.leads and f"?{row.leads}"))
     known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(found.name))}: {total} t"
     return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{found.sums.id}-{found.name}")
+
+
+def _begins(row: Row) -> date | None:
+    """Return the first day of a month or day; None of a quarter hour."""
+    return date(*(int(one) for one in (*row.name.split("-"), "1")[:3])) if row.leads else None
+
+
+def _label(kind: str, row: Row, t: Words) -> str:
+    """Return what stands below a bar."""
+    begins = _begins(row)
+    if begins is None:
+        return row.name if row.name[3:] == "00" else ""
+    return t.short_month(begins) if kind == "year" else str(begins.day)
+
+
+def _total(found: ProjectRow) -> tuple[Decimal, int | None] | None:
+    """Return what was avoided in the span, and its share of the expected amount [%]."""
+    avoided = [Decimal(row.avoided) for row in found.rows if row.avoided is not None]
+    if not avoided:
+        return None
+    expected = sum((Decimal(row.expected) for row in found.rows if row.expected), Decimal(0))
+    total = sum(avoided, Decimal(0))
+    return total, int(total / expected * 100) if expected else None
+
+
+def _picker(found: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
+    """Return the months of the year: name, what it is, and its address; ahead ones have none."""
+    year, months = found.first.year, []
+    for month in range(1, 13):
+        first = date(year, month, 1)
+        kind = (
+            "now"
+            if found.kind != "year" and month == found.first.month
+            else "known"
+            if month in found.known
+            else "ahead"
+            if first > found.sums.today
+            else "none"
+        )
+        months.append((t.short_month(first), kind, f"{first:%Y-%m}"))
+    return months
+
+
+def _stale(found: ProjectRow) -> date | None:
+    """Return the last day with data, where it lies before the month of now."""
+    last = _local(found.sums.last, found.sums.timezone)
+    return None if last is None or last >= found.sums.today.replace(day=1) else last
+
+
+def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
+    """Draw what was avoided and what was expected, added up over the span."""
+    rows = [row for row in found.rows if row.avoided is not None or row.expected is not None]
+    if found.kind == "day" or len(rows) < 2 or not any(row.expected for row in rows):  # noqa: PLR2004
+        return None
+    sums = [Decimal(0), Decimal(0)]
+    lines: tuple[list[Decimal | None], list[Decimal | None]] = ([], [])
+    for row in rows:
+        for i, value in enumerate((row.avoided, row.expected)):
+            sums[i] += Decimal(value or 0)
+            lines[i].append(None if i == 0 and row.avoided is None else sums[i])
+    figures = {
+        "labels": [_label(found.kind, row, t) for row in rows],
+        "long": [t.span(row.name) for row in rows],
+        "measured": lines[0], "expected": lines[1], "unit": "t",
+        "words": {"measured": t("avoided"), "expected": t("expected")},
+    }  # fmt: skip
+    alt = f"{t('cumulative')}: {t.amount(sums[0])}; {t('expected')} {t.amount(sums[1])}"
+    return declared("cumulative", figures, alt, f"{found.sums.id}-{found.name}-cumulative")
+
+
+def _hours(found: ProjectRow, t: Words) -> Markup | None:
+    """Draw each hour of each day of a month; an hour without data stays empty."""
+    if not found.hours:
+        return None
+    days = [found.first + timedelta(days=i) for i in range((found.end - found.first).days)]
+    cells = []
+    for at, tonnes_ in found.hours:
+        local = at.astimezone(calendar.zone(found.sums.timezone))
+        cells.append(((local.date() - found.first).days, local.hour, tonnes_ * 1000))
+    figures = {
+        "labels": [str(one.day) for one in days], "long": [t.day(one) for one in days],
+        "hours": [f"{hour:02d}:00" for hour in range(24)], "cells": cells, "unit": "kg",
+        "words": {"hour": t("hour"), "quantity": t("avoided")},
+    }  # fmt: skip
+    alt = t("hours.title", period=t.span(found.name))
+    return declared("hours", figures, alt, f"{found.sums.id}-{found.name}-hours")
 
 
 def _following(first: date) -> date:

@@ -67,6 +67,50 @@ def statement_list(ask: View, language: Language) -> Response:
     return render(ask, language, "statements.html", found=found)
 
 
+@router.get("/console/{language}/tonne")
+def one_tonne(ask: View, language: Language) -> Response:
+    """Explain a tonne from the meter to the registry, by the newest statement with a credit."""
+    with ask.reading() as conn:
+        rows = listing.statements(conn, [], None, None, _MOST, newest=True)
+        stored = next((s for s, _ in rows if s.state == "issued" and s.credit_t), None)
+        if stored is None:
+            return render(ask, language, "tonne.html", said=None)
+        steps = statements.events(conn, stored.id)
+        entry = log.receipt(conn, stored.id)
+        keys = {one.key.did: one.key for one in signing_keys.load(conn)}
+    said = stored.claims
+    largest = max(said.monitored_parameters, key=lambda p: abs(Fraction(p.counted)))
+    same = [
+        p
+        for p in said.monitored_parameters
+        if (p.parameter, p.side, p.unit) == (largest.parameter, largest.side, largest.unit)
+    ]
+    until = [p.calibrations[-1].valid_until for p in same if p.calibrations]
+    return render(
+        ask,
+        language,
+        "tonne.html",
+        stored=stored,
+        said=said,
+        metered=(
+            decimal_text(sum((Fraction(p.counted) for p in same), Fraction(0)), 6, "down"),
+            largest.unit,
+            largest.parameter,
+        ),
+        devices=sorted({p.device for p in same}),
+        calibrated=min(until) if until and len(until) == len(same) else None,
+        account=_account(said, Words(language)),
+        prepared=_prepared(steps, keys),
+        verified=_verified(_opinion(steps), keys),
+        index=_index(entry),
+    )
+
+
+def _index(entry: str | None) -> str | None:
+    """Return a receipt's place in the log."""
+    return entry and entry.split("\n")[1].removeprefix("index ")
+
+
 @router.get("/console/{language}/statements/{statement}")
 def one(ask: View, language: Language, statement: StatementId) -> Response:
     """Show a statement."""
@@ -101,7 +145,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         issued_on=next((_local_day(one.at, said) for one in steps if one.state == "issued"), None),
         prepared=_prepared(steps, keys),
         verified=_verified(opinion, keys),
-        index=entry and entry.split("\n")[1].removeprefix("index "),
+        index=_index(entry),
         successor=successor,
         stamps=stamps,
         months=_calendar(ask, stored),

@@ -414,7 +414,7 @@ def test_pages_can_be_read_without_scripts(opened, served):
     """A reader whose browser runs no scripts would see nothing."""
     tab = opened(java_script_enabled=False)
     tab.goto(f"{served.url}/console/en/projects/pv?month=2026-03")
-    tab.locator("main summary").click()
+    tab.locator("main summary").first.click()
     tab.locator("#days-table").get_by_role("rowheader", name="2 March 2026", exact=True).wait_for()
     tab.goto(f"{served.url}/console/en/statements/{served.issued}/check")
     assert "needs JavaScript" in tab.locator("main").inner_text()

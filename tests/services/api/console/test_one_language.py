@@ -16,6 +16,7 @@ from pypdf import PdfReader
 from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.texts.word_files import read
+from services.api.console.routes.finding import short_name
 from services.cli.words import FOLDERS, ROOT
 from services.registry.document import to_yaml
 from services.sewers.files import read as assets_of
@@ -125,6 +126,7 @@ def given(city):  # noqa: F811 - the fixture of that name
     texts |= set(of_methodologies())
     # what has words is said in the reader's language; a single word may be an id as well
     texts -= {one for one in leaves(dict(read(ROOT / MEANINGS, "en"))) if " " in one}
+    texts |= {short_name(one) for one in texts}
     texts |= {legible(one, most) for one in texts for most in (40, 60, 80)}
     plain = {" ".join(one.split()) for one in texts}
     return sorted((one for one in plain if len(one) > _SHORT), key=len, reverse=True)

@@ -5,6 +5,8 @@ import re
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import httpx
@@ -26,6 +28,7 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
+from services.api.console.routes.finding import grouped
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
@@ -87,7 +90,8 @@ def paths(served, language="en"):
     return {
         "everybody": [
             f"/console/{language}/", f"/console/{language}/statements",
-            f"/console/{language}/check", f"/console/{language}/projects/pv",
+            f"/console/{language}/check", f"/console/{language}/tonne",
+            f"/console/{language}/projects/pv",
             f"/console/{language}/projects/pv?month=2026-03",
             f"/console/{language}/projects/pv?year=2026",
             f"/console/{language}/projects/pv?day=2026-03-02",
@@ -233,6 +237,65 @@ def test_missing_shows_as_missing(served):
         re.DOTALL,
     )[0]
     assert row.count('class="missing"') >= 2
+
+
+def test_a_project_opens_on_its_last_period_with_data(served):
+    """Who opened a project that fell silent would see a month of "0 %", and not since when."""
+    page = html.unescape(get(served, "/console/en/projects/pv").text)
+    assert "avoided, March 2026" in page
+    assert "No data since" in page
+    assert "This is the last month with data." in page
+    assert re.search(r'href="\?month=2026-03" class="now" aria-current="page">Mar<', page)
+    for kind in ("bars", "cumulative", "hours"):
+        assert f'data-chart="{kind}"' in page, kind
+    assert html.unescape(
+        re.search(
+            r'data-figures="([^"]*day=2026-03-02[^"]*)"',
+            get(served, "/console/en/projects/pv").text,
+        )[1]
+    )  # a bar opens its day
+    year = html.unescape(html.unescape(get(served, "/console/en/projects/pv?year=2035").text))
+    assert '"label":"Jan"' not in year  # nothing is known of it: no chart
+    other = html.unescape(get(served, "/console/en/projects/pv?month=2026-04").text)
+    assert "This is the last month with data." not in other
+    assert '<a href="?month=2026-03">March 2026</a>' in other
+
+
+def test_a_tonne_is_explained_by_a_statement_that_counts(served):
+    """A citizen would read of a tonne that is nobody's, or of a draft."""
+    page = html.unescape(get(served, "/console/en/tonne").text)
+    said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
+    assert f"<b>{said['credited']['t']}\N{NO-BREAK SPACE}t</b>" in page
+    assert f"/statements/{served.issued}/check" in page
+    assert served.draft not in page
+    counted = sum(
+        Decimal(p["counted"])
+        for p in said["monitoredParameters"]
+        if p["parameter"] == "energy_export"
+    )
+    assert f"<b>{Words('en').amount(counted, 'Wh')}</b> energy delivered" in page
+
+
+def test_alarms_of_one_cause_are_one_fault():
+    """An operator would work through twenty alarms of one time server, and miss the dear one."""
+    at = datetime(2026, 11, 30, 7, 1, tzinfo=UTC)
+    usual = {
+        "cause": "ahead", "cause_now": None, "severity": "minor", "devices": 1,
+        "cost_t_per_day": None, "kind": "clock_fault", "subject": "x", "since": at,
+    }  # fmt: skip
+    clocks = [{**usual, "subject": f"d-{i}", "since": at + timedelta(minutes=i)} for i in range(9)]
+    silent = [
+        {**usual, "kind": "device_silent", "cause_now": "gateway", "subject": name,
+         "severity": severity, "cost_t_per_day": cost}
+        for name, severity, cost in (("a", "major", 0.1), ("b", "critical", 0.2))
+    ]  # fmt: skip
+    later = {**usual, "subject": "d-99", "since": at + timedelta(hours=3)}
+    found = grouped([*clocks, *silent, later])
+    assert [(g.kind, len(g.alarms), g.severity) for g in found] == [
+        ("device_silent", 2, "critical"), ("clock_fault", 9, "minor"), ("clock_fault", 1, "minor"),
+    ]  # fmt: skip
+    assert found[0].cost_t_per_day == Decimal("0.3")
+    assert found[1].cost_t_per_day is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,231 @@
+"""
+All that an installation is, as one file: rows of the database, keys, identities, settings.
+
+Rows are copied as text, table by table in one snapshot, and come back into a database that
+`tonne migrate` made: another PostgreSQL, another TimescaleDB, a container.  Offsets of a
+stream and sessions of people belong to the servers that stay behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from psycopg import Connection, errors, sql
+
+from ingest.errors import InputError
+from services.store.postgres import migrate
+from services.store.postgres.pool import connect
+
+_MANIFEST, _TABLES, _HOME, _DOTENV = "manifest.json", "tables/", "home/", "settings.env"
+_FORM = 1
+# of the servers that stay behind
+_LEFT = {"schema_migration", "stream_offset", "stream_source", "api_session"}
+# data of servers, and what they write anew
+_SERVERS = {"postgres", "kafka", "grafana", "prometheus"}
+_WRITTEN = {"lock", "local.json", "postgres.password"}
+_CHUNK = 1 << 20
+_COLUMNS = """
+SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
+  AND NOT a.attisdropped AND a.attgenerated = ''
+GROUP BY 1 ORDER BY 1
+"""
+_SEQUENCES = """
+SELECT s.relname, t.relname, a.attname FROM pg_class s
+JOIN pg_depend d ON d.objid = s.oid AND d.deptype IN ('a', 'i')
+JOIN pg_class t ON t.oid = d.refobjid
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+WHERE s.relkind = 'S' AND s.relnamespace = 'public'::regnamespace ORDER BY 1
+"""
+
+
+class Held(NamedTuple):
+    """What a backup holds: rows in all, tables that have some, and files beside them."""
+
+    rows: int
+    tables: int
+    files: int
+
+
+def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Held:
+    """
+    Write a backup; the file is readable by its owner alone, for it holds keys.
+
+    Raises
+    ------
+    InputError
+        If the file is there already, or the database is not of this release.
+    """
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise InputError(f"{file} is there already; name a new file") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as box:
+            return _write(url, home, box, dotenv)
+    except BaseException:
+        file.unlink(missing_ok=True)  # half a backup is none
+        raise
+
+
+def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> Held:
+    counts: dict[str, int] = {}
+    columns: dict[str, list[str]] = {}
+    with connect(url, name="tonne backup") as conn:
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        _require_schema(conn)
+        for table, names in conn.execute(_COLUMNS).fetchall():
+            if table in _LEFT:
+                continue
+            columns[table], counts[table] = names, _out(conn, box, table, names)
+        version = migrate.version_of(conn)
+    files = [one for one in sorted(home.rglob("*")) if one.is_file() and _is_kept(one, home)]
+    for one in files:
+        box.write(one, _HOME + one.relative_to(home).as_posix())
+    if dotenv is not None and dotenv.is_file():
+        box.write(dotenv, _DOTENV)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = {"form": _FORM, "made": made, "schema": version, "columns": columns, "rows": counts}
+    box.writestr(_MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
+    return Held(sum(counts.values()), sum(n > 0 for n in counts.values()), len(files))
+
+
+def _out(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> int:
+    """Copy a table out; return how many rows it has."""
+    # a SELECT reads the chunks of a hypertable, which the table by itself does not
+    query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(_listed(names), _named(table))
+    with box.open(f"{_TABLES}{table}", "w", force_zip64=True) as out, conn.cursor() as cursor:
+        with cursor.copy(query) as copy:
+            for part in copy:
+                out.write(part)
+        return cursor.rowcount
+
+
+def _is_kept(file: Path, home: Path) -> bool:
+    parts = file.relative_to(home).parts
+    if parts[0] in _SERVERS or parts[0] in _WRITTEN or parts[-1].endswith((".pid", ".port")):
+        return False
+    return not parts[-1].endswith((".log", ".out", ".db"))
+
+
+def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Held:
+    """
+    Bring a backup into a database that `tonne migrate` made and nothing uses, and a folder.
+
+    Raises
+    ------
+    InputError
+        If the file is none of ours, of another release, or database or folder hold something.
+    """
+    try:
+        with zipfile.ZipFile(file) as box:
+            manifest = json.loads(box.read(_MANIFEST))
+            if manifest.get("form") != _FORM:
+                raise InputError(f"{file} is of another form; restore it with the release it is of")
+            return _restore(url, home, box, manifest, dotenv)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{file} is no backup of tonne, or is cut short: {error}") from None
+
+
+def _restore(
+    url: str, home: Path, box: zipfile.ZipFile, manifest: dict[str, Any], dotenv: Path | None
+) -> Held:
+    files = _checked(box, home)
+    with connect(url, name="tonne restore") as conn:
+        _require_schema(conn)
+        if (found := migrate.version_of(conn)) != manifest["schema"]:
+            raise InputError(
+                f"the backup is of schema {manifest['schema']}, the database of {found}; restore"
+                " it with the release that made it, then run `tonne migrate`"
+            )
+        _require_unused(conn)
+        # no trigger of what happens fires for what came back
+        try:
+            conn.execute("SET LOCAL session_replication_role = replica")
+        except errors.InsufficientPrivilege as error:
+            raise InputError(
+                "the login may not write past append-only tables; restore as a superuser, or let"
+                " one GRANT SET ON PARAMETER session_replication_role to it"
+            ) from error
+        for table, names in manifest["columns"].items():
+            _in(conn, box, table, names)
+            held = _count(conn, table)
+            if held != manifest["rows"][table]:
+                raise InputError(f"{table}: {manifest['rows'][table]} rows were saved, {held} came")
+        for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
+            query = sql.SQL(
+                "SELECT setval({}, greatest(max({c}), 1), max({c}) IS NOT NULL) FROM {t}"
+            )
+            of = sql.Literal(f"public.{sequence}")
+            conn.execute(query.format(of, c=sql.Identifier(column), t=_named(table)))
+    for name in files:
+        _unpack(box, name, home / name.removeprefix(_HOME))
+    if dotenv is not None and _DOTENV in box.namelist() and not dotenv.exists():
+        _unpack(box, _DOTENV, dotenv)
+    rows: dict[str, int] = manifest["rows"]
+    return Held(sum(rows.values()), sum(n > 0 for n in rows.values()), len(files))
+
+
+def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:
+    """Return the files of a backup; refuse what leads out of the folder, or keys that are there."""
+    files = [name for name in box.namelist() if name.startswith(_HOME)]
+    for name in files:
+        where = (home / name.removeprefix(_HOME)).resolve()
+        if not where.is_relative_to(home.resolve()):
+            raise InputError(f"{name} leads out of {home}; the file was not written by tonne")
+        if where.exists() and name.startswith(f"{_HOME}keys/"):
+            raise InputError(f"{where} is there already; restore into a TONNE_HOME without keys")
+    return files
+
+
+def _in(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> None:
+    # what migrations wrote of a table comes back with the rest
+    conn.execute(sql.SQL("DELETE FROM {}").format(_named(table)))
+    query = sql.SQL("COPY {} ({}) FROM STDIN").format(_named(table), _listed(names))
+    with box.open(f"{_TABLES}{table}") as held, conn.cursor() as cursor, cursor.copy(query) as copy:
+        while part := held.read(_CHUNK):
+            copy.write(part)
+
+
+def _unpack(box: zipfile.ZipFile, name: str, where: Path) -> None:
+    where.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(box.read(name))
+
+
+def _require_schema(conn: Connection) -> None:
+    row = conn.execute("SELECT to_regclass('public.schema_migration') IS NULL").fetchone()
+    lacks = "the database is empty" if row == (True,) else migrate.what_lacks(conn)
+    if lacks:
+        raise InputError(f"{lacks}; run `tonne migrate`")
+
+
+def _require_unused(conn: Connection) -> None:
+    """Refuse a database in which something was registered, stored or signed."""
+    for table in ("site", "device", "project", "log_entry", "statement", "enrolled_key"):
+        if _count(conn, table):
+            raise InputError(
+                f"the database has rows of `{table}`; restore into one that is new and migrated"
+            )
+
+
+def _count(conn: Connection, table: str) -> int:
+    row = conn.execute(sql.SQL("SELECT count(*) FROM {}").format(_named(table))).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _named(table: str) -> sql.Identifier:
+    return sql.Identifier("public", table)
+
+
+def _listed(names: list[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

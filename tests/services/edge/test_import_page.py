@@ -1,0 +1,116 @@
+"""Every example of docs/import.md is read as the page says."""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from ingest import classes
+from services.edge.config import CsvFolder, LocalMqtt
+from services.edge.corrected_clock import Clock
+from services.edge.csv_folder import Folder, records
+from services.edge.local_mqtt import Listener
+from services.edge.outbox import Outbox
+from services.edge.recorder import Recorder
+from services.logs import get_logger
+
+PAGE = (Path(__file__).parents[3] / "docs" / "import.md").read_text("utf-8")
+SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILES = ["InfluxDB line protocol", "SMA", "SolarEdge", "Huawei FusionSolar"]
+BROKERS = ["ChirpStack (LoRaWAN)", "ThingsBoard", "Home Assistant"]
+CHANNELS = {name for one in classes.load().values() for name in one.channels}
+
+
+def _blocks(name):
+    return dict(BLOCK.findall(SECTIONS[name]))
+
+
+def _source(name):
+    found = yaml.safe_load(_blocks(name)["yaml"])
+    return msgspec.convert(found, CsvFolder | LocalMqtt)
+
+
+def _known(channel):
+    """Whether a class has the channel, in its own or in a multiple of its unit."""
+    base = channel.replace("_kwh", "_wh").replace("_kw", "_w")
+    return base in CHANNELS or channel in CHANNELS
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_export_is_read_as_the_page_says(name):
+    """A technician would copy an example that tonne refuses, or that counts something else."""
+    blocks = _blocks(name)
+    sample = blocks.get("csv") or blocks["influx"]
+    source = _source(name)
+    found = records(sample, source)
+    assert len(found) == 2
+    first, second = (one.body for one in found)
+    counted = next(c for c in first["values"] if c.startswith("energy"))
+    assert 0 < second["values"][counted] - first["values"][counted] < 1000
+    assert first["ts"] < second["ts"]
+    assert first["ts"][:10] == "2026-06-01"
+    assert all(map(_known, first["values"]))
+
+
+@pytest.mark.parametrize("name", BROKERS)
+def test_a_message_is_read_as_the_page_says(name, tmp_path):
+    """A LoRaWAN meter would be stored without its time, or not at all."""
+    source = _source(name)
+    outbox = Outbox(tmp_path / "outbox.db", 64 << 20, "thin")
+    recorder = Recorder(outbox, Clock(), get_logger("edge"))
+    listener = Listener(source, "gw-1", recorder, threading.Event())
+    topic = source.topics[0].replace("{device}", "0101010101010101")
+    payload = _blocks(name)["json"].encode()
+    (record,) = listener._records(topic, payload, None)
+    outbox.close()
+    assert record.device == "0101010101010101"
+    assert str(record.body["ts"]).startswith(("2026-06-01T10:15", "17803"))
+    assert record.body["values"]
+    assert all(map(_known, record.body["values"]))
+    assert "state" not in record.body["values"]
+
+
+def test_the_automation_of_the_page_is_one():
+    """Home Assistant would refuse the file that a reader pasted."""
+    (one,) = yaml.safe_load(_blocks("Home Assistant")["text"])
+    said = one["actions"][0]["data"]
+    assert (said["qos"], said["topic"]) == (1, "home/meter-1/tonne")
+    payload = re.sub(r"\{\{ \(as.*?\}\}", "1780308900000", said["payload"])
+    assert json.loads(re.sub(r"\{\{.*?\}\}", "1.5", payload)) == {
+        "ts": 1780308900000, "values": {"energy_import_kwh": 1.5},
+    }  # fmt: skip
+
+
+def test_a_folder_takes_line_protocol(tmp_path):
+    """An export would lie there for ever, or be moved away unread."""
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / "a.lp").write_text(_blocks("InfluxDB line protocol")["influx"])
+    outbox = Outbox(tmp_path / "outbox.db", 64 << 20, "thin")
+    source = msgspec.structs.replace(_source("InfluxDB line protocol"), folder=str(drop))
+    folder = Folder(source, Recorder(outbox, Clock(), get_logger("edge")), threading.Event())
+    folder._take(drop / "a.lp")
+    assert (drop / "done" / "a.lp").exists()
+    (drop / "b.lp").write_text("energy,meter=meter-1 total_kwh=on 1780308900000000000\n")
+    folder._take(drop / "b.lp")
+    outbox.close()
+    assert "'on' is no number" in (drop / "refused" / "b.lp.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("energy,meter=m total_kwh=1.5", "has no time"),
+        ("energy total_kwh=1.5 1780308900000000000", "tag 'meter' is ''"),
+        ("total_kwh", "no point of line protocol"),
+    ],
+)
+def test_a_line_that_is_no_point_names_itself(line, said):
+    """A reading would be stored at the time of its import, or under another meter."""
+    with pytest.raises(ValueError, match=said):
+        records(f"{line}\n", _source("InfluxDB line protocol"))

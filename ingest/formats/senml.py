@@ -75,7 +75,7 @@ class _Draft:
 
     def add(self, name: str, unit: str | None, value: float) -> None:
         if name in self.values and unit != self.units[name]:
-            name = f"{name}#{unit}"  # one thing may be told in several units: RFC 8428, 5.1.3
+            name = f"{name}#{unit}"  # one thing may be sent in several units: RFC 8428, 5.1.3
         if name in self.values:
             if self.values[name] != value:
                 self.values[name] = None  # which of them is meant is a guess

@@ -1,5 +1,5 @@
 """
-A persistent MQTT 5 session that acknowledges nothing before it is told to.
+A persistent MQTT 5 session that acknowledges a message only when `acknowledge` is called.
 
 No clean start and a stable client id: the broker keeps what arrives while we
 are away.  Back-pressure is the receive maximum: unacknowledged messages stop
@@ -82,7 +82,7 @@ class Session:
     state : HostState, optional
         Told with each connection.
     tls : Tls, optional
-        Whom to trust and who we are, for `mqtts://`; else the system's authorities and nobody.
+        Whom to trust and who we are, for `mqtts://`; else the system's authorities and no identity.
 
     Attributes
     ----------

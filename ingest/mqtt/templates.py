@@ -2,7 +2,7 @@
 Topic templates: how a fleet that has topics of its own names its devices in them.
 
 `plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; what
-stands in place of a name is held against the registry.  `+` is a level that may
+stands in place of a name is compared with the registry.  `+` is a level that may
 be anything.
 """
 

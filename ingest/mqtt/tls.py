@@ -30,7 +30,7 @@ class Tls:
     Files of one side of a TLS connection; all PEM.
 
     `ca` is whom we trust, the system's authorities where it is None; `cert` and
-    `key` are who we are, nobody by certificate where they are None.  `server` is whose
+    `key` are who we are; without them there is no client certificate.  `server` is whose
     settings an error names: MQTT or KAFKA.
     """
 

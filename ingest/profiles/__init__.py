@@ -10,7 +10,7 @@ for a family of models with different numbers of digits.  Both in wire units.
 stands in the device's Modbus map, for gateways that send registers unread;
 `limits` are those of the quality tests where the model's differ from its class's.
 `certainty` and `checked` say how sure a model's names and numbers are and what
-they were held against.
+they were compared with.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def parse(document: dict[str, Any]) -> Profile:
     ------
     ProfileError
         If the source is missing, a key is unknown, two channels share a path or
-        registers, a modulus stands twice, or nobody says how sure the numbers are.
+        registers, a modulus stands twice, or the certainty of the numbers is missing.
     """
     name = document.get("id", "?")
     if unknown := sorted(document.keys() - _KEYS):

@@ -5,7 +5,7 @@ Device clocks: which times cannot be times of measurement.
 
 Late data is always accepted, so the past has one bound only: before the year
 2000 no device of ours measured.  Seconds sent as milliseconds land in January
-1970 and are told apart, since the remedy differs.
+1970 and have a reason of their own, since the remedy differs.
 
 Night generation test: solar power while the sun is well below the horizon.
 

@@ -6,17 +6,17 @@ Energy that a meter's own power shows, by quarter hours, and how well samples te
 Power is read now and then, so its integral is an estimate.  Between two samples it is the
 trapezoid; what the samples cannot know has a variance.  It is taken as a quarter of the squared
 difference of two samples times the step squared: three times that of a random walk (a twelfth).
-Two days of NREL's SERF East array, minute by minute, held against every 5, 10, 15, 30 and 60
+Two days of NREL's SERF East array, minute by minute, compared with every 5, 10, 15, 30 and 60
 minutes of themselves, are off by 0.14 of that product at most, by days and by steps.
 Source: the sum check of validating, estimating and editing (VEE) of meter data, which holds a
 register against its intervals.
 
-Energy that a register claims, held against what another channel shows of the same time.
+A register may not count more than another channel of its device allows.
 
 A register may lag behind its power and catch up: it counts whole kilowatt-hours, or hangs.  It
-may not be ahead of it.  So each quarter hour is held against what is shown of it and what the
+may not be ahead of it.  So each quarter hour is compared with what is shown of it and what the
 register lags behind; then a running sum of each day, and one of the whole time, in which errors
-of samples cancel.  Up to the tolerance nobody can say which of the two is wrong.  What is beyond
+of samples cancel.  Up to the tolerance it is open which of the two is wrong.  What is beyond
 it counts as the other channel shows it, with no tolerance at all.
 
 Source: the sum check of validating, estimating and editing (VEE) of meter data; two meters of

@@ -11,7 +11,7 @@ of its rating no inverter gives out.
 
 Most water that a pump's power lifts to its head, were pump and motor without loss.
 
-Water lifts itself for nobody: rho g H joules a cubic metre, 2.725 Wh for each metre of head.
+Lifting water takes work: rho g H joules a cubic metre, 2.725 Wh for each metre of head.
 Real pumps take a tenth more at best and a half more as a rule, so what an honest flow meter
 shows is never near the bound; one that runs three times too fast is beyond it.
 
@@ -118,7 +118,7 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
 
 # rho g / 3600 at 4 Cel, for a millilitre and a metre of head
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
-# below this nothing lifts: water runs by itself, and what friction takes is not told
+# below this nothing lifts: water runs by itself, and what friction takes is not known
 _LEAST_HEAD_M = 0.5
 # more than any river carries: that water is not bound
 _UNBOUND = 1e15

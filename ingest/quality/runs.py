@@ -176,7 +176,7 @@ def flat_from_begin(
     """
     Mark all of a standstill of which anything is marked, from its first reading on.
 
-    For whoever has the whole series: the first hours of a standstill are no better than its
+    For a reader of the whole series: the first hours of a standstill are no better than its
     last ones.  (Also pvanalytics marks whole runs, `mark="all"`.)
 
     Parameters

@@ -166,7 +166,7 @@ class Host:
         elif not node.knows("", sent_ms):
             node.remember("", _past(birth))
         self._give(one, address, message, birth)
-        self._look_back(node, lambda told: told.device == "" or told.kind != "DDATA")
+        self._look_back(node, lambda topic: topic.device == "" or topic.kind != "DDATA")
         self._drain(node)
 
     def _sequenced(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
@@ -191,7 +191,7 @@ class Host:
             birth = sparkplug_b.born(message, asked=node.live[""].asked)
             node.come(address.device, birth)
             self._give(one, address, message, birth)
-            self._look_back(node, lambda told: told.device == address.device)
+            self._look_back(node, lambda topic: topic.device == address.device)
         elif address.kind == "DDEATH":
             node.mark_dead(address.device)
         else:

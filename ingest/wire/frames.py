@@ -6,7 +6,7 @@ The envelope of a Kafka record: magic bytes, schema number, digest, content.
     "TONW"  u16 schema  sha256 of what follows  content of that schema
 
 The digest is over the content as it is stored, so that a record cut short or written
-by somebody else is told from one of ours before a byte of it is read.
+by another program is recognised before a byte of it is read.
 
 Frames of a record beside what the worker knows: its device classes, and its registry.
 

@@ -107,7 +107,7 @@ def _complete(frame: Frame, measured: NDArray[np.bool_], start_us: Int64) -> _Ho
 
 
 def _means(values: Float64, hours: _Hours) -> Float64:
-    """Arithmetic means, summed one after another: the same sum whatever stands beside it."""
+    """Arithmetic means, summed one after another: the same sum in any batch."""
     count = hours.end - hours.begin
     hour = np.repeat(np.arange(len(count)), count)
     rows = np.arange(len(hour)) + np.repeat(hours.begin - np.cumsum(count) + count, count)

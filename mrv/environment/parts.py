@@ -33,7 +33,7 @@ def mean(values: Sequence[float]) -> float:
 
 @lru_cache(maxsize=65_536)
 def number(value: float) -> Fraction:
-    """Return a value as whoever reads it would type it into `tonne indicator`."""
+    """Return a value as a reader would type it into `tonne indicator`."""
     return Fraction(Decimal(repr(value)))
 
 

@@ -1,7 +1,7 @@
 """
 Estimates of planned systems, before there is a meter.
 
-Never a claim: what comes out is held against the meters later, as `expected` of a
+Never a claim: the result is compared with the meters later, as `expected` of a
 project in the registry.  A methodology's own equation makes the tonnes here too.
 """
 

@@ -7,7 +7,7 @@ clearness that rises with it: low winter sun comes with clouds in the temperate 
 at all in the tropics, whose months are alike.  The line is a working value of tonne [M], drawn
 through Freiburg's months; it gives a clearness index of about 0.3 for December in London and 0.6
 in sunny summers, inside of the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  It knows
-no monsoon: whoever has the design's twelve months states them.  Only proportions are meant.
+no monsoon: a design with twelve months of its own states them.  Only proportions are meant.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 CAD Trust's tables, data model v2.0.2 (30 June 2026), in the order in which a node takes them.
 
 Ids that begin with `cadTrust` are made by the node and never sent: rows refer to each
-other by `ownId`, which stands beside a row's fields.
+other by `ownId`, which is written with a row's fields.
 """
 
 from __future__ import annotations

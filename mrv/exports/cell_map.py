@@ -1,7 +1,7 @@
 """
 Which value stands in which cell of a workbook: a map file (TOML) a form.
 
-A map says where its cells are known from (`source`, `certainty`), so that whoever holds the
+A map says where its cells are known from (`source`, `certainty`), so that a person who holds the
 official file corrects the map and not the code.
 """
 
@@ -27,7 +27,7 @@ class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Cell(_Part, frozen=True, kw_only=True):
-    """A value in a cell; `label` stands beside it where the layout is ours."""
+    """A value in a cell; `label` is written in the cell before it where the layout is ours."""
 
     at: str
     value: str

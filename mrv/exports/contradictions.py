@@ -43,7 +43,7 @@ METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
 class Credited(Protocol):
-    """A statement that ranges of units are held against."""
+    """A statement with which ranges of units are compared."""
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     ----------
     authority : Authority
     sources : sequence of Credited
-        Statements that ranges of units are held against; of others nothing is known here.
+        Statements with which ranges of units are compared; others are not known here.
 
     Raises
     ------

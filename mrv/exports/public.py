@@ -1,5 +1,5 @@
 """
-The public twin of a statement: what is hidden is told, and provably of the signed original.
+The public twin of a statement: hidden fields are named, the rest is provably the original.
 
 The operator's proof covers the whole statement, so no part of it can be left out under that
 proof.  Each hidden text is replaced by a mark, and a salted digest of it stands in the twin, as
@@ -278,7 +278,7 @@ def twin_document(
 
 
 def disclosures(twin: Twin) -> list[dict[str, str]]:
-    """Return what opens the twin: for whoever may see the original, and for nobody else."""
+    """Return what opens the twin: for readers who may see the original alone."""
     return [
         {"document": one.document, "path": one.path, "salt": one.salt, "text": one.text}
         for one in twin.hidden

@@ -136,7 +136,7 @@ def days(period: Period) -> tuple[date, date]:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A field that nobody supplied: of which table, and what supplies it."""
+    """A field that is missing: of which table, and what supplies it."""
 
     table: str
     field: str

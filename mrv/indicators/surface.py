@@ -3,7 +3,7 @@ Surface water against its limits.
 
 QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D
 [M].  Its table could not be read when this was written, and none is assumed:
-whoever has it gives it as a TOML.  Oxygen is the one substance of which there may
+it can be given as a TOML.  Oxygen is the one substance of which there may
 be too little: its limit's `lowest` says so.  What a table does not limit is not
 judged.
 """

@@ -5,7 +5,7 @@ A standard lies with its country, as `mrv/countries/vn/limits/qcvn_05_2023.toml`
 
 Values are decimal text.  Each file names its source, and how sure its numbers
 are, like a factor does.  A standard whose table could not be read has no file
-here: whoever has it writes one in the same form.
+here; an owner of the table writes one in the same form.
 """
 
 from __future__ import annotations

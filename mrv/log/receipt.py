@@ -7,8 +7,8 @@ Receipt: proof that an entry is in the log, checked offline (c2sp.org/tlog-proof
     (an empty line)
     the signed checkpoint, as the log wrote it
 
-The optional `extra` line of the format is signed by nobody; it is refused here
-so that nobody reads it as if it were.
+The optional `extra` line of the format is not signed; it is refused here
+so that no reader takes it as signed.
 """
 
 import re

@@ -32,7 +32,7 @@ from mrv.packs.columns import (
 from mrv.packs.pack import Table
 from mrv.statement.evidence_rows import FIELDS
 
-# what is read at once stays small, whoever wrote the file
+# what is read at once stays small in any file
 ROW_GROUP = 131_072
 LETTER_GROUP = 8_192  # their texts are long
 MOST_AT_ONCE = 1_048_576

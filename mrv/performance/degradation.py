@@ -8,7 +8,7 @@ network), diffuse sky after Hay and Davies (1980), ground of albedo 0.25.
 
 Degradation year on year.
 
-Each day is held against the day a year before; the median of these changes is the rate, so
+Each day is compared with the day a year before; the median of these changes is the rate, so
 that seasons, a dirty month or a bad day weigh little.  After Jordan, Deline, Kurtz, Kimball
 and Anderson, "Robust PV degradation methodology and application", IEEE Journal of
 Photovoltaics 8 (2018), doi:10.1109/JPHOTOV.2017.2779779, as rdtools has it

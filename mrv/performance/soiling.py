@@ -88,7 +88,7 @@ class Interval(NamedTuple):
 
 def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> Soiling | NoEstimate:
     """
-    Return the energy lost to soiling over all days, weighted by the sun, or why it is untold.
+    Return the energy lost to soiling over all days, weighted by the sun, or why there is none.
 
     Parameters
     ----------

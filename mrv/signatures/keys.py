@@ -80,7 +80,7 @@ class SigningKey:
 
     @property
     def secret_multikey(self) -> str:
-        """Secret Multikey: whoever reads it can sign."""
+        """Secret Multikey: its reader can sign."""
         return encode_base58(_SECRET + self._private.private_bytes_raw())
 
     @property

@@ -180,7 +180,7 @@ _BODIES_BEFORE = tuple(
 )  # fmt: skip
 _BODIES_BEHIND = ("市", "県", "府", "都", "道", "区", "町", "村")
 # Vietnam's provinces and cities under the central government, before July 2025 and since, and
-# Hai Phong's partner city; other places are told by the words around them.
+# Hai Phong's partner city; other places are recognised by the words around them.
 _PLACES = tuple(
     [shape(word) for word in name.split()]
     for name in (

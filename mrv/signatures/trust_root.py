@@ -68,7 +68,7 @@ class TrustRoot:
         Which time-stamp authorities count, and how many of them must have stamped.
     log_policy : str or None
         Which witnesses must have cosigned a head of the log: the text of a policy
-        (c2sp.org/tlog-policy), which whoever counts them reads.
+        (c2sp.org/tlog-policy), for the verifier who counts them.
     evidence : Asked or None
         The grades of evidence that the programme asks for; the usual ones where it says nothing.
     """

@@ -4,7 +4,7 @@ Put what of a sealed day is not archived yet into files; drop chunks that are wh
 Put what of a sealed day is not archived yet into files, and record them.
 
 A day's readings are read a few devices at a time and must be what the log sealed.
-They are written, read back, decoded and held against the same leaves; only then is
+They are written, read back, decoded and compared with the same leaves; only then is
 the part recorded.
 
 Drop chunks of the database of which everything is in the archive.
@@ -91,7 +91,7 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
     writer = table.Writer(class_id)
     ends: dict[str, tuple[int, int]] = {}
     for some in batches(leaves):
-        # each device-day is held against its seal, so each batch may see a state of its own
+        # each device-day is compared with its seal, so each batch may see a state of its own
         with snapshot(now.conn), now.conn.cursor() as cursor:
             names = [leaf.device for leaf in some if leaf.device in now.fleet.by_id]
             frame = read_day(cursor, now.fleet, class_id, names, day)

@@ -3,7 +3,7 @@ The archive of a database: found, or made the first time.
 
 A marker at the place and a row in the database name each other.  So a disk that
 is not mounted, another database's archive and a second archive of the same
-database are told apart, and none of them is written to.
+database are recognised, and none of them is written to.
 """
 
 from __future__ import annotations

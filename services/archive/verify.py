@@ -2,7 +2,7 @@
 Hold the archive against the database and the log: every file, every manifest, every leaf.
 
 Nothing is believed because something else says it.  What a part's row says is
-held against the log's sealed leaves, the manifest against the row, the file
+compared with the log's sealed leaves, the manifest against the row, the file
 against both, and what else lies in the folder is named.
 """
 
@@ -101,7 +101,7 @@ def check(
     """
     Check the archive of a database.
 
-    Of some device-days only their rows are read and held against the log; of the
+    Of some device-days only their rows are read and compared with the log; of the
     whole archive every byte, and what else lies beside it.
 
     Parameters

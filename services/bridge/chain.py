@@ -81,7 +81,7 @@ class Partitions:
 
     def _find(self, topic: str) -> int:
         partition = partition_of(_key(topic, self.fleet), self._count)
-        if len(topic) <= _LONG:  # of topics that nobody needs so long none is kept
+        if len(topic) <= _LONG:  # longer topics are not kept
             self._known[topic] = partition
         return partition
 
@@ -189,7 +189,7 @@ class BridgeChain:
         Raises
         ------
         GaveUpError
-            When the process is told to stop while Kafka is away.
+            When the process is stopped while Kafka is away.
         """
         if self._watch.due():
             self._look()
@@ -237,7 +237,7 @@ class BridgeChain:
         Returns
         -------
         list of (str, bytes)
-            What edge nodes are to be told now, by wish of the workers, who speak to no
+            What edge nodes are to be sent now, by wish of the workers, who speak to no
             broker: topics and payloads.
         """
         asking = time.monotonic() - self._asked_s > CHECK_S

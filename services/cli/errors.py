@@ -34,7 +34,7 @@ class Exit(IntEnum):
     SERVER = 3
     NOT_ENOUGH = 4
     INTERRUPTED = 130  # as shells say it after Ctrl-C
-    PIPE = 141  # whoever read our output went away, as shells say it of `yes | head`
+    PIPE = 141  # the reader of our output went away, as shells say it of `yes | head`
 
 
 def masked(text: str) -> str:

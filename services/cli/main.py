@@ -27,7 +27,7 @@ _STDOUT = 1
 def reader_is_gone() -> bool:
     """Tell whether our own output has no reader, and no connection to a server broke."""
     poll = select.poll()
-    poll.register(_STDOUT, 0)  # errors and hang-ups are always told
+    poll.register(_STDOUT, 0)  # errors and hang-ups are always reported
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 

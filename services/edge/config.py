@@ -1,4 +1,4 @@
-"""What a gateway is told: one YAML file, every key known, every fault named with its place."""
+"""Configuration of a gateway: one YAML file, every key known, every fault named with its place."""
 
 from __future__ import annotations
 

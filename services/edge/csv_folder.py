@@ -1,7 +1,7 @@
 """
 A folder that another program writes CSV files into.
 
-A file is taken once it has rested and nobody has it open to write, whole or not at all,
+A file is taken once it has rested and no program has it open to write, whole or not at all,
 and then moved to `done`, or to `refused` with a note beside it.  A last line that no
 newline ends may be a number cut short, and a cut number is a smaller one: the file waits
 longer, and then that line is set aside, unless the program is known to write so.
@@ -191,7 +191,7 @@ class Folder(threading.Thread):
         self._sizes: dict[str, tuple[int, float]] = {}
 
     def run(self) -> None:
-        """Look, until told to stop."""
+        """Look for files until `stop` is set."""
         while not self._stopping.is_set():
             try:
                 self._look()
@@ -205,7 +205,7 @@ class Folder(threading.Thread):
                 self._take(path)
 
     def _is_settled(self, path: Path) -> bool:
-        """Whether nobody has written to it for a while, nor seems about to."""
+        """Whether no program has written to it for a while, nor has it open."""
         found = path.stat()
         now = (found.st_size, found.st_mtime)
         same = self._sizes.get(path.name) == now
@@ -273,14 +273,14 @@ def _ended(path: Path) -> bool:
 
 def _open_to_write(path: Path) -> bool:
     """
-    Whether a program has it open to write; what it wrote after the move nobody would read.
+    Whether a program has it open to write; what it wrote after the move would be lost.
 
     A lease for readers is refused where somebody writes.  Where it is another user's file
     and we may not ask, or the file system knows no leases, resting has to do.
     """
     with path.open("rb") as file:
         try:
-            # SIGIO, which whoever opens it meanwhile would send us, ends a process
+            # SIGIO, which a program that opens it meanwhile would send us, ends a process
             fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:

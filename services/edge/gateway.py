@@ -88,7 +88,7 @@ class Gateway:
         """
         Answer scrapes at `bind` for as long as `stack` stands; empty answers none.
 
-        Where nobody can listen there it goes on without: what is not recorded is gone.
+        Where the port is taken it goes on without: what is not recorded is gone.
         """
         metrics = GatewayMetrics(self._outbox, self._recorder, self._link)
         try:
@@ -103,7 +103,7 @@ class Gateway:
         self._stopping.set()
 
     def run(self) -> None:
-        """Record and forward until told to stop; what waits stays on disk."""
+        """Record and forward until `stop` is set; what waits stays on disk."""
         if self._outbox.set_aside is not None:
             self._log.error(
                 "the outbox was spoilt: what could be read goes on, the rest is set aside",

@@ -49,7 +49,7 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
     Raises
     ------
     InputError, ServerError
-        If it is refused, or whoever answers is not of that authority.
+        If it is refused, or the server's certificate is not of that authority.
     """
     if not (folder / CA).exists():
         if ca_sha256 is None:
@@ -82,7 +82,7 @@ def due(folder: Path, now: datetime) -> bool:
 
 
 def _authority(url: str, digest: str) -> bytes:
-    """Fetch the authority's certificate from whom nobody trusts yet, and hold it to its digest."""
+    """Fetch the authority's certificate from an untrusted server, and compare its digest."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -70,7 +70,7 @@ class Listener(threading.Thread):
         self._client.on_message = self._heard
 
     def run(self) -> None:
-        """Listen, until told to stop."""
+        """Listen until `stop` is set."""
         while not self._stopping.is_set():
             if self._client.socket() is None and not self._connect():
                 self._stopping.wait(_RETRY_S)

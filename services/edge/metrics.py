@@ -53,7 +53,7 @@ class OutboxStatus(NamedTuple):
     """
     What waits in an outbox, how much of its file that takes, and how long the oldest has waited.
 
-    `oldest_s` is 0 where nothing waits, and None where nobody noted when it was recorded.
+    `oldest_s` is 0 where nothing waits, and None where the time of recording is unknown.
     """
 
     messages: int
@@ -133,7 +133,9 @@ class GatewayMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the series with their values of now."""
-        with suppress(sqlite3.Error):  # what cannot be read is not told, rather than as it was
+        with suppress(
+            sqlite3.Error
+        ):  # what cannot be read is left out, rather than reported as it was
             yield from self._outbox()
         recorder, link = self.recorder, self.link
         counts = (

@@ -20,7 +20,7 @@ from services.edge.config import ModbusRtu, ModbusTcp, Polled, SunSpecRtu, SunSp
 
 CONTENT_TYPE = "application/vnd.tonne.modbus+json"
 _MOST = 120  # registers a request
-_GAP = 8  # registers that nobody asked for, rather than another request
+_GAP = 8  # unneeded registers, rather than another request
 _ILLEGAL_ADDRESS = 2
 
 
@@ -125,7 +125,7 @@ class Registers:
         Raises
         ------
         ReadError
-            When a block cannot be read: half a reading would be a gap that nobody sees.
+            When a block cannot be read: half a reading would be an unseen gap.
         """
         try:
             blocks = [self._block(bus, span) for span in self._spans]

@@ -70,7 +70,7 @@ class FullError(Exception):
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """Close what a block got ready, where the block fails: nobody else has it yet."""
+    """Close what a block got ready, where the block fails: no other owner has it yet."""
     try:
         yield
     except BaseException:

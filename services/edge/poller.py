@@ -68,7 +68,7 @@ class Poller(threading.Thread):
         self._recorder, self._stopping = recorder, stopping
 
     def run(self) -> None:
-        """Ask, until told to stop."""
+        """Poll until `stop` is set."""
         while not self._stopping.is_set():
             following = min(self._asked, key=lambda one: one.due_s)
             wait_s = following.due_s - time.monotonic()

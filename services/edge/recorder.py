@@ -1,7 +1,7 @@
 """
 Where all sources put what they have, and what happens when the disk is full.
 
-A fault of one source is told when it begins and when it ends, not each minute.
+A fault of one source is reported when it begins and when it ends, not each minute.
 """
 
 from __future__ import annotations

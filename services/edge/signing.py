@@ -2,7 +2,7 @@
 The gateway's signature under what it forwards: its key is made here and stays here.
 
 A batch of one device's messages is signed with a number and the time (COSE_Sign1), so that
-whoever holds the public key can tell later what this gateway saw, in what order, and whether
+a holder of the public key can verify later what this gateway saw, in what order, and whether
 anything is missing.  It shows what the gateway received, not what the meter measured.
 """
 

@@ -63,7 +63,7 @@ class _Window:
     last_seq: int = 0
     wait_s: float = FIRST_S
     silent: int = 0
-    told: bool = False
+    reported: bool = False
 
     def again(self) -> None:
         """Begin at the oldest message once more."""
@@ -152,7 +152,7 @@ class Link:
 
     @property
     def clock_ahead_s(self) -> float | None:
-        """How far this clock is ahead of tonne's, once tonne has told its own. [s]"""
+        """How far this clock is ahead of tonne's, once tonne has sent its own. [s]"""
         return self._ahead_ms / 1000 if self._heard_time else None
 
     def step(self, wait_s: float) -> None:
@@ -269,7 +269,7 @@ class Link:
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()
         if now_s - self._receipt_s > FIRST_S * 10:
-            # all was silent, and is no longer: nobody has to wait for its turn
+            # all was silent, and is no longer: no device waits for its turn
             for window in self._windows.values():
                 window.wait_s = FIRST_S
         self._receipt_s = now_s
@@ -279,7 +279,7 @@ class Link:
         window = self._windows.setdefault(device, _Window())
         for one in ids:
             window.sent.pop(one, None)
-        window.wait_s, window.silent, window.told = FIRST_S, 0, False
+        window.wait_s, window.silent, window.reported = FIRST_S, 0, False
 
     def _slow_down(self, device: str) -> None:
         """Rest: we send more than we may, and what is over has to be sent again anyway."""
@@ -329,8 +329,8 @@ class Link:
         window.silent += 1
         window.wait_s = min(window.wait_s * 2, LONGEST_S)
         window.again()
-        if window.silent > 3 and not window.told:  # noqa: PLR2004
-            window.told = True
+        if window.silent > 3 and not window.reported:  # noqa: PLR2004
+            window.reported = True
             self._log.warning(
                 "no receipts for a device; does the registry put it behind this gateway?",
                 device=device,

@@ -1,4 +1,4 @@
-"""What a broker must know: who may connect and what each may do, as files or told to it."""
+"""Access rules of a broker: who may connect and what each may do, as files or sent to it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 EST (RFC 7030) over HTTPS: `cacerts`, `simpleenroll`, `simplereenroll`, and nothing else.
 
 TLS ends here, and not at the proxy before the API: a device renews with its certificate,
-and a header in which a proxy names one could be written by whoever reaches the port
+and a header in which a proxy names one could be written by any client that reaches the port
 behind it.  The process holds the fleet's authority, so it serves nothing else.
 """
 
@@ -153,7 +153,7 @@ class Server(ThreadingHTTPServer):
     Raises
     ------
     ServerError
-        Where nobody can listen there.
+        Where the port is taken.
     """
 
     daemon_threads = True
@@ -199,7 +199,7 @@ class Server(ThreadingHTTPServer):
                     del self._inside[client_address[0]]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Speak TLS in the connection's own thread: who is slow holds nobody else up."""
+        """Speak TLS in the connection's own thread: a slow client holds up no other."""
         request.settimeout(_SILENT_S)
         with self._context.wrap_socket(request, server_side=True) as secure:
             _Handler(secure, client_address, self)

@@ -160,7 +160,7 @@ def revoke(
     older: bool = False,
 ) -> list[Result]:
     """
-    Take credentials back: from now on, and for open connections once the broker is told.
+    Take credentials back: from now on, and for open connections once the broker has the change.
 
     Parameters
     ----------

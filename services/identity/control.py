@@ -1,5 +1,5 @@
 """
-Changes of who may do what, told to a mosquitto that runs.
+Changes of access rules, sent to a running mosquitto.
 
 The dynamic-security plugin takes commands on a topic of its own, from `tonne-admin`
 alone.  A client that is disabled or deleted there is thrown out at once, which a

@@ -26,7 +26,7 @@ _ROUNDS = 101  # mosquitto's own number
 
 def make_folder(folder: Path) -> None:
     """
-    Make a folder that nobody else may enter.
+    Make a folder that its owner alone may enter.
 
     Raises
     ------

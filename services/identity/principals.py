@@ -82,13 +82,13 @@ def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -
     if checked(name) == ADMIN:
         written = (f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", *topics)
         return Principal(name, written, (), controls=True)
-    told = [receipt_topic("+")]
+    own_topics = [receipt_topic("+")]
     heard = [f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", STATUS, *topics]
     if sparkplug:
         heard += SPARKPLUG
-        told += ["spBv1.0/+/NCMD/+", "spBv1.0/STATE/+"]
+        own_topics += ["spBv1.0/+/NCMD/+", "spBv1.0/STATE/+"]
     shared = [f"$share/+/{topic}" for topic in heard]
-    return Principal(name, tuple(told), (*heard, *shared))
+    return Principal(name, tuple(own_topics), (*heard, *shared))
 
 
 def field(

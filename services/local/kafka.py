@@ -148,7 +148,7 @@ class ApacheKafka(Server):
         )
 
     def format_options(self) -> list[str]:
-        """Return what the format of a fresh data folder is told besides."""
+        """Return further options of formatting a fresh data folder."""
         return []
 
     def command(self, port: int) -> list[str]:

@@ -31,7 +31,7 @@ PACKAGES = {
 # a broker that is tried against, not started by `tonne local up`: only on request
 RABBITMQ = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}
 # Debian's way to say "start no service": packages bring a cluster and a broker of the
-# system's own, which nobody asked for
+# system's own, which is not needed
 _POLICY = Path("/usr/sbin/policy-rc.d")
 LOOPBACK = "127.0.0.1"
 _PORTS_TRIED = 50

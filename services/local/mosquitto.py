@@ -6,7 +6,7 @@ things out and for tests.  It keeps as much for a pipeline that is away as the b
 `tonne broker config` does.
 
 Secure, it is set up as it should be in the field: TLS alone, everybody known by
-certificate or password, and nobody but the pipeline and whoever was issued a
+certificate or password, and only the pipeline and devices that were issued a
 credential.  What it knows of them it keeps itself, between starts.
 """
 

@@ -1,7 +1,7 @@
 """
 PostgreSQL 17 with TimescaleDB.
 
-It never knows the path of its data folder: it is started inside it and told that
+It never knows the path of its data folder: it is started inside it with
 its data is in `/proc/self/cwd`.  So the data may stay below a folder that the
 account `postgres` cannot walk through, such as root's home.  It listens on
 loopback alone, with a password, and on no Unix socket (the path of one may not

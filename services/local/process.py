@@ -18,9 +18,9 @@ from pathlib import Path
 from ingest.errors import InputError
 
 # The shell puts the server into the background, tells its id and is gone, so that the
-# server belongs to nobody who would have to wait for it.  As many open files as allowed:
+# server is no child of the command that started it.  As many open files as allowed:
 # a broker holds one for each device.
-# The output is emptied first: whoever waits for a line in it must not find one of the last start.
+# The output is emptied first, so that a line of the last start is not taken for a new one.
 _DETACH = 'ulimit -Sn "$(ulimit -Hn)"; true >"$0"; "$@" >>"$0" 2>&1 </dev/null & echo $!'
 _GONE = frozenset("ZX")  # zombie, dead
 

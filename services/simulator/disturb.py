@@ -12,7 +12,7 @@ What can go wrong on the way from a meter to the broker, by request.
 | glitch | share of readings | registers show 0 once, then go on: x, 0, x |
 | jitter | share of readings | registers show a few base units less than just before |
 | units | share of readings | energy and power a thousand times too large (Wh as kWh) |
-| garbage | share of readings | a payload that nobody can use, besides the good one |
+| garbage | share of readings | an unusable payload, in addition to the good one |
 | reset | times a device | registers start again at 0 |
 
 Faults applied to the columns of one device.

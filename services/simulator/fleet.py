@@ -157,7 +157,7 @@ def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
     Raises
     ------
     SimulatorError
-        When a name is none of the fleet's, or nobody is left.
+        When a name is none of the fleet's, or no device is left.
     """
     for name in names:
         if all(device.id != name for device in devices):

@@ -107,7 +107,7 @@ class Outgoing(NamedTuple):
     One message to publish.
 
     `ids` are the message numbers that a receipt must name before the device may
-    forget it; empty for a message that nobody can receipt (garbage).
+    forget it; empty for a message without receipts (garbage).
     """
 
     device_id: str

@@ -90,7 +90,7 @@ class Sender:
     identities : Identities, optional
         What each principal shows the broker; then none shares a connection.
     trust : Tls, optional
-        Whom to trust by `mqtts://` where nobody shows anything.
+        Whom to trust by `mqtts://` where no identity is shown.
 
     Raises
     ------

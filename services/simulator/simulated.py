@@ -117,7 +117,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     Raises
     ------
     SimulatorError
-        When nobody is left.
+        When no device is left.
     """
     kept: list[Source] = [_GaugesOnly(one) for one in sources if _shows_gauges(one.device)]
     if not kept:

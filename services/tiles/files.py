@@ -7,7 +7,7 @@ Write the log as tiles into a folder that any web server can serve.
 
 A full tile is written once.  A folder whose files say otherwise than the log, or whose
 checkpoint the log does not lead on from, is left as it is: outsiders have read it already.
-The checkpoint comes last, so that nobody reads a head whose tiles are not there yet.
+The checkpoint comes last, so that no reader finds a head whose tiles are not there yet.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Follow a log from outside, and hold what it shows against what it showed before.
 3. So it does from every head that others saw, where they are given: a log that shows two
    readers two histories cannot answer both.
 4. Every new entry is read, and the entries lead to the signed root.
-5. Entries that name what is watched are told.
+5. Entries that name what is watched are reported.
 
 Two signed heads that contradict each other are kept: they prove it to anybody.
 """
@@ -59,7 +59,7 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
     Raises
     ------
     InputError
-        If the file is damaged: then nobody knows what was seen.
+        If the file is damaged: then it is unknown what was seen.
     """
     file = folder / _STATE
     if not file.exists():

@@ -11,7 +11,7 @@ What can be wrong with an archive.
 A part of the archive: one file of readings, what it holds, and the manifest beside it.
 
 The manifest says, without a database, which sealed day a file is of, and the
-leaves that the log's entry has for its devices: whoever holds the log's detail
+leaves that the log's entry has for its devices: a holder of the log's detail
 can check the file by itself.
 """
 

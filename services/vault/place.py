@@ -123,7 +123,7 @@ class Place:
                 self._folder.mkdir(parents=True, exist_ok=True)
 
     def clear(self) -> None:
-        """Remove what interrupted writes left; nobody may be writing."""
+        """Remove what interrupted writes left; there must be no writer."""
         if self._folder is not None:
             with self._usable("clear unfinished files"):
                 for file in self._folder.rglob(f"{_UNFINISHED}*"):

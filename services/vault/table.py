@@ -24,10 +24,10 @@ from mrv.statement.device_days import reading_leaves
 from services.vault.part import DamagedError, Part
 from services.vault.place import Place
 
-# small groups cost footers, large ones decoding that nobody asked for
+# small groups cost footers, large ones needless decoding
 _GROUP_ROWS = 8_192
 _LEVEL = 9
-# so small a file is read whole, and held against its own digest too
+# so small a file is read whole, and its own digest is checked too
 _SMALL = 1 << 20
 
 Flags = dict[tuple[str, int], str]

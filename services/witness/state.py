@@ -132,7 +132,7 @@ class State:
         Raises
         ------
         InputError
-            If the file is damaged: then nobody knows what was cosigned.
+            If the file is damaged: then it is unknown what was cosigned.
         """
         row = self._rows("SELECT size, root, time_s, note FROM head WHERE origin = ?", origin)
         if not row:

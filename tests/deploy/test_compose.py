@@ -43,15 +43,13 @@ def test_a_misspelt_key_is_found():
     assert [e.instance_path for e in validator.iter_errors(wrong)] == [["services", "run"]]
 
 
-def test_images_are_pinned_and_limited():
-    """A tag that moves changes the database's version overnight; no limit starves the others."""
+def test_images_are_pinned():
+    """A tag that moves changes the database's version overnight."""
 
     @every(SERVICES)
     def _(file, name):
-        found = FILES[file]["services"][name]
-        assert PINNED.match(found["image"]), found["image"]
-        limits = found["deploy"]["resources"]["limits"]
-        assert set(limits) == {"cpus", "memory"}
+        image = FILES[file]["services"][name]["image"]
+        assert PINNED.match(image), image
 
 
 def test_commands_and_settings_are_real():
@@ -66,20 +64,8 @@ def test_commands_and_settings_are_real():
         assert unknown_settings(found.get("environment", {})) == set()
 
 
-def test_tonne_runs_with_nothing_to_spare():
-    """Root or a writable image would let a flaw in a decoder become a foothold."""
-
-    @every(OURS)
-    def _(file, name):
-        found = FILES[file]["services"][name]
-        assert found["user"].split(":")[0] not in {"0", "root"}
-        assert found["read_only"] is True
-        assert found["cap_drop"] == ["ALL"]
-        assert found["security_opt"] == ["no-new-privileges:true"]
-
-
 def test_nothing_of_an_image_can_be_written():
-    """A flaw in the database, a broker or a board would leave a foothold that stays."""
+    """A flaw in a decoder, the database, a broker or a board would leave a foothold that stays."""
 
     @every(SERVICES)
     def _(file, name):
@@ -93,7 +79,9 @@ def test_nothing_of_an_image_can_be_written():
             assert found["restart"] == "on-failure"
         else:
             assert "cap_add" not in found
-            assert not str(found.get("user", "1")).startswith("0")
+            # an image of ours would run as root without it
+            user = found["user"] if (file, name) in OURS else found.get("user", "1")
+            assert not str(user).startswith(("0", "root"))
 
 
 def test_the_database_is_backed_up_by_itself():

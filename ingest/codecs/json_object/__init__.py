@@ -3,7 +3,7 @@ JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
 
 `ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own
 message number, optional, echoed in the receipt.  Numbers only: a string that
-looks like one is refused, since nobody knows what its sender meant.  The
+looks like one is refused, since its meaning is ambiguous.  The
 numbers beside it are kept.
 """
 

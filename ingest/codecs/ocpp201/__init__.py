@@ -2,7 +2,7 @@
 OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent where it holds meter values.
 
 As call frames or their bodies alone.  Values are numbers, a unit may carry a
-power of ten, and a meter's signature stands beside the value.
+power of ten, and a meter's signature comes with the value.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class _Known(Record, gc=False, forbid_unknown_fields=True):
 
 
 _START = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
-# how most packs begin, told without the pattern
+# how most packs begin, recognised without the pattern
 PACK = (b'[{"bn":', b'[{"bt":', b'[{"n":')
 _known_decoder = msgspec.json.Decoder(list[_Known])
 _decoder = msgspec.json.Decoder(list[Record])

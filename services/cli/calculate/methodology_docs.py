@@ -284,14 +284,14 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
         "Factors that the equations use": about["factors"],
         "Published values to choose from": _factors(schema),
     }
-    told: set[str] = set()
+    published: set[str] = set()
     for title, found in listed.items():
-        rows = {f["id"]: _factor_row(f) for f in found if f["id"] not in told}
-        told |= rows.keys()
+        rows = {f["id"]: _factor_row(f) for f in found if f["id"] not in published}
+        published |= rows.keys()
         if rows:
             yield f"\n## {title}\n"
             yield from _table(_FACTOR_HEAD, list(rows.values()))
-    if told:
+    if published:
         yield f"\n{_FOR}"
     if _of_country(schema):
         yield f"\n{_COUNTRY}"

@@ -84,7 +84,7 @@ def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
             if _has_logged(log, at.event):
                 return True
             time.sleep(0.1)
-    except BaseException:  # Ctrl-C: nobody else knows of the process yet
+    except BaseException:  # Ctrl-C: no other code knows of the process yet
         process.terminate()
         process.wait()
         raise

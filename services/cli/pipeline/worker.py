@@ -23,7 +23,7 @@ from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 
-END_S = 1.0  # for tasks that were told to end; for threads, until the process is left
+END_S = 1.0  # for tasks that were asked to end; for threads, until the process is left
 LEAVE_S = 1.5
 
 
@@ -34,11 +34,13 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
     Raises what `work` raises.  What a thread of a library's ends with is a line of the log.
     """
     before = set(threading.enumerate())
-    threading.excepthook = lambda told: log.warning(
-        "a thread ended", thread=getattr(told.thread, "name", ""), error=repr(told.exc_value)[:300]
+    threading.excepthook = lambda failure: log.warning(
+        "a thread ended",
+        thread=getattr(failure.thread, "name", ""),
+        error=repr(failure.exc_value)[:300],
     )
-    sys.unraisablehook = lambda told: log.warning(
-        "an unexpected error", error=repr(told.exc_value)[:300]
+    sys.unraisablehook = lambda failure: log.warning(
+        "an unexpected error", error=repr(failure.exc_value)[:300]
     )
     loop = asyncio.new_event_loop()
     code: int = Exit.DONE

@@ -134,14 +134,16 @@ def test_a_section_takes_the_keys_that_the_page_lists(section, document, tmp_pat
 
 
 def test_needed_is_what_the_import_asks_for(document, tmp_path) -> None:
-    """A file would be refused for a key that the page calls optional, or be padded with others."""
+    """A file would be refused for a key, left out or empty, that the page calls optional."""
 
     @every(ROWS)
     def _(row: Statement) -> None:
-        new = copy.deepcopy(document)
-        del holder(new, row)[row.key]
-        missing = [text for text in problems(new, tmp_path) if re.search(r"is missing|give ", text)]
-        assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
+        left_out = copy.deepcopy(document)
+        del holder(left_out, row)[row.key]
+        for new in (left_out, changed(document, row, None)):
+            reasons = problems(new, tmp_path)
+            missing = [text for text in reasons if re.search(r"is missing|give ", text)]
+            assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
 
 
 WRONG: dict[str, tuple[Any, ...]] = {
@@ -177,16 +179,6 @@ def test_a_value_is_of_the_kind_that_the_page_says(document, tmp_path) -> None:
             assert isinstance(holder(document, row)[row.key], IS[row.kind])
         for value in ("nonsense",) if known else WRONG[row.kind]:
             assert _of(row, problems(changed(document, row, value), tmp_path)), value
-
-
-def test_null_is_as_if_it_were_left_out(document, tmp_path) -> None:
-    """An empty key would be refused where the page calls it optional."""
-
-    @every(ROWS)
-    def _(row: Statement) -> None:
-        said = problems(changed(document, row, None), tmp_path)
-        missing = [text for text in said if re.search(r"is missing|give ", text)]
-        assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing
 
 
 def _of(row: Statement, said: list[str]) -> list[str]:

@@ -91,6 +91,17 @@ class Metrics:
             buckets=_COMMIT_BUCKETS,
             registry=self.registry,
         )
+        self.derive_seconds = Histogram(
+            "tonne_derive_seconds",
+            "Time of one transaction that makes the rows of stored readings",
+            buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+        self.derive_waiting = Gauge(
+            "tonne_derive_waiting_seconds",
+            "How long the oldest stored reading has waited for the rows that follow from it",
+            registry=self.registry,
+        )
         self.commit_rows = Counter(
             "tonne_commit_rows", "Rows written, by table", ["table"], registry=self.registry
         )

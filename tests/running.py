@@ -140,9 +140,9 @@ class Pipeline:
     def derived(self, patience_s: float = 120) -> None:
         """Wait until no device waits for rows that follow from its readings."""
         until(
-            lambda: self.ask("SELECT count(*) FROM remake_request") == [(0,)],
+            lambda: self.ask("SELECT count(*) FROM v_underived") == [(0,)],
             patience_s,
-            lambda: self.ask("SELECT * FROM remake_request LIMIT 5"),
+            lambda: self.ask("SELECT * FROM v_underived LIMIT 5"),
         )
 
     def close(self) -> None:

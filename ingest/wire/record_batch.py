@@ -160,22 +160,5 @@ def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
         for name in ("topics", "payloads", "content_types", "repeated", "codecs"):
             getattr(whole, name).extend(getattr(parcel, name))
         received += [parcel.received_us] * len(parcel)
-    whole.frames = [_concat(frames) for frames in of_class.values()]
+    whole.frames = [Frame.concat(frames) for frames in of_class.values()]
     return whole, received
-
-
-def _concat(frames: Sequence[Frame]) -> Frame:
-    """Frames of a class as one, in the order given: metering takes a class's rows at once."""
-    flags: dict[int, dict[str, str]] = {}
-    base = 0
-    for frame in frames:
-        flags |= {base + row: flag for row, flag in frame.flags.items()}
-        base += len(frame)
-    return Frame(
-        frames[0].class_id,
-        np.concatenate([f.device for f in frames]),
-        np.concatenate([f.time_us for f in frames]),
-        np.concatenate([f.message for f in frames]),
-        {name: np.concatenate([f.columns[name] for f in frames]) for name in frames[0].columns},
-        flags,
-    )

@@ -63,7 +63,8 @@ class Meter(Form):
     The meter of a device: its class and profile, serial number and accuracy class.
 
     `ratings` are its rated powers in order of time, the first for all time before.
-    `calibration_every` is the longest time from one calibration to the next.
+    `calibration_every` is the longest time from one calibration to the next, `point` where in the
+    plant it measures, `feeds` what is behind it.
     """
 
     class_: str
@@ -75,6 +76,8 @@ class Meter(Form):
     model: str | UnsetType = UNSET
     ratings: tuple[Rated, ...] | UnsetType = UNSET
     calibration_every: CalibrationEvery | UnsetType = UNSET
+    point: str | UnsetType = UNSET
+    feeds: tuple[str, ...] | UnsetType = UNSET
 
 
 class CalibrationShown(Form):

@@ -16,6 +16,7 @@ from mrv.documents.monitoring import (
     LaboratoryResult,
     PlanApproval,
 )
+from mrv.documents.period_account import EvidenceAsked
 from mrv.documents.statement import Digests
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Kind as VersionKind
@@ -101,7 +102,8 @@ class DeviceExtract(Form):
 
     Its place tells where its sun stands; metering asks for it from version 2 on.
     `calibration_every` is its interval of calibration as the registry has it; of one that was made
-    longer after the period began, the shorter. [months]
+    longer after the period began, the shorter. [months]  `point` is where in the plant it
+    measures, `feeds` what is behind it: devices, bus bars, consumers, the grid.
     """
 
     id: str
@@ -121,6 +123,8 @@ class DeviceExtract(Form):
     ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
     quality: tuple[QualityLimited, ...] | UnsetType = UNSET
     calibration_every: int | UnsetType = UNSET
+    point: str | UnsetType = UNSET
+    feeds: tuple[str, ...] | UnsetType = UNSET
 
 
 class CarriedIn(Form):
@@ -450,6 +454,7 @@ class PlanExtract(Form):
     arrivals: tuple[ArrivedDevice, ...] | UnsetType = UNSET
     signed: SignedExtract | UnsetType = UNSET
     issue_signatures: int | UnsetType = UNSET
+    evidence_asked: EvidenceAsked | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET

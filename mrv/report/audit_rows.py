@@ -39,6 +39,14 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
         ]
 
 
+def point_rows(facts: Facts) -> list[Row]:
+    """Return each meter with its monitoring point and what it feeds, as the statement says."""
+    return [
+        [one.device, one.meter.point or None, ", ".join(one.meter.feeds or ()) or None]
+        for one in facts.parameters
+    ]
+
+
 def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
     found = one.meter.ratings or ()
     if not found:

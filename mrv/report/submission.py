@@ -115,6 +115,11 @@ def _meters(facts: Facts, wants: Callable[[MonitoredParameter], bool]) -> Iterat
     yield from dict.fromkeys(one.device for one in facts.parameters if not wants(one))
 
 
+def _points(facts: Facts, words: Words) -> Iterator[str]:
+    del words
+    yield from _meters(facts, lambda one: bool(one.meter.point and one.meter.feeds))
+
+
 def _identified(facts: Facts, words: Words) -> Iterator[str]:
     del words
     yield from _meters(facts, lambda one: bool(one.meter.serial and one.meter.maker))
@@ -214,6 +219,7 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("information", "approved", "page.deviations", _approved),
     ("information", "described", "page.quality", _described),
     ("information", "planned", "page.quality", _planned),
+    ("information", "points", "page.line_diagram", _points),
     ("information", "identified", "page.meters_rated", _identified),
     ("information", "accurate", "page.meters_rated", _accurate),
     ("information", "calibrated", "page.meters", _calibrated),

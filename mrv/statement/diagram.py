@@ -26,7 +26,7 @@ _BOX = (300, 80)
 _GAP_X, _GAP_Y, _EDGE = 90, 18, 24
 _TOP = 92
 _CHARACTERS = {15: 32, 11: 47}  # of a font size that fit into a box
-_STYLE = (
+STYLE = (
     "text{font-family:'DejaVu Sans',Verdana,Arial,sans-serif;fill:#1b2a36}"
     ".t{font-size:15px;font-weight:bold}.s{font-size:11px}.h{font-size:19px;font-weight:bold}"
     "rect{stroke-width:1.5}.baseline{fill:#e3f1e5;stroke:#2e7d4f}"
@@ -68,7 +68,7 @@ class _Drawing:
     def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
         """Write a line of text, cut to what fits into a box."""
         said = render(text, self.language) if isinstance(text, Text) else text
-        shown = _plain(said, _CHARACTERS.get(size, 90))
+        shown = plain(said, _CHARACTERS.get(size, 90))
         self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(shown)}</text>')
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
@@ -199,7 +199,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
         drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
 
 
-def _plain(text: str, most: int) -> str:
+def plain(text: str, most: int) -> str:
     """Text on one line without control or formatting characters, cut to a length."""
     kept = "".join(
         c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
@@ -216,6 +216,6 @@ def _page(drawing: _Drawing, title: str) -> str:
     body = "\n".join(drawing.parts)
     background = f'<rect width="{width}" height="{height}" fill="#ffffff" stroke="none"/>'
     return (
-        f"{head}\n<title>{escape(_plain(title, 200))}</title>\n<style>{_STYLE}</style>\n"
+        f"{head}\n<title>{escape(plain(title, 200))}</title>\n<style>{STYLE}</style>\n"
         f"{background}\n{body}\n</svg>\n"
     )

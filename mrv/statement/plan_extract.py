@@ -38,6 +38,7 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
+from mrv.parameters.evidence import USUAL, Asked
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
@@ -60,6 +61,7 @@ from mrv.registry.project import (
 from mrv.statement.arrival import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
+    asked_out,
     certified_out,
     check_meter_out,
     common_in,
@@ -82,6 +84,9 @@ from mrv.statement.plan_writer import (
 
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
 PREFIX = "registry: "
+
+Point = tuple[str | None, tuple[str, ...]]
+NOWHERE: Point = (None, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +161,14 @@ class MonitoringPlan:
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
         What meters metered of invoices' time outside the period.
+    points : mapping of str to (str or None, tuple of str)
+        Monitoring point of a device, and what it feeds.
     forward : tuple of ForwardAction
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
+    asked : Asked
+        The grades of evidence that the programme asks for.
     declared : Declared
         Surveys, events, the registered design, common meters.
     common : tuple of CommonMetered
@@ -201,7 +210,9 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    asked: Asked = USUAL
     forward: tuple[ForwardAction, ...] = ()
+    points: Mapping[str, Point] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
     common: tuple[CommonMetered, ...] = ()
 
@@ -227,6 +238,7 @@ class MonitoringPlan:
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
+            asked=self.asked,
             surveys=self.declared.surveys,
             common=tuple(map(common_in, self.common)),
         )
@@ -257,11 +269,13 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
+            asked=USUAL,
             declared=Declared(),
             common=(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
             forward=(),
+            points=none,
         )
 
     def fleet(self) -> Fleet:
@@ -306,6 +320,7 @@ class MonitoringPlan:
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
+            evidence_asked=asked_out(self.asked),
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,
@@ -365,6 +380,8 @@ class MonitoringPlan:
             )
             or UNSET,
             calibration_every=self.calibrated_every.get(device.id, UNSET),
+            point=self.points.get(device.id, NOWHERE)[0] or UNSET,
+            feeds=self.points.get(device.id, NOWHERE)[1] or UNSET,
         )
 
 

@@ -42,6 +42,7 @@ from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_json import (
     arrivals_in,
+    asked_in,
     certified_in,
     check_meter_in,
     invoice_of,
@@ -99,6 +100,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
+        asked=asked_in(plan.evidence_asked),
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
@@ -121,6 +123,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             if d.ratings
         },
         meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
+        points={d.id: (d.point or None, d.feeds or ()) for d in devices if d.point or d.feeds},
         calibrated_every={
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
         },

@@ -177,14 +177,6 @@ class BridgeChain:
         return self._router.fleet
 
     @property
-    def behind(self) -> bool:
-        """Never: the workers derive."""
-        return False
-
-    def catch_up(self) -> None:
-        """Nothing: the workers derive."""
-
-    @property
     def _router(self) -> Router:
         if self._held is None:
             raise RuntimeError("open() reads the registry first")

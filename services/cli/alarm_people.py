@@ -35,14 +35,14 @@ def contacts() -> None:
 
     \b
     Example:
-      tonne alarms contacts add anna --to mailto:anna@example.org --language de
-      tonne alarms contacts add control-room --to apprise:matrix --severity critical
+      tonne alarms contacts add anna --address mailto:anna@example.org --language de
+      tonne alarms contacts add control-room --address apprise:matrix --severity critical
     """
 
 
 @contacts.command("add")
 @click.argument("id_", metavar="ID")
-@click.option("--to", "address", required=True, help="mailto:NAME@EXAMPLE.ORG or apprise:TAG.")
+@click.option("--address", required=True, help="mailto:NAME@EXAMPLE.ORG or apprise:TAG.")
 @click.option("--language", type=Choice(LANGUAGES), default="en", help="Of the messages.")
 @click.option(
     "--severity",
@@ -69,7 +69,7 @@ def add(
 
     \b
     Example:
-      tonne alarms contacts add anna --to mailto:anna@example.org --language de
+      tonne alarms contacts add anna --address mailto:anna@example.org --language de
     """
     people.check(address)
     settings = Settings()

@@ -1,8 +1,9 @@
 """
-The storing thread of `tonne run`: admit, settle, write, each batch until it is durable.
+The storing thread of `tonne run`: admit and write, each batch until it is durable.
 
 Runs beside the receiving thread, so that receiving goes on while the database
-works.  A database that is down is waited for; the batch is not let go.
+works, and before the deriving one.  A database that is down is waited for; the batch is
+not let go.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from ingest.pipeline.admit import Admitted
 from mrv import factors
 from services.clock import now_us
 from services.embedded.admit import admit
-from services.embedded.registry_version import Version, step, take_up
+from services.embedded.registry_version import Version, take_up
 from services.embedded.write import write
 from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
+from services.intake.deriving import Deriving
 from services.intake.durable_batch import Done
 from services.intake.newer_registry import NewerRegistry, Prepared
 from services.intake.principal_quota import Limits, PrincipalQuota
@@ -43,7 +45,7 @@ LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
 class EmbeddedChain:
-    """Takes batches through the steps, over one connection."""
+    """Takes batches through the steps, over one connection; rows are made over another."""
 
     def __init__(
         self,
@@ -74,8 +76,8 @@ class EmbeddedChain:
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._nodes = nodes
-        self._swept_s = self._asked_s = 0.0
-        self._rest_until_s = 0.0
+        self._swept_s = 0.0
+        self._deriving = Deriving(database_url, "tonne run (rows)", metrics, log, stopping, LIMITS)
 
     def open(self) -> None:
         """
@@ -97,6 +99,7 @@ class EmbeddedChain:
             self._database.close()
             self._held = None
             raise
+        self._deriving.start()
 
     @property
     def fleet(self) -> Fleet:
@@ -149,6 +152,7 @@ class EmbeddedChain:
         began = time.monotonic()
         batch = Batch(admitted.frames, admitted.rejected, turn.letters(inbox))
         committed = write(connection, version.store, batch, turn)
+        self._deriving.wake()
         self._metrics.commit_seconds.observe(time.monotonic() - began)
         count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
@@ -172,13 +176,12 @@ class EmbeddedChain:
                 self._take_up(connection, self._newer.now(connection, held.store))
             else:
                 self._newer.begin(held.store)
-        elif time.monotonic() - self._asked_s > CHECK_S:
-            self._asked_s = time.monotonic()
-            self._version.store.look_for_requests(connection)
         return self._version
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> None:
-        self._held = take_up(connection, prepared, self._held, self._metrics, self._log)
+        with self._deriving.changing():
+            self._held = take_up(connection, prepared, self._held, self._log)
+            self._deriving.use(self._held.store)
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
         """
@@ -198,21 +201,6 @@ class EmbeddedChain:
                     self._log.info("rebirth asked for", topic=topic)
                 return found
         return []
-
-    @property
-    def behind(self) -> bool:
-        """Whether devices wait for rows: too many for a commit, or asked for by the registry."""
-        rested = time.monotonic() >= self._rest_until_s
-        return rested and self._held is not None and self._version.store.behind > 0
-
-    def catch_up(self) -> None:
-        """Derive a span of what waits; a lost database is left for later."""
-        done = False
-        with self._database.if_connected() as connection:
-            if connection is not None and self.behind:
-                done = step(connection, self._version, self._metrics, self._log)
-        if not done:  # an import is at work, or the database is away
-            self._rest_until_s = time.monotonic() + CHECK_S
 
     def idle(self) -> None:
         """Do what is due while no batch comes; a lost database is left for later."""
@@ -237,8 +225,9 @@ class EmbeddedChain:
         """Trust no remembered mark: while we had no connection, another may have written."""
         self._nodes.forget()
         if self._held is not None:
-            self._held.store.state.forget()
+            self._held.store.forget()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections, once rows are made."""
+        self._deriving.close()
         self._database.close()

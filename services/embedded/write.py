@@ -1,5 +1,5 @@
 """
-Steps 3 and 4 of `tonne run`: settle and write, in one transaction; its commit is the last step.
+Step 3 of `tonne run`: readings and what goes with them, in one transaction.
 
 What the server refuses is stored in parts, and the message that it does not take
 becomes a dead letter.  Only the loss of the server comes out of here.
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from services.intake.sparkplug import Turn
 from services.processing.batch import Batch, Committed
-from services.processing.commit import Store
+from services.processing.commit import Store, Written
 from services.processing.parts import in_parts
 
 
@@ -28,16 +28,12 @@ def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Com
     """
 
     def commit(batch: Batch, *, last: bool) -> Committed:
-        while True:
-            try:
-                with connection.transaction(), connection.cursor() as cursor:
-                    if last:
-                        turn.write(cursor)
-                    written = store.write(cursor, batch)
-            except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
-                batch = store.after_failure(connection, batch, error)
-            else:
-                return store.remember(written)
+        def fill(cursor: Cursor, batch: Batch) -> Written:
+            if last:
+                turn.write(cursor)
+            return store.write(cursor, batch)
+
+        return store.durably(connection, batch, fill)
 
     committed = in_parts(batch, commit, partial(store.around, connection))
     turn.keep()

@@ -99,10 +99,10 @@ class Handover:
 
     # the storing thread
 
-    def take(self, *, wait: bool) -> Inbox | None:
+    def take(self) -> Inbox | None:
         """Take a batch, or None where none came for a while; `ended` once none comes any more."""
         try:
-            inbox = self._todo.get(timeout=CHECK_S if wait else 0.0)
+            inbox = self._todo.get(timeout=CHECK_S)
         except queue.Empty:
             return None
         self.ended = inbox is None

@@ -30,10 +30,6 @@ class Chain(Protocol):
     def fleet(self) -> Fleet:
         """The fleet of the registry version that is in use."""
 
-    @property
-    def behind(self) -> bool:
-        """Whether stored readings wait for rows that follow from them."""
-
     def open(self) -> None:
         """Connect, and read the registry."""
 
@@ -42,9 +38,6 @@ class Chain(Protocol):
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
         """Do what is due between batches; return what edge nodes are to be told."""
-
-    def catch_up(self) -> None:
-        """Derive some of the rows that wait."""
 
     def idle(self) -> None:
         """Do what is due while no batch comes."""
@@ -108,7 +101,7 @@ class TwoThreads:
         chain, handover = self._chain, self._handover
         with handover.ending():
             while True:
-                inbox = handover.take(wait=not chain.behind)
+                inbox = handover.take()
                 if handover.ended:
                     return
                 self._metrics.pulse.beat("storing")
@@ -118,5 +111,3 @@ class TwoThreads:
                     handover.give_back(chain.store(inbox))
                 handover.fleet = chain.fleet
                 handover.tell(chain.between(handover.said()))
-                if chain.behind:
-                    chain.catch_up()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -30,7 +30,7 @@ from services.issuer.sealed_day_contents import Job, ended, overdue, together
 from services.store.postgres.row_hashes import STATES, hashes, tables
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
-from services.store.timeseries.remake_requests import waiting as to_remake
+from services.store.timeseries.underived import waiting as to_make
 
 
 def statements(walk: Walk) -> str:
@@ -94,7 +94,7 @@ def _look(
 ) -> None:
     """Compare days with the seals that are their last ones in the snapshot."""
     with snapshot(walk.conn), walk.conn.cursor() as cursor:
-        fleet, waiting = of.of_snapshot(), to_remake(walk.conn).keys()
+        fleet = of.of_snapshot()
         last = seals.last_of(walk.conn, run[0].seal.project, [one.seal.day for one in run])
         runs = [run]
         if any(last[one.seal.day] != one.seal for one in run):
@@ -102,10 +102,10 @@ def _look(
             runs = [[sealed_day(walk.conn, last[one.seal.day], jobs)] for one in run]
         for some in runs:
             for now in compared(cursor, fleet, some):
-                _say(walk, of, cursor, now, waiting)
+                _say(walk, of, cursor, now)
 
 
-def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared, waiting: Collection[str]) -> None:
+def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
     """Tell how what a day holds differs from its seal."""
     job, body, found = now.day.job, now.day.body, now.found
     walk.breaks += [f"{job}: {what}" for what in found.by_hand]
@@ -114,10 +114,10 @@ def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared, waiting: Colle
             f"{job}: by the registry {', '.join(now.joined)} served on it, whose readings other"
             " days hold; `tonne log seal --recheck`"
         )
-    pending = {one.device for one in found.derived} & {*waiting}
+    pending = to_make(cursor, sorted({one.device for one in found.derived}), job.to_us)
     if pending:
         walk.notes.append(
-            f"{job}: rows of {', '.join(sorted(pending))} wait to be made again after an import;"
+            f"{job}: rows of {', '.join(sorted(pending))} wait to be made from their readings;"
             " audit again when `tonne run` did that"
         )
     walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, of, job, found)]

@@ -43,6 +43,8 @@ from services.issuer.outside_period import metered_outside
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import signed_of
+from services.issuer.trust import asked_grades
+from services.settings import Settings
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book
@@ -52,7 +54,7 @@ from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
 from services.store.statements.statements import Stored
-from services.store.timeseries import remake_requests as requests
+from services.store.timeseries import underived
 from services.store.timeseries.arrivals import by_day, not_on_time
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
@@ -160,6 +162,7 @@ def plan_of(
         ratings=outcome.ratings,
         samples=outcome.samples,
         meters=periods.load_makers(conn, ids),
+        points=periods.load_points(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),
@@ -167,6 +170,7 @@ def plan_of(
         late=changed_late(conn, now, period),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
+        asked=asked_grades(Settings().home),
         public_url=public_url(conn),
     )
     return correcting(conn, plan, supersedes)
@@ -315,8 +319,7 @@ def _enough(
         todo -= done
         if not todo:
             return join(frames)
-    waiting = {fleet.devices[d].id for d in todo}
-    waiting -= requests.without(cursor, sorted(waiting))
+    waiting = underived.waiting(cursor, fleet.ids(sorted(todo)))
     if waiting:
         raise PeriodError(
             f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"

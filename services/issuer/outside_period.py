@@ -24,7 +24,7 @@ from mrv.rounding import exact_sum
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements
-from services.store.timeseries import remake_requests as requests
+from services.store.timeseries import underived
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 # devices whose intervals are read together
@@ -49,7 +49,7 @@ def metered_outside(
     parts = sorted(set(_parts([*plan.invoices, *corrected], fleet, (from_us, to_us))))
     names = sorted({device for device, *_ in parts})
     with conn.cursor() as cursor:
-        waiting = set(names) - requests.without(cursor, names)
+        waiting = underived.waiting(cursor, names, max((end for *_, end in parts), default=0))
     if waiting:
         raise PeriodError(
             f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"

@@ -13,6 +13,7 @@ from mrv.registry.monitoring_plan import PROCEDURES
 from mrv.registry.plan_departures import frequency_of
 from mrv.statement.conformity import meter
 from mrv.statement.diagram import diagram
+from mrv.statement.line_diagram import line_diagram
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
 from services.registry.document import document, dump
@@ -23,9 +24,13 @@ from services.store.registry.entries_from_rows import load_registry
 _DAY_US = 86_400_000_000
 
 
-def diagram_of(conn: Connection, project_id: str, begin: str | None = None) -> str:
+def diagram_of(
+    conn: Connection, project_id: str, begin: str | None = None, *, single_line: bool = False
+) -> str | None:
     """
     Draw a project's meters as the registry has them on a local day.
+
+    Its data flow, or its single-line diagram: None where no meter says what it feeds.
 
     Parameters
     ----------
@@ -42,7 +47,8 @@ def diagram_of(conn: Connection, project_id: str, begin: str | None = None) -> s
         us = min(max(now_us(), project.from_us), project.to_us - _DAY_US)
     else:
         us = instant_us(begin, project.timezone)
-    return diagram(plan_of(conn, project_id, us, us + _DAY_US))
+    plan = plan_of(conn, project_id, us, us + _DAY_US)
+    return line_diagram(plan) if single_line else diagram(plan)
 
 
 def draft_of(conn: Connection, project_id: str) -> str:

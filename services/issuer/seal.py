@@ -52,7 +52,7 @@ from services.store.statements import transparency_log as log
 from services.store.statements.late_readings import Waiting
 from services.store.statements.sealed_days import Seal
 from services.store.timeseries.arrivals import by_day, by_hour
-from services.store.timeseries.remake_requests import waiting as to_remake
+from services.store.timeseries.underived import waiting as to_make
 
 _AT_ONCE = 50
 _SEALER = "hashtextextended('tonne sealer', 0)"
@@ -285,9 +285,10 @@ def _refused(run: _Run, job: Job, found: Changes) -> bool:
     """Whether a day waits for rows to be made again, or was changed by hand; say which."""
     conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, found)
-    pending = sorted(to_remake(conn).keys() & {one.device for one in found.derived})
+    with conn.cursor() as cursor:
+        pending = sorted(to_make(cursor, sorted({d.device for d in found.derived}), job.to_us))
     if wrong and pending and not found.by_hand:
-        # rows that `tonne run` has not made again since an import
+        # rows that `tonne run` has not made yet, of late readings or since an import
         rest = [one for one in found.derived if one.device not in pending]
         if not underived(conn, of, job, found._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]

@@ -44,7 +44,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
-from services.store.timeseries import arrivals, remake_requests
+from services.store.timeseries import arrivals, remake_requests, underived
 from services.store.views import alarm_round, retention
 from services.store.views import fleet_metrics as gauges
 
@@ -329,17 +329,18 @@ class Watcher:
             plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
             if not (size := len(plan.fleet)):
                 return
-            # rows that are about to be made again, after a change of the registry, may differ
-            waiting = remake_requests.waiting(conn).keys()
-            chosen = [
-                k
-                for k in sorted({(self._next + j) % size for j in range(_COMPARED)})
-                if plan.fleet.devices[k].id not in waiting
-            ]
+            # rows that are about to be made, of new readings or another registry, may differ
+            some = sorted({(self._next + j) % size for j in range(_COMPARED)})
+            with conn.cursor() as cursor:
+                asked = remake_requests.without(cursor, plan.fleet.ids(some))
+            chosen = [k for k in some if plan.fleet.devices[k].id in asked]
             self._next = (self._next + _COMPARED) % size
             # the open quarter hour is still being written
             end = now_us() // 900_000_000 * 900_000_000
             found = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
+            with conn.cursor() as cursor:
+                waiting = underived.waiting(cursor, [one.device for one in found])
+            found = [one for one in found if one.device not in waiting]
         self._looked.compared(len(chosen), len(found))
         for one in found[:10]:
             self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))

@@ -47,6 +47,15 @@ class Touched:
             before = self._newest.get(device, int(self._last_us[device]))
             self._newest[device] = max(newest, before)
 
+    def join(self, other: Touched) -> None:
+        """Take what another batch touched, of the same fleet."""
+        for device, us in other._newest.items():
+            self._newest[device] = max(us, self._newest.get(device, us))
+        for device, hours in other._hours.items():
+            self._hours.setdefault(device, set()).update(hours)
+        for device, days in other._days.items():
+            self._days.setdefault(device, set()).update(days)
+
     def flows(self, rows: IntervalRows) -> None:
         """Note interval rows that were written."""
         of = np.flatnonzero(rows.quantity == FLOW)

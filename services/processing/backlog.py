@@ -12,26 +12,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import psycopg
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Int64
-from ingest.pipeline import MeterState
+from ingest.pipeline import FROM_START, MeterState
+from ingest.pipeline.quality_state import NEAR_US
+from mrv.environment import CLASSES
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing import windows
 from services.processing.affected_periods import Touched
 from services.processing.batch import Answered
 from services.processing.bounds import Span, spans
-from services.processing.parts import tried
 from services.processing.quality_pass import Quality
+from services.processing.rejudge import Changed, reaches
 from services.processing.store_readings import Arrived
 from services.settle import Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
+from services.store.postgres.sqlstates import Verdict, verdict
+from services.store.postgres.timestamps import FAR_US
 from services.store.statements import late_readings
+from services.store.timeseries import readings
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.last_seen import heard
+from services.store.timeseries.register_checkpoints import by_class
 
 
 class Backlog:
@@ -109,18 +116,16 @@ class Backlog:
         some = self._next()
         ids = [*self._gone, *(self._queue[d] for d in some)]
 
-        def answer() -> Answered:
+        try:
             with connection.transaction(), connection.cursor() as cursor:
                 guard(cursor)
-                return self._answer(cursor, ids, last_us)
-
-        try:
-            answered = tried(answer)
-        except BaseException:
-            # what the server refuses of one device holds up no other
-            self._alone = requests.AT_ONCE
-            for device in some:
-                self._queue[device] = self._queue.pop(device)
+                answered = self._answer(cursor, ids, last_us)
+        except BaseException as error:
+            if not (isinstance(error, psycopg.Error) and verdict(error) is Verdict.AGAIN):
+                # what the server refuses of one device holds up no other
+                self._alone = requests.AT_ONCE
+                for device in some:
+                    self._queue[device] = self._queue.pop(device)
             raise
         self._alone = max(self._alone - 1, 0)
         self._go_on(some, answered)
@@ -162,20 +167,48 @@ class Backlog:
         out.committed.events.extend(remade.events)
         rows = [piece.rows for piece in remade.pieces]
         late_readings.note_made(cursor, fleet, [(r.device, r.start_us) for r in rows])
-        self._flag_again(cursor, {d: s for d, s in cut.items() if asked[d].whole}, rest)
+        unjudged = {
+            d: s
+            for d, s in cut.items()
+            if (asked[d].unjudged or asked[d].whole) and d not in rest.restart
+        }
+        self._flag(cursor, asked, unjudged, rest)
         out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
         out.ended.extend([*none, *(d for d in cut if d not in rest.moved)])
         out.moved.extend(rest.moved)
-        self._settle_stations(cursor, asked, remade, out, _newest(last_us, cut))
+        touched = Touched(fleet, _newest(last_us, cut))
+        parts = [d for d in unjudged if not asked[d].whole]
+        for class_id, members in by_class(fleet, parts).items():
+            if class_id in CLASSES:
+                after = {d: unjudged[d].from_us - 1 for d in members}
+                until = {d: us + 1 for d in members if (us := unjudged[d].until_us) is not None}
+                touched.readings(readings.fetch(cursor, fleet, class_id, after, until))
+        self._settle_stations(cursor, asked, remade, out, touched)
         requests.move(cursor, {fleet.devices[d].id: one for d, one in rest.moved.items()})
         requests.end(cursor, [*out.dropped, *fleet.ids(out.ended)])
         return out
 
-    def _flag_again(self, cursor: Cursor, whole: Mapping[int, Span], rest: windows.Rest) -> None:
-        """Judge the readings of spans again, of devices that are made again as a whole."""
-        some = {d: s for d, s in whole.items() if d not in rest.restart}
-        until = {d: s.until_us for d, s in some.items() if s.until_us is not None}
-        self._quality.remake(cursor, {d: s.from_us for d, s in some.items()}, until)
+    def _flag(
+        self,
+        cursor: Cursor,
+        asked: Mapping[int, requests.Request],
+        unjudged: Mapping[int, Span],
+        rest: windows.Rest,
+    ) -> None:
+        """Judge the readings of spans, those just before them, and at the end what follows."""
+        begins = {d: min(s.from_us, asked[d].last_us) for d, s in unjudged.items()}
+        until = {d: s.until_us for d, s in unjudged.items() if s.until_us is not None}
+        ended = {
+            d: Changed(us, asked[d].last_us)
+            for d, us in begins.items()
+            if not asked[d].whole and d not in rest.moved
+        }
+        until |= reaches(cursor, self._plan, ended)
+        self._quality.remake(
+            cursor,
+            {d: us if us == FROM_START else us - NEAR_US for d, us in begins.items()},
+            {d: us for d, us in until.items() if us < FAR_US},
+        )
 
     def _settle_stations(
         self,
@@ -183,13 +216,12 @@ class Backlog:
         asked: Mapping[int, requests.Request],
         remade: late.Remade,
         out: Answered,
-        newest_us: Int64,
+        touched: Touched,
     ) -> None:
         """Values of stations: all anew at the end of a whole, else those that flows changed."""
         fleet = self._plan.fleet
         whole = [d for d in out.ended if d in asked and asked[d].whole]
         stations.remake(cursor, fleet, self._ids, whole)
-        touched = Touched(fleet, newest_us)
         for piece in remade.pieces:
             kept = [d for d in piece.from_us if not asked[d].whole]
             touched.flows(piece.only(kept).rows)

@@ -10,11 +10,7 @@ import numpy as np
 
 from ingest.decode import Rejected
 from ingest.model import Frame
-from services.processing.quality_pass import Stored
-from services.processing.reprocess import Remade
-from services.settle import Settled
 from services.store.messages.dead_letter_write import Letters
-from services.store.timeseries.last_seen import Written as Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +79,6 @@ class Committed:
         self.rejected += other.rejected
         self.left_out += other.left_out
         self.signed += other.signed
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """
-    What a transaction wrote, and the state that holds once it is committed.
-
-    `put_off` are devices whose rows are made later, with the newest reading of each.
-    """
-
-    committed: Committed
-    settled: Settled
-    remade: Remade
-    flagged: Stored
-    heard: Heard
-    put_off: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

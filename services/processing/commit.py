@@ -1,72 +1,71 @@
 """
-One batch, one transaction: readings, intervals, emissions, flags, dead letters.
+One batch, one transaction: readings, dead letters, and what lacks its rows.
 
-Rows later than anything their device has stored go the short way: COPY, and
-intervals from remembered marks.  All others are merged, and what they touch is
-made again from stored readings.  Nothing is remembered before the commit.
+Rows later than anything their device has stored go in by COPY; all others are merged.
+What follows from readings is derived behind it (`derive`), by the note that is written with
+them; or in the same transaction, where nobody derives behind.  Nothing is remembered before
+the commit.
 
-Whoever has rows of its own to write opens the transaction and calls `write` in it:
+Whoever has rows of its own to write hands over how it opens and fills the transaction:
 
-    try:
-        with connection.transaction(), connection.cursor() as cursor:
-            written = store.write(cursor, batch)
-    except BaseException as error:
-        batch = store.after_failure(connection, batch, error)  # try again with that
-    else:
-        committed = store.remember(written)
+    store.durably(connection, batch, lambda cursor, batch: store.write(cursor, batch))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from psycopg import Connection, Cursor
 from psycopg.errors import UniqueViolation
+from psycopg.pq import TransactionStatus
 
 from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int32
-from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
-from ingest.pipeline.quality_state import NEAR_US
 from services.clock import now_us
-from services.processing import reprocess as late
-from services.processing import station_indicators as stations
-from services.processing import windows
-from services.processing.affected_periods import Touched
-from services.processing.backlog import Backlog
-from services.processing.batch import Answered, Batch, Committed, Written
-from services.processing.bounds import expected
+from services.processing.batch import Answered, Batch, Committed
+from services.processing.derive import Deriver, Made
+from services.processing.notes import Note
 from services.processing.parts import in_parts
-from services.processing.quality_pass import Quality, Stored
-from services.processing.rejudge import Changed, reaches
 from services.processing.signatures import Signatures
-from services.processing.store_readings import Arrived, joined, store_readings, without
+from services.processing.store_readings import Arrived, store_readings
 from services.processing.unreadable_archive import without_archived
-from services.settle import Plan, Settled, settle
+from services.settle import Plan
 from services.store.archive import catalog as archived
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.timestamps import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
-from services.store.timeseries import arrivals, day_marks
-from services.store.timeseries import interval_rows as derived
+from services.store.timeseries import arrivals, underived
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries import remake_requests as requests
-from services.store.timeseries.interval_rows import BindingWords
+from services.store.timeseries.device_clocks import Clocks
 from services.store.timeseries.last_seen import Seen, heard
+from services.store.timeseries.last_seen import Written as Heard
 from services.vault.part import DamagedError, VaultError
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction wrote, and what holds once it is committed."""
+
+    committed: Committed
+    arrived: Arrived
+    heard: Heard
+    clocks: Sequence[tuple[int, int, int]]
+    made: Made | None
+    note: Note | None
 
 
 class Store:
     """
-    The registry version, the live state and the encoded names that commits share.
+    The registry version, the newest readings and the encoded names that commits share.
 
     Parameters
     ----------
@@ -75,22 +74,30 @@ class Store:
         What is kept of one principal's dead letters in a day.
     before : Store, optional
         Of an earlier version: names of the same devices are not encoded again.
+
+    Attributes
+    ----------
+    deriver : Deriver
+        Makes the rows, in each commit or behind them.
+    behind_commits : bool
+        Whether another thread has the deriver take step by step.
     """
 
     def __init__(
         self, plan: Plan, letter_bytes: int = letters.DAY_BYTES, before: Store | None = None
     ) -> None:
         self.plan = plan
+        self.behind_commits = False
         self._letter_bytes = letter_bytes
-        self.state = MeterState(len(plan.fleet))
-        self._scratch = MeterState(len(plan.fleet))
+        self.newest_us = np.full(len(plan.fleet), NEVER, dtype=np.int64)
+        self.known = np.zeros(len(plan.fleet), dtype=np.bool_)
         same = before is not None and before.plan.fleet.by_id is plan.fleet.by_id
         self.ids: Words = before.ids if before and same else Words.of([*plan.fleet.by_id] or [""])
-        self._quality = Quality(plan, self.ids)
+        self.deriver = Deriver(plan, self.ids)
+        self._clocks = Clocks(plan.fleet)
         self._seen = Seen(plan.fleet)
-        self._words = BindingWords(plan.bindings)
         self._signatures = Signatures(plan.fleet)
-        self._backlog = Backlog(plan, self.ids, self._words, self._quality)
+        self._committed: list[Note] = []
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
@@ -107,8 +114,9 @@ class Store:
         here, there : int32 array
             Indices of these devices in this fleet and in that: `Fleet.unchanged`.
         """
-        self.state.take_over(before.state, here, there)
-        self._quality.take_over(before._quality, here, there)
+        self.newest_us[here], self.known[here] = before.newest_us[there], before.known[there]
+        self.deriver.take_over(before.deriver, here, there)
+        self._clocks.take_over(before._clocks, here, there)
         self._seen.take_over(before._seen, here, there, now_us())
 
     def commit(
@@ -136,49 +144,77 @@ class Store:
         """
 
         def commit(batch: Batch, *, last: bool) -> Committed:  # noqa: ARG001 (nothing beside it)
-            while True:
-                try:
-                    with connection.transaction(), connection.cursor() as cursor:
-                        written = self.write(cursor, batch)
-                except BaseException as error:  # noqa: BLE001 (raised, unless it can be mended)
-                    batch = self.after_failure(connection, batch, error)
-                else:
-                    return self.remember(written)
+            return self.durably(connection, batch, self.write)
 
         batch = Batch(frames, rejected, messages)
         return in_parts(batch, commit, partial(self.around, connection))
+
+    def durably(
+        self, connection: Connection, batch: Batch, write: Callable[[Cursor, Batch], Written]
+    ) -> Committed:
+        """
+        Open a transaction, write a batch in it, and remember it once it is committed.
+
+        What fails is tried again where it can be mended; see `after_failure`.
+        """
+        while True:
+            try:
+                with ExitStack() as behind_gate:
+                    with connection.transaction(), connection.cursor() as cursor:
+                        written = write(cursor, batch)
+                        behind_gate.enter_context(self.deriver.notes.gate)
+                    committed = self.remember(written)
+                    self._publish(connection)
+            except BaseException as error:  # noqa: BLE001 (raised, unless it can be mended)
+                batch = self.after_failure(connection, batch, error)
+            else:
+                return committed
 
     @contextmanager
     def around(self, connection: Connection) -> Iterator[None]:
         """Hold several writes in one transaction; where that fails, none is remembered."""
         try:
-            with connection.transaction():
-                yield
+            with ExitStack() as behind_gate:
+                with connection.transaction():
+                    yield
+                    behind_gate.enter_context(self.deriver.notes.gate)
+                self._publish(connection)
         except BaseException:
-            self._forget()
+            self.forget()
             raise
 
-    def _forget(self) -> None:
-        """Forget what a failed transaction may have changed."""
-        self.state.forget()
-        self._seen.forget()
+    def _publish(self, connection: Connection) -> None:
+        """Hand over what is committed, behind the gate; inside another transaction, not yet."""
+        if connection.info.transaction_status is TransactionStatus.IDLE:
+            self.deriver.notes.enter(self._committed)
+            self._committed = []
+
+    def forget(self, devices: Int32 | None = None) -> None:
+        """Trust nothing remembered about these devices (all, if None): others may have written."""
+        self.known[slice(None) if devices is None else devices] = False
+        if devices is None:
+            self._seen.forget()
+            self._committed = []
+            # what the server did not answer may be committed all the same
+            self.deriver.notes.lost = True
+        if not self.behind_commits:
+            self.deriver.forget(devices)
 
     def write(self, cursor: Cursor, batch: Batch) -> Written:
         """
-        Write a batch and all that follows from it, in the transaction of the caller.
+        Write a batch and what follows from it, or the note of it, in the caller's transaction.
 
-        Reads what is needed, settles, writes.  Only `remember` takes it up in the live
-        state, once it is committed; after any failure `after_failure` is to be asked.
-        What is more than a commit may hold is put off: see `catch_up`.
+        Only `remember` takes it up in the live state, once it is committed; after any
+        failure `after_failure` is to be asked.
         """
         fleet, frames, messages = self.plan.fleet, batch.frames, batch.messages
         out = Committed(rejected=signed.refusals(batch.rejected))
         self._load(cursor, frames)
-        arrived = store_readings(cursor, fleet, self.ids, self.state.last_us, batch, out)
-        flagged = self._flag(cursor, arrived, frames, messages)
-        out.flags = flagged.flags
-        settled, remade, put_off = self._derive(cursor, arrived, out)
-        self._settle_stations(cursor, arrived.touched, settled, remade, out)
+        arrived = store_readings(cursor, fleet, self.ids, self.newest_us, batch, out)
+        made, note = self._follow(cursor, arrived)
+        if made is not None:
+            out.add(made.committed)
+        clocks = self._clocks.observe(cursor, frames, messages)
         arrivals.note(cursor, fleet, arrived.every, messages)
         heard = self._seen.observe(cursor, frames, messages)
         late_readings.note(cursor, fleet, arrived.stored, arrived.completed)
@@ -187,81 +223,29 @@ class Store:
         out.left_out = kept.left_out
         out.rows["signed_value"] += signed.record(cursor, fleet, batch.rejected, messages)
         out.signed = self._signatures.judge(cursor, batch.rejected, messages)
-        out.events = [*settled.metered.events, *out.events]
-        return Written(out, settled, remade, flagged, heard, put_off)
+        return Written(out, arrived, heard, clocks, made, note)
 
-    def _flag(
-        self, cursor: Cursor, arrived: Arrived, frames: Sequence[Frame], messages: Letters
-    ) -> Stored:
-        """Flag readings: new ones from what is remembered, late ones and their neighbours anew."""
-        changed = dict(arrived.changed)
-        onward = arrived.newest() if changed else {}
-        until: dict[int, int] = {}
-        for device, end in reaches(cursor, self.plan, arrived.changed).items():
-            if end + NEAR_US < int(self.state.last_us[device]):
-                until[device] = end
-            elif device in onward:
-                changed[device] = joined(changed[device], onward[device])
-        fresh = without(arrived.onward, changed.keys() - until.keys())
-        return self._quality.store(cursor, fresh, changed, until, (frames, messages))
-
-    def _derive(
-        self, cursor: Cursor, arrived: Arrived, out: Committed
-    ) -> tuple[Settled, late.Remade, dict[int, int]]:
-        """Make what follows from stored readings, or put it off; return what was made."""
-        fleet, plan = self.plan.fleet, self.plan
-        held = self._backlog.held_of(arrived)
-        much = expected(plan.bounds, self.state, arrived.onward).too_much()
-        onward = arrived.newest() if arrived.changed or held or much else {}
-        put_off = {d: _both(arrived.changed.get(d), onward.get(d)) for d in held}
-        changed = {d: c for d, c in arrived.changed.items() if d not in put_off}
-        before = {d: int(self.state.last_us[d]) for d in changed}
-        alone = [d for d in changed if not self._backlog.waits(d)]
-        bare = marks.bare(fleet, self.state, alone)
-        made = windows.far(cursor, plan, self._scratch, changed, before, bare)
-        self._write_remade(cursor, made.remade, out)
-        near = {d: _both(changed[d], onward.get(d)) for d in made.left}
-        for device, since_us in much.items():
-            if device not in put_off and device not in near:
-                put_off[device] = Changed(since_us + 1, onward[device].last_us)
-        going = without(arrived.onward, put_off.keys() | near.keys())
-        settled = settle(plan, self.state, going)
-        self._write_derived(cursor, settled, out)
-        if settled.metered.rewrites and not onward:
-            onward = arrived.newest()
-        for device, us in settled.metered.rewrites.items():
-            bare.pop(device, None)  # what it shows first may be written just now
-            near[device] = _both(Changed(us, FAR_US), near.get(device))
-        put_off |= windows.too_long(cursor, fleet, near, self._newest(near, onward))
-        begins = {d: c.first_us for d, c in near.items() if d not in put_off}
-        remade = late.remake(cursor, plan, self._scratch, begins, bare=bare)
-        self._write_remade(cursor, remade, out)
-        remade.join(made.remade)
-        if put_off:
-            requests.put_off(cursor, fleet, put_off)
-        return settled, remade, self._newest(put_off, onward)
-
-    def _newest(self, devices: Iterable[int], onward: Mapping[int, Changed]) -> dict[int, int]:
-        """Newest stored reading of devices, those of this batch too. [us UTC]"""
-        last_us = self.state.last_us
-        return {
-            d: max(int(last_us[d]), onward[d].last_us if d in onward else NEVER) for d in devices
-        }
-
-    def _write_remade(self, cursor: Cursor, remade: late.Remade, out: Committed) -> None:
-        out.rows.update(late.write(cursor, self.plan, self.ids, self._words, remade))
-        out.events.extend(remade.events)
+    def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
+        """Derive, or note what is to be derived."""
+        if not self.behind_commits:
+            return self.deriver.make(cursor, arrived), None
+        spans = arrived.spans()
+        if not spans:
+            return None, None
+        number = underived.note(cursor, self.plan.fleet, spans)
+        readings = sum(map(len, arrived.onward)) + len(arrived.changed)
+        return None, Note(number, arrived, readings, time.monotonic())
 
     def remember(self, written: Written) -> Committed:
         """Go on from what was committed; return what it did."""
-        written.settled.metered.apply(self.state)
-        unsure = self._quality.remember(written.flagged)
+        for frame in written.arrived.every:
+            np.maximum.at(self.newest_us, frame.device, frame.time_us)
+        self._clocks.remember(written.clocks)
         self._seen.remember(written.heard)
-        written.remade.remember(self.state, self._scratch)
-        for device, newest in written.put_off.items():
-            self._backlog.add(device)
-            self.state.last_us[device] = max(int(self.state.last_us[device]), newest)
-        self._quality.forget(unsure)
+        if written.made is not None:
+            self.deriver.remember(written.made)
+        if written.note is not None:
+            self._committed.append(written.note)
         return written.committed
 
     def after_failure(self, connection: Connection, batch: Batch, error: BaseException) -> Batch:
@@ -276,7 +260,10 @@ class Store:
         BaseException
             The error itself, where another try would end the same.
         """
-        self._forget()
+        committed = self._committed
+        self.forget()
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            self._committed = committed  # parts of a transaction that goes on
         if isinstance(error, UniqueViolation) and batch.trust:
             return replace(batch, trust=False)
         if isinstance(error, DamagedError | VaultError):
@@ -292,13 +279,20 @@ class Store:
     def look_for_requests(
         self, connection: Connection, ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
     ) -> int:
-        """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
-        return self._backlog.look(connection, ours)
+        """
+        Take up which devices wait for their rows; return how many. See `Backlog.look`.
+
+        Where nobody derives behind the commits, what such a process left behind waits, too.
+        """
+        if not self.behind_commits:
+            with connection.transaction(), connection.cursor() as cursor:
+                underived.fold(cursor)
+        return self.deriver.look(connection, ours)
 
     @property
     def behind(self) -> int:
         """How many devices wait for their rows."""
-        return len(self._backlog)
+        return self.deriver.behind
 
     def remake_requested(self, connection: Connection) -> int:
         """
@@ -333,66 +327,16 @@ class Store:
         psycopg.Error
             Nothing of it is stored, and the same call may be made again.
         """
-        try:
-            answered = self._backlog.span(connection, guard, self.state.last_us)
-        except BaseException:
-            self._forget()
-            raise
-        self.state.forget(np.array(answered.ended, dtype=np.int32))
-        return answered
+        return self.deriver.catch_up(connection, guard)
 
     def _load(self, cursor: Cursor, frames: Sequence[Frame]) -> None:
-        """Read what the batch goes on from."""
+        """Read up to when the batch's devices have readings."""
         if any(len(f) and int(f.time_us.min()) < now_us() - YOUNG_US for f in frames):
             archived.guard(cursor)
         devices = {int(d) for f in frames for d in np.unique(f.device)}
-        missing = [d for d in devices if not self.state.loaded[d]]
+        missing = [d for d in devices if not self.known[d]]
         if missing:
-            heard_us = heard(cursor, self.plan.fleet, missing)
-            marks.load(cursor, self.plan.fleet, self.state, missing, heard_us)
-            self._backlog.load(cursor, missing)
-        unsure = [*missing, *self._quality.unsure(devices.difference(missing))]
-        if unsure:
-            self._quality.load(cursor, self.state, unsure)
-
-    def _write_derived(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
-        both = ((settled.fresh, True), (settled.open, False))
-        rows = [(r.device, r.start_us) for p, _ in both for r in (p.intervals, p.emissions)]
-        with day_marks.noted(cursor, self.plan.fleet, rows):
-            for part, fresh in both:
-                derived.write_intervals(cursor, self.ids, part.intervals, fresh=fresh)
-                derived.write_emissions(cursor, self.ids, self._words, part.emissions, fresh=fresh)
-                out.rows["interval_quantity"] += len(part.intervals)
-                out.rows["interval_emission"] += len(part.emissions)
-
-    def _settle_stations(
-        self,
-        cursor: Cursor,
-        touched: Touched,
-        settled: Settled,
-        remade: late.Remade,
-        out: Committed,
-    ) -> None:
-        """Make again the values of stations that follow from what was just stored."""
-        if not touched:
-            return
-        fleet = self.plan.fleet
-        touched.flows(settled.fresh.intervals)
-        touched.flows(settled.open.intervals)
-        whole = []
-        for device, begin, end in remade.spans():
-            if begin == FROM_START:
-                whole.append(device)
-            else:
-                touched.flows_from(device, begin, end)
-        touched.drop(whole)
-        out.rows["indicator_value"] += stations.remake(cursor, fleet, self.ids, whole)
-        out.rows["indicator_value"] += stations.settle(cursor, fleet, self.ids, touched)
-
-
-def _both(one: Changed | None, other: Changed | None) -> Changed:
-    """Span of one or two."""
-    if one is None:
-        one, other = other, None
-    assert one is not None  # noqa: S101 (callers have one of them)
-    return joined(one, other)
+            fleet = self.plan.fleet
+            found = marks.newest_readings(cursor, fleet, missing, heard(cursor, fleet, missing))
+            self.newest_us[missing] = [found[d] for d in missing]
+            self.known[missing] = True

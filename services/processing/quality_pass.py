@@ -1,4 +1,4 @@
-"""Run the quality tests in the transaction: flags and clocks stored, state kept after commit."""
+"""Run the quality tests over stored readings: flags stored, state kept after commit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import Judged, judge
 from services.processing.rejudge import Changed, Rejudged, computed, go_on, rejudge
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
-from services.store.timeseries.device_clocks import Clocks
 
 
 @dataclass(slots=True)
@@ -30,12 +28,11 @@ class Stored:
     flags: Counter[str] = field(default_factory=Counter)
     again: Rejudged | None = None
     judged: Judged | None = None
-    clocks: Sequence[tuple[int, int, int]] = ()
 
 
 class Quality:
     """
-    State of the quality tests and of the clocks, for one registry version.
+    State of the quality tests, for one registry version.
 
     It is true for those devices that `MeterState` calls loaded, but for those that are
     `unsure`: of them it is loaded again before the next reading.
@@ -46,13 +43,12 @@ class Quality:
         self._ids = ids
         self._live = Watched(len(plan.fleet))
         self._scratch = Watched(len(plan.fleet))
-        self._clocks = Clocks(plan.fleet)
+        self._spans = Watched(len(plan.fleet))  # what is judged beside a batch that is not kept yet
         self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
         """Take what is known of devices in an earlier version, by index `here` and `there`."""
         self._live.take_over(before._live, here, there)
-        self._clocks.take_over(before._clocks, here, there)
         self._unsure[here] = before._unsure[there]
 
     def load(self, cursor: Cursor, state: MeterState, devices: Sequence[int]) -> None:
@@ -76,10 +72,9 @@ class Quality:
         new: Sequence[Frame],
         changed: Mapping[int, Changed],
         until_us: Mapping[int, int],
-        received: tuple[Sequence[Frame], Letters],
     ) -> Stored:
         """
-        Flag a batch's readings and note its clocks.
+        Flag readings.
 
         Parameters
         ----------
@@ -89,15 +84,12 @@ class Quality:
             Devices with other readings, by fleet index.
         until_us : mapping of int to int
             Those of them whose flags are left as they are from a time on. [us UTC]
-        received : (frames, messages)
-            All readings as they came, and when.
         """
         judged = judge(self._plan.checks, self._live, new)
         flags.write(cursor, self._ids, judged.flags)
         out = self._again(cursor, changed, until_us, self._live) if changed else Stored()
         out.flags += flags.count(judged.flags)
         out.judged = judged
-        out.clocks = self._clocks.observe(cursor, *received)
         return out
 
     def remember(self, stored: Stored) -> list[int]:
@@ -108,14 +100,13 @@ class Quality:
             unsure = stored.again.passed
         if stored.judged is not None:
             stored.judged.apply()
-        self._clocks.remember(stored.clocks)
         return unsure
 
     def remake(
         self, cursor: Cursor, from_us: Mapping[int, int], until_us: Mapping[int, int]
     ) -> Rejudged:
         """Judge again what is stored, each device's in its own span; nothing is remembered."""
-        found, _ = computed(cursor, self._plan, self._scratch, from_us, None, until_us)
+        found, _ = computed(cursor, self._plan, self._spans, from_us, None, until_us)
         spans = {d: (us, until_us.get(d, FAR_US)) for d, us in from_us.items()}
         out = Rejudged(passed=list(from_us), added=flags.count(found))
         out.added.subtract(flags.clear(cursor, self._plan.fleet, spans))

@@ -7,6 +7,7 @@ functions, so that what is compared never rests on what is being checked.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace as changed
 from math import isnan
@@ -36,11 +37,13 @@ from services.store.postgres.timestamps import stamp
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
-from services.store.timeseries import readings
+from services.store.timeseries import readings, underived
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
 
 AT_ONCE = 20
+# how often rows that a pipeline is behind with are looked at, and how long between
+_LOOKS, _PAUSE_S = 20, 0.3
 EMISSIONS = "interval_emission"
 Key = tuple[str, ...]
 
@@ -78,7 +81,22 @@ def rebuild(
         Fleet indices, not too many at once: their readings are held in memory.
     replace : bool
         Write the computed rows where a device differs.  The pipeline waits meanwhile.
+
+    Where rows are just being made of what a pipeline stored, they are looked at again.
     """
+    fresh = conn.info.transaction_status is TransactionStatus.IDLE
+    for _ in range(_LOOKS):
+        found, behind = _compared(conn, plan, devices, from_us, to_us, replace=replace)
+        if not (fresh and behind):
+            break
+        time.sleep(_PAUSE_S)
+    return found
+
+
+def _compared(
+    conn: Connection, plan: Plan, devices: Sequence[int], from_us: int, to_us: int, *, replace: bool
+) -> tuple[list[Difference], bool]:
+    """Return differences, and whether their devices lack rows yet; replace if asked to."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     if replace:
         lift_limit(conn)
@@ -100,9 +118,12 @@ def rebuild(
         found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
         if not replace:
             found = _new_by_factors(plan, computed, found)
+        behind = False
         if replace and (found or older):
             _replace(cursor, plan, devices, computed, from_us, to_us)
-    return found
+        elif found:
+            behind = underived.just_stored(cursor, sorted({one.device for one in found}))
+    return found, behind
 
 
 class _Computed(NamedTuple):

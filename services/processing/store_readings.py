@@ -56,6 +56,32 @@ class Arrived:
         """Readings that changed what is stored."""
         return [*self.stored, *(one.frame for one in self.completed)]
 
+    @staticmethod
+    def together(parts: Sequence[Arrived], fleet: Fleet, last_us: Int64) -> Arrived:
+        """What transactions in turn stored, as one; of rows only what is derived from them."""
+        out = Arrived([], {}, Touched(fleet, last_us), [], [])
+        of_class: dict[str, list[Frame]] = {}
+        for part in parts:
+            for frame in part.onward:
+                of_class.setdefault(frame.class_id, []).append(frame)
+            for device, one in part.changed.items():
+                out.changed[device] = joined(one, out.changed.get(device))
+            out.touched.join(part.touched)
+        out.onward.extend(map(Frame.concat, of_class.values()))
+        return out
+
+    def first_us(self) -> int:
+        """Time of the earliest reading that rows do not hold yet. [us UTC]"""
+        onward = (int(frame.time_us.min()) for frame in self.onward if len(frame))
+        return min([*onward, *(one.first_us for one in self.changed.values())], default=FAR_US)
+
+    def spans(self) -> dict[int, Changed]:
+        """First and last of each device's readings that rows do not hold yet. [us UTC]"""
+        found = self.newest()
+        for device, one in self.changed.items():
+            found[device] = joined(one, found.get(device))
+        return found
+
     def newest(self) -> dict[int, Changed]:
         """First and last of each device's onward readings. [us UTC]"""
         found: dict[int, Changed] = {}
@@ -65,8 +91,11 @@ class Arrived:
             last = -first
             np.minimum.at(first, of, frame.time_us)
             np.maximum.at(last, of, frame.time_us)
-            for index, *edges in zip(*(c.tolist() for c in (device, first, last)), strict=True):
-                found[index] = joined(Changed(*edges), found.get(index))
+            edges = map(Changed, first.tolist(), last.tolist())
+            more = dict(zip(device.tolist(), edges, strict=True))
+            for index in found.keys() & more.keys():
+                more[index] = joined(more[index], found[index])
+            found |= more
         return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
@@ -59,6 +59,7 @@ Item = TypeVar("Item")
 MAX_EXPECTED = 10**15
 _MOST_SIGNATURES = 9
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
+_MOST_NAME, _MOST_FED = 200, 50
 MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
 DEVICE_KEYS = (
@@ -180,9 +181,26 @@ def _attributes(row: Row) -> dict[str, Any]:
             "attributes",
             f"{CALIBRATION_EVERY} {every!r} is not a whole number of months from 1 to {MAX_MONTHS}",
         )
+    for text in _placed(found):
+        row.problem("attributes", text)
     for text in alarm_rules.problems(found["alarms"]) if "alarms" in found else ():
         row.problem("attributes", text)
     return found
+
+
+def _placed(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is wrong with where a device measures, and what it feeds."""
+    point, feeds = found.get("point", "-"), found.get("feeds", ["-"])
+    if not isinstance(point, str) or not 0 < len(point.strip()) <= _MOST_NAME:
+        yield f"point {point!r} must be text of 1 to {_MOST_NAME} characters: where it measures"
+    listed = isinstance(feeds, list) and 0 < len(feeds) <= _MOST_FED
+    if not listed or not all(
+        isinstance(o, str) and 0 < len(o.strip()) <= _MOST_NAME for o in feeds
+    ):
+        yield (
+            f"feeds {feeds!r} must be a list of 1 to {_MOST_FED} names: devices, bus bars,"
+            " consumers, the grid"
+        )
 
 
 def topic(row: Row) -> Topic:

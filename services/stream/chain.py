@@ -294,7 +294,7 @@ class StreamChain:
         self._nodes.forget()
         self._agree(self._own.read_again(connection))
         if self._held is not None:
-            self._held.store.state.forget()
+            self._held.store.forget()
         self._unsure = False
 
     def _version(self, connection: Connection) -> Version:

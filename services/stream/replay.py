@@ -144,7 +144,7 @@ class Replayer:
         # a birth before the first record is not known here, and was when they first came
         parcel.rejected = [one for one in parcel.rejected if one.reason not in MISSING]
         homes = held.homes.all(parcel.frames)
-        held.store.state.forget()
+        held.store.forget()
         with connection.transaction(), connection.cursor() as cursor:
             offsets.lock(cursor, self._topic, homes)
             if source.read(connection) != Source(self._topic, self._partitions):

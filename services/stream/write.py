@@ -19,6 +19,7 @@ from psycopg import Connection, Cursor
 
 from services.intake.sparkplug import Turn
 from services.processing.batch import Batch, Committed
+from services.processing.commit import Written
 from services.processing.parts import in_parts
 from services.store.stream import offsets
 from services.store.stream.offsets import Position
@@ -67,20 +68,18 @@ def write(
     def commit(batch: Batch, *, last: bool) -> Committed:
         """Store a part; the offsets move with the last."""
         to = [(p, *(ends[p.partition] if last else (p.offset, p.digest))) for p in now]
-        store.state.forget(strangers)
-        while True:
-            try:
-                with connection.transaction(), connection.cursor() as cursor:
-                    visits = _move(cursor, to, sorted(theirs))
-                    if last:
-                        turn.write(cursor)
-                    written = store.write(cursor, batch)
-            except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
-                batch = store.after_failure(connection, batch, error)
-            else:
-                break
-        committed = store.remember(written)
-        store.state.forget(strangers)
+        visits: dict[int, int] = {}
+
+        def fill(cursor: Cursor, batch: Batch) -> Written:
+            visits.clear()
+            visits.update(_move(cursor, to, sorted(theirs)))
+            if last:
+                turn.write(cursor)
+            return store.write(cursor, batch)
+
+        store.forget(strangers)
+        committed = store.durably(connection, batch, fill)
+        store.forget(strangers)
         moves.append((to, visits))
         return committed
 

@@ -90,7 +90,7 @@ def deliver(connection, plan_, arriving) -> Journal:
         elif batch.fate == "lost answer":
             store.commit(connection, frames, [], letters)
             journal.take(batch.readings)
-            store.state.forget()
+            store.forget()
         store.commit(connection, frames, [], letters)
         journal.take(batch.readings)
     return journal

@@ -142,7 +142,7 @@ def deliver(connection, plan_: Plan, arriving: list, chance: random.Random) -> N
             store = Store(plan_)
         elif fate == "repeated":
             store.commit(connection, batch, [], letters)
-            store.state.forget()
+            store.forget()
         store.commit(connection, batch, [], letters)
 
 

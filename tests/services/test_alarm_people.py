@@ -198,7 +198,7 @@ def test_by_command(database_url, conn, mail, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_SMTP_URL", mail.ways.smtp_url)
     monkeypatch.setenv("TONNE_SMTP_FROM", mail.ways.smtp_from)
-    said = tonne("alarms", "contacts", "add", "anna", "--to", "mailto:anna@example.org")
+    said = tonne("alarms", "contacts", "add", "anna", "--address", "mailto:anna@example.org")
     assert "alarms go to mailto:anna@example.org" in said.stdout
     assert tonne("alarms", "contacts", "test", "anna").stdout.strip() == "anna: taken"
     assert len(mail.came) == 1

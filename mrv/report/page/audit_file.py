@@ -10,16 +10,18 @@ from mrv.report.audit_rows import (
     arrival_rows,
     deviation_rows,
     meter_rows,
+    point_rows,
     procedure_rows,
     quality_rows,
     signed_rows,
     status_url,
     uncertainty_rows,
 )
-from mrv.report.blocks import Block, chapter, pairs, part, table
+from mrv.report.blocks import Block, chapter, pairs, paragraph, part, table
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
 from mrv.statement.diagram import diagram
+from mrv.statement.line_diagram import line_diagram
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
@@ -31,6 +33,17 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
         "svg": diagram(facts.plan, words.language, words.all),
         "alt": words["page.data_flow"],
     }
+    yield chapter(words["page.line_diagram"])
+    drawn = line_diagram(facts.plan, words.language)
+    if drawn is None:
+        yield paragraph(words["page.no_line_diagram"], small=True)
+    else:
+        yield {"kind": "drawing", "svg": drawn, "alt": words["page.line_diagram"]}
+        heads = [
+            (words["device"], "l", 1.0), (words["monitoring_point"], "l", 2.0),
+            (words["feeds"], "l", 2.0),
+        ]  # fmt: skip
+        yield table(words, heads, point_rows(facts))
     yield chapter(words["page.meters_rated"])
     heads = [
         (words["device"], "l", 1.0), (words["maker_model"], "l", 1.2), (words["serial"], "l", 0.8),

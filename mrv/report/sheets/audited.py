@@ -8,6 +8,7 @@ from mrv.report.audit_rows import (
     arrival_rows,
     deviation_rows,
     meter_rows,
+    point_rows,
     procedure_rows,
     quality_rows,
     signed_rows,
@@ -27,6 +28,8 @@ def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
     quality = ("plan_version", "parameter", "frequency_head", "qa_qc", "responsible")
     at = _table(sheet, FIRST, words, "page.meters_rated", meters, meter_rows(facts, words))
     at = _pairs(sheet, at, words, None, uncertainty_rows(facts, words))
+    points = ("device", "monitoring_point", "feeds")
+    at = _table(sheet, at, words, "page.line_diagram", points, point_rows(facts))
     at = _table(sheet, at, words, "page.quality", quality, quality_rows(facts))
     at = _pairs(sheet, at, words, None, procedure_rows(facts, words))
     at = _pairs(sheet, at, words, "page.deviations", deviation_rows(facts, words))

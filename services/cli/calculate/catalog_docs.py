@@ -28,6 +28,7 @@ from mrv.methodologies import find
 from mrv.model import Factor, Methodology
 from mrv.registry import programme_systems
 from mrv.rules import STAGES, Rule, code_words, rules, words
+from services.cli.calculate import findings_docs
 from services.registry import needs
 from services.registry.entries import Device, Project, Registry
 from services.registry.files import read_files
@@ -45,7 +46,7 @@ TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
 # Conformity map
 
-Written by `make pages` from `docs/conformity.toml`; edit that file instead.
+Written by `make pages` from `docs/conformity.toml`, `docs/findings.toml` and the tests; edit those.
 
 For: verifiers and officers. What standards and programmes ask, where tonne meets it, and the
 tests that show it. This is no
@@ -164,7 +165,9 @@ def _map_row(one: dict[str, Any]) -> str:
 def write_conformity() -> None:
     """Write the page below the current folder, where its table is."""
     if TABLE.is_file():
-        CONFORMITY.write_text(conformity_page(TABLE.read_text("utf-8")), encoding="utf-8")
+        found = conformity_page(TABLE.read_text("utf-8"))
+        found += findings_docs.section(findings_docs.FINDINGS.read_text("utf-8"))
+        CONFORMITY.write_text(found, encoding="utf-8")
 
 
 def rules_page(text: str) -> str:

@@ -13,7 +13,7 @@ import psycopg
 
 from ingest.mqtt.tls import Tls
 from services.cli.errors import Exit, masked
-from services.cli.local.doctor_database import quota, ratings, retention, storage
+from services.cli.local.doctor_database import quota, ratings, retention, rows, storage
 from services.cli.local.doctor_servers import Finding, broker, greet_kafka, pipeline, topics
 from services.cli.local.doctor_signing import seals, signer, stamps, webhooks, witnesses
 from services.cli.options.common import json_option
@@ -159,6 +159,7 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
                 yield webhooks(connection)
                 yield quota(connection)
                 yield ratings(connection)
+                yield rows(connection)
                 yield retention(connection, settings)
                 yield _devices(connection)
     except psycopg.Error as error:

@@ -7,7 +7,7 @@ What `tonne doctor` says of principals that send more than they may.
 
 What `tonne doctor` says of rated powers that are not those of their devices.
 
-What `tonne doctor` says of rows that policy keeps no longer.
+What `tonne doctor` says of rows that policy keeps no longer, and of those not made yet.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from services.settings import Settings
 from services.store.archive import catalog as archived
 from services.store.messages.dead_letter_write import ALL
 from services.store.postgres import chunk_intervals, columnstore
+from services.store.timeseries import remake_requests, underived
 from services.store.timeseries.beyond_rating import beyond_rating
 from services.store.views import retention as store
 
@@ -217,3 +218,19 @@ def retention(conn: Connection, settings: Settings) -> Finding:
         for table, kept in days.items()
     )
     return Finding("retention", "ok", f"kept: {kept}")
+
+
+# rows follow readings within a second; by then nobody makes them
+_LONG_S = 60.0
+
+
+def rows(conn: Connection) -> Finding:
+    """Say how far rows are behind the readings that are stored."""
+    age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
+    found = f"{age_s:.1f} s behind the readings"
+    if waiting:
+        found += f"; {counted(waiting, 'device')} with longer spans to be made"
+    if age_s <= _LONG_S:
+        return Finding("rows", "ok", found)
+    fix = "start `tonne run` or a worker, which makes them; where it runs, read its log"
+    return Finding("rows", "wrong", found, fix)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ingest.errors import InputError
 from mrv.calendar import utc_text
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
 from services.cli.options.common import Group, json_option
@@ -107,17 +108,27 @@ def draft(project: str, *, as_json: bool) -> None:
     "--from", "begin", metavar=METAVAR, help="First local day; that of today's plan else."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="An SVG file; printed else.")
+@click.option("--single-line", is_flag=True, help="What feeds what, and where meters measure.")
 @json_option
-def diagram(project: str, begin: str | None, out: Path | None, *, as_json: bool) -> None:
+def diagram(
+    project: str, begin: str | None, out: Path | None, *, single_line: bool, as_json: bool
+) -> None:
     """
     Draw PROJECT's meters, from measurement to account, as SVG.
+
+    With --single-line the plant itself: by `point` and `feeds` of its meters' attributes.
 
     \b
     Example:
       tonne plan diagram nck-pv --out nck-pv.svg
     """
     with connect(database_url(), name="tonne plan") as conn:
-        drawn = diagram_of(conn, project, begin)
+        drawn = diagram_of(conn, project, begin, single_line=single_line)
+    if drawn is None:
+        raise InputError(
+            f"no meter of {project} says what it feeds; give `point` and `feeds` among the"
+            " `attributes` of its devices"
+        )
     if out is not None:
         out.write_text(drawn, encoding="utf-8")
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -37,6 +38,17 @@ class Home(NamedTuple):
 def guard(cursor: Cursor) -> None:
     """Lock against dropping of chunks until the transaction ends; waits for one in progress."""
     cursor.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
+
+
+@contextmanager
+def guarded(connection: Connection) -> Iterator[None]:
+    """Do the same from before the next transaction, whose snapshot is not to be older."""
+    connection.execute(f"SELECT pg_advisory_lock_shared({_LOCK})")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(f"SELECT pg_advisory_unlock_shared({_LOCK})")
 
 
 def home(cursor: Cursor) -> Home | None:

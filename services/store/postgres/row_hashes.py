@@ -39,6 +39,7 @@ UNSEALED = {
     "arrival_count": "entered in the log with each day's seal",
     "arrival_day": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",
+    "underived": "waits to be made",
     "dead_letter_day": "how much room for dead letters is left today",
     "dead_letter_excess": "what found no room; counted, not kept",
     "indicator_value": "made again from readings; never carbon",

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import numpy as np
 from psycopg import Connection, Cursor
@@ -80,9 +80,9 @@ def name_of(project: str, day: date) -> str:
     return f"{project} {day}"
 
 
-def _reach_us(cursor: Cursor) -> int | None:
+def _reach_us(cursor: Cursor, function: LiteralString = "tonne_sealing_until") -> int | None:
     """How far days are or may be sealed until this transaction ends; None for not at all."""
-    cursor.execute("SELECT (extract(epoch FROM tonne_sealing_until()) * 1000000)::bigint")
+    cursor.execute(f"SELECT (extract(epoch FROM {function}()) * 1000000)::bigint")
     row = cursor.fetchone()
     return None if row is None else row[0]
 
@@ -116,8 +116,12 @@ def note(
 
 
 def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> None:
-    """Note days of which derived rows were made again: devices and starts of these rows. [us]"""
-    reach = _reach_us(cursor)
+    """
+    Note days of which derived rows were made: devices and starts of these rows. [us]
+
+    Fails as a collision where sealing was announced since the transaction's snapshot.
+    """
+    reach = _reach_us(cursor, "tonne_sealing_held")
     if reach is not None:
         _insert(cursor, fleet, dict.fromkeys(_by_day(rows, reach), ()), {})
 

@@ -109,6 +109,18 @@ def load_makers(
     return {name: (maker, model) for name, maker, model in rows}
 
 
+def load_points(
+    conn: Connection, devices: Sequence[str]
+) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+    """Load where devices measure and what they feed, of those that say it."""
+    rows = conn.execute(
+        "SELECT id, attributes->>'point', attributes->'feeds' FROM device"
+        " WHERE id = ANY(%s) AND attributes ?| ARRAY['point', 'feeds'] ORDER BY id",
+        [list(devices)],
+    )
+    return {name: (point, tuple(feeds or ())) for name, point, feeds in rows}
+
+
 def load_serials(conn: Connection, devices: Sequence[str]) -> dict[str, str | None]:
     """Load the meters' serial numbers by device."""
     rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])

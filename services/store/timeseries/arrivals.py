@@ -16,6 +16,7 @@ from psycopg import Connection, Cursor
 from ingest.model import Fleet, Frame, Int64
 from mrv.calendar import utc_text
 from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.arrays import of_ids, of_numbers
 from services.store.postgres.timestamps import stamp
 
 HOUR_US = 3_600_000_000
@@ -73,12 +74,7 @@ def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letter
     begins = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
     numbers = (*key[1:, begins], np.diff(begins, append=len(order)))
     ids = [fleet.devices[d].id for d in key[0, begins].tolist()]
-    cursor.execute(_NOTE, (ids, *map(_array, numbers)))
-
-
-def _array(numbers: Int64) -> str:
-    """Return numbers as PostgreSQL's text of an array: one parameter, whatever its length."""
-    return "{" + ",".join(map(str, numbers.tolist())) + "}"
+    cursor.execute(_NOTE, (of_ids(ids), *(of_numbers(column.tolist()) for column in numbers)))
 
 
 def _received_us(frame: Frame, messages: Letters) -> Int64:

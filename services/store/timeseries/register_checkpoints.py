@@ -73,6 +73,7 @@ def load(
     state: MeterState,
     devices: Sequence[int],
     heard_us: Mapping[int, int] | None = None,
+    before_us: Mapping[int, int] | None = None,
 ) -> None:
     """
     Load the state of devices that the process has not met.
@@ -81,9 +82,12 @@ def load(
     ----------
     heard_us : mapping of int to int, optional
         About when devices were heard last: there their newest rows are looked for first.
+    before_us : mapping of int to int, optional
+        From when on readings of a device have no rows yet. [us UTC]
     """
     state.reset(np.array(devices, dtype=np.intp))
-    _load_newest(cursor, fleet, state, devices, heard_us or {})
+    found = newest_readings(cursor, fleet, devices, heard_us or {}, before_us or {})
+    state.last_us[list(devices)] = [found[d] for d in devices]
     newest = {d: near.newest(int(state.last_us[d])) for d in devices}
     _load_open(cursor, fleet, state, newest)
     for mark in _marks(cursor, fleet, dict.fromkeys(devices, FAR_US), "start", newest):
@@ -283,29 +287,34 @@ def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Chann
     return [index for (index,) in cursor.fetchall()]
 
 
-def _load_newest(
+def newest_readings(
     cursor: Cursor,
     fleet: Fleet,
-    state: MeterState,
     devices: Sequence[int],
     heard_us: Mapping[int, int],
-) -> None:
+    before_us: Mapping[int, int] | None = None,
+) -> dict[int, int]:
+    """Time of each device's newest reading before a time, NEVER where it has none. [us UTC]"""
+    before, found = before_us or {}, dict.fromkeys(devices, NEVER)
     for class_id, members in by_class(fleet, devices).items():
         rows = near.nearest(
             cursor,
             f"SELECT d.number, d.index, {_US.format('r.time')} FROM {{sought}} CROSS JOIN LATERAL"
-            f" (SELECT time FROM reading_{class_id} WHERE device_id = d.id{{near}}"
-            " ORDER BY time DESC LIMIT 1) r",
-            {"id text": fleet.ids(members), "index int": members},
-            [near.newest(heard_us.get(d, NEVER)) for d in members],
+            f" (SELECT time FROM reading_{class_id} WHERE device_id = d.id AND time < d.before"
+            "{near} ORDER BY time DESC LIMIT 1) r",
+            {
+                "id text": fleet.ids(members),
+                "index int": members,
+                "before timestamptz": [stamp(before.get(d, FAR_US)) for d in members],
+            },
+            [near.newest(min(heard_us.get(d, NEVER), before.get(d, FAR_US))) for d in members],
             "time",
         )
-        for _, index, time_us in rows:
-            state.last_us[index] = time_us
-    reach = archived.reach(cursor, fleet.ids(devices))
-    for index in devices:
-        _, last_us = reach.get(fleet.devices[index].id, (NEVER, NEVER))
-        state.last_us[index] = max(state.last_us[index], last_us)
+        found |= {index: time_us for _, index, time_us in rows}
+    for name, (_, last_us) in archived.reach(cursor, fleet.ids(list(devices))).items():
+        device = fleet.by_id[name]
+        found[device] = max(found[device], last_us)
+    return found
 
 
 def _load_open(
@@ -377,14 +386,16 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
             least = near.within("time", min(one.from_us for one in asked), FAR_US)
             cursor.execute(
                 f"SELECT d.index, {_US.format('r.time')}, r.power"
-                " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
-                f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power"
-                f" FROM {source} s WHERE device_id = d.id AND time >= d.after{least}"
+                " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+                " AS d (id, index, after, last)"
+                f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power FROM {source} s"
+                f" WHERE device_id = d.id AND time >= d.after AND time <= d.last{least}"
                 f" AND {channel.power} IS NOT NULL ORDER BY time DESC LIMIT 1) r",
                 (
                     fleet.ids(unmetered),
                     unmetered,
                     [stamp(int(state.last_us[i]) - POWER_GAP_US) for i in unmetered],
+                    [stamp(int(state.last_us[i])) for i in unmetered],
                 ),
                 prepare=False,
             )

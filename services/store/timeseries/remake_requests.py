@@ -40,11 +40,14 @@ class Request:
         The last reading that changed; `FAR_US` for all. [us UTC]
     whole : bool
         Flags and values of stations are made again as well.
+    unjudged : bool
+        Flags and values of stations are not made yet of readings from `from_us` to `last_us`.
     """
 
     from_us: int = -FAR_US
     last_us: int = FAR_US
     whole: bool = True
+    unjudged: bool = False
 
     def moved(self, from_us: int) -> Request:
         """Return the request without the span before a time."""
@@ -90,16 +93,17 @@ def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]
         Of the registry that they are answered by; none is taken where there is a newer one.
     """
     cursor.execute(
-        f"SELECT device_id, {_TIMES}, whole FROM remake_request WHERE device_id = ANY(%s)"
+        f"SELECT device_id, {_TIMES}, whole, unjudged FROM remake_request"
+        " WHERE device_id = ANY(%s)"
         " AND %s = (SELECT coalesce(max(version), 0) FROM registry_version)"
         " ORDER BY device_id FOR UPDATE SKIP LOCKED",
         (list(ids), version),
     )
     return {
         device_id: Request(
-            -FAR_US if begin is None else begin, FAR_US if last is None else last, whole
+            -FAR_US if begin is None else begin, FAR_US if last is None else last, whole, unjudged
         )
-        for device_id, begin, last, whole in cursor.fetchall()
+        for device_id, begin, last, whole, unjudged in cursor.fetchall()
     }
 
 

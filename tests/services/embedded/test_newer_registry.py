@@ -14,6 +14,7 @@ from services.embedded.chain import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
+from tests.derived import derived
 from tests.registering import register
 
 START_MS = 1_772_323_200_000
@@ -60,6 +61,7 @@ def inbox(minute, device="m-2"):
 
 def count(database_url, device):
     """How many readings of a device are stored, and how many intervals."""
+    derived(database_url)
     with psycopg.connect(database_url) as connection:
         return connection.execute(
             "SELECT (SELECT count(*) FROM reading_energy_meter WHERE device_id = %(id)s),"
@@ -86,7 +88,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(database_url, tmp_path, 
         chain.store(inbox(40))
     assert chain.fleet.version == before.version + 1
     # at another index than before, and known all the same
-    held = chain._version.store.state
+    held = chain._version.store.deriver.state
     index = chain.fleet.by_id["m-2"]
     assert index != before.by_id["m-2"]
     assert held.loaded[index]
@@ -123,7 +125,7 @@ def test_only_the_meter_that_changed_is_looked_up_again(database_url, tmp_path, 
     before = chain.fleet
     register(database_url, tmp_path, (REGISTRY + others).replace("100000", "90000"))
     chain.idle()
-    held = chain._version.store.state
+    held = chain._version.store.deriver.state
     assert chain.fleet.by_id is before.by_id
     assert [bool(held.loaded[chain.fleet.by_id[name]]) for name in names] == [True, False, True]
     for minute in range(20, 40):

@@ -17,8 +17,10 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.processing import parts
 from services.store.postgres.sqlstates import Verdict, verdict
+from tests.derived import derived
 from tests.registering import register
 from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse
+from tests.waiting import until
 
 DEVICES = tuple(f"m-{k}" for k in range(1, 6))
 SICK = "m-2"
@@ -139,13 +141,27 @@ def test_a_device_is_stored_again_once_its_cause_is_gone(database_url, chain):
     assert stored(database_url, 1) == sorted(DEVICES)
 
 
-def test_rows_that_follow_may_be_what_is_refused(database_url, chain):
-    """A reading whose interval cannot be stored would stay without its energy, unseen."""
+def rows(database_url):
+    """Return the devices that have intervals."""
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT DISTINCT device_id FROM interval_quantity").fetchall()
+    return sorted(name for (name,) in found)
+
+
+def test_rows_that_are_refused_hold_up_no_others_and_no_reading(database_url, chain):
+    """One meter whose intervals the server refuses would keep a city from its own."""
     refuse(database_url, SICK, "22003", table="interval_quantity")
     chain.store(inbox(0))
     chain.store(inbox(16))
-    assert stored(database_url, 16) == others()
-    assert {letter[:2] for letter in letters(database_url)} == {("unstorable", SICK)}
+    assert stored(database_url, 16) == sorted(DEVICES)
+    until(lambda: rows(database_url) == others(), 60, lambda: rows(database_url), 0.05)
+    assert letters(database_url) == []
+    with psycopg.connect(database_url) as connection:
+        waiting = connection.execute("SELECT DISTINCT device_id FROM v_underived").fetchall()
+    assert waiting == [(SICK,)]
+    refuse(database_url, "nobody", "22003", table="interval_quantity")
+    derived(database_url)
+    assert rows(database_url) == sorted(DEVICES)
 
 
 def test_a_server_that_is_away_is_waited_for(database_url, chain):

@@ -61,7 +61,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(
     index = fleet.by_id["m-1"]
     assert (fleet.version, index) == (before.version + 1, 1)
     # at another index than before, and known all the same
-    assert worker._held.store.state.loaded[index]
+    assert worker._held.store.deriver.state.loaded[index]
     for more in range(k, k + 20):
         worker.store(0, [record(more, [more])])
     assert minutes(database_url) == list(range(k + 20))

@@ -9,15 +9,19 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from mrv.report.words import Words as ReportWords
+from mrv.statement.line_diagram import line_diagram
+from mrv.statement.plan_reader import read_plan
 from services.api.console.render import Language, render
 from services.api.console.routes.jobs import job_page
 from services.api.console.routes.statement_access import own
 from services.api.console.session import View
 from services.api.principals import PUBLIC
+from services.api.problems import ProblemError
 from services.api.reports import pack_place, report_place, send_pack, send_report
 from services.api.routes.exports import jcm_zip, project_zip
 from services.api.routes.statements import StatementId, visible
 from services.issuer.submission import submission as checked
+from services.store.statements import statements
 from services.store.statements.file_jobs import Wanted
 
 router = APIRouter(include_in_schema=False)
@@ -53,10 +57,23 @@ def submission(ask: View, language: Language, statement: StatementId) -> Respons
     """Show what a programme's checks would find, to somebody who signed in."""
     stored, _ = own(ask, statement)
     with ask.api.files.connection() as conn:
-        lines = checked(conn, statement, language)[1]
+        facts, lines = checked(conn, statement, language)
     parts = [(part, list(some)) for part, some in groupby(lines, key=lambda one: one.part)]
-    words = ReportWords(language).all
-    return render(ask, language, "submission.html", stored=stored, parts=parts, words=words)
+    words, line = ReportWords(language).all, bool(facts.plan.points)
+    return render(
+        ask, language, "submission.html", stored=stored, parts=parts, words=words, line=line
+    )
+
+
+@router.get("/console/{language}/statements/{statement}/line-diagram.svg")
+def line(ask: View, language: Language, statement: StatementId) -> Response:
+    """Draw the single-line diagram of a statement, for somebody who signed in."""
+    own(ask, statement)
+    with ask.reading() as conn:
+        drawn = line_diagram(read_plan(statements.detail(conn, statement)["plan"]), language)
+    if drawn is None:
+        raise ProblemError(404, "no meter of this statement says what it feeds")
+    return Response(drawn, media_type="image/svg+xml")
 
 
 @router.get("/console/{language}/statements/{statement}/report.{wanted}")

@@ -1,0 +1,219 @@
+"""
+The thread that makes rows behind the commits of a process, over a connection of its own.
+
+It takes all that was stored since its last round at once: an interval that is open is written
+once a round, not once a commit.  The more a round has to do, the longer it rests after it.
+Beside them it goes on with devices that wait, span by span.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from psycopg import Connection, IsolationLevel
+from structlog.typing import FilteringBoundLogger
+
+from ingest.model import Fleet
+from services.intake.batch_metrics import count_commit
+from services.intake.database import Database
+from services.intake.registry_watch import CHECK_S
+from services.intake.retry import line
+from services.metrics import Metrics
+from services.processing.commit import Store
+from services.vault.part import DamagedError, VaultError
+
+PULSE = "deriving"
+# between two rounds, and at most where rounds are long
+REST_S, LONGEST_REST_S = 0.15, 0.5
+# readings that are not waited with
+_MANY = 20_000
+# for so long a newer registry, or the end, waits for rows
+_PATIENCE_S = 20.0
+
+
+class Deriving:
+    """Derives what a store's commits note; begun by `start`, ended by `close`."""
+
+    def __init__(
+        self,
+        database_url: str,
+        name: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        limits: tuple[str, ...] = (),
+        ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True,
+    ) -> None:
+        self._database = Database(
+            database_url, name, log, stopping, limits, join=_repeatable, opened=self._distrust
+        )
+        self._metrics, self._log, self._ours = metrics, log, ours
+        self._store: Store | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._turn = threading.Lock()  # a round, or a change of the store
+        self._news = threading.Condition()
+        self._ended = self._hurried = False
+        self._looked_s = self._spans_from_s = 0.0
+        metrics.derive_waiting.set_function(self.age_s)
+
+    def start(self) -> None:
+        """Begin the thread, unless it runs."""
+        if self._thread is None:
+            self._ended = False
+            self._thread = threading.Thread(target=self._run, name=PULSE, daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """
+        Say that something was noted; wait where too much waits already.
+
+        Raises
+        ------
+        Exception
+            What ended the thread.
+        """
+        if self._failure is not None:
+            raise self._failure
+        with self._news:
+            self._news.notify()
+        if self._store is not None:
+            self._store.deriver.notes.wait_for_room()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Change the store in the block, once all that was noted has its rows."""
+        self.settle()
+        with self._turn:
+            yield
+
+    def use(self, store: Store) -> None:
+        """Derive for a store from now on; call it where nothing else derives, see `changing`."""
+        store.behind_commits = True
+        self._store = store
+        self._looked_s = self._spans_from_s = 0.0
+
+    def settle(self, patience_s: float = _PATIENCE_S) -> bool:
+        """Wait until what was noted has its rows; whether it has."""
+        end_s = time.monotonic() + patience_s
+        while self._thread is not None and self._thread.is_alive() and self._noted():
+            if time.monotonic() > end_s:
+                return False
+            with self._news:
+                self._hurried = True
+                self._news.notify()
+            time.sleep(0.005)
+        return not self._noted()
+
+    def age_s(self) -> float:
+        """How long the oldest reading without rows has waited. [s]"""
+        return 0.0 if self._store is None else self._store.deriver.notes.age_s()
+
+    def close(self) -> None:
+        """Make what is noted, where the database is there, and end."""
+        with self._news:
+            self._ended = True
+            self._news.notify()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE_S)
+            if self._thread.is_alive():
+                self._log.warning("rows are left for the next start: the database holds them up")
+                return
+            self._thread = None
+        self._database.close()
+
+    def _noted(self) -> bool:
+        return self._store is not None and self._store.deriver.notes.age_s() > 0
+
+    def _distrust(self) -> None:
+        """Trust nothing remembered: what the lost connection committed is not known."""
+        if self._store is not None:
+            self._store.deriver.notes.lost = True
+
+    def _run(self) -> None:
+        """The deriving thread."""
+        rested_s = 0.0
+        try:
+            while True:
+                self._wait(rested_s)
+                ended = self._ended
+                began_s = time.monotonic()
+                self._metrics.pulse.beat(PULSE)
+                with self._turn:
+                    done = self._round(spans=not ended)
+                took_s = time.monotonic() - began_s
+                rested_s = time.monotonic() + min(max(2 * took_s, REST_S), LONGEST_REST_S)
+                if ended and not (done and self._noted()):
+                    return
+        except BaseException as error:  # noqa: BLE001 (the storing thread raises it)
+            self._failure = error
+
+    def _wait(self, rested_s: float) -> None:
+        """Wait for something to do, and for the rest after the last round."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended or self._due(), timeout=CHECK_S)
+            rest_s = rested_s - time.monotonic()
+            if rest_s > 0 and not self._spans():
+                self._news.wait_for(self._urgent, timeout=rest_s)
+            self._hurried = False
+
+    def _due(self) -> bool:
+        store = self._store
+        return store is not None and (self._noted() or store.deriver.notes.lost or self._spans())
+
+    def _urgent(self) -> bool:
+        store = self._store
+        many = store is not None and store.deriver.notes.readings >= _MANY
+        return many or self._hurried or self._ended
+
+    def _spans(self) -> bool:
+        """Whether devices wait that can be gone on with."""
+        rested = time.monotonic() >= self._spans_from_s
+        return rested and self._store is not None and self._store.behind > 0
+
+    def _round(self, *, spans: bool) -> bool:
+        """Derive what is noted and a span of what waits; whether the database was there."""
+        store, done = self._store, False
+        if store is None:
+            return False
+        try:
+            with self._database.if_connected() as connection:
+                if connection is not None:
+                    self._look(connection, store)
+                    self._step(connection, store, spans=False)
+                    if spans and self._spans():
+                        self._step(connection, store, spans=True)
+                    done = True
+        except (DamagedError, VaultError) as error:
+            # rows of old times wait until the archive can be read
+            self._log.warning("archive cannot be read, rows wait", error=line(error))
+        if not done:
+            self._spans_from_s = time.monotonic() + CHECK_S
+        return done
+
+    def _look(self, connection: Connection, store: Store) -> None:
+        """Take up now and then what the registry asks for."""
+        if time.monotonic() - self._looked_s > CHECK_S:
+            self._looked_s = time.monotonic()
+            store.look_for_requests(connection, self._ours)
+
+    def _step(self, connection: Connection, store: Store, *, spans: bool) -> None:
+        began_s = time.monotonic()
+        step = store.deriver.step(connection, spans=spans)
+        if step.notes:
+            self._metrics.derive_seconds.observe(time.monotonic() - began_s)
+        count_commit(self._metrics, step.committed)
+        count_commit(self._metrics, step.answered.committed)
+        if step.refused is not None:
+            self._log.warning("database refused, left for later", error=line(step.refused))
+        elif spans and not step.answered:  # an import is at work
+            self._spans_from_s = time.monotonic() + CHECK_S
+        if step.answered and not store.behind:
+            self._log.info("all rows are made", devices=len(step.answered.ended))
+
+
+def _repeatable(connection: Connection) -> None:
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -1,0 +1,89 @@
+"""
+What readings have no rows yet: noted in the transaction that stores them, a row a commit.
+
+Who makes the rows takes the note away in the transaction that holds them.  What a process left
+behind, killed or cut off from the database, is folded into `remake_request`: there it waits by
+device, in spans that one transaction can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from psycopg import Connection, Cursor
+
+from ingest.model import Fleet
+from services.store.postgres.arrays import of_ids, of_numbers
+from services.store.postgres.timestamps import FAR_US, stamp
+
+_US = "TIMESTAMPTZ 'epoch' + {} * INTERVAL '1 microsecond'"
+
+
+def note(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> int:
+    """
+    Note devices with the first and the last reading that changed; return the note's number.
+
+    Parameters
+    ----------
+    spans : mapping of int to (int, int)
+        By fleet index. [us UTC]
+    """
+    first, last = zip(*spans.values(), strict=True)
+    cursor.execute(
+        "INSERT INTO underived (devices, first, last) VALUES (%s::text[], %s, %s) RETURNING id",
+        (of_ids(fleet.ids(list(spans))), of_numbers(first), of_numbers(last)),
+    )
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101 (an INSERT that returns)
+    return int(row[0])
+
+
+def drop(cursor: Cursor, notes: Sequence[int]) -> bool:
+    """Take notes away in the transaction that holds their rows; whether all were there."""
+    cursor.execute("DELETE FROM underived WHERE id = ANY(%s)", (list(notes),))
+    return cursor.rowcount == len(notes)
+
+
+def fold(cursor: Cursor) -> None:
+    """Have all that is noted wait by device; what waits already is widened."""
+    cursor.execute(
+        "WITH gone AS (DELETE FROM underived RETURNING devices, first, last)"
+        " INSERT INTO remake_request AS r"
+        " (device_id, from_time, last_time, whole, held, unjudged)"
+        f" SELECT d.id, {_US.format('min(d.first)')}, {_US.format('max(d.last)')},"
+        " false, true, true"
+        " FROM gone g CROSS JOIN LATERAL unnest(g.devices, g.first, g.last) AS d (id, first, last)"
+        " GROUP BY d.id ORDER BY d.id"
+        " ON CONFLICT (device_id) DO UPDATE SET"
+        " from_time = least(r.from_time, excluded.from_time),"
+        " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
+        " held = true, unjudged = true"
+    )
+
+
+def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:
+    """Return which of some devices lack rows of readings before a time, or of any. [us UTC]"""
+    cursor.execute(
+        "SELECT DISTINCT device_id FROM v_underived WHERE device_id = ANY(%s) AND from_time < %s",
+        (list(ids), stamp(before_us)),
+    )
+    return {device_id for (device_id,) in cursor.fetchall()}
+
+
+def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
+    """Whether rows of some of these devices are about to be made from what was just stored."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM underived WHERE devices && %s"
+        " AND stored > clock_timestamp() - INTERVAL '1 minute')",
+        (list(ids),),
+    )
+    return cursor.fetchone() == (True,)
+
+
+def age_s(connection: Connection) -> float:
+    """How long the oldest reading of a note has waited for its rows; 0 where none waits. [s]"""
+    row = connection.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - min(stored))::double precision"
+        " FROM underived"
+    ).fetchone()
+    return max(float(row[0]), 0.0) if row and row[0] is not None else 0.0

@@ -1,0 +1,149 @@
+"""Rows made behind the commits: in any order of commits, rounds and kills they are the same."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import IsolationLevel
+
+from services.processing import bounds
+from services.processing.commit import Store
+from services.store.messages.dead_letter_write import Letters
+from tests.fix_timescale import _fresh
+from tests.ingest.metering import MINUTE_US, T0_US
+from tests.soak import SOAK
+
+from . import stored
+from .deliveries import Reading, frame
+from .test_spans_any_order import deliveries, plan
+
+_examples = count()
+
+
+@pytest.fixture(scope="module")
+def connections(timescale, migrated_template):
+    """A database, over the connection that stores and the one that derives."""
+    for url in _fresh(timescale, migrated_template):
+        with (
+            psycopg.connect(url, autocommit=True) as storing,
+            psycopg.connect(url, autocommit=True) as deriving,
+        ):
+            deriving.isolation_level = IsolationLevel.REPEATABLE_READ
+            yield storing, deriving
+
+
+def _store(plan_, deriving) -> Store:
+    """A process that starts."""
+    store = Store(plan_)
+    store.behind_commits = True
+    store.look_for_requests(deriving)
+    return store
+
+
+def _commit(connection, store, some):
+    n = len(some)
+    letters = Letters(["t"] * n, [b"x"] * n, [None] * n, [False] * n, T0_US)
+    return store.commit(connection, [frame(some)], [], letters)
+
+
+def _to_the_end(connection, store):
+    """Derive until nothing waits."""
+    for _ in range(1_000):
+        if not (store.deriver.notes or store.behind):
+            return
+        store.deriver.step(connection, spans=True)
+    raise AssertionError("it never ends")
+
+
+def _waiting(connection, plan_) -> list:
+    ids = [device.id for device in plan_.fleet.devices]
+    return connection.execute(
+        "SELECT device_id FROM v_underived WHERE device_id = ANY(%s)", [ids]
+    ).fetchall()
+
+
+@settings(
+    max_examples=40 if SOAK else 4,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+@given(deliveries(), st.randoms(use_true_random=False))
+def test_any_order_of_commits_rounds_and_kills_gives_the_same_rows(
+    connections, monkeypatch, delivery, fate
+):
+    """A tonne must not depend on how far behind the rows were when the process was killed."""
+    arriving, most = delivery
+    plan_ = plan(next(_examples) + 10_000)
+    monkeypatch.setattr(bounds, "MOST_ROWS", most)
+    storing, deriving = connections
+    store = _store(plan_, deriving)
+    for some in arriving:
+        _commit(storing, store, some)
+        kind = fate.randrange(8)
+        if kind < 3:
+            store.deriver.step(deriving, spans=kind == 0)
+        elif kind == 3:  # killed
+            store = _store(plan_, deriving)
+        elif kind == 4:  # the answer to a commit was lost
+            store.forget()
+    _to_the_end(deriving, store)
+    assert _waiting(storing, plan_) == []
+    stored.check(storing, plan_)
+
+
+def test_what_is_stored_between_a_snapshot_and_its_rows_is_not_passed_over(connections):
+    """A reading that came while the one before was derived would never count."""
+    plan_ = plan(next(_examples) + 10_000)
+    storing, deriving = connections
+    store = _store(plan_, deriving)
+    _commit(storing, store, [Reading(0, T0_US, 1_000)])
+    make = store.deriver.make
+
+    def while_it_makes(cursor, arrived):
+        _commit(storing, store, [Reading(0, T0_US + 30 * MINUTE_US, 3_000)])
+        store.deriver.make = make
+        return make(cursor, arrived)
+
+    store.deriver.make = while_it_makes
+    store.deriver.notes.lost = False
+    store.deriver.step(deriving, spans=False)
+    assert _waiting(storing, plan_) != []
+    _to_the_end(deriving, store)
+    stored.check(storing, plan_)
+
+
+def test_who_derives_as_it_stores_takes_up_what_was_left(connections):
+    """Readings of a `tonne run` that was killed would never count for the workers after it."""
+    plan_ = plan(next(_examples) + 10_000)
+    storing, deriving = connections
+    first = _store(plan_, deriving)
+    for hour in range(8):
+        _commit(storing, first, [Reading(0, T0_US + hour * 60 * MINUTE_US, hour * 900)])
+    assert _waiting(storing, plan_) != []
+    worker = Store(plan_)
+    worker.remake_requested(storing)
+    _commit(storing, worker, [Reading(0, T0_US + 8 * 60 * MINUTE_US, 7_200)])
+    assert _waiting(storing, plan_) == []
+    stored.check(storing, plan_)
+
+
+def test_a_process_whose_notes_another_took_makes_no_rows(connections):
+    """Two that go on from different marks would write wrong intervals."""
+    plan_ = plan(next(_examples) + 10_000)
+    storing, deriving = connections
+    first = _store(plan_, deriving)
+    first.deriver.step(deriving, spans=False)
+    _commit(storing, first, [Reading(0, T0_US, 1_000)])
+    second = _store(plan_, deriving)
+    _to_the_end(deriving, second)
+    with pytest.raises(Exception, match="another process"):
+        first.deriver.step(deriving, spans=False)
+    stored.check(storing, plan_)

@@ -1,0 +1,99 @@
+"""Rows are made behind the storing: what holds them up holds up no reading."""
+
+import threading
+import time
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.sparkplug import Rules
+from services.cli.local.doctor_database import rows
+from services.embedded.chain import EmbeddedChain
+from services.intake.sparkplug import SparkplugNodes
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.processing import notes
+from tests.derived import derived
+from tests.registering import register
+
+from .test_newer_registry import REGISTRY, count, inbox
+
+WAITING = "tonne_derive_waiting_seconds"
+
+
+@pytest.fixture
+def metrics():
+    """What the chain tells."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def chain(database_url, tmp_path, metrics):
+    """`tonne run` between its two queues, with one meter."""
+    register(database_url, tmp_path, REGISTRY)
+    made = EmbeddedChain(
+        database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules())
+    )
+    made.open()
+    yield made
+    made.close()
+
+
+def stored(connection):
+    """How many readings are stored."""
+    return connection.execute("SELECT count(*) FROM reading_energy_meter").fetchone()[0]
+
+
+def test_a_table_of_rows_that_is_locked_holds_up_no_reading(database_url, chain, metrics):
+    """A rebuild of an hour would leave the devices of a city without their receipts."""
+    chain.store(inbox(0))
+    derived(database_url)
+    with psycopg.connect(database_url) as locking:
+        locking.execute("LOCK TABLE interval_quantity IN ACCESS EXCLUSIVE MODE")
+        for minute in range(1, 20):
+            chain.store(inbox(minute))
+        time.sleep(0.3)
+        assert stored(locking) == 20
+        assert metrics.registry.get_sample_value(WAITING) > 0.2
+        found = rows(locking)
+        assert (found.state, found.found.endswith("s behind the readings")) == ("ok", True)
+        locking.execute("UPDATE underived SET stored = stored - INTERVAL '5 minutes'")
+        assert rows(locking).state == "wrong"
+        locking.rollback()
+    assert count(database_url, "m-2") == (20, 2)
+    assert metrics.registry.get_sample_value(WAITING) == 0
+
+
+def test_an_open_interval_is_written_once_a_round(database_url, chain):
+    """Each batch would write the row of each device again, and wait for it."""
+    chain.store(inbox(0))
+    derived(database_url)
+    with psycopg.connect(database_url) as locking:
+        locking.execute("LOCK TABLE interval_quantity IN ACCESS EXCLUSIVE MODE")
+        for minute in range(1, 14):
+            chain.store(inbox(minute))
+    derived(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        changed = connection.execute(
+            "SELECT sum(n_tup_upd) FROM pg_stat_all_tables WHERE relid IN (SELECT"
+            " format('%I.%I', chunk_schema, chunk_name)::regclass"
+            " FROM timescaledb_information.chunks WHERE hypertable_name = 'interval_quantity')"
+        ).fetchone()[0]
+    assert changed <= 3
+    assert count(database_url, "m-2") == (14, 1)
+
+
+def test_more_than_memory_should_hold_is_left_to_the_database(database_url, chain, monkeypatch):
+    """A database that makes no rows for an hour would cost the process its memory."""
+    chain.store(inbox(0))
+    derived(database_url)
+    monkeypatch.setattr(notes, "MOST_READINGS", 5)
+    monkeypatch.setattr(notes, "_PATIENCE_S", 0.01)
+    with psycopg.connect(database_url) as locking:
+        locking.execute("LOCK TABLE interval_quantity IN ACCESS EXCLUSIVE MODE")
+        for minute in range(1, 40):
+            chain.store(inbox(minute))
+        assert chain._deriving._store.deriver.notes.readings < 10
+    assert count(database_url, "m-2") == (40, 3)

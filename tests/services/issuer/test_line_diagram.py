@@ -1,0 +1,110 @@
+"""
+Monitoring points and the single-line diagram.
+
+https://cdm.unfccc.int/IRCheck/iss_forms/CFXAJGKND4MBQ9I/viewPublic: how the monitoring point of a
+parameter represents what is supplied to a recipient;
+https://cdm.unfccc.int/IRCheck/iss_forms/IHF4UGKWQ5R1TYJ/viewPublic: auxiliaries in the diagram.
+"""
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from pypdf import PdfReader
+
+from mrv.report import make
+from mrv.statement.line_diagram import line_diagram
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
+from services.issuer.pack import export
+from services.issuer.report import facts_of
+from tests import registering
+from tests.invoked import tonne
+from tests.mrv.plant import FLEET, PV
+from tests.services.issuer import logged, plant
+from tests.services.issuer.test_monitoring import HOSTILE
+
+POINT = "M1, 0.4 kV side of the transformer, before the auxiliaries of the plant"
+PLACED = plant.REGISTRY.replace(
+    "    serial: A1\n",
+    f"    serial: A1\n    attributes: {{point: '{POINT}', feeds: [grid 22 kV, auxiliaries]}}\n",
+)
+
+
+def _drawn(points):
+    plan = MonitoringPlan(PV, FLEET.devices[:2], {"inv-1": "A1"}, points=points)
+    return read_plan(plan.to_json()), line_diagram(plan)
+
+
+def _texts(svg):
+    root = ET.fromstring(svg)  # noqa: S314 - our own output
+    return [e.text for e in root.iter() if e.tag.endswith("text")]
+
+
+def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monkeypatch):
+    """A verifier could not tell whether own use was taken off before the meter or behind it."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    registering.register(database_url, tmp_path, PLACED)
+    plant.fill_pv(database_url, minutes=15)
+    who = logged.signers(database_url, tmp_path / "home")
+    name = logged.verified(database_url, who)
+    with logged.issuer(database_url) as conn:
+        facts = facts_of(conn, name)
+        pack = export(conn, name, tmp_path / "pack")
+    meter = next(one.meter for one in facts.parameters if one.device == "inv-1")
+    assert (meter.point, meter.feeds) == (POINT, ("grid 22 kV", "auxiliaries"))
+    text = "".join(
+        page.extract_text() for page in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages
+    )
+    assert "grid 22 kV, auxiliaries" in " ".join(text.split())
+    drawn = tonne("plan", "diagram", "pv", "--single-line", code=0).stdout
+    assert POINT in " ".join(_texts(drawn))  # wrapped, nothing cut
+    assert "delivered" not in drawn
+    plan = json.loads((pack / "plan.json").read_text("utf-8"))
+    assert {d["id"]: d.get("feeds") for d in plan["devices"]}["inv-1"]
+    checks = json.loads(tonne("submission", "check", name, "--json", code=4).stdout)["checks"]
+    assert next(c for c in checks if c["check"] == "points")["lacking"] == ["inv-2"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["point: ''", "point: 5", "feeds: grid", "feeds: []", "feeds: [1]"]
+)
+def test_a_place_that_nobody_can_read_is_refused(database_url, tmp_path, monkeypatch, wrong):
+    """A number would stand in the statement where a place in the plant has to."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    file = tmp_path / "registry.yaml"
+    file.write_text(plant.REGISTRY.replace("serial: A1", f"attributes: {{{wrong}}}"), "utf-8")
+    assert wrong.partition(":")[0] in tonne("registry", "import", file, code=2).output
+
+
+def test_columns_follow_what_feeds_what():
+    """A meter would stand behind the grid that it feeds."""
+    points = {"inv-1": ("a", ("inv-2",)), "inv-2": (None, ("grid",))}
+    plan, drawn = _drawn(points)
+    assert plan.points == points
+    root = ET.fromstring(drawn)  # noqa: S314 - our own output
+    at = {e.text: int(e.get("x")) for e in root.iter() if e.get("class") == "s"}
+    assert at["inv-1"] < at["inv-2"] < at["grid"]
+    assert line_diagram(replace(plan, points={})) is None
+
+
+def test_meters_that_feed_otherwise_have_lines_of_their_own():
+    """A meter would seem to feed the auxiliaries that only its neighbour feeds."""
+    drawn = _drawn({"inv-1": ("a", ("bus",)), "inv-2": ("b", ("auxiliaries", "bus"))})[1]
+    paths = [e.get("d") for e in ET.fromstring(drawn).iter() if e.tag.endswith("path")]  # noqa: S314
+    turns = {path[1:].split("H")[1].split("V")[0] for path in paths}
+    assert (len(paths), len(turns)) == (3, 2)
+
+
+def test_rings_hostile_names_and_two_thousand_meters_are_drawn():
+    """A registry file could hang the report, run a program in it, or make it a hundred metres."""
+    assert _texts(_drawn({"inv-1": (None, ("inv-2",)), "inv-2": (None, ("inv-1",))})[1])
+    drawn = _drawn({"inv-1": (HOSTILE, (HOSTILE,))})[1]
+    assert "<script>" in " ".join(_texts(drawn))
+    assert "\x00" not in drawn
+    points = {f"inv-{i}": (f"roof {i}", ("bus", "grid")) for i in range(2000)}
+    drawn = line_diagram(MonitoringPlan(PV, FLEET.devices[:1], points=points))
+    assert "and 1976 more meters" in " ".join(_texts(drawn))
+    assert len(drawn) < 30_000

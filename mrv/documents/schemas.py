@@ -27,5 +27,7 @@ DOCUMENTS: dict[str, type[Form]] = {
 
 def schema(name: str) -> dict[str, Any]:
     """JSON Schema of a document; KeyError for a name that is none of `DOCUMENTS`."""
-    found: dict[str, Any] = msgspec.json.schema(DOCUMENTS[name])
+    # through JSON text: an empty list by default is a tuple otherwise
+    told = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
+    found: dict[str, Any] = msgspec.json.decode(told)
     return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **found}

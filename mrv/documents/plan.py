@@ -396,6 +396,24 @@ class SignedExtract(Form):
     stored: Whole
 
 
+class CommonMetered(Form):
+    """
+    What a common meter and all its users metered in the intervals that all of them know.
+
+    `days_above` are local days on which the users together are above it by more than
+    `lost_percent`.
+    """
+
+    main: str
+    users: tuple[str, ...]
+    quantity: str
+    main_metered: Whole
+    users_metered: Whole
+    compared_share: Number
+    lost_percent: Number
+    days_above: tuple[str, ...]
+
+
 class ForwardAction(Form):
     """A forward action request of an earlier statement, null: of the validation; still open."""
 
@@ -429,6 +447,7 @@ class PlanExtract(Form):
     excluded: tuple[ExcludedDevice, ...] | UnsetType = UNSET
     certified: tuple[EnergyCertified, ...] | UnsetType = UNSET
     declared: Declared | UnsetType = UNSET
+    common_meters: tuple[CommonMetered, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET
     fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET

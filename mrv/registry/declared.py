@@ -102,12 +102,26 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedMeter:
+    """
+    A meter that several users share, and the meters of each user.
+
+    `lost` is by how much the two may differ: what is lost or stored between them. [%]
+    """
+
+    main: str
+    users: tuple[str, ...]
+    lost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """All of it, of a project."""
 
     surveys: tuple[Survey, ...] = ()
     events: tuple[Event, ...] = ()
     design: Design | None = None
+    shared_meters: tuple[SharedMeter, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is declared."""
@@ -119,4 +133,5 @@ class Declared:
             tuple(one for one in self.surveys if one.taken <= last),
             tuple(one for one in self.events if one.begins <= last),
             self.design,
+            self.shared_meters,
         )

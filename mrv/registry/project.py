@@ -285,7 +285,7 @@ class Besides:
     `at_published` are at the conservative end of their published range, and `unshown_values` have
     none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
-    parameters are estimated.
+    parameters are estimated, `common` meters that devices share with others.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -321,6 +321,7 @@ class Besides:
     unshown_values: tuple[str, ...] = ()
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
+    common: tuple[Common, ...] = ()
 
 
 class Excluded(NamedTuple):
@@ -425,6 +426,24 @@ class Measured:
     days: tuple[Loaded, ...] = ()
     off: tuple[Fraction, ...] = ()
     uncovered: tuple[Text, ...] = ()
+
+
+class Common(NamedTuple):
+    """
+    A common meter and its users, in the intervals that all of them know. [base units]
+
+    `share` is that of these intervals, `lost` what they may differ by [%], `days_above` days on
+    which the users are above it by more.
+    """
+
+    main: str
+    users: tuple[str, ...]
+    quantity: str
+    main_value: int
+    users_value: int
+    share: Fraction
+    lost: Fraction
+    days_above: tuple[str, ...]
 
 
 class Lit(NamedTuple):

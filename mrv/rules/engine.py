@@ -28,6 +28,7 @@ from mrv.registry.project import FIRST, Besides, Calibration, Project, ProjectDe
 from mrv.rules import (
     Stage,
     capacity,
+    common_meters,
     consumption,
     duplicates,
     invoiced_use,
@@ -55,6 +56,7 @@ JUDGES = (
     Judging("MTR-03", "registry", duplicates.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
+    Judging("MTR-02", "meter", common_meters.common_meters),
     Judging("MTR-03", "meter", duplicates.overlapping_services),
     Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.rounded_figures import DESIGN
 from mrv.calendar import local_date
+from mrv.methodologies import find
+from mrv.parameters.inputs import exact
+from mrv.quantity_text import plain_text
 from mrv.registry.declared import Design, Event
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 # a shorter period has its season
 _YEAR_US = 350 * 86_400_000_000
+# full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
+_SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 # from how much above the estimate on it has to be explained [%, M]
 _ABOVE = 10
 
@@ -33,6 +38,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
     if design is not None:
         yield from _equipment(plan, design)
         yield from _phases(design, days[1])
+    yield from _full_load(plan)
     if not any(_explains(one, days) for one in plan.declared.events):
         yield from _above(result)
 
@@ -53,6 +59,26 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
         elif len(devices) != named[key].number:
             number = named[key].number
             yield text("PLN-01.other_number", held=len(devices), number=number, **of)
+
+
+def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
+    """Say where the energy that is expected of a year is more than the plant can give in one."""
+    expected = plan.project.expected.get("energy_kwh_per_year")
+    roles = find(plan.project.methodology, plan.project.version).roles
+    making = {
+        one.device for one in plan.project.devices
+        if roles[one.role].unit == "Wh" and roles[one.role].side == "baseline"
+        and (not plan.energy or one.role in plan.energy)
+    }  # fmt: skip
+    rated = [(one.class_id, one.rated_power_w) for one in plan.devices if one.id in making]
+    watt = sum(power or 0 for _, power in rated)
+    if expected is None or not watt or any(power is None for _, power in rated):
+        return
+    most = _SUN_H if all(kind == _SUN for kind, _ in rated) else _YEAR_H
+    hours = exact(expected, "energy_kwh_per_year") * 1000 / watt
+    if hours > most:
+        values = {"energy": str(expected), "hours": plain_text(hours, 0), "power": str(watt)}
+        yield text("PLN-01.full_load", **values, most=most)
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:

@@ -24,6 +24,7 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
     ClockAhead,
+    CommonMetered,
     DeviceExtract,
     ExcludedDevice,
     FixedAsIssued,
@@ -63,6 +64,7 @@ from mrv.statement.plan_json import (
     asked_out,
     certified_out,
     check_meter_out,
+    common_in,
     earlier_in,
     invoice_named,
     outside_out,
@@ -168,7 +170,9 @@ class MonitoringPlan:
     asked : Asked
         The grades of evidence that the programme asks for.
     declared : Declared
-        Surveys, events and the registered design.
+        Surveys, events, the registered design, common meters.
+    common : tuple of CommonMetered
+        What common meters and their users metered in the period.
     """
 
     project: Project
@@ -210,6 +214,7 @@ class MonitoringPlan:
     forward: tuple[ForwardAction, ...] = ()
     points: Mapping[str, Point] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
+    common: tuple[CommonMetered, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -235,6 +240,7 @@ class MonitoringPlan:
             calibrated_every=self.calibrated_every,
             asked=self.asked,
             surveys=self.declared.surveys,
+            common=tuple(map(common_in, self.common)),
         )
 
     def by_first_rules(self) -> MonitoringPlan:
@@ -265,6 +271,7 @@ class MonitoringPlan:
             calibrated_every=none,
             asked=USUAL,
             declared=Declared(),
+            common=(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
             forward=(),
@@ -331,6 +338,7 @@ class MonitoringPlan:
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
             forward_actions=self.forward or UNSET,
             declared=self.declared or UNSET,
+            common_meters=self.common or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

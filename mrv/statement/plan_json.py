@@ -22,6 +22,7 @@ from mrv.documents.plan import (
     ArrivedDevice,
     CertifiedRun,
     CheckMeterNamed,
+    CommonMetered,
     EnergyCertified,
     InvoiceNamed,
     OutsidePeriod,
@@ -29,7 +30,7 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, Asked, asked_of
-from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice, MeteredOutside
+from mrv.registry.project import Certified, CheckMeter, Common, Earlier, Invoice, MeteredOutside
 from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrivals, Arrived
@@ -188,6 +189,20 @@ def outside_in(one: OutsidePeriod) -> MeteredOutside:
         _time(one.to),
         int(one.metered),
         int(one.known_us),
+    )
+
+
+def common_in(one: CommonMetered) -> Common:
+    """Read what a common meter and its users metered."""
+    return Common(
+        one.main,
+        one.users,
+        one.quantity,
+        int(one.main_metered),
+        int(one.users_metered),
+        Fraction(one.compared_share),
+        Fraction(one.lost_percent),
+        one.days_above,
     )
 
 

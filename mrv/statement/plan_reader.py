@@ -128,6 +128,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET
         },
         declared=plan.declared or Declared(),
+        common=plan.common_meters or (),
     )
 
 

@@ -36,6 +36,7 @@ from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.usage_before import usage
+from services.issuer.common_meters import with_common
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.forward_actions import open_actions
 from services.issuer.outside_period import metered_outside
@@ -82,6 +83,7 @@ def collect(
     """
     plan = plan_of(conn, project_id, from_us, to_us, supersedes)
     plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
+    plan = with_common(conn, plan, (from_us, to_us))
     fleet = plan.fleet()
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
     with conn.cursor() as cursor:

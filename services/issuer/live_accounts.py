@@ -30,6 +30,7 @@ from services.clock import now_us
 from services.issuer import account_days
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import plan_of
+from services.issuer.common_meters import with_common
 from services.issuer.outside_period import metered_outside
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
@@ -149,6 +150,7 @@ def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[Acc
     with snapshot(conn):
         plan = plan_of(conn, project.id, from_us, to_us)
         plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
+        plan = with_common(conn, plan, (from_us, to_us))
         fleet = plan.fleet()
         pairs = evidence.monitored(plan.project, fleet, plan.checks)
         ids = [d.id for d in fleet.devices]

@@ -8,9 +8,18 @@ from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from ingest import classes
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.registry.declared import HAPPENINGS, Design, DesignedDevice, Event, Phase, Survey
+from mrv.registry.declared import (
+    HAPPENINGS,
+    Design,
+    DesignedDevice,
+    Event,
+    Phase,
+    SharedMeter,
+    Survey,
+)
 from mrv.registry.sample_precision import decimal_of
 from services.registry.entries import Device, Project, Registry
 from services.registry.fields import Row
@@ -63,6 +72,19 @@ def event(row: Row) -> Event:
     return Event(
         first, found, row.text("found"), ends, row.optional("document"), tuple(devices)
     )  # fmt: skip
+
+
+def shared_meter(row: Row) -> SharedMeter:
+    """Read a meter that several users share."""
+    row.only("main", "users", "lost")
+    main = row.identifier("main")
+    users = row.required("users", row.all().get("users"), "the meters of all its users") or []
+    whole = isinstance(users, list) and all(isinstance(one, str) for one in users)
+    again = whole and (main in users or len(set(users)) < len(users))
+    if row.has("users") and (again or not whole or not users):
+        row.problem("users", f"{users!r} must be a list of other meters, each once")
+        users = []
+    return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)))
 
 
 def design(row: Row) -> Design:
@@ -126,6 +148,10 @@ def document(project: Project) -> dict[str, Any]:
                    "document": one.document, "devices": list(one.devices)})
             for one in project.events or ()
         ],
+        "shared_meters": [
+            _kept({"main": one.main, "users": list(one.users), "lost": one.lost})
+            for one in project.shared_meters or ()
+        ],
         "design": design_ and {
             "document": design_.document,
             "version": design_.version,
@@ -159,6 +185,32 @@ def shared(registry: Registry) -> Iterator[Finding]:
             yield Finding(project.kind, project.id, text, warning=True)
 
 
+def _of_meter(
+    project: Project, one: SharedMeter, devices: Mapping[str, Device]
+) -> Iterator[Finding]:
+    mine = {bound.device for bound in project.devices}
+    missing = [name for name in (one.main, *one.users) if name not in devices]
+    if missing:
+        wrong = f"{', '.join(missing)} is not registered; add it under `devices`"
+    elif not mine.intersection(one.users):
+        wrong = f"none of the users of {one.main} serves the project; name its meters, too"
+    elif one.main in mine:
+        wrong = f"{one.main} serves the project itself; bind the meters of its users in its place"
+    elif not counted(devices[one.main]).intersection(
+        *(counted(devices[name]) for name in one.users)
+    ):
+        wrong = f"{one.main} and its users count no quantity in common"
+    else:
+        return
+    yield Finding(project.kind, project.id, f"shared_meters: {wrong}")
+
+
+def counted(device: Device) -> set[str]:
+    """Return the quantities that a device counts."""
+    known = classes.load().get(device.class_id)
+    return {str(one.quantity) for one in known.registers if one.quantity} if known else set()
+
+
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Refuse what is declared of a parameter or a device that is none of the project's."""
     try:
@@ -171,6 +223,8 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             what = f"{one.parameter!r} is no number of {project.methodology}"
             text = f"surveys: {what}; known: {known}"
             yield Finding(project.kind, project.id, text)
+    for meter in project.shared_meters or ():
+        yield from _of_meter(project, meter, devices)
     for event_ in project.events or ():
         for name in event_.devices:
             if name not in devices:

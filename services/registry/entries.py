@@ -13,7 +13,7 @@ from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import Declared, Design, Event, Survey
+from mrv.registry.declared import Declared, Design, Event, SharedMeter, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Calibration, Document, Sample
 
@@ -274,11 +274,14 @@ class Project:
     surveys: tuple[Survey, ...] | None = None
     events: tuple[Event, ...] | None = None
     design: Design | None = None
+    shared_meters: tuple[SharedMeter, ...] | None = None
 
     @property
     def declared(self) -> Declared:
         """What the operator declares beside the meters."""
-        return Declared(self.surveys or (), self.events or (), self.design)
+        return Declared(
+            self.surveys or (), self.events or (), self.design, self.shared_meters or ()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +457,7 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
             boundary=_held(entry, before, "boundary"),
             surveys=_held(entry, before, "surveys"),
             events=_held(entry, before, "events"),
+            shared_meters=_held(entry, before, "shared_meters"),
             design=_said(entry.design, before and before.design),
             laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},

@@ -344,7 +344,12 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
     if unsaid:
         lacking = sorted(set(unsaid))
         yield _until(
-            project, lacking, "until `value` in `documents` says what each states, its grade is D"
+            project,
+            lacking,
+            "until `value` in `documents` says what each states, its grade is D, and of one that"
+            f" carries more than {USUAL.above_percent} % of the reduction (or what the programme's"
+            " trust root says) the conservative end of what is published counts, nothing where"
+            " nothing is",
         )
 
 

@@ -243,7 +243,7 @@ def project(row: Row) -> Project:
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
              "boundary", "laboratory", "documents", "names", "surveys", "events",
-             "design")  # fmt: skip
+             "design", "shared_meters")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -273,6 +273,7 @@ def project(row: Row) -> Project:
         surveys=_list(row, "surveys", declared.survey, lambda s: (s.parameter, s.taken)),
         events=_list(row, "events", declared.event, lambda e: (e.begins, e.what, e.found)),
         design=_design(row),
+        shared_meters=_list(row, "shared_meters", declared.shared_meter, lambda s: s.main),
     )
 
 

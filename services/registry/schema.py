@@ -25,7 +25,15 @@ from ingest.limits import NAMES, PAIRS
 from mrv import methodologies
 from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.declared import Design, DesignedDevice, Event, Happening, Phase, Survey
+from mrv.registry.declared import (
+    Design,
+    DesignedDevice,
+    Event,
+    Happening,
+    Phase,
+    SharedMeter,
+    Survey,
+)
 from mrv.registry.monitoring_plan import Approval, Kind, Line, Version
 from mrv.registry.project import Calibration, Sample
 from services.registry import authority, entries
@@ -35,7 +43,8 @@ from services.registry.parse import CERTAINTIES, DEVICE_KEYS
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
-    "Sample": Sample, "Survey": Survey, "Event": Event, "Design": Design,
+    "Sample": Sample, "Survey": Survey, "Event": Event, "SharedMeter": SharedMeter,
+    "Design": Design,
     "DesignedDevice": DesignedDevice, "Phase": Phase, "Happening": Happening,
     "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,

@@ -251,6 +251,7 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             surveys=(found_of := _declared(said)).surveys,
             events=found_of.events,
             design=found_of.design,
+            shared_meters=found_of.shared_meters,
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,

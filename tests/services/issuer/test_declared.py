@@ -110,6 +110,16 @@ def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
     assert "phase" not in said
 
 
+def test_an_estimate_that_no_such_plant_can_give_is_a_finding(url, tmp_path):
+    """A roof would be held against 4,771 full-load hours, and be below the estimate for ever."""
+    claims = _closed(url, tmp_path, plant.REGISTRY)
+    assert "full-load" not in _told(claims)
+    much = plant.REGISTRY.replace("energy_kwh_per_year: 2400000", "energy_kwh_per_year: 9542000")
+    said = _told(_closed(url, tmp_path, much))
+    assert "9,542,000 kWh a year is 4,771 full-load hours" in said
+    assert "2,800 at most" in said
+
+
 def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
     """Why a meter was silent would be in nobody's report."""
     claims = _closed(url, tmp_path, _with(DESIGN, **MADE))

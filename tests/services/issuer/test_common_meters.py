@@ -1,0 +1,142 @@
+"""
+Meters that several users share: apportioning, and balances of one stream.
+
+Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
+
+| finding | test |
+|---|---|
+| /Projects/DB/DNV-CUK1213075789.41/iProcess/SGS-UKL1244541546.38/Review: share of a plant | users |
+| /IRCheck/iss_forms/R6WKD4NU7L3SQJT/viewPublic: apportioning procedure not used | users |
+| /Projects/DB/DNV-CUK1174992011.56/iProcess/SGS-UKL1220371875.14/gotoRFR: other plant | users |
+| /Projects/DB/DNV-CUK1147181317.04/iProcess/SGS-UKL1202313054.79/gotoRFR: LFG flared | days |
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mrv.documents.statement import claims_of
+from mrv.registry.project import Common
+from mrv.signatures import canonical
+from mrv.statement.compose import compose, label_of
+from services.issuer.collect_evidence import recollect
+from services.store.postgres.pool import connect
+from services.store.statements import statements
+from tests import registering
+from tests.findings import worded
+from tests.mrv import test_owner_inputs as owner
+from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
+
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+GRID = """\
+  - id: grid
+    site: hp
+    class: energy_meter
+    profile: generic
+    rated_power_w: 2000000
+    installed: 2026-01-01T00:00:00+07:00
+"""
+
+
+def _registry(more="lost: 5"):
+    text = plant.REGISTRY.replace("      - {device: inv-2, role: generation, case: 3}\n", "")
+    text = text.replace("projects:\n", f"{GRID}projects:\n", 1)
+    shared = f"    shared_meters: [{{main: grid, users: [inv-1, inv-2], {more}}}]\n"
+    return text.replace("    monitoring:\n", f"{shared}    monitoring:\n", 1)
+
+
+def _closed(url, folder, share, more="lost: 5"):
+    """Close a day on which the meter at the grid counts a share of what two plants do."""
+    plant.register(url, folder, _registry(more))
+    plant.fill_pv(url, minutes=15, silent=False)
+    times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
+    both = energy + energy // 2
+    steps = np.diff(both, prepend=both[0])
+    of_day = share(times) if callable(share) else share
+    plant.send(url, "grid", times, energy_export_wh=np.cumsum(steps * of_day).astype(np.int64))
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+
+
+def _of(claims):
+    (one,) = claims["monitoredParameters"]
+    told = [a for a in claims["applicability"] if a["rule"] == "MTR-02"]
+    said = [(a["holds"], worded(a)) for a in told if "common meter" in worded(a)]
+    return Fraction(one["counted"]) / int(one["metered"]), said
+
+
+def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
+    """Line losses of two plants would be credited, since each counts at its own inverter."""
+    claims = _closed(database_url, tmp_path, 0.97)
+    share, ((holds, said),) = _of(claims)
+    assert abs(share - Fraction(97, 100)) < Fraction(1, 1000)
+    assert holds
+    assert "3.09 % off the common meter grid over 100 % of the time" in said
+    (taken,) = (d for d in claims["deductions"] if d["reason"]["code"] == "MTR-02.common")
+    assert taken["device"] == "inv-1"
+    # the other plant is none of the project's, and its sum is in the plan
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        detail = statements.detail(conn, claims["statement"])
+        (common,) = detail["plan"]["commonMeters"]
+        assert int(common["usersMetered"]) > int(common["mainMetered"]) > 0
+        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
+        again = recollect(conn, body, detail)
+        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+
+
+def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
+    """An honest plant would lose energy to a meter that counts another user whom nobody names."""
+    share, ((holds, said),) = _of(_closed(database_url, tmp_path, 1.2))
+    assert share == 1
+    assert not holds
+    assert "Name all its users" in said
+
+
+def test_days_on_which_more_was_used_than_there_was_are_named(database_url, tmp_path):
+    """More gas would be burnt on some days than was collected, hidden in the month's sum."""
+
+    def morning(times):
+        return np.where(times < plant.us("2026-03-02T12:00:00+07:00"), 0.8, 0.9)
+
+    claims = _closed(database_url, tmp_path, morning, "lost: 2")
+    share, ((holds, said),) = _of(claims)
+    assert Fraction(8, 10) < share < Fraction(9, 10)
+    assert not holds
+    assert "above the common meter grid on 2026-03-02" in said
+
+
+def test_the_project_s_side_has_no_less(monkeypatch):
+    """Electricity that a common meter shows and no user's meter does would be nobody's."""
+    common = Common(
+        "main", ("power", "other"), "energy_import", 1_100, 1_000, Fraction(1), Fraction(2), ()
+    )
+    built = owner.Besides
+    before = owner.treated(owner.lab(**owner.ALL))
+    monkeypatch.setattr(owner, "Besides", lambda **more: built(common=(common,), **more))
+    after = owner.treated(owner.lab(**owner.ALL))
+    used = [
+        next(Fraction(d.counted) for d in one.devices if d.device == "power")
+        for one in (before, after)
+    ]
+    assert used[1] == used[0] * Fraction(11, 10)
+    assert after.net.reduction.ug < before.net.reduction.ug
+
+
+@pytest.mark.parametrize(
+    ("shared", "wrong"),
+    [
+        ("main: nowhere, users: [inv-1]", "nowhere is not registered"),
+        ("main: inv-1, users: [inv-2]", "none of the users of inv-1 serves the project"),
+        ("main: bus-1, users: [inv-1]", "count no quantity in common"),
+        ("main: grid, users: [grid, inv-1]", "must be a list of other meters"),
+        ("main: grid, users: []", "must be a list of other meters"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(database_url, tmp_path, shared, wrong):
+    """A misspelt meter would apportion nothing, and nobody would see it."""
+    text = _registry().replace("main: grid, users: [inv-1, inv-2], lost: 5", shared)
+    planned = registering.told(database_url, tmp_path, text, "owner")
+    assert planned.refused
+    assert wrong in "\n".join(m for r in planned.results for m in r.messages)

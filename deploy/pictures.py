@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from playwright.sync_api import Page, sync_playwright
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT = 1280, 800
 
 
 def take(page: Page, base: str, path: str, name: str) -> None:
@@ -40,6 +40,7 @@ def main(base: str) -> None:
         if statement is None:
             raise SystemExit("no statement is issued there; run `make demo` first")
         take(page, base, statement, "statement")
+        take(page, base, "/console/en/projects/nck-pv", "project")
         browser.close()
 
 

@@ -32,6 +32,8 @@ import numpy as np
 from ingest.model import HOUR_US, INTERVAL_US, POWER_GAP_US, Float64, Int64
 
 _VARIANCE = 1 / 4
+# a power that is left out for longer says nothing: its channel may be out of order
+_DAY_US = 24 * HOUR_US
 # an hourly sample comes a little late
 _LATE = 1.1
 # quarter hours on either side that tell how much the power moves: two hours of weather
@@ -49,11 +51,14 @@ class Integral(NamedTuple):
         Of what lies between the samples. [Wh2]
     known : bool array, n
         False where the device was silent: nothing is shown of that time, nor asked.
+    left_out : bool array, n
+        Where the register was read and no power was sent for more than a day; not known either.
     """
 
     energy_wh: Float64
     variance: Float64
     known: np.ndarray
+    left_out: np.ndarray
 
 
 def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last: int) -> Integral:
@@ -69,13 +74,14 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     told_us : int64 array, m
         When the register was read.  A device that sends its register and leaves its power out,
         for longer than a quarter hour and than its power usually takes, shows the lower of the
-        two samples for that time.
+        two samples for that time; of more than a day it shows nothing.
     first, last : int
         Interval numbers since the epoch.
     """
     n = last - first
     if len(time_us) < 2:  # noqa: PLR2004 - an integral needs two samples
-        return Integral(np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.bool_))
+        never = np.zeros(n, dtype=np.bool_)
+        return Integral(np.zeros(n), np.zeros(n), never, never)
     edges = np.arange(first, last + 1) * INTERVAL_US
     counted = np.maximum(power_w, 0.0)
     step_us = np.diff(time_us)
@@ -86,14 +92,19 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     variance = moved * moved * _VARIANCE
     energy[silent] = variance[silent] = variance[hidden] = 0.0
     energy[hidden] = np.minimum(counted[hidden], counted[hidden + 1]) * hours[hidden]
-    known = np.ones(n, dtype=np.bool_)
-    if len(silent):
-        away = np.zeros(len(step_us))
-        away[silent] = step_us[silent]
-        known = _by_edges(time_us, away, edges) == 0
+    mute = hidden[step_us[hidden] > _DAY_US]
+    left_out = _within(time_us, step_us, mute, edges)
+    known = ~_within(time_us, step_us, silent, edges) & ~left_out
     known &= (edges[:-1] >= _begin(time_us, told_us)) & (edges[1:] <= _end(time_us, told_us))
     found = _smooth(_by_edges(time_us, variance, edges))
-    return Integral(_by_edges(time_us, energy, edges), found, known)
+    return Integral(_by_edges(time_us, energy, edges), found, known, left_out)
+
+
+def _within(time_us: Int64, step_us: Int64, some: Int64, edges: Int64) -> np.ndarray:
+    """Return which quarter hours touch some of the steps."""
+    away = np.zeros(len(step_us))
+    away[some] = step_us[some]
+    return np.asarray(_by_edges(time_us, away, edges) > 0)
 
 
 def _unsampled(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, Int64]:

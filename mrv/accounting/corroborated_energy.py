@@ -61,6 +61,10 @@ _AC_OVER_DC = 1.02
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
+# a day's power that is so near to a thousandth of its register was sent in kW
+_KILO, _NEARLY = 1000.0, 0.1
+_DAY_H, _QUARTERS = 24.0, 96
+
 # part of a device's time that another source has to cover
 _COVERED = Fraction(95, 100)
 
@@ -95,10 +99,15 @@ def agreeing(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> 
 
 
 class Found(NamedTuple):
-    """What of a register other channels contradict, and what of the rest no power corroborates."""
+    """
+    What of a register other channels contradict, and what of the rest no power corroborates.
+
+    `left_out` is what of the latter was read while the power was left out for more than a day.
+    """
 
     beyond: tuple[Unshown, ...]
     alone: Unshown | None
+    left_out: Unshown | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,7 @@ class CorroboratedEnergy(Scan):
         if (block.class_id, channel.quantity) in _LIFTED:
             return self._of_water(block, of, read, left, str(channel.quantity))
         found, seen = list[Unshown](), np.zeros(len(left.value))
+        left_out = np.zeros(len(left.value), dtype=np.bool_)
         direct = _DC_CHANNEL if _DC_CHANNEL in block.columns else None
         for reason, name, share in (
             (SUN, None, 0.0),
@@ -184,16 +194,18 @@ class CorroboratedEnergy(Scan):
             if reason == SUN:
                 beyond = self._beyond_sun(index, channel, left, read.step_wh)
             elif name is not None:
-                watts: Any = block.columns[name][of]
+                watts = self._in_watts(read, block.columns[name][of], left)
                 back = reason == POWER and channel.direction < 0
-                beyond, part = self._beyond_power(read, -watts if back else watts, left, share)
-                seen = np.maximum(seen, part)
+                beyond, part, out = self._beyond_power(read, -watts if back else watts, left, share)
+                seen, left_out = np.maximum(seen, part), left_out | out
             else:
                 continue
             found += self._unshown(reason, beyond)
             left = left._replace(value=left.value - beyond)
         bare = left.value - np.floor(left.value * seen).astype(np.int64)
-        return Found(tuple(found), next(self._unshown(ALONE, bare), None))
+        muted = np.where(left_out & ~left.estimated, bare, 0)
+        alone, out_of = (next(self._unshown(ALONE, some), None) for some in (bare, muted))
+        return Found(tuple(found), alone, out_of)
 
     def _of_water(
         self, block: Frame, of: slice, read: _Register, left: _Claimed, quantity: str
@@ -202,7 +214,7 @@ class CorroboratedEnergy(Scan):
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
-        beyond, _ = self._beyond_power(read, power_bounds.most_flow(watts, metres), left, METERS)
+        beyond, *_ = self._beyond_power(read, power_bounds.most_flow(watts, metres), left, METERS)
         return Found((*self._unshown(LIFT, beyond),), None)
 
     def _unshown(self, reason: Text, beyond: Int64) -> Iterator[Unshown]:
@@ -225,21 +237,49 @@ class CorroboratedEnergy(Scan):
         most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
         return power_bounds.above(left.value, most, left.estimated, self.into_day, step_wh)
 
+    def _in_watts(self, read: _Register, sent: Any, left: _Claimed) -> Float64:
+        """
+        Return a power in watts, also of days on which it was sent in kW.
+
+        Whoever sends a false power could send it in watts as well.
+        """
+        watts: Float64 = sent
+        number = read.time_us // INTERVAL_US - self.first
+        inside = np.isfinite(watts) & (number >= 0) & (number < len(left.value))
+        day = (number[inside] + self.into_day) // _QUARTERS
+        place = (np.arange(len(left.value)) + self.into_day) // _QUARTERS
+        days = int(place[-1]) + 1 if len(place) else 0
+        wh = np.bincount(place, left.value, days)
+        samples = np.bincount(day, minlength=days)
+        mean = np.bincount(day, np.abs(watts[inside]), days) / np.maximum(samples, 1)
+        in_kw = (wh > 0) & (np.abs(mean * _DAY_H * _KILO - wh) <= _NEARLY * wh)
+        if not in_kw.any():
+            return watts
+        scaled = watts.copy()
+        scaled[inside] = np.where(in_kw[day], watts[inside] * _KILO, watts[inside])
+        return scaled
+
     def _beyond_power(
         self, read: _Register, watts: Float64, left: _Claimed, share: float
-    ) -> tuple[Int64, Float64]:
-        """What is beyond the power, and which part of the rest of each interval it corroborates."""
+    ) -> tuple[Int64, Float64, np.ndarray]:
+        """
+        What is beyond the power, and which part of the rest of each interval it corroborates.
+
+        Last, where it was left out while the register was read.
+        """
         finite = np.isfinite(watts)
         if not finite.any():
             nothing = np.zeros(len(left.value), dtype=np.int64)
-            return nothing, nothing.astype(np.float64)
+            return nothing, nothing.astype(np.float64), nothing.astype(np.bool_)
         time_us, known = read.time_us, read.register != NULL
         register_us = time_us if known.all() else time_us[known]
         if not finite.all():
             time_us, watts = time_us[finite], watts[finite]
         power = integral(time_us, watts, register_us, self.first, self.last)
         tolerance = Tolerance(share, read.step_wh)
-        beyond = energy_budget.above(left.value, *power, left.estimated, self.into_day, tolerance)
+        beyond = energy_budget.above(
+            left.value, *power[:3], left.estimated, self.into_day, tolerance
+        )
         whole = float(power.energy_wh[power.known].sum())
         error = float(np.sqrt(power.variance[power.known].sum())) + tolerance.step_wh / SIGMAS
         kept, doubt = left.value - beyond, error
@@ -252,9 +292,10 @@ class CorroboratedEnergy(Scan):
         part = min(1.0, max(whole - doubt, 0.0) / rest) if rest > 0 else 1.0
         certain = np.where(power.known, part, 0.0)
         if left.value[power.known].sum() <= (1 + share) * whole + error:
-            return beyond, certain
+            return beyond, certain, power.left_out
         uncertain = kept - np.floor(kept * certain).astype(np.int64)
-        return beyond + np.where(power.known, uncertain, 0), power.known.astype(np.float64)
+        known = power.known.astype(np.float64)
+        return beyond + np.where(power.known, uncertain, 0), known, power.left_out
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:

@@ -20,6 +20,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
+from mrv.parameters.evidence import USUAL, of_role
 from mrv.quantity_text import plain_text
 from mrv.registry.project import Besides, Doubt, Invoice
 from mrv.texts import Text, text
@@ -216,13 +217,19 @@ class Corroboration:
 
     def evidenced(self, one: Monitored) -> bool:
         """
-        Return whether a quantity has the grade of evidence that a programme asks for by default.
+        Return whether a quantity has the grade of evidence that the programme asks for.
 
         A third party's invoices (B), or a meter under valid calibration over nearly all its time
-        (C) that no invoice or check meter contradicts, and that did not stand still.
+        (C) that no invoice or check meter contradicts, and that did not stand still; where it asks
+        for none (D), any meter that moved and is not contradicted.
         """
-        if self.invoiced(one):
+        asked = self.besides.asked or USUAL
+        if "invoice" in of_role(one.bound.role) and self.invoiced(one):
             return True
+        if asked.quantities in "AB" or "certificate" not in of_role(one.bound.role):
+            return False
+        if asked.quantities == "D":
+            return one.moved and not self.contradicted(one)
         calibrated = uncovered_share(one) <= TOLERANCE
         return one.moved and calibrated and not self.contradicted(one)
 

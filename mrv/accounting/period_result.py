@@ -10,18 +10,15 @@ exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from mrv.model import Side
+from mrv.parameters.evidence import Grade
 from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, text, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
 # kinds of what carries a reduction
 METERED, PARAMETER = "meter", "parameter"
-# of evidence, the best first
-Grade = Literal["A", "B", "C", "D"]
-GRADES: tuple[Grade, ...] = get_args(Grade)
 
 
 @dataclass(frozen=True, slots=True)

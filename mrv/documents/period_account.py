@@ -195,6 +195,18 @@ class EvidenceItem(Form):
     shown_by: tuple[str, ...]
 
 
+class EvidenceAsked(Form):
+    """
+    The grades that a programme asks for, where they are others than C and B above 5 %.
+
+    Of quantities, and of parameters that carry more than `above_percent` of the reduction.
+    """
+
+    quantities: Literal["B", "C", "D"]
+    parameters: Literal["B", "C", "D"]
+    above_percent: Number
+
+
 class Evidence(Form):
     """
     The share of the reduction by grade of evidence, and what each meter and value carries.
@@ -206,6 +218,7 @@ class Evidence(Form):
 
     shares: dict[Literal["A", "B", "C", "D"], Number]
     items: tuple[EvidenceItem, ...]
+    asked: EvidenceAsked | UnsetType = UNSET
 
 
 class Comparison(Form):

@@ -16,6 +16,7 @@ from mrv.documents.monitoring import (
     LaboratoryResult,
     PlanApproval,
 )
+from mrv.documents.period_account import EvidenceAsked
 from mrv.documents.statement import Digests
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Kind as VersionKind
@@ -434,6 +435,7 @@ class PlanExtract(Form):
     arrivals: tuple[ArrivedDevice, ...] | UnsetType = UNSET
     signed: SignedExtract | UnsetType = UNSET
     issue_signatures: int | UnsetType = UNSET
+    evidence_asked: EvidenceAsked | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     accepted_factors: tuple[FactorAccepted, ...] | UnsetType = UNSET
     design_documents: tuple[DesignDocument, ...] | UnsetType = UNSET

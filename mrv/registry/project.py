@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
+from mrv.parameters.evidence import Asked
 from mrv.registry.declared import Survey
 from mrv.texts import Text
 
@@ -260,7 +261,7 @@ class Besides:
     counts until the registry is mended, by the rule that excludes them.
     `serials` are the meters' by device, `samples` what laboratories found in the period.
     `unshown` is what of a device's quantity no other channel of it shows, and `alone` what its
-    register alone does.
+    register alone does; `left_out` what of that was read while its power was left out.
     `history` is what the project's earlier
     statements used for its service, `channels` what its own analysers measured of a parameter
     in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
@@ -279,6 +280,10 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
+    `asked` are the grades of evidence that the programme asks for, None of a close that is no
+    statement's.  Of parameters of a lower one,
+    `at_published` are at the conservative end of their published range, and `unshown_values` have
+    none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
     parameters are estimated.
     """
@@ -297,6 +302,7 @@ class Besides:
     fixed: tuple[FixedBefore, ...] = ()
     unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
     alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    left_out: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
@@ -310,6 +316,9 @@ class Besides:
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    asked: Asked | None = None
+    at_published: frozenset[str] = frozenset()
+    unshown_values: tuple[str, ...] = ()
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
 

@@ -40,9 +40,11 @@ from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import ZERO, added
+from mrv.rules.asked_grades import keep_asked
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
+from mrv.rules.facts import MATERIAL
 from mrv.rules.grades import carried, evidence_of
 from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
@@ -50,8 +52,6 @@ from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds
 from mrv.texts import text
 
-# share of the reduction below which an effect is an observation and no request
-MATERIAL = Fraction(5, 1000)
 _PLACES = 6
 # consumption by unit of service that no such project has
 PLAUSIBLE = "MTR-05"
@@ -128,7 +128,8 @@ class _Closing:
         key = repr((
             sorted(project.parameters.items()),
             [(b.device, b.role, sorted(b.params.items())) for b in project.devices],
-            besides.samples, besides.invoices, besides.replaced,
+            besides.samples, besides.invoices, besides.replaced, sorted(besides.at_published),
+            besides.unshown_values,
         ))  # fmt: skip
         if key not in self._known:
             self._known[key] = self._engine.passed(project, besides)
@@ -143,6 +144,12 @@ class _Closing:
                 project, besides, period_us, lambda *values: self._passed(*values).account.left
             )
         if not besides.fixed and not besides.late:
+            if besides.accounting > FIRST and besides.asked is not None:
+                project, besides, weak = keep_asked(
+                    project, besides, besides.asked, self._passed(project, besides).facts,
+                    lambda *values: self._passed(*values).account.left,
+                )  # fmt: skip
+                odd = [*odd, *weak]
             return self._passed(project, besides), odd
         now = replace(besides, fixed=(), late=())
         project, found = choose(

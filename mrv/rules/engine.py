@@ -70,6 +70,7 @@ JUDGES = (
     Judging("EVD-03", "evidence", lower_invoices.lower_invoices),
     Judging("EVD-04", "evidence", invoices.class_mean),
     Judging("EVD-05", "evidence", invoiced_use.invoiced_use),
+    Judging("PAR-05", "service", values.unshown_values),
     Judging("BND-02", "values", values.before_crediting),
     Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),

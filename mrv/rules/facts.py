@@ -34,6 +34,8 @@ from mrv.rules.effects import Design, Effect, Level, Node, Said, Solved, solve
 from mrv.rules.metering import WEEKS, Metered
 from mrv.texts import Text, Value, text
 
+# share of the reduction below which an effect is an observation and no request
+MATERIAL = Fraction(5, 1000)
 _PLACES = 6
 # by rule
 Effects = dict[str, list[Effect]]

@@ -11,19 +11,25 @@ what one entered value there carries, whichever is more.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, uncovered_share
-from mrv.accounting.period_result import GRADES, METERED, PARAMETER, EvidenceItem, Grade
+from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.calendar import local_date
+from mrv.countries import country_of
 from mrv.errors import MrvError
+from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
+from mrv.parameters.inputs import Inputs
+from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text
-from mrv.rules.account import Account
+from mrv.rules.account import ZERO, Account
+from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
 from mrv.rules.published import published_of
 
@@ -34,7 +40,7 @@ _PLACES = 6
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
     """Grade every meter and entered value of a period; those that carry most come first."""
-    found = [*_meters(facts, account), *_parameters(facts, account)]
+    found = [*_meters(facts, account), *of_values(facts, account)]
     return tuple(sorted(found, key=lambda one: (-Fraction(one.tonnes), one.name, one.grade)))
 
 
@@ -57,7 +63,8 @@ def signed(
     """Grade a share of what some meters measured as signed by the meters themselves."""
     found = []
     for one in items:
-        if one.kind != METERED or one.name not in meters or not share:
+        signable = one.kind == METERED and "signature" in of_role(one.role)
+        if not signable or one.name not in meters or not share:
             found.append(one)
             continue
         part = decimal_text(Fraction(one.tonnes) * share, _PLACES, "down")
@@ -102,11 +109,12 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         tonnes = _carries(account, one)
         if not tonnes:
             continue
-        if facts.invoiced(one):
+        shown = of_role(one.bound.role)
+        if "invoice" in shown and facts.invoiced(one):
             invoices = {c.against for c in facts.evidence.showing(one)}
             yield _meter(one, "B", tonnes, sorted(invoices))
             continue
-        bare = uncovered_share(one)
+        bare = uncovered_share(one) if "certificate" in shown else Fraction(1)
         if bare < 1:
             yield _meter(one, "C", tonnes * (1 - bare), [c.certificate for c in one.calibrations])
         if bare:
@@ -120,58 +128,152 @@ def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[st
     )  # fmt: skip
 
 
-def _parameters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Grade each number that was entered, of the project and of its devices."""
-    method = facts.methodology
-    named = [("", name, spec) for name, spec in method.parameters.items()
-             if name in facts.project.parameters and name in account.parameters]  # fmt: skip
-    named += [
-        (role, name, spec)
-        for role, needs in method.roles.items()
-        for name, spec in needs.params.items()
-        if any(one.bound.role == role and name in one.bound.params for one in account.entered)
-    ]
-    for role, name, spec in named:
-        # a case or a year is no amount
-        if not (spec.choices or spec.unit == "year"):
-            tonnes = min(abs(_effect(account, role, name)), abs(account.reduction_t))
-            grade, shown_by = _grade(facts, account, name, role)
+class Entered(NamedTuple):
+    """A value that was entered: the project's, or that of some devices of a role."""
+
+    name: str
+    role: str
+    spec: ParameterSpec
+    devices: tuple[str, ...] = ()
+
+
+def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
+    """Grade each value that was entered, of the project and of its devices."""
+    yield from (item for item, _ in graded_values(facts, account))
+
+
+def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
+    """Grade each value that was entered; of devices that a document states apart from others."""
+    for one in _entered(facts, account):
+        grade, shown_by = _grade(facts, account, one)
+        # a case is no amount: it carries what the least favourable one would not give
+        effects = [] if one.spec.choices else [abs(_effect(account, one))]
+        if grade > "B":
+            now = account.reduced(account.parameters)
+            effects += (now - left for left in _at_ends(facts, account, one))
+        tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
+        if not one.spec.choices or tonnes:
             shown = decimal_text(tonnes, _PLACES, "down")
-            yield EvidenceItem(PARAMETER, name, role, grade, shown, tuple(shown_by))
+            item = EvidenceItem(PARAMETER, one.name, one.role, grade, shown, tuple(shown_by))
+            yield item, one
 
 
-def _grade(facts: Facts, account: Account, name: str, role: str) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, of the project or of a role, and what shows it."""
-    besides = facts.besides
-    reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
-    if reports:
-        return "B", reports
-    given: Mapping[str, object] = facts.project.parameters
-    if role:
-        given = {name: None}
-    elif name in account.how or account.parameters[name] != facts.parameters[name]:
-        # a published or conservative value counts, or what the plant's own analyser measured
-        return _of_analyser(account, name) if name in besides.channels else ("B", [])
-    else:
-        spec = facts.methodology.parameters[name]
-        _, others = published_of(spec, facts.project, facts.factors)
-        equal = [one.id for one in others if one.value == account.parameters[name]]
-        if equal:
-            return "B", equal
+def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
+    method = facts.methodology
+    for name, spec in method.parameters.items():
+        # a year is no amount
+        if spec.unit != "year" and name in facts.project.parameters and name in account.parameters:
+            yield Entered(name, "", spec)
+    for role, needs in method.roles.items():
+        for name, spec in needs.params.items():
+            here = [m.device.id for m in account.entered
+                    if m.bound.role == role and name in m.bound.params]  # fmt: skip
+            stated = [one for one in here if _documents(facts, name, one)]
+            rest = [one for one in here if one not in stated]
+            for devices in (stated, rest):
+                if devices:
+                    yield Entered(name, role, spec, tuple(dict.fromkeys(devices)))
+
+
+def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequence[str]]:
+    """Return the grade of an entered value, and what shows it."""
+    besides, shown, name = facts.besides, of_parameter(one.name).by, one.name
+    if name in besides.at_published:
+        return "B", []
+    if not one.role:
+        reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
+        if reports and "laboratory" in shown:
+            return "B", reports
+        if name in account.how or account.parameters[name] != facts.parameters[name]:
+            if account.how.get(name) == LABORATORY:
+                return "D", []  # of which no report can be found
+            # a published or conservative value counts, or what the plant's own analyser measured
+            return _of_analyser(account, name) if name in besides.channels else ("B", [])
+    documents = _documents(facts, name, one.devices[0] if one.devices else None)
+    if documents:
+        return "B", documents
+    published = _published(facts, account, one)
+    return ("D", []) if published is None else ("B", published)
+
+
+def _documents(facts: Facts, name: str, device: str | None) -> list[str]:
+    """Return the documents that state a value, of the project or of a device."""
+    if "document" not in of_parameter(name).by:
+        return []
+    besides, parameters = facts.besides, facts.methodology.parameters
+    given: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
     last = local_date(facts.period_us[0], facts.timezone)
-    if name in facts.methodology.parameters and facts.methodology.parameters[name].by_publication:
+    if name in parameters and parameters[name].by_publication:
         last = date.max  # a publication may be of any day
-    if undocumented(name, given, besides.documents, last) is None:
-        found = [d for d in besides.documents if d.parameter == name]
-        devices: list[str | None] = [
-            one.device.id
-            for one in account.entered
-            if one.bound.role == role and name in one.bound.params
-        ]
-        # a value that no document states, of any device, is the operator's word
-        if all(any(d.stated(device) is not None for d in found) for device in devices or [None]):
-            return "B", [d.document for d in found]
-    return "D", []
+    if undocumented(name, given, besides.documents, last) is not None:
+        return []
+    # a value that no document states is the operator's word
+    found = [d for d in besides.documents if d.parameter == name]
+    return [d.document for d in found if d.stated(device) is not None]
+
+
+def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None:
+    """
+    Return the ids of the published factors that a value is; None where it is the claimant's word.
+
+    Of a list it is the one of the project's region: which of the others is the plant's own is the
+    claimant's word.  A value that gives no more than what is published at its most conservative
+    rests on nobody's word.
+    """
+    now, equal = account.reduced(account.parameters), list[str]()
+    if not one.role:
+        value = account.parameters[one.name]
+        kind, others = published_of(one.spec, facts.project, facts.factors)
+        equal = [factor.id for factor in others if factor.value == value]
+        shown = of_parameter(one.name).by
+        if equal and "published" in shown and "list" not in kind:
+            return equal
+        region = region_of(country_of(facts.project)) if "region" in shown else None
+        own = [factor for factor in others if factor.kind.endswith(f".{region}")]
+        if own and all(_reduced_to(account, one, factor.value) >= now for factor in own):
+            return equal
+    left = [*_at_ends(facts, account, one)]
+    return equal if left and min(left) >= now else None
+
+
+def ends_of(facts: Facts, one: Entered, value: Fraction) -> list[Fraction]:
+    """Return the ends of what is published of a value: of its range, of its list, its default."""
+    declared, spec = of_parameter(one.name), one.spec
+    ranges = declared.ranges or (() if spec.plausible is None else spec.plausible.ranges)
+    found: list[Fraction] = []
+    if ranges:
+        # an edge of two ranges belongs to the upper one
+        spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
+        found += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
+    found += map(Fraction, spec.choices)
+    if spec.undocumented is not None:
+        found.append(Fraction(spec.undocumented))
+    _, others = published_of(spec, facts.project, facts.factors)
+    return [*found, *(factor.value for factor in others)]
+
+
+def values_of(account: Account, one: Entered) -> dict[Fraction, list[str | None]]:
+    """Return the values that count, each with its devices; None of the project."""
+    if not one.role:
+        return {Fraction(account.parameters[one.name]): [None]}
+    found: dict[Fraction, list[str | None]] = {}
+    for m in account.entered:
+        if m.device.id in one.devices and m.bound.role == one.role:
+            found.setdefault(Fraction(m.params[one.name]), []).append(m.device.id)
+    return found
+
+
+def _at_ends(facts: Facts, account: Account, one: Entered) -> Iterator[Fraction]:
+    """Yield what the period comes to by each end of what is published of a value. [tCO2e]"""
+    ends = (end for value in values_of(account, one) for end in ends_of(facts, one, value))
+    for end in dict.fromkeys(ends):
+        with suppress(MrvError, ZeroDivisionError):
+            yield _reduced_to(account, one, end)
+
+
+def _reduced_to(account: Account, one: Entered, value: Fraction) -> Fraction:
+    whole = int(value) if one.spec.choices or one.spec.integer else value
+    return account.reduced(*_with(account, one, whole))
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
@@ -183,32 +285,39 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
     return "C", sorted({c.certificate for one in meters for c in one.calibrations})
 
 
-def _effect(account: Account, role: str, name: str) -> Fraction:
+def _effect(account: Account, one: Entered) -> Fraction:
     """
     Return by how much the reduction is another one without a value, a role's or the project's.
 
     All of the reduction, where there is no account without it. [tCO2e]
     """
     now = account.reduced(account.parameters)
-
-    def reduced(share: Fraction) -> Fraction:
-        if not role:
-            value = account.parameters[name]
-            return account.reduced({**account.parameters, name: _less(value, share)})
-        views = [
-            replace(one, params={**one.params, name: _less(one.params[name], share)})
-            if one.bound.role == role and name in one.params
-            else one
-            for one in account.entered
-        ]
-        return account.reduced(account.parameters, views)
-
-    for share in (Fraction(0), _LESS):
+    for share in (ZERO, _LESS):
         try:
-            return (now - reduced(share)) / (1 - share)
+            left = account.reduced(*_with(account, one, share, scaled=True))
+            return (now - left) / (1 - share)
         except (MrvError, ZeroDivisionError):
             continue
     return now
+
+
+def _with(
+    account: Account, entered: Entered, value: Fraction | int, *, scaled: bool = False
+) -> tuple[Inputs, list[Monitored]]:
+    """Return parameters and devices with another value in place, or a share of the one there."""
+    name = entered.name
+
+    def put(known: Inputs) -> Inputs:
+        return {**known, name: _less(known[name], Fraction(value)) if scaled else value}
+
+    if not entered.role:
+        return put(account.parameters), list(account.entered)
+    return account.parameters, [
+        replace(one, params=put(one.params))
+        if one.bound.role == entered.role and one.device.id in entered.devices
+        else one
+        for one in account.entered
+    ]
 
 
 def _less(value: Any, share: Fraction) -> Any:

@@ -10,8 +10,9 @@ the weather service.  Of a line of several kinds electricity shows the sum alone
 same cross-check (TOOL03, TOOL05) [M].  A capacity bounds what takes no electricity (steam, hours)
 where at least half of it was delivered.  What the project emits is reported all the same.
 
-A meter and its invoices may differ by 1 % over the period, and by no more than a twentieth of what
-is reduced; beyond that the less favourable counts.  Time without an invoice counts as the mean of
+A meter and its invoices may differ by 1 % over the period, and by no more than 0.5 % of what is
+reduced, since a reduction may be a difference of two large quantities; beyond that the less
+favourable counts.  Time without an invoice counts as the mean of
 the meter's own invoices, or as metered where that is less favourable.
 
 No fleet drives 500 km day after day: the mean of a device over a period counts no more than what
@@ -29,13 +30,13 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import LESS, TOLERANCE, Corroboration, served
+from mrv.accounting.evidenced_time import LESS, Corroboration, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
-from mrv.rules.facts import Facts, node
+from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE
 from mrv.texts import Text, lines, text
 
@@ -141,7 +142,8 @@ def _beyond_invoices(
     checks = (check for some in roles.values() for check in _apart(evidence, some))
     # what the reduction would be lower by by invoices in place of meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
-    strict = lower > TOLERANCE * abs(facts.price.reduction_t - lower)
+    # where the reduction is a difference of two large quantities, a little of one is much of it
+    strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
     alike = Fraction(0) if strict else _ALIKE
     excess = {role: _beyond(facts, some, alike) for role, some in roles.items()}
     for role, more in _by_electricity(facts, shown):

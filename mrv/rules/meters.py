@@ -21,7 +21,7 @@ from mrv.model import SOLAR, TECHNOLOGY, Most
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Unshown
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import Cap, CapEach, Effect, Floor, Level, Said, SetAside
+from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Said, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
@@ -255,10 +255,18 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     too much passes both.  Such energy is credited once a check meter, or an invoice with its
     file, corroborates it.  No discount would do in place of the evidence: any share would be a
     guess at how much of it is false.
+
+    A calibrated register counts, and is asked for the power that it sent at other times.
     """
-    texts, settled, total, whole = [], [], 0, 0
+    texts, settled, left_out, total, whole = [], [], [], 0, 0
+    invoices = facts.besides.asked is not None and facts.besides.asked.quantities < "C"
     for i, metered in enumerate(facts.metered):
         name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
+        if invoices and metered.baseline and not facts.invoiced(view):
+            # the programme asks for a better grade than an instrument has
+            yield Exclude(i, text("EVD-01.reason_asked"))
+            yield Said(False, (text("EVD-01.below", device=name),))
+            continue
         if not metered.baseline or needs.unit != "Wh":
             continue
         counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in view.parts)
@@ -280,6 +288,11 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):
             settled.append(text("EVD-01.calibrated", device=name, **size))
+            some = facts.besides.left_out.get((name, needs.quantity))
+            wh = 0 if some is None else exact_sum(lay_out(metered, some))
+            if wh > LEAST * counts:
+                size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
+                left_out.append(text("EVD-01.left_out", device=name, **size))
         else:
             texts.append(text("EVD-01.device", device=name, **size))
             total += wh
@@ -289,6 +302,7 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
     share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
     yield from _reported(texts, settled, share)
+    yield from _reported(left_out)
 
 
 def equipment_power(facts: Facts) -> Iterator[Effect | Said]:

@@ -300,30 +300,41 @@ class _Values:
         return {"applied": amount(Fraction(least)), "effect": effect}
 
     def _with(self, one: _Place, value: Decimal) -> tuple[Project, Besides]:
-        """Put a value in place of that of the registry and of the samples."""
-        # an issued statement that has that value already says nothing more
-        fixed = tuple(
-            f
-            for f in self.besides.fixed
-            if (f.device, f.parameter, Decimal(f.value)) != (one.device, one.name, value)
+        return put_in_place(
+            self.project, self.besides, self.methodology, one.device, one.name, value
         )
-        besides = replace(self.besides, fixed=fixed)
-        put = {one.name: int(value) if value == value.to_integral_value() else value}
-        if one.device is not None:
-            devices = tuple(
-                replace(b, params={**b.params, **put})
-                if b.device == one.device and one.name in self.methodology.roles[b.role].params
-                else b
-                for b in self.project.devices
-            )
-            return replace(self.project, devices=devices), besides
-        values: Mapping[str, Any] = {**self.project.parameters, **put}
-        samples = self.besides.samples
-        if one.spec.option in MONITORED:
-            samples = tuple(
-                replace(s, value=put[one.name]) if s.parameter == one.name else s for s in samples
-            )
-        return replace(self.project, parameters=values), replace(besides, samples=samples)
+
+
+def put_in_place(
+    project: Project,
+    besides: Besides,
+    methodology: Methodology,
+    device: str | None,
+    name: str,
+    value: Decimal,
+) -> tuple[Project, Besides]:
+    """Put a value in place of that of the registry, or of a device, and of the samples."""
+    # an issued statement that has that value already says nothing more
+    fixed = tuple(
+        f
+        for f in besides.fixed
+        if (f.device, f.parameter, Decimal(f.value)) != (device, name, value)
+    )
+    besides = replace(besides, fixed=fixed)
+    put = {name: int(value) if value == value.to_integral_value() else value}
+    if device is not None:
+        devices = tuple(
+            replace(b, params={**b.params, **put})
+            if b.device == device and name in methodology.roles[b.role].params
+            else b
+            for b in project.devices
+        )
+        return replace(project, devices=devices), besides
+    values: Mapping[str, Any] = {**project.parameters, **put}
+    samples = besides.samples
+    if methodology.parameters[name].option in MONITORED:
+        samples = tuple(replace(s, value=put[name]) if s.parameter == name else s for s in samples)
+    return replace(project, parameters=values), replace(besides, samples=samples)
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:

@@ -9,7 +9,8 @@ inflow counts 0, a pump's water as much as its electricity moved before the proj
 
 Within the design all meters of a plant may still be too high together.  Where no invoice shows
 what was delivered, nor the electricity that it took, a finding says by how much (EVD-03).
-Hours of lamps are not sold: invoices of their electricity corroborate them, by count and power.
+Hours of lamps are not sold: their electricity corroborates them, by count and power, as invoices
+or the controller itself state it.
 
 A fan's meter of which the transformer ratio is typed ten times too low reports a tenth, and the
 rest of a plant looks the same.  So a finding asks for invoices of electricity and fuel (EVD-07).
@@ -48,7 +49,7 @@ from mrv.rules.capacity import (
     using,
 )
 from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, Said
-from mrv.rules.equipment import watts
+from mrv.rules.equipment import unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import applied
 from mrv.service_bounds import Capacity
@@ -205,15 +206,31 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
             continue
         if {*one.serves} <= {*method.billed}:
             continue
-        if all(map(facts.invoiced, there)):
-            # of invoices that state less `lower_invoices` says what they take
-            if not any([*facts.evidence.less(m)] for m in there):
-                yield Said(True, text("invoice.cover", devices=_names(there)))
-            continue
-        if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
-            yield Said(True, text("EVD-03.by_power", devices=_names(there)))
-            continue
-        yield from _within_design(there, one, given)
+        shown = _corroborated(facts, there)
+        if shown is None:
+            yield from _within_design(there, one, given)
+        elif shown:
+            yield Said(True, shown)
+
+
+def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
+    """Say what corroborates a service's meters; None where something of it is not shown."""
+    if all(map(facts.invoiced, there)):
+        # of invoices that state less `lower_invoices` says what they take
+        less = any([*facts.evidence.less(m)] for m in there)
+        return () if less else (text("invoice.cover", devices=_names(there)),)
+    if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
+        return (text("EVD-03.by_power", devices=_names(there)),)
+    found = []
+    for m in there:
+        check = facts.agreeing(m, alone=True)
+        if check is not None:
+            found.append(text("EVD-07.witness", device=m.device.id, witness=check.witness))
+        elif _own_power(facts, m):
+            found.append(text("EVD-07.power", device=m.device.id))
+        else:
+            return None
+    return tuple(found)
 
 
 def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> Iterator[Said]:
@@ -241,6 +258,22 @@ def _billed_power(facts: Facts, one: Monitored) -> bool:
     begin, end = one.span_us
     shown = length([*agreeing, *differing], begin, end) - length(differing, begin, end)
     return shown >= COVERED * (end - begin)
+
+
+def _own_power(facts: Facts, one: Monitored) -> bool:
+    """Whether a device's own electricity is that of its hours, by count and power."""
+    drawn = facts.besides.drawn.get(one.device.id)
+    if one.needs.draws is None or drawn is None:
+        return False
+    if len(drawn.number) < COVERED * one.service.intervals:
+        return False
+    edges = facts.stretches[0], facts.stretches[-1]
+    groups = [m for m in facts.price.views if m.device.id == one.device.id and m.needs.draws]
+    hours = (
+        (m.metered - unknown_time(m, drawn.number, *edges)) * watts(m) / _S_PER_HOUR for m in groups
+    )
+    wh = exact_sum(drawn.value)
+    return abs(sum(hours, start=Fraction(0)) - wh) <= TOLERANCE * wh
 
 
 def _burnt(facts: Facts, invoice: Invoice) -> bool:

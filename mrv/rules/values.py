@@ -23,6 +23,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.sample_precision import Precision, of_samples, of_survey, required
 from mrv.rounding import decimal_text
+from mrv.rules import Severity
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
@@ -35,6 +36,7 @@ from mrv.rules.effects import (
     Effect,
     Fix,
     Least,
+    NoReduction,
     Said,
 )
 from mrv.rules.facts import Facts
@@ -59,6 +61,12 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
                  amount=amount(Fraction(given[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
+
+
+def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
+    """PAR-05: values on the claimant's word that carry all, and of which nothing is published."""
+    if facts.besides.unshown_values:
+        yield NoReduction()
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
@@ -184,8 +192,11 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     measured = [one for one in found if one.code == "PAR-06.measured"]
     lacking = [*(one for one in found if one not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
-        priced = all(one.code == "PAR-06.quantities" for one in lacking)
-        yield Said(not lacking, (*lacking, *measured), priced=priced)
+        by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
+        # days of which nothing was read count 0, and what was measured of them elsewhere is more
+        silent = any(one.silent for one in facts.besides.channels.values())
+        severity: Severity | None = "observation" if by_quantities and silent else None
+        yield Said(not lacking, (*lacking, *measured), severity, by_quantities)
 
 
 def _monitored(  # noqa: PLR0911 - one return a way of measuring

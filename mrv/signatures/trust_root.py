@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
+from mrv.parameters.evidence import Asked, asked_of
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import time_of
@@ -33,7 +34,7 @@ from mrv.signatures.multibase import decode_base58, encode_base58
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}
-_MAY = {"issue", "logPolicy", "timestamps"}
+_MAY = {"evidence", "issue", "logPolicy", "timestamps"}
 
 
 class IssueRule(NamedTuple):
@@ -68,6 +69,8 @@ class TrustRoot:
     log_policy : str or None
         Which witnesses must have cosigned a head of the log: the text of a policy
         (c2sp.org/tlog-policy), which whoever counts them reads.
+    evidence : Asked or None
+        The grades of evidence that the programme asks for; the usual ones where it says nothing.
     """
 
     programme: str
@@ -79,6 +82,7 @@ class TrustRoot:
     issue: IssueRule | None = None
     timestamps: StampRule | None = None
     log_policy: str | None = None
+    evidence: Asked | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
@@ -109,6 +113,7 @@ class TrustRoot:
             **({} if self.issue is None else {"issue": self.issue._asdict()}),
             **({} if self.timestamps is None else {"timestamps": self.timestamps.to_json()}),
             **({} if self.log_policy is None else {"logPolicy": self.log_policy}),
+            **({} if self.evidence is None else {"evidence": self.evidence.to_json()}),
         }
 
 
@@ -119,7 +124,8 @@ class Trust(NamedTuple):
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
     how many have to approve an issue, as the programme says, `timestamps` whose time stamps
     count, and `log_policy` which witnesses must have cosigned the log's head.  `roots` are the
-    programme's own keys, which sign what it accepts; none in a plain keyring.
+    programme's own keys, which sign what it accepts; none in a plain keyring.  `evidence` are the
+    grades that the programme asks for.
     """
 
     keys: tuple[EnrolledKey, ...]
@@ -129,6 +135,7 @@ class Trust(NamedTuple):
     timestamps: StampRule | None = None
     log_policy: str | None = None
     roots: tuple[str, ...] = ()
+    evidence: Asked | None = None
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -226,8 +233,9 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
     return Trust(
-        root.keys, source, (), root.issue, root.timestamps, root.log_policy, root.root_keys
-    )
+        root.keys, source, (), root.issue, root.timestamps, root.log_policy, root.root_keys,
+        root.evidence,
+    )  # fmt: skip
 
 
 def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:
@@ -263,9 +271,10 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _issue(signed["issue"]) if "issue" in signed else None,
             StampRule.from_json(signed["timestamps"]) if "timestamps" in signed else None,
             _text(signed["logPolicy"]) if "logPolicy" in signed else None,
+            asked_of(signed["evidence"]) if "evidence" in signed else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
-    except (KeyError, TypeError, AttributeError, CanonicalError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, CanonicalError) as error:
         raise EnrolmentError(f"a trust root is not in its form: {error}; get it again") from error
     if root.signed() != signed:
         raise EnrolmentError("a trust root holds more than its form has; get it again")

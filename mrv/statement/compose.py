@@ -49,6 +49,7 @@ from mrv.statement.cross_check_json import cross_check_out, indicated, readings_
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
+from mrv.statement.plan_json import asked_out
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.registry_inputs import registry_inputs
@@ -251,6 +252,7 @@ def _evidence(case: Case) -> wire_account.Evidence:
             )
             for one in items
         ),
+        asked=asked_out(case.plan.asked),
     )
 
 

@@ -128,6 +128,7 @@ class Case:
             found,
             unshown={key: one.beyond for key, one in shown.items() if one.beyond},
             alone={key: one.alone for key, one in shown.items() if one.alone is not None},
+            left_out={k: one.left_out for k, one in shown.items() if one.left_out is not None},
             untold={k: one.more for k, one in untold.items() if one.more is not None},
             gauged=frozenset(key for key, one in untold.items() if one.agrees),
             drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},

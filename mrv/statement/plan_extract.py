@@ -37,6 +37,7 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
+from mrv.parameters.evidence import USUAL, Asked
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
@@ -59,6 +60,7 @@ from mrv.registry.project import (
 from mrv.statement.arrival import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
+    asked_out,
     certified_out,
     check_meter_out,
     earlier_in,
@@ -163,6 +165,8 @@ class MonitoringPlan:
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
+    asked : Asked
+        The grades of evidence that the programme asks for.
     declared : Declared
         Surveys, events and the registered design.
     """
@@ -202,6 +206,7 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
+    asked: Asked = USUAL
     forward: tuple[ForwardAction, ...] = ()
     points: Mapping[str, Point] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
@@ -228,6 +233,7 @@ class MonitoringPlan:
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
+            asked=self.asked,
             surveys=self.declared.surveys,
         )
 
@@ -257,6 +263,7 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
+            asked=USUAL,
             declared=Declared(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
@@ -306,6 +313,7 @@ class MonitoringPlan:
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
+            evidence_asked=asked_out(self.asked),
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,

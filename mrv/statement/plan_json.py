@@ -15,7 +15,8 @@ import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.calendar import instant_us, utc_text
-from mrv.documents.form import UNSET, read, write
+from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.period_account import EvidenceAsked
 from mrv.documents.plan import (
     ArrivedDay,
     ArrivedDevice,
@@ -27,6 +28,7 @@ from mrv.documents.plan import (
     Span,
     StatementFigures,
 )
+from mrv.parameters.evidence import USUAL, Asked, asked_of
 from mrv.registry.project import Certified, CheckMeter, Earlier, Invoice, MeteredOutside
 from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
@@ -233,3 +235,17 @@ def invoice_in(record: Mapping[str, Any]) -> Invoice:
 
 def _time(text: str) -> int:
     return instant_us(text, "UTC")
+
+
+def asked_out(asked: Asked) -> EvidenceAsked | UnsetType:
+    """Write the grades that a programme asks for; nothing where they are the usual ones."""
+    if asked == USUAL:
+        return UNSET
+    return read(EvidenceAsked, asked.to_json(), "evidenceAsked")
+
+
+def asked_in(record: EvidenceAsked | UnsetType) -> Asked:
+    """Read the grades that a programme asks for; the usual ones where nothing is said."""
+    if record is UNSET:
+        return USUAL
+    return asked_of(write(record))

@@ -42,6 +42,7 @@ from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_json import (
     arrivals_in,
+    asked_in,
     certified_in,
     check_meter_in,
     invoice_of,
@@ -99,6 +100,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
+        asked=asked_in(plan.evidence_asked),
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),

@@ -21,6 +21,7 @@ from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
+from mrv.statement.plan_json import asked_in
 from mrv.verify.subject import Subject, refuse, refuse_differences
 
 _WHOLE = re.compile(r"0|[1-9][0-9]*")
@@ -189,4 +190,23 @@ def claims(subject: Subject) -> str:
         raise PeriodError(f"{credited} t are credited, {balance} ug were reduced; rounding is down")
     if said.supersedes and said.supersedes.statement == said.statement:
         raise PeriodError(f"statement {said.statement} supersedes itself")
+    _graded(subject)
     return f"{inner.local_from} to {inner.local_to}, {credited} whole tonnes"
+
+
+def _graded(subject: Subject) -> None:
+    """Note where a statement asked for less evidence than the programme does."""
+    evidence = subject.claims.evidence
+    if evidence is UNSET:
+        return
+    own, wanted = asked_in(evidence.asked), subject.evidence_asked
+    if not own.at_least(wanted):
+        subject.lack(
+            "evidence-asked",
+            "draft",
+            f"a close that asks for the evidence of {subject.source or 'the usual rules'}: grade"
+            f" {wanted.quantities} of quantities, {wanted.parameters} of parameters that carry more"
+            f" than {wanted.above_percent} %; the statement was closed by {own.quantities},"
+            f" {own.parameters} and {own.above_percent} %",
+            "have the period closed again where the programme's trust root is pinned",
+        )

@@ -10,6 +10,7 @@ from ingest.errors import InputError
 from mrv.errors import PackFormatError, PackTooLargeError
 from mrv.log.policy import Policy, read_policy
 from mrv.packs.pack import KEYS, Pack
+from mrv.parameters.evidence import USUAL
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
@@ -130,6 +131,7 @@ def verify(
         source="" if said is None else said.source,
         status_lists=() if said is None else said.status_lists,
         issue_rule=None if said is None else said.issue,
+        evidence_asked=USUAL if said is None or said.evidence is None else said.evidence,
         authorities=authorities or (None if said is None else said.timestamps),
         policies=_policies(None if said is None else said.log_policy, policy),
         meter_keys=meter_keys,

@@ -29,6 +29,7 @@ from services.api.console.routes import (
     overview,
     projects,
     reference,
+    registry_file,
     sign_in,
     statement_days,
     statement_files,
@@ -229,6 +230,7 @@ def make_app(
         console_devices,
         console_alarms,
         console_jobs,
+        registry_file,
     ):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

@@ -114,10 +114,11 @@ class Invoices:
     @cached_property
     def own(self) -> tuple[Invoice, ...]:
         """Invoices of the period that the operator itself wrote."""
-        return tuple(one for one in self.touching if self._by_operator(one))
+        return tuple(one for one in self.touching if self.by_operator(one.issuer))
 
-    def _by_operator(self, one: Invoice) -> bool:
-        return any(_by(one.issuer, key) for key in self.operators)
+    def by_operator(self, issuer: str) -> bool:
+        """Whether a name is that of an operator of the project, or of an affiliate."""
+        return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
         """Return the invoices of the period by id; those that are no evidence say why."""
@@ -134,7 +135,7 @@ class Invoices:
     def replaced(self) -> tuple[tuple[Invoice, Invoice, str], ...]:
         """Return invoices of the period that another one corrects, that one, and its reason."""
         return tuple(
-            (replace(old, doubt="operator" if self._by_operator(old) else None), new, why)
+            (replace(old, doubt="operator" if self.by_operator(old.issuer) else None), new, why)
             for old, new, why in replaced(self.every)
             if self._touches(old)
         )

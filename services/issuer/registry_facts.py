@@ -22,6 +22,7 @@ from mrv.registry.calibration_interval import Lengthened, lengthened
 from mrv.registry.project import Certified, Project
 from mrv.rules import Severity
 from mrv.rules.effects import Said
+from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
 from services.issuer.disguised_copies import disguised
@@ -119,6 +120,10 @@ class RegistryFacts:
     def entry(self) -> Entry:
         """The project as its registry file has it."""
         return self.registry.projects[self.project.id]
+
+    def own(self, name: str) -> bool:
+        """Whether who gave a paper operates the plant, or is affiliated with who does."""
+        return stem(name) in self.operators or self.invoices.by_operator(name)
 
     @property
     def methodology(self) -> Methodology:

@@ -31,7 +31,6 @@ from mrv.registry.project import (
     Sample,
 )
 from mrv.rounding import UG_PER_T, decimal_text
-from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
@@ -95,15 +94,13 @@ def judged(facts: RegistryFacts) -> Outcome:
                 conditions.append(
                     RegistryCondition(rule=rule, holds=one.holds, texts=texts, severity=severity)
                 )
-    zone = facts.project.timezone
-    first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
     return Outcome(
         tuple(conditions),
         tuple(acceptances.factors_accepted(facts.project, facts.registry, facts.accepted)),
         tuple(excluded),
         facts.certified,
         {name: rated_powers(held) for name, held in facts.ratings.items() if held},
-        tuple(s for s in facts.entry.laboratory or () if first <= s.taken <= last),
+        tuple(s for s in _of_period(facts) if not facts.own(s.laboratory)),
         tuple(design(facts)),
         facts.invoices.doubted(),
         facts.invoices.replaced(),
@@ -302,7 +299,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
     for name in method.documented:
         held = given.get(name)
         by = held.get("by") if isinstance(held, Mapping) else None
-        if by is not None and stem(by) in facts.operators:
+        if by is not None and facts.own(by):
             texts.append(text("PAR-07.own_document", parameter=name, by=by))
     yield from listed(texts)
 
@@ -315,8 +312,24 @@ def design(facts: RegistryFacts) -> Iterator[Document]:
     for name in dict.fromkeys((*facts.methodology.documented, *given)):
         if name in known and name in given and name not in facts.invoices.unsupported:
             one = document_of(name, given[name])
-            if one.by is None or stem(one.by) not in facts.operators:
+            if one.by is None or not facts.own(one.by):
                 yield one
+
+
+def own_laboratories(facts: RegistryFacts) -> Iterator[Judged]:
+    """PAR-06: results of a laboratory that the operator is, or is affiliated with."""
+    yield from listed(
+        text("PAR-06.own_laboratory", parameter=one.parameter, sample=one.sample,
+             laboratory=one.laboratory)
+        for one in _of_period(facts)
+        if facts.own(one.laboratory)
+    )  # fmt: skip
+
+
+def _of_period(facts: RegistryFacts) -> Iterator[Sample]:
+    zone = facts.project.timezone
+    first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
+    yield from (s for s in facts.entry.laboratory or () if first <= s.taken <= last)
 
 
 def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
@@ -464,6 +477,7 @@ JUDGES: tuple[tuple[str, Callable[[RegistryFacts], Iterator[Judged]]], ...] = (
     ("REG-04", late_ratings),
     ("MTR-01", implausible_ratings),
     ("PAR-07", documented_values),
+    ("PAR-06", own_laboratories),
     ("EVD-08", own_invoices),
     ("EVD-09", contradicting_documents),
     ("CLM-04", debts),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mrv.errors import EnrolmentError
+from mrv.parameters.evidence import USUAL, Asked
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import TrustRoot, read_next, read_pinned, read_root, read_trusted
@@ -47,6 +48,13 @@ def kept_trust_root(home: Path) -> bytes | None:
     """Return the trust root that is kept here, if one is."""
     path = pinned(home)
     return path.read_bytes() if path.exists() else None
+
+
+def asked_grades(home: Path) -> Asked:
+    """Return the grades of evidence that the programme asks for; the usual ones without a root."""
+    data = kept_trust_root(home)
+    said = None if data is None else read_pinned(data).evidence
+    return USUAL if said is None else said
 
 
 def check_not_older(home: Path, data: bytes) -> None:

@@ -80,6 +80,20 @@ def import_registry(
     return planned
 
 
+def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Plan:
+    """Return what an import of files would come to now; it reads alone, and keeps nothing."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return plan(
+            load_registry(conn),
+            incoming,
+            strict=strict,
+            closed=covered_until(conn),
+            sealed=sealed_until(conn),
+            credited=issued(conn),
+        )
+
+
 def covered_until(conn: Connection) -> dict[str, datetime]:
     """Return up to when periods whose statement is signed cover each device in them."""
     rows = conn.execute(

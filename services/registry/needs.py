@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest import classes, profiles
 from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
-from mrv.accounting.entered_values import KEY, accepted, parameters_of, unaccepted
+from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of, unaccepted
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook, load
 from mrv.factors.ledger import Ledger
@@ -36,7 +36,9 @@ from mrv.model import (
     Methodology,
     RoleNeeds,
 )
+from mrv.parameters.evidence import USUAL, of_parameter, region_of
 from mrv.parameters.inputs import Inputs, read
+from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import exact_text
 from mrv.texts import Text
 from services.nearest import did_you_mean
@@ -70,6 +72,7 @@ def check(
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
+    yield from _unshown(project, methodology, parameters, book, country)
     yield from _undeclared(project, methodology, devices)
     elsewhere = abroad(methodology.countries, country)
     if elsewhere is not None:
@@ -227,6 +230,78 @@ def _not_designed(
             " SHA-256 of its file), what only the plant's own meters report counts zero, unless"
             f" invoices with their files support it{invoices}",
         )
+
+
+def _unshown(
+    project: Project,
+    methodology: Methodology,
+    parameters: Inputs,
+    book: FactorBook,
+    country: str | None,
+) -> Iterator[Finding]:
+    """Warn of values on the project participant's word alone, with the rows to write."""
+    given = project.documents or {}
+    sampled = {one.parameter for one in project.laboratory or ()}
+    typed = {n: v for n, v in project.parameters.items() if n in methodology.parameters}
+    rows: dict[str, str] = {}
+    for device, values in ((None, typed), *((b, b.params) for b in project.devices)):
+        for name, value in values.items():
+            spec = methodology.spec_of(name)
+            if (
+                "document" in of_parameter(name).by
+                and spec.unit != "year"
+                and name not in sampled
+                and not (name in methodology.documented
+                         and not _is_cautious(methodology, name, parameters))
+                and not _is_its_own(spec, name, value, country)
+                and not _whole(given.get(name))
+                and not (device is not None and spec.choices
+                         and _least(project, methodology, parameters, device, name, book))
+            ):  # fmt: skip
+                rows[name] = row_of(name, Fraction(value))
+    if rows:
+        yield _until(
+            project,
+            [f"{', '.join(rows)} without a third party's document"],
+            f"the grade of evidence is D, and of a value that carries more than"
+            f" {USUAL.above_percent} % of the reduction (or what the programme's trust root says)"
+            " the conservative end of what is published counts, nothing where nothing is; write in"
+            f" `documents`: {'; '.join(rows.values())}",
+        )
+
+
+def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
+    """Whether a value is the published default, its region's, or the one that needs no document."""
+    if spec.undocumented is not None:
+        return bool(Fraction(value) == Fraction(spec.undocumented))
+    region = region_of(country) if "region" in of_parameter(name).by else None
+    kinds = spec.published if spec.factor is None else spec.factor[0]
+    some = [f for f in load() if kinds and f.kind.startswith(kinds)]
+    if spec.factor is None:
+        some = [f for f in some if region is not None and f.kind.endswith(f".{region}")]
+    return Fraction(value) in {factor.value for factor in some}
+
+
+def _least(
+    project: Project,
+    methodology: Methodology,
+    parameters: Inputs,
+    bound: ProjectDevice,
+    name: str,
+    book: FactorBook,
+) -> bool:
+    """Whether no other case of a device would give less."""
+    year = project.crediting_from.year
+    params = read(methodology.roles[bound.role].params, bound.params, bound.device)
+
+    def reduced(case: int) -> Fraction:
+        some = {**params, name: case}
+        return unit_reductions(methodology, bound.role, some, parameters, book, year).reduction_t
+
+    try:
+        return reduced(params[name]) <= min(map(reduced, methodology.spec_of(name).choices))
+    except (FactorError, MethodologyError):
+        return True  # said already
 
 
 def _undeclared(

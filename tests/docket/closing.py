@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ from psycopg import Connection
 from ingest import classes
 from ingest.errors import TonneError
 from ingest.model import NULL, Frame
+from mrv.accounting.period_result import PeriodResult
+from mrv.calendar import midnight_us
 from mrv.documents.statement import claims_of
 from mrv.methodologies import hosted
 from mrv.signatures.key_bounds import KeyBounds
@@ -27,16 +31,34 @@ from services.registry.invoices import read as read_invoices
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
+from services.store.statements import energy_certificates
 from tests import databases, memory, registering
 from tests.docket import distortions
 from tests.docket.cases import cases
 from tests.docket.shapes import HOUR_US
-from tests.docket.world import FROM_US, PROJECT, TO_US, Readings, World, begin, send, truth
+from tests.docket.world import (
+    FROM_US,
+    PROJECT,
+    TO_US,
+    ZONE,
+    Readings,
+    World,
+    begin,
+    send,
+    sha,
+    truth,
+)
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
 from tests.services.issuer.plant import store_of
 
 OPERATOR = "Plant Operating Company"
+APPROVAL = {
+    "by": "Programme authority", "date": date(2026, 2, 20), "reference": "Decision on the plan",
+    "sha256": sha("decision on the plan"),
+}  # fmt: skip
 UG = 10**12
+# of what a device metered: what is taken off it without a line
+SILENT = Decimal("0.001")
 _RANK = ("observation", "CL", "CAR")
 
 
@@ -45,6 +67,7 @@ class Outcome(NamedTuple):
     What a case came to: tonnes, what is true, findings that do not hold, what rules take.
 
     `rests` is the share of the reduction by grade of evidence, as the statement says it.
+    `silent` are devices of which more was taken or added than the statement has lines for.
     """
 
     t: float
@@ -54,6 +77,7 @@ class Outcome(NamedTuple):
     details: dict[str, list[str]]
     refused: str = ""
     rests: dict[str, float] | None = None
+    silent: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -70,8 +94,16 @@ def server() -> Iterator[Quick]:
 
 
 def run(server_url: str, name: str) -> Outcome:
-    """Close a case in a database of its own: rules compare the projects of one database."""
-    case = cases()[name]
+    """Close a case of the docket."""
+    return close(server_url, name, cases()[name])
+
+
+def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
+    """
+    Close a case in a database of its own: rules compare the projects of one database.
+
+    Cases of one `name` have the same month.
+    """
     world = begin(case["plant"], name)
     distortions.apply(world, case["do"], distortions.HAPPENED)
     # `params`: what is true where the plant's own file is what is typed
@@ -97,6 +129,7 @@ def _closed(url: str, world: World, truth_t: float) -> Outcome:
                 change(world.document)
                 _imported(url, file, world.document)
                 _remake(url)
+            _certify(url, world)
             _bill(url, Path(folder), world)
             with connect(url, role="tonne_mrv", autocommit=True) as conn:
                 projects = [one["id"] for one in world.document["projects"]]
@@ -132,7 +165,22 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
     tonnes = sum(one.result.net.reduction.ug for one in closed) / UG
     shares = claims_of(closed[0].document).evidence.shares
     rests = {grade: float(share) for grade, share in shares.items()}
-    return Outcome(tonnes, truth_t, findings, costs, details, rests=rests)
+    silent = tuple(name for one in closed for name in _silent(one.result))
+    return Outcome(tonnes, truth_t, findings, costs, details, rests=rests, silent=silent)
+
+
+def _silent(result: PeriodResult) -> Iterator[str]:
+    """Yield devices whose deductions and gaps do not add up to what was taken and added."""
+    for name in dict.fromkeys(one.device for one in result.devices):
+        of = [one for one in result.devices if one.device == name]
+        taken = sum(Decimal(one.deducted) for one in of)
+        added = sum(Decimal(one.substituted) for one in of)
+        taken -= sum(Decimal(d.quantity) for d in result.deductions if d.device == name)
+        # days without an analyser are gaps of a value, not of a register
+        added -= sum(Decimal(g.substituted) for g in result.gaps if g.device == name)
+        most = SILENT * sum(Decimal(one.metered) for one in of) + 1
+        if abs(taken) > most or abs(added) > most:
+            yield name
 
 
 class RefusedError(Exception):
@@ -156,8 +204,9 @@ def _register(url: str, file: Path, world: World) -> None:
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)
+    approval = {"approval": dict(APPROVAL)} if world.approved else {}
     for one in world.document["projects"]:
-        one["monitoring"] = _PLANS[plan]
+        one["monitoring"] = [{**version, **approval} for version in _PLANS[plan]]
     _imported(url, file, world.document)
 
 
@@ -168,7 +217,10 @@ def _drafted(conn: Connection) -> Any:
     """Return a first plan, with what its draft leaves to the plant."""
     text = draft_of(conn, PROJECT).replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
     text = text.replace(": ''", ": The plant's engineer")
-    return yaml.safe_load(text)["projects"][0]["monitoring"]
+    found = yaml.safe_load(text)["projects"][0]["monitoring"]
+    decision = {"by": "Programme", "date": date(2026, 1, 15), "reference": "Decision 12/2026",
+                "sha256": "d1" * 32}  # fmt: skip
+    return [{**one, "approval": decision} for one in found]
 
 
 def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
@@ -177,6 +229,24 @@ def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
     if planned.refused:
         wrong = [m for r in planned.results if r.result == "error" for m in r.messages]
         raise RefusedError("; ".join(wrong))
+
+
+def _certify(url: str, world: World) -> None:
+    """Enter certificates of origin as `tonne energy-certificate` does."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        for number, one in enumerate(world.certificates):
+            begin, end = (
+                datetime.fromtimestamp(midnight_us(one[edge], ZONE) / 10**6, UTC)
+                for edge in ("begin", "end")
+            )
+            energy_certificates.enter(
+                conn,
+                energy_certificates.Certificate(
+                    f"IREC-{number}", "I-REC", one["device"], begin, end, one["wh"],
+                    "I-REC issuer", "certificate",
+                ),
+                "operator",
+            )  # fmt: skip
 
 
 def _bill(url: str, folder: Path, world: World) -> None:

@@ -24,6 +24,7 @@ from tests.docket.world import (
     Readings,
     World,
     invoice,
+    paper,
     rounded,
     seed_of,
     sha,
@@ -479,6 +480,13 @@ def documents(world: World, of: list[str], **values: Any) -> None:
 
 
 @_said
+def documented(world: World, of: list[str]) -> None:
+    """Values have documents of another's hand that state what is typed."""
+    given = world.project["parameters"]
+    world.project["documents"] |= {name: paper(world, name, given) for name in of}
+
+
+@_said
 def laboratory(world: World, of: list[str], **values: Any) -> None:
     """Results of a laboratory are otherwise; without values there are none."""
     rows = world.project["laboratory"]
@@ -612,6 +620,39 @@ def operated(world: World, organisation: str) -> None:
 
 
 @_said
+def certified(world: World, on: str, first: str, last: str, share: float) -> None:
+    """Certificates of origin are of a share of what a device delivered on some days."""
+    end = date.fromisoformat(last)
+    day, made = date.fromisoformat(first), world.made.get(on)
+    of = [made] if made is not None else [m for m in world.made.values() if "energy_export_wh" in m]
+    inside = _within(TIMES_US, first, last)
+    wh = sum(float(one["energy_export_wh"][inside].sum()) for one in of)
+    world.certificates.append({"device": on, "begin": day, "end": end, "wh": int(share * wh)})
+
+
+@_said
+def checked(world: World, on: str, by: float) -> None:
+    """A second meter, calibrated, measures the same, and is entered as its check meter."""
+    row = {**deepcopy(world.registered(on)), "id": f"{on}-check", "check_of": on}
+    row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    world.document["devices"].append(row)
+    some = world.readings[on]
+    columns = {
+        name: values[0] + np.rint((values - values[0]) * by).astype(np.int64)
+        if values.dtype.kind == "i" else values
+        for name, values in some.columns.items()
+    }  # fmt: skip
+    world.readings[row["id"]] = Readings(some.class_id, some.time_us.copy(), columns)
+
+
+@_said
+def not_approved(world: World) -> None:
+    """The monitoring plan has no approval by the programme."""
+    world.approved = False
+
+
+@_said
 def no_invoices(world: World, of: list[str] | None = None) -> None:
     """Invoices are not there."""
     world.invoices = [
@@ -671,6 +712,19 @@ def billed_together(world: World, of: list[str], more: float = 0.0) -> None:
     world.invoices.append(
         {**some[0], "devices": list(of), "amount": rounded(whole, some[0]["unit"])}
     )
+
+
+@_said
+def billed_too(world: World, of: list[str], issuer: str) -> None:
+    """A third party states what devices did, each by itself, beside the other invoices."""
+    world.invoices += [invoice(world, name, FIRST, END, issuer=issuer) for name in of]
+
+
+@_said
+def billed_until(world: World, of: str, end: str) -> None:
+    """The true invoice of the first part of the month alone is given."""
+    world.invoices = [one for one in world.invoices if of not in one["devices"]]
+    world.invoices.append(invoice(world, of, FIRST, date.fromisoformat(end)))
 
 
 @_said

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mrv.rules import rules
-from tests.docket import distortions, page
+from tests.docket import distortions, evidence, page
 from tests.docket.__main__ import plain
 from tests.docket.cases import cases
 from tests.docket.closing import run
@@ -37,12 +37,21 @@ def _one(name, found):
 def test_a_case_is_judged_as_before(name, timescale):
     """A fraud would be credited again, or an honest plant robbed, by a change of another rule."""
     before = _one(name, stored()[name])
-    now = _one(name, plain(run(timescale.url, name)))
+    closed = run(timescale.url, name)
+    now = _one(name, plain(closed))
+    assert closed.silent == ()  # what is taken off a device has its line
     if now.honest:
         assert now.right or not before.right, (now.t, now.truth_t, now.open)
         assert now.open <= before.open | set(now.asked)
     elif before.share <= TOLERATED or before.open:
         assert now.share <= TOLERATED or now.open, (now.t, now.truth_t)
+
+
+@pytest.mark.parametrize("plant", ["pv-sold", "lamps"])
+def test_a_true_paper_or_channel_more_costs_nothing(plant, timescale):
+    """An operator who shows more than he must would earn less than one who hides it."""
+    assert [*evidence.lacking(plant)]
+    assert [*evidence.lowered(timescale.url, plant)] == []
 
 
 def test_all_cases_have_results():

@@ -87,6 +87,10 @@ class World:
         As the files of `tonne invoice import` have them.
     later : list of callable
         Changes of the registry file that are imported after the readings came.
+    certificates : list of dict
+        Certificates of origin: device, local days, energy. [Wh]
+    approved : bool
+        Whether the programme approved the monitoring plan before the period.
     arrived : dict
         When readings of a device came that were not sent within the hour, by device. [us UTC]
     """
@@ -99,6 +103,8 @@ class World:
     invoices: list[dict[str, Any]] = field(default_factory=list)
     later: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     arrived: dict[str, int] = field(default_factory=dict)
+    certificates: list[dict[str, Any]] = field(default_factory=list)
+    approved: bool = True
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
@@ -215,11 +221,12 @@ def document(world: World) -> dict[str, Any]:
 
 def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a value, or a diagram, by another's hand and of before the project."""
-    stated = given.get(name) or {
+    bound = {
         one["id"]: one["bound"][name]
         for one in world.plant["devices"]
         if name in one.get("bound", {})
     }
+    stated = given.get(name, bound)
     said = stated.values() if isinstance(stated, dict) else [stated]
     number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in said)
     return {
@@ -227,7 +234,7 @@ def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         "by": "Design Institute",
         "issued": date(2025, 12, 1),
         "sha256": sha(f"{world.plant['id']} {name}"),
-        **({"value": stated} if said and number else {}),
+        **({"value": stated} if stated != {} and number else {}),
     }
 
 

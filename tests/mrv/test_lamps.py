@@ -108,9 +108,16 @@ def test_a_bill_of_electricity_corroborates_hours(bill, groups, settled):
 @pytest.mark.parametrize(("schedule", "said"), [("12", None), ("12.05", "observation")])
 def test_hours_without_room_are_not_asked_about(schedule, said):
     """Hours that a schedule holds to the hour would be too high "by up to 0 %", month by month."""
-    found = lit(1.0, schedule=schedule)
+    found = lit(1.0, schedule=schedule, known=0)
     assert {f.rule: f.severity for f in found.applicability if not f.holds}.get("EVD-03") == said
-    assert unmet(lit(1.0))["EVD-03"]
+    assert unmet(lit(1.0, known=0))["EVD-03"]
+
+
+def test_own_electricity_corroborates_hours():
+    """Lamps on a flat tariff would be asked for an invoice that no supplier writes."""
+    assert "EVD-03" not in unmet(lit(1.0))
+    # of lamps that take less than is typed it says nothing
+    assert unmet(lit(1.0, told=0.9))["EVD-03"]
 
 
 def tonnes(result):

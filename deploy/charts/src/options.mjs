@@ -221,7 +221,7 @@ export function flows(d, T, W, H, f) {
     const y = (n ? end : begin).get(name), h = Math.max(amount * unit, 1), x = n ? x1 : x0;
     elements.push({ type: "rect", silent: true, shape: { x, y, width: node, height: h }, style: { fill: T.ink } });
     const words = `${name}`, sum = f.amount(amount, d.unit);
-    if (narrow) elements.push(text(T, `${words}  ${sum}`, n ? W - 8 : 8, y - 9, { align: n ? "right" : "left", size: 11, width: W / 2 - 14 }));
+    if (narrow) elements.push(text(T, `${words}  ${sum}`, n ? W - 8 : 8, y - 9, { align: n ? "right" : "left", size: 11, width: W / 2 - 10, halo: true }));
     else { const lx = n ? x1 + node + 6 : x0 - 6, align = n ? "left" : "right"; const ly = Math.min(Math.max(y + h / 2, 16), H - 18); elements.push(text(T, words, lx, ly - 7, { align, width: room - 10 }), text(T, sum, lx, ly + 8, { align, fill: T.muted })); }
   }));
   const givers = sides[0].map(([name]) => name);

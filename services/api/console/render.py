@@ -7,6 +7,7 @@ files alone, so that a hostile name in the registry stays a name.
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -44,9 +45,10 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
-    "Vary": "Cookie",
+    "Vary": "Cookie, Accept-Encoding",
 }
 _MOST = 2_000
+_LEVEL = 5
 _UNITS = (
     ("Cel", "\N{DEGREE SIGN}C"),
     ("m2", "m\N{SUPERSCRIPT TWO}"),
@@ -87,7 +89,15 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
             **values,
         )
     )
-    return HTMLResponse(text, status, _HEADERS)
+    return _packed(ask.request, text, status, _HEADERS)
+
+
+def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -> Response:
+    """Return a page, packed for who takes it so; it holds no secret that its size could tell."""
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return HTMLResponse(text, status, headers)
+    data = gzip.compress(text.encode(), _LEVEL, mtime=0)
+    return HTMLResponse(data, status, {**headers, "Content-Encoding": "gzip"})
 
 
 def plain(text: str | None) -> str | None:

@@ -10,6 +10,7 @@ import yaml
 
 from ingest.errors import InputError
 from mrv.log.policy import read_policy
+from mrv.parameters.evidence import ASKABLE, USUAL, Asked, Grade, asked_of
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
@@ -85,6 +86,27 @@ def trust() -> None:
     type=_file,
     help="Which witnesses must have cosigned (c2sp.org/tlog-policy).",
 )
+@click.option(
+    "--quantities",
+    type=click.Choice(ASKABLE),
+    default=USUAL.quantities,
+    show_default=True,
+    help="Grade of evidence that each quantity needs to count.",
+)
+@click.option(
+    "--parameters",
+    type=click.Choice(ASKABLE),
+    default=USUAL.parameters,
+    show_default=True,
+    help="Grade that an entered value needs which carries more than --above.",
+)
+@click.option(
+    "--above",
+    metavar="PERCENT",
+    default=USUAL.above_percent,
+    show_default=True,
+    help="Share of the reduction that a value of any grade may carry.",
+)
 @_out
 @json_option
 def create(  # noqa: PLR0917 - options of one command
@@ -98,6 +120,9 @@ def create(  # noqa: PLR0917 - options of one command
     issue_since: str | None,
     stampers: Path | None,
     policy: Path | None,
+    quantities: Grade,
+    parameters: Grade,
+    above: str,
     *,
     out: Path,
     as_json: bool,
@@ -121,9 +146,14 @@ def create(  # noqa: PLR0917 - options of one command
     said_policy = None if policy is None else policy.read_text("utf-8")
     if said_policy is not None:
         read_policy(said_policy.encode())
+    try:
+        asked = asked_of(Asked(quantities, parameters, above).to_json())
+    except ValueError as error:
+        raise InputError(f"--above {above}: {error}") from error
     made = TrustRoot(
-        programme, version, expires, multikeys, threshold, keys, rule, stamps, said_policy
-    )
+        programme, version, expires, multikeys, threshold, keys, rule, stamps, said_policy,
+        None if asked == USUAL else asked,
+    )  # fmt: skip
     out.write_bytes(write_root(made))
     message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}

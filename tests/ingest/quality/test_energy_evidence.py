@@ -35,6 +35,9 @@ def test_silence_shows_nothing_and_power_that_is_left_out_shows_the_lower():
     assert told.known.all()
     assert told.energy_wh == pytest.approx([250] * 21 + [750])
     assert (told.variance[8:12] == 0).all()
+    # of more than a day: its channel is out of order, and asked for by a finding
+    mute = integral(_at(0, 1, 101, 102), watts, _at(*range(103)), 0, 102)
+    assert mute.known.tolist() == [True] + [False] * 100 + [True] == (~mute.left_out).tolist()
     before = integral(_at(40, 41), np.array([500.0, 500.0]), _at(*range(50)), 0, 48)
     assert before.known.all()
     assert before.energy_wh[:40].tolist() == [0.0] * 40

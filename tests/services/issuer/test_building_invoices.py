@@ -34,10 +34,13 @@ projects:
     parameters: {ef_grid_t_per_mwh: 0.6592, intercept_mwh: 1450, slope_mwh_per_cdd: 0.62%s}
 """
 RANGE = ", least_cdd_per_month: 60, most_cdd_per_month: 400, months_of_baseline: 24"
-NAMES = ("intercept_mwh", "slope_mwh_per_cdd", "least_cdd_per_month", "most_cdd_per_month",
-         "months_of_baseline")  # fmt: skip
-PAPER = "{document: regression of 2025, by: An auditor, issued: 2025-12-01, sha256: %s}" % (
-    "b2" * 32
+VALUES = {"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62, "least_cdd_per_month": 60,
+          "most_cdd_per_month": 400, "months_of_baseline": 24}  # fmt: skip
+NAMES = tuple(VALUES)
+PAPER = (
+    "{document: regression of 2025, by: An auditor, issued: 2025-12-01, sha256: "
+    + "b2" * 32
+    + ", value: %s}"
 )
 BILLS = """
 invoices:
@@ -87,7 +90,10 @@ def billed(url, folder, supplier, service):
 
 def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     """An owner would not know which papers to bring before the close, or bring his own."""
-    whole = REGISTRY % RANGE + f"    documents: {{{', '.join(f'{n}: {PAPER}' for n in NAMES)}}}\n"
+    whole = (
+        REGISTRY % RANGE
+        + f"    documents: {{{', '.join(f'{n}: {PAPER % v}' for n, v in VALUES.items())}}}\n"
+    )
     told = registering.told(url, tmp_path, whole, "owner")
     assert "invoices" not in "".join(m for r in told.results for m in r.messages)
     tonnes, unmet = closed(url)

@@ -27,7 +27,7 @@ from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
-from tests.services.issuer.test_building_invoices import NAMES, RANGE, REGISTRY
+from tests.services.issuer.test_building_invoices import NAMES, RANGE, REGISTRY, VALUES
 from tests.services.issuer.test_building_invoices import _building as three_days
 
 CORRECTED = "EVD-06"
@@ -61,8 +61,8 @@ def registry(**papers_of):
     """Return the registry with a document for each value; some of them others."""
     whole = {
         name: {"document": "regression of 2025", "by": "An auditor", "issued": "2025-12-01",
-               "sha256": digest("regression"), **papers_of.get(name, {})}
-        for name in NAMES
+               "sha256": digest("regression"), "value": value, **papers_of.get(name, {})}
+        for name, value in VALUES.items()
     }  # fmt: skip
     return REGISTRY % RANGE + f"    documents: {json.dumps(whole)}\n"
 

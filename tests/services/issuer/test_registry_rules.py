@@ -11,7 +11,7 @@ from mrv.documents.coded import text_in
 from mrv.documents.form import UNSET
 from mrv.factors import load
 from mrv.method_lives import find_life
-from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice
+from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice, Sample
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
 from mrv.texts import joined, render
@@ -102,6 +102,18 @@ WRONG = {
         {"entry": replace(ENTRY, documents={}),
          "project": replace(PROJECT, parameters={**PROJECT.parameters, "service_km_per_year": 1})},
         "PAR-07", "service_km_per_year has no",
+    ),
+    "own laboratory": (
+        {"entry": replace(ENTRY, laboratory=(Sample(
+            "biofuel_share", "S-7", date(2026, 3, 1), 0, "EN 14214", "EVN Hai Phong Branch",
+        ),)), "invoices": replace(INVOICES, operators=(OPERATOR,))},
+        "PAR-06", "sample S-7 was analysed by",
+    ),
+    "affiliated document": (
+        {"entry": replace(ENTRY, documents={
+            **ENTRY.documents, "sfc_l_per_100km": {"document": "d", "by": "EVN Hai Phong JSC"},
+        }), "invoices": replace(INVOICES, operators=(OPERATOR,))},
+        "PAR-07", "its document is by",
     ),
     "one file": ({"invoices": replace(INVOICES, documents=SHARED)}, "EVD-09", "document of x"),
     "own invoice": (

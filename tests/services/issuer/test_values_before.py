@@ -1,21 +1,28 @@
 """A registry that is changed once the readings are known, by public ways."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mrv.calendar import utc_text
+from mrv.documents.form import UNSET
+from mrv.documents.statement import claims_of
 from mrv.packs.reader import read_pack
+from mrv.parameters.evidence import Asked
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
 from services.cli.main import main
+from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.earlier_projects import changed_late
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests import registering
+from tests.mrv.test_trust_root import OLD as OLD_KEYS
+from tests.mrv.test_trust_root import root, signed
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -285,5 +292,29 @@ def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_pa
     registering.told(url, tmp_path, BUSES + PUBLISHED % ("2026-09-30", "d1" * 32), author="owner")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         settled = close_period(conn, "bus", *SPAN, "test").result
-    assert settled.net.reduction.ug > bare.net.reduction.ug
+    assert settled.net.project.ug < bare.net.project.ug
     assert not {"FAC-01", "PAR-01", RULE} & {one.rule for one in settled.applicability}
+
+
+def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
+    url, tmp_path, monkeypatch
+):
+    """A programme that asks for more, or less, would have it in a file that nobody reads."""
+    usual, asked = shown_asked(url)
+    assert asked is UNSET
+    (one,) = (o for o in usual.applicability if o.rule == "PAR-05")
+    assert "sfc_l_per_100km = 34 L/100 km rests on evidence of grade D" in str(one.detail)
+    file = tmp_path / "root.json"
+    file.write_bytes(signed(replace(root(), evidence=Asked("C", "D", "5")), *OLD_KEYS[:2]))
+    monkeypatch.setenv("TONNE_TRUST_ROOT", str(file))
+    less, asked = shown_asked(url)
+    assert (asked.quantities, asked.parameters, asked.above_percent) == ("C", "D", "5")
+    assert not [o for o in less.applicability if o.rule == "PAR-05"]
+    assert less.net.reduction.ug > usual.net.reduction.ug
+
+
+def shown_asked(url):
+    """Preview two days; the result, and the grades that the statement says were asked for."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        found = preview_period(conn, "bus", *SPAN)
+    return found.result, claims_of(found.document).evidence.asked

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.api.console.maps.coastline import within
+from services.api.console.maps.coastline import Points, within
 from services.store.views.console import Site
 from services.store.views.coverage import CoverageDay
 
 _FAR, _NEAR = 3.0, 0.5
-_LEAST_DEGREES, _PLACES = 0.02, 4
+_LEAST_DEGREES, _PLACES = 0.02, 3  # a hundred metres, as good as the coastline is
 _KM_A_DEGREE = 111.195
 # bounds of the classes of a day, in parts of 1; the last is a whole day
 SHARES = (0.5, 0.8, 0.95, 0.999)
@@ -50,15 +50,23 @@ def sites_map(found: Sequence[Site]) -> Map:
     west, south = (west + east - wide) / 2, (south + north - high) / 2
     east, north = west + wide, south + high
     # the page's frame may be wider or higher than the box
-    frame = (west - 2 * wide, south - 2 * high, east + 2 * wide, north + 2 * high)
+    frame = (west - wide, south - high, east + wide, north + high)
     middle = ((west + east) / 2, (south + north) / 2)
     return Map(
         (west, south, east, north),
-        [np.round(ring, _PLACES).tolist() for ring in within(*frame)],
+        [_plain(ring) for ring in within(*frame)],
         sites,
         {one.id: _km(one, middle) for one in far},
         elsewhere,
     )
+
+
+def _plain(ring: Points) -> list[list[float]]:
+    """Return a ring's corners to some hundred metres, each that is other than the one before."""
+    corners = np.round(ring, _PLACES)
+    apart = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
+    found: list[list[float]] = corners[apart].tolist()
+    return found
 
 
 def _km(one: Site, middle: tuple[float, float]) -> int:

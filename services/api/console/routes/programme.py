@@ -14,6 +14,7 @@ from ingest.errors import RegistryError
 from services.api.console.charts.flows import Flow
 from services.api.console.charts.flows import flows as flow_chart
 from services.api.console.render import Language, namer, render
+from services.api.console.routes.finding import short_name
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
@@ -84,7 +85,7 @@ def _flows(
 ) -> list[tuple[str, Markup]]:
     """Draw what flows, a picture for each thing that is metered in one unit."""
     # "Nam Cau Kien: steel works" is the steel works to whoever looks at the park
-    names = {site: name.rpartition(": ")[2] for site, name in names.items()}
+    names = {site: short_name(name.rpartition(": ")[2]) for site, name in names.items()}
     held: dict[tuple[str, str], list[Flow]] = {}
     for one in flows:
         if one["amount"] is None or Decimal(one["amount"]) <= 0:

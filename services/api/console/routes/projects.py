@@ -247,14 +247,33 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
         told = f"{t.span(row.name)}: {shown}"
         if row.expected is not None:
             told += f"; {t('expected')} {t.number(row.expected)} t"
-        parts = None if row.avoided is None else (("measured", Fraction(row.avoided)),)
+        begins = _begins(row)
+        ahead = begins is not None and begins > found.sums.today
+        parts: tuple[tuple[str, Fraction], ...] | None = None
+        if row.avoided is not None:
+            parts = (("measured", Fraction(row.avoided)),)
+        elif ahead:
+            parts = ()  # what lies ahead is not missing
         wanted = None if row.expected is None else Fraction(row.expected)
-        label = row.name[-2:] if found.kind != "day" else row.name if row.name[3:] == "00" else ""
+        label = _label(found.kind, row, t)
         drawn.append(Bar(label, told, parts, wanted, row.leads and f"?{row.leads}"))
     known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(found.name))}: {total} t"
     return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{found.sums.id}-{found.name}")
+
+
+def _begins(row: Row) -> date | None:
+    """Return the first day of a month or day; None of a quarter hour."""
+    return date(*(int(one) for one in (*row.name.split("-"), "1")[:3])) if row.leads else None
+
+
+def _label(kind: str, row: Row, t: Words) -> str:
+    """Return what stands below a bar."""
+    begins = _begins(row)
+    if begins is None:
+        return row.name if row.name[3:] == "00" else ""
+    return t.short_month(begins) if kind == "year" else str(begins.day)
 
 
 def _total(found: ProjectRow) -> tuple[Decimal, int | None] | None:
@@ -303,7 +322,7 @@ def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
             sums[i] += Decimal(value or 0)
             lines[i].append(None if i == 0 and row.avoided is None else sums[i])
     figures = {
-        "labels": [row.name[-2:].lstrip("0") for row in rows],
+        "labels": [_label(found.kind, row, t) for row in rows],
         "long": [t.span(row.name) for row in rows],
         "measured": lines[0], "expected": lines[1], "unit": "t",
         "words": {"measured": t("avoided"), "expected": t("expected")},

@@ -17,6 +17,7 @@ from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.multibase import encode_base58
 from mrv.signatures.trust_root import IssueRule, read_trusted
 from mrv.statement.status import sign_list
 from mrv.verify import verify
@@ -194,6 +195,8 @@ def trusted_files():
         root = approved.root_file(rule)
         for name, pack in (("plain", forgeries.WHOLE), ("approved", both)):
             yield f"root with {rule}, {name}", pack, root, forgeries.STATUS
+    for where, root in evidence_roots():
+        yield where, forgeries.WHOLE, root, forgeries.STATUS
     for where, root in spoiled_roots():
         yield where, forgeries.WHOLE, root, forgeries.STATUS
     yield "root with time-stamp authorities", forgeries.WHOLE, stamped_root(), forgeries.STATUS
@@ -222,6 +225,27 @@ def stamped_root():
         None,
         lambda record: {**record, "signed": {**record["signed"], "timestamps": rule.to_json()}},
     )
+
+
+def evidence_roots():
+    """Yield trust roots that ask for grades of evidence, some as none can."""
+    for asked in (
+        {"quantities": "C", "parameters": "B", "above_percent": "5"},
+        {"quantities": "D", "parameters": "C", "above_percent": "20"},
+        {"quantities": "B", "parameters": "B", "above_percent": "5"},
+        {"quantities": "D", "parameters": "A", "above_percent": "5"},
+        {"quantities": "C", "parameters": "B", "above_percent": "4.5"},
+        {"quantities": "A", "parameters": "B", "above_percent": "5"},
+        {"quantities": "C", "parameters": "B", "above_percent": "101"},
+        {"quantities": "C", "parameters": "B", "above_percent": 5},
+        {"quantities": "C", "parameters": "B"},
+        "C",
+    ):
+        said = canonical.parse_object(approved.root_file(None))["signed"] | {"evidence": asked}
+        value = encode_base58(approved.ROOT.sign(canonical.encode(said)))
+        signatures = [{"key": approved.ROOT.public_multikey, "value": value}]
+        root = canonical.encode({"signed": said, "signatures": signatures})
+        yield f"root that asks for {asked}", root
 
 
 def spoiled_roots():

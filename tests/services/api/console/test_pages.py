@@ -242,7 +242,7 @@ def test_missing_shows_as_missing(served):
 def test_a_project_opens_on_its_last_period_with_data(served):
     """Who opened a project that fell silent would see a month of "0 %", and not since when."""
     page = html.unescape(get(served, "/console/en/projects/pv").text)
-    assert "avoided in March 2026" in page
+    assert "avoided, March 2026" in page
     assert "No data since" in page
     assert "This is the last month with data." in page
     assert re.search(r'href="\?month=2026-03" class="now" aria-current="page">Mar<', page)
@@ -254,6 +254,8 @@ def test_a_project_opens_on_its_last_period_with_data(served):
             get(served, "/console/en/projects/pv").text,
         )[1]
     )  # a bar opens its day
+    year = html.unescape(html.unescape(get(served, "/console/en/projects/pv?year=2035").text))
+    assert '"label":"Jan"' not in year  # nothing is known of it: no chart
     other = html.unescape(get(served, "/console/en/projects/pv?month=2026-04").text)
     assert "This is the last month with data." not in other
     assert '<a href="?month=2026-03">March 2026</a>' in other

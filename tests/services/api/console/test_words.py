@@ -255,4 +255,6 @@ def test_an_interval_of_two_quantities_avoids_its_tonnes_once():
 
 
 def _limits(file):
-    return tomllib.loads((resources.files("mrv") / f"limits/{file}.toml").read_text("utf-8"))
+    return tomllib.loads(
+        (resources.files("mrv") / f"countries/vn/limits/{file}.toml").read_text("utf-8")
+    )

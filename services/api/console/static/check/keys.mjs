@@ -50,7 +50,7 @@ export async function verifies(key, signature, bytes) {
  * Whom a reader trusts: a keyring, which may keep status lists beside the keys, or a
  * programme's trust root.
  *
- * @returns {Promise<{ring: Map, lists: object[], issue: object|null, policy: string|null, stamps: boolean}>}
+ * @returns {Promise<{ring: Map, lists: object[], issue: object|null, evidence: object|null, policy: string|null, stamps: boolean}>}
  */
 export async function readTrusted(record, at) {
   if ("signed" in record) return readRoot(record, at);
@@ -58,7 +58,7 @@ export async function readTrusted(record, at) {
   if (statusLists !== undefined && !(Array.isArray(statusLists) && statusLists.every(isObject))) {
     throw new CheckError("statusLists of a keyring are signed status lists");
   }
-  return { ring: readRing(rest), lists: statusLists ?? [], issue: null, policy: policyOf(logPolicy), stamps: false };
+  return { ring: readRing(rest), lists: statusLists ?? [], issue: null, evidence: null, policy: policyOf(logPolicy), stamps: false };
 }
 
 /** Text that says which witnesses must have cosigned; `tonne verify` counts them by it. */

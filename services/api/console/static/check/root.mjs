@@ -15,11 +15,11 @@ export async function readRoot(record, at) {
   const has = isObject(said) ? Object.keys(said) : [];
   if (
     Object.keys(record).sort().join() !== "signatures,signed" || !FIELDS.every((name) => has.includes(name))
-    || has.some((name) => !["issue", "logPolicy", "timestamps"].includes(name) && !FIELDS.includes(name)) || said.type !== "tonne-trust-root"
+    || has.some((name) => !["evidence", "issue", "logPolicy", "timestamps"].includes(name) && !FIELDS.includes(name)) || said.type !== "tonne-trust-root"
   ) {
     throw new CheckError("the trust root has other fields than its form");
   }
-  const { root, issue = null } = said;
+  const { root, issue = null, evidence = null } = said;
   if (!isObject(root) || !equal(Object.keys(root).sort(), ["keys", "threshold"])) {
     throw new CheckError("the trust root names its root keys otherwise than its form");
   }
@@ -33,6 +33,7 @@ export async function readRoot(record, at) {
   }
   roots.forEach(publicKey);
   if (issue !== null) checkIssue(issue);
+  if (evidence !== null) checkEvidence(evidence);
   if (!Array.isArray(said.keys) || !Array.isArray(record.signatures)) {
     throw new CheckError("the trust root lists no keys, or no signatures");
   }
@@ -41,7 +42,7 @@ export async function readRoot(record, at) {
   if (at >= instant(said.expires)) {
     throw new CheckError(`version ${version} of the trust root of ${short(said.programme)} has expired; get the newest`);
   }
-  return { ring, lists: [], issue, policy: policyOf(said.logPolicy ?? null), stamps: said.timestamps !== undefined };
+  return { ring, lists: [], issue, evidence, policy: policyOf(said.logPolicy ?? null), stamps: said.timestamps !== undefined };
 }
 
 async function signedBy(signatures, roots, threshold, message) {
@@ -61,6 +62,18 @@ function checkIssue(issue) {
     throw new CheckError("issue of a trust root asks for 2 people or more, since a time");
   }
   instant(issue.since);
+}
+
+/** The grades of evidence that a programme asks for (as mrv/parameters/evidence.py). */
+function checkEvidence(asked) {
+  const { quantities, parameters, above_percent: above } = isObject(asked) ? asked : {};
+  if (
+    !isObject(asked) || Object.keys(asked).sort().join() !== "above_percent,parameters,quantities"
+    || !["B", "C", "D"].includes(quantities) || !["B", "C", "D"].includes(parameters)
+    || typeof above !== "string" || !/^[0-9]{1,3}(\.[0-9]{1,3})?$/.test(above) || Number(above) > 100
+  ) {
+    throw new CheckError("evidence of a trust root asks for grades of quantities and parameters, above a share");
+  }
 }
 
 function whole(value) {

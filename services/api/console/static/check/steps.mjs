@@ -554,7 +554,8 @@ async function planAndFactors({ files, claims: said }) {
   return `as the statement names them; ${listed.readings.length} device-days of readings are listed, and were not read here`;
 }
 
-function claims({ claims: said }) {
+async function claims(subject) {
+  const said = subject.claims;
   const [inner, outer] = [said.monitoringPeriod, said.project.creditingPeriod];
   const [begin, end] = [instant(inner.from), instant(inner.to)];
   if (!(instant(outer.from) <= begin && begin < end && end <= instant(outer.to))) {
@@ -568,7 +569,20 @@ function claims({ claims: said }) {
   if (said.supersedes && said.supersedes.statement === said.statement) {
     throw new CheckError(`statement ${said.statement} supersedes itself`);
   }
+  await noteAsked(subject);
   return `${inner.localFrom} to ${inner.localTo}, ${said.credited.t} whole tonnes`;
+}
+
+/** A statement that asked for less evidence than the programme, or the usual rules, do. */
+async function noteAsked(subject) {
+  const { evidence } = subject.claims;
+  if (evidence === undefined) return;
+  const usual = { quantities: "C", parameters: "B", above_percent: "5" };
+  const wanted = (subject.trusted && (await trust(subject)).evidence) || usual;
+  const own = evidence.asked ?? usual;
+  const enough = own.quantities <= wanted.quantities && own.parameters <= wanted.parameters
+    && Number(own.above_percent) <= Number(wanted.above_percent);
+  if (!enough) subject.missing.push("evidence-asked");
 }
 
 async function manifest(subject) {

@@ -1,0 +1,147 @@
+"""
+Which evidence gives a monitored quantity or an entered value which grade, and what is asked for.
+
+`evidence.toml` declares it.  What is not declared there is the project participant's word (D),
+whatever is shown for it.  A programme asks for grades in its trust root.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, NamedTuple, get_args
+
+import msgspec
+
+Code = Literal["signature", "invoice", "document", "laboratory", "published", "region",
+               "certificate", "analyser"]  # fmt: skip
+CODES: tuple[Code, ...] = get_args(Code)
+Grade = Literal["A", "B", "C", "D"]
+GRADES: tuple[Grade, ...] = get_args(Grade)
+# signatures are of meters of electricity, over a part of their time: no programme can ask for them
+ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
+
+
+class Asked(NamedTuple):
+    """
+    The grades that a programme asks for, of quantities and of parameters.
+
+    A parameter that carries at most `above_percent` of the reduction may have any grade.  A
+    quantity is asked for by C (an instrument under valid calibration), by B, or not at all (D).
+    """
+
+    quantities: Grade = "C"
+    parameters: Grade = "B"
+    above_percent: str = "5"
+
+    @property
+    def share(self) -> Fraction:
+        """Share of the reduction that a parameter of any grade may carry."""
+        return Fraction(self.above_percent) / 100
+
+    def at_least(self, other: Asked) -> bool:
+        """Whether no less is asked for than by another one."""
+        return (
+            self.quantities <= other.quantities
+            and self.parameters <= other.parameters
+            and self.share <= other.share
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as a trust root and a plan have it."""
+        return {
+            "quantities": self.quantities,
+            "parameters": self.parameters,
+            "above_percent": self.above_percent,
+        }
+
+
+def asked_of(record: Any) -> Asked:
+    """
+    Read what a programme asks for.
+
+    Raises
+    ------
+    ValueError
+        If it is no such record, or names another grade or share.
+    """
+    found: dict[str, Any] = record if isinstance(record, dict) else {}
+    keys = "quantities", "parameters", "above_percent"
+    texts = (found.get(key) for key in keys)
+    asked = Asked(*(one if isinstance(one, str) else "" for one in texts))  # type: ignore[arg-type]
+    if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
+        raise ValueError(
+            "evidence of a programme asks for B, C or D of `quantities` and of `parameters`"
+        )
+    share = asked.above_percent
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
+        raise ValueError('`above_percent` of a programme\'s evidence is a number in quotes, as "5"')
+    if asked.share > 1 or record != asked.to_json():
+        raise ValueError("evidence of a programme has quantities, parameters and above_percent")
+    return asked
+
+
+class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    What a value may be shown by, and the ranges that are published of it.
+
+    Attributes
+    ----------
+    by : tuple of str
+        Codes of `evidence.toml`.
+    ranges : tuple of (str, str)
+        Decimal text in the parameter's unit, ascending.
+    source : str
+        Where the ranges are read.
+    """
+
+    by: tuple[Code, ...] = ()
+    ranges: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    roles: dict[str, tuple[Code, ...]]
+    parameters: dict[str, Declared]
+    regions: dict[str, tuple[str, ...]]
+
+
+_NOTHING = Declared()
+# what is asked for where a programme says nothing
+USUAL = Asked()
+
+
+def of_parameter(name: str) -> Declared:
+    """Return what shows a parameter of a project or device; nothing where none is declared."""
+    return parameters().get(name, _NOTHING)
+
+
+def of_role(name: str) -> tuple[Code, ...]:
+    """Return what shows the quantity of a role; nothing where none is declared."""
+    return roles().get(name, ())
+
+
+def parameters() -> Mapping[str, Declared]:
+    """All parameters that are declared."""
+    return _table().parameters
+
+
+def roles() -> Mapping[str, tuple[Code, ...]]:
+    """All roles that are declared."""
+    return _table().roles
+
+
+def region_of(country: str | None) -> str | None:
+    """Return the region of a country, as kinds of published factors have it; None if unknown."""
+    named = (region for region, some in _table().regions.items() if country in some)
+    return next(named, None)
+
+
+@cache
+def _table() -> _Table:
+    held = resources.files("mrv.parameters").joinpath("evidence.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(held), _Table)

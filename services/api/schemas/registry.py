@@ -87,8 +87,8 @@ class Calibration(Shape):
     accuracy_class: str | None
     max_error_percent: str | None
     serial: str | None
-    channel: str | None
-    found_error_percent: str | None
+    channel: str | None = Field(examples=["ch4_percent"])
+    found_error_percent: str | None = Field(examples=["0.8"])
     last_test: bool
 
 

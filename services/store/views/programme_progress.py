@@ -66,7 +66,7 @@ def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] 
     if not own:
         return None
     decrees = dict.fromkeys(decree.id for decree, _ in own)
-    titles = (render(text(f"transfer.{one.replace('-', '_')}"), language) for one in decrees)
+    titles = (render(text(f"transfer.rules_{one.replace('-', '_')}"), language) for one in decrees)
     return {
         "rules": "; ".join(titles),
         "in_force": max(decree.in_force for decree, _ in own).isoformat(),

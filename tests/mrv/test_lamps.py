@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -29,6 +30,17 @@ TWO, TWO_HALF = ((60, "0.08"),) * 2, ((60, "0.08"), (60, "0.04"))
 def lit(drawn, **more):
     """Close eight weeks of street lamps."""
     return of_lamps(drawn, **more).result
+
+
+def stated(groups, before):
+    """Documents that state the pieces, where all groups are alike."""
+    values = {"count": {n for n, _ in groups}, "kw_project": {kw for _, kw in groups}}
+    values["kw_baseline"] = {before}
+    return tuple(
+        one if len(values[one.parameter]) > 1
+        else replace(one, value=Fraction(next(iter(values[one.parameter]))))
+        for one in plant.papers("count", "kw_baseline", "kw_project")
+    )  # fmt: skip
 
 
 def of_lamps(
@@ -67,7 +79,7 @@ def of_lamps(
     plan = MonitoringPlan(
         project, (LAMPS,), calibrations={"lamps": plant.CERTIFICATES["inv-1"]},
         accounting=accounting,
-        documents=plant.papers(*built, "count", "kw_baseline", "kw_project"),
+        documents=(*plant.papers(*built), *stated(groups, before)),
         invoices=tuple(bills),
     )  # fmt: skip
     end = plant.FROM + DAYS * plant.DAY * INTERVAL_US

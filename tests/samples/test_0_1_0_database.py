@@ -124,6 +124,11 @@ def test_intervals_and_emissions_are_computed_the_same(reader):
     assert {(*one["key"][2:], one["computed"]) for one in flags} == {
         ("module_temperature_c", "flat_line", None), ("active_power_w", "spike", None)
     }  # fmt: skip
+    # a day that is not judged names the file that an operator may copy, where it lies today
+    moved = [one for one in differing if one["table"] == "indicator_value"]
+    for one in moved:
+        assert str(one["stored"]).replace("mrv/", "mrv/countries/vn/") == str(one["computed"])
+    differing = [one for one in differing if one not in moved]
     assert {one["table"] for one in differing} == {"interval_emission"}
     # open time of wastewater is accounted as the close does, by the month: no quarter hour has rows
     assert {one["key"][0] for one in differing} == {"nck-wastewater", "trang-minh-wastewater"}

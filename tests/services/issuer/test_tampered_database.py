@@ -81,7 +81,11 @@ def url(timescale, migrated_template, tmp_path_factory):
 
 # The other classes, one device each.
 OTHERS = sorted(set(classes.load()) - set(DEVICES))
-AGAIN = plant.PLAN.replace('"1"', '"2"').replace("2026-01-01", "2026-03-03")
+AGAIN = (
+    plant.PLAN.replace('"1"', '"2"')
+    .replace("2026-01-01", "2026-03-03")
+    .replace("        reason:", "        kind: permanent_change\n        reason:", 1)
+)
 
 
 def _register(url, home):

@@ -73,7 +73,10 @@ def _registry(name):
     project = {
         **project,
         "parameters": given,
-        "documents": {**dict(map(_document, fixed)), **project.get("documents", {})},
+        "documents": {
+            **{key: _document(key, values[key]) for key in fixed},
+            **project.get("documents", {}),
+        },
         "laboratory": [_result(key, given[key]) for key in measured],
     }
     devices = [one for one in whole["devices"] if one["id"] in ids]
@@ -84,12 +87,14 @@ def _hash(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _document(name):
-    return name, {
+def _document(name, value):
+    stated = {"value": value} if isinstance(value, int | float) else {}
+    return {
         "document": f"Report on {name}",
         "by": "An office",
         "issued": "2025-12-01",
         "sha256": _hash(name),
+        **stated,
     }
 
 

@@ -38,8 +38,9 @@ def figures(city, a, monkeypatch):
             )
             for name, said in wanted:
                 if name == template:
-                    of = re.search(r"\b(one|p|sums|found|card)\b\.", said)
+                    of = re.search(r"\b(one|p|sums|found|card|made|of)\b\.", said)
                     first = of[1] if of else "none"
+                    first = f"({first}, i)" if "[i]" in said else first
                     call = f"seen({f'{name}: {said}'!r}, {said}, {first})"
                     text = text.replace("{{ " + said + " }}", "{{ " + call + " }}")
                     text = text.replace(f"tonnes={said})", f"tonnes={call})")
@@ -103,6 +104,71 @@ def _amount(value):
     return None if value is None else Words("en").amount(_floor(value, 12))
 
 
+def _tonnes(value):
+    """Return whole tonnes as people read them."""
+    return None if value is None else Words("en").tonnes(_floor(value, 12))
+
+
+def _at(a, value):
+    """Return where a figure ends on the bar of the year. [%]"""
+    scale = max(*(one or 0 for one in (_avoided(a), _forecast(a), _to_date(a), _in_year(a))), 1)
+    return f"{min(max(float((value or 0) / scale), 0.0), 1.0) * 100:.2f}%"
+
+
+def _avoided(a):
+    return of_year(a, a.counted(), a.now.year)
+
+
+def _to_date(a):
+    return _sum(expected_of(a, p, a.now.year) for p in a.counted())
+
+
+def _forecast(a):
+    ahead = _sum(_ahead(a, p) for p in a.counted())
+    return None if ahead is None else (_avoided(a) or 0) + ahead
+
+
+def _in_year(a):
+    return _sum((_to_date(a), _sum(_ahead(a, p) for p in a.counted())))
+
+
+def _expected_in(a, month):
+    """Return what is expected of the counted projects in a month, past and to come. [t]"""
+    first = date(a.now.year, month, 1)
+    last = date(a.now.year + month // 12, month % 12 + 1, 1)
+    return _sum(
+        one
+        for p in a.counted()
+        for one in (
+            a.expected(p, *(midnight(day, a.projects[p]["zone"]) for day in (first, last))),
+            _ahead(a, p, first, last),
+        )
+    )
+
+
+def _month_of_action(a, action, i):
+    """Return what an action's counted projects avoided in a month of the year. [t]"""
+    groups = defaultdict(list)
+    for p in a.counted():
+        groups[a.projects[p]["action"]].append(p)
+    # a page shows its name alone: it is the one of the same tonnes of the year
+    own = next(g for g in groups.values() if of_year(a, g, a.now.year) == action.avoided_t)
+    return a.tonnes(own, lambda p, d: (d.year, d.month) == (a.now.year, i + 1))
+
+
+def _of_source(a, source):
+    """Return what of the year's account of the counted projects is of one source. [t]"""
+    found = [
+        row.reduction
+        for project in a.counted()
+        for day, rows in a.accounted[project].items()
+        if day.year == a.now.year
+        for row in rows
+        if source == ("quarter hours" if isinstance(row, Emission) else a.source(row.statement))
+    ]
+    return sum(found) * UG
+
+
 def meant(a, where, said):
     page, subject = said
     if where.startswith("days: "):
@@ -112,21 +178,29 @@ def meant(a, where, said):
     )
     all_ = lambda p, d: True  # noqa: E731
     whole = [s for s in a.statements if s["state"] == "issued"]
+    issued_ = sum(s["credit_t"] for s in whole if s["project"] in a.counted())
+    avoided = of_year(a, a.counted(), a.now.year)
     figures = {
-        "overview.html: t.number(sums.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
-        "overview.html: t.amount(sums.avoided_t)": lambda: _amount(of_year(a, a.counted(), a.now.year)),
+        "overview.html: t.number(progress.issued_t)": lambda: issued_,
+        "overview.html: progress.at(progress.issued_t)": lambda: _at(a, issued_),
+        "overview.html: t.tonnes(progress.avoided_t)": lambda: _tonnes(avoided),
+        "overview.html: progress.at(progress.avoided_t)": lambda: _at(a, avoided),
+        "overview.html: t.tonnes(progress.forecast_t)": lambda: _tonnes(_forecast(a)),
+        "overview.html: progress.at(progress.forecast_t)": lambda: _at(a, _forecast(a)),
+        "overview.html: t.tonnes(progress.to_date_t)": lambda: _tonnes(_to_date(a)),
+        "overview.html: t.tonnes(progress.year_t)": lambda: _tonnes(_in_year(a)),
+        "overview.html: figure(t, rounded(made.avoided_t if made else none))": lambda: _floor(of_year(a, [subject.project], a.now.year)),
+        'overview.html: figure(t, rounded(made.expected_t if made else none), "not_stated")': lambda: _floor(expected_of(a, subject.project, a.now.year)),
+        "overview.html: figure(t, rounded(one.months[i]))": lambda: _floor(_month_of_action(a, *subject)),
+        'overview.html: figure(t, rounded(of.months[i]), "not_stated")': lambda: _floor(_expected_in(a, subject[1] + 1)),
+        "overview.html: amount(t, one.tonnes) if one.tonnes is none else t.tonnes(one.tonnes)": lambda: _tonnes(_of_source(a, subject.source)),
         "overview.html: t.amount(sums.statements_t)": lambda: _amount(_of_statements(a)),
-        "overview.html: t.amount(sums.expected_t)": lambda: _amount(_sum(expected_of(a, p, a.now.year) for p in a.counted())),
-        "overview.html: t.amount(sums.end_t)": lambda: _amount((of_year(a, a.counted(), a.now.year) or 0) + _sum(_ahead(a, p) for p in a.counted())),
         "overview.html: amount(t, card.avoided_t)": lambda: _amount(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
         "overview.html: t.amount(card.expected_t)": lambda: _amount(_sum(expected_of(a, p, a.now.year) for p, _ in subject.sums.projects)),
-        "overview.html: t.amount(one.short_t)": lambda: _amount(expected_of(a, subject.project, a.now.year) - (of_year(a, [subject.project], a.now.year) or 0)),
-        "overview.html: amount(t, of.change.yesterday_t)": lambda: _amount(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
+        "overview.html: amount(t, of.change.yesterday_t) if of.change.yesterday_t is none else t.tonnes(of.change.yesterday_t)": lambda: _tonnes(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
         "overview.html: amount(t, of.change.day_before_t)": lambda: _amount(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
         "overview.html: t.number(one.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] == name),
         "overview.html: figure(t, tonnes(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
-        "overview.html: figure(t, tonnes(one.reduction_ug))": lambda: _floor(a.tonnes([name], all_)),
-        'overview.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(a.expected(name)),
         "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
         'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: issued(a, under(a, subject), a.now.year),
         "project.html: t.amount(tonnes(found.sums.reduction_ug, 12))": lambda: _amount(a.tonnes([name], all_)),
@@ -154,8 +228,8 @@ def meant(a, where, said):
         'day.html: figure(t, tonnes(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
         "device_day.html: t.amount(tonnes(sums.reduction_ug, 12))": lambda: _amount(_of_day(a, page.rpartition("/")[0], subject)),
     }  # fmt: skip
-    if where == "overview.html: t.amount(sums.target_t)":
-        return _amount(4_643_000)  # as the catalog of Hai Phong states it
+    if where == "overview.html: t.tonnes(sums.target_t)":
+        return _tonnes(4_643_000)  # as the catalog of Hai Phong states it
     return None if where in TYPED else figures[where]()
 
 
@@ -190,14 +264,17 @@ def _cost_t(a, device):
     return float(silences(a)[device][0])
 
 
-def _ahead(a, project):
-    """What a project is expected to avoid from now to the end of the year, by whole grams. [t]"""
+def _ahead(a, project, first=None, last=None):
+    """What a project is expected to avoid of what is left of a time, else the year. [t]"""
     one = a.projects[project]
     if one["yearly"] is None or not a.members.get(project):
         return None
     quarter = a.now.replace(minute=a.now.minute // 15 * 15, second=0, microsecond=0)
-    begins = max(one["from"], min(m[2] for m in a.members[project]), quarter)
-    until = min(one["to"], midnight(date(a.now.year + 1, 1, 1), one["zone"]))
+    first, last = first or date(a.now.year, 1, 1), last or date(a.now.year + 1, 1, 1)
+    begins = max(
+        one["from"], min(m[2] for m in a.members[project]), quarter, midnight(first, one["zone"])
+    )
+    until = min(one["to"], midnight(last, one["zone"]))
     seconds = Fraction(max(0, int((until - begins).total_seconds())))
     micro = int(Fraction(str(one["yearly"])) * seconds / (365 * 86_400) * 10**6)
     return Decimal(micro) / 10**6

@@ -33,6 +33,8 @@ TYPED_API = {
     "/v1/statements/{statement}/findings: effect_t",
     *(f"/v1/{of}: {name}" for of in ("programme", "programme/report")
       for name in ("reported_percent_of_target", "reported_t", "target_t_per_year")),
+    # energy that a tariff prices: no site of the city has one; test_money.py computes them
+    "/v1/programme/report: energy_kwh", "/v1/projects/{project}/money: energy_kwh",
 }  # fmt: skip
 
 

@@ -428,7 +428,11 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
 
 
 # the registry's own figure, not of an account
-TYPED = {"tonne-overview: Programme by action: target_t_per_year"}
+TYPED = {
+    "tonne-overview: Programme by action: target_t_per_year",
+    # energy that a tariff prices: no site of the city has one; test_money.py computes them
+    "tonne-ev: Cost, saved and earned: energy_kwh", "tonne-pv: Cost, saved and earned: energy_kwh",
+}  # fmt: skip
 
 
 # kinds of figure that are shares of sums, and not sums: held to their last digits

@@ -121,7 +121,7 @@ class _Kept:
         if best is None:
             return None
         left, end, project, besides = best
-        if left < 0 < ours:
+        if left < 0 <= ours:
             # what is published gives no reduction: nothing counts, and no debt is made of it
             names = (*self.besides.unshown_values, one.name)
             self.besides = replace(self.besides, unshown_values=names)

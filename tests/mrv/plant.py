@@ -1,7 +1,9 @@
 """A small fleet, two projects and interval rows, as the tests of the account need them."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
@@ -60,6 +62,14 @@ def papers(*names, **other):
     """Return documents of before the period, one a value of a plant's design."""
     given = {"by": "Department of Environment", "issued": date(2025, 3, 1), "sha256": "b2" * 32}
     return tuple(Document(name, "licence 12/2025", **{**given, **other}) for name in names)
+
+
+def stating(parameters, *names, **other):
+    """Return documents that each state the value a project has of a parameter."""
+    return tuple(
+        replace(one, value=Fraction(str(parameters[one.parameter])))
+        for one in papers(*names, **other)
+    )
 
 
 def bills(given, *devices):

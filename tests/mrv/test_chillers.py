@@ -62,7 +62,7 @@ def of_chillers(*cop, typed="5.8", reference="4.2", accounting=ACCOUNTING, known
     plan = MonitoringPlan(
         project, devices, accounting=accounting,
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in devices},
-        documents=plant.papers("cop_reference", "cop_project"),
+        documents=plant.stating(project.parameters, "cop_reference", "cop_project"),
         invoices=tuple(replace(one, from_us=plant.FROM, to_us=end) for one in paid),
     )  # fmt: skip
     metered = remeter(fleet, frames, monitored(project, fleet), plant.FROM, end)

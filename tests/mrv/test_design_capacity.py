@@ -169,7 +169,7 @@ def pumped(flow, head=30.0, accounting=ACCOUNTING):
                     **built},
         devices=(ProjectDevice("pump", "volume"), ProjectDevice("power", "power")),
     )  # fmt: skip
-    papers = plant.papers(*built, "kwh_per_m3_baseline")
+    papers = plant.stating(project.parameters, *built, "kwh_per_m3_baseline")
     end = plant.FROM + 3 * plant.DAY * step
     paid = plant.bills({("power", "energy_import"): [int(one) for one in rose]}, "power")
     plan = MonitoringPlan(

@@ -67,8 +67,9 @@ def closed(project, devices, frames, accounting=ACCOUNTING):
     rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, END)
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in devices}
     held = MonitoringPlan(
-        project, devices, calibrations=papers, accounting=accounting, documents=plant.papers("tdl")
-    )
+        project, devices, calibrations=papers, accounting=accounting,
+        documents=plant.stating(BUS.parameters, "tdl", "sfc_l_per_100km"),
+    )  # fmt: skip
     return Case(held, frames, rows, plant.FROM, END, BOOK).result
 
 

@@ -72,8 +72,8 @@ def test_a_chiller_earns_by_its_ratio():
 
 def test_a_chiller_no_better_than_the_reference_is_named():
     """A project without any gain would be registered."""
-    assert _tested("jcm-vn-am003", _candidate(CHILLER)) == [None, None]
-    broken, _ = _tested("jcm-vn-am003", _candidate({**CHILLER, "cop_project": Fraction(4)}))
+    assert _tested("jcm-vn-am003", _candidate(CHILLER)) == [None]
+    (broken,) = _tested("jcm-vn-am003", _candidate({**CHILLER, "cop_project": Fraction(4)}))
     assert broken.startswith("cop_project = 4 is not above cop_reference = 4.2; measure both in")
 
 

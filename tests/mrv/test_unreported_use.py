@@ -86,7 +86,8 @@ def closed(
     driven = np.cumsum(np.where((times / 3_600_000_000 + 7) % 24 < 21, 220, 0))
     frames.append(frame(FLEET, "bus-1", "odometer_m", driven[::15], times[::15]))
     plan = MonitoringPlan(
-        PROJECT, tuple(FLEET.devices), accounting=accounting, documents=plant.papers("tdl"),
+        PROJECT, tuple(FLEET.devices), accounting=accounting,
+        documents=plant.stating(PROJECT.parameters, "tdl", "sfc_l_per_100km"),
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices},
         invoices=invoices,
     )  # fmt: skip
@@ -223,7 +224,7 @@ def fuelled(scale, rate=True):
     plan = MonitoringPlan(
         project, tuple(DIESEL.devices),
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in DIESEL.devices},
-        accounting=ACCOUNTING, documents=plant.papers("f_cap", "f_wcm"),
+        accounting=ACCOUNTING, documents=plant.stating(project.parameters, "f_cap", "f_wcm"),
     )  # fmt: skip
     rows = remeter(DIESEL, frames, monitored(project, DIESEL), plant.FROM, END)
     return Case(plan, frames, rows, plant.FROM, END, BOOK).result

@@ -128,7 +128,8 @@ def powered(gauge, until=1.0):
     frames[0].columns["energy_import_wh"][:] = 0
     end = plant.FROM + 14 * plant.DAY * INTERVAL_US
     plan = MonitoringPlan(
-        project, tuple(fleet.devices), accounting=ACCOUNTING, documents=plant.papers(*PARAMETERS),
+        project, tuple(fleet.devices), accounting=ACCOUNTING,
+        documents=plant.stating(PARAMETERS, *PARAMETERS),
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices},
     )  # fmt: skip
     rows = remeter(fleet, frames, monitored(project, fleet), plant.FROM, end)

@@ -37,7 +37,25 @@ PROJECT = """
     devices: [{device: %s, role: field, area_ha: 100}]
     parameters: {season_days: 100, ef_c_kg_per_ha_d: 1.22, sf_w_baseline: 1, sf_w_project: 0.55,
                  straw_t_per_ha: 2, cfoa: 1, n_kg_per_ha: 100}
+    documents:
+%s
 """
+# each states what the project has
+STATED = {
+    "area_ha": 100,
+    "season_days": 100,
+    "ef_c_kg_per_ha_d": 1.22,
+    "sf_w_baseline": 1,
+    "sf_w_project": 0.55,
+    "straw_t_per_ha": 2,
+    "cfoa": 1,
+    "n_kg_per_ha": 100,
+}
+DOCUMENTS = "\n".join(
+    f"      {name}: {{document: report of the season, by: Department of Agriculture,"
+    f" issued: 2025-12-20, sha256: {'b2' * 32}, value: {value}}}"
+    for name, value in STATED.items()
+)
 # how long after an hour its reading came, by the hours since the period began; a field each
 LAGS = {
     "true": lambda hour: 0,
@@ -54,7 +72,8 @@ def _rice(url, folder):
     """Fields under water all the time, whose readings came at other times."""
     names = list(LAGS)
     devices = "".join(DEVICE % name for name in names)
-    plant.register(url, folder, REGISTRY % (devices, "".join(PROJECT % ((n,) * 3) for n in names)))
+    projects = "".join(PROJECT % (n, n, n, DOCUMENTS) for n in names)
+    plant.register(url, folder, REGISTRY % (devices, projects))
     hours = np.arange(DAYS * 24 + 1)
     times = BEGIN + hours * HOUR_US
     with connect(url, role="tonne_ingest", autocommit=True) as conn:

@@ -215,7 +215,7 @@ def test_any_delivery_gives_the_same_hours_and_days(connection, seed, zone, cade
 
 def test_a_rebuild_finds_and_mends_a_wrong_value(connection):
     """A value that somebody changed by hand would stay wrong for ever."""
-    chance, plan_ = random.Random(1), plan(next(_examples), ZONES[0])  # noqa: S311 - repeatable
+    chance, plan_ = random.Random(1), plan(next(_examples), "Asia/Ho_Chi_Minh")  # noqa: S311 - repeatable
     deliver(connection, plan_, history(chance, 30, 15), chance)
     before = stored(connection, plan_)
     ids = [d.id for d in plan_.fleet.devices]

@@ -216,7 +216,7 @@ def test_each_trouble_raises_its_own_alert_and_resolves(city: City) -> None:
 
     with psycopg.connect(city.pipeline.urls.database_url) as conn:
         # who reads may, who writes waits
-        conn.execute("LOCK TABLE interval_quantity IN SHARE MODE")
+        conn.execute("LOCK TABLE reading_pv_inverter IN SHARE MODE")
         city.wait({"PipelineStalled"})
     city.wait(set())
 

@@ -6,8 +6,8 @@ changed since is refused, because no one could say what the database holds.
 Two that migrate at once wait for each other.
 
 Files up to 0100 are the schema of version 0.1.0, one file for each area; 0101 is that of
-0.2.0 over it, and later changes have files from 0102 on.  Version 0.1.0 itself had made that schema by 51
-other files: a database that holds all of these has the first files already.
+0.2.0 over it, and later changes have files from 0102 on.  Version 0.1.0 itself had made that
+schema by 51 other files: a database that holds all of these has the first files already.
 Between the two come the tables of readings, made from the device classes.
 """
 

@@ -6,7 +6,8 @@ The tonnes of an evidence pack, computed again without tonne: pandas, and nothin
 For methodologies that add up kilowatt-hours at a fixed factor (jcm-vn-am007).
 It checks digests, adds up the energy of each meter while it served the project,
 takes off the maximum permissible error where no certificate was valid, holds the
-sum against what the registers rose by, multiplies, and rounds down once.  It
+sum against what the registers rose by, multiplies by the factor of the entered case, or
+of the lower one that the statement says was applied, and rounds down once.  It
 shares no line with `tonne verify`; signatures and the log are left to that, or
 to any other implementation of eddsa-jcs-2022 and c2sp.org/tlog-proof.
 """
@@ -96,6 +97,16 @@ def risen(readings, device):
     return int(steps.diff().clip(lower=0).sum())
 
 
+def applied_cases(claims):
+    """Cases that count by device where the evidence of the entered one was not enough."""
+    texts = [text for rule in claims["applicability"] for text in rule["texts"]]
+    found = {}
+    for said in (one["values"] for one in texts if one["code"] == "PAR-05.asked_applied"):
+        case = said["applied"]["values"]["value"]
+        found |= dict.fromkeys(said["subject"]["values"]["devices"], case)
+    return found
+
+
 def main(pack):
     """Compute, compare, and say so."""
     claims = load(pack, "statement.json")["credentialSubject"]
@@ -117,13 +128,15 @@ def main(pack):
     readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
     certificates = {p["device"]: p["calibrations"] for p in claims["monitoredParameters"]}
+    applied = applied_cases(claims)
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]
         energy = energy_of(rows, bound, device, certificates[device["id"]], period, zone)
         swapped = bool(device["replacements"])
         if energy > risen(readings, device["id"]) and not swapped:
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
-        factor = value[f"jcm-vn-am007-case-{bound['params']['case']}"]
+        cases = (bound["params"]["case"], applied.get(device["id"]))
+        factor = min(value[f"jcm-vn-am007-case-{one}"] for one in cases if one is not None)
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)

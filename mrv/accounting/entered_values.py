@@ -96,13 +96,10 @@ def undocumented(
     return None
 
 
-def row_of(name: str, value: Fraction) -> str:
+def row_of(name: str, value: Fraction) -> Text:
     """Return the document of a value as a registry file has it, for who has to write it."""
     digits = decimal_text(value, _PLACES, "half_even").rstrip("0").rstrip(".")
-    return (
-        f"{name}: {{document: title and number, by: issuer, issued: 2026-01-31, sha256: 64 digits,"
-        f" value: {digits}}}"
-    )
+    return text("value.document_row", name=name, value=digits)
 
 
 def named(document: Document | None) -> Text:

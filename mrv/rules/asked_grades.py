@@ -158,11 +158,13 @@ class _Kept:
 
 def _source(facts: Facts, one: Entered, end: Fraction) -> str:
     """Return where an end of what is published is read."""
+    if end in map(Fraction, one.spec.choices):
+        return facts.methodology.reference  # its own list
     _, others = published_of(one.spec, facts.project, facts.factors)
     listed = [factor.id for factor in others if factor.value == end]
     plausible = one.spec.plausible
     ranges = of_parameter(one.name).source or ("" if plausible is None else plausible.source)
-    return ranges or ", ".join(listed) or one.spec.source or facts.methodology.reference
+    return ranges or ", ".join(listed) or facts.methodology.reference
 
 
 def _percent(share: Fraction) -> str:

@@ -258,7 +258,7 @@ def _unshown(
                 and not (device is not None and spec.choices
                          and _least(project, methodology, parameters, device, name, book))
             ):  # fmt: skip
-                rows[name] = row_of(name, Fraction(value))
+                rows[name] = str(row_of(name, Fraction(value)))
     if rows:
         yield _until(
             project,

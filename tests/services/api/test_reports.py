@@ -31,7 +31,7 @@ def test_the_reports_are_those_of_the_command_line(served):
     assert xlsx.content == make(facts, "xlsx", "ja")
     assert xlsx.headers["cache-control"] == "private, no-cache"
     assert f"{served.issued}.ja.xlsx" in xlsx.headers["content-disposition"]
-    assert load_workbook(BytesIO(xlsx.content)).sheetnames[2] == "モニタリング報告"
+    assert "モニタリング報告" in load_workbook(BytesIO(xlsx.content)).sheetnames
 
 
 def test_a_caller_gets_the_form_that_it_accepts(served):

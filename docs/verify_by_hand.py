@@ -97,16 +97,6 @@ def risen(readings, device):
     return int(steps.diff().clip(lower=0).sum())
 
 
-def applied_cases(claims):
-    """Cases that count by device where the evidence of the entered one was not enough."""
-    texts = [text for rule in claims["applicability"] for text in rule["texts"]]
-    found = {}
-    for said in (one["values"] for one in texts if one["code"] == "PAR-05.asked_applied"):
-        case = said["applied"]["values"]["value"]
-        found |= dict.fromkeys(said["subject"]["values"]["devices"], case)
-    return found
-
-
 def main(pack):
     """Compute, compare, and say so."""
     claims = load(pack, "statement.json")["credentialSubject"]
@@ -128,7 +118,11 @@ def main(pack):
     readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
     certificates = {p["device"]: p["calibrations"] for p in claims["monitoredParameters"]}
-    applied = applied_cases(claims)
+    applied = {}  # cases that count where the evidence of the entered one was not enough
+    for one in (text for rule in claims["applicability"] for text in rule["texts"]):
+        if one["code"] == "PAR-05.asked_applied":
+            case = one["values"]["applied"]["values"]["value"]
+            applied |= dict.fromkeys(one["values"]["subject"]["values"]["devices"], case)
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]
         energy = energy_of(rows, bound, device, certificates[device["id"]], period, zone)

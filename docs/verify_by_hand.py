@@ -96,6 +96,16 @@ def risen(readings, device):
     return int(steps.diff().clip(lower=0).sum())
 
 
+def factor_of(bound, fixed, value):
+    """Factor of a system's case; the lower one where the statement applies another case."""
+    named = [
+        p["value"] for p in fixed if p["device"] == bound["device"] and p["parameter"] == "case"
+    ]
+    entered = str(bound["params"]["case"])
+    cases = [entered] if entered in named else [entered, *named]
+    return min(value[f"jcm-vn-am007-case-{case}"] for case in cases)
+
+
 def main(pack):
     """Compute, compare, and say so."""
     claims = load(pack, "statement.json")["credentialSubject"]
@@ -123,7 +133,7 @@ def main(pack):
         swapped = bool(device["replacements"])
         if energy > risen(readings, device["id"]) and not swapped:
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
-        factor = value[f"jcm-vn-am007-case-{bound['params']['case']}"]
+        factor = factor_of(bound, claims.get("fixedParameters", ()), value)
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)

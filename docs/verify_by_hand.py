@@ -96,13 +96,11 @@ def risen(readings, device):
     return int(steps.diff().clip(lower=0).sum())
 
 
-def factor_of(bound, fixed, value):
+def factor_of(bound, applied, value):
     """Factor of a system's case; the lower one where the statement applies another case."""
-    named = [
-        p["value"] for p in fixed if p["device"] == bound["device"] and p["parameter"] == "case"
-    ]
     entered = str(bound["params"]["case"])
-    cases = [entered] if entered in named else [entered, *named]
+    cases = [one["value"] for one in applied if one["device"] == bound["device"]]
+    cases = [entered] if entered in cases else [entered, *cases]
     return min(value[f"jcm-vn-am007-case-{case}"] for case in cases)
 
 
@@ -127,13 +125,13 @@ def main(pack):
     readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
     certificates = {p["device"]: p["calibrations"] for p in claims["monitoredParameters"]}
+    cases = [p for p in claims.get("fixedParameters", ()) if p["parameter"] == "case"]
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]
         energy = energy_of(rows, bound, device, certificates[device["id"]], period, zone)
-        swapped = bool(device["replacements"])
-        if energy > risen(readings, device["id"]) and not swapped:
+        if energy > risen(readings, device["id"]) and not device["replacements"]:
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
-        factor = factor_of(bound, claims.get("fixedParameters", ()), value)
+        factor = factor_of(bound, cases, value)
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)
@@ -142,9 +140,8 @@ def main(pack):
         f" {claims['credited']['t']}"
     )
     ug = int(tonnes * 10**12) - int(plan["carried"]["ug"])
-    if credited != int(claims["credited"]["t"]) or ug != int(
-        claims["emissions"]["reduction"]["ug"]
-    ):
+    said = claims["credited"]["t"], claims["emissions"]["reduction"]["ug"]
+    if (credited, ug) != tuple(map(int, said)):
         raise SystemExit("NOT the tonnes that the statement claims")
 
 

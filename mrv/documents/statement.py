@@ -165,9 +165,9 @@ def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str,
             devices = whose.values.get("devices", (None,))
             for device in devices if isinstance(devices, tuple) else ():
                 awaiting[device, whose.values["parameter"]] = str(amount.values["value"])
-    for one in said.fixed_parameters or ():
-        key = one.device, one.parameter
-        yield *key, awaiting.get(key, one.value)
+    for fixed in said.fixed_parameters or ():
+        key = fixed.device, fixed.parameter
+        yield *key, awaiting.get(key, fixed.value)
 
 
 class StatusEntry(Form):

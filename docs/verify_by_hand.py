@@ -6,8 +6,7 @@ The tonnes of an evidence pack, computed again without tonne: pandas, and nothin
 For methodologies that add up kilowatt-hours at a fixed factor (jcm-vn-am007).
 It checks digests, adds up the energy of each meter while it served the project,
 takes off the maximum permissible error where no certificate was valid, holds the
-sum against what the registers rose by, multiplies by the factor of the entered case, or
-of the lower one that the statement says was applied, and rounds down once.  It
+sum against what the registers rose by, multiplies, and rounds down once.  It
 shares no line with `tonne verify`; signatures and the log are left to that, or
 to any other implementation of eddsa-jcs-2022 and c2sp.org/tlog-proof.
 """
@@ -97,6 +96,14 @@ def risen(readings, device):
     return int(steps.diff().clip(lower=0).sum())
 
 
+def factor_of(bound, applied, value):
+    """Factor of a system's case; the lower one where the statement applies another case."""
+    entered = str(bound["params"]["case"])
+    cases = [one["value"] for one in applied if one["device"] == bound["device"]]
+    cases = [entered] if entered in cases else [entered, *cases]
+    return min(value[f"jcm-vn-am007-case-{case}"] for case in cases)
+
+
 def main(pack):
     """Compute, compare, and say so."""
     claims = load(pack, "statement.json")["credentialSubject"]
@@ -118,19 +125,13 @@ def main(pack):
     readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
     certificates = {p["device"]: p["calibrations"] for p in claims["monitoredParameters"]}
-    applied = {}  # cases that count where the evidence of the entered one was not enough
-    for one in (text for rule in claims["applicability"] for text in rule["texts"]):
-        if one["code"] == "PAR-05.asked_applied":
-            case = one["values"]["applied"]["values"]["value"]
-            applied |= dict.fromkeys(one["values"]["subject"]["values"]["devices"], case)
+    cases = [p for p in claims.get("fixedParameters", ()) if p["parameter"] == "case"]
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]
         energy = energy_of(rows, bound, device, certificates[device["id"]], period, zone)
-        swapped = bool(device["replacements"])
-        if energy > risen(readings, device["id"]) and not swapped:
+        if energy > risen(readings, device["id"]) and not device["replacements"]:
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
-        cases = (bound["params"]["case"], applied.get(device["id"]))
-        factor = min(value[f"jcm-vn-am007-case-{one}"] for one in cases if one is not None)
+        factor = factor_of(bound, cases, value)
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)
@@ -139,9 +140,8 @@ def main(pack):
         f" {claims['credited']['t']}"
     )
     ug = int(tonnes * 10**12) - int(plan["carried"]["ug"])
-    if credited != int(claims["credited"]["t"]) or ug != int(
-        claims["emissions"]["reduction"]["ug"]
-    ):
+    said = claims["credited"]["t"], claims["emissions"]["reduction"]["ug"]
+    if (credited, ug) != tuple(map(int, said)):
         raise SystemExit("NOT the tonnes that the statement claims")
 
 

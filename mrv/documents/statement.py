@@ -9,9 +9,10 @@ Fields that may be `UNSET` came after tonne 0.1.0's first statements, in which t
 absent; none of them changes what the others mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mrv.documents.coded import Coded
 from mrv.documents.credential import Credential, Issuer, Proof
 from mrv.documents.difference import Difference
 from mrv.documents.form import UNSET, Form, Hex, LocalTime, Number, Time, UnsetType, Whole, read
@@ -43,6 +44,9 @@ from mrv.documents.period_account import (
     WarmingPotentials,
 )
 from mrv.registry.declared import Declared
+
+# findings by which another value counts than the one that was entered, for want of its evidence
+_BELOW_GRADE = {"PAR-05.asked_applied", "PAR-05.asked_nothing"}
 
 
 class Period(Form):
@@ -138,6 +142,32 @@ class Claims(Form):
     digests: Digests
     code_version: str
     supersedes: Supersedes | None
+
+
+class FixedExAnte(Form):
+    """The part of the claims that says what a project fixed ex ante."""
+
+    fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
+    applicability: tuple[Condition, ...]
+
+
+def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
+    """
+    Yield what a project fixed ex ante: device, parameter and value.
+
+    Where another value counts only because the programme asks for better evidence, it is the one
+    that awaits its evidence: the project fixed that, and a document may still show it.
+    """
+    awaiting: dict[tuple[object, object], str] = {}
+    for one in (text for condition in said.applicability for text in condition.texts or ()):
+        whose, amount = one.values.get("subject"), one.values.get("amount")
+        if one.code in _BELOW_GRADE and isinstance(whose, Coded) and isinstance(amount, Coded):
+            devices = whose.values.get("devices", (None,))
+            for device in devices if isinstance(devices, tuple) else ():
+                awaiting[device, whose.values["parameter"]] = str(amount.values["value"])
+    for fixed in said.fixed_parameters or ():
+        key = fixed.device, fixed.parameter
+        yield *key, awaiting.get(key, fixed.value)
 
 
 class StatusEntry(Form):

@@ -15,7 +15,7 @@ from typing import Any
 
 from mrv.accounting.coverage import role_needs
 from mrv.accounting.entered_values import parameters_of
-from mrv.documents.statement import Claims
+from mrv.documents.statement import Claims, fixed_ex_ante
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ParameterSpec
@@ -38,8 +38,8 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
         As the registry has it now, with the devices of the period.
     """
     was: defaultdict[_Key, set[str]] = defaultdict(set)
-    for one in said.fixed_parameters or ():
-        was[one.device, one.parameter].add(one.value)
+    for device, parameter, value in fixed_ex_ante(said):
+        was[device, parameter].add(value)
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
@@ -55,11 +55,8 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
 
 
 def issued_with(said: Claims) -> tuple[FixedBefore, ...]:
-    """Return the values that a statement was issued with."""
-    return tuple(
-        FixedBefore(one.device, one.parameter, one.value, said.statement)
-        for one in said.fixed_parameters or ()
-    )
+    """Return the values that a statement's project fixed ex ante."""
+    return tuple(FixedBefore(*one, said.statement) for one in fixed_ex_ante(said))
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:

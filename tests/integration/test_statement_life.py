@@ -31,7 +31,7 @@ LATE = "readings of the night came a day late"
 
 def _signed(url, home):
     """A plant with sealed sunny days and enrolled keys of both roles."""
-    plant.register(url, home)
+    plant.register(url, home, plant.documented())
     plant.fill_pv(url, end="2026-03-05", minutes=15)
     environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(home / "home")}
     for words in (

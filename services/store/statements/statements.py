@@ -12,7 +12,9 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.calendar import utc_text
-from mrv.documents.statement import Claims, claims_of
+from mrv.documents.form import read
+from mrv.documents.statement import Claims, FixedExAnte, claims_of
+from mrv.documents.statement import fixed_ex_ante as fixed_ex_ante_of
 from mrv.registry.project import FixedBefore
 from mrv.signatures import canonical
 from services.store.postgres.jsonb import exact, jsonb
@@ -279,15 +281,22 @@ def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
     Whatever their time: a period that is closed late has later statements to be held against.
     """
     rows = conn.execute(
-        "SELECT p->>'device', p->>'parameter', p->>'value',"
-        " (array_agg(s.id ORDER BY lower(c.period)))[1]"
+        "SELECT s.id, coalesce(p->'fixedParameters', '[]')::text, (p->'applicability')::text"
         " FROM claim c JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL"
-        " jsonb_array_elements(s.document->'credentialSubject'->'fixedParameters') p"
-        " WHERE c.project_id = %s GROUP BY 1, 2, 3"
-        " ORDER BY min(lower(c.period)), 1 NULLS FIRST, 2, 3",
+        " (SELECT s.document->'credentialSubject' AS p) said"
+        " WHERE c.project_id = %s ORDER BY lower(c.period)",
         (project,),
     ).fetchall()
-    return [FixedBefore(*row) for row in rows]
+    first: dict[tuple[str | None, str, str], str] = {}
+    for name, fixed, found in rows:
+        part = {"fixedParameters": exact(fixed), "applicability": exact(found)}
+        for key in sorted(fixed_ex_ante_of(read(FixedExAnte, part, name)), key=_by_device):
+            first.setdefault(key, name)
+    return [FixedBefore(*key, name) for key, name in first.items()]
+
+
+def _by_device(key: tuple[str | None, str, str]) -> tuple[str, ...]:
+    return tuple(one or "" for one in key)
 
 
 def claimed_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[Stored]:

@@ -1,5 +1,7 @@
 """A small plant in a real database: registry from YAML, readings by the pipeline's own commit."""
 
+import hashlib
+
 import numpy as np
 
 from ingest import classes
@@ -80,6 +82,32 @@ projects:
 
 
 PLAN = REGISTRY[REGISTRY.index("    monitoring:") : REGISTRY.index("  - id: bus\n")]
+
+
+def documented(litres="34.0"):
+    """Return the registry with the documents that its values stand in."""
+    given = f"sfc_l_per_100km: {litres}, baseline_year: 2025, tdl: 0.0615}}\n"
+    every = {
+        "case": ("connection agreements", "Grid operator", "{inv-1: 1, inv-2: 3}"),
+        "tdl": ("annual report", "Grid operator", "0.0615"),
+        "sfc_l_per_100km": (f"survey of {litres}", "Department of Transport", litres),
+    }
+    rows = {
+        name: f"      {name}: {{document: {title}, by: {by}, issued: 2025-11-30,"
+        f" sha256: {hashlib.sha256(title.encode()).hexdigest()}, value: {value}}}\n"
+        for name, (title, by, value) in every.items()
+    }
+    changes = {
+        "    expected:": f"    documents:\n{rows.pop('case')}    expected:",
+        "sfc_l_per_100km: 34.0, baseline_year: 2025, tdl: 0.0615}\n": (
+            f"{given}    documents:\n{''.join(rows.values())}"
+        ),
+    }
+    text = REGISTRY
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
 
 
 def quarter_hours(url, folder):

@@ -120,7 +120,7 @@ def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
 
 def test_pack_is_checked_with_the_interval_in_both_ways(database_url, tmp_path):
     """An auditor's check would come to more than the statement, or not look at the interval."""
-    plant.register(database_url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
+    plant.register(database_url, tmp_path, plant.documented().replace(VALID, LONG))
     plant.fill_pv(database_url, end="2026-03-05", minutes=15)
     who = logged.signers(database_url, tmp_path)
     name = logged.issue(database_url, who, "2026-03-01", "2026-03-05")

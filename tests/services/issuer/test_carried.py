@@ -17,6 +17,7 @@ from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.collect_evidence import plan_of
 from services.issuer.pack import export
+from services.store.statements import statements
 from services.store.statements.carry_over import owed
 from tests.findings import worded
 from tests.mrv import packs
@@ -27,12 +28,7 @@ from tests.services.issuer.logged import issuer
 from tests.services.issuer.sealed import close_period
 
 KEPT = "PAR-01"
-# the losses stand in a publication of the grid's operator
-REGISTRY = plant.REGISTRY.replace(
-    "tdl: 0.0615}\n",
-    "tdl: 0.0615}\n    documents: {tdl: {document: annual report, by: Grid operator,"
-    f" issued: 2025-06-30, sha256: {'d1' * 32}}}}}\n",
-)
+REGISTRY = plant.documented()
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
 
 
@@ -173,8 +169,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     first = _issue(url, who, 0)
     same = _close(url, 1)
     assert not [f for f in same["applicability"] if f["rule"] == FIXED]
-    thirsty = REGISTRY.replace("sfc_l_per_100km: 34.0", "sfc_l_per_100km: 44.5")
-    plant.register(url, tmp_path, thirsty)
+    plant.register(url, tmp_path, plant.documented("44.5"))
     subject = _close(url, 1)
     # one cause, one finding
     (found,) = (f for f in subject["applicability"] if f["rule"] == FIXED)
@@ -188,13 +183,34 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     assert f"sfc_l_per_100km is 44.5 and was 34 in issued statement {first}" in worded(again)
 
 
+def test_a_value_without_its_document_counts_once_the_document_is_there(database_url, tmp_path):
+    """An honest plant would be accused of a change, and its document would never count."""
+    url, who = database_url, planted(logged.quarter_hours, database_url, tmp_path)
+    name = _issue(url, who, 0, "pv")
+    with issuer(url) as conn:
+        fixed = statements.find(conn, name).claims.fixed_parameters
+    assert [p.value for p in fixed if p.parameter == "case"] == ["1", "1"]  # inv-2 entered 3
+    same = _close(url, 1, "pv")
+    assert FIXED not in {f["rule"] for f in same["applicability"]}
+    plant.register(url, tmp_path, REGISTRY)
+    shown = _close(url, 1, "pv")
+    assert FIXED not in {f["rule"] for f in shown["applicability"]}
+    assert int(shown["emissions"]["reduction"]["ug"]) > int(same["emissions"]["reduction"]["ug"])
+    # another value is a change, even with a document of its own
+    changed = REGISTRY.replace("case: 1}", "case: 3}").replace("inv-1: 1,", "inv-1: 3,")
+    plant.register(url, tmp_path, changed)
+    raised = _close(url, 1, "pv")
+    assert raised["emissions"]["reduction"] == shown["emissions"]["reduction"]
+    (found,) = (f for f in raised["applicability"] if f["rule"] == FIXED)
+    assert f"is 3 and was 1 in issued statement {name}" in worded(found)
+
+
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):
     """Whoever closes the first days last would choose their baseline anew."""
     url, who = buses
     later = _issue(url, who, 2)
-    thirsty = REGISTRY.replace("sfc_l_per_100km: 34.0", "sfc_l_per_100km: 44.5")
     honest = _close(url, 0)["emissions"]["reduction"]
-    plant.register(url, tmp_path, thirsty)
+    plant.register(url, tmp_path, plant.documented("44.5"))
     subject = _close(url, 0)
     assert subject["emissions"]["reduction"] == honest
     (found,) = (f for f in subject["applicability"] if f["rule"] == KEPT)
@@ -209,8 +225,7 @@ def test_a_value_that_was_issued_once_is_kept_whatever_came_since(buses, tmp_pat
     url, who = buses
     first = _issue(url, who, 0)
     for day, value in ((2, "30.0"), (3, "44.5")):
-        lower = REGISTRY.replace("sfc_l_per_100km: 34.0", f"sfc_l_per_100km: {value}")
-        plant.register(url, tmp_path, lower)
+        plant.register(url, tmp_path, plant.documented(value))
         if day == 2:  # days on which the bus drives
             second = _issue(url, who, day)
     with issuer(url) as conn:

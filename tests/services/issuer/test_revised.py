@@ -49,7 +49,7 @@ def closed(database_url, tmp_path):
 
 
 def _closed(url, home):
-    plant.register(url, home)
+    plant.register(url, home, plant.documented())
     plant.fill_buses(url)
     with issuer(url) as conn:
         for role in ("operator", "verifier"):

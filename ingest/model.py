@@ -188,7 +188,7 @@ class Frame:
         flags: dict[int, dict[str, str]] = {}
         base = 0
         for frame in frames:
-            flags |= {base + row: told for row, told in frame.flags.items()}
+            flags |= {base + row: tests for row, tests in frame.flags.items()}
             base += len(frame)
         return Frame(
             frames[0].class_id,

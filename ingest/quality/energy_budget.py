@@ -61,7 +61,9 @@ class Integral(NamedTuple):
     left_out: np.ndarray
 
 
-def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last: int) -> Integral:
+def integral(
+    time_us: Int64, power_w: Float64, reported_us: Int64, first: int, last: int
+) -> Integral:
     """
     Integrate a device's power over quarter hours [first, last).
 
@@ -71,7 +73,7 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
         When power was read, ascending. [us UTC]
     power_w : float64 array, n
         In the direction that the register counts; what is below zero counts as zero. [W]
-    told_us : int64 array, m
+    reported_us : int64 array, m
         When the register was read.  A device that sends its register and leaves its power out,
         for longer than a quarter hour and than its power usually takes, shows the lower of the
         two samples for that time; of more than a day it shows nothing.
@@ -86,7 +88,7 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     counted = np.maximum(power_w, 0.0)
     step_us = np.diff(time_us)
     hours = step_us * (1 / HOUR_US)
-    silent, hidden = _unsampled(time_us, step_us, told_us)
+    silent, hidden = _unsampled(time_us, step_us, reported_us)
     energy = (counted[1:] + counted[:-1]) * (0.5 * hours)
     moved = np.diff(counted) * hours
     variance = moved * moved * _VARIANCE
@@ -95,7 +97,9 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     mute = hidden[step_us[hidden] > _DAY_US]
     left_out = _within(time_us, step_us, mute, edges)
     known = ~_within(time_us, step_us, silent, edges) & ~left_out
-    known &= (edges[:-1] >= _begin(time_us, told_us)) & (edges[1:] <= _end(time_us, told_us))
+    known &= (edges[:-1] >= _begin(time_us, reported_us)) & (
+        edges[1:] <= _end(time_us, reported_us)
+    )
     found = _smooth(_by_edges(time_us, variance, edges))
     return Integral(_by_edges(time_us, energy, edges), found, known, left_out)
 
@@ -107,7 +111,7 @@ def _within(time_us: Int64, step_us: Int64, some: Int64, edges: Int64) -> np.nda
     return np.asarray(_by_edges(time_us, away, edges) > 0)
 
 
-def _unsampled(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, Int64]:
+def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
     Return the steps of silence, and those in which the register was read without the power.
 
@@ -117,8 +121,8 @@ def _unsampled(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, I
     long = np.flatnonzero(step_us > max(POWER_GAP_US, _cadence(step_us)))
     if not len(long):
         return long, long
-    inside = np.searchsorted(told_us, time_us[long + 1], "left") > np.searchsorted(
-        told_us, time_us[long], "right"
+    inside = np.searchsorted(reported_us, time_us[long + 1], "left") > np.searchsorted(
+        reported_us, time_us[long], "right"
     )
     return long[~inside & (step_us[long] > HOUR_US)], long[inside]
 
@@ -129,18 +133,18 @@ def _cadence(step_us: Int64) -> int:
     return usual * 3 // 2 if usual <= HOUR_US * _LATE else 0
 
 
-def _begin(time_us: Int64, told_us: Int64) -> int:
+def _begin(time_us: Int64, reported_us: Int64) -> int:
     """From when on power is asked for: its first sample, or the register's long before it."""
     first = int(time_us[0])
-    if len(told_us) and told_us[0] < first - HOUR_US:
-        return int(told_us[0])
+    if len(reported_us) and reported_us[0] < first - HOUR_US:
+        return int(reported_us[0])
     return first
 
 
-def _end(time_us: Int64, told_us: Int64) -> int:
+def _end(time_us: Int64, reported_us: Int64) -> int:
     last = int(time_us[-1])
-    if len(told_us) and told_us[-1] > last + HOUR_US:
-        return int(told_us[-1])
+    if len(reported_us) and reported_us[-1] > last + HOUR_US:
+        return int(reported_us[-1])
     return last
 
 

@@ -10,7 +10,6 @@ two-sided, with the correction for a finite population.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 from math import isqrt
 from typing import NamedTuple
@@ -96,8 +95,3 @@ def _root(square: Fraction) -> Fraction:
     scaled = -(-square.numerator * _SCALE**2 // square.denominator)
     root = isqrt(scaled)
     return Fraction(root if root * root == scaled else root + 1, _SCALE)
-
-
-def decimal_of(value: int | Decimal) -> Decimal:
-    """Return a number of a registry file as a decimal."""
-    return value if isinstance(value, Decimal) else Decimal(value)

@@ -20,7 +20,6 @@ from mrv.registry.declared import (
     SharedMeter,
     Survey,
 )
-from mrv.registry.sample_precision import decimal_of
 from services.registry.entries import Device, Project, Registry
 from services.registry.fields import Row
 from services.registry.finding import Finding
@@ -44,7 +43,7 @@ def survey(row: Row) -> Survey:
         parameter=row.text("parameter"),
         population=population or 1,
         n=n or 2,
-        mean=decimal_of(mean or 0),
+        mean=Decimal(mean or 0),
         drawn=row.text("drawn"),
         taken=row.required("taken", row.day("taken"), "the last local day of the survey"),
         sd=sd,
@@ -135,7 +134,7 @@ def _hash(row: Row) -> str | None:
 
 
 def _decimal(given: Decimal | int | None) -> Decimal | None:
-    return None if given is None else decimal_of(given)
+    return None if given is None else Decimal(given)
 
 
 def document(project: Project) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def test_meters_that_agree_hold():
     assert (found.holds, found.difference_percent, found.tolerance_percent) == (True, "1.0101", "2")
 
 
-def test_a_main_meter_that_shows_too_much_is_told_with_its_cost():
+def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():
     """A main meter that runs fast would earn tonnes that never were."""
     (found,) = _pv(10_000, 9_000).cross_checks
     assert found.holds is False

@@ -18,7 +18,7 @@ from mrv.calendar import instant_us, local_date, period_us
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import unmet
 from services.cli.local.demo_devices import RECORDING, REPLAY_SPAN, REPLAYED
-from services.cli.local.demo_statements import PERIODS
+from services.cli.local.demo_statements import REAL
 from services.issuer import live_accounts
 from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver
@@ -37,7 +37,6 @@ from tests.services.issuer.plant import store_of
 
 pytestmark = pytest.mark.timeout(900)
 CITY = examples.CITY
-REAL, *_ = PERIODS
 SIDES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 SUMS = ", ".join(f"sum({one})" for one in SIDES)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
+from pypdf import PdfReader
 
 from mrv.report import make_programme
 from mrv.report.words import LANGUAGES, Words
@@ -140,16 +141,51 @@ def _same_quarter(make):
             return made
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp_path, monkeypatch):
+    """The city's office would print a table without a sentence, or in another language."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", city.database_url)
+    out = tmp_path / "programme.pdf"
+    copies = _same_quarter(lambda: _copies(city, language, out))
+    assert all(one == copies[0] for one in copies)
+    answer = city.ask("/v1/programme/report.pdf", "auditor", params={"lang": language})
+    assert answer.headers["content-type"] == "application/pdf"
+    text = " ".join(page.extract_text() for page in PdfReader(out).pages)
+    said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
+    own, words = Words(language).all, text.split()
+    for key in ("by_action", "by_project", "figures", "without_tonnes"):
+        assert " ".join(words).count(" ".join(own[f"programme.{key}"].split())), key
+    wind = {"en": "Wind on Bach Long Vi (simulated)", "vi": "Điện gió Bạch Long Vĩ (mô phỏng)"}
+    assert language not in wind or wind[language] in " ".join(words)
+    assert said["programme"] in text
+    small = [size for size in _sizes(out) if size < 8]
+    assert small == []
+
+
+def _sizes(file):
+    """Yield the sizes of the letters on the pages of a PDF. [pt]"""
+    found = set()
+
+    def visit(text, _, matrix, __, size):
+        if text.strip():
+            found.add(round(abs(size * matrix[3]), 2))
+
+    for page in PdfReader(file).pages:
+        page.extract_text(visitor_text=visit)
+    return found
+
+
 def _copies(city, language, out):
-    """Return the workbook as every surface gives it."""
-    path = "/v1/programme/report.xlsx"
+    """Return a programme's report as every surface gives it."""
+    path = f"/v1/programme/report{out.suffix}"
     by_query = city.ask(path, "auditor", params={"year": 2026, "lang": language})
     accepted = {"Accept-Language": f"{language}-XX, fr;q=0.9"}
     by_header = city.ask(path, "auditor", params={"year": 2026}, headers=accepted)
-    page = f"/console/{language}/programme/report.xlsx?year=2026"
+    page = f"/console/{language}/programme/report{out.suffix}?year=2026"
     by_console = get(city, page, session(city, "auditor"))
     with Client(city.url, city.tokens["auditor"]) as client:
-        by_client = client.programme_workbook(2026, language)
+        given = client.programme_pages if out.suffix == ".pdf" else client.programme_workbook
+        by_client = given(2026, language)
     told = ["programme", "report", "--year", "2026", "--lang", language, "--out", str(out)]
     out.unlink(missing_ok=True)
     assert tonne(*told).exit_code == 0
@@ -169,7 +205,7 @@ def test_what_is_not_stated_is_told_from_what_is_missing_and_from_nothing(city):
     said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
     wind = next(one for one in said["systems"] if one["system"] == "wind")
     assert wind["projects"][0]["monitored_t"] is None
-    book = load_workbook(BytesIO(make_programme(said, "en")))
+    book = load_workbook(BytesIO(make_programme(said, "xlsx", "en")))
     rows = {r[0].value: [c.value for c in r] for r in book["Systems"].iter_rows(min_row=5)}
     # what was expected of it goes on, though nothing was ever heard
     assert rows["wind"][5] > 0

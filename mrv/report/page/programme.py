@@ -81,7 +81,8 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
         "tone": "ink" if share is None or share >= _ON_TRACK else "late",
         "cause": _cause(own, words),
     }
-    year = None if expected is None and ahead is None else (expected or 0) + (ahead or 0)
+    known = [one for one in (expected, ahead) if one is not None]
+    year = sum(known, Fraction(0)) if known else None
     forecast = None if ahead is None else avoided + ahead
     scale = max(avoided, *(one or Fraction(0) for one in (year, forecast, expected)), Fraction(1))
     marks = [

@@ -129,11 +129,12 @@ def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
         ))  # fmt: skip
     found[invoices_of(city, month)] = table.getvalue().encode()
     for path in (*content, *beside):
-        text = _DOCUMENT.sub(
+        hashed = _DOCUMENT.sub(
             lambda m: f"{m[1]}{_hash(documents[m['title'], m['by'], m['issued']])}",
             path.read_text("utf-8"),
         )
-        found[path] = _SAMPLE.sub(lambda m: f"{m[1]}{_hash(samples[m['sample']])}", text).encode()
+        hashed = _SAMPLE.sub(lambda m: f"{m[1]}{_hash(samples[m['sample']])}", hashed)
+        found[path] = hashed.encode()
     return found
 
 

@@ -54,7 +54,7 @@ class Row(NamedTuple):
     """
     A year's month, a month's day, or a day's quarter hour. [t CO2e]
 
-    `leads` is the query of the page of the span, None of a quarter hour.  `measured` is in
+    `leads` is the query of the page of the span, None of a quarter hour.  `coverage` is in
     whole per cent, and known of days.
     """
 
@@ -64,7 +64,7 @@ class Row(NamedTuple):
     project: str | None
     avoided: str | None
     expected: str | None
-    measured: int | None
+    coverage: int | None
 
 
 class ProjectRow(NamedTuple):
@@ -382,9 +382,7 @@ def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | N
 
 
 def _share(one: CoverageDay | None) -> int | None:
-    if one is None or not one.serving_us:
-        return None
-    return min(one.measured_us * 100 // one.serving_us, 100)
+    return None if one is None or one.share is None else int(one.share * 100)
 
 
 def _around(found: ProjectRow) -> dict[str, str | None]:

@@ -58,7 +58,8 @@ For: operators. Sites, devices and projects are entered in files in YAML or in w
 may come as CSV with the same names of columns. `tonne registry import FILE` takes them whole or \
 not at all, `tonne registry check FILE` says what is wrong and changes nothing, `tonne registry \
 export` gives back what is registered. A key that is not listed here is refused. Numbers stand \
-without quotes; text that looks like a number, such as the version "1.0", may stand in quotes or without.
+without quotes; text that looks like a number, such as the version "1.0", may stand in \
+quotes or without.
 
 `tonne registry template CLASS --country CODE` prints a complete example for a class of device; \
 `tonne registry template --methodology ID --country CODE`, with or without `--xlsx FILE`, what a \

@@ -100,7 +100,8 @@ WITH day AS MATERIALIZED (
     FROM known GROUP BY day
 )
 SELECT day, sum(cardinality(p.quantities) * 1000000 * extract(epoch FROM
-        least(upper(s.during), s.stop, now()) - greatest(lower(s.during), s.begin))::numeric)::bigint,
+        least(upper(s.during), s.stop, now()) - greatest(lower(s.during), s.begin)
+    )::numeric)::bigint,
     coalesce(max(t.m), 0), coalesce(max(t.e), 0), coalesce(max(t.u), 0)
 FROM serving s JOIN monitored p USING (device_id) LEFT JOIN total t USING (day)
 GROUP BY day ORDER BY day

@@ -78,7 +78,7 @@ function mount(el) {
   resized();
   new ResizeObserver(resized).observe(canvas);
   redraws.push(draw);
-  const open = (i) => { const one = (d.bars ?? d.sites ?? [])[i]; if (one?.href) location.assign(one.href); };
+  const open = (i) => { const one = (d.bars ?? d.sites ?? [])[i]; if (one?.projects) card(el, one, d.words); else if (one?.href) location.assign(one.href); };
   const period = zoomed(el, canvas, kind, () => d, (now) => { d = now ?? all; draw(); });
   chart.on("click", (p) => { if (!period.dragged()) open(p.dataIndex); });
   byKeys(el, chart, said, () => option, kind, () => d, open, period);
@@ -105,6 +105,22 @@ function byKeys(el, chart, said, option, kind, now, open, period) {
     chart.dispatchAction({ type: "showTip", seriesIndex: series, dataIndex: at });
     said.textContent = tip(kind, d, option(), { dataIndex: at }).textContent;
   });
+}
+
+// What is known of a place, with its projects, where it was clicked; Escape or the cross closes it.
+function card(el, site, words) {
+  el.querySelector(".card")?.remove();
+  const made = (name, words, more = {}) => Object.assign(document.createElement(name), { textContent: words, ...more });
+  const box = made("section", "", { className: "card", tabIndex: -1 }), list = document.createElement("ul");
+  const close = made("button", "×", { type: "button", onclick: () => { box.remove(); el.focus(); } });
+  close.setAttribute("aria-label", words.close); box.setAttribute("aria-label", site.name);
+  for (const one of site.projects) {
+    const item = document.createElement("li");
+    item.append(made("a", one.name, { href: one.href }), made("span", one.amount)); list.append(item);
+  }
+  box.append(close, made("strong", site.name), made("p", `${words.avoided}: ${site.note}`), made("p", `${words.meters}: ${site.up} / ${site.of}`), list);
+  box.addEventListener("keydown", (event) => { event.stopPropagation(); if (event.key === "Escape") close.click(); });
+  el.append(box); box.focus();
 }
 
 // A pointer drawn over some of the time shows that time alone; the button, or Escape, the whole again.

@@ -179,14 +179,22 @@ def _map(
             "t": total, "far": one.id in drawn.far_km, "of": one.expected,
             "up": min(one.heard, one.expected), "note": note,
             "key": keys.get((most[1].action or "") if most else "", "a6"),
-            "href": f"{root}/projects/{own[0].id}" if len(own) == 1 else f"#site-{one.id}",
+            "projects": [
+                {
+                    "name": name("project", p.id, p.name), "href": f"{root}/projects/{p.id}",
+                    "amount": t.tonnes(years[p.id].avoided_t or 0) if p.id in years else "",
+                }
+                for p in own
+            ],
         }  # fmt: skip
         sites.append((total, shown))
     west, south, east, north = drawn.box
     figures = {
         "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,
         "sites": [one for _, one in sorted(sites, key=lambda pair: -pair[0])],
-        "words": {"avoided": t("avoided"), "meters": t("meters_reporting")},
+        "words": {
+            "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),
+        },
     }  # fmt: skip
     return declared("map", figures, t("map.title", count=len(sites)), "sites")
 

@@ -192,6 +192,27 @@ def test_a_period_drawn_over_is_shown_alone_and_taken_as_a_file(tab, served):
     assert rows() == 31
 
 
+def test_a_place_on_the_map_opens_its_card(tab, served):
+    """A reader on a phone, where nothing hovers, could not see what stands at a place."""
+    tab.goto(f"{served.url}/console/en/?year=2026")
+    chart = tab.locator("[data-chart=map]")
+    chart.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    card = chart.locator(".card")
+    assert "Devices reporting: " in card.inner_text()
+    links = card.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert links
+    assert all(one.startswith("/console/en/projects/") for one in links)
+    tab.keyboard.press("Escape")
+    assert card.count() == 0
+    area = chart.locator(".canvas path, .canvas circle").last.bounding_box()
+    tab.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    assert card.is_visible()
+    card.get_by_role("button", name="Close").click()
+    assert card.count() == 0
+
+
 def test_without_script_the_table_is_there(opened, served):
     """A reader whose browser runs no script would see an empty plane."""
     tab = opened(java_script_enabled=False, viewport={"width": 1280, "height": 900})

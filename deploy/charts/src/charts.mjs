@@ -109,9 +109,9 @@ function byKeys(el, chart, said, option, kind, now, open, period) {
 
 // What is known of a place, with its projects, where it was clicked; Escape or the cross closes it.
 function card(el, site, words) {
-  el.querySelector(".card")?.remove();
+  el.querySelector(".place")?.remove();
   const made = (name, words, more = {}) => Object.assign(document.createElement(name), { textContent: words, ...more });
-  const box = made("section", "", { className: "card", tabIndex: -1 }), list = document.createElement("ul");
+  const box = made("section", "", { className: "place", tabIndex: -1 }), list = document.createElement("ul");
   const close = made("button", "×", { type: "button", onclick: () => { box.remove(); el.focus(); } });
   close.setAttribute("aria-label", words.close); box.setAttribute("aria-label", site.name);
   for (const one of site.projects) {
@@ -132,7 +132,7 @@ const TIMED = {
 function zoomed(el, canvas, kind, now, show) {
   const button = el.closest("figure")?.querySelector("[data-tool=whole]"), band = document.createElement("div");
   let from = null, dragged = false;
-  band.className = "band"; band.hidden = true; el.append(band);
+  band.className = "drawn-over"; band.hidden = true; el.append(band);
   const whole = () => { button?.setAttribute("hidden", ""); show(null); };
   const take = (a, b) => {
     const d = now(), count = (d.bars ?? d.labels)?.length ?? 0, first = Math.max(0, a), last = Math.min(count - 1, b);

@@ -199,7 +199,7 @@ def test_a_place_on_the_map_opens_its_card(tab, served):
     chart.focus()
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("Enter")
-    card = chart.locator(".card")
+    card = chart.locator(".place")
     assert "Devices reporting: " in card.inner_text()
     links = card.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
     assert links

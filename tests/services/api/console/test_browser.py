@@ -165,6 +165,7 @@ def test_a_period_drawn_over_is_shown_alone_and_taken_as_a_file(tab, served):
     figure = tab.locator("figure:has([data-chart=bars])").first
     area, whole = figure.locator(".canvas").bounding_box(), figure.locator("[data-tool=whole]")
     assert whole.is_hidden()
+    assert area["x"] >= 0  # nothing of it is cut off
 
     def rows():
         with tab.expect_download() as taken:

@@ -17,6 +17,7 @@ from services.registry.entries import Entry, Registry
 from services.registry.files import Incoming
 from services.registry.plan import Plan, plan
 from services.store.postgres.jsonb import jsonb
+from services.store.registry import signing_keys
 from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.method_lives import write_lives
@@ -81,6 +82,7 @@ def import_registry(
             closed=covered_until(conn),
             sealed=sealed_until(conn),
             credited=issued(conn),
+            keys=[one.key for one in signing_keys.load(conn)],
         )
         if shown is not None and _outcome(planned, stored).digest != shown:
             raise StatementStateError(
@@ -113,6 +115,7 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
             closed=covered_until(conn),
             sealed=sealed_until(conn),
             credited=issued(conn),
+            keys=[one.key for one in signing_keys.load(conn)],
         )
         return _outcome(planned, stored)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from babel import Locale
-from babel.core import get_global
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, split_interval_pattern
 
 from mrv.texts import form
@@ -48,9 +47,11 @@ def period(begin: str, end: str, language: str) -> str:
 
 
 def week_begins(country: str | None) -> int:
-    """Return the weekday on which a country's weeks begin, by CLDR; 0 is Monday."""
-    known = get_global("week_data")["first_day"]
-    return int(known.get(country, known["001"]))
+    """Return the weekday on which a country's weeks begin, by CLDR; 0 is Monday, as in most."""
+    try:
+        return int(Locale.parse(f"und_{country}").first_week_day) if country else 0
+    except UnknownLocaleError:  # of a place where nobody lives
+        return 0
 
 
 def _locale(language: str) -> Locale:

@@ -41,20 +41,22 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         "programme.html",
         found=found,
         projects=listed,
-        total=_total(listed),
+        finding=_finding(listed, found["year"], Words(language)),
         fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]],
         rounded=rounded,
     )
 
 
-def _total(listed: list[dict[str, Any]]) -> tuple[Decimal | None, int | None]:
-    """Return what the programme's own projects avoided, and its share of the expected amount."""
+def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> tuple[str, int | None]:
+    """Say what the programme's own projects avoided, and its share of the expected amount."""
     avoided, expected = (
         added(None if one[of] is None else Decimal(one[of]) for one in listed if one["counted"])
         for of in ("monitored_t", "expected_t_so_far")
     )
-    return avoided, percent(avoided, expected)
+    if avoided is None:
+        return t("finding.none", year=year), None
+    return t("finding.avoided", tonnes=t.tonnes(avoided), year=year), percent(avoided, expected)
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)

@@ -446,7 +446,7 @@ def test_a_sign_in_leads_back_to_the_page_that_was_wanted(tab, served):
     tab.locator("header .pages").get_by_role("link", name="Live").click()
     tab.get_by_label("API key").fill(served.tokens["auditor"])
     tab.locator("main button").click()
-    tab.get_by_role("heading", name="Live").wait_for()
+    tab.get_by_role("heading", name="devices reporting").wait_for()
     assert tab.url == f"{served.url}/console/en/live"
     assert locked.count() == 0
 

@@ -22,11 +22,8 @@ from services.api.console.charts.flows import Flow, flows
 from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps
-<<<<<<< HEAD
-from services.api.console.routes.projects import _first_of
-=======
 from services.api.console.maps.plots import month_calendar, week_of
->>>>>>> main
+from services.api.console.routes.projects import _first_of
 from services.api.console.translations import Words
 from tests.fix_node import CHARTS, built_charts
 
@@ -173,7 +170,6 @@ def luminance(colour):
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
     ("last", "opened"),
     [
         ("2026-12-01", "2026-11-01"),  # today: the month has just begun
@@ -191,7 +187,9 @@ def test_a_project_opens_on_a_month_with_something_to_see(last, opened):
         crediting_from=date(2026, 1, 1), crediting_to=date(2036, 1, 1),
     )  # fmt: skip
     assert _first_of(None, sums).isoformat() == opened
-=======
+
+
+@pytest.mark.parametrize(
     ("zone", "blanks"), [("Europe/Berlin", 0), ("Africa/Nairobi", 1), ("Africa/Cairo", 2)]
 )
 def test_a_calendar_begins_its_weeks_as_the_country_does(zone, blanks):
@@ -203,4 +201,3 @@ def test_a_calendar_begins_its_weeks_as_the_country_does(zone, blanks):
     assert names[blanks] == "Mon"
     assert sorted(names) == sorted(Words("en")("weekdays").split())
     assert [cell.day.day for week in weeks for cell in week if cell] == [*range(1, 31)]
->>>>>>> main

@@ -7,7 +7,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 LEXICON = ROOT / "docs/lexicon.toml"
 GLOSSARY = ROOT / "GLOSSARY.md"
-# Python files with a refused word in a string: the list only gets shorter
-UNCLEAN = ROOT / "deploy/lexicon_unclean.txt"
 ROOMS = ("ingest", "mrv", "services", "deploy")
 # made from Python and SQL, which are looked at themselves or not at all
 _MADE = (
@@ -114,29 +112,19 @@ def files() -> Iterator[Path]:
 
 
 @cache
-def faults() -> dict[str, list[str]]:
-    """Return files with refused words, and where they stand."""
-    found: dict[str, list[str]] = {}
+def faults() -> list[str]:
+    """Return what to mend: files, lines and their refused words."""
+    found, better = [], lexicon()["refused"]
     for path in sorted(files()):
         name = path.relative_to(ROOT).as_posix()
         if name.startswith(_MADE) or path == Path(__file__).resolve():
             continue
-        better = lexicon()["refused"]
         for number, text in prose(path):
-            for word in refused(text):
-                line = f"{name}:{number}: {word!r} is not used; write: {better[word]}"
-                found.setdefault(name, []).append(line)
+            found += [
+                f"{name}:{number}: {word!r} is not used; write: {better[word]}"
+                for word in refused(text)
+            ]
     return found
-
-
-def lint(unclean: Sequence[str]) -> list[str]:
-    """Return what to mend: refused words, and files of the list that have none."""
-    found = faults()
-    wrong = [line for name, lines in found.items() if name not in unclean for line in lines]
-    clean = [name for name in unclean if name not in found]
-    return wrong + [
-        f"{name} has no refused word any more: take it off {UNCLEAN.name}" for name in clean
-    ]
 
 
 def main() -> None:
@@ -144,9 +132,8 @@ def main() -> None:
     if sys.argv[1:] != ["lint"]:
         GLOSSARY.write_text(page(), encoding="utf-8")
         return
-    wrong = lint(UNCLEAN.read_text(encoding="utf-8").split())
-    if wrong:
-        sys.exit("\n".join(wrong))
+    if faults():
+        sys.exit("\n".join(faults()))
 
 
 if __name__ == "__main__":

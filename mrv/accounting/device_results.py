@@ -20,7 +20,7 @@ from mrv.model import Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Silent
 from mrv.rounding import Mode, decimal_text, figure, share_text
-from mrv.texts import text
+from mrv.texts import signed_by_0_1_0, text
 
 _PLACES = 6
 _IMPLAUSIBLE = Kind.PLAUSIBILITY, Kind.CONSUMPTION, Kind.SERVICE
@@ -31,7 +31,7 @@ _RULES = {
     "project": "project side: charged at the highest plausible rate",
 }
 
-_BOTH = "both sides: counted as zero, or at the highest plausible rate; whichever leaves less"
+_BOTH = signed_by_0_1_0("both_sides")
 
 
 class Pricing:
@@ -251,7 +251,7 @@ def silent_days(
             end_us=span.to_us,
             kind="missing",
             time_us=span.to_us - span.from_us,
-            rule=f"analyser: {', '.join(names)} of these days as what costs",
+            rule=f"analyser: {', '.join(names)} at the conservative value on these days",
             substituted=nothing,
             cost_t=nothing,
             forgone_at_most_t=_up(forgone * span.flow / flow),

@@ -134,7 +134,7 @@ STEPS = steps(
         "PE_lost",
         "tCO2e",
         "flare_t + least_load_t * lost_t_per_t",
-        "a rule of tonne's own, for time in which nobody measured the COD",
+        "a rule of tonne, for time in which the COD was not measured",
         "what is lost of the least COD",
     ),
     # Nothing is claimed of COD that was not measured; zero COD beside gas of it is no bound

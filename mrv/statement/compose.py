@@ -56,12 +56,10 @@ from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
+from mrv.texts import signed_by_0_1_0
 
 # what 0.1.0 wrote of its rules
-_CLAUSES = {
-    "FAC-02": "tonne: a factor from memory counts only where the project accepts it by name",
-    "PLN-01": "tonne: a monitoring plan that meets the methodology is in force in the whole period",
-}
+_CLAUSES = {"FAC-02": signed_by_0_1_0("factor"), "PLN-01": signed_by_0_1_0("plan")}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100

@@ -27,6 +27,8 @@ FOLDERS = (
     "mrv/report/words/names",
     "mrv/report/words/meanings",
     "services/api/console/words",
+    # in a checkout alone: `make dashboards` writes boards of it
+    *(folder for folder in ("deploy/grafana/words",) if (ROOT / folder).is_dir()),
 )
 _LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
@@ -43,7 +45,7 @@ class Lack(NamedTuple):
 @click.group(cls=Group)
 def words() -> None:
     """
-    Begin a language of pages, reports and findings; check what its word files lack.
+    Begin a language of pages, reports, boards and findings; check what its word files lack.
 
     A language is a TOML file in each folder of words. What has no words yet is
     shown in English.

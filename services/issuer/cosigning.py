@@ -198,7 +198,7 @@ def require(conn: Connection, whom: Witnesses) -> None:
         why = "; ".join(done.said())
         raise ServerError(
             f"nothing is issued while the log's head lacks {done.lacks}:"
-            f" {why or 'nobody was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
+            f" {why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
         )
 
 

@@ -125,7 +125,7 @@ class Runner:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
                 file_jobs.tell(conn, id_, Progress(number - 1, of, step))
         except (ServerError, psycopg.Error) as error:
-            self._log.warning("progress not told", error=" ".join(str(error).split())[:300])
+            self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
         # a close may take minutes: that is no standstill

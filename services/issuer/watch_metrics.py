@@ -137,7 +137,7 @@ class Looked(Collector):
         )
         yield _family(
             "tonne_alarms",
-            "Alarms that are not cleared, by kind, severity and whether somebody took them up",
+            "Alarms that are not cleared, by kind, severity and whether a person acknowledged them",
             ["kind", "severity", "state"],
             self._alarms,
         )

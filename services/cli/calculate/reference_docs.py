@@ -99,6 +99,8 @@ _COMPOSED = {
     "MQTT_HOST": "By which name devices find the broker: it stands in the broker's certificate and"
     " in that of the enrolment service.",
     "BACKUP_AT": "When the base backup of a day is taken, `HH:MM` in UTC.",
+    "GRAFANA_LANGUAGE": "Language of Grafana's boards and alerts: a folder of"
+    " `deploy/grafana/dashboards`, such as vi. `tonne local up --grafana` reads it, too.",
     "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
     " `browser` is that of the reader. `TONNE_TIMEZONE` is its name of release 0.1.0, and counts"
     " where this one is absent.",

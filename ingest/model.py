@@ -221,7 +221,7 @@ def is_absent(values: NDArray[Any]) -> bool:
 
 def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Join columns; one that no part has stays absent."""
-    if all(is_absent(one) or not len(one) for one in parts) and parts[0].dtype == np.int64:
+    if all(is_absent(part) or not len(part) for part in parts) and parts[0].dtype == np.int64:
         return absent(sum(map(len, parts)))
     return np.concatenate(parts)
 

@@ -264,14 +264,14 @@ class _Judge:
 
 def counted_wh(registers: Sequence[Channel], columns: Mapping[str, Column]) -> Float64:
     """What registers of a gauge have counted in its direction; NaN where none says so. [Wh]"""
-    known = [columns[one.name] != NULL for one in registers]
+    known = [columns[register.name] != NULL for register in registers]
     parts = [one.direction * np.where(at, columns[one.name], 0)
              for one, at in zip(registers, known, strict=True)]  # fmt: skip
     return np.where(np.any(known, axis=0), np.sum(parts, axis=0, dtype=np.float64), np.nan)
 
 
 def _counted(watch: Watch, flat_us: Float64, wh: Float64) -> runs.Counted:
-    tolerance_wh = float(sum(one.tolerance for one in watch.registers))
+    tolerance_wh = float(sum(register.tolerance for register in watch.registers))
     return runs.Counted(wh, runs.part_us(flat_us), tolerance_wh)
 
 

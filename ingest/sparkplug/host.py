@@ -227,13 +227,13 @@ class Host:
 
     def _give(self, one: WaitingMessage, address: Topic, message: Message, birth: Birth) -> None:
         learnt = one.payload if birth.certain_ms is None and address.kind[1:] == "DATA" else None
-        found = sparkplug_b.read(message, birth, learnt)
+        content = sparkplug_b.read(message, birth, learnt)
         declares = None
         if address.kind == "DBIRTH":
             declares = birth.called(tuple(tag.name for tag in birth.tags), ())
-        if found.lines or found.refused or declares:
+        if content.lines or content.refused or declares:
             k = self._out.place(one)
-            self._out.given.append(Given(k, address.own, found.lines, found.refused, declares))
+            self._out.given.append(Given(k, address.own, content.lines, content.refused, declares))
 
     def _hold(self, node: Node, one: WaitingMessage) -> None:
         name = sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()

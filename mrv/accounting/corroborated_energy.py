@@ -146,15 +146,17 @@ class CorroboratedEnergy(Scan):
         none does, the sun counts.
         """
         compared, sunny = [], set()
-        for one in registers(project, fleet):
-            water = (one.class_id, one.needs.quantity) in _LIFTED
-            if one.needs.side == "project" or (one.needs.unit != "Wh" and not water):
+        for register in registers(project, fleet):
+            water = (register.class_id, register.needs.quantity) in _LIFTED
+            if register.needs.side == "project" or (register.needs.unit != "Wh" and not water):
                 continue
-            compared.append(one)
-            where = f"device {one.device.device}"
-            params = read(one.needs.params, one.device.params, where) if documented else {}
-            if one.needs.made_by_sun(one.channel.made_from, params):
-                sunny.add((one.index, one.channel.name))
+            compared.append(register)
+            where = f"device {register.device.device}"
+            params = (
+                read(register.needs.params, register.device.params, where) if documented else {}
+            )
+            if register.needs.made_by_sun(register.channel.made_from, params):
+                sunny.add((register.index, register.channel.name))
         return CorroboratedEnergy(
             fleet, rows, *Scan.edges(project, period_us), by_device(compared), frozenset(sunny),
             ratings,

@@ -217,15 +217,15 @@ def _resolution(values: Float64, steps: Sequence[float]) -> float:
 
 def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
     found: dict[int, dict[str, _Channel]] = {}
-    for one in registers(project, fleet):
-        needs, channel = one.needs, one.channel
+    for register in registers(project, fleet):
+        needs, channel = register.needs, register.channel
         if needs.side != "project" or needs.unit not in _ROUNDED:
             continue
         gauge, scale = channel.power, channel.direction
         if needs.unit != "Wh":
-            gauge, scale = _RATES.get((one.class_id, needs.quantity), (None, 0))
+            gauge, scale = _RATES.get((register.class_id, needs.quantity), (None, 0))
         if gauge is not None:
-            found.setdefault(one.index, {})[channel.name] = _Channel(
+            found.setdefault(register.index, {})[channel.name] = _Channel(
                 needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
             )
     return {index: tuple(of.values()) for index, of in found.items()}

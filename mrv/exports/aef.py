@@ -63,11 +63,11 @@ def aef(
         come out as another.
     """
     wanted = None
-    for one in authority.submissions:
-        made = tables(authority, one, statements)
-        if (text := otherwise(one, made)) is not None:
+    for submission in authority.submissions:
+        made = tables(authority, submission, statements)
+        if (text := otherwise(submission, made)) is not None:
             raise ExportError(text)
-        if (one.party, one.year, one.version) == (party, year, version):
+        if (submission.party, submission.year, submission.version) == (party, year, version):
             wanted = made
     if wanted is None:
         raise ExportError(
@@ -127,9 +127,9 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
     reported = _Reported(authority, submission, draft)
     granted = [a for a in authority.authorizations if reported(a.date, a.reported_in)]
     actions = [
-        (one, action)
-        for one in authority.authorizations
-        for action in one.actions
+        (authorization, action)
+        for authorization in authority.authorizations
+        for action in authorization.actions
         if reported(action.date, action.reported_in)
     ]
     own = [one for one in granted if one.party == submission.party]
@@ -141,9 +141,16 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
         if action.date.year == submission.year and _actor(one, action) == submission.party
     ]
     draft.tables["T4"] = [
-        _row(draft, "T4", one.authorization, one.units, (one.first, one.last), statements).values
-        for one in holdings(granted, actions)
-        if one.holder == submission.party
+        _row(
+            draft,
+            "T4",
+            holding.authorization,
+            holding.units,
+            (holding.first, holding.last),
+            statements,
+        ).values
+        for holding in holdings(granted, actions)
+        if holding.holder == submission.party
     ]
     draft.tables["T5"] = [
         _entity(one, place)

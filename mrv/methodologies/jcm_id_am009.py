@@ -98,7 +98,7 @@ def inputs_of(
     burners = [a for a in activities if a.role in METERED]
     return {
         "fuel": burners[0].role if burners else METERED[0],
-        "fuel_t": sum((_mass(one) for one in burners), start=NOTHING),
+        "fuel_t": sum((_mass(burner) for burner in burners), start=NOTHING),
         "eta_reference": parameters["eta_reference"],
         "eta_project": parameters["eta_project"],
         "power_mwh": power_mwh(activities),

@@ -89,9 +89,9 @@ def interval_of(
     measured = tuple(quantities)
     found = [] if own is None else [Interval(own, None)]
     found += [
-        Interval(one.months, one.source)
-        for one in bounds()
-        if any(one.holds(methodology, country, quantity) for quantity in measured)
+        Interval(bound.months, bound.source)
+        for bound in bounds()
+        if any(bound.holds(methodology, country, quantity) for quantity in measured)
     ]
     return min(found, key=lambda one: one.months, default=None)
 
@@ -143,7 +143,7 @@ def values_of(one: Calibration) -> dict[str, Any]:
 
 def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
     """Return certificates of a meter, each until its interval is over at the latest."""
-    return tuple(one if interval is None else _limited(one, interval) for one in papers)
+    return tuple(paper if interval is None else _limited(paper, interval) for paper in papers)
 
 
 def _limited(one: Calibration, interval: Interval) -> Calibration:

@@ -36,12 +36,12 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
         (words["risk"], "l", 2.0),
     ]
     rows: list[list[str | None]] = []
-    for one in document.credential_subject.items:
-        unit, size = SHOWN[one.unit]
-        amount = words.number(words.plain(Fraction(one.metered) / size, 6))
+    for item in document.credential_subject.items:
+        unit, size = SHOWN[item.unit]
+        amount = words.number(words.plain(Fraction(item.metered) / size, 6))
         rows.append([
-            one.day, one.device, words.get(f"role.{one.role}", one.role),
-            drawn(one, words), f"{amount} {unit}", one.weight, risks(one, words) or DASH,
+            item.day, item.device, words.get(f"role.{item.role}", item.role),
+            drawn(item, words), f"{amount} {unit}", item.weight, risks(item, words) or DASH,
         ])  # fmt: skip
     yield table(words, heads, rows)
 

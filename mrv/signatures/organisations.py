@@ -155,8 +155,8 @@ def legal_entity(number: str) -> str:
     whole = head + last
     if not _NUMBER.fullmatch(whole):
         return shape(text.replace(" ", ""))
-    found = _BRANCH.fullmatch(f"{head} {last}".strip())
-    return (whole if found is None else found[1] or found[2]).lstrip("t0")
+    match = _BRANCH.fullmatch(f"{head} {last}".strip())
+    return (whole if match is None else match[1] or match[2]).lstrip("t0")
 
 
 def _id(key: EnrolledKey) -> str | None:

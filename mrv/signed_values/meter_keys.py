@@ -90,8 +90,8 @@ def decode_key(text: str) -> MeterKey:
     SignedValueError
         If it is neither hex, base64 nor PEM of a key.
     """
-    found = _PEM.search(text)
-    packed = "".join((found[1] if found else text).split())
+    match = _PEM.search(text)
+    packed = "".join((match[1] if match else text).split())
     try:
         raw = bytes.fromhex(packed)
     except ValueError:
@@ -160,8 +160,8 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     SignedValueError
         If the key is damaged.
     """
-    found = _ALGORITHM.fullmatch(algorithm)
-    name = (found[1] if found else "").replace("brainpoolP", "brainpool")
+    match = _ALGORITHM.fullmatch(algorithm)
+    name = (match[1] if match else "").replace("brainpoolP", "brainpool")
     curve = _CURVES.get(name)
     if curve is None:
         raise NotCheckedError(f"{algorithm} is not checked here; known are {', '.join(_CURVES)}")

@@ -110,7 +110,7 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
     """
     pages: dict[_Place, bytes] = {}
     last: dict[tuple[str | None, str], int] = {}
-    return [_counted(_once(check_item(one, keys), pages), last) for one in items]
+    return [_counted(_once(check_item(item, keys), pages), last) for item in items]
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
@@ -123,7 +123,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
         record = ocmf.read(item.text)
     except SignedValueError as error:
         return Checked(REFUSED, str(error))
-    notes = tuple(dict.fromkeys(note for one in record.readings for note in _notes(one)))
+    notes = tuple(dict.fromkeys(note for reading in record.readings for note in _notes(reading)))
     last = record.readings[-1]
     at = None if last.clock == "U" else last.time  # its time picks no key
     held = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
@@ -201,12 +201,12 @@ def _known(
     known, ended = [], ""
     for rows in _by_holder(held):
         if at is None:
-            known += [one for one in rows if one.key is not None and rows[-1].key is not None]
+            known += [row for row in rows if row.key is not None and rows[-1].key is not None]
             continue
-        begun = [one for one in rows if one.begins is None or one.begins <= at]
+        begun = [row for row in rows if row.begins is None or row.begins <= at]
         if not begun:
             continue
-        end = next((one.begins for one in rows[len(begun) :] if one.key is None), None)
+        end = next((row.begins for row in rows[len(begun) :] if row.key is None), None)
         if begun[-1].key is None:
             ended = f"the key of {begun[-1].holder} ended on {_day(begun[-1].begins)}"
         elif end is not None and received is not None and received >= end:

@@ -104,13 +104,13 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 
 def _lanes(feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int]) -> dict[str, int]:
     """Return how far behind its box the line of each meter turns; one lane for equal feeds."""
-    found: dict[str, int] = {}
+    lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})
         for name, to in feeds.items():
             if level[name] == column:
-                found[name] = _GAP_X * (kinds.index(to) + 1) // (len(kinds) + 1)
-    return found
+                lanes[name] = _GAP_X * (kinds.index(to) + 1) // (len(kinds) + 1)
+    return lanes
 
 
 def _lines(plan: MonitoringPlan, name: str, more: Mapping[str, int], language: str) -> list[str]:

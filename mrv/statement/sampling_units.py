@@ -74,7 +74,10 @@ def units(case: Case) -> list[Unit]:
     period = _period(case)
     sums = _sums(case.rows, period.edges)
     none = [0] * len(period.dates)
-    of = [(one, sums.get(_key(case, one), _Days(none, none, none))) for one in case.result.devices]
+    of = [
+        (device, sums.get(_key(case, device), _Days(none, none, none)))
+        for device in case.result.devices
+    ]
     largest = max((rate(one) * max(days.value) for one, days in of), default=Fraction(0))
     found = [unit for one, days in of for unit in _of_device(case, one, days, period, largest)]
     return sorted(found, key=lambda u: (u.device, u.role, u.day))
@@ -135,16 +138,16 @@ def _key(case: Case, one: DeviceOutcome) -> tuple[int, int]:
 def _sums(rows: IntervalRows, edges: list[int]) -> dict[tuple[int, int], _Days]:
     """Sum the rows of each device and quantity by day; rows come by device, quantity, start."""
     count = len(edges) - 1
-    found = {}
+    sums = {}
     key = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     heads = np.flatnonzero(np.append(True, key[1:] != key[:-1])).tolist() if len(key) else []
     known = rows.measured_us + rows.estimated_us
     for begin, end in pairwise([*heads, len(key)]):
         cuts = begin + np.searchsorted(rows.start_us[begin:end], edges)
-        found[int(rows.device[begin]), int(rows.quantity[begin])] = _Days(
+        sums[int(rows.device[begin]), int(rows.quantity[begin])] = _Days(
             *(
                 [exact_sum(column[cuts[i] : cuts[i + 1]]) for i in range(count)]
                 for column in (rows.value, known, rows.estimated_us)
             )
         )
-    return found
+    return sums

@@ -53,13 +53,13 @@ def keys_of(
         own = {name: device.id for name in (device.id, serials.get(device.id)) if name}
         for speaker in {device.id, device.gateway or device.id}:
             behind.setdefault(speaker, {}).update(own)
-    found: dict[str, list[DatedKey]] = {}
+    keys: dict[str, list[DatedKey]] = {}
     for one in said:
         key = None if one.key == ENDED else parse_key(one.key)
         dated = DatedKey(key, _moment(one.from_), one.device, behind.get(one.device, {}))
         for name in dict.fromkeys(filter(None, (one.device, one.serial))):
-            found.setdefault(name, []).append(dated)
-    return found
+            keys.setdefault(name, []).append(dated)
+    return keys
 
 
 def kind_of(found: Checked, devices: Iterable[Device]) -> Kind:
@@ -93,15 +93,15 @@ def energy_registers(found: Checked, device: Device) -> Iterator[Told]:
 
 
 def _of_record(record: Record, device: Device) -> Iterator[Told]:
-    for one in record.readings:
-        wh, match = one.energy_wh, _OBIS.fullmatch(one.obis or "")
-        if not one.usable or one.clock != _SYNCHRONISED or "t" in one.errors:
+    for reading in record.readings:
+        wh, match = reading.energy_wh, _OBIS.fullmatch(reading.obis or "")
+        if not reading.usable or reading.clock != _SYNCHRONISED or "t" in reading.errors:
             continue
         if wh is None or match is None:
             continue
         channel = channel_of(device, _WAY[match["way"] or match["code"][0]])
-        if channel is not None and _YEARS[0] < one.time.year < _YEARS[1]:
-            moment = one.time.astimezone(UTC)
+        if channel is not None and _YEARS[0] < reading.time.year < _YEARS[1]:
+            moment = reading.time.astimezone(UTC)
             whole = int(moment.replace(microsecond=0).timestamp()) * 1_000_000
             yield whole + moment.microsecond, channel, wh
 

@@ -46,9 +46,9 @@ def seals(subject: Subject) -> str:
     of_day: dict[str, list[DayLeaf]] = {}
     for leaf in subject.leaves["readings"]:
         of_day.setdefault(leaf.day, []).append(leaf)
-    for one in record["days"]:
-        _one(one, head, of_day, subject, subject.plan.project)
-        seen.add(one["entry"]["day"])
+    for day in record["days"]:
+        _one(day, head, of_day, subject, subject.plan.project)
+        seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
         raise LogError("seals.json holds a day twice, or one outside of the period")
     _unsealed(subject, whole, seen)

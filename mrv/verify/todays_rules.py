@@ -63,7 +63,7 @@ def _by_todays(case: Case) -> Case:
         rows = evidence.remeter(fleet, case.frames, pairs, case.from_us, case.to_us)
     known = factors.load()
     own = {one.id for one in known}
-    brought = [replace(one, brought=True) for one in case.factors if one.id not in own]
+    brought = [replace(factor, brought=True) for factor in case.factors if factor.id not in own]
     return Case(plan, case.frames, rows, case.from_us, case.to_us, known.with_more(brought))
 
 

@@ -142,8 +142,8 @@ class PromptProtocol(HttpToolsProtocol):
 
     @property
     def _places(self) -> Places:
-        found: Places = self.config.places  # type: ignore[attr-defined]  # `serve` put it there
-        return found
+        places: Places = self.config.places  # type: ignore[attr-defined]  # `serve` put it there
+        return places
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place and wait for the first head, or hang up."""
@@ -286,5 +286,5 @@ def networks(text: str) -> list[Any]:
     ValueError
         Where one is neither.
     """
-    parts = [one.strip() for one in text.split(",")]
-    return [ipaddress.ip_network(one) for one in parts if one]
+    parts = [part.strip() for part in text.split(",")]
+    return [ipaddress.ip_network(part) for part in parts if part]

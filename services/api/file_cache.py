@@ -143,4 +143,4 @@ def has_already(given: str | None, entity: str) -> bool:
     """Whether an `If-None-Match` header names an entity."""
     if given is None:
         return False
-    return given == "*" or entity in [one.strip().removeprefix("W/") for one in given.split(",")]
+    return given == "*" or entity in [part.strip().removeprefix("W/") for part in given.split(",")]

@@ -109,9 +109,9 @@ class ProviderKeys:
         except (OSError, ValueError, msgspec.DecodeError, jwt.PyJWTError):
             return False
         self._keys = {
-            one.key_id: one
-            for one in found.keys
-            if one.key_id is not None and one.public_key_use in {None, "sig"}
+            key.key_id: key
+            for key in found.keys
+            if key.key_id is not None and key.public_key_use in {None, "sig"}
         }
         self._had_s = time.monotonic()
         self._unknown.clear()

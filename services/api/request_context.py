@@ -316,9 +316,9 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
     That document would tell the same, and takes a third of a second to make.
     """
-    for one in dependant.query_params:
-        if getattr(one.field_info, "include_in_schema", True):
-            yield one.alias
+    for query_param in dependant.query_params:
+        if getattr(query_param.field_info, "include_in_schema", True):
+            yield query_param.alias
     for further in dependant.dependencies:
         yield from _query_names(further)
 

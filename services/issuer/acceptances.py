@@ -42,9 +42,9 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
     """
     own = operators(conn)
     return {
-        (one.subject, one.id, one.project): one
-        for one in entered_records(registry).acceptances
-        if stem(one.by) not in own
+        (acceptance.subject, acceptance.id, acceptance.project): acceptance
+        for acceptance in entered_records(registry).acceptances
+        if stem(acceptance.by) not in own
     }
 
 
@@ -108,13 +108,13 @@ def factors_accepted(
 ) -> Iterator[FactorAccepted]:
     """Return what is entered of acceptances of the factors that a methodology asks for."""
     uses = find(project.methodology, project.version).uses
-    for one in registry.factors.values():
-        by = accepted.get(("factor", one.id, None))
-        if by is not None and str(one.record["kind"]).startswith(uses):
+    for factor in registry.factors.values():
+        by = accepted.get(("factor", factor.id, None))
+        if by is not None and str(factor.record["kind"]).startswith(uses):
             yield FactorAccepted(
-                factor=one.id,
-                value=str(one.record["value"]),
-                unit=str(one.record["unit"]),
+                factor=factor.id,
+                value=str(factor.record["value"]),
+                unit=str(factor.record["unit"]),
                 by=by.by,
                 date=by.date.isoformat(),
                 document=by.document,

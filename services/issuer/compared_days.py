@@ -163,7 +163,11 @@ def _held_elsewhere(
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
         body = canonical.parse_object(entry.body)
-        was = [one for one in sealed_leaves(body, detail)["readings"] if one.device == device]
+        was = [
+            reading
+            for reading in sealed_leaves(body, detail)["readings"]
+            if reading.device == device
+        ]
         if was == _before(conn, fleet, _job_of(body, (device,))):
             spans.append((_us(seal.begin), _us(seal.end)))
     reached = job.from_us

@@ -90,7 +90,7 @@ def roles_of(project: Project, class_id: str, *, left_out: bool) -> Iterator[tup
         Whether each register of imported electricity counts, whatever the class: a charger that
         is entered as a pump takes the same electricity.
     """
-    registers = {one.quantity for one in classes.load()[class_id].registers}
+    registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
         alike = left_out and needs.quantity in registers & {_ELECTRICITY}
         if needs.side == "project" and (class_id in needs.classes or alike):

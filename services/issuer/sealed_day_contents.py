@@ -156,11 +156,11 @@ def together(days: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[list[T]]
     large project, so that memory stays bounded.
     """
     run: list[T] = []
-    for one in days:
-        if run and not _follows(job_of(run[-1]), job_of(one), len(run)):
+    for day in days:
+        if run and not _follows(job_of(run[-1]), job_of(day), len(run)):
             yield run
             run = []
-        run.append(one)
+        run.append(day)
     if run:
         yield run
 

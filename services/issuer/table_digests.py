@@ -93,12 +93,12 @@ def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
 
 def records_of(conn: Connection) -> Rows:
     """All rows of append-only tables that the log has digested, but those expired by policy."""
-    found: Rows = {}
+    records: Rows = {}
     for entry, detail in log.details(conn, RECORDS):
         for name, rows in read_tables(canonical.parse_object(entry.body), detail or b"{}").items():
-            found.setdefault(name, {}).update(rows)
-    _without_expired(conn, found)
-    return found
+            records.setdefault(name, {}).update(rows)
+    _without_expired(conn, records)
+    return records
 
 
 def _without_expired(conn: Connection, found: Rows) -> None:

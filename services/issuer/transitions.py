@@ -289,7 +289,9 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
     """Refuse a statement that was closed before another one left less than nothing to it."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
-    devices = {one.device for one in have.claims.monitored_parameters}
+    devices = {
+        monitored_parameter.device for monitored_parameter in have.claims.monitored_parameters
+    }
     left = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
     if left.ug < took:
         raise StatementStateError(

@@ -219,7 +219,11 @@ def _sources(port: int, database: str, prometheus: str) -> dict[str, Any]:
     """Return the shipped data sources with the addresses of this machine."""
     path = shipped("grafana") / "provisioning" / _FILE["datasources"]
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    kept = {one["type"]: one for one in document["datasources"] if one["type"] != "alertmanager"}
+    kept = {
+        datasource["type"]: datasource
+        for datasource in document["datasources"]
+        if datasource["type"] != "alertmanager"
+    }
     stored = kept["grafana-postgresql-datasource"]
     stored |= {"url": f"{LOOPBACK}:{port}", "user": READER}
     stored["jsonData"] |= {"database": database, "sslmode": "disable"}

@@ -144,7 +144,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Refuse a meter of the boundary that cannot be upstream of what it names."""
-    mine = {one.device for one in project.devices}
+    mine = {device.device for device in project.devices}
     for one in project.boundary or ():
         site = devices[one.device].site if one.device in devices else None
         for name in one.upstream_of:
@@ -179,13 +179,13 @@ def outlasting(
     for name, quantities in measured.items():
         own = calibration_every(devices[name].attributes.get(CALIBRATION_EVERY))
         every = interval_of(own, project.methodology, country, quantities)
-        for one in devices[name].calibrations or ():
-            (due,) = limited([one], every)
-            if every is not None and due is not one:
+        for calibration in devices[name].calibrations or ():
+            (due,) = limited([calibration], every)
+            if every is not None and due is not calibration:
                 yield _warning(
                     project,
-                    f"{name}: certificate {one.certificate} ({one.performed} to"
-                    f" {one.valid_until}) is longer than {every.months} months"
+                    f"{name}: certificate {calibration.certificate} ({calibration.performed} to"
+                    f" {calibration.valid_until}) is longer than {every.months} months"
                     f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it counts"
                     " as expired; enter the calibrations in between",
                 )

@@ -279,7 +279,7 @@ def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -
     source : str
         Where the API answers, or `urn:tonne`.
     """
-    seen = [one for one in event.projects if projects is None or one in projects]
+    seen = [project for project in event.projects if projects is None or project in projects]
     data = event.data if "project" in event.data else {**event.data, "projects": seen}
     told = {
         "specversion": "1.0",

@@ -138,16 +138,16 @@ def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     part = part_of_year(expected.get("by_month"), begin, end, facts.timezone)
     # hours that a year would have if all were as rich as this period is by the design
     hours = Fraction(end - begin, _HOUR_US) / part if part else None
-    for one in facts.subject.comparisons:
-        key = _EXPECTED[one.what]
+    for comparison in facts.subject.comparisons:
+        key = _EXPECTED[comparison.what]
         value = Fraction(str(expected[key]))
         if hours is None:  # of a month in which the design expects nothing
-            yield _Other(words["basis.design"], one, Fraction(0), Fraction(_YEAR_H), None)
+            yield _Other(words["basis.design"], comparison, Fraction(0), Fraction(_YEAR_H), None)
             continue
-        yield _Other(words["basis.design"], one, value, hours, cells.expected[key])
+        yield _Other(words["basis.design"], comparison, value, hours, cells.expected[key])
     earlier = {one.statement: one for one in facts.plan.earlier}
-    for one in facts.subject.other_periods or ():
-        yield _of_period(one, earlier[one.statement])
+    for other_period in facts.subject.other_periods or ():
+        yield _of_period(other_period, earlier[other_period.statement])
 
 
 def _of_period(one: PeriodComparison, there: StatementFigures) -> _Other:

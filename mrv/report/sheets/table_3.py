@@ -146,8 +146,8 @@ def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculat
         zip((BASELINE, PROJECT, LEAKAGE), of_sides, strict=True), 1
     ):
         blocks = calculated.years.values()
-        cells = "+".join(one.cells[name] for one in blocks if name in one.cells) or "0"
-        exact = sum((Fraction(one.values[name]) for one in blocks), start=Fraction(0))
+        cells = "+".join(block.cells[name] for block in blocks if name in block.cells) or "0"
+        exact = sum((Fraction(block.values[name]) for block in blocks), start=Fraction(0))
         sheet.formula(row, column, f"={cells}", exact, "six")
         holds = round(abs(exact - Fraction(amount.t)), _DIGITS) <= Fraction(1, MILLION)
         to_a_gram(

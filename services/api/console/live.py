@@ -72,7 +72,7 @@ class Live:
 
     def watches(self, who: Principal) -> int:
         """Return in how many windows somebody watches, by whichever session."""
-        return sum(one.who.id == who.id for one in self._watchers.values())
+        return sum(watcher.who.id == who.id for watcher in self._watchers.values())
 
     async def watch(
         self, reads: ConnectionPool, who: Principal, session: bytes
@@ -116,11 +116,11 @@ class Live:
         next_s = 0.0
         while self._watchers:
             try:
-                asked = [one.session for one in self._watchers.values()]
+                asked = [watcher.session for watcher in self._watchers.values()]
                 living = await run_in_threadpool(_living, reads, asked)
                 self._known_s = time.monotonic()
                 # who came meanwhile was let in a moment ago
-                came = {one.session for one in self._watchers.values()} - set(asked)
+                came = {watcher.session for watcher in self._watchers.values()} - set(asked)
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
@@ -200,7 +200,7 @@ def _row(one: Newest) -> Row:
 
 
 def _may(who: Principal, projects: tuple[str, ...]) -> bool:
-    return who.projects is None or any(who.sees(one) for one in projects)
+    return who.projects is None or any(who.sees(project) for project in projects)
 
 
 def _event(rows: list[Row]) -> bytes:

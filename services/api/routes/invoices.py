@@ -69,7 +69,7 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
         found = invoice_import.deliver(conn, rows, ask.who.name)
         if found.refused:
             raise ProblemError(_REFUSED, _refusal(found))
-        results = [{"id": one.id, "result": one.result} for one in found.results]
+        results = [{"id": result.id, "result": result.result} for result in found.results]
         return (_CREATED if found.new else _DONE), {"results": results}
 
     return ask.write(said.model_dump_json(), work)
@@ -90,8 +90,8 @@ def _refusal(found: Import) -> str:
     """Name what is wrong with each invoice; a body has no lines."""
     said = [
         message.removeprefix(f"{_BODY}:0: ")
-        for one in found.results
-        for message in (one.messages if one.result == "error" else ())
+        for result in found.results
+        for message in (result.messages if result.result == "error" else ())
     ]
     more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
     return f"nothing was kept: {'; '.join(said[:_SHOWN])}{more}"

@@ -36,7 +36,9 @@ def project(ask: Reader, project: IdPath) -> Response:
         if not found:
             raise unknown("project", project)
         devices = listing.project_devices(conn, project)
-        account = [_account(one) for one in console.account_sources(conn, project)]
+        account = [
+            _account(account_source) for account_source in console.account_sources(conn, project)
+        ]
     return current({**_project(found[0]), "devices": devices, "account": account})
 
 

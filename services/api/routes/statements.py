@@ -153,7 +153,9 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
 @router.get(
     "/statements/{statement}",
     response_model=shapes.StatementDetail,
-    responses={200: {"content": {VC: {}, **{one: {} for one in MEDIA_TYPES.values()}}}},
+    responses={
+        200: {"content": {VC: {}, **{media_kind: {} for media_kind in MEDIA_TYPES.values()}}}
+    },
 )
 def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     """

@@ -95,7 +95,7 @@ def _index() -> Iterator[str]:
     yield "condition that is not met) and at issue (rejected unless the statement names it). An"
     yield "unknown date rejects nothing. `named`: tonne does not compute it; its equations were"
     yield "not available.\n"
-    yield from _table(_LIFE_HEAD, [_life(one) for one in lives()])
+    yield from _table(_LIFE_HEAD, [_life(live) for live in lives()])
 
 
 def _life(one: Life) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def quality(
         others, percent = (against, 2.0) if against else flagged.beside(conn, device)
         share = (percent if tolerance is None else tolerance) / 100
         meters = (device, *others) if others else ()
-        measured = [_measured(conn, one, begin_us, end_us) for one in meters]
+        measured = [_measured(conn, meter, begin_us, end_us) for meter in meters]
     compared, apart = compare(registered, measured[0], measured[1:], share) if others else (0, [])
     if as_json:
         click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))

@@ -65,8 +65,8 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
 def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
     """Devices of one time zone, as many as are done at once."""
     zones: dict[str, list[int]] = {}
-    for one in members:
-        zones.setdefault(plan.fleet.devices[one].timezone, []).append(one)
+    for member in members:
+        zones.setdefault(plan.fleet.devices[member].timezone, []).append(member)
     for zone, found in zones.items():
         for k in range(0, len(found), AT_ONCE):
             yield zone, found[k : k + AT_ONCE]

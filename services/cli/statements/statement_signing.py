@@ -176,7 +176,7 @@ def verify(
         words,
         procedure,
         tuple(person("--team", one) for one in team),
-        tuple(site_visit(one) for one in visits),
+        tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
     )

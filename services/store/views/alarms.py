@@ -170,8 +170,8 @@ def acknowledge(
     try:
         conn.execute(_SAY, [id_, "acknowledged", actor, principal, _text(text)])
     except errors.UniqueViolation as error:
-        found = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
-        by = "another operator" if found is None else found[0]
+        row = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
+        by = "another operator" if row is None else row[0]
         raise StatementStateError(
             f"alarm {id_} is acknowledged, by {by}; add a comment: tonne alarms comment {id_}"
         ) from error

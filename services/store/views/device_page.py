@@ -169,8 +169,8 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
         "projects": _rows(conn, _SERVES, [id_], ("project", "role", "from", "to")),
         "newest": _newest(conn, known["class"], id_),
         "registers": [
-            {**one, "unit": _UNITS[one["quantity"]]}
-            for one in _rows(conn, _REGISTERS, {"id": id_, "names": list(_UNITS)}, _REGISTER_NAMES)
+            {**row, "unit": _UNITS[row["quantity"]]}
+            for row in _rows(conn, _REGISTERS, {"id": id_, "names": list(_UNITS)}, _REGISTER_NAMES)
         ],
         "days": [
             {"day": day, "quantity": quantity, "value": value, "unit": _UNITS[quantity],
@@ -271,5 +271,5 @@ def _row(conn: Connection, query: str, values: Any, names: Sequence[str]) -> dic
 
 
 def _rows(conn: Connection, query: str, values: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    found = conn.execute(query.encode(), values).fetchall()
-    return [dict(zip(names, row, strict=True)) for row in found]
+    rows = conn.execute(query.encode(), values).fetchall()
+    return [dict(zip(names, row, strict=True)) for row in rows]

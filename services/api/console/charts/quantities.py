@@ -99,10 +99,10 @@ def _bar(one: Amount | None, told: str, label: str, unit: str, size: int, t: Wor
 
 def _alt(found: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
     amounts = list(found)
-    total = shown(Fraction(sum(one.value for one in amounts), size), unit, t)
+    total = shown(Fraction(sum(amount.value for amount in amounts), size), unit, t)
     kinds = [
         f"{t('kind.' + kind)}: {count}"
         for kind in KINDS[:3]
-        if (count := sum(one.kind == kind for one in amounts))
+        if (count := sum(amount.kind == kind for amount in amounts))
     ]
     return f"{name}: {total}. " + ", ".join(kinds)

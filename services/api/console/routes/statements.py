@@ -123,7 +123,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sample = sampling.document(conn, statement)
         public = programme.public_url(conn)
         twin = public_versions.published(conn, statement)
-        findings = [one.to_json() for one in records(conn, documents(conn, statement))]
+        findings = [record.to_json() for record in records(conn, documents(conn, statement))]
         keys = {one.key.did: one.key for one in signing_keys.load(conn)}
         called = programme.name_of(conn)
     said = stored.claims
@@ -142,7 +142,9 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         reasons={} if opinion is None else reasons_of(opinion.credential_subject),
         remarks=_remarks(opinion),
         programme=called,
-        issued_on=next((_local_day(one.at, said) for one in steps if one.state == "issued"), None),
+        issued_on=next(
+            (_local_day(step.at, said) for step in steps if step.state == "issued"), None
+        ),
         prepared=_prepared(steps, keys),
         verified=_verified(opinion, keys),
         index=_index(entry),

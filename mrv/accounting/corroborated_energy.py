@@ -72,19 +72,21 @@ _COVERED = Fraction(95, 100)
 # --- other sources ------------------------------------------------------------------------
 
 
-def agreeing(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> CrossCheck | None:
+def agreeing(
+    monitored: Monitored, besides: Besides, checks: Sequence[CrossCheck]
+) -> CrossCheck | None:
     """Return the comparison that corroborates a device's quantity; None where there is none."""
     documents = {
         f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
     }
-    begin, end = one.span_us
+    begin, end = monitored.span_us
     return next(
         (
             check
             for check in checks
             if check.holds
-            and one.device.id in check.devices
-            and check.quantity == one.needs.quantity
+            and monitored.device.id in check.devices
+            and check.quantity == monitored.needs.quantity
             and Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
             and Fraction(check.coverage) >= _COVERED
             # it is about nearly all of the device's time in service

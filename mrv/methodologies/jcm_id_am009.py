@@ -106,8 +106,8 @@ def inputs_of(
     }
 
 
-def _mass(one: Activity) -> Fraction:
-    mass: Fraction = one.value / _ML_PER_M3 * one.params["density_kg_per_m3"] / _KG_PER_T
+def _mass(activity: Activity) -> Fraction:
+    mass: Fraction = activity.value / _ML_PER_M3 * activity.params["density_kg_per_m3"] / _KG_PER_T
     return mass
 
 

@@ -136,9 +136,9 @@ class Overdue(Calibration):
     interval: Interval = _NONE
 
 
-def values_of(one: Calibration) -> dict[str, Any]:
+def values_of(calibration: Calibration) -> dict[str, Any]:
     """Return what a certificate says, by name."""
-    return {field.name: getattr(one, field.name) for field in fields(Calibration)}
+    return {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
 
 
 def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
@@ -146,12 +146,12 @@ def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[C
     return tuple(paper if interval is None else _limited(paper, interval) for paper in papers)
 
 
-def _limited(one: Calibration, interval: Interval) -> Calibration:
-    due = after(one.performed, interval.months)
-    if due >= one.valid_until:
-        return one
-    shown = {**values_of(one), "valid_until": due}
-    return Overdue(**shown, calibrated=one.performed, interval=interval)
+def _limited(calibration: Calibration, interval: Interval) -> Calibration:
+    due = after(calibration.performed, interval.months)
+    if due >= calibration.valid_until:
+        return calibration
+    shown = {**values_of(calibration), "valid_until": due}
+    return Overdue(**shown, calibrated=calibration.performed, interval=interval)
 
 
 def after(day: date, months: int) -> date:

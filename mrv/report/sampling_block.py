@@ -59,11 +59,11 @@ def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | No
     ]
 
 
-def drawn(one: SampledDay, words: Words) -> str:
+def drawn(sampled_day: SampledDay, words: Words) -> str:
     """How a device-day came on the list."""
-    return words.get(f"drawn.{one.drawn.replace(' ', '_')}", one.drawn)
+    return words.get(f"drawn.{sampled_day.drawn.replace(' ', '_')}", sampled_day.drawn)
 
 
-def risks(one: SampledDay, words: Words) -> str:
+def risks(sampled_day: SampledDay, words: Words) -> str:
     """Why a device-day weighs more than another; empty where nothing makes it so."""
-    return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in one.reasons)
+    return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in sampled_day.reasons)

@@ -30,13 +30,13 @@ class Uncertainty(NamedTuple):
     percent: str | None
 
 
-def percent_of(one: MonitoredParameter) -> Fraction | None:
+def percent_of(parameter: MonitoredParameter) -> Fraction | None:
     """Largest permissible error of a meter [%]; None where no certificate or class says it."""
     found = [
         Fraction(c.max_error_percent)
         if c.max_error_percent is not None
         else class_percent(c.accuracy_class)
-        for c in one.calibrations
+        for c in parameter.calibrations
     ]
     known = [percent for percent in found if percent is not None]
     return max(known) if known and len(known) == len(found) else None

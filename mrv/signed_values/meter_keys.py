@@ -106,7 +106,7 @@ def decode_key(text: str) -> MeterKey:
     return MeterKey(raw)
 
 
-def same_key(one: MeterKey, other: MeterKey) -> bool:
+def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     """
     Whether two texts hold one public key, as DER, as a point, or as a compressed point.
 
@@ -115,7 +115,7 @@ def same_key(one: MeterKey, other: MeterKey) -> bool:
     SignedValueError
         If one is damaged, or of a kind that is not known here.
     """
-    return one == other or bool(_points(one) & _points(other))
+    return meter_key == other or bool(_points(meter_key) & _points(other))
 
 
 def _points(key: MeterKey) -> set[tuple[str, bytes]]:

@@ -158,8 +158,8 @@ def _changed(
     )
 
 
-def _place(one: DeviceFigure) -> tuple[str, str, str]:
-    return one.device, one.role, one.from_
+def _place(device_figure: DeviceFigure) -> tuple[str, str, str]:
+    return device_figure.device, device_figure.role, device_figure.from_
 
 
 def _tonnes(ug: int) -> str:

@@ -111,15 +111,15 @@ class RegisterComparison:
         return found
 
 
-def _between(time_us: Int64, values: Int64, one: Register) -> bool:
+def _between(time_us: Int64, values: Int64, register: Register) -> bool:
     held = values != NULL
     times, values = time_us[held], values[held]
-    before = int(np.searchsorted(times, one.time_us, side="right"))
-    after = int(np.searchsorted(times, one.time_us, side="left"))
+    before = int(np.searchsorted(times, register.time_us, side="right"))
+    after = int(np.searchsorted(times, register.time_us, side="left"))
     if not before and after == len(times):
         return False
-    too_high = before and values[before - 1] > one.value + TOLERANCE_WH
-    too_low = after < len(times) and values[after] < one.value - TOLERANCE_WH
+    too_high = before and values[before - 1] > register.value + TOLERANCE_WH
+    too_low = after < len(times) and values[after] < register.value - TOLERANCE_WH
     return not (too_high or too_low)
 
 

@@ -62,16 +62,16 @@ def keys_of(
     return keys
 
 
-def kind_of(found: Checked, devices: Iterable[Device]) -> Kind:
+def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
     """Kind of a signature that holds; who signs for others is a gateway, for itself too."""
-    if found.batch is None:
+    if checked.batch is None:
         return OCMF
     gateways = {device.gateway for device in devices}
-    own = found.holder == found.device and found.holder not in gateways
+    own = checked.holder == checked.device and checked.holder not in gateways
     return COSE_METER if own else COSE_GATEWAY
 
 
-def energy_registers(found: Checked, device: Device) -> Iterator[Told]:
+def energy_registers(checked: Checked, device: Device) -> Iterator[Told]:
     """
     Yield the registers of energy that a signed value tells and that can be used.
 
@@ -80,15 +80,15 @@ def energy_registers(found: Checked, device: Device) -> Iterator[Told]:
     SignedValueError
         If a batch's messages cannot be read.
     """
-    if found.record is not None:
-        yield from _of_record(found.record, device)
-    if found.batch is not None:
+    if checked.record is not None:
+        yield from _of_record(checked.record, device)
+    if checked.batch is not None:
         from mrv.signed_values import cose  # noqa: PLC0415 - cbor2, for batches alone
 
         names = {channel_of(device, quantity) for quantity in ENERGY}
         # what was signed before it was read was never read
-        until = found.batch.at_ms * 1_000 + _APART_US
-        every = cose.registers(found.batch, device)
+        until = checked.batch.at_ms * 1_000 + _APART_US
+        every = cose.registers(checked.batch, device)
         yield from (one for one in every if one[1] in names and one[0] <= until)
 
 

@@ -260,9 +260,9 @@ class Subject:
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
-def refuse_differences(expected: Iterable[DayLeaf], found: Iterable[DayLeaf]) -> None:
+def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
     """Refuse evidence that differs from digests.json; CanonicalError names the device-days."""
-    refuse(differences(expected, found), "differs from digests.json")
+    refuse(differences(expected, day_leafs), "differs from digests.json")
 
 
 def refuse(found: Sequence[object], what: str) -> None:

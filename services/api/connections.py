@@ -112,14 +112,14 @@ class Places:
         if not self._of[share]:
             del self._of[share]
 
-    def waits(self, one: PromptProtocol) -> None:
+    def waits(self, prompt_protocol: PromptProtocol) -> None:
         """Note that a connection waits for a head."""
-        self._waiting[one] = None
-        self._waiting.move_to_end(one)
+        self._waiting[prompt_protocol] = None
+        self._waiting.move_to_end(prompt_protocol)
 
-    def works(self, one: PromptProtocol) -> None:
+    def works(self, prompt_protocol: PromptProtocol) -> None:
         """Note that a connection does not wait any more."""
-        self._waiting.pop(one, None)
+        self._waiting.pop(prompt_protocol, None)
 
     def _speaks_for_others(self, share: str) -> bool:
         try:

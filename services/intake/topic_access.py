@@ -60,7 +60,11 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
     found += [Grant(worker, operation, "topic", spoiled) for operation in ("Write", "Describe")]
     found.append(Grant(worker, "Read", "group", group))
     administers = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
-    found += [Grant(admin, one, "topic", name) for name in (topic, spoiled) for one in administers]
+    found += [
+        Grant(admin, administer, "topic", name)
+        for name in (topic, spoiled)
+        for administer in administers
+    ]
     # `tonne doctor`, a replay, and dead letters that are sent again
     found += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
     found.append(Grant(admin, "Describe", "group", group))

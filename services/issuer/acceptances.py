@@ -90,17 +90,21 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
     return rows
 
 
-def acceptance_of(one: Acceptance) -> Text:
+def acceptance_of(acceptance: Acceptance) -> Text:
     """Return who accepted something, when, by which document, and whose key signed that."""
-    given = {"by": one.by, "date": one.date.isoformat(), "document": one.document}
+    given = {
+        "by": acceptance.by,
+        "date": acceptance.date.isoformat(),
+        "document": acceptance.document,
+    }
     found = (
         text("acceptance.entered", **given)
-        if one.sha256 is None
-        else text("acceptance.hashed", **given, sha256=one.sha256)
+        if acceptance.sha256 is None
+        else text("acceptance.hashed", **given, sha256=acceptance.sha256)
     )
-    if one.signature is None:
+    if acceptance.signature is None:
         return found
-    return text("acceptance.signed", acceptance=found, key=one.signature.key)
+    return text("acceptance.signed", acceptance=found, key=acceptance.signature.key)
 
 
 def factors_accepted(

@@ -145,10 +145,10 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
     return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
 
 
-def _joined(conn: Connection, fleet: Fleet, day: SealedDay, found: Changes) -> set[str]:
+def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
     """Return devices that joined a day, where other seals hold them and nothing changed."""
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
-    others = {one.device for one in found.by_hand} - known
+    others = {one.device for one in changes.by_hand} - known
     if not others:
         return set()
     over = [one for one in seals.over(conn, job.from_us, job.to_us) if one.project != job.project]
@@ -203,9 +203,9 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
     }
 
 
-def underived(conn: Connection, of: Registry, job: Job, found: Changes) -> list[str]:
+def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
     """Derived rows that differ from their seal, and that readings and registry do not give."""
-    names = {one.device for one in found.derived} & of.fleet.by_id.keys()
+    names = {one.device for one in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []

@@ -222,7 +222,7 @@ def _without(spans: Sequence[Span], whole: Span) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def _common(one: Span, other: Span) -> Span:
+def _common(span: Span, other: Span) -> Span:
     """Whole quarter hours of the time in both, as the project's side counts them."""
-    begin, end = max(one[0], other[0]), min(one[1], other[1])
+    begin, end = max(span[0], other[0]), min(span[1], other[1])
     return begin // INTERVAL_US * INTERVAL_US, -(-end // INTERVAL_US) * INTERVAL_US

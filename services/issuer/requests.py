@@ -90,16 +90,16 @@ def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
     return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
 
 
-def _closed(found: Closed) -> Done:
-    said = claims_of(found.document)
+def _closed(closed: Closed) -> Done:
+    said = claims_of(closed.document)
     return Done(
-        found.new,
+        closed.new,
         {
-            "statement": found.statement,
-            "state": found.state,
-            "new": found.new,
+            "statement": closed.statement,
+            "state": closed.state,
+            "new": closed.new,
             "reduction_t": said.emissions.reduction.t,
-            "credit_t": found.result.credit_t,
+            "credit_t": closed.result.credit_t,
         },
     )
 
@@ -135,7 +135,7 @@ def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
     name = asked.subject
     event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
     records = steps.records(conn, steps.documents(conn, name))
-    now = next(one for one in records if one.name == event.finding)
+    now = next(record for record in records if record.name == event.finding)
     return Done(
         created=True,
         result={"statement": name, "state": "under_verification", "finding": now.to_json()},

@@ -56,8 +56,8 @@ def spoken(text: str, language: str) -> str:
 def english(marks: Iterable[str]) -> str:
     """Return the English word file: what the boards have to say."""
     lines = (
-        f"{json.dumps(one, ensure_ascii=False)} = {json.dumps(one, ensure_ascii=False)}\n"
-        for one in sorted(marks)
+        f"{json.dumps(mark, ensure_ascii=False)} = {json.dumps(mark, ensure_ascii=False)}\n"
+        for mark in sorted(marks)
     )
     return _HEAD + "".join(lines)
 

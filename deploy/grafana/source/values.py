@@ -85,7 +85,7 @@ def class_words() -> str:
 
 def events() -> dict[str, str]:
     """Words of what registers did."""
-    return {one: called(one) for one in _EVENTS}
+    return {event: called(event) for event in _EVENTS}
 
 
 def mapped(codes: Mapping[str, str]) -> list[dict[str, object]]:

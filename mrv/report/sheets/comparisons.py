@@ -52,18 +52,18 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
         _judged(sheet, row, one, words)
 
 
-def _judged(sheet: Grid, row: int, one: CrossCheck, words: Words) -> None:
+def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> None:
     """Difference and verdict of a check, from its own cells; a verdict only where there is one."""
     metered, witnessed, tolerance = (sheet.cell(row, c) for c in (_METERED, _WITNESSED, _TOLERANCE))
     off = f"({metered}-{witnessed})*100"
-    if one.difference_percent is not None:
-        ours, theirs = Fraction(one.metered), Fraction(one.witnessed)
+    if cross_check.difference_percent is not None:
+        ours, theirs = Fraction(cross_check.metered), Fraction(cross_check.witnessed)
         _live(sheet, (row, _DIFFERENCE), f"{off}/{witnessed}", (ours - theirs) * 100 / theirs,
-              one.difference_percent, 4)  # fmt: skip
-    if one.holds is not None:
+              cross_check.difference_percent, 4)  # fmt: skip
+    if cross_check.holds is not None:
         yes, no = words["yes"], words["no"]
         formula = f'=IF(ABS({off})<={tolerance}*ABS({witnessed}),"{yes}","{no}")'
-        sheet.formula(row, HOLDS, formula, yes if one.holds else no, "text")
+        sheet.formula(row, HOLDS, formula, yes if cross_check.holds else no, "text")
 
 
 def _percent(text: str | None) -> tuple[str, str]:
@@ -150,11 +150,13 @@ def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
         yield _of_period(other_period, earlier[other_period.statement])
 
 
-def _of_period(one: PeriodComparison, there: StatementFigures) -> _Other:
-    figure, size = _EARLIER[one.what]
+def _of_period(period_comparison: PeriodComparison, there: StatementFigures) -> _Other:
+    figure, size = _EARLIER[period_comparison.what]
     begin, end = (instant_us(edge, "UTC") for edge in (there.from_, there.to))
     value = Fraction(int(figure(there)), size)
-    return _Other(one.statement, one, value, Fraction(end - begin, _HOUR_US), None)
+    return _Other(
+        period_comparison.statement, period_comparison, value, Fraction(end - begin, _HOUR_US), None
+    )
 
 
 def _compared(

@@ -85,12 +85,12 @@ def _beside(
     to_a_gram(sheet, (row, 4), cells, words, holds=holds)
 
 
-def _credit(sheet: Grid, row: int, rows: tuple[int, int], one: Vintage, words: Words) -> None:
+def _credit(sheet: Grid, row: int, rows: tuple[int, int], vintage: Vintage, words: Words) -> None:
     """Whole tonnes of a year, and never more than is left of the whole period's."""
     first, total = rows
     before = f"-SUM({sheet.span(first, row, 5)})" if row > first else ""
     own = f"MAX(0,INT({sheet.cell(row, 1)}/1000000))"
-    said = int(one.credited_t)
+    said = int(vintage.credited_t)
     sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", said, "result")
     sheet.number(row, 6, said, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)

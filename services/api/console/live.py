@@ -132,8 +132,8 @@ class Live:
                     self._send_away()
             await asyncio.sleep(EVERY_S)
 
-    def _tell(self, found: list[Newest]) -> None:
-        rows = {one.device: (_row(one), one.projects) for one in found}
+    def _tell(self, newests: list[Newest]) -> None:
+        rows = {newest.device: (_row(newest), newest.projects) for newest in newests}
         changed = [v for device, v in rows.items() if self._rows.get(device) != v]
         self._rows = rows
         if not changed:
@@ -179,21 +179,21 @@ def _ask(reads: ConnectionPool) -> list[Newest]:
         return console.newest(conn, shown())
 
 
-def _row(one: Newest) -> Row:
-    channel = classes.load()[one.class_id].channels[shown()[one.class_id]]
-    power = channel.unit == "W" and one.value is not None
-    shown_ = one.value if one.value is None or not power else one.value / 1000
+def _row(newest: Newest) -> Row:
+    channel = classes.load()[newest.class_id].channels[shown()[newest.class_id]]
+    power = channel.unit == "W" and newest.value is not None
+    shown_ = newest.value if newest.value is None or not power else newest.value / 1000
     value = None if shown_ is None else f"{Decimal(f'{shown_:.6g}'):f}"
     return {
-        "device": one.device,
+        "device": newest.device,
         # events write it where the page's own filter does not reach
-        "site": legible(one.site, _SITE),
-        "class": one.class_id,
+        "site": legible(newest.site, _SITE),
+        "class": newest.class_id,
         "channel": channel.name,
-        "state": one.state,
+        "state": newest.state,
         "at": None
-        if one.at is None
-        else one.at.astimezone(calendar.zone(one.timezone)).isoformat(timespec="seconds"),
+        if newest.at is None
+        else newest.at.astimezone(calendar.zone(newest.timezone)).isoformat(timespec="seconds"),
         "value": value,
         "unit": "kW" if channel.unit == "W" else channel.unit,
     }

@@ -75,11 +75,11 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
     return ask.write(said.model_dump_json(), work)
 
 
-def _row(one: shapes.NewInvoice, project: str) -> Row:
+def _row(new_invoice: shapes.NewInvoice, project: str) -> Row:
     """Write an invoice as the row of a file, which is read and checked alike."""
-    said = one.model_dump(mode="json", by_alias=True, exclude_none=True)
+    said = new_invoice.model_dump(mode="json", by_alias=True, exclude_none=True)
     cells: dict[str, Value] = {key: _cell(value) for key, value in said.items()}
-    return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{one.id}]")
+    return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{new_invoice.id}]")
 
 
 def _cell(value: str | list[str]) -> Value:

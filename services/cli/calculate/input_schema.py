@@ -196,8 +196,8 @@ def _factor(factor: Factor) -> dict[str, Any]:
     }
 
 
-def _day(one: date | None) -> str | None:
-    return None if one is None else one.isoformat()
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _plain(text: str) -> int | float:

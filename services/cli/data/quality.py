@@ -121,10 +121,10 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _flag_rows(found: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
+def _flag_rows(flaggeds: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
     """One line a test and channel, with the first times."""
     times: dict[tuple[str, str], list[str]] = {}
-    for one in found:
+    for one in flaggeds:
         times.setdefault((one.test, one.channel), []).append(time_text(one.time, zone))
     return [
         (

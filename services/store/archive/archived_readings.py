@@ -77,8 +77,12 @@ def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     return out
 
 
-def _touches(one: Asked, part: Part) -> bool:
-    return one.id in part.leaves and one.from_us < part.day.to_us and one.to_us > part.day.from_us
+def _touches(asked: Asked, part: Part) -> bool:
+    return (
+        asked.id in part.leaves
+        and asked.from_us < part.day.to_us
+        and asked.to_us > part.day.from_us
+    )
 
 
 def _cut(read: table.Stored, asked: Sequence[Asked]) -> Frame:

@@ -50,19 +50,19 @@ def write(
         "INSERT INTO account_span_day VALUES (%s, %s, %s, %s::timestamptz, %s::timestamptz,"
         " %s, %s, %s, %s)",
         [
-            (row[0], project, one.day, stamp(one.begin_us), stamp(one.end_us), *one.sums)
-            for one in days
+            (row[0], project, day.day, stamp(day.begin_us), stamp(day.end_us), *day.sums)
+            for day in days
         ],
     )
 
 
 def forget(conn: Connection, project: str, spans: Sequence[Span]) -> None:
     """Drop what was made of open time."""
-    for one in spans:
+    for span in spans:
         conn.execute(
             "DELETE FROM account_span WHERE project_id = %s AND statement_id IS NULL AND key = %s"
             " AND during = tstzrange(%s::timestamptz, %s::timestamptz)",
-            (project, one.key, stamp(one.from_us), stamp(one.to_us)),
+            (project, span.key, stamp(span.from_us), stamp(span.to_us)),
         )
 
 

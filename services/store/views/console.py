@@ -368,6 +368,6 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
     return found
 
 
-def _added(found: Iterable[Decimal | None]) -> Decimal | None:
-    known = [one for one in found if one is not None]
+def _added(decimals: Iterable[Decimal | None]) -> Decimal | None:
+    known = [decimal for decimal in decimals if decimal is not None]
     return sum(known, start=Decimal(0)) if known else None

@@ -78,8 +78,10 @@ def _shown(planned: Plan, folder: str) -> dict[str, Any]:
     # what stands in the way first, then what is warned of, then what changes
     order = ("error", "warned", "updated", "created", "unchanged")
 
-    def place(one: Result) -> int:
-        return order.index("warned" if one.messages and one.result != "error" else one.result)
+    def place(result: Result) -> int:
+        return order.index(
+            "warned" if result.messages and result.result != "error" else result.result
+        )
 
     rows = sorted(planned.results, key=place)
     return {
@@ -88,11 +90,11 @@ def _shown(planned: Plan, folder: str) -> dict[str, Any]:
         "counts": counts,
         "rows": [
             {
-                "result": one.result,
-                "kind": one.kind,
-                "id": one.id,
-                "messages": [text.replace(folder, "") for text in one.messages],
+                "result": row.result,
+                "kind": row.kind,
+                "id": row.id,
+                "messages": [text.replace(folder, "") for text in row.messages],
             }
-            for one in rows[:_SHOWN]
+            for row in rows[:_SHOWN]
         ],
     }

@@ -85,9 +85,9 @@ def progress(of: Year, issued_t: int) -> Progress | None:
     )
 
 
-def added(found: Iterable[Decimal | None]) -> Decimal | None:
+def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
     """Return a sum; None where nothing is known."""
-    known = [one for one in found if one is not None]
+    known = [decimal for decimal in decimals if decimal is not None]
     return sum(known, Decimal(0)) if known else None
 
 

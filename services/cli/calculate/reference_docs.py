@@ -41,7 +41,7 @@ For: operators. These are the series that the processes of tonne expose at `/met
 (`TONNE_METRICS_BIND`; the API at its own address). Names end with their unit; a counter ends \
 with `_total` and only rises; no label holds a device's id. A histogram has `_bucket`, `_sum` and \
 `_count`. Each process exposes its memory and processor time as `process_*` as well. \
-[operations.md](operations.md) says which of them to look at; [runbook.md](runbook.md) what each \
+[monitoring.md](monitoring.md) says which of them to look at; [runbook.md](runbook.md) what each \
 alert means and what to do.
 
 Written by `make pages` from the code; edit that instead.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from psycopg import Connection
 
-# where docs/operations.md says what to do, and that in a sentence
+# where docs/alarms.md says what to do, and that in a sentence
 TO_DO = {
     "removed": ("", "Nothing: the registry says that it was taken away."),
     "unknown": (

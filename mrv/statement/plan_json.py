@@ -36,16 +36,14 @@ from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.arrival import Arrivals, Arrived
 
 
-def check_meter_out(check_meter: CheckMeter) -> CheckMeterNamed:
+def check_meter_out(one: CheckMeter) -> CheckMeterNamed:
     """Name a check meter."""
-    return CheckMeterNamed(
-        meter=check_meter.check, of=check_meter.main, tolerance_percent=str(check_meter.percent)
-    )
+    return CheckMeterNamed(meter=one.check, of=one.main, tolerance_percent=str(one.percent))
 
 
-def check_meter_in(meter_named: CheckMeterNamed) -> CheckMeter:
+def check_meter_in(one: CheckMeterNamed) -> CheckMeter:
     """Read what `check_meter_out` wrote."""
-    return CheckMeter(meter_named.of, meter_named.meter, decimal_of(meter_named.tolerance_percent))
+    return CheckMeter(one.of, one.meter, decimal_of(one.tolerance_percent))
 
 
 def span_out(span: tuple[int, int]) -> Span:
@@ -53,9 +51,9 @@ def span_out(span: tuple[int, int]) -> Span:
     return Span(from_=utc_text(span[0]), to=utc_text(span[1]))
 
 
-def span_in(span: Span) -> tuple[int, int]:
+def span_in(one: Span) -> tuple[int, int]:
     """Read what `span_out` wrote. [us UTC]"""
-    return _time(span.from_), _time(span.to)
+    return _time(one.from_), _time(one.to)
 
 
 def certified_out(
@@ -75,10 +73,10 @@ def certified_out(
     )
 
 
-def _runs(certified: Certified) -> Iterator[CertifiedRun]:
-    breaks = np.flatnonzero(np.diff(certified.number) != 1) + 1
+def _runs(one: Certified) -> Iterator[CertifiedRun]:
+    breaks = np.flatnonzero(np.diff(one.number) != 1) + 1
     for number, value in zip(
-        np.split(certified.number, breaks), np.split(certified.value, breaks), strict=True
+        np.split(one.number, breaks), np.split(one.value, breaks), strict=True
     ):
         yield CertifiedRun(
             from_=utc_text(int(number[0]) * INTERVAL_US), energy_wh=tuple(map(str, value.tolist()))
@@ -109,10 +107,10 @@ def certified_in(
     return found
 
 
-def _intervals(energy_certified: EnergyCertified, said: str) -> tuple[Int64, Int64]:
+def _intervals(one: EnergyCertified, said: str) -> tuple[Int64, Int64]:
     numbers: list[int] = []
     values: list[int] = []
-    for run in energy_certified.runs:
+    for run in one.runs:
         begin, rest = divmod(_time(run.from_), INTERVAL_US)
         if rest or (numbers and begin <= numbers[-1]) or not run.energy_wh:
             raise ValueError(f"{said}: the run from {run.from_} is not one of its intervals")
@@ -123,32 +121,33 @@ def _intervals(energy_certified: EnergyCertified, said: str) -> tuple[Int64, Int
     return np.array(numbers, dtype=np.int64), np.array(values, dtype=np.int64)
 
 
-def earlier_in(statement_figures: StatementFigures) -> Earlier:
+def earlier_in(one: StatementFigures) -> Earlier:
     """Read the figures of another statement."""
     return Earlier(
-        statement_figures.statement,
-        _time(statement_figures.from_),
-        _time(statement_figures.to),
-        int(statement_figures.energy_wh),
-        Fraction(int(statement_figures.reduction_ug), UG_PER_T),
+        one.statement,
+        _time(one.from_),
+        _time(one.to),
+        int(one.energy_wh),
+        Fraction(int(one.reduction_ug), UG_PER_T),
     )
 
 
-def invoice_named(invoice: Invoice) -> InvoiceNamed:
+def invoice_named(one: Invoice) -> InvoiceNamed:
     """Write an invoice as its type."""
     return InvoiceNamed(
-        id=invoice.id,
-        issuer=invoice.issuer,
-        number=invoice.number,
-        issued=invoice.issued.isoformat(),
-        devices=invoice.devices,
-        quantity=invoice.quantity,
-        from_=utc_text(invoice.from_us),
-        to=utc_text(invoice.to_us),
-        value=str(invoice.value),
-        tolerance_percent=str(invoice.percent),
-        sha256=invoice.sha256,
-        doubt=UNSET if invoice.doubt is None else invoice.doubt,
+        id=one.id,
+        issuer=one.issuer,
+        number=one.number,
+        issued=one.issued.isoformat(),
+        devices=one.devices,
+        quantity=one.quantity,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        value=str(one.value),
+        tolerance_percent=str(one.percent),
+        sha256=one.sha256,
+        doubt=UNSET if one.doubt is None else one.doubt,
+        signed=one.signed or UNSET,
     )
 
 
@@ -167,48 +166,49 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
         percent=decimal_of(one.tolerance_percent),
         sha256=one.sha256,
         doubt=None if one.doubt is UNSET else one.doubt,
+        signed=one.signed or None,
     )
 
 
-def outside_out(metered_outside: MeteredOutside) -> OutsidePeriod:
+def outside_out(one: MeteredOutside) -> OutsidePeriod:
     """Write what a meter metered outside the period."""
     return OutsidePeriod(
-        device=metered_outside.device,
-        quantity=metered_outside.quantity,
-        from_=utc_text(metered_outside.from_us),
-        to=utc_text(metered_outside.to_us),
-        metered=str(metered_outside.value),
-        known_us=str(metered_outside.known_us),
+        device=one.device,
+        quantity=one.quantity,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        metered=str(one.value),
+        known_us=str(one.known_us),
     )
 
 
-def outside_in(outside_period: OutsidePeriod) -> MeteredOutside:
+def outside_in(one: OutsidePeriod) -> MeteredOutside:
     """Read what `outside_out` wrote."""
     return MeteredOutside(
-        outside_period.device,
-        outside_period.quantity,
-        _time(outside_period.from_),
-        _time(outside_period.to),
-        int(outside_period.metered),
-        int(outside_period.known_us),
+        one.device,
+        one.quantity,
+        _time(one.from_),
+        _time(one.to),
+        int(one.metered),
+        int(one.known_us),
     )
 
 
-def common_in(common_metered: CommonMetered) -> Common:
+def common_in(one: CommonMetered) -> Common:
     """Read what a common meter and its users metered."""
     return Common(
-        common_metered.main,
-        common_metered.users,
-        common_metered.quantity,
-        int(common_metered.main_metered),
-        int(common_metered.users_metered),
-        Fraction(common_metered.compared_share),
-        Fraction(common_metered.lost_percent),
-        common_metered.days_above,
+        one.main,
+        one.users,
+        one.quantity,
+        int(one.main_metered),
+        int(one.users_metered),
+        Fraction(one.compared_share),
+        Fraction(one.lost_percent),
+        one.days_above,
     )
 
 
-def arrivals_out(arrivals: Arrivals) -> tuple[ArrivedDevice, ...]:
+def arrivals_out(found: Arrivals) -> tuple[ArrivedDevice, ...]:
     """Write arrivals by device and day."""
     return tuple(
         ArrivedDevice(
@@ -224,25 +224,25 @@ def arrivals_out(arrivals: Arrivals) -> tuple[ArrivedDevice, ...]:
                 for day, one in sorted(of_device.items())
             ),
         )
-        for device, of_device in sorted(arrivals.items())
+        for device, of_device in sorted(found.items())
     )
 
 
 def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
     """Read what `arrivals_out` wrote; ValueError where more came late than came at all."""
-    arrivals: Arrivals = {}
+    found: Arrivals = {}
     for of_device in record:
-        here = arrivals.setdefault(of_device.device, {})
-        for day in of_device.days:
-            if day.day in here or not 0 <= int(day.late) <= int(day.readings):
-                raise ValueError(f"arrivals of {of_device.device} on {day.day} cannot be so")
-            here[day.day] = Arrived(int(day.readings), int(day.late), int(day.hours), int(day.span))
-    return arrivals
+        here = found.setdefault(of_device.device, {})
+        for one in of_device.days:
+            if one.day in here or not 0 <= int(one.late) <= int(one.readings):
+                raise ValueError(f"arrivals of {of_device.device} on {one.day} cannot be so")
+            here[one.day] = Arrived(int(one.readings), int(one.late), int(one.hours), int(one.span))
+    return found
 
 
-def invoice_out(invoice: Invoice) -> dict[str, Any]:
+def invoice_out(one: Invoice) -> dict[str, Any]:
     """Write an invoice as canonical JSON can hold it."""
-    return write(invoice_named(invoice))
+    return write(invoice_named(one))
 
 
 def invoice_in(record: Mapping[str, Any]) -> Invoice:

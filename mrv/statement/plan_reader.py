@@ -109,17 +109,12 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         ),
         late=tuple(map(_changed_late_in, plan.changed_late or ())),
         replaced=tuple(
-            (
-                invoice_of(replaced_invoice.invoices[0]),
-                invoice_of(replaced_invoice.invoices[1]),
-                replaced_invoice.reason,
-            )
-            for replaced_invoice in plan.replaced_invoices or ()
+            (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)
+            for one in plan.replaced_invoices or ()
         ),
         outside=tuple(map(outside_in, plan.outside_period or ())),
         clocks={
-            clock.device: Clocked(int(clock.told_h), int(clock.passed_h))
-            for clock in plan.clocks or ()
+            one.device: Clocked(int(one.told_h), int(one.passed_h)) for one in plan.clocks or ()
         },
         certified=certified_in(plan.certified or ()),
         ratings={
@@ -134,6 +129,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         },
         declared=plan.declared or Declared(),
         common=plan.common_meters or (),
+        row_signers=plan.row_signers or (),
     )
 
 
@@ -236,56 +232,45 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
     )
 
 
-def _usage_in(usage_before: UsageBefore) -> Usage:
-    return Usage(
-        usage_before.statement,
-        time_us(usage_before.from_),
-        time_us(usage_before.to),
-        int(usage_before.used),
-        int(usage_before.served),
-    )
+def _usage_in(one: UsageBefore) -> Usage:
+    return Usage(one.statement, time_us(one.from_), time_us(one.to), int(one.used), int(one.served))
 
 
-def _sample_in(laboratory_result: LaboratoryResult) -> Sample:
+def _sample_in(one: LaboratoryResult) -> Sample:
     return Sample(
-        laboratory_result.parameter,
-        laboratory_result.sample,
-        date.fromisoformat(laboratory_result.taken),
-        decimal_of(laboratory_result.value),
-        laboratory_result.method,
-        laboratory_result.laboratory,
-        laboratory_result.sha256,
+        one.parameter,
+        one.sample,
+        date.fromisoformat(one.taken),
+        decimal_of(one.value),
+        one.method,
+        one.laboratory,
+        one.sha256,
+        one.signed or None,
     )
 
 
-def _document_in(design_document: DesignDocument) -> Document:
-    issued = None if design_document.issued is None else date.fromisoformat(design_document.issued)
-    value = None if design_document.value is UNSET else Fraction(design_document.value)
-    by_device = {k: Fraction(v) for k, v in (design_document.by_device or {}).items()}
+def _document_in(one: DesignDocument) -> Document:
+    issued = None if one.issued is None else date.fromisoformat(one.issued)
+    value = None if one.value is UNSET else Fraction(one.value)
+    by_device = {k: Fraction(v) for k, v in (one.by_device or {}).items()}
+    signed = one.signed or None
     return Document(
-        design_document.parameter,
-        design_document.document,
-        design_document.by,
-        issued,
-        design_document.sha256,
-        value,
-        by_device,
+        one.parameter, one.document, one.by, issued, one.sha256, value, by_device, signed
     )
 
 
-def _changed_late_in(changed_afterwards: ChangedAfterwards) -> ChangedLate:
+def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:
     was, now = (
-        None if paper is UNSET else _document_in(paper)
-        for paper in (changed_afterwards.was, changed_afterwards.document)
+        None if paper is UNSET else _document_in(paper) for paper in (one.was, one.document)
     )
-    before = None if changed_afterwards.before is UNSET else changed_afterwards.before
+    before = None if one.before is UNSET else one.before
     return ChangedLate(
-        changed_afterwards.device,
-        changed_afterwards.parameter,
+        one.device,
+        one.parameter,
         before,
-        time_us(changed_afterwards.changed),
-        changed_afterwards.by,
+        time_us(one.changed),
+        one.by,
         was,
         now,
-        paper_only=changed_afterwards.before is UNSET,
+        paper_only=one.before is UNSET,
     )

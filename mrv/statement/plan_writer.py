@@ -35,84 +35,86 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
     return PlaceExtract(latitude=latitude, longitude=longitude)
 
 
-def usage_out(usage: Usage) -> UsageBefore:
+def usage_out(one: Usage) -> UsageBefore:
     """Write what an earlier statement used for its service."""
     return UsageBefore(
-        statement=usage.statement,
-        from_=utc_text(usage.from_us),
-        to=utc_text(usage.to_us),
-        used=str(usage.used),
-        served=str(usage.served),
+        statement=one.statement,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        used=str(one.used),
+        served=str(one.served),
     )
 
 
-def sample_out(sample: Sample) -> LaboratoryResult:
+def sample_out(one: Sample) -> LaboratoryResult:
     """Write a laboratory's result as plan and statement show it."""
     return LaboratoryResult(
-        parameter=sample.parameter,
-        sample=sample.sample,
-        taken=sample.taken.isoformat(),
-        value=str(sample.value),
-        method=sample.method,
-        laboratory=sample.laboratory,
-        sha256=sample.sha256,
+        parameter=one.parameter,
+        sample=one.sample,
+        taken=one.taken.isoformat(),
+        value=str(one.value),
+        method=one.method,
+        laboratory=one.laboratory,
+        sha256=one.sha256,
+        signed=one.signed or UNSET,
     )
 
 
-def document_out(document: Document) -> DesignDocument:
+def document_out(one: Document) -> DesignDocument:
     """Write what a value of the design stands in, as plan and statement show it."""
     return DesignDocument(
-        parameter=document.parameter,
-        document=document.document,
-        by=document.by,
-        issued=None if document.issued is None else document.issued.isoformat(),
-        sha256=document.sha256,
-        value=UNSET if document.value is None else exact_text(document.value),
-        by_device={k: exact_text(v) for k, v in document.by_device.items()} or UNSET,
+        parameter=one.parameter,
+        document=one.document,
+        by=one.by,
+        issued=None if one.issued is None else one.issued.isoformat(),
+        sha256=one.sha256,
+        value=UNSET if one.value is None else exact_text(one.value),
+        by_device={k: exact_text(v) for k, v in one.by_device.items()} or UNSET,
+        signed=one.signed or UNSET,
     )
 
 
-def changed_late_out(changed_late: ChangedLate) -> ChangedAfterwards:
+def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
     """Write what was changed after the period began."""
     return ChangedAfterwards(
-        device=changed_late.device,
-        parameter=changed_late.parameter,
-        changed=utc_text(changed_late.changed_us),
-        by=changed_late.by,
-        before=UNSET if changed_late.paper_only else changed_late.before,
-        was=UNSET if changed_late.was is None else document_out(changed_late.was),
-        document=UNSET if changed_late.document is None else document_out(changed_late.document),
+        device=one.device,
+        parameter=one.parameter,
+        changed=utc_text(one.changed_us),
+        by=one.by,
+        before=UNSET if one.paper_only else one.before,
+        was=UNSET if one.was is None else document_out(one.was),
+        document=UNSET if one.document is None else document_out(one.document),
     )
 
 
-def calibration_out(calibration: Calibration, interval: Interval | None = None) -> CalibrationShown:
+def calibration_out(one: Calibration, interval: Interval | None = None) -> CalibrationShown:
     """Write a certificate as plan and statement show it; the statement with its interval."""
-    (limit,) = limited([calibration], interval)
+    (limit,) = limited([one], interval)
     return CalibrationShown(
-        certificate=calibration.certificate,
-        performed=calibration.performed.isoformat(),
-        valid_until=calibration.valid_until.isoformat(),
-        accuracy_class=calibration.accuracy_class,
-        max_error_percent=number_out(calibration.max_error_percent),
-        serial=calibration.serial or UNSET,
-        due=limit.valid_until.isoformat() if limit is not calibration else UNSET,
-        channel=calibration.channel or UNSET,
-        found_error_percent=number_out(calibration.found_error_percent) or UNSET,
-        last_test=calibration.last_test or UNSET,
+        certificate=one.certificate,
+        performed=one.performed.isoformat(),
+        valid_until=one.valid_until.isoformat(),
+        accuracy_class=one.accuracy_class,
+        max_error_percent=number_out(one.max_error_percent),
+        serial=one.serial or UNSET,
+        due=limit.valid_until.isoformat() if limit is not one else UNSET,
+        channel=one.channel or UNSET,
+        found_error_percent=number_out(one.found_error_percent) or UNSET,
+        last_test=one.last_test or UNSET,
     )
 
 
-def approval_shown(approval: Approval) -> PlanApproval:
+def approval_shown(one: Approval) -> PlanApproval:
     """Write a programme's decision on a version."""
-    return read(PlanApproval, monitoring_plan.approval_out(approval), "an approval of the plan")
+    return read(PlanApproval, monitoring_plan.approval_out(one), "an approval of the plan")
 
 
-def version_out(version: Version) -> PlanVersionWhole:
+def version_out(one: Version) -> PlanVersionWhole:
     """Write a version of the project's own monitoring plan."""
     return read(
         PlanVersionWhole,
-        monitoring_plan.extract_out(version),
-        f"version {version.name} of the monitoring plan",
+        monitoring_plan.extract_out(one),
+        f"version {one.name} of the monitoring plan",
     )
 
 

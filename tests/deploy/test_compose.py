@@ -139,7 +139,8 @@ def test_what_is_mounted_and_waited_for_exists():
         document = FILES[file]
         found = document["services"][name]
         for volume in found.get("volumes", []):
-            source = volume.split(":")[0]
+            # what stands there without the setting
+            source = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", volume).split(":")[0]
             if source.startswith("."):
                 assert (DEPLOY / source).exists(), source
             else:

@@ -58,7 +58,7 @@ WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site
 """, "kwatth", "PV energy since local midnight of each site.", decimals=0, span=4),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
-""", "suffix: t", "Emission reduction of the programme's projects since local midnight: live quarter hours, before any deduction.", decimals=2, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight, accounted as a close would account it, until the last quarter hour calculated.", decimals=2, span=8),
                 stat("Avoided this year", """
 SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
 """, "suffix: t", "Emission reduction of the programme's projects since 1 January: closed days as stated in their statements, other days as accounted so far.", decimals=1, span=8),

@@ -76,7 +76,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield what people read of a file, with its line; code and names of files are left out."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        yield from _strings(ast.parse(text), help_too="services/cli" in path.as_posix())
+        yield from _strings(ast.parse(text))
         return
     code = False
     for number, line in enumerate(text.splitlines(), 1):
@@ -88,17 +88,20 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
             yield number, re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
 
 
-def _strings(tree: ast.Module, *, help_too: bool) -> Iterator[tuple[int, str]]:
+def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield docstrings without the names that they explain, and strings that are sentences."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
     docstrings = {
         id(node.body[0].value) for node in documented if isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            sentence = " " in node.value and "SELECT" not in node.value
-            if sentence and (help_too or id(node) not in docstrings):
-                yield node.lineno, node.value
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        if id(node) in docstrings:
+            yield node.lineno, re.sub(r"`[^`]*`|^ *[\w, ]+ : ", "", node.value, flags=re.MULTILINE)
+        elif " " in node.value and "SELECT" not in node.value:
+            yield node.lineno, node.value
 
 
 def files() -> Iterator[Path]:

@@ -233,7 +233,7 @@ class IntervalRows:
 
     `measured_us` counts the time inside register steps no longer than the
     measured limit, `estimated_us` the time inside longer steps or integrated
-    from power, `unknown_us` the time inside steps whose size nobody knows
+    from power, `unknown_us` the time inside steps whose size no one knows
     (reset, impossible).  What is left of the interval has no step: missing.
 
     `register`, `read_us` and `changed_us` are where the register last stood in

@@ -99,7 +99,7 @@ def above(
 
 
 def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> bool:
-    """Whether one place was repeated: told by the array, without a look at each row."""
+    """Whether one place was repeated: reported by the array, without a look at each row."""
     return latitude.strides == (0,) and longitude.strides == (0,)
 
 

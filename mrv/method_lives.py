@@ -118,7 +118,7 @@ def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     Parameters
     ----------
     registered : date or None
-        When the project was registered; None where nobody said so.
+        When the project was registered; None where no one said so.
     end : date
         First local day after the period.
     """

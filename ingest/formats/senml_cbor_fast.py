@@ -4,7 +4,7 @@ SenML CBOR packs, decoded by a layout learned from earlier packs of the same sen
 Floats have one width in CBOR, so packs of a sender that differ in numbers alone
 are equal byte for byte but where the numbers stand.  Once such a pack has come
 a few times, the next is cut at those places in one go; if all that stands
-between is as before, it says the same with other numbers.  Anything else is
+between is as before, it is identical with other numbers.  Anything else is
 read the ordinary way.
 """
 

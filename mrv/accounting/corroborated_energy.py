@@ -245,7 +245,7 @@ class CorroboratedEnergy(Scan):
         """
         Return a power in watts, also of days on which it was sent in kW.
 
-        Whoever sends a false power could send it in watts as well.
+        Anyone who sends a false power could send it in watts as well.
         """
         watts: Float64 = sent
         number = read.time_us // INTERVAL_US - self.first

@@ -4,7 +4,7 @@ Regenerative burners, in the form of a ratio of efficiencies.
 JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference
 emissions as fuel times the ratio of efficiencies, project emissions from fuel
 and electricity: [R], read on the official page.  Other fuels than natural gas:
-our extension.  Symbols: [M], from memory.  The same fuel stands on both sides, so its
+our extension.  Symbols: [M], unverified.  The same fuel stands on both sides, so its
 properties are the centres on both: an upper bound would raise the reduction.  No such
 methodology is approved for Viet Nam: a template.
 """

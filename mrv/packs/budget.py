@@ -1,7 +1,7 @@
 """
 How much of a pack is read at all, so that no forged one takes the reader's machine.
 
-Whoever forges a pack signs its manifest with a key of their own, so that hashes and signatures
+Anyone who forges a pack signs its manifest with a key of their own, so that hashes and signatures
 bound nothing.  What can be counted before it is read is counted first: bytes, values and digits of
 documents, rows and pages of tables.  Tables are read a batch at a time; `docs/verify.md` has
 the same figures.

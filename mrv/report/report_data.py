@@ -195,7 +195,7 @@ class Facts:
 
     @property
     def compared(self) -> list[MonitoredParameter]:
-        """Monitored parameters whose energy is held against the design's and other periods'."""
+        """Monitored parameters whose energy is compared with the design's and other periods'."""
         roles = self.plan.energy
         return [p for p in self.parameters if p.unit == "Wh" and (not roles or p.role in roles)]
 

@@ -97,7 +97,7 @@ def as_measured(
 
 
 def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
-    """Return what costs: a number, or what another parameter is."""
+    """Return the conservative value: a number, or what another parameter is."""
     bound = spec.unmeasured or "0"
     return Fraction(used.get(bound, bound))
 

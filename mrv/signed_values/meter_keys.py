@@ -9,7 +9,7 @@ here: values signed on them are not checked.
 
 COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature
 behind each other.  Of a library for COSE we would need no more than this page: pycose rests on
-`ecdsa`, which is not made against timing attacks, and on certvalidator, which nobody keeps;
+`ecdsa`, which is not made against timing attacks, and on certvalidator, which no one keeps;
 cwt asks for an older cbor2 than ours.
 """
 

@@ -7,9 +7,9 @@ What signed values show: verified, refused, or not checked.
 3. The signature is over the payload's bytes by that key.
 4. A signer speaks for itself, and for the devices that the registry puts behind it.
 5. A page of a meter, and a number of a signer's batches, stands for one payload: a second one
-   with the same is refused.  Numbers that are missing are told.
+   with the same is refused.  Numbers that are missing are reported.
 
-`not checked` says that nobody here could tell.  It is never a kind of yes.
+`not checked` says that no one here could tell.  It is never a kind of yes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DatedKey(NamedTuple):
         Whose it is.
     speaks : mapping of str to str, or None
         Names (id, serial number) of the devices whose readings it may sign, to their ids;
-        None where nobody says so.
+        None where no one says so.
     """
 
     key: MeterKey | None

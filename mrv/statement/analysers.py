@@ -267,7 +267,7 @@ class _Bench:
         ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
-        """Days on which something flowed and a channel told nothing, those in a row as one."""
+        """Days on which something flowed and a channel reported nothing, those in a row as one."""
         bare = (flow > 0) & np.any([one.number == 0 for one in seen], axis=0)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], bare, [0]]).astype(np.int8)))
         for first, last in edges.reshape(-1, 2).tolist():

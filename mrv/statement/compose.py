@@ -212,7 +212,7 @@ def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
-    """Say when readings of the project's meters arrived; nothing where nobody counted."""
+    """Say when readings of the project's meters arrived; nothing where no one counted."""
     found = case.plan.arrivals
     if found is None:
         return UNSET
@@ -222,7 +222,7 @@ def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
 
 
 def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
-    """Say what of the energy is signed; nothing where nobody looked, or no meter counts energy."""
+    """Say what of the energy is signed; nothing where no one looked, or no meter counts energy."""
     said, outcomes = case.plan.signed, case.result.devices
     if said is None or not any(one.quantity in ENERGY for one in outcomes):
         return UNSET

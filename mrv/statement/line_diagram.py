@@ -1,7 +1,7 @@
 """
 The single-line diagram: what feeds what in a plant, and at which points its meters measure.
 
-Meters name what they feed: a meter, a bus bar, a consumer, the grid.  What nobody feeds stands at
+Meters name what they feed: a meter, a bus bar, a consumer, the grid.  What no one feeds stands at
 the left, each column is fed by those before it.  Texts are wrapped and never cut; meters that feed
 the same are a column, and of very many the first ones and a count are drawn.  Layered by the
 longest way, as Sugiyama's first step; libraries that lay out more have no release of these years

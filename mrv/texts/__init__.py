@@ -1,7 +1,7 @@
 """
 Texts as data: a code and exact values; words come from a file a language.
 
-Findings, deductions and conditions carry a `Text`; whoever shows it renders it in the
+Findings, deductions and conditions carry a `Text`; anyone who shows it renders it in the
 language of the reader.  No text is a key.
 """
 

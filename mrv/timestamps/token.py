@@ -7,7 +7,7 @@ Tokens of time-stamp authorities (RFC 3161): what they say, and whether it holds
    token's time: a certificate that ran out since takes nothing from it.
 4. Policy and time are such as the reader lets count for that authority.
 
-Nobody is asked whether a certificate was revoked: that is the reader's to know, by `until`.
+No one is asked whether a certificate was revoked: that is the reader's to know, by `until`.
 
 Signature and chain are OpenSSL's work, through `rfc3161-client`.  Certificates that come with
 a pack serve to find a way to a trusted root; one that signed itself is never taken from there,

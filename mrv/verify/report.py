@@ -340,7 +340,7 @@ def _arrivals(report: Report) -> Iterator[str]:
 
 
 def _stamped(report: Report) -> Iterator[str]:
-    """Name the days whose seals nobody outside saw in time, the latest first."""
+    """Name the days whose seals no one outside saw in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
     for one in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
         said = f"sealed at {one.sealed} by its own word" if one.sealed else "sealed"

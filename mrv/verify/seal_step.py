@@ -70,7 +70,7 @@ def _before(subject: Subject, head: Checkpoint) -> None:
     The tree of the seals is that of the receipt, and ends before the statement's entry.
 
     The proof of the statement's place holds the root over all entries before it: a seal
-    under that root was made before, in the same tree, whoever signed the heads.
+    under that root was made before, in the same tree, no matter who signed the heads.
     """
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head

@@ -2,8 +2,8 @@
 What a statement of older rules comes to by the rules of today.
 
 Rules are frozen when they are replaced, so that what was right when it was made verifies for
-ever.  Whoever reads it is told what today's rules give: they were changed because the older
-ones credited too much in some case.  For a period that ends after the older rules did, nobody
+ever.  Anyone who reads it is informed what today's rules give: they were changed because the older
+ones credited too much in some case.  For a period that ends after the older rules did, no one
 could have meant them any more, and the statement is not enough to rely on.
 """
 

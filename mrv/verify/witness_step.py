@@ -28,7 +28,7 @@ def known(subject: Subject) -> tuple[Vkey, ...]:
     """
     Witnesses that the reader trusts: of the keys, and of the policies.
 
-    One whose key has ended is none: its time is its own word, so that whoever holds the key
+    One whose key has ended is none: its time is its own word, so that anyone who holds the key
     can sign for any time before the end.
     """
     keys = [
@@ -161,7 +161,7 @@ def _check_logs(subject: Subject, note: str) -> None:
 
 
 def _unknown(subject: Subject, note: str, keys: tuple[Vkey, ...]) -> str:
-    """Name whose cosignatures count for nothing, since nobody whom the reader trusts vouches."""
+    """Name whose cosignatures count for nothing, since no one whom the reader trusts vouches."""
     logs = [NoteKey(key.name, key.public) for key in subject.ring if key.role == "log"]
     try:
         names = strangers(note, *keys, *logs)

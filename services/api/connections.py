@@ -4,7 +4,7 @@ Connections: how long one may say nothing, how much a head may hold, how many on
 uvicorn waits for a request's head without end and takes as much of it as comes; a header
 that comes in parts is copied with each part.  Here a head has a deadline and a size, a
 connection that finished nothing gives its place to a new one where all are taken, and an
-address has a share of them.  Whoever goes on sending what nobody reads, or does not take
+address has a share of them.  Anyone who goes on sending what no one reads, or does not take
 what it asked for, is hung up on.
 """
 
@@ -47,7 +47,7 @@ class TooLargeError(Exception):
 
 
 def refusal(status: int) -> bytes:
-    """Return an answer to whoever gets no further, as it goes over the line."""
+    """Return an answer to anyone who gets no further, as it goes over the line."""
     phrase = HTTPStatus(status).phrase
     said = (
         f'{{"type":"about:blank","title":"{phrase}","status":{status},'
@@ -79,7 +79,7 @@ class Places:
     Parameters
     ----------
     proxies : sequence of networks
-        Whoever connects from there speaks for others, and has no share of its own.
+        Anyone who connects from there speaks for others, and has no share of its own.
     """
 
     def __init__(

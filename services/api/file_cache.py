@@ -43,7 +43,8 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
     """
     Return a file, open to be read; it is made now if it is not there.
 
-    Whoever makes room, or cleans up the folder, may remove it: it is read to its end all the same.
+    Anyone who makes room, or cleans up the folder, may remove it: it is read to its end all the
+    same.
 
     Parameters
     ----------

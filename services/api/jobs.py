@@ -1,5 +1,5 @@
 """
-Jobs: steps that the signer does, and files that are made while nobody waits.
+Jobs: steps that the signer does, and files that are made while no one waits.
 
 Waiting for the answer, asking for a file, and telling how far it is.
 """

@@ -149,7 +149,7 @@ class Asked:
         Raises
         ------
         ProblemError
-            As whoever does the step refuses it.
+            As anyone who does the step refuses it.
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")
@@ -275,7 +275,7 @@ def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[As
     Parameters
     ----------
     whole : bool
-        Only those whose scope is all projects: what is shown cannot be told apart by project.
+        Only those whose scope is all projects: what is shown cannot be distinguished by project.
     """
 
     async def asked(request: Request) -> Asked:

@@ -1,5 +1,5 @@
 """
-Receipts: what is durable, told to the device that sent it.
+Receipts: what is durable, reported to the device that sent it.
 
 A receipt lists exactly what it vouches for (message ids, and the times of
 readings without one), so a device may free those and no others: a broker that
@@ -58,7 +58,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Receipts:
-    """Durable readings by device, until they are told."""
+    """Durable readings by device, until they are reported."""
 
     def __init__(self) -> None:
         self._stored: dict[str, _Stored] = {}

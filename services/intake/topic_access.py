@@ -1,7 +1,7 @@
 """
 What each user of Kafka needs, and no more: the bridge's, the worker's, the administrator's.
 
-A record of the topic holds readings that were admitted already, so whoever may write to it
+A record of the topic holds readings that were admitted already, so anyone who may write to it
 may speak for any device: the bridge's user alone may.
 """
 

@@ -2,7 +2,7 @@
 What waits for a programme's acceptance: factors that a registry file brought, and that a project
 does not take over what an earlier one at its site left below zero.
 
-An acceptance is entered with who, when and the letter, by whoever imports registry files.  So it
+An acceptance is entered with who, when and the letter, by anyone who imports registry files.  So it
 makes no condition hold: it tells the verifier which letter to ask for.  One that the programme
 signed (`tonne trust accept`) is checked by `tonne verify` against the programme's root keys.
 """

@@ -1,7 +1,7 @@
 """
 Statements that a newer factor book touches.
 
-An issued one never changes: it is named, so that somebody supersedes it.  What is
+An issued one never changes: it is named, so that someone supersedes it.  What is
 not issued yet may be closed again.
 """
 

@@ -1,8 +1,8 @@
 """
 The evidence of a period, from the database, and the proof that it is enough.
 
-Stored intervals are what dashboards showed all along; here they are held
-against the raw readings.  A statement never rests on rows that do not follow.
+Stored intervals are what dashboards showed all along; here they are compared with the raw readings.
+A statement never rests on rows that do not follow.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _until(project: Project, to_us: int) -> Project:
     Return a project with the time zones that it has had by then.
 
     What comes later moves the end of its crediting, which is a local date, and nothing of
-    the period: a statement says the same whatever zone its site gets afterwards.
+    the period: a statement is identical whatever zone its site gets afterwards.
     """
     known = project.timezone
     zone = narrowed(known, min(project.from_us, to_us), to_us)

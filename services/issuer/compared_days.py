@@ -5,7 +5,7 @@ Rows, notes of late readings and the seal are read in one snapshot: a commit or 
 at work meanwhile is seen whole or not at all.  A day is compared with the devices that it was
 sealed with, whatever the registry binds now.  The readings of one that joined since stand under
 other seals, of another project or of none: where those hold the same as before over all of the
-day, nobody added a row.
+day, no one added a row.
 """
 
 from __future__ import annotations

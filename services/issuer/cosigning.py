@@ -204,7 +204,7 @@ def require(conn: Connection, whom: Witnesses) -> None:
 
 def require_enough(conn: Connection) -> None:
     """
-    Refuse to go on from a head that too few witnesses have cosigned so far; ask nobody.
+    Refuse to go on from a head that too few witnesses have cosigned so far; ask no one.
 
     Raises
     ------

@@ -138,7 +138,7 @@ def take(
     document: Mapping[str, Any] | None,
     principal: str | None = None,
 ) -> None:
-    """Record a step; StatementStateError where somebody took another one meanwhile."""
+    """Record a step; StatementStateError where someone took another one meanwhile."""
     try:
         statements.step(
             conn,

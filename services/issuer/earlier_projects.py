@@ -7,7 +7,7 @@ binds another one that has its devices: it is the same under another name.
 
 The value in force when a period began is the one to compare with, or the first one where the
 project was registered later: a value that is given for the first time is no change.  A project
-that takes over devices of another one for the time of the period is not new: their values are of
+that takes over devices of another one for the time of the period is not new: their values are from
 before.  Nor is a device that takes the place of one whose service ends.
 """
 
@@ -279,7 +279,7 @@ def _changes(
 
 
 def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
-    """Who changed it; and where the value of before was, if of another project or device."""
+    """Who changed it; and where the value from before was, if of another project or device."""
     before = first.version.entry["id"]
     where = [] if when.entry["id"] == before else [f"before in {before}"]
     if olds:

@@ -58,7 +58,7 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in the order of time, held against each other and what is entered.
+    Return statements in the order of time, compared with each other and what is entered.
 
     Raises
     ------

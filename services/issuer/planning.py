@@ -55,7 +55,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
     """
     Write a first version of a project's plan as a registry file.
 
-    What nobody but the plant knows is left empty: an import names each such place.
+    What no one but the plant knows is left empty: an import names each such place.
 
     Raises
     ------

@@ -41,22 +41,22 @@ _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 class Desk(NamedTuple):
     """
-    What whoever does a request has at hand.
+    What anyone who does a request has at hand.
 
     Attributes
     ----------
     home : Path
         Where the log's key is.
     strict : bool
-        Refuse statements that rest on a factor from memory which nobody accepted by name.
+        Refuse statements that rest on a factor unverified which no one accepted by name.
     log_key : str
         Name of the log's key.
     stamps : callable
-        Says whom an issue asks for time stamps; None for nobody.
+        Says whom an issue asks for time stamps; None for no one.
     waits : bool
         Issue nothing while too few witnesses have cosigned the log's last head.
     begun : callable
-        Told as each step of a request begins: its id, the step's number from 1, of how many,
+        Called as each step of a request begins: its id, the step's number from 1, of how many,
         its name.
     """
 

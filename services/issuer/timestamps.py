@@ -105,16 +105,16 @@ class Subject(NamedTuple):
 
 def policy_of(settings: Settings) -> Policy | None:
     """
-    Return whom this installation asks; None where it asks nobody and nobody wants it to.
+    Return whom this installation asks; None where it asks no one and no one wants it to.
 
     A pinned trust root that names authorities decides whose tokens count, and issue then waits;
-    for ever, where TONNE_TIMESTAMP_URLS names nobody.  Processes ask anew each time: a trust
+    for ever, where TONNE_TIMESTAMP_URLS names no one.  Processes ask anew each time: a trust
     root that has expired stops no pipeline.
 
     Raises
     ------
     SettingsError
-        If nobody says whose tokens count, or two do.
+        If no one says whose tokens count, or two do.
     EnrolmentError
         If the file or the trust root does not hold.
     """

@@ -78,7 +78,7 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     Parameters
     ----------
     strict : bool
-        Refuse a statement that rests on a factor from memory which its project
+        Refuse a statement that rests on a factor unverified which its project
         does not accept by name.
 
     Returns

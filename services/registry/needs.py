@@ -141,7 +141,7 @@ def _from_memory(
     names: frozenset[str],
     book: FactorBook,
 ) -> Iterator[Finding]:
-    """Warn of factors that were never compared with their text and that nobody accepted."""
+    """Warn of factors that were never compared with their text and that no one accepted."""
     try:
         official_grid(methodology, parameters, book, project.crediting_from.year)
         used = factors_asked(project, methodology, parameters, book)

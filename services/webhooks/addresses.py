@@ -1,5 +1,5 @@
 """
-Where webhooks may go: no server of ours is reached by an address that somebody registered.
+Where webhooks may go: no server of ours is reached by an address that someone registered.
 
 The name is resolved once, each of its addresses has to be public, and the connection is made to
 the address that was looked at, not to the name again.  Networks that the operator names

@@ -109,7 +109,7 @@ class Sender:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; an attempt that is under way is made again by whoever sends next."""
+        """Stop; an attempt that is under way is made again by anyone who sends next."""
         self._stopping.set()
         self._thread.join(timeout=5)
 

@@ -121,13 +121,13 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what the figures were held against."""
+    """List what the figures were compared with."""
     opinion = facts.opinion
     yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Name the evidence, and how whoever doubts checks it."""
+    """Name the evidence, and how anyone who doubts checks it."""
     yield part(words["page.evidence"])
     yield paragraph(words["page.check"])
     yield {

@@ -1,4 +1,4 @@
-"""Sheets of what figures were held against: check meters, design, other periods, errors."""
+"""Sheets of what figures were compared with: check meters, design, other periods, errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EARLIER = {
 
 
 def checks(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what the meters were held against, and whether it holds."""
+    """Write what the meters were compared with, and whether it holds."""
     names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
              "unit", "difference", "tolerance", "effect_t", "page.holds", "comment")  # fmt: skip
     found = facts.subject.cross_checks or ()
@@ -108,7 +108,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class _Other:
-    """A figure that the period is held against: of how many hours, and where it stands."""
+    """A figure that the period is compared with: of how many hours, and where it stands."""
 
     basis: str
     said: Comparison

@@ -111,7 +111,7 @@ def _number(value: str | float | None) -> Fraction | None:
 
 
 def _stated(value: str | int | None, style: str) -> tuple[Value, str]:
-    """Return a cell of what somebody states or not: not stated is not missing."""
+    """Return a cell of what someone states or not: not stated is not missing."""
     return (None, "text") if value is None else (_number(value), style)
 
 

@@ -2,9 +2,9 @@
 Live readings of devices as server-sent events, one query for all viewers.
 
 The database is asked once for all watchers, and each scope's news is written once:
-what a further watcher costs is one copy of bytes.  Nothing is asked while nobody watches.
+what a further watcher costs is one copy of bytes.  Nothing is asked while no one watches.
 Every two seconds it is asked whose session still lives; the others are sent away, and all
-of them where nobody can tell for half a minute.
+of them where no one can tell for half a minute.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Row = dict[str, Any]
 
 
 class Watcher(NamedTuple):
-    """Somebody who watches, and by what their session is kept."""
+    """Someone who watches, and by what their session is kept."""
 
     who: Principal
     session: bytes
@@ -67,11 +67,11 @@ class Live:
 
     @property
     def full(self) -> bool:
-        """Whether nobody more can watch."""
+        """Whether no one more can watch."""
         return len(self._watchers) >= MOST
 
     def watches(self, who: Principal) -> int:
-        """Return in how many windows somebody watches, by whichever session."""
+        """Return in how many windows someone watches, by whichever session."""
         return sum(watcher.who.id == who.id for watcher in self._watchers.values())
 
     async def watch(
@@ -111,7 +111,7 @@ class Live:
                 queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool) -> None:
-        """Ask as long as somebody watches; for news at most a twentieth of the time."""
+        """Ask as long as someone watches; for news at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
         while self._watchers:
@@ -152,7 +152,7 @@ class Live:
 
 
 def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
-    """Return so many rows that somebody may see, the silent first; and how many there are."""
+    """Return so many rows that someone may see, the silent first; and how many there are."""
     seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
     seen.sort(key=lambda one: _RANK.get(one.state, 0))
     return [_row(one) for one in seen[:most]], len(seen)

@@ -1,4 +1,4 @@
-"""Approvals of an issue: read by whoever sees the statement, taken as they were signed."""
+"""Approvals of an issue: read by anyone who sees the statement, taken as they were signed."""
 
 from __future__ import annotations
 

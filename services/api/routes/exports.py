@@ -114,7 +114,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
 
 
 def project_zip(ask: Asked, project: str, form: str) -> Response:
-    """Send a project's export to somebody who may have it."""
+    """Send a project's export to someone who may have it."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
         if not sources:
@@ -124,7 +124,7 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
 
 
 def jcm_zip(ask: Asked, statement: str) -> Response:
-    """Send a statement's files of the JCM to somebody who may have them."""
+    """Send a statement's files of the JCM to someone who may have them."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
         made = export_files.jcm_files(

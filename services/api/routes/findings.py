@@ -1,4 +1,4 @@
-"""Findings of a verification: read by whoever sees the statement, taken as they were signed."""
+"""Findings of a verification: read by anyone who sees the statement, taken as they were signed."""
 
 from __future__ import annotations
 

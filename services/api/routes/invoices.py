@@ -1,4 +1,4 @@
-"""Invoices (monitoring option B): what meters are held against, kept once and never changed."""
+"""Invoices (monitoring option B): what meters are compared with, kept once and never changed."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
 
 
 def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
-    """Send the workbook to whoever may see the project's evidence."""
+    """Send the workbook to anyone who may see the project's evidence."""
     if ask.who.role not in READERS:
         refuse(ask.who, READERS)
     with ask.reading() as conn:

@@ -1,4 +1,4 @@
-"""Webhooks, for administrators of all projects: who is told of events, and what came of it."""
+"""Webhooks, for administrators of all projects: who is informed of events, and what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitoring plans and the check meters that main meters are held against."""
+"""Monitoring plans and the check meters that main meters are compared with."""
 
 from __future__ import annotations
 

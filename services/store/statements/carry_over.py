@@ -3,7 +3,7 @@ Negative balances of issued periods that no later one has taken yet, and the tim
 
 Mostly it is the balance of the period before.  But a period may be issued after a later
 one, or corrected after the next one took what it left: what is owed then is taken by
-whoever closes next, whatever the order.
+anyone who closes next, whatever the order.
 
 What is owed goes with the meters.  A project that counts a meter of another project's
 statement takes what that one left, the whole of it: under a new name the same meters would
@@ -94,12 +94,12 @@ def owed_at_site(
     """
     Return what projects of other meters left below zero at the sites of these, before a period.
 
-    A project that had issued something before they did is a neighbour, and is told of nothing.
+    A project that had issued something before they did is a neighbour, and is not informed.
 
     Returns
     -------
     list of (str, int)
-        Statements, and what of each nobody took yet. [ug CO2e]
+        Statements, and what of each no one took yet. [ug CO2e]
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)

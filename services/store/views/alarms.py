@@ -159,12 +159,12 @@ def acknowledge(
     conn: Connection, id_: int, actor: str, text: str = "", principal: str | None = None
 ) -> None:
     """
-    Note that somebody took an alarm up.
+    Note that someone took an alarm up.
 
     Raises
     ------
     StatementStateError
-        Where somebody has before.
+        Where someone has before.
     """
     _require(conn, id_)
     try:
@@ -180,7 +180,7 @@ def acknowledge(
 def comment(
     conn: Connection, id_: int, actor: str, text: str, principal: str | None = None
 ) -> None:
-    """Add what somebody says of an alarm, also after it is cleared."""
+    """Add what someone says of an alarm, also after it is cleared."""
     _require(conn, id_)
     if not text.strip():
         raise InputError("the comment is empty; say what was found or done")

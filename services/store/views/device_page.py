@@ -1,5 +1,5 @@
 """
-Everything that is known of one device, for whoever has to see to it.
+Everything that is known of one device, for anyone who has to see to it.
 
 State and its cause, since when, what it costs, what to do; registers and what metering made
 of them; flags, refused messages, certificates, credentials, clock.  A device that is not
@@ -227,7 +227,7 @@ def _cause(
 def _own_cause(
     health: dict[str, Any], refused: list[dict[str, Any]], credentials: list[dict[str, Any]]
 ) -> tuple[str, Any] | None:
-    """What was refused, revoked or told of the device itself since it was heard."""
+    """What was refused, revoked or reported of the device itself since it was heard."""
     heard, received = health["last_reading"], health["received"]
     since = [r["received"] for r in refused if received is None or r["received"] > received]
     if since:

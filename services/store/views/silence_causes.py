@@ -2,7 +2,7 @@
 Why a silent device is not heard, and what to do about each cause.
 
 An alarm keeps the cause that it was raised for.  What a technician does goes by the cause of
-now: whoever drives to a meter that speaks and is refused drives in vain.
+now: anyone who drives to a meter that speaks and is refused drives in vain.
 """
 
 from __future__ import annotations

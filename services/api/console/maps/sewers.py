@@ -1,5 +1,5 @@
 """
-A window of the sewer network, drawn: assets while they can be told apart, counts beyond.
+A window of the sewer network, drawn: assets while they can be distinguished, counts beyond.
 
 The map is a picture with links that the server makes: every way of the window and every
 asset has an address, so that it works without scripts and can be sent to a colleague.

@@ -42,6 +42,8 @@ from mrv.texts import devices_of, texts_of
 
 _PLACES = 6
 _KWH = 1000
+# from how much above the estimate on a reduction has to be explained [%, M]
+_ABOVE = 10
 # What a comparison rests on, if not on a statement of another period.
 DESIGN = "design"
 ENERGY = "energy [kWh]"
@@ -194,6 +196,11 @@ def comparisons(
             if energy or one.energy_wh or what != ENERGY
         ]
     return tuple(found)
+
+
+def exceeds(what: str, difference_percent: str | None) -> bool:
+    """Whether a reduction is so far above its estimate that it has to be explained."""
+    return what.startswith("reduction") and Fraction(difference_percent or 0) > _ABOVE
 
 
 def _comparison(

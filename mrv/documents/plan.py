@@ -143,7 +143,11 @@ class CheckMeterNamed(Form):
 
 
 class PlanLine(Form):
-    """What a version of the monitoring plan says of one parameter."""
+    """
+    What a version of the monitoring plan says of one parameter.
+
+    `error_percent` is by how much the plan corrects the reading, against the claimant.
+    """
 
     parameter: str
     device: str | None
@@ -153,6 +157,7 @@ class PlanLine(Form):
     accuracy_class: str | None
     qa_qc: str
     responsible: str
+    error_percent: Number | UnsetType = UNSET
 
 
 class PlanVersionWhole(Form):

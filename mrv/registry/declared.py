@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, get_args
 
-Happening = Literal["outage", "overhaul", "accident", "increase"]
+Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
 HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 
 
@@ -57,7 +57,9 @@ class Event:
     """
     Something that happened at a plant, with the days from and until it did; None: it goes on.
 
-    `increase` explains a reduction above the estimate of the design.
+    `increase` explains a reduction above the estimate of the design, `moved` is of meters that
+    measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
+    `resolved` the day on which it was done with.
     """
 
     begins: date
@@ -66,6 +68,13 @@ class Event:
     ends: date | None = None
     document: str | None = None
     devices: tuple[str, ...] = ()
+    by: str | None = None
+    resolved: date | None = None
+
+    def covers(self, device: str | None, first: date, last: date) -> bool:
+        """Whether it is of a device, and of days with both ends among them."""
+        mine = not self.devices or device in self.devices
+        return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,20 @@ class SharedMeter:
 
 
 @dataclass(frozen=True, slots=True)
+class Default:
+    """
+    Why a published default applies in place of a supplier's, a measured or a national value.
+
+    `factor` is the kind, such as `diesel.ncv`; `reason` says why none of those was to be had (CDM
+    TOOL03: options a to d, in this order).
+    """
+
+    factor: str
+    reason: str
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """All of it, of a project."""
 
@@ -122,6 +145,7 @@ class Declared:
     events: tuple[Event, ...] = ()
     design: Design | None = None
     shared_meters: tuple[SharedMeter, ...] = ()
+    defaults: tuple[Default, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is declared."""
@@ -134,4 +158,5 @@ class Declared:
             tuple(one for one in self.events if one.begins <= last),
             self.design,
             self.shared_meters,
+            self.defaults,
         )

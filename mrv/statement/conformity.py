@@ -10,6 +10,7 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date, utc_text
 from mrv.documents.coded import text_in
+from mrv.documents.form import UNSET
 from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version, blank, called
 from mrv.registry.plan_departures import Meter, departures, imprecise
@@ -39,6 +40,7 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
         accuracy_class=line.accuracy_class,
         qa_qc=line.qa_qc,
         responsible=line.responsible,
+        error_percent=UNSET if line.error_percent is None else str(line.error_percent),
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.accounting.period_result import PeriodResult
-from mrv.accounting.rounded_figures import DESIGN
+from mrv.accounting.rounded_figures import DESIGN, exceeds
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 _YEAR_US = 350 * 86_400_000_000
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
-# from how much above the estimate on it has to be explained [%, M]
-_ABOVE = 10
 
 
 def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
@@ -95,17 +92,15 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
 
 
 def _explains(one: Event, days: tuple[date, date]) -> bool:
-    """Whether an event is one that explains a reduction above the estimate of these days."""
-    ended = one.ends is not None and one.ends <= days[0]
-    return one.what == "increase" and one.begins <= days[1] and not ended
+    """Whether an event with its document explains a reduction above the estimate of these days."""
+    return one.what == "increase" and bool(one.document) and one.covers(None, *days)
 
 
 def _above(result: PeriodResult) -> Iterator[Text]:
     if result.to_us - result.from_us < _YEAR_US:
         return
     for one in result.comparisons:
-        reduction = one.basis == DESIGN and one.what.startswith("reduction")
-        if reduction and Fraction(one.difference_percent or 0) > _ABOVE:
+        if one.basis == DESIGN and exceeds(one.what, one.difference_percent):
             yield text(
                 "PLN-01.above_estimate", expected=one.expected, actual=one.actual,
                 percent=str(one.difference_percent),

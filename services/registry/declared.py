@@ -6,13 +6,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from ingest import classes
+from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry.declared import (
     HAPPENINGS,
+    Default,
     Design,
     DesignedDevice,
     Event,
@@ -20,12 +23,15 @@ from mrv.registry.declared import (
     SharedMeter,
     Survey,
 )
+from mrv.statement.conditions import WANTED, reasoned
 from services.registry.entries import Device, Project, Registry
 from services.registry.fields import Row
 from services.registry.finding import Finding
 
 Item = TypeVar("Item")
 _MOST = 10**12
+# events that say nothing of a whole project
+_OF_DEVICES = ("moved", "anomaly")
 
 
 def survey(row: Row) -> Survey:
@@ -55,7 +61,7 @@ def survey(row: Row) -> Survey:
 
 def event(row: Row) -> Event:
     """Read an event."""
-    row.only("from", "to", "what", "found", "document", "devices")
+    row.only("from", "to", "what", "found", "document", "devices", "by", "resolved")
     what = row.text("what")
     if what and what not in HAPPENINGS:
         row.problem("what", f"{what!r} must be one of {', '.join(HAPPENINGS)}")
@@ -67,9 +73,17 @@ def event(row: Row) -> Event:
     if not isinstance(devices, list) or not all(isinstance(one, str) for one in devices):
         row.problem("devices", f"{devices!r} must be a list of ids")
         devices = []
+    if what in _OF_DEVICES and not devices:
+        row.problem("devices", f"is missing: {what} names the meters that it is of")
+    resolved = row.day("resolved")
+    if begins and resolved and resolved < begins:
+        row.problem("resolved", f"{resolved} is before {begins}, the first day of the event")
+    if resolved and not row.has("by"):
+        row.problem("by", "is missing: who investigated what is resolved")
     found: Any = what
     return Event(
-        first, found, row.text("found"), ends, row.optional("document"), tuple(devices)
+        first, found, row.text("found"), ends, row.optional("document"), tuple(devices),
+        row.optional("by"), resolved,
     )  # fmt: skip
 
 
@@ -84,6 +98,15 @@ def shared_meter(row: Row) -> SharedMeter:
         row.problem("users", f"{users!r} must be a list of other meters, each once")
         users = []
     return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)))
+
+
+def default(row: Row) -> Default:
+    """Read why a published default applies."""
+    row.only(*(f.name for f in fields(Default)))
+    reason = row.text("reason")
+    if reason and not reasoned(reason):
+        row.problem("reason", f"{reason!r} is no sentence; {WANTED}")
+    return Default(row.text("factor"), reason, row.optional("document"))
 
 
 def design(row: Row) -> Design:
@@ -144,13 +167,15 @@ def document(project: Project) -> dict[str, Any]:
         "surveys": [_kept(asdict(one)) for one in project.surveys or ()],
         "events": [
             _kept({"from": one.begins, "to": one.ends, "what": one.what, "found": one.found,
-                   "document": one.document, "devices": list(one.devices)})
+                   "document": one.document, "devices": list(one.devices), "by": one.by,
+                   "resolved": one.resolved})
             for one in project.events or ()
         ],
         "shared_meters": [
             _kept({"main": one.main, "users": list(one.users), "lost": one.lost})
             for one in project.shared_meters or ()
         ],
+        "defaults": [_kept(asdict(one)) for one in project.defaults or ()],
         "design": design_ and {
             "document": design_.document,
             "version": design_.version,
@@ -224,6 +249,14 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             yield Finding(project.kind, project.id, text)
     for meter in project.shared_meters or ():
         yield from _of_meter(project, meter, devices)
+    kinds = factors.load().kinds()
+    for one_default in project.defaults or ():
+        if one_default.factor not in kinds:
+            near = (
+                ", ".join(get_close_matches(one_default.factor, kinds, 3)) or "see docs/factors.md"
+            )
+            text = f"defaults: no factor is of kind {one_default.factor!r}; did you mean {near}?"
+            yield Finding(project.kind, project.id, text)
     for event_ in project.events or ():
         for name in event_.devices:
             if name not in devices:

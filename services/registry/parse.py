@@ -213,7 +213,7 @@ def topic(row: Row) -> Topic:
 def published(row: Row) -> Published:
     """Read a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
-             "certainty", "verified", "bound", "supersedes", "document")  # fmt: skip
+             "certainty", "verified", "bound", "supersedes", "document", "calculation")  # fmt: skip
     name = row.identifier("id")
     row.required("value", row.number("value", 0, MAX_EXPECTED), "the published number")
     texts = {key: row.text(key) for key in ("kind", "unit", "direction", "source", "certainty")}
@@ -229,6 +229,7 @@ def published(row: Row) -> Published:
         "verified": bool(row.required("verified", row.flag("verified"), "true or false")),
         **{key: text for key in ("bound", "supersedes") if (text := row.optional(key))},
         **({"document": stated} if (stated := parameter_documents.stated(row)) else {}),
+        **({"calculation": _exact(row.mapping("calculation"))} if row.has("calculation") else {}),
     }
     if not row.problems:
         try:
@@ -238,12 +239,22 @@ def published(row: Row) -> Published:
     return Published(name, record)
 
 
+def _exact(given: Any) -> Any:
+    """Return a mapping with numbers as decimal text."""
+    if isinstance(given, Mapping):
+        return {str(key): _exact(one) for key, one in given.items()}
+    if isinstance(given, list):
+        return [_exact(one) for one in given]
+    number_ = isinstance(given, int | Decimal) and not isinstance(given, bool)
+    return format(Decimal(given), "f") if number_ else given
+
+
 def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
              "boundary", "laboratory", "documents", "names", "surveys", "events",
-             "design", "shared_meters")  # fmt: skip
+             "design", "shared_meters", "defaults")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -274,6 +285,7 @@ def project(row: Row) -> Project:
         events=_list(row, "events", declared.event, lambda e: (e.begins, e.what, e.found)),
         design=_design(row),
         shared_meters=_list(row, "shared_meters", declared.shared_meter, lambda s: s.main),
+        defaults=_list(row, "defaults", declared.default, lambda d: d.factor),
     )
 
 

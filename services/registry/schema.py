@@ -248,6 +248,7 @@ def _factor() -> dict[str, Any]:
         "bound": {"enum": ["lower", "upper"]},
         "supersedes": {"type": "string"},
         "document": {"type": "object"},
+        "calculation": {"type": "object"},
     }
     return _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
 

@@ -406,7 +406,8 @@ class CommonMetered(Form):
     What a common meter and all its users metered in the intervals that all of them know.
 
     `days_above` are local days on which the users together are above it by more than
-    `lost_percent`.
+    `lost_percent`.  `joint`: by joint meter readings, whose days may reach beyond the period;
+    `comparedShare` is then the part of the period that they cover.
     """
 
     main: str
@@ -417,6 +418,7 @@ class CommonMetered(Form):
     compared_share: Number
     lost_percent: Number
     days_above: tuple[str, ...]
+    joint: Literal[True] | UnsetType = UNSET
 
 
 class ForwardAction(Form):

@@ -111,16 +111,35 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class JointReading:
+    """
+    What a common meter counted in local days, half-open, as its users read it together.
+
+    `value` is in base units of the quantity; `by` gave the record, whose file has `sha256`.
+    """
+
+    begins: date
+    ends: date
+    quantity: str
+    value: int
+    document: str
+    by: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharedMeter:
     """
     A meter that several users share, and the meters of each user.
 
-    `lost` is by how much the two may differ: what is lost or stored between them. [%]
+    `lost` is by how much the two may differ: what is lost or stored between them. [%]  `readings`
+    are joint meter readings; the lower of these and of the meter's own readings applies.
     """
 
     main: str
     users: tuple[str, ...]
     lost: Decimal | None = None
+    readings: tuple[JointReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import instant_us, local_date
 from mrv.documents.period_account import Gap
 from mrv.documents.statement import Claims
@@ -62,6 +63,14 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
             event.begins.isoformat(), str(gaps + _unusual(event, subject)), words["dated.gaps"],
             found_words(event, words),
         )  # fmt: skip
+    for shared in declared.shared_meters:
+        for read in shared.readings:
+            until = words.day((read.ends - timedelta(days=1)).isoformat())
+            yield (
+                shared.main, words.filled("dated.joint", until), read.begins.isoformat(),
+                str(read.value), QUANTITIES[QUANTITY_INDEX[read.quantity]].unit,
+                f"{read.document}, {read.by}",
+            )  # fmt: skip
     for one in declared.defaults:
         yield (
             words["whole_project"], words.filled("dated.default", one.factor), DASH, DASH, DASH,

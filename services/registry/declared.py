@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from ingest import classes
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
@@ -19,13 +21,14 @@ from mrv.registry.declared import (
     Design,
     DesignedDevice,
     Event,
+    JointReading,
     Phase,
     SharedMeter,
     Survey,
 )
 from mrv.statement.conditions import WANTED, reasoned
 from services.registry.entries import Device, Project, Registry
-from services.registry.fields import Row
+from services.registry.fields import Row, amount
 from services.registry.finding import Finding
 
 Item = TypeVar("Item")
@@ -89,7 +92,7 @@ def event(row: Row) -> Event:
 
 def shared_meter(row: Row) -> SharedMeter:
     """Read a meter that several users share."""
-    row.only("main", "users", "lost")
+    row.only("main", "users", "lost", "readings")
     main = row.identifier("main")
     users = row.required("users", row.all().get("users"), "the meters of all its users") or []
     whole = isinstance(users, list) and all(isinstance(one, str) for one in users)
@@ -97,7 +100,26 @@ def shared_meter(row: Row) -> SharedMeter:
     if row.has("users") and (again or not whole or not users):
         row.problem("users", f"{users!r} must be a list of other meters, each once")
         users = []
-    return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)))
+    readings = tuple(sorted(_rows(row, "readings", _joint), key=lambda r: (r.quantity, r.begins)))
+    for one, other in pairwise(readings):
+        if one.quantity == other.quantity and other.begins < one.ends:
+            both = f"{one.begins} to {one.ends} and {other.begins} to {other.ends}"
+            row.problem("readings", f"{both} overlap; {one.quantity} is read once for each day")
+    return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)), readings)
+
+
+def _joint(row: Row) -> JointReading:
+    row.only("from", "to", "quantity", "amount", "unit", "document", "by", "sha256")
+    begins = row.required("from", row.day("from"), "the first local day that was read")
+    ends = row.required("to", row.day("to"), "the first local day after those")
+    if begins and ends and ends <= begins:
+        row.problem("to", f"{ends} is not after {begins}; the days are half-open")
+    quantity = row.text("quantity")
+    sha256 = row.required("sha256", _hash(row), "the SHA-256 of the record's file")
+    return JointReading(
+        begins, ends, quantity, amount(row, quantity), row.text("document"), row.text("by"),
+        sha256,
+    )  # fmt: skip
 
 
 def default(row: Row) -> Default:
@@ -172,7 +194,15 @@ def document(project: Project) -> dict[str, Any]:
             for one in project.events or ()
         ],
         "shared_meters": [
-            _kept({"main": one.main, "users": list(one.users), "lost": one.lost})
+            _kept({
+                "main": one.main, "users": list(one.users), "lost": one.lost,
+                "readings": [
+                    {"from": r.begins, "to": r.ends, "quantity": r.quantity, "amount": r.value,
+                     "unit": QUANTITIES[QUANTITY_INDEX[r.quantity]].unit, "document": r.document,
+                     "by": r.by, "sha256": r.sha256}
+                    for r in one.readings
+                ],
+            })
             for one in project.shared_meters or ()
         ],
         "defaults": [_kept(asdict(one)) for one in project.defaults or ()],
@@ -224,6 +254,8 @@ def _of_meter(
         *(counted(devices[name]) for name in one.users)
     ):
         wrong = f"{one.main} and its users count no quantity in common"
+    elif foreign := {r.quantity for r in one.readings} - counted(devices[one.main]):
+        wrong = f"readings: {one.main} counts no {', '.join(sorted(foreign))}"
     else:
         return
     yield Finding(project.kind, project.id, f"shared_meters: {wrong}")

@@ -26,10 +26,12 @@ from mrv import methodologies
 from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.declared import (
+    Default,
     Design,
     DesignedDevice,
     Event,
     Happening,
+    JointReading,
     Phase,
     SharedMeter,
     Survey,
@@ -44,7 +46,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
     "Sample": Sample, "Survey": Survey, "Event": Event, "SharedMeter": SharedMeter,
-    "Design": Design,
+    "Design": Design, "Default": Default, "JointReading": JointReading,
     "DesignedDevice": DesignedDevice, "Phase": Phase, "Happening": Happening,
     "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
@@ -64,6 +66,9 @@ _NAMES = {
     ("LaterZone", "begins"): "from",
     ("Event", "begins"): "from",
     ("Event", "ends"): "to",
+    ("JointReading", "begins"): "from",
+    ("JointReading", "ends"): "to",
+    ("JointReading", "value"): "amount",
     ("Design", "issued"): "date",
     ("Tariff", "begins"): "from",
     ("Quality", "begins"): "from",
@@ -228,6 +233,8 @@ def _project() -> dict[str, Any]:
     months = {"type": "array", "items": dict(number), "minItems": 12, "maxItems": 12}
     given = {key: dict(number) for key in expected} | {"by_month": months}
     properties["expected"] = _closed(given, [])
+    readings = properties["shared_meters"]["items"]["properties"]["readings"]["items"]
+    readings["properties"] |= {"amount": dict(number), "unit": {"type": "string"}}
     device = properties["devices"]["items"]
     del device["properties"]["params"]
     device["required"].remove("params")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
+# of an estimate, which changes no tonne
+_ESTIMATES = ("PLN-01.full_load", "PLN-01.capacity")
 _SAID = 500  # characters of a request that a finding repeats
 
 
@@ -63,8 +65,8 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
         for version in plan.versions
         for wrong in _departs(plan, version)
     ]
-    # an estimate that no such plant reaches is a fault of the plan, and changes no tonne
-    estimate = bool(found) and all(one.code == "PLN-01.full_load" for one in found)
+    # an estimate of another plant, or that none reaches, is a fault of the plan
+    estimate = bool(found) and all(one.code in _ESTIMATES for one in found)
     return Finding(RULE, not found, lines(found), "observation" if estimate else "")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.accounting.period_result import PeriodResult
-from mrv.accounting.rounded_figures import DESIGN, exceeds
+from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # a shorter period has its season
 _YEAR_US = 350 * 86_400_000_000
+# by how much the rated power may be off that of an estimate [%, M]
+_OFF_CAPACITY = 10
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
@@ -36,6 +39,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _equipment(plan, design)
         yield from _phases(design, days[1])
     yield from _full_load(plan)
+    yield from _capacity(plan, result)
     if not any(_explains(one, days) for one in plan.declared.events):
         yield from _above(result)
 
@@ -67,6 +71,27 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
     found = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
     if found is not None:
         yield found
+
+
+def _capacity(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
+    """Say where the plant has another rated power than the estimate of its last day is of."""
+    span = result.from_us, result.to_us, result.timezone
+    estimate, _, _ = in_force(plan.project.expected, span)[-1]
+    stated = estimate.get("capacity_kw")
+    if stated is None:
+        return
+    roles = find(plan.project.methodology, plan.project.version).roles
+    rated = {one.id: one.rated_power_w for one in plan.devices}
+    there = [
+        rated[one.device]
+        for one in plan.project.devices
+        if roles[one.role].unit == "Wh" and roles[one.role].side == "baseline"
+        and one.from_us < result.to_us and (one.to_us is None or one.to_us >= result.to_us)
+    ]  # fmt: skip
+    held = Fraction(sum(watt or 0 for watt in there), 1000)
+    if None not in there and abs(held - exact(stated, "capacity_kw")) * 100 > _OFF_CAPACITY * held:
+        begin = str(estimate["from"])
+        yield text("PLN-01.capacity", begin=begin, capacity=str(stated), held=plain_text(held, 3))
 
 
 def over_full_load(

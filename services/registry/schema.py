@@ -8,6 +8,7 @@ between rows (an id that is registered, two services of one meter) is told by
 
 from __future__ import annotations
 
+import copy
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -232,7 +233,9 @@ def _project() -> dict[str, Any]:
     expected = ("energy_kwh_per_year", "reduction_t_per_year")
     months = {"type": "array", "items": dict(number), "minItems": 12, "maxItems": 12}
     given = {key: dict(number) for key in expected} | {"by_month": months}
-    properties["expected"] = _closed(given, [])
+    capacity = {"from": dict(_SIMPLE[date]), "capacity_kw": dict(number)}
+    dated = {"type": "array", "items": _closed(capacity | copy.deepcopy(given), ["from"])}
+    properties["expected"] = _closed(given | {"dated": dated}, [])
     readings = properties["shared_meters"]["items"]["properties"]["readings"]["items"]
     readings["properties"] |= {"amount": dict(number), "unit": {"type": "string"}}
     device = properties["devices"]["items"]

@@ -76,6 +76,11 @@ class Event:
         mine = not self.devices or device in self.devices
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
+    def settles(self, device: str, day: date) -> bool:
+        """Whether someone investigated a device's day, and was done with it no earlier."""
+        done = self.resolved is not None and day <= self.resolved
+        return bool(self.by) and done and self.covers(device, day, day)
+
 
 @dataclass(frozen=True, slots=True)
 class DesignedDevice:

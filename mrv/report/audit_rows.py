@@ -204,9 +204,16 @@ def status_url(facts: Facts) -> str | None:
 
 
 def cadence_s(one: MonitoredParameter) -> Fraction | None:
-    """Return how often a device's readings came while there were any, on the mean; None: never."""
+    """
+    Return how often a device's readings came, on the mean; None: never.
+
+    By the time that they measured, so that an inverter may sleep at night; of readings too far
+    apart to measure any, by all time that is not missing.
+    """
+    count = one.readings.count - one.readings.outside_period
+    measured = Fraction(one.coverage.measured_s)
     there = Fraction(one.coverage.installed_s) - Fraction(one.coverage.missing_s)
-    return there / one.readings.count if one.readings.count and there > 0 else None
+    return (measured or there) / count if count > 0 and there > 0 else None
 
 
 def anomalies(subject: Claims) -> dict[str, list[date]]:

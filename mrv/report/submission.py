@@ -264,8 +264,8 @@ def _referenced(facts: Facts, words: Words) -> Iterator[str]:
 def _investigated(facts: Facts, words: Words) -> Iterator[str]:
     """Gaps and unusual readings of which no event says who resolved them, and when."""
     for device, days in anomalies(facts.subject).items():
-        resolved = [one for one in _declared(facts).events if one.by and one.resolved]
-        left = [one for one in days if not any(e.covers(device, one, one) for e in resolved)]
+        events = _declared(facts).events
+        left = [day for day in days if not any(e.settles(device, day) for e in events)]
         if left:
             begin, end = words.day(left[0].isoformat()), words.day(left[-1].isoformat())
             several = words.filled("submission.days", device, len(left), begin, end)

@@ -258,9 +258,9 @@ def _check_about(said: About, event: What, claims: Claims) -> None:
     try:
         begin, until = date.fromisoformat(said.from_), date.fromisoformat(said.to)
     except ValueError:
-        raise StatementStateError(
-            f"the days {said.from_} to {said.to} are none; write 2026-01-31"
-        ) from None
+        begin = until = date.min
+    if (begin.isoformat(), until.isoformat()) != (said.from_, said.to):
+        raise StatementStateError(f"the days {said.from_} to {said.to} are none; write 2026-01-31")
     if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
         raise StatementStateError(
             f"the days {begin} to {until} (the day after) are not within {claims.statement}:"

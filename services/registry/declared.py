@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from itertools import pairwise
@@ -81,6 +82,8 @@ def event(row: Row) -> Event:
     resolved = row.day("resolved")
     if begins and resolved and resolved < begins:
         row.problem("resolved", f"{resolved} is before {begins}, the first day of the event")
+    if resolved and resolved > datetime.now(UTC).date() + timedelta(days=1):
+        row.problem("resolved", f"{resolved} is in the future; enter it once it is done")
     if resolved and not row.has("by"):
         row.problem("by", "is missing: who investigated what is resolved")
     found: Any = what

@@ -257,6 +257,7 @@ def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_
         (About(from_="2026-02-28", to="2026-03-02"), "are not within"),
         (About(from_="2026-03-01"), "both `from` and `to`"),
         (About(from_="march", to="april"), "write 2026-01-31"),
+        (About(from_="20260301", to="20260302"), "write 2026-01-31"),
     ):
         with pytest.raises(StatementStateError, match=match):
             accept.finding(conn, name, sign(conn, name, who["verifier"], raised, wrong))

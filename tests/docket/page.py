@@ -14,12 +14,12 @@ _HEAD = "\n## What each rule is worth\n"
 _HOW = (
     "{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules"
     " (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes"
-    " and submit true documents. A request that a fair verifier would raise is no accusation.\n\n"
-    "- A fraud is *caught* where a rule raises a request that the honest plant does not get.\n"
-    "- It is *unseen* where it earns more than 1.02 of the truth without such a request.\n"
-    "- It is *graded too well* where the statement puts less weak evidence than the fraud earns.\n"
-    "- An honest case is *graded D* where most of its reduction rests on the claimant's word.\n\n"
-    "Tonnes are those of the cases alone; they say nothing of a programme.\n"
+    " and bring true documents; a request that a fair verifier would raise accuses no one. A fraud"
+    " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
+    " where it earns more than 1.02 of the truth without one, and graded too well where the"
+    " statement says that less rests on such weak evidence than the fraud earns. Graded D is an"
+    " honest case of which the statement says that most rests on the claimant's word. Tonnes are of"
+    " the cases alone and say nothing of a programme.\n"
 )
 _COSTS = (
     "A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it"

@@ -91,7 +91,8 @@ def test_forms_are_of_methodologies_of_the_country(freiburg):
 
 def test_no_board_speaks_of_viet_nam_where_no_station_is_in_it():
     """A price or a limit of another country would be drawn beside a city's own readings."""
-    for board in boards():
-        for panel in panels(board):
-            said = f"{panel.get('title')} {panel.get('description')}"
-            assert not _VIETNAMESE.search(said), (board["uid"], panel["title"])
+    for language in LANGUAGES:
+        for board in boards(language):
+            for panel in panels(board):
+                text = f"{panel.get('title')} {panel.get('description')}"
+                assert not _VIETNAMESE.search(text), (language, board["uid"], panel["title"])

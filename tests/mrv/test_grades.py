@@ -34,11 +34,12 @@ def _shares(items, reduction):
 def test_a_claim_is_as_good_as_the_weakest_evidence_that_carries_it():
     """A typed consumption that carries all of a claim would hide behind calibrated meters."""
     meters = [_item("meter", "km", "C", "8"), _item("meter", "kwh", "B", "2")]
-    assert _shares(meters, "6") == {"A": 0, "B": 0.2, "C": 0.8, "D": 0}
+    assert _shares(meters, "6") == {"A": 0, "B": 0, "C": 1, "D": 0}
+    assert _shares(meters, "10") == {"A": 0, "B": 0.2, "C": 0.8, "D": 0}
     typed = _item("parameter", "sfc_l_per_100km", "D", "6")
     assert _shares([*meters, typed], "6") == {"A": 0, "B": 0, "C": 0, "D": 1}
     small = _item("parameter", "tdl", "D", "0.3")
-    assert _shares([*meters, small], "6") == {"A": 0, "B": 0.2, "C": 0.75, "D": 0.05}
+    assert _shares([*meters, small], "6") == {"A": 0, "B": 0, "C": 0.95, "D": 0.05}
     shown = _item("parameter", "sfc_l_per_100km", "B", "6")
     assert _shares([*meters, shown], "6") == _shares(meters, "6")
 

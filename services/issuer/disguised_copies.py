@@ -28,14 +28,15 @@ from mrv.accounting.disguised_series import (
     shuffled,
     summed,
 )
-from mrv.accounting.twin_series import MANY
 from services.issuer.repeated_days import AT_ONCE, Looked, near_days
 from services.issuer.same_series import Agreeing, Copy, Energy, Same
 from services.store.timeseries.same_energy import all_series
 
-# by which part days of a copy under noise differ: of 4 % in each quarter hour 2 % at most is left,
-# and of a shift by some hours more; how many of them, where days of another time are among them
-_NEAR, _NEAR_SHIFTED, _HALF = 2.5e-2, 0.1, 0.5
+# by which part days of a copy under noise differ: 4 % in a quarter hour leave less than 2 %; and
+# how many of them do, the largest with the largest
+_NEAR, _HALF = 2.5e-2, 0.5
+# so many pairs are looked at in their quarter hours, whatever their days are: a second or two
+_PAIRS = 2_000
 # days of which quarter hours are looked at
 _DAYS, _DAY_US = 62, 86_400_000_000
 
@@ -140,10 +141,11 @@ def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
 
 def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
     """Meters most of whose days are near, and what differs in their quarter hours is even."""
-    near = near_days(own, others.sums, _NEAR) | _near_in_any_order(own, others.sums)
-    if len(others.names) <= MANY:
-        near |= near_days(own, others.sums, _NEAR_SHIFTED, _HALF)
-    near &= others.pairs
+    if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
+        near = others.pairs
+    else:
+        near = near_days(own, others.sums, _NEAR) | _near_in_any_order(own, others.sums)
+        near &= others.pairs
     mine, theirs = (np.flatnonzero(near.any(axis=axis)).tolist() for axis in (1, 0))
     if not mine:
         return

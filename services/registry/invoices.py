@@ -236,7 +236,10 @@ def _check(
     for device in one.devices:
         serving = [d for d in project.devices if d.device == device]
         if not serving:
-            found.append(f"device {device} does not serve project {project.id}")
+            found.append(
+                f"device {device} does not serve project {project.id}; leave it out of `devices`,"
+                " and give in `tolerance_percent` what part of the invoice is of others"
+            )
         elif one.quantity not in drawn.get(device, ()) and one.quantity not in {
             quantities.get(d.role) for d in serving
         }:

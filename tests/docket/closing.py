@@ -136,12 +136,11 @@ def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> O
                 _imported(url, file, world.document)
                 _remake(url)
             _certify(url, world)
-            _bill(url, Path(folder), world)
+            refused = _bill(url, Path(folder), world)
             with connect(url, role="tonne_mrv", autocommit=True) as conn:
                 projects = world.closed or [one["id"] for one in world.document["projects"]]
-                return _outcome(
-                    [preview_period(conn, one, FROM_US, TO_US) for one in projects], truth_t, false
-                )
+                closed = [preview_period(conn, one, FROM_US, TO_US) for one in projects]
+            return _outcome(closed, truth_t, false)._replace(refused=refused)
         except (TonneError, RefusedError) as error:
             said = str(error).replace(f"{folder}/", "")
             return Outcome(0.0, truth_t, {}, {}, {}, f"{type(error).__name__}: {said}"[:300])
@@ -267,15 +266,15 @@ def _certify(url: str, world: World) -> None:
             )  # fmt: skip
 
 
-def _bill(url: str, folder: Path, world: World) -> None:
+def _bill(url: str, folder: Path, world: World) -> str:
+    """Import invoices; those of a file that is refused are left out, with what was said."""
     if not world.invoices:
-        return
+        return ""
     file = folder / "invoices.yaml"
     file.write_text(yaml.safe_dump({"invoices": world.invoices}), "utf-8")
     with connect(url, autocommit=True) as conn:
         found = deliver(conn, read_invoices(file), "operator")
-    if found.refused:
-        raise RefusedError("; ".join(m for r in found.results for m in r.messages))
+    return "; ".join(m for r in found.results for m in r.messages) if found.refused else ""
 
 
 def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.ndarray]) -> None:

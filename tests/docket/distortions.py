@@ -230,7 +230,8 @@ def clock_fast(world: World, device: str, at: str) -> None:
         name: elapsed if values.dtype.kind == "i" else values
         for name, values in some.columns.items()
     }
-    true = set_ + (some.time_us - begin) * (end - set_) // (end - begin)
+    slow = (end - set_) / (end - begin)
+    true = set_ + np.rint((some.time_us - begin) * slow).astype(np.int64)
     world.arrived[device] = np.where(some.time_us < end, true, some.time_us)
     world.registered(device)["installed"] = f"{FIRST}T00:00:00+07:00"
 
@@ -688,7 +689,11 @@ def predecessor(world: World, of: Sequence[str], stood: Sequence[str]) -> None:
             some.columns = {channel: 0 * values + 7 for channel, values in some.columns.items()}
         world.readings[old] = some
     world.document["devices"] += rows
-    world.document["projects"].append({**deepcopy(world.project), "id": "before", "devices": bound})
+    before = {**deepcopy(world.project), "id": "before", "devices": bound}
+    for one in before["documents"].values():
+        if isinstance(one.get("value"), dict):
+            one["value"] = {f"old-{name}": value for name, value in one["value"].items()}
+    world.document["projects"].append(before)
     world.closed = (PROJECT,)
 
 

@@ -145,9 +145,11 @@ def _causes(
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
     some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
-    daily = dict.fromkeys(_daily([fall for fall, _ in some]))
-    if daily:
-        yield [*daily], [gap for fall, gaps in some if fall in daily for gap in gaps]
+    falls = [fall for fall, _ in some]
+    daily = dict.fromkeys((*_daily(falls), *_rising(falls)))
+    for each in (_daily(falls), _rising(falls)):
+        if each:
+            yield each, [gap for fall, gaps in some if fall in each for gap in gaps]
     for fall, gaps in some:
         if fall not in daily and not (fall.brief and fall.after < fall.before):
             yield [fall], gaps
@@ -177,8 +179,22 @@ def _touched(
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
     """Falls to about zero, where they are those of a counter of each day."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
-    days = sorted({fall.at_us // (24 * HOUR_US) for fall in zero})
-    return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
+    return zero if _on_most_days(zero) else []
+
+
+def _rising(falls: Sequence[Fallen]) -> list[Fallen]:
+    """Jumps upwards on most days: no meter is replaced each day, its rated power is too low."""
+    up = [fall for fall in falls if fall.after > fall.before]
+    return up if _on_most_days(up) else []
+
+
+def _on_most_days(falls: Sequence[Fallen]) -> bool:
+    days = _days(falls)
+    return len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0]
+
+
+def _days(falls: Sequence[Fallen]) -> list[int]:
+    return sorted({fall.at_us // (24 * HOUR_US) for fall in falls})
 
 
 def _left_by(jump: Fallen, found: Sequence[Fallen]) -> list[Fallen]:
@@ -207,7 +223,11 @@ def _named(
     where = {"device": one.device.id, "role": one.bound.role, "register": register.name}
     if len(falls) >= _DAYS:
         first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))
-        yield text("REG-03.daily", count=len(falls), first=first, last=last, effect=effect, **where)
+        where |= {"first": first, "last": last, "effect": effect}
+        if falls[-1].after > falls[-1].before:
+            yield text("REG-03.rises_daily", count=len(_days(falls)), **where)
+        else:
+            yield text("REG-03.daily", count=len(falls), **where)
         return
     rows = tuple(_row(register, fall, timezone) for fall in falls)
     moves = tuple(_move(register, fall, timezone) for fall in falls)

@@ -39,5 +39,5 @@ def false_in(case: dict[str, Any]) -> set[str]:
         names = [values[key] for key in _NAMING if key in values]
         flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]
         found |= {one.partition(".")[0] for one in flat}
-        found |= set(values) if word in ("typed", "typed_later") else set()
+        found |= set(values) - {"on", "stated"} if word in ("typed", "typed_later") else set()
     return found

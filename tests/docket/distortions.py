@@ -509,9 +509,17 @@ def typed(world: World, on: str = "", **values: Any) -> None:
 
 
 @_said
-def typed_later(world: World, **values: Any) -> None:
-    """The same, after the readings came."""
-    world.later.append(lambda file: file["projects"][0]["parameters"].update(values))
+def typed_later(world: World, *, stated: bool = False, **values: Any) -> None:
+    """The same, after the readings came; `stated` by another document of each value."""
+
+    def change(file: dict[str, Any]) -> None:
+        project = file["projects"][0]
+        project["parameters"].update(values)
+        for name, value in values.items() if stated else ():
+            new = {"document": f"Second report on {name}", "sha256": sha(f"second {name}")}
+            project["documents"][name] |= {**new, "value": value}
+
+    world.later.append(change)
 
 
 @_said
@@ -688,6 +696,7 @@ def predecessor(world: World, of: Sequence[str], stood: Sequence[str]) -> None:
         if name in stood:
             some.columns = {channel: 0 * values + 7 for channel, values in some.columns.items()}
         world.readings[old] = some
+        commissioned(world, name, str(FIRST))
     world.document["devices"] += rows
     before = {**deepcopy(world.project), "id": "before", "devices": bound}
     for one in before["documents"].values():

@@ -145,13 +145,13 @@ def _causes(
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
     some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
-    falls = [fall for fall, _ in some]
-    daily = dict.fromkeys((*_daily(falls), *_rising(falls)))
-    for each in (_daily(falls), _rising(falls)):
+    named = list[Fallen]()
+    for each in (_daily([fall for fall, _ in some]), _rising(one, some)):
+        named += each
         if each:
             yield each, [gap for fall, gaps in some if fall in each for gap in gaps]
     for fall, gaps in some:
-        if fall not in daily and not (fall.brief and fall.after < fall.before):
+        if fall not in named and not (fall.brief and fall.after < fall.before):
             yield [fall], gaps
 
 
@@ -179,18 +179,25 @@ def _touched(
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
     """Falls to about zero, where they are those of a counter of each day."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
-    return zero if _on_most_days(zero) else []
+    days = _days(zero)
+    return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
 
 
-def _rising(falls: Sequence[Fallen]) -> list[Fallen]:
-    """Jumps upwards on most days: no meter is replaced each day, its rated power is too low."""
-    up = [fall for fall in falls if fall.after > fall.before]
-    return up if _on_most_days(up) else []
+def _rising(one: Monitored, some: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
+    """Jumps that are too many, or leave too much, to be those of replaced meters."""
+    falls = [fall for fall, _ in some]
+    return falls if _beyond(one, falls, [gap for _, gaps in some for gap in gaps]) else []
 
 
-def _on_most_days(falls: Sequence[Fallen]) -> bool:
-    days = _days(falls)
-    return len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0]
+def _beyond(one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome]) -> bool:
+    """
+    Say whether a register rises by more than it may, on several days or for most of the time.
+
+    No meter is replaced so often: its rated power is too low, or its unit is wrong.
+    """
+    begin, end = one.span_us
+    most = 2 * sum(gap.time_us for gap in gaps) > end - begin
+    return all(fall.after > fall.before for fall in falls) and (most or len(_days(falls)) >= _DAYS)
 
 
 def _days(falls: Sequence[Fallen]) -> list[int]:
@@ -221,10 +228,11 @@ def _named(
         effect = text("REG-03.charged", hours=hours, cost=cost)
     register = file_registers.of_column(one.device.class_id, falls[0].channel)
     where = {"device": one.device.id, "role": one.bound.role, "register": register.name}
-    if len(falls) >= _DAYS:
+    rises = _beyond(one, falls, lost)
+    if len(falls) >= _DAYS or rises:
         first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))
         where |= {"first": first, "last": last, "effect": effect}
-        if falls[-1].after > falls[-1].before:
+        if rises:
             yield text("REG-03.rises_daily", count=len(_days(falls)), **where)
         else:
             yield text("REG-03.daily", count=len(falls), **where)

@@ -141,6 +141,19 @@ def test_each_device_needs_a_stated_value_for_its_parameter(without, grade):
     assert max(i.grade for i in found if i.name == "ef_t_per_t" and i.role == "metal") == grade
 
 
+def test_a_meter_of_the_project_s_side_carries_what_it_could_hide():
+    """Page 1 would say that pumps carry a third of a claim which they double by 0.85."""
+    result = earned("am0020")
+    reduction = Fraction(result.net.reduction.t)
+    used = {o.device: Fraction(o.emissions_t) for o in result.devices if o.role == "power"}
+    carried = {o.name: Fraction(o.tonnes) for o in result.evidence if o.name in used}
+    assert carried.keys() == used.keys()
+    # its rated power is eight times what it took
+    assert all(carried[name] >= min(reduction, 7 * used[name]) for name in used)
+    found = shares(result.evidence, reduction)
+    assert Fraction(found["C"]) + Fraction(found["D"]) == 1
+
+
 @pytest.mark.parametrize(("small", "severity"), [(1, "observation"), (20, "CAR")])
 def test_a_condition_of_a_meter_that_carries_next_to_nothing_is_an_observation(small, severity):
     """An honest plant would answer a corrective action for a display of 0.1 % of its energy."""

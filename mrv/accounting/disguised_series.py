@@ -189,7 +189,8 @@ def may_be_parts(values: Int64, others: Int64) -> list[int]:
     whole = others.sum(axis=1)
     fits = (np.count_nonzero(below, axis=1) >= _ORDER_SHARE * below.shape[1]) & (whole > 0)
     found = np.flatnonzero(fits)
-    return found[np.argsort(-whole[found], kind="stable")][:_MOST_PARTS].tolist()
+    largest: list[int] = found[np.argsort(-whole[found], kind="stable")][:_MOST_PARTS].tolist()
+    return largest
 
 
 def parts_of(values: Int64, others: Int64, one: Int32, there: Int32) -> list[int]:
@@ -308,9 +309,9 @@ def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return by which part ratios differ from their median, row by row."""
     middle = np.median(ratio, axis=-1, keepdims=True)
     size = np.median(np.abs(ratio - middle), axis=-1)
-    return np.divide(
-        size, middle[..., 0], out=np.full(size.shape, np.inf), where=middle[..., 0] > 0
-    )
+    whole = middle[..., 0]
+    found: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
+    return found
 
 
 def in_order(one: Int32, other: Int32) -> Int32 | None:

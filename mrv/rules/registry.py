@@ -32,7 +32,7 @@ from mrv.rounding import decimal_text
 from mrv.rules.duplicates import overlapping
 from mrv.rules.effects import Effect, Exclude, Said
 from mrv.rules.facts import Facts
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _PLACES = 6
 # falls to about zero on as many days in a row are those of a counter of each day
@@ -227,7 +227,9 @@ def _named(
     if one.needs.side == "project":
         effect = text("REG-03.charged", hours=hours, cost=cost)
     register = file_registers.of_column(one.device.class_id, falls[0].channel)
-    where = {"device": one.device.id, "role": one.bound.role, "register": register.name}
+    where: dict[str, Value] = {
+        "device": one.device.id, "role": one.bound.role, "register": register.name,
+    }  # fmt: skip
     rises = _beyond(one, falls, lost)
     if len(falls) >= _DAYS or rises:
         first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))

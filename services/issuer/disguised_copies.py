@@ -165,7 +165,8 @@ def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
 
 def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
     """Say of which meters most sums are near, the largest with the largest."""
-    return near_days(*(-np.sort(-table, axis=1) for table in (own, others)), _NEAR, _HALF)
+    ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
+    return near_days(ordered, there, _NEAR, _HALF)
 
 
 def _noises(one: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:

@@ -34,7 +34,7 @@ _NAMING = ("on", "of", "device", "with_", "name")
 
 def false_in(case: dict[str, Any]) -> set[str]:
     """Return the meters and values of a fraud that say what is false, or stand for what does."""
-    found = set(case.get("params", {}))
+    found = {*case.get("params", ()), *case.get("false", ())}
     for word, values in (pair for step in case["do"] for pair in step.items()):
         names = [values[key] for key in _NAMING if key in values]
         flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]

@@ -131,9 +131,19 @@ def split(data: bytes) -> Iterator[bytes]:
         yield data[begin : source.tell()]
 
 
-def read_sign1(data: bytes) -> Sign1:
+def to_be_signed(head: bytes, payload: bytes) -> bytes:
+    """Return what a signature is over: Sig_structure, RFC 9052 section 4.4."""
+    return bytes(cbor2.dumps(["Signature1", head, b"", payload]))
+
+
+def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     """
     Take a COSE_Sign1 apart.
+
+    Parameters
+    ----------
+    detached : bytes, optional
+        Its payload, where that travels apart and nil stands in its place.
 
     Raises
     ------
@@ -147,6 +157,8 @@ def read_sign1(data: bytes) -> Sign1:
     if not isinstance(parts, list | tuple) or len(parts) != 4:  # noqa: PLR2004 - RFC 9052, 4.2
         _refuse("it is no array of four")
     head, loose, payload, signature = parts
+    if detached is not None:
+        payload = detached if payload is None else None
     if not (
         isinstance(head, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)
     ):
@@ -159,7 +171,7 @@ def read_sign1(data: bytes) -> Sign1:
     if _CRITICAL in protected or _CRITICAL in loose:
         _refuse("it has a header that must be understood (crit), and none is known here")
     # an empty map is signed as no bytes (RFC 9052, 4.4)
-    signed = cbor2.dumps(["Signature1", head if protected else b"", b"", payload])
+    signed = to_be_signed(head if protected else b"", payload)
     return Sign1(protected, loose, payload, signature, signed)
 
 
@@ -221,7 +233,7 @@ def write(
         claims[_TYPE] = kind
     payload = cbor2.dumps({**claims, _MESSAGES: messages})
     head = cbor2.dumps({_ALGORITHM: algorithm, _SIGNER: signer.encode()})
-    signature = sign(cbor2.dumps(["Signature1", head, b"", payload]))
+    signature = sign(to_be_signed(head, payload))
     return bytes(cbor2.dumps(cbor2.CBORTag(TAG, [head, {}, payload, signature])))
 
 

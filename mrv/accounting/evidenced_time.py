@@ -11,7 +11,7 @@ with a part of the period.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -162,6 +162,11 @@ class Corroboration:
 
     besides: Besides
     checks: Sequence[CrossCheck]
+
+    def signed(self) -> Corroboration:
+        """Return the comparisons as they corroborate by the invoices that their issuers signed."""
+        signed = tuple(one for one in self.besides.invoices if one.signed)
+        return replace(self, besides=replace(self.besides, invoices=signed))
 
     @cached_property
     def documents(self) -> frozenset[str]:

@@ -215,7 +215,7 @@ class UnusualReadings(Form):
 
 
 class LaboratoryResult(Form):
-    """What a laboratory found in a sample, in the parameter's unit."""
+    """What a laboratory found in a sample, in the parameter's unit; `signed` by its own key."""
 
     parameter: str
     sample: str
@@ -224,6 +224,7 @@ class LaboratoryResult(Form):
     method: str
     laboratory: str
     sha256: Hex | None
+    signed: str | UnsetType = UNSET
 
 
 class DesignDocument(Form):
@@ -231,7 +232,7 @@ class DesignDocument(Form):
     Document that supports an ex-ante parameter: title, issuer, date, hash of its file.
 
     `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
-    states of each device, where their values differ.
+    states of each device, where their values differ; `signed` the signature of who gave it.
     """
 
     parameter: str
@@ -241,6 +242,7 @@ class DesignDocument(Form):
     sha256: Hex | None
     value: str | UnsetType = UNSET
     by_device: dict[str, str] | UnsetType = UNSET
+    signed: str | UnsetType = UNSET
 
 
 def acceptance_text(

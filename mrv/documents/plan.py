@@ -190,6 +190,7 @@ class InvoiceNamed(Form):
     tolerance_percent: str
     sha256: str | None
     doubt: Doubt | UnsetType = UNSET
+    signed: str | UnsetType = UNSET
 
 
 class DeviceFigure(Form):
@@ -396,6 +397,14 @@ class SignedExtract(Form):
     stored: Whole
 
 
+class RowSigner(Form):
+    """A supplier, laboratory or maker who signed rows of the period: its key as a Multikey."""
+
+    name: str
+    organisation: str
+    key: str
+
+
 class CommonMetered(Form):
     """
     What a common meter and all its users metered in the intervals that all of them know.
@@ -463,3 +472,4 @@ class PlanExtract(Form):
     replaced_invoices: tuple[InvoiceReplaced, ...] | UnsetType = UNSET
     outside_period: tuple[OutsidePeriod, ...] | UnsetType = UNSET
     forward_actions: tuple[ForwardAction, ...] | UnsetType = UNSET
+    row_signers: tuple[RowSigner, ...] | UnsetType = UNSET

@@ -22,7 +22,7 @@ Code = Literal["signature", "invoice", "document", "laboratory", "published", "r
 CODES: tuple[Code, ...] = get_args(Code)
 Grade = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
-# signatures are of meters of electricity, over a part of their time: no programme can ask for them
+# few meters, suppliers and laboratories sign: no programme can ask for it
 ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 

@@ -125,6 +125,8 @@ class Sample:
         Its name, and its accreditation.
     sha256 : str or None
         Of the report, kept elsewhere.
+    signed : str or None
+        The laboratory's own signature under the row (`mrv.statement.signed_rows`).
     """
 
     parameter: str
@@ -134,6 +136,7 @@ class Sample:
     method: str
     laboratory: str
     sha256: str | None = None
+    signed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ class Document:
         What it states, in the unit of the parameter.
     by_device : mapping
         What it states of devices, where their values differ.
+    signed : str or None
+        The signature under the row of who gave it; one that is added changes no document.
     """
 
     parameter: str
@@ -166,6 +171,7 @@ class Document:
     sha256: str | None = None
     value: Fraction | None = None
     by_device: Mapping[str, Fraction] = field(default_factory=dict)
+    signed: str | None = field(default=None, compare=False)
 
     def stated(self, device: str | None = None) -> Fraction | None:
         """Return the value that it states, of the project or of a device; None where unknown."""
@@ -508,6 +514,8 @@ class Invoice:
         Of the document itself, kept elsewhere.
     doubt : Doubt or None
         Why it is no evidence, though it may say that a meter is wrong.
+    signed : str or None
+        The issuer's own signature under the row.
     """
 
     id: str
@@ -522,3 +530,4 @@ class Invoice:
     percent: Decimal | int
     sha256: str | None = None
     doubt: Doubt | None = None
+    signed: str | None = None

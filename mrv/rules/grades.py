@@ -31,6 +31,7 @@ from mrv.errors import MrvError
 from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
+from mrv.registry.project import Document, Sample
 from mrv.rounding import decimal_text
 from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
@@ -128,8 +129,10 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             continue
         shown = of_role(one.bound.role)
         if "invoice" in shown and facts.invoiced(one):
-            invoices = {c.against for c in facts.evidence.showing(one)}
-            yield _meter(one, "B", tonnes, sorted(invoices))
+            signed = facts.evidence.signed()
+            grade: Grade = "A" if signed.invoiced(one) else "B"
+            evidence = signed if grade == "A" else facts.evidence
+            yield _meter(one, grade, tonnes, sorted({c.against for c in evidence.showing(one)}))
             continue
         bare = uncovered_share(one) if "certificate" in shown else Fraction(1)
         if bare < 1:
@@ -198,9 +201,9 @@ def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequenc
     if name in besides.at_published:
         return "B", []
     if not one.role:
-        reports = [s.sample for s in besides.samples if s.parameter == name and s.sha256]
+        reports = [s for s in besides.samples if s.parameter == name and s.sha256]
         if reports and "laboratory" in shown:
-            return "B", reports
+            return _by_hand(reports), [s.sample for s in reports]
         if name in account.how or account.parameters[name] != facts.parameters[name]:
             if account.how.get(name) == LABORATORY:
                 return "D", []  # of which no report can be found
@@ -208,12 +211,17 @@ def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequenc
             return _of_analyser(account, name) if name in besides.channels else ("B", [])
     documents = _documents(facts, name, one.devices[0] if one.devices else None)
     if documents:
-        return "B", documents
+        return _by_hand(documents), [one.document for one in documents]
     published = _published(facts, account, one)
     return ("D", []) if published is None else ("B", published)
 
 
-def _documents(facts: Facts, name: str, device: str | None) -> list[str]:
+def _by_hand(rows: Iterable[Document | Sample]) -> Grade:
+    """Return the grade of rows of third parties: A where each is signed by who gave it."""
+    return "A" if all(one.signed for one in rows) else "B"
+
+
+def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     """Return the documents that state a value, of the project or of a device."""
     if "document" not in of_parameter(name).by:
         return []
@@ -226,7 +234,7 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[str]:
         return []
     # a value that no document states is the operator's word
     found = [d for d in besides.documents if d.parameter == name]
-    return [d.document for d in found if d.stated(device) is not None]
+    return [d for d in found if d.stated(device) is not None]
 
 
 def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None:

@@ -29,7 +29,8 @@ from mrv.signatures import ed25519
 from mrv.signatures.key_bounds import NAMES, NO_BOUNDS, KeyBounds
 from mrv.signatures.multibase import decode_base58, encode_base58
 
-Role = Literal["operator", "verifier", "log", "witness", "programme"]
+# a third party is a supplier, laboratory or maker, who signs rows (`mrv.statement.signed_rows`)
+Role = Literal["operator", "verifier", "log", "witness", "programme", "third-party"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _PUBLIC = bytes.fromhex("ed01")

@@ -35,6 +35,7 @@ from mrv.documents.plan import (
     QualityLimited,
     RatedFrom,
     RegistryCondition,
+    RowSigner,
     SignedExtract,
     StatementFigures,
 )
@@ -173,6 +174,8 @@ class MonitoringPlan:
         Surveys, events, the registered design, common meters.
     common : tuple of CommonMetered
         What common meters and their users metered in the period.
+    row_signers : tuple of RowSigner
+        Who signed invoices, laboratory results or documents of the period.
     """
 
     project: Project
@@ -215,6 +218,7 @@ class MonitoringPlan:
     points: Mapping[str, Point] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
     common: tuple[CommonMetered, ...] = ()
+    row_signers: tuple[RowSigner, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -272,6 +276,7 @@ class MonitoringPlan:
             asked=USUAL,
             declared=Declared(),
             common=(),
+            row_signers=(),
             versions=tuple(map(as_first, self.versions)),
             versions_before=(),
             forward=(),
@@ -339,6 +344,7 @@ class MonitoringPlan:
             forward_actions=self.forward or UNSET,
             declared=self.declared or UNSET,
             common_meters=self.common or UNSET,
+            row_signers=self.row_signers or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -147,6 +147,7 @@ def invoice_named(one: Invoice) -> InvoiceNamed:
         tolerance_percent=str(one.percent),
         sha256=one.sha256,
         doubt=UNSET if one.doubt is None else one.doubt,
+        signed=one.signed or UNSET,
     )
 
 
@@ -165,6 +166,7 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
         percent=decimal_of(one.tolerance_percent),
         sha256=one.sha256,
         doubt=None if one.doubt is UNSET else one.doubt,
+        signed=one.signed or None,
     )
 
 

@@ -129,6 +129,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         },
         declared=plan.declared or Declared(),
         common=plan.common_meters or (),
+        row_signers=plan.row_signers or (),
     )
 
 
@@ -244,6 +245,7 @@ def _sample_in(one: LaboratoryResult) -> Sample:
         one.method,
         one.laboratory,
         one.sha256,
+        one.signed or None,
     )
 
 
@@ -251,7 +253,10 @@ def _document_in(one: DesignDocument) -> Document:
     issued = None if one.issued is None else date.fromisoformat(one.issued)
     value = None if one.value is UNSET else Fraction(one.value)
     by_device = {k: Fraction(v) for k, v in (one.by_device or {}).items()}
-    return Document(one.parameter, one.document, one.by, issued, one.sha256, value, by_device)
+    signed = one.signed or None
+    return Document(
+        one.parameter, one.document, one.by, issued, one.sha256, value, by_device, signed
+    )
 
 
 def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:

@@ -56,6 +56,7 @@ def sample_out(one: Sample) -> LaboratoryResult:
         method=one.method,
         laboratory=one.laboratory,
         sha256=one.sha256,
+        signed=one.signed or UNSET,
     )
 
 
@@ -69,6 +70,7 @@ def document_out(one: Document) -> DesignDocument:
         sha256=one.sha256,
         value=UNSET if one.value is None else exact_text(one.value),
         by_device={k: exact_text(v) for k, v in one.by_device.items()} or UNSET,
+        signed=one.signed or UNSET,
     )
 
 

@@ -98,7 +98,7 @@ def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
 
 def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
     """Name what a signer's key does not say of whose it is: its option of `tonne keys create`."""
-    if role not in ("operator", "verifier"):
+    if role not in ("operator", "verifier", "third-party"):
         return ()
     lacks = () if bounds.organisation else ("organisation",)
     unaccredited = role == "verifier" and bounds.accreditation is None

@@ -1,4 +1,8 @@
-"""The step about signed values: what meters and gateways signed of the energy, verified again."""
+"""
+The step about signed values and rows, verified again.
+
+Meters and gateways sign values of the energy; suppliers, laboratories and makers sign rows.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError
 from mrv.signed_values.meter_keys import parse_key, same_key
 from mrv.signed_values.own_keys import OwnKeys
+from mrv.statement import signed_proof
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, NONE, OCMF
-from mrv.statement.signed_proof import ENDED, check_kept
+from mrv.statement.signed_proof import ENDED
+from mrv.statement.signed_rows import ROLE, AnyRow, check_kept, check_named
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 _NAMES = {
@@ -22,13 +28,16 @@ _NAMES = {
 
 
 def signed_values(subject: Subject) -> str:
-    """Signed values hold by the keys of plan.json, and back as much energy as is stated."""
+    """Signed rows and values hold by the keys of plan.json, and back what is stated of them."""
     subject.needs_evidence()
+    rows = _rows(subject)
     plan, stated = subject.plan, subject.claims.signed_energy
     if plan.signed is None or stated is UNSET:
+        if rows:
+            return rows
         raise NotApplicableError("the statement does not tell how much of its energy is signed")
     try:
-        check_kept(plan.signed, plan.devices, plan.serials)
+        signed_proof.check_kept(plan.signed, plan.devices, plan.serials)
         if subject.meter_keys is not None:
             _hold_against(subject, plan, subject.meter_keys)
     except ImportError as error:
@@ -42,7 +51,42 @@ def signed_values(subject: Subject) -> str:
         for one in stated.shares
         if one.energy_wh != "0" or one.kind == NONE
     )
-    return f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {told}"
+    values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {told}"
+    return f"{rows}; values: {values}" if rows else values
+
+
+def _rows(subject: Subject) -> str:
+    """
+    Rows that third parties signed: they hold, by keys of others than who signed the statement.
+
+    Whose a key is, the reader's own keys say; a signer that they do not name is noted.
+    """
+    plan, project = subject.plan, subject.plan.project.id
+    rows: tuple[AnyRow, ...] = (*plan.invoices, *plan.samples, *plan.documents)
+    if not plan.row_signers and not any(one.signed for one in rows):
+        return ""
+    ring = subject.trusted or subject.ring
+    issuer = subject.statement.get("issuer")
+    operators = [
+        key
+        for key in ring
+        if key.role == "operator" and isinstance(issuer, dict) and issuer.get("id") == key.did
+    ]
+    held = check_kept(project, rows, plan.row_signers, operators)
+    for one in plan.row_signers:
+        named = [key for key in subject.trusted or () if key.multikey == one.key]
+        if not any(key.role == ROLE for key in named) and subject.trusted is not None:
+            subject.lack(
+                "row-key",
+                "draft",
+                f"the key {one.key} of {one.organisation} as {ROLE} among the keys that you trust:"
+                f" it signed {held[one.key]} rows of grade A",
+                f"compare it with {one.organisation} itself, and have the programme name it in its"
+                " trust root, or add it to your keys",
+            )
+    check_named(project, rows, subject.trusted)
+    told = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
+    return f"signed rows hold: {told}"
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
@@ -72,6 +116,6 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
             )
         said = replace(said, keys=tuple(one for one in said.keys if one not in strange))
     try:
-        check_kept(said, plan.devices, plan.serials)
+        signed_proof.check_kept(said, plan.devices, plan.serials)
     except CanonicalError as error:
         raise CanonicalError(f"by your --meter-keys alone: {error}") from error

@@ -23,8 +23,8 @@ from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
-from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import (
+    documents,
     live,
     overview,
     projects,
@@ -34,6 +34,7 @@ from services.api.console.routes import (
     statement_days,
     statement_files,
 )
+from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -231,6 +232,7 @@ def make_app(
         console_alarms,
         console_jobs,
         registry_file,
+        documents,
     ):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

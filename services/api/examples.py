@@ -58,6 +58,7 @@ _INVOICE: dict[str, Any] = {
     "id": "EVN-2026-01", "issuer": "EVN Hai Phong", "number": "0012345", "issued": "2026-02-03",
     "devices": ["inv-001"], "quantity": "energy_export", "from": "2026-01-01", "to": "2026-02-01",
     "tolerance_percent": "2", "sha256": "9f86d081" * 8, "corrects": None,
+    "signed": "eyJhbGciOiJFZERTQSIsImtpZCI6Ino2TWsifQ..c2lnbmF0dXJl",
 }  # fmt: skip
 _SIGNED: dict[str, Any] = {
     "@context": ["https://www.w3.org/ns/credentials/v2"],

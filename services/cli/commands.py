@@ -42,7 +42,7 @@ SECTIONS = {
         "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
         "indicators": Entry("data.intervals:indicators", "Stored air, noise and water."),
         "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
-        "signed": Entry("statements.signed:signed", "What meters signed, kept and verified."),
+        "signed": Entry("statements.signed:signed", "What meters signed; suppliers sign rows."),
         "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
         "rebuild": Entry("data.rebuild:rebuild", "Derived rows again from raw readings."),
         "columnstore": Entry("data.columnstore:columnstore", "Old chunks compressed, or not."),

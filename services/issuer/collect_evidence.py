@@ -19,7 +19,7 @@ from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, utc_text
-from mrv.documents.plan import StatementFigures
+from mrv.documents.plan import RowSigner, StatementFigures
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
@@ -35,6 +35,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
+from mrv.statement.signed_rows import counted
 from mrv.statement.usage_before import usage
 from services.issuer.common_meters import with_common
 from services.issuer.earlier_projects import before_elsewhere, changed_late
@@ -47,6 +48,7 @@ from services.issuer.trust import asked_grades
 from services.settings import Settings
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
+from services.store.registry import signing_keys
 from services.store.registry.factors import load_book
 from services.store.registry.programme import issue_signatures, public_url
 from services.store.statements import carry_over as carried
@@ -134,6 +136,7 @@ def plan_of(
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
     outcome = judged(facts)
+    keys, signers = [one.key for one in signing_keys.load(conn)], set[RowSigner]()
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -145,8 +148,12 @@ def plan_of(
         versions=versions,
         forward=open_actions(conn, project_id, from_us),
         versions_before=_replaced(every, versions),
-        invoices=outcome.invoices,
-        replaced=outcome.replaced,
+        invoices=counted(project_id, outcome.invoices, keys, signers),
+        replaced=tuple(
+            (two[0], two[1], reason)
+            for old, new, reason in outcome.replaced
+            for two in [counted(project_id, (old, new), keys, signers)]
+        ),
         calibrated_every=outcome.calibrated_every,
         declared=facts.entry.declared.until(local_date(to_us - 1, zone)),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
@@ -157,10 +164,10 @@ def plan_of(
         registry=outcome.conditions,
         excluded=outcome.excluded,
         accepted=outcome.accepted,
-        documents=outcome.documents,
+        documents=counted(project_id, outcome.documents, keys, signers),
         certified=outcome.certified,
         ratings=outcome.ratings,
-        samples=outcome.samples,
+        samples=counted(project_id, outcome.samples, keys, signers),
         meters=periods.load_makers(conn, ids),
         points=periods.load_points(conn, ids),
         history=_history(conn, now, from_us),
@@ -173,6 +180,7 @@ def plan_of(
         asked=asked_grades(Settings().home),
         public_url=public_url(conn),
     )
+    plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda one: one.key)))
     return correcting(conn, plan, supersedes)
 
 

@@ -1,17 +1,17 @@
 """
 The account of time that no statement covers, by the function that closes a period.
 
-Quarter hours know no gap, no invoice and no rule; boards of their sums would show something else
-than the statement that follows.  So that time is accounted a local month at a time, until
-yesterday, as if it were closed now.  A month is made again where its meters' sums, the registry or
-what else it rests on changed.
+Quarter hours know no gap, no invoice and no rule, and take entered values as they stand; boards of
+their sums would show something else than the statement that follows.  So that time is accounted a
+local month at a time, until the last quarter hour that is over, as if it were closed now.  A month
+is made again where its meters' sums, the registry or what else it rests on changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib.metadata import version
 from itertools import groupby
 
@@ -19,10 +19,11 @@ import psycopg
 from psycopg import Connection
 
 from ingest.errors import TonneError
-from ingest.model import Fleet, Frame
+from ingest.model import INTERVAL_US, Fleet, Frame
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.emission_rows import AccountDay
 from mrv.calendar import local_date, midnight_us
+from mrv.methodologies import find
 from mrv.registry.project import Project
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
@@ -108,13 +109,14 @@ def _attempted(
 
 def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
-    Months of a project's open time of which its meters told something, until yesterday.
+    Months of a project's open time of which its meters told something, until now.
 
     Each from the first to the last that they told: time before a device came, and after all fell
     silent, is no loss yet.
     """
-    zone = project.timezone
-    told = spans.metered_days(conn, project.id, local_date(now_us(), zone))
+    zone, now = project.timezone, now_us()
+    today = local_date(now, zone)
+    told = spans.metered_days(conn, project.id, today + timedelta(days=1))
     closed = spans.closed(conn, project.id)
     rest = f"{touched} {version('tonne')}"
     rest += f" {spans.inputs_key(conn, project.id)}"
@@ -122,12 +124,31 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         month = list(some)
         whole = midnight_us(month[0], zone), midnight_us(month[-1] + timedelta(days=1), zone)
         begin, end = spans.metered_edges(conn, project.id, *whole)
+        if month[-1] == today:
+            end = min(end, now // INTERVAL_US * INTERVAL_US, _told_by_all(conn, project, today))
         begin, end = max(begin, project.from_us), min(end, project.to_us)
         for from_us, to_us in _uncovered(begin, end, closed):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
-            sums = [told[day] for day in month if first <= day <= last]
+            # of today the end tells what is new
+            sums = [told[day] for day in month if first <= day <= last and day < today]
             key = " ".join(str(sum(one)) for one in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
+
+
+def _told_by_all(conn: Connection, project: Project, today: date) -> int:
+    """
+    Return until when all meters told that a gap of costs, of those that told something today.
+
+    A meter that sends later is not silent, and its gap would be charged. [us UTC]
+    """
+    roles = find(project.methodology, project.version).roles
+    charged = {
+        bound.device
+        for bound in project.devices
+        if roles[bound.role].side == "project" or roles[bound.role].costs is not None
+    }
+    midnight = midnight_us(today, project.timezone)
+    return spans.told_until(conn, sorted(charged), midnight) or now_us()
 
 
 def _uncovered(

@@ -9,6 +9,7 @@ does it; the web process can then neither sign nor write what stands under a sig
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from services.issuer import transitions as life
 from services.issuer.close import Closed
 from services.issuer.cosigning import require_enough
 from services.issuer.keys import LOG_KEY
+from services.processing.registry_import import import_registry
+from services.registry.files import read_bytes
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signer_requests as queue
 from services.store.statements import statements
@@ -181,6 +184,21 @@ def _revoke(conn: Connection, asked: Request, desk: Desk) -> Done:
     return Done(created=False, result=result)
 
 
+def _registry(conn: Connection, asked: Request, desk: Desk) -> Done:
+    del desk
+    said = canonical.parse_object(asked.said)
+    data = b64decode(str(said["file"]))
+    try:
+        incoming = read_bytes(str(said["name"]), data)
+        planned = import_registry(conn, incoming, author=asked.actor, shown=str(said["shown"]))
+    except RegistryError as error:
+        raise InputError(str(error)) from error
+    if planned.refused:
+        told = [text for one in planned.results for text in one.messages if one.result == "error"]
+        raise InputError(f"nothing was taken: {told[0]}; {len(told) - 1} more")
+    return Done(created=True, result={"sha256": asked.subject, "written": len(planned.changes)})
+
+
 def _status_list(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
@@ -200,6 +218,7 @@ _HOW: dict[str, Callable[[Connection, Request, Desk], Done]] = {
     "issue": _issue,
     "revoke": _revoke,
     "status-list": _status_list,
+    "registry": _registry,
 }
 KINDS = tuple(_HOW)
 # computed from readings: seconds to minutes

@@ -99,21 +99,22 @@ def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
 
 
 def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
-    """Refuse a verifier whom the pinned trust root does not name just so; EnrolmentError."""
+    """Refuse a verifier or third party whom the trust root does not name so; EnrolmentError."""
     path = pinned(home)
     if not path.exists():
         return
     root = read_root(path.read_bytes(), _now())
     known = {(key.multikey, key.role): key for key in root.keys}
     for key in keys:
-        if key.role != "verifier":
+        if key.role not in ("verifier", "third-party"):
             continue
         other = known.get((key.multikey, key.role))
         if other != key or other.bounds != key.bounds:
             raise EnrolmentError(
-                f"{key.name!r} ({key.multikey}) is not named as a verifier by version"
+                f"{key.name!r} ({key.multikey}) is not named as a {key.role} by version"
                 f" {root.version} of the trust root of {root.programme}: the programme names"
-                " verifiers, with their accreditation; enrol from its file, `tonne keys enroll"
+                " verifiers, with their accreditation, and third parties who sign rows; enrol from"
+                " its file, `tonne keys enroll"
                 f" {path}`"
             )
 

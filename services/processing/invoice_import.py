@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from services.registry.fields import Row
 from services.registry.invoices import Import, plan
-from services.store.registry import invoices
+from services.store.registry import invoices, signing_keys
 from services.store.registry.load import load_projects
 
 
@@ -30,7 +30,8 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
             one.id: (project, one, corrects, reason)
             for project, one, corrects, reason in invoices.every(conn, corrected=True)
         }
-        found = plan(rows, projects, stored)
+        keys = [one.key for one in signing_keys.load(conn)]
+        found = plan(rows, projects, stored, keys)
         if write and not found.refused:
             new = [(e.project, e.invoice, e.corrects, e.reason) for e in found.new]
             invoices.insert(conn, new, author)

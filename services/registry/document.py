@@ -47,8 +47,8 @@ def document(entry: Entry) -> dict[str, Any]:
     return writers[type(entry)](entry)
 
 
-def to_yaml(registry: Registry) -> str:
-    """Return a registry as one YAML file."""
+def sections(registry: Registry) -> dict[str, Any]:
+    """Return a registry as sections of a file; those that hold nothing are left out."""
     whole: dict[str, Any] = {
         "sites": [document(e) for e in registry.sites.values()],
         "devices": [document(e) for e in registry.devices.values()],
@@ -60,12 +60,24 @@ def to_yaml(registry: Registry) -> str:
         whole[section] = [document(e) for e in registry.entered if e.kind == kind]
     if registry.programme is not None:
         whole["programme"] = document(registry.programme)
-    return dump({key: value for key, value in whole.items() if value})
+    return {key: value for key, value in whole.items() if value}
 
 
-def dump(sections: dict[str, Any]) -> str:
-    """Return sections of a registry file as YAML."""
-    return yaml.dump(sections, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+def to_yaml(registry: Registry) -> str:
+    """Return a registry as one YAML file."""
+    return dump(sections(registry))
+
+
+def dump(held: Any, *, flow: bool = False) -> str:
+    """Return values of a registry file as YAML; `flow` is one line of it."""
+    return yaml.dump(
+        held,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**30 if flow else 100,
+        default_flow_style=flow,
+    )
 
 
 def _site(site: Site) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def calibration_every(said: object) -> int | None:
 DOCUMENT = ("document", "by", "issued", "sha256")
 # what the document states of the parameter, in its unit; a mapping by device where those differ
 STATED = "value"
+# and by which signature of who gave it
+SIGNED = "signed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +510,7 @@ def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
         given.get("by"),
         None if issued is None else date.fromisoformat(issued),
         given.get("sha256"),
+        signed=given.get(SIGNED),
         **_stated_values(given.get(STATED)),
     )
 

@@ -9,7 +9,7 @@ that `corrects` another takes its place and says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,8 @@ from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry.project import Invoice, Project
+from mrv.signatures.keys import EnrolledKey
+from mrv.statement.signed_rows import signed_row, unsigned
 from services.clock import now_us
 from services.registry.fields import MAX_WHOLE, Row
 from services.registry.files import read_document
@@ -29,7 +31,8 @@ from services.registry.parse import YEARS
 
 TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",
-         "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason")  # fmt: skip
+         "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason",
+         "signed")  # fmt: skip
 # The unit of an amount whose document names none, by base unit.
 _USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 _HEX = frozenset("0123456789abcdef")
@@ -73,6 +76,7 @@ def plan(
     rows: Iterable[Row],
     projects: Mapping[str, Project],
     stored: Mapping[str, tuple[str, Invoice, str | None, str | None]],
+    keys: Sequence[EnrolledKey],
 ) -> Import:
     """
     Say what an import of invoices would do.
@@ -83,23 +87,25 @@ def plan(
         One an invoice.
     projects : mapping of id to Project
     stored : mapping of id to (project, invoice, corrects, reason)
+    keys : sequence of EnrolledKey
+        By which signatures of rows are checked.
     """
     found = Import()
     known = dict(stored)
     for row in rows:
-        entered = _read(row, projects)
+        one = entered(row, projects)
         problems = [*row.problems]
-        if not problems and entered is not None:
-            problems = [f"{entered.place}: {text}" for text in _check(entered, projects, known)]
-        name = entered.invoice.id if entered is not None else row.path
-        if problems or entered is None:
+        if not problems and one is not None:
+            problems = [f"{one.place}: {text}" for text in _check(one, projects, known, keys)]
+        name = one.invoice.id if one is not None else row.path
+        if problems or one is None:
             found.results.append(Result(name, "error", tuple(problems)))
             continue
-        record = (entered.project, entered.invoice, entered.corrects, entered.reason)
+        record = (one.project, one.invoice, one.corrects, one.reason)
         same = known.get(name) == record
         found.results.append(Result(name, "unchanged" if same else "created"))
         if not same:
-            found.new.append(entered)
+            found.new.append(one)
             known[name] = record
     return found
 
@@ -123,7 +129,7 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
-def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
+def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     """Read a row; None where it could not be read, and its problems say why."""
     row.only(*_KEYS)
     project = row.identifier("project")
@@ -170,6 +176,7 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         value,
         Decimal(TOLERANCE_PERCENT if percent is None else percent),
         digest,
+        signed=row.optional("signed"),
     )
     return Entered(project, invoice, corrects, reason, f"{row.file}:{row.table.line}")
 
@@ -220,6 +227,7 @@ def _check(
     entered: Entered,
     projects: Mapping[str, Project],
     known: Mapping[str, tuple[str, Invoice, str | None, str | None]],
+    keys: Sequence[EnrolledKey],
 ) -> list[str]:
     """Say why an invoice cannot be stored beside what is registered and stored."""
     project, one = projects[entered.project], entered.invoice
@@ -254,6 +262,9 @@ def _check(
             f"amount: {one.id} says 0, which shows nothing; give the billed amount, or leave the"
             " invoice out"
         )
+    row = None if before is not None else signed_row(project.id, one)
+    if row is not None:
+        found += unsigned(row, keys)
     if one.to_us <= project.from_us or one.from_us >= project.to_us:
         found.append(f"its days are outside of the crediting period of {project.id}")
     return found

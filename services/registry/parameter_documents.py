@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from services.registry.entries import DOCUMENT, STATED
+from services.registry.entries import DOCUMENT, SIGNED, STATED
 from services.registry.fields import Row
 
 _DIGITS = 18  # of a stated value, before or after the point
@@ -28,7 +28,7 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
         if isinstance(given, str) and given.strip():
             found[key] = given
         elif isinstance(given, dict):
-            found[key] = _read(row, key, given, known=(*DOCUMENT, STATED))
+            found[key] = _read(row, key, given, known=(*DOCUMENT, STATED, SIGNED))
         else:
             row.problem("documents", f"{key} = {given!r} must be text: number and place of it")
     return found

@@ -267,7 +267,7 @@ def project(row: Row) -> Project:
         system=row.identifier("system") if row.has("system") else None,
         monitoring=monitoring.versions(row),
         boundary=_list(row, "boundary", _outside, lambda o: o.device),
-        laboratory=_list(row, "laboratory", _sample, place),
+        laboratory=_list(row, "laboratory", sample, place),
         documents=parameter_documents.read(row),
         names=_names(row),
         surveys=_list(row, "surveys", declared.survey, lambda s: (s.parameter, s.taken)),
@@ -286,8 +286,9 @@ def _design(row: Row) -> Design | None:
     return found
 
 
-def _sample(row: Row) -> Sample:
-    row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256")
+def sample(row: Row) -> Sample:
+    """Read what a laboratory found."""
+    row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256", "signed")
     sha256 = row.optional("sha256")
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
         row.problem("sha256", f"{sha256!r} is no SHA-256 of a file: 64 digits 0-9 a-f")
@@ -299,6 +300,7 @@ def _sample(row: Row) -> Sample:
         method=row.text("method"),
         laboratory=row.text("laboratory"),
         sha256=sha256,
+        signed=row.optional("signed"),
     )
 
 

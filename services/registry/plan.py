@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mrv.exports.contradictions import Credited
+from mrv.signatures.keys import EnrolledKey
+from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
 from services.registry import (
     arrays,
     authority,
@@ -19,7 +21,7 @@ from services.registry import (
     rules,
 )
 from services.registry import closed as closed_rules
-from services.registry.entries import Device, Entry, Key, Project, Published, Registry
+from services.registry.entries import Device, Entry, Key, Project, Published, Registry, document_of
 from services.registry.files import Incoming
 from services.registry.service_times import country, timezone
 
@@ -57,6 +59,7 @@ def plan(
     closed: Mapping[str, datetime] | None = None,
     sealed: Mapping[str, datetime] | None = None,
     credited: Sequence[Credited] | None = None,
+    keys: Sequence[EnrolledKey] | None = None,
 ) -> Plan:
     """
     Merge files into the stored registry and hold the whole against the rules.
@@ -77,6 +80,8 @@ def plan(
         Up to when the log holds seals of its days.
     credited : sequence of Credited, optional
         Every statement that is issued and counts; None where no database was asked.
+    keys : sequence of EnrolledKey, optional
+        By which signatures of rows are checked; None where no database was asked.
     """
     at = now or datetime.now(UTC)
     merged = ratings.dated(stored, stored.updated(incoming.registry), at)
@@ -106,6 +111,8 @@ def plan(
     for key, text in _rewritten(stored, incoming.registry):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     _documents(findings, incoming.registry)
+    for key, text in () if keys is None else _signatures(stored, incoming.registry, keys):
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
     # rows that could not be read would only make others seem to lack something
     if not incoming.problems:
         _whole(findings, stored, merged, credited)
@@ -136,6 +143,28 @@ def _documents(findings: _Findings, given: Registry) -> None:
         key = (project.kind, project.id)
         for text in needs.unknown_documents(project):
             findings.add(key, f"{findings.place(key)}{text}", warning=False)
+
+
+def _signatures(
+    stored: Registry, given: Registry, keys: Sequence[EnrolledKey]
+) -> Iterator[tuple[Key, str]]:
+    """Find rows of a file whose signature does not count; those that are stored were checked."""
+    for project in given.projects.values():
+        before = stored.projects.get(project.id)
+        known = () if before is None else {*_signed(before)}
+        for row in _signed(project):
+            if row not in known:
+                yield from (((project.kind, project.id), text) for text in unsigned(row, keys))
+
+
+def _signed(project: Project) -> Iterator[SignedRow]:
+    """Yield the rows of a project that have a signature."""
+    documents = (document_of(*one) for one in (project.documents or {}).items())
+    rows: tuple[AnyRow, ...] = (*(project.laboratory or ()), *documents)
+    for one in rows:
+        row = signed_row(project.id, one)
+        if row is not None:
+            yield row
 
 
 def _whole(

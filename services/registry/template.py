@@ -28,7 +28,7 @@ _SITE = """\
 sites:
   - id: {site}  # letters, digits, - and _
     name: My industrial park
-    # names: {{vi: "Khu công nghiệp của tôi", ja: "私の工業団地"}}  # in the languages of the pages
+    # names: {{de: "Mein Industriepark", ja: "私の工業団地"}}  # in the languages of the pages
     latitude: {latitude}  # degrees, north is positive
     longitude: {longitude}  # degrees, east is positive
     timezone: {timezone}  # IANA name; days of this site begin by it

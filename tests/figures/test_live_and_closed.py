@@ -6,6 +6,7 @@ import pytest
 
 from services.issuer import live_accounts
 from services.issuer import transitions as life
+from services.issuer.close import preview_period
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from services.store.views.programme_report import report_document
@@ -33,6 +34,7 @@ def _shown(conn, project, source=None):
 
 
 WAITING = "an-duong-pumps"
+AFTERNOON_US = weeks.END_US - 9 * 3_600_000_000
 
 
 class Weeks:
@@ -43,6 +45,7 @@ class Weeks:
         self.url, self.who = url, logged.signers(url, home)
         with connect(url, role="tonne_watch", autocommit=True) as conn:  # as `tonne watch` does
             refresh_days(conn)
+            self.today = self._in_the_afternoon(conn)
             assert live_accounts.refresh(conn) == len(self.methods)
             assert live_accounts.refresh(conn) == 0  # nothing changed
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -59,6 +62,18 @@ class Weeks:
                 name: close_period(conn, name, weeks.BEGIN_US, weeks.END_US, "test")
                 for name in self.methods
             }
+
+    def _in_the_afternoon(self, conn):
+        """Return what is shown on the last day at 15:07, and what the close says until 15:00."""
+        with pytest.MonkeyPatch.context() as moved:
+            moved.setattr(live_accounts, "now_us", lambda: AFTERNOON_US + 7 * 60_000_000)
+            assert live_accounts.refresh(conn) == len(self.methods)
+            assert live_accounts.refresh(conn) == 0
+        shown = {name: _shown(conn, name) for name in self.methods}
+        with connect(self.url, role="tonne_mrv", autocommit=True) as mrv:
+            span = weeks.BEGIN_US, AFTERNOON_US
+            said = {name: _net(preview_period(mrv, name, *span).result) for name in self.methods}
+        return shown, said
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +99,12 @@ def test_open_time_shows_what_its_statement_will_say(city):
         if name != WAITING and net != shown:
             wrong[method, name] = net, shown
     assert wrong == {}
+
+
+def test_today_shows_what_a_close_until_now_would_say(city):
+    """An entered value that no close counts would show tonnes all day, and none the day after."""
+    shown, said = city.today
+    assert {name: (shown[name], said[name]) for name in shown if shown[name] != said[name]} == {}
 
 
 def test_time_that_waits_for_invoices_shows_what_it_would_be_with_them(city):

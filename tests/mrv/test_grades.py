@@ -74,14 +74,19 @@ def test_what_a_meter_signed_itself_is_of_the_best_grade():
 def test_a_meter_that_another_source_contradicts_is_no_evidence(kind, holds):
     """A register a fifth too high would count beside a true check meter that says so."""
     result = check_of(kind, ours=120, theirs=120 if holds else 100, holds=holds)
-    one = Monitored(
+    one = monitored()
+    evidence = Corroboration(Besides(), [result])
+    assert evidence.contradicted(one) is not holds
+    assert evidence.evidenced(one) is holds
+
+
+def monitored():
+    """Return a device as a day metered it."""
+    return Monitored(
         ProjectDevice("inv-1", "generation"), plant.FLEET.devices[0],
         find("jcm-vn-am007").roles["generation"], {}, (), Served(0, 96, 0, 0, 0, 0, 0), (),
         (YearPart(2026, 120, ()),),
     )  # fmt: skip
-    evidence = Corroboration(Besides(), [result])
-    assert evidence.contradicted(one) is not holds
-    assert evidence.evidenced(one) is holds
 
 
 def check_of(kind, ours, theirs, *, holds):

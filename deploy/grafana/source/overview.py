@@ -57,7 +57,7 @@ WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site
 """, "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=4),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
-""", "suffix: t", "Emission reduction of the programme's projects since local midnight: live quarter hours, before any deduction.", decimals=2, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight, accounted as at closing until the last quarter hour that the watcher came to.", decimals=2, span=8),
                 stat("Avoided this year", """
 SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
 """, "suffix: t", "Emission reduction of the programme's projects since 1 January: what statements say of their days, and what is accounted so far of the rest.", decimals=1, span=8),

@@ -34,6 +34,7 @@ class NewInvoice(Shape):
     unit: Line | None = Field(default=None, max_length=20)
     tolerance_percent: _Percent | None = None
     sha256: _Sha256 | None = None
+    signed: Line | None = Field(default=None, max_length=2_000)
     corrects: Id | None = None
     reason: Line | None = Field(default=None, max_length=1_000)
 
@@ -73,6 +74,7 @@ class Invoice(Shape):
     unit: str
     tolerance_percent: str
     sha256: str | None
+    signed: str | None = None
     corrects: str | None
     reason: str | None
     corrected_by: str | None

@@ -34,7 +34,7 @@ class PublicKey(Shape):
     """A public key, whose it is and what its signature counts for."""
 
     name: str = Field(examples=["demo-operator"])
-    role: Literal["operator", "verifier", "log", "witness", "programme"]
+    role: Literal["operator", "verifier", "log", "witness", "programme", "third-party"]
     multikey: str = Field(
         alias="publicKeyMultibase", examples=["z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX"]
     )

@@ -54,20 +54,45 @@ _NOTE = "Written by `make pages` from the code; edit that instead."
 _REGISTRY = """\
 # Registry file
 
-For: operators. Sites, devices and projects are entered in files in YAML; devices may come as CSV \
-with the same names of columns. `tonne registry import FILE` takes them whole or not at all, \
-`tonne registry check FILE` says what is wrong and changes nothing, `tonne registry export` gives \
-back what is registered. A key that is not listed here is refused. Numbers stand without quotes; \
-text that looks like a number, such as the version "1.0", may stand in quotes or without.
+For: operators. Sites, devices and projects are entered in files in YAML or in workbooks; devices \
+may come as CSV with the same names of columns. `tonne registry import FILE` takes them whole or \
+not at all, `tonne registry check FILE` says what is wrong and changes nothing, `tonne registry \
+export` gives back what is registered. A key that is not listed here is refused. Numbers stand \
+without quotes; text that looks like a number, such as the version "1.0", may stand in \
+quotes or without.
 
-`tonne registry template CLASS --country CODE` prints a complete example for a class of device. \
+`tonne registry template CLASS --country CODE` prints a complete example for a class of device; \
+`tonne registry template --methodology ID --country CODE`, with or without `--xlsx FILE`, what a \
+project by a methodology needs and nothing more. The console has the same forms, and takes what \
+is filled in ([console.md](console.md)). \
 `tonne registry schema > tonne.schema.json` gives editors completion and these texts; the first \
 line of a file then names it: `# yaml-language-server: $schema=tonne.schema.json`.
 
 A section that a file leaves out stays as it is registered. So does a list of a device or \
 project. Times have an offset, days are local to the site.
 
-An example, as `tonne registry template energy_meter --country VN` prints it:
+## Workbooks
+
+An XLSX file has a sheet for each section (`sites`, `devices`, `projects`), a row for each entry, \
+and the keys below as names of columns; `tonne registry export --xlsx FILE` writes the whole \
+registry so.
+
+| in YAML | in a workbook |
+|---|---|
+| `crediting_period: {{from: ..}}` | column `crediting_period.from` |
+| a list of a row, such as `calibrations` of a device | sheet `devices.calibrations`, with the \
+row's id in the column `of` |
+| `parameters` and `documents` of a project | sheets `projects.parameters` (`of`, `key`, `value`) \
+and `projects.documents` (`of`, `key`, `document`, `by`, ..) |
+| what is deeper | a cell in YAML: one that begins with `{{`, `[` or `"` |
+| a comment | a column or sheet whose name begins with `#` |
+
+Enter values, no formulas; a percentage is refused, because its cell holds another number than it \
+shows. A line that a message names is a row of the sheet.
+
+## An example
+
+As `tonne registry template energy_meter --country DE` prints it:
 
 ```yaml
 {example}
@@ -191,7 +216,7 @@ def _text(lines: Iterator[str]) -> str:
 
 
 def _registry() -> Iterator[str]:
-    yield _REGISTRY.format(example=template("energy_meter").rstrip())
+    yield _REGISTRY.format(example=template("energy_meter", "DE").rstrip())
     yield f"{_NOTE}\n"
     made = schema()["properties"]
     for where in descriptions():

@@ -46,8 +46,9 @@ def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_js
 
     Columns: id, project, issuer, number, issued, devices (with spaces between), from,
     to (half-open local days), amount (kWh unless `unit` says otherwise), quantity
-    (energy_export unless given), tolerance_percent (2), sha256 of the document. One
-    that is wrong is corrected by another: `corrects` its id, and `reason`.
+    (energy_export unless given), tolerance_percent (2), sha256 of the document,
+    signed (its issuer's signature, `tonne signed row`). One that is wrong is corrected by
+    another: `corrects` its id, and `reason`.
 
     \b
     Example:

@@ -5,27 +5,33 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
+from mrv.statement.signed_rows import ROLE
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
-from services.cli.output.documents import print_json
+from services.cli.output.documents import print_json, print_result
 from services.cli.output.text import counted, table, time_text
 from services.cli.statements.signed_verify import verify
+from services.issuer import keys as key_files
+from services.registry.signed_files import sign_file
+from services.settings import Settings
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
 from services.store.registry.known import names, unknown, zones_of
 
 _NAME = "tonne signed"
 _SHOWN = 60
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(cls=Group)
 def signed() -> None:
     """
-    Values that their meter signed (OCPP), kept beside the readings.
+    Values that their meter signed (OCPP), and rows that suppliers and laboratories sign.
 
     \b
     Example:
+      tonne signed row march.csv --key power-company --timezone Asia/Ho_Chi_Minh --out signed.csv
       tonne signed list --device charger-7 --from 2026-01-01
       tonne signed show 12 --out message.json
       tonne signed verify --device charger-7
@@ -33,6 +39,50 @@ def signed() -> None:
 
 
 signed.add_command(verify)
+
+
+@signed.command()
+@click.argument("file", type=_file)
+@click.option("--key", "name", required=True, metavar="N", help="Your third-party key, by name.")
+@click.option("--timezone", metavar="ZONE", help="Of the project: the days of invoices are local.")
+@click.option("--cose", is_flag=True, help="As COSE_Sign1; a detached JWS where absent.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Write the file with its signatures here.",
+)
+@json_option
+def row(
+    file: Path, name: str, timezone: str | None, *, cose: bool, out: Path, as_json: bool
+) -> None:
+    """
+    Sign the rows of FILE that your organisation issued: they count as grade A.
+
+    For suppliers, laboratories and makers, on their own machine: invoices (YAML or CSV), or
+    `laboratory` and `documents` of a registry file. Their key has the role third-party; the
+    operator enrols its public part and imports the signed file. With --json the canonical bytes
+    that are signed are printed as well.
+
+    \b
+    Example:
+      tonne keys create --role third-party --name lab --organisation "Quatest 1" --no-enroll
+      tonne signed row samples.yaml --key lab --out signed.yaml
+      tonne signed row march.csv --key power-company --timezone Asia/Ho_Chi_Minh --out signed.csv
+    """
+    key, holder = key_files.load(Settings().home, name)
+    if holder.role != ROLE:
+        raise InputError(
+            f"{name!r} is a key of role {holder.role}; rows are signed by one of role {ROLE}:"
+            f" `tonne keys create --role {ROLE}`"
+        )
+    found = sign_file(file, key, holder, timezone, cose=cose)
+    out.write_text(found.text, "utf-8")
+    done = {"file": out, "signed_by": key.public_multikey, "rows": found.rows}
+    names = ", ".join(one.row for one in found.rows)
+    print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
+    if found.others:
+        click.echo(f"not signed, of other issuers: {', '.join(found.others)}", err=True)
 
 
 @signed.command("list")

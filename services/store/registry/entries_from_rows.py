@@ -175,7 +175,7 @@ def load_samples(conn: Connection) -> defaultdict[str, list[Sample]]:
     """Load what laboratories found, by project and in order of time."""
     found: defaultdict[str, list[Sample]] = defaultdict(list)
     for project, *row in conn.execute(
-        "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256"
+        "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256, signed"
         " FROM laboratory_result ORDER BY project_id, taken, laboratory, sample, parameter"
     ):
         found[project].append(Sample(*row))

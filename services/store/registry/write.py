@@ -273,11 +273,11 @@ def _write_samples(cur: Cursor, project: Project, author: str) -> None:
     """Add what laboratories found; what stands there is never changed."""
     cur.executemany(
         "INSERT INTO laboratory_result (project_id, laboratory, sample, parameter, taken, value,"
-        " method, sha256, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " method, sha256, signed, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING",
         [
             (project.id, s.laboratory, s.sample, s.parameter, s.taken, s.value, s.method,
-             s.sha256, author)
+             s.sha256, s.signed, author)
             for s in project.laboratory or ()
         ],
     )  # fmt: skip

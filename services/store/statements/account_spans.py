@@ -127,6 +127,17 @@ def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> t
     return (from_us, to_us) if first is None else (int(first), int(last))
 
 
+def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | None:
+    """Return until when all devices told that told something since a time; None: none did."""
+    row = conn.execute(
+        f"SELECT {_US.format('min(last)')} + 900000000 FROM unnest(%(ids)s::text[]) d (id)"
+        " CROSS JOIN LATERAL (SELECT max(i.start) AS last FROM interval_quantity i"
+        "   WHERE i.device_id = d.id AND i.start >= %(a)s::timestamptz AND i.measured_us > 0) told",
+        {"ids": list(devices), "a": stamp(from_us)},
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def inputs_key(conn: Connection, project: str) -> str:
     """Return what an account rests on beside registry and meters, as text that changes with it."""
     row = conn.execute(

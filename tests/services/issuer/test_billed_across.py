@@ -51,9 +51,9 @@ def kwh(first, end):
     return round((until - begin) / 1000, 3)
 
 
-def billed(url, folder, *rows, share=1.0):
-    """Import invoices of some time each."""
-    given = [
+def invoices_of(*rows, share=1.0):
+    """Return invoices of some time each, as a file has them."""
+    return [
         {
             "id": f"i-{first}-{end}", "project": "pv", "number": f"{first}-{end}",
             "devices": ["inv-1"], "issuer": "EVN Hai Phong", "issued": f"{end}",
@@ -62,6 +62,11 @@ def billed(url, folder, *rows, share=1.0):
         }
         for first, end in rows
     ]  # fmt: skip
+
+
+def billed(url, folder, *rows, share=1.0):
+    """Import invoices of some time each."""
+    given = invoices_of(*rows, share=share)
     file = folder / "bills.yaml"
     file.write_text(json.dumps({"invoices": given}), "utf-8")
     done = CliRunner().invoke(

@@ -13,7 +13,7 @@ const P = 2n ** 255n - 19n;
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const D = mod(-121665n * inverse(121666n));
 const ROOT = power(2n, (P - 1n) / 4n);
-const ROLES = ["operator", "verifier", "log", "witness", "programme"];
+const ROLES = ["operator", "verifier", "log", "witness", "programme", "third-party"];
 const MOMENT = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 const checked = new Map();
 

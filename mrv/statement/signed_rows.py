@@ -1,0 +1,320 @@
+"""
+Rows that their supplier, laboratory or maker signed: invoices, laboratory results, documents.
+
+A row is signed as canonical JSON (RFC 8785) of what the plan says of it, with `type`
+`tonne-row`, its kind as `row`, and its project.  The signature is one text, detached from the row:
+a JWS in compact form (RFC 7515, appendix F) or a COSE_Sign1 in base64 (RFC 9052, section 4.1),
+of an Ed25519 key that is named as a Multikey (`kid`).
+
+A signature gives grade A only by a key enrolled as `third-party` whose organisation is the row's
+issuer and is not the operator's.  OCMF signs readings of a meter, and no rows.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+from fractions import Fraction
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import cbor2
+
+from ingest.errors import InputError
+from ingest.formats import cose_batch
+from mrv.documents.form import write
+from mrv.documents.plan import RowSigner
+from mrv.errors import EnrolmentError, SignatureError
+from mrv.registry.project import Document, Invoice, Sample
+from mrv.rounding import exact_text
+from mrv.signatures import canonical, ed25519
+from mrv.signatures.key_bounds import KeyBounds
+from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey
+from mrv.signatures.organisations import affiliated
+from mrv.statement.plan_json import invoice_named
+from mrv.statement.plan_writer import document_out, sample_out
+
+TYPE = "tonne-row"
+ROLE: Literal["third-party"] = "third-party"
+_ALGORITHMS = "EdDSA", "Ed25519"  # RFC 8037, RFC 9864
+_COSE_ALGORITHMS = -8, -19
+_ALGORITHM, _KEY_ID = 1, 4
+# of the signature, or of the registry's doubt about the row: not what the issuer states
+_NOT_STATED = "signed", "doubt"
+
+
+AnyRow = Invoice | Sample | Document
+Row = TypeVar("Row", Invoice, Sample, Document)
+
+
+class SignedRow(NamedTuple):
+    """
+    A row with a signature.
+
+    `name` is for messages, `issuer` who states it, `day` the day that stands on it, None where it
+    has none, `message` what is signed.
+    """
+
+    name: str
+    issuer: str | None
+    day: date | None
+    project: str
+    message: bytes
+    signed: str
+
+
+def message_of(project: str, one: AnyRow) -> bytes:
+    """Return the bytes of a row that its issuer signs."""
+    match one:
+        case Invoice():
+            kind, fields = "invoice", write(invoice_named(one))
+            fields["tolerancePercent"] = exact_text(Fraction(one.percent))
+        case Sample():
+            kind, fields = "laboratory", write(sample_out(one))
+            fields["value"] = exact_text(Fraction(one.value))
+        case Document():
+            kind, fields = "document", write(document_out(one))
+    stated: dict[str, Any] = {k: v for k, v in fields.items() if k not in _NOT_STATED}
+    return canonical.encode({"type": TYPE, "row": kind, "project": project, **stated})
+
+
+def row_of(project: str, one: AnyRow) -> SignedRow:
+    """Return a row as its issuer signs it, with the signature that it has."""
+    return SignedRow(*_whose(one), project, message_of(project, one), one.signed or "")
+
+
+def signed_row(project: str, one: AnyRow) -> SignedRow | None:
+    """Return a row with its signature; None where it has none."""
+    return None if one.signed is None else row_of(project, one)
+
+
+def _whose(one: AnyRow) -> tuple[str, str | None, date | None]:
+    match one:
+        case Invoice():
+            return f"invoice {one.id}", one.issuer, one.issued
+        case Sample():
+            return f"sample {one.sample} of {one.parameter}", one.laboratory, one.taken
+        case Document():
+            return f"document of {one.parameter}", one.by, one.issued
+
+
+# --- signatures ---------------------------------------------------------------------------
+
+
+def sign(message: bytes, key: SigningKey, *, cose: bool = False) -> str:
+    """Return a detached signature of a row, as a JWS or as a COSE_Sign1 in base64."""
+    if cose:
+        head = cbor2.dumps({_ALGORITHM: cose_batch.EDDSA, _KEY_ID: key.public_multikey.encode()})
+        signature = key.sign(cose_batch.to_be_signed(head, message))
+        whole = cbor2.CBORTag(cose_batch.TAG, [head, {}, None, signature])
+        return b64encode(cbor2.dumps(whole)).decode()
+    header = _text64(canonical.encode({"alg": _ALGORITHMS[0], "kid": key.public_multikey}))
+    return f"{header}..{_text64(key.sign(_jws_input(header, message)))}"
+
+
+class _Detached(NamedTuple):
+    """A signature taken apart: who says to have signed, the signature, and what it is over."""
+
+    key: str
+    signature: bytes
+    over: bytes
+
+
+def key_of(signed: str) -> str:
+    """
+    Return the key that a signature names, as a Multikey.
+
+    Raises
+    ------
+    SignatureError
+        If it is neither a detached JWS nor a detached COSE_Sign1.
+    """
+    return _read(signed, b"").key
+
+
+def holds(row: SignedRow) -> bool:
+    """Return whether a row is what its signature is over, by the key that it names."""
+    found = _read(row.signed, row.message)
+    return ed25519.verifies(decode_multikey(found.key), found.signature, found.over)
+
+
+def _read(signed: str, message: bytes) -> _Detached:
+    try:
+        found = _read_jws(signed, message) if ".." in signed else _read_cose(signed, message)
+        decode_multikey(found.key)
+    except (InputError, binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise SignatureError(
+            f"signed is neither a detached JWS of EdDSA nor a detached COSE_Sign1 in base64, with"
+            f" the key as a Multikey in `kid` ({error}); have the row signed again with"
+            " `tonne signed row`"
+        ) from error
+    return found
+
+
+def _read_jws(signed: str, message: bytes) -> _Detached:
+    header, _, signature = signed.partition("..")
+    head = canonical.parse_object(_bytes64(header))
+    if head["alg"] not in _ALGORITHMS or {"crit", "b64"} & head.keys():
+        raise ValueError(f"its header is {head}")
+    return _Detached(head["kid"], _bytes64(signature), _jws_input(header, message))
+
+
+def _read_cose(signed: str, message: bytes) -> _Detached:
+    found = cose_batch.read_sign1(b64decode(signed, validate=True), detached=message)
+    if found.algorithm not in _COSE_ALGORITHMS:
+        raise ValueError(f"its algorithm is {found.algorithm}")
+    return _Detached(found.protected[_KEY_ID].decode(), found.signature, found.signed)
+
+
+def _jws_input(header: str, message: bytes) -> bytes:
+    return f"{header}.{_text64(message)}".encode("ascii")
+
+
+def _text64(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bytes64(text: str) -> bytes:
+    found = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if _text64(found) != text:
+        raise ValueError("it is not base64url without padding")
+    return found
+
+
+# --- whose signature counts ---------------------------------------------------------------
+
+
+def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
+    """
+    Refuse a signature that gives a row no grade A; return the key that does.
+
+    Parameters
+    ----------
+    keys : sequence of EnrolledKey
+        Of third parties, and of the operators of whom the signer must be independent.
+
+    Raises
+    ------
+    SignatureError
+        If the row is not what was signed.
+    EnrolmentError
+        If the key is none of a third party, or not of who issued the row.
+    """
+    named = key_of(row.signed)
+    key = next((one for one in keys if one.multikey == named and one.role == ROLE), None)
+    if key is None:
+        raise EnrolmentError(
+            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; enrol the key of"
+            f" {row.issuer or 'its issuer'} (`tonne keys enroll FILE`), or leave `signed` out:"
+            " without it the row has grade B at most"
+        )
+    if not holds(row):
+        raise SignatureError(
+            f"{row.name} is not what {key.name!r} signed: the row was changed after it was signed,"
+            f" or the signature is of another row; restore it, or ask {row.issuer or key.name} to"
+            " sign the row as it is"
+        )
+    _check_whose(row, key, keys)
+    return key
+
+
+def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) -> None:
+    whose = key.bounds.organisation or key.name
+    if row.issuer is None or not affiliated(row.issuer, whose):
+        raise EnrolmentError(
+            f"{row.name} is by {row.issuer or 'no one named'}, and signed by the key {key.name!r}"
+            f" of {whose}; have its issuer sign it, or name {whose} as its issuer"
+        )
+    operators = (
+        one.bounds.organisation or one.name
+        for one in keys
+        if one.role == "operator"
+        and (one.bounds.projects is None or row.project in one.bounds.projects)
+    )
+    if own := [one for one in operators if affiliated(one, whose)]:
+        raise EnrolmentError(
+            f"{row.name} is signed by {whose}, which is the project's operator {own[0]} or its"
+            " affiliate; that is the operator's own statement: leave `signed` out"
+        )
+    allowed = key.bounds.projects
+    if allowed is not None and row.project not in allowed:
+        raise EnrolmentError(
+            f"{row.name} is of project {row.project}; key {key.name!r} signs for"
+            f" {', '.join(allowed) or 'none'}"
+        )
+    ended = key.valid_until
+    if ended is not None and (row.day is None or row.day.isoformat() >= ended[:10]):
+        raise EnrolmentError(
+            f"{row.name} is of {row.day or 'no day'}, and key {key.name!r} ended at {ended}; have"
+            " it signed by a key that is valid"
+        )
+
+
+def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
+    """Say why a new row does not count as signed: by a key that ended nothing is signed anew."""
+    try:
+        check(row, [one for one in keys if one.role != ROLE or one.valid_until is None])
+    except (SignatureError, EnrolmentError) as error:
+        return [f"signed: {error}"]
+    return []
+
+
+def counted(
+    project: str, rows: Iterable[Row], keys: Sequence[EnrolledKey], signers: set[RowSigner]
+) -> tuple[Row, ...]:
+    """Return rows with the signatures that count; note whose these are in `signers`."""
+    found = list[Row]()
+    for one in rows:
+        row = signed_row(project, one)
+        try:
+            key = None if row is None else check(row, keys)
+        except (SignatureError, EnrolmentError):
+            key = None
+        if key is not None:
+            signers.add(_signer(key))
+        found.append(one if key or row is None else replace(one, signed=None))
+    return tuple(found)
+
+
+def check_kept(
+    project: str,
+    rows: Iterable[AnyRow],
+    signers: Sequence[RowSigner],
+    operators: Sequence[EnrolledKey],
+) -> Counter[str]:
+    """
+    Refuse rows of a plan whose signature is not by one of its signers; count them by key.
+
+    Parameters
+    ----------
+    operators : sequence of EnrolledKey
+        Who signed the statement.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError
+        As `check`.
+    """
+    keys = [
+        EnrolledKey(one.name, ROLE, one.key, bounds=KeyBounds(organisation=one.organisation))
+        for one in signers
+    ]
+    signed = filter(None, map(partial(signed_row, project), rows))
+    return Counter(check(row, [*keys, *operators]).multikey for row in signed)
+
+
+def check_named(project: str, rows: Iterable[AnyRow], keys: Sequence[EnrolledKey] | None) -> None:
+    """Refuse rows that a key signed which the reader's own keys bound otherwise, as `check`."""
+    known = {one.multikey for one in keys or ()}
+    for row in filter(None, map(partial(signed_row, project), rows)):
+        if key_of(row.signed) in known:
+            check(row, keys or ())
+
+
+def _signer(key: EnrolledKey) -> RowSigner:
+    whose = key.bounds.organisation or key.name
+    return RowSigner(name=key.name, organisation=whose, key=key.multikey)

@@ -1,0 +1,134 @@
+"""
+Files whose rows a supplier, laboratory or maker signs, before their operator imports them.
+
+A file of invoices (YAML or CSV), or a registry file with `laboratory` and `documents` of projects.
+Rows of other issuers stay as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ingest.errors import InputError, RegistryError
+from mrv.registry.project import Project
+from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.organisations import affiliated
+from mrv.statement.signed_rows import SignedRow, row_of, sign
+from services.registry import invoices, parameter_documents, parse
+from services.registry.entries import document_of
+from services.registry.fields import Row
+from services.registry.files import read_document
+from services.registry.spreadsheets import decoded
+
+
+class Signed(NamedTuple):
+    """A row of a file that is signed now: its name, the bytes that are signed, the signature."""
+
+    row: str
+    message: str
+    signed: str
+
+
+@dataclass
+class SignedFile:
+    """A file with its signatures: its text, the rows that are signed, and those of others."""
+
+    text: str = ""
+    rows: list[Signed] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def sign_file(
+    path: Path, key: SigningKey, holder: EnrolledKey, zone: str | None, *, cose: bool = False
+) -> SignedFile:
+    """
+    Sign the rows of a file that their issuer's key may sign.
+
+    Parameters
+    ----------
+    zone : str, optional
+        Time zone of the project, by which an invoice's days are; only invoices need it.
+
+    Raises
+    ------
+    RegistryError
+        When a row cannot be read.
+    InputError
+        When no row is by the holder's organisation, or invoices are given without a zone.
+    """
+    whose, found = holder.bounds.organisation or holder.name, SignedFile()
+    given = _read(path)
+    for row, into in _rows(path, given, zone):
+        if row.issuer is None or not affiliated(row.issuer, whose):
+            found.others.append(f"{row.name} by {row.issuer or 'no one named'}")
+            continue
+        into["signed"] = sign(row.message, key, cose=cose)
+        found.rows.append(Signed(row.name, row.message.decode(), into["signed"]))
+    if not found.rows:
+        others = f"; it has {', '.join(found.others)}" if found.others else ""
+        raise InputError(f"{path}: no row is by {whose}{others}; give rows that {whose} issued")
+    found.text = _text(path, given)
+    return found
+
+
+def _rows(
+    path: Path, given: Mapping[str, Any], zone: str | None
+) -> Iterator[tuple[SignedRow, dict[str, Any]]]:
+    """Yield each row, and where in the file its signature goes."""
+    top = Row(read_document(path, "invoices"), str(path), "file", 1)
+    for row, into in zip(top.rows("invoices") or (), given.get("invoices") or (), strict=True):
+        if zone is None:
+            raise InputError(f"{path}: name the project's --timezone, by which invoices' days are")
+        yield _invoice(row, zone), into
+    for row, into in zip(top.rows("projects") or (), given.get("projects") or (), strict=True):
+        project = row.identifier("id")
+        papers = parameter_documents.read(row) or {}
+        samples = [parse.sample(one) for one in row.rows("laboratory") or ()]
+        _refuse(top, row, *(row.rows("laboratory") or ()))
+        for one, place in zip(samples, into.get("laboratory") or (), strict=True):
+            yield row_of(project, one), place
+        for name, paper in papers.items():
+            if isinstance(paper, dict):
+                yield row_of(project, document_of(name, paper)), into["documents"][name]
+
+
+def _invoice(row: Row, zone: str) -> SignedRow:
+    if not row.has("quantity"):
+        row.problem("quantity", "name what is invoiced, such as energy_import: it is signed")
+    project = row.identifier("project")
+    entered = invoices.entered(row, {project: Project(project, "", "", "", zone, 0, 0)})
+    _refuse(row)
+    if entered is None:
+        raise RegistryError(f"{row.path} cannot be read; mend it")
+    return row_of(project, entered.invoice)
+
+
+def _refuse(*rows: Row) -> None:
+    if found := [text for row in rows for text in row.problems]:
+        raise RegistryError("\n".join(dict.fromkeys(found)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    text = decoded(path.read_bytes(), str(path))
+    if path.suffix.lower() == ".csv":
+        return {"invoices": list(csv.DictReader(io.StringIO(text)))}
+    found = yaml.safe_load(text)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(path: Path, given: Mapping[str, Any]) -> str:
+    if path.suffix.lower() != ".csv":
+        return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+    rows: list[dict[str, Any]] = given["invoices"]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(k for row in rows for k in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,4 +1,4 @@
-"""Events of a verification's findings: each a credential of anyone who says it."""
+"""Events of verification findings, each a credential signed by its author."""
 
 from typing import Annotated, Literal
 

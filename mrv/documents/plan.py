@@ -128,7 +128,7 @@ class DeviceExtract(Form):
 
 
 class CarriedIn(Form):
-    """What earlier periods left below zero, and the statements that left it."""
+    """Negative balance of earlier periods, and their statements."""
 
     ug: Whole
     from_: str | None

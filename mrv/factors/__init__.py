@@ -91,7 +91,7 @@ class FactorBook:
         return FactorBook([*own, *others], self.country) if others else self
 
     def within(self, country: str | None) -> FactorBook:
-        """Return the book of a country: all that is of none, and what is its own."""
+        """Return the factors that apply in a country: international ones and its own."""
         if country not in self._within:
             kept = (factor for factor in self if country_of(factor.kind) in (None, country))
             self._within[country] = FactorBook(kept, country)

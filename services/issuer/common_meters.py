@@ -36,10 +36,12 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
     roles = find(plan.project.methodology, plan.project.version).roles
     bound = [(one.device, roles[one.role].quantity) for one in plan.project.devices]
     found = []
-    for one in plan.declared.shared_meters:
-        for quantity in sorted({quantity for device, quantity in bound if device in one.users}):
-            joint = [r for r in one.readings if r.quantity == quantity]
-            asked = conn, one, quantity, span_us, plan.project.timezone
+    for shared_meter in plan.declared.shared_meters:
+        for quantity in sorted(
+            {quantity for device, quantity in bound if device in shared_meter.users}
+        ):
+            joint = [r for r in shared_meter.readings if r.quantity == quantity]
+            asked = conn, shared_meter, quantity, span_us, plan.project.timezone
             own = _metered(*asked)
             # a meter that is read by people alone sends nothing
             if not joint or Fraction(own.compared_share):
@@ -50,29 +52,39 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
 
 
 def _jointly(
-    conn: Connection, one: SharedMeter, quantity: str, span_us: tuple[int, int], timezone: str
+    conn: Connection,
+    shared_meter: SharedMeter,
+    quantity: str,
+    span_us: tuple[int, int],
+    timezone: str,
 ) -> CommonMetered:
     """Compare joint meter readings with what the users' meters counted in their days."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
-        for reading in one.readings:
+        for reading in shared_meter.readings:
             begin, end = period_us(reading.begins, reading.ends, timezone)
             inside = min(end, span_us[1]) - max(begin, span_us[0])
             if reading.quantity != quantity or inside <= 0:
                 continue
-            rows = Rows(intervals_of(cursor, fleet, begin, end, [*one.users], marks=False), fleet)
-            together += sum(exact_sum(rows.known(name, quantity).value) for name in one.users)
+            rows = Rows(
+                intervals_of(cursor, fleet, begin, end, [*shared_meter.users], marks=False), fleet
+            )
+            together += sum(
+                exact_sum(rows.known(name, quantity).value) for name in shared_meter.users
+            )
             main += reading.value
             covered_us += inside
     return CommonMetered(
-        main=one.main,
-        users=one.users,
+        main=shared_meter.main,
+        users=shared_meter.users,
         quantity=quantity,
         main_metered=str(main),
         users_metered=str(together),
         compared_share=share_text(covered_us, span_us[1] - span_us[0]),
-        lost_percent=exact_text(Fraction(_LOST if one.lost is None else one.lost)),
+        lost_percent=exact_text(
+            Fraction(_LOST if shared_meter.lost is None else shared_meter.lost)
+        ),
         days_above=(),
         joint=True,
     )

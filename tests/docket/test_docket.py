@@ -14,7 +14,9 @@ from tests.docket.table import IMPORT, TOLERATED, by_methodology, by_rule, resul
 ROOT = Path(__file__).parents[2]
 # one or two of each methodology, and the rules that take most
 SOME = (
-    "buses/charging-less-bill-true", "buses/odometer-replaced", "chillers-real/as-it-is",
+    "buses/better-than-approved", "buses/bill-of-the-depot-with-its-workshop",
+    "buses/charging-less-bill-true", "buses/charging-shifted-to-the-workshop",
+    "buses/odometer-replaced", "chillers-real/as-it-is", "pumps/no-bills-with-check-meters",
     "chillers/grid-factor-typed", "compost/holiday", "cupola/furnace-silent-for-a-day",
     "foundry/castings-more", "lamps/new-power-typed", "line/passengers-more",
     "methane/cod-by-the-laboratory", "pumps/one-bill-for-both", "pumps/pump-left-out",

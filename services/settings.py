@@ -66,7 +66,7 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
 
 class Settings(BaseSettings):
     """
-    What a process was told.
+    What a process was reported.
 
     Attributes
     ----------

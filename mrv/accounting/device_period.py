@@ -52,8 +52,8 @@ class Lost:
     """
     A gap: the most that could have been in it. [base units]
 
-    `at_most` is by what the device is seen to do; `bound` is beyond doubt, for what
-    costs the project too.
+    `at_most` is by what the device is seen to do; `bound` is beyond doubt, also
+    where it is to the cost of the project.
     """
 
     gap: Gap
@@ -154,7 +154,7 @@ def cut_of_gap(
     rate : Fraction, optional
         Highest plausible rate. [base units/h]
     per_day : Fraction, optional
-        What the plant was built for, by a document: of what costs no more came on any of the
+        What the plant was built for, by a document: no more than that came on any of the
         days that a gap touches. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)

@@ -1,4 +1,4 @@
-"""Events of a verification's findings: each a credential of whoever says it."""
+"""Events of a verification's findings: each a credential of anyone who says it."""
 
 from typing import Annotated, Literal
 

@@ -174,7 +174,7 @@ class MonitoredParameter(Form):
 
 class CrossCheck(Form):
     """
-    What meters say, held against a check meter or an invoice of the same energy.
+    What meters say, compared with a check meter or an invoice of the same energy.
 
     `effect_t` is by how much the reduction would be too high if the other one were right.
     `holds` is None where nothing could be compared; `detail` says why.
@@ -290,7 +290,7 @@ class Arrival(Form):
 
     `late` are those that arrived 36 hours after their day's end or later, `at_once_days`
     device-days whose readings of six hours or more came within two, `not_noted` readings
-    whose arrival nobody counted: they were stored before tonne counted, or by hand.
+    whose arrival no one counted: they were stored before tonne counted, or by hand.
     """
 
     readings: Whole

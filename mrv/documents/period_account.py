@@ -65,7 +65,7 @@ class FactorUsed(Form):
     An emission factor that the figures rest on.
 
     `provisional`: its year has no official value yet.  `accepted_by_project`: the project
-    accepts by name a factor of certainty M (from memory); None for any other.
+    accepts by name a factor of certainty M (unverified); None for any other.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """
 The registry extract of a period, as `plan.json` holds it; see `mrv.statement.plan_extract`.
 
-What is empty is left out, but for the oldest keys.  Numbers that somebody typed stand
+What is empty is left out, but for the oldest keys.  Numbers that someone typed stand
 as they were typed.
 """
 

@@ -64,7 +64,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Whether it stands beside the findings that were raised and closed."""
+        """Whether it is listed with the findings that were raised and closed."""
         return self.finding is UNSET
 
 

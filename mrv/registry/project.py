@@ -240,7 +240,7 @@ class ChangedLate:
     by : str
         Who imported it.
     was, document : Document or None
-        In which the value of before stood, and in which the value of now stands.
+        In which the value from before stood, and in which the value of now stands.
     paper_only : bool
         The value is the same, and its document alone is another; `before` is None.
     """
@@ -258,7 +258,7 @@ class ChangedLate:
 @dataclass(frozen=True, slots=True)
 class Besides:
     """
-    What a period is held against beside its own readings.
+    What a period is compared with beside its own readings.
 
     `energy` names the roles whose energy a design and other periods are compared with;
     where it is empty, it is that of all meters of energy.  `accounting` is the version of
@@ -470,7 +470,9 @@ class Loaded(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """Days in a row on which a device's analyser told nothing [us UTC], and what flowed then."""
+    """Days in a row on which a device's analyser reported nothing [us UTC], and what flowed
+    then.
+    """
 
     device: str
     from_us: int

@@ -1,7 +1,7 @@
 """
 What JCM's and ISO 14064-3's forms ask for beside figures, as rows of words.
 
-All of it is what the registry or the verifier wrote; what nobody wrote is None, and shown
+All of it is what the registry or the verifier wrote; what no one wrote is None, and shown
 as not stated.
 """
 

@@ -1,5 +1,5 @@
 """
-What the figures were held against, as blocks: the design, other periods, witnesses, a threshold.
+What the figures were compared with, as blocks: the design, other periods, witnesses, a threshold.
 
 The same blocks go on paper and into the console, so that both say the same.
 """

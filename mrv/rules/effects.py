@@ -149,7 +149,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A parameter of the project counts as this value where that leaves less."""
+    """A parameter of the project counts as this value where that gives the lower reduction."""
 
     parameter: str
     value: Fraction

@@ -56,12 +56,10 @@ from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
+from mrv.texts import signed_by_0_1_0
 
 # what 0.1.0 wrote of its rules
-_CLAUSES = {
-    "FAC-02": "tonne: a factor from memory counts only where the project accepts it by name",
-    "PLN-01": "tonne: a monitoring plan that meets the methodology is in force in the whole period",
-}
+_CLAUSES = {"FAC-02": signed_by_0_1_0("factor"), "PLN-01": signed_by_0_1_0("plan")}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
@@ -214,7 +212,7 @@ def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
-    """Say when readings of the project's meters arrived; nothing where nobody counted."""
+    """Say when readings of the project's meters arrived; nothing where no one counted."""
     found = case.plan.arrivals
     if found is None:
         return UNSET
@@ -224,7 +222,7 @@ def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
 
 
 def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
-    """Say what of the energy is signed; nothing where nobody looked, or no meter counts energy."""
+    """Say what of the energy is signed; nothing where no one looked, or no meter counts energy."""
     said, outcomes = case.plan.signed, case.result.devices
     if said is None or not any(one.quantity in ENERGY for one in outcomes):
         return UNSET

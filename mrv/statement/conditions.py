@@ -1,7 +1,7 @@
 """
 Conditions that a statement says do not hold: each is a clarification (CL) that opens by itself.
 
-Nobody has to raise it, so nobody can forget it.  It stays open until the operator closes
+No one has to raise it, so no one can forget it.  It stays open until the operator closes
 the period anew with the condition met; an opinion without reservation over it needs a
 reason that the verifier writes and signs.
 """

@@ -6,7 +6,7 @@ Findings of a verification: raised, answered, closed, each a signed document.
     OBS   observation
     FAR   forward action request: for the next verification to look at
 
-The verifier raises and closes, the operator answers; whoever holds the key signs
+The verifier raises and closes, the operator answers; anyone who holds the key signs
 a credential of its own, so that neither can put words into the other's mouth and
 no server has to be believed.  A corrective action request or a clarification is
 closed only after an answer.

@@ -58,7 +58,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     Factors that are entered as accepted, and whether the programme signed that.
 
     A signature that does not hold, or of a key that is none of the programme's, is a false
-    claim.  Where the reader has no root key of a programme, nobody knows whose it is.
+    claim.  Where the reader has no root key of a programme, no one knows whose it is.
     """
     known = {one.id: one for one in book}
     for one in subject.plan.accepted:

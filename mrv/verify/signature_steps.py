@@ -398,7 +398,7 @@ class _List(NamedTuple):
 
 
 def _by_an_ended_key(subject: Subject, one: _List) -> None:
-    """Lists stand in no log, so that whoever holds an ended key can sign one of any date."""
+    """Lists stand in no log, so that anyone who holds an ended key can sign one of any date."""
     subject.lack(
         "status-key",
         "issued",

@@ -23,8 +23,8 @@ from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
-from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import (
+    documents,
     live,
     overview,
     projects,
@@ -34,6 +34,7 @@ from services.api.console.routes import (
     statement_days,
     statement_files,
 )
+from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -231,6 +232,7 @@ def make_app(
         console_alarms,
         console_jobs,
         registry_file,
+        documents,
     ):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
@@ -261,7 +263,7 @@ def _pool(url: str, role: str, most: int) -> ConnectionPool:
 
 
 def _may_sign(conn: Connection) -> bool:
-    """Whether the login holds the role that accounts: then nobody else needs to be asked."""
+    """Whether the login holds the role that accounts: then no one else needs to be asked."""
     row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
     return row == (True,)
 

@@ -17,13 +17,15 @@ from urllib.parse import urlsplit, urlunsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.connections import share_of
-from services.api.lanes import Lanes, stays_open
+from services.api.lanes import Lanes, stays_open, takes_files
 from services.api.metrics import Measures
 from services.api.problems import problem
 
 ALIVE = "/healthz"
 _BUSY = "as much is done for you, or at all, as can be done at once; try again"
 LARGEST_BODY = 1_048_576
+# of files that a signed-in officer hands in; few at once, see `lanes`
+LARGEST_UPLOAD = 10 << 20
 BODY_S = 15.0
 _DIGITS = 20  # of a length; more is no number that anybody means
 _CALLERS = 20_000
@@ -86,7 +88,7 @@ class Guard:
                 said = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *map(_here, message["headers"]),
-                    *(one for one in _HEADERS if one[0] not in said),
+                    *(header for header in _HEADERS if header[0] not in said),
                 ]
             await send(message)
 
@@ -126,11 +128,12 @@ class Guard:
     async def _read_and_serve(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
-        body = await read_body(receive, LARGEST_BODY) if _has_body(headers) else b""
+        most = _most(scope["path"])
+        body = await read_body(receive, most) if _has_body(headers) else b""
         if body is None:
             await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
-        elif len(body) > LARGEST_BODY:
-            await _too_large()(scope, receive, send)
+        elif len(body) > most:
+            await _too_large(most)(scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
 
@@ -142,8 +145,8 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
             # which of them counts is not the same for everyone on the way here
             return problem(400, f"give one {once.decode().title()} header, not several")
     declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or len(declared) > _DIGITS or int(declared) > LARGEST_BODY:
-        return _too_large()
+    if not declared.isdigit() or len(declared) > _DIGITS or int(declared) > _most(scope["path"]):
+        return _too_large(_most(scope["path"]))
     if _has_body(headers) and not _is_json(scope["path"], headers):
         return problem(415, "a body is application/json here")
     return None
@@ -179,6 +182,10 @@ def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
     address = share_of((scope.get("client") or ("",))[0]).encode()
     token = headers.get(b"authorization")
     return [address] if token is None else [address, hashlib.sha256(token).digest()]
+
+
+def _most(path: str) -> int:
+    return LARGEST_UPLOAD if takes_files(path) else LARGEST_BODY
 
 
 def _has_body(headers: dict[bytes, bytes]) -> bool:
@@ -220,5 +227,5 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _too_large() -> ASGIApp:
-    return problem(413, f"the body is larger than {LARGEST_BODY} bytes")
+def _too_large(most: int) -> ASGIApp:
+    return problem(413, f"the body is larger than {most} bytes")

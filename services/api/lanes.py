@@ -1,7 +1,7 @@
 """
 How much is done at once: by address, and of what takes long.
 
-Threads and connections of the database are few.  Whoever waits for a turn waits here,
+Threads and connections of the database are few.  Anyone who waits for a turn waits here,
 where it costs neither: many writes or reports, or many requests of one address, leave
 room for all other readers.
 """
@@ -24,7 +24,10 @@ OF_ADDRESS = 6
 WRITES, STEPS, FILES = 4, 4, 2
 # a query by SensorThings may take seconds: most of the connections that read stay free
 SENSING = 3
+# what people hand in is held in memory until it is read
+UPLOADS = 2
 WAIT_S = 30.0
+_UPLOADS = ("/registry", "/registry/take", "/documents", "/documents/invoice")
 _FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 
 
@@ -95,6 +98,7 @@ class Lanes:
         self._steps = Lane(STEPS)
         self._files = Lane(FILES)
         self._sensing = Lane(SENSING)
+        self._uploads = Lane(UPLOADS)
 
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
         """Return where a request waits for its turn, and by which name."""
@@ -105,6 +109,8 @@ class Lanes:
         found = [(self._addresses, address)]
         if scope["method"] not in {"GET", "HEAD"} and path.startswith("/v1/"):
             found.append((self._steps if _is_step(path) else self._writes, ""))
+        elif scope["method"] == "POST" and takes_files(path):
+            found.append((self._uploads, ""))
         elif path.startswith("/v1/sensorthings/"):
             found.append((self._sensing, ""))
         elif _makes_a_file(scope, headers):
@@ -115,6 +121,11 @@ class Lanes:
 def stays_open(path: str) -> bool:
     """Whether what is answered at an address is a stream of events."""
     return path.startswith("/console/") and path.endswith("/live/events")
+
+
+def takes_files(path: str) -> bool:
+    """Whether a page takes files that people hand in."""
+    return path.startswith("/console/") and path.endswith(_UPLOADS)
 
 
 def _is_step(path: str) -> bool:

@@ -36,9 +36,11 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
     roles = find(plan.project.methodology, plan.project.version).roles
     bound = [(one.device, roles[one.role].quantity) for one in plan.project.devices]
     found = tuple(
-        _metered(conn, one, quantity, span_us, plan.project.timezone)
-        for one in plan.declared.shared_meters
-        for quantity in sorted({quantity for device, quantity in bound if device in one.users})
+        _metered(conn, shared_meter, quantity, span_us, plan.project.timezone)
+        for shared_meter in plan.declared.shared_meters
+        for quantity in sorted(
+            {quantity for device, quantity in bound if device in shared_meter.users}
+        )
     )
     return replace(plan, common=found)
 

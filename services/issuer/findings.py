@@ -31,7 +31,7 @@ def sign(
     have = steps.documents(conn, statement)
     if not have.signers:
         raise StatementStateError(
-            f"statement {statement} is {have.stored.state}: nobody has signed it, so there is"
+            f"statement {statement} is {have.stored.state}: it is not signed, so there is"
             " nothing to verify yet; `tonne statement submit` comes first"
         )
     now = steps.may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)

@@ -9,6 +9,7 @@ does it; the web process can then neither sign nor write what stands under a sig
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from services.issuer import transitions as life
 from services.issuer.close import Closed
 from services.issuer.cosigning import require_enough
 from services.issuer.keys import LOG_KEY
+from services.processing.registry_import import import_registry
+from services.registry.files import read_bytes
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signer_requests as queue
 from services.store.statements import statements
@@ -38,22 +41,22 @@ _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 class Desk(NamedTuple):
     """
-    What whoever does a request has at hand.
+    What anyone who does a request has at hand.
 
     Attributes
     ----------
     home : Path
         Where the log's key is.
     strict : bool
-        Refuse statements that rest on a factor from memory which nobody accepted by name.
+        Refuse statements that rest on a factor unverified which no one accepted by name.
     log_key : str
         Name of the log's key.
     stamps : callable
-        Says whom an issue asks for time stamps; None for nobody.
+        Says whom an issue asks for time stamps; None for no one.
     waits : bool
         Issue nothing while too few witnesses have cosigned the log's last head.
     begun : callable
-        Told as each step of a request begins: its id, the step's number from 1, of how many,
+        Called as each step of a request begins: its id, the step's number from 1, of how many,
         its name.
     """
 
@@ -90,16 +93,16 @@ def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
     return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
 
 
-def _closed(found: Closed) -> Done:
-    said = claims_of(found.document)
+def _closed(closed: Closed) -> Done:
+    said = claims_of(closed.document)
     return Done(
-        found.new,
+        closed.new,
         {
-            "statement": found.statement,
-            "state": found.state,
-            "new": found.new,
+            "statement": closed.statement,
+            "state": closed.state,
+            "new": closed.new,
             "reduction_t": said.emissions.reduction.t,
-            "credit_t": found.result.credit_t,
+            "credit_t": closed.result.credit_t,
         },
     )
 
@@ -135,7 +138,7 @@ def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
     name = asked.subject
     event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
     records = steps.records(conn, steps.documents(conn, name))
-    now = next(one for one in records if one.name == event.finding)
+    now = next(record for record in records if record.name == event.finding)
     return Done(
         created=True,
         result={"statement": name, "state": "under_verification", "finding": now.to_json()},
@@ -181,6 +184,21 @@ def _revoke(conn: Connection, asked: Request, desk: Desk) -> Done:
     return Done(created=False, result=result)
 
 
+def _registry(conn: Connection, asked: Request, desk: Desk) -> Done:
+    del desk
+    said = canonical.parse_object(asked.said)
+    data = b64decode(str(said["file"]))
+    try:
+        incoming = read_bytes(str(said["name"]), data)
+        planned = import_registry(conn, incoming, author=asked.actor, shown=str(said["shown"]))
+    except RegistryError as error:
+        raise InputError(str(error)) from error
+    if planned.refused:
+        told = [text for one in planned.results for text in one.messages if one.result == "error"]
+        raise InputError(f"nothing was taken: {told[0]}; {len(told) - 1} more")
+    return Done(created=True, result={"sha256": asked.subject, "written": len(planned.changes)})
+
+
 def _status_list(conn: Connection, asked: Request, desk: Desk) -> Done:
     del desk
     document = canonical.parse_object(asked.said)
@@ -200,6 +218,7 @@ _HOW: dict[str, Callable[[Connection, Request, Desk], Done]] = {
     "issue": _issue,
     "revoke": _revoke,
     "status-list": _status_list,
+    "registry": _registry,
 }
 KINDS = tuple(_HOW)
 # computed from readings: seconds to minutes

@@ -4,7 +4,7 @@ Watch the database from time to time, beside a pipeline or alone.
 Short looks keep the gauges of `looked` fresh, and say that the process moves.  The
 days that dashboards read are added up beside them: after an upgrade that takes long.
 Long rounds hold the database against the log and a few devices' derived rows
-against their readings: a change that nobody made by a command is found without
+against their readings: a change that no one made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
 process does not take them.  All of it only reads, but for alarms, which are raised
 and cleared, for the sums of days and the account of open time, for old chunks, which

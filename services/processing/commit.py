@@ -3,10 +3,10 @@ One batch, one transaction: readings, dead letters, and what lacks its rows.
 
 Rows later than anything their device has stored go in by COPY; all others are merged.
 What follows from readings is derived behind it (`derive`), by the note that is written with
-them; or in the same transaction, where nobody derives behind.  Nothing is remembered before
+them; or in the same transaction, where no one derives behind.  Nothing is remembered before
 the commit.
 
-Whoever has rows of its own to write hands over how it opens and fills the transaction:
+Anyone who has rows of its own to write hands over how it opens and fills the transaction:
 
     store.durably(connection, batch, lambda cursor, batch: store.write(cursor, batch))
 """
@@ -14,7 +14,7 @@ Whoever has rows of its own to write hands over how it opens and fills the trans
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,7 @@ from services.processing.batch import Answered, Batch, Committed
 from services.processing.derive import Deriver, Made
 from services.processing.notes import Note
 from services.processing.parts import in_parts
+from services.processing.rejudge import Changed
 from services.processing.signatures import Signatures
 from services.processing.store_readings import Arrived, store_readings
 from services.processing.unreadable_archive import without_archived
@@ -98,6 +99,22 @@ class Store:
         self._seen = Seen(plan.fleet)
         self._signatures = Signatures(plan.fleet)
         self._committed: list[Note] = []
+        self._homes: Int32 | None = None
+        self._ours: Callable[[], Collection[int]] = tuple
+
+    def share(self, homes: Int32, ours: Callable[[], Collection[int]]) -> None:
+        """
+        Derive beside others, each the devices of its own partitions.
+
+        Parameters
+        ----------
+        homes : int32 array
+            Partition of each device, by fleet index.
+        ours : callable
+            Tells which partitions are ours.
+        """
+        self._homes, self._ours = homes, ours
+        self.deriver.homes = ours
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
@@ -227,14 +244,25 @@ class Store:
 
     def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
         """Derive, or note what is to be derived."""
+        spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
+            if self._homes is not None and spans:
+                # what the partitions' holders are just making of them fails by that
+                underived.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
             return self.deriver.make(cursor, arrived), None
-        spans = arrived.spans()
         if not spans:
             return None, None
-        number = underived.note(cursor, self.plan.fleet, spans)
+        by_home: dict[int | None, dict[int, Changed]] = {}
+        for device, span in spans.items():
+            home = None if self._homes is None else int(self._homes[device])
+            by_home.setdefault(home, {})[device] = span
+        numbers = {h: underived.note(cursor, self.plan.fleet, s, h) for h, s in by_home.items()}
+        if theirs := [] if self._homes is None else numbers.keys() - {*self._ours()}:
+            arrived = arrived.without({d for home in theirs for d in by_home[home]})
+            numbers = {h: n for h, n in numbers.items() if h not in theirs}
         readings = sum(map(len, arrived.onward)) + len(arrived.changed)
-        return None, Note(number, arrived, readings, time.monotonic())
+        note = Note(tuple(numbers.values()), arrived, readings, time.monotonic())
+        return None, note if numbers else None
 
     def remember(self, written: Written) -> Committed:
         """Go on from what was committed; return what it did."""
@@ -252,7 +280,7 @@ class Store:
         """
         Forget what a failed transaction may have changed; return the batch to try instead.
 
-        Where somebody else stored rows that we took for new, all are looked at.  What
+        Where another party stored rows that we took for new, all are looked at.  What
         an archive that cannot be read stands in the way of is put aside.
 
         Raises
@@ -282,7 +310,7 @@ class Store:
         """
         Take up which devices wait for their rows; return how many. See `Backlog.look`.
 
-        Where nobody derives behind the commits, what such a process left behind waits, too.
+        Where no one derives behind the commits, what such a process left behind waits, too.
         """
         if not self.behind_commits:
             with connection.transaction(), connection.cursor() as cursor:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import Connection
 
 from ingest.errors import RegistryError
+from mrv.errors import StatementStateError
 from services.registry.document import document
 from services.registry.entries import Entry, Registry
 from services.registry.files import Incoming
@@ -21,6 +24,14 @@ from services.store.registry.method_lives import write_lives
 from services.store.registry.write import write_entries
 
 
+class Outcome(NamedTuple):
+    """What an import would come to: its plan, what it changes, and a digest of both."""
+
+    plan: Plan
+    changes: list[dict[str, Any]]
+    digest: str
+
+
 def import_registry(
     conn: Connection,
     incoming: Incoming,
@@ -28,6 +39,7 @@ def import_registry(
     author: str,
     strict: bool = False,
     dry_run: bool = False,
+    shown: str | None = None,
 ) -> Plan:
     """
     Carry files into the registry, whole or not at all.
@@ -44,6 +56,8 @@ def import_registry(
         Warnings stand in the way too.
     dry_run : bool
         Everything but the writing.
+    shown : str, optional
+        Digest of the outcome that was shown to anyone who decided; another one is refused.
 
     Returns
     -------
@@ -54,6 +68,8 @@ def import_registry(
     ------
     RegistryError
         When the database refuses what the rules let pass.
+    StatementStateError
+        When the registry has changed since the outcome was shown.
     """
     with conn.transaction():
         # one import at a time; readers go on
@@ -68,6 +84,11 @@ def import_registry(
             credited=issued(conn),
             keys=[one.key for one in signing_keys.load(conn)],
         )
+        if shown is not None and _outcome(planned, stored).digest != shown:
+            raise StatementStateError(
+                "the registry has changed since this file was shown; nothing was taken: check the"
+                " file again"
+            )
         if planned.refused or dry_run or not planned.changes:
             return planned
         try:
@@ -82,12 +103,13 @@ def import_registry(
     return planned
 
 
-def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Plan:
+def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Outcome:
     """Return what an import of files would come to now; it reads alone, and keeps nothing."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return plan(
-            load_registry(conn),
+        stored = load_registry(conn)
+        planned = plan(
+            stored,
             incoming,
             strict=strict,
             closed=covered_until(conn),
@@ -95,6 +117,14 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Pl
             credited=issued(conn),
             keys=[one.key for one in signing_keys.load(conn)],
         )
+        return _outcome(planned, stored)
+
+
+def _outcome(planned: Plan, stored: Registry) -> Outcome:
+    changes = [_change(entry, stored) for entry in planned.changes]
+    results = [(one.kind, one.id, one.result, one.messages) for one in planned.results]
+    text = json.dumps([results, changes], sort_keys=True, default=str)
+    return Outcome(planned, changes, hashlib.sha256(text.encode()).hexdigest())
 
 
 def covered_until(conn: Connection) -> dict[str, datetime]:

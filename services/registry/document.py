@@ -47,8 +47,8 @@ def document(entry: Entry) -> dict[str, Any]:
     return writers[type(entry)](entry)
 
 
-def to_yaml(registry: Registry) -> str:
-    """Return a registry as one YAML file."""
+def sections(registry: Registry) -> dict[str, Any]:
+    """Return a registry as sections of a file; those that hold nothing are left out."""
     whole: dict[str, Any] = {
         "sites": [document(e) for e in registry.sites.values()],
         "devices": [document(e) for e in registry.devices.values()],
@@ -60,16 +60,31 @@ def to_yaml(registry: Registry) -> str:
         whole[section] = [document(e) for e in registry.entered if e.kind == kind]
     if registry.programme is not None:
         whole["programme"] = document(registry.programme)
-    return dump({key: value for key, value in whole.items() if value})
+    return {key: value for key, value in whole.items() if value}
 
 
-def dump(sections: dict[str, Any]) -> str:
-    """Return sections of a registry file as YAML."""
-    return yaml.dump(sections, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+def to_yaml(registry: Registry) -> str:
+    """Return a registry as one YAML file."""
+    return dump(sections(registry))
+
+
+def dump(held: Any, *, flow: bool = False) -> str:
+    """Return values of a registry file as YAML; `flow` is one line of it."""
+    return yaml.dump(
+        held,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**30 if flow else 100,
+        default_flow_style=flow,
+    )
 
 
 def _site(site: Site) -> dict[str, Any]:
-    later = [{"from": one.begins, "timezone": one.timezone} for one in site.timezones or ()]
+    later = [
+        {"from": timezone.begins, "timezone": timezone.timezone}
+        for timezone in site.timezones or ()
+    ]
     return _present(**{**asdict(site), "timezones": later, "tariffs": tariffs.rows(site)})
 
 
@@ -126,7 +141,9 @@ def _arrays(device: Device) -> list[dict[str, Any]]:
 
 
 def _calibration(class_id: str, calibration: Calibration) -> dict[str, Any]:
-    registers = {one.column: one.name for one in file_registers.registers(class_id).values()}
+    registers = {
+        register.column: register.name for register in file_registers.registers(class_id).values()
+    }
     channel = calibration.channel
     return _present(
         performed=calibration.performed,
@@ -190,10 +207,14 @@ def _published(factor: Published) -> dict[str, Any]:
     return {**record, "value": Decimal(record["value"]), **days}
 
 
-def _transfer(one: TransferClass | None) -> dict[str, Any] | None:
-    if one is None:
+def _transfer(transfer_class: TransferClass | None) -> dict[str, Any] | None:
+    if transfer_class is None:
         return None
-    return _present(list=one.number, measure=one.measure, corresponding_adjustment=one.adjusted)
+    return _present(
+        list=transfer_class.number,
+        measure=transfer_class.measure,
+        corresponding_adjustment=transfer_class.adjusted,
+    )
 
 
 def _project_device(bound: ProjectDevice) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """
 Keys of one row, read as what they should be.
 
-Every problem of a row is collected, not only the first: whoever corrects a
+Every problem of a row is collected, not only the first: anyone who corrects a
 file of ten thousand devices wants to do it once.
 """
 

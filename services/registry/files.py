@@ -12,6 +12,7 @@ from services.registry.entries import Entry, Key, Registry
 from services.registry.fields import Row
 from services.registry.located import Table, Value, read_csv, read_yaml
 from services.registry.spreadsheets import decoded
+from services.registry.workbook import SUFFIX, read_workbook
 
 SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "sites": parse.site,
@@ -30,7 +31,7 @@ KINDS = {
     **authority.KINDS,
 }
 MAX_BYTES = 256 << 20
-FORMATS = (".yaml", ".yml", ".csv")
+FORMATS = (".yaml", ".yml", ".csv", SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Incoming:
 
 def read_files(paths: Sequence[Path]) -> Incoming:
     """
-    Read registry files: YAML, or CSV for devices; of a folder all that it holds.
+    Read registry files: YAML, workbooks, or CSV for devices; of a folder all that it holds.
 
     Raises
     ------
@@ -53,9 +54,27 @@ def read_files(paths: Sequence[Path]) -> Incoming:
     """
     incoming = Incoming()
     for path in expanded(paths):
-        for kind, row, entry in _rows(path):
-            _add(incoming, kind, row, entry)
+        _add_all(incoming, read_document(path, "devices"), str(path))
     return incoming
+
+
+def read_bytes(name: str, data: bytes) -> Incoming:
+    """
+    Read one registry file from its bytes; its name says its format.
+
+    Raises
+    ------
+    RegistryError
+        As `read_files` does.
+    """
+    incoming = Incoming()
+    _add_all(incoming, parse_document(name, data, "devices"), name)
+    return incoming
+
+
+def _add_all(incoming: Incoming, document: Value, name: str) -> None:
+    for kind, row, entry in _sections(document, name):
+        _add(incoming, kind, row, entry)
 
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
@@ -75,39 +94,41 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
             else [path]
         )
         if not inside:
-            raise RegistryError(f"{path} holds no .yaml, .yml or .csv file; name another folder")
+            raise RegistryError(f"{path} holds no {', '.join(FORMATS)} file; name another folder")
         found += inside
     return found
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Row, Entry]]:
-    yield from _sections(read_document(path, "devices"), str(path))
-
-
 def read_document(path: Path, csv_section: str) -> Value:
     """
-    Read a file as a mapping of sections: YAML, or CSV as the rows of one section.
+    Read a file as a mapping of sections: YAML, a workbook, or CSV as the rows of one section.
 
     Raises
     ------
     RegistryError
         When it cannot be read as what its name says.
     """
-    name = str(path)
-    text = _text(path)
-    if path.suffix.lower() == ".csv":
+    return parse_document(str(path), _bytes(path), csv_section)
+
+
+def parse_document(name: str, data: bytes, csv_section: str) -> Value:
+    """Read the bytes of a file, as `read_document` does."""
+    suffix = Path(name).suffix.lower()
+    if suffix == SUFFIX:
+        return read_workbook(data, name)
+    if suffix == ".csv":
         known = parse.DEVICE_KEYS if csv_section == "devices" else None
-        return Table(1, {csv_section: list(read_csv(text, name, known))}, {})
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return read_yaml(text, name)
-    raise RegistryError(f"{name}: name it .yaml, .yml or .csv, so that its format is known")
+        return Table(1, {csv_section: list(read_csv(decoded(data, name), name, known))}, {})
+    if suffix in (".yaml", ".yml"):
+        return read_yaml(decoded(data, name), name)
+    raise RegistryError(f"{name}: name it {', '.join(FORMATS)}, so that its format is known")
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RegistryError(f"{path} is larger than {MAX_BYTES >> 20} MiB; split it")
-        return decoded(path.read_bytes(), str(path))
+        return path.read_bytes()
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}; check its name") from None
 

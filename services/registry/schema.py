@@ -2,7 +2,7 @@
 JSON Schema of registry files, for editors: completion, and red lines while one types.
 
 Made from the entries' own types, with the names that files use.  What only holds
-between rows (an id that is registered, two services of one meter) is told by
+between rows (an id that is registered, two services of one meter) is reported by
 `tonne registry check`.
 """
 

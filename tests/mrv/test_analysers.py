@@ -135,7 +135,7 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     assert not [g for g in whole.gaps if g.rule.startswith("analyser")]
     (gap,) = (g for g in lost.gaps if g.rule.startswith("analyser"))
     assert (gap.device, gap.start_us, gap.end_us) == ("in", BEGIN + 96 * QUARTER_US, END)
-    assert gap.rule == "analyser: cod_in_kg_per_m3 of these days as what costs"
+    assert gap.rule == "analyser: cod_in_kg_per_m3 at the conservative value on these days"
     assert gap.cost_t == "0.000000"
     less = Decimal(whole.net.reduction.t) - Decimal(lost.net.reduction.t)
     assert abs(Decimal(gap.forgone_at_most_t) - less) < Decimal("0.00001")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from mrv.report.blocks import Block, chapter, paragraph
@@ -25,14 +24,14 @@ _LEVELS = (
 
 
 def calendar(facts: Facts, words: Words) -> Iterator[Block]:
-    """Draw the measured share of each day, all meters together."""
+    """Draw the coverage of each day, all meters together."""
     yield chapter(words["page.calendar"])
     if not facts.days:
         yield paragraph(words["page.no_data"])
         return
     months = by_month(facts.days)
     rows = (
-        _by_days(by_day(facts.days), [one.name for one in months])
+        _by_days(by_day(facts.days), [month.name for month in months])
         if len(months) <= _MOST_MONTHS
         else _by_months(months)
     )
@@ -60,13 +59,13 @@ def _by_days(days: Sequence[Span], months: Sequence[str]) -> list[dict[str, Any]
 
 
 def _by_months(months: Sequence[Span]) -> list[dict[str, Any]]:
-    known = {one.name: one for one in months}
+    known = {month.name: month for month in months}
     return [
         {
             "name": year,
             "cells": [_cell(str(m), known, f"{year}-{m:02d}") for m in range(1, _MONTHS + 1)],
         }
-        for year in sorted({one.name[:4] for one in months})
+        for year in sorted({month.name[:4] for month in months})
     ]
 
 
@@ -74,13 +73,10 @@ def _cell(text: str, known: Mapping[str, Span], name: str) -> dict[str, Any]:
     span = known.get(name)
     if span is None:
         return {"text": text if name else "", "share": None, "out": True}
-    share = float(Fraction(span.measured_us, span.service_us)) if span.seen else None
+    share = float(span.coverage) if span.seen else None
     return {"text": text, "share": share, "out": False}
 
 
 def _described(months: Sequence[Span], words: Words) -> str:
-    said = "; ".join(
-        f"{one.name}: {words.percent(str(Fraction(one.measured_us, one.service_us)))}"
-        for one in months
-    )
+    said = "; ".join(f"{month.name}: {words.percent(str(month.coverage))}" for month in months)
     return f"{words['page.calendar']}. {said}"

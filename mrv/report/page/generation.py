@@ -98,7 +98,7 @@ def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
-    """Say in words what the bars show, for whoever does not see them."""
+    """Say in words what the bars show, for anyone who does not see them."""
     known = "; ".join(
         f"{s.name}: {words['page.no_data']}"
         if s.value is None

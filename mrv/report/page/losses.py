@@ -61,7 +61,7 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     if not found:
         yield paragraph(words["page.no_deductions"])
         return
-    units = {one.device: one.unit for one in facts.parameters}
+    units = {parameter.device: parameter.unit for parameter in facts.parameters}
     heads = [
         (words["device"], "l", 1.3),
         (words["from"], "l", 0),

@@ -71,6 +71,11 @@ class Words:
             return self.amount(found, digits=2)
         return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
+    def weekdays(self, begins: int) -> list[str]:
+        """Return the days of a week, short, from the one on which it begins; 0 is Monday."""
+        names_ = self("weekdays").split()
+        return names_[begins:] + names_[:begins]
+
     def day(self, one: date | str | None) -> str:
         """Write a day as the language does; a dash where there is none."""
         if one is None:
@@ -81,13 +86,13 @@ class Words:
         """Write the days from the first to the last."""
         return dates.days(first, last, self.language)
 
-    def month(self, one: date) -> str:
+    def month(self, day: date) -> str:
         """Write the month of a day."""
-        return dates.month(one, self.language)
+        return dates.month(day, self.language)
 
-    def short_month(self, one: date) -> str:
+    def short_month(self, day: date) -> str:
         """Write the month of a day alone, short."""
-        return dates.short_month(one, self.language)
+        return dates.short_month(day, self.language)
 
     def span(self, name: str) -> str:
         """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""

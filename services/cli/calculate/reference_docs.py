@@ -41,7 +41,7 @@ For: operators. These are the series that the processes of tonne expose at `/met
 (`TONNE_METRICS_BIND`; the API at its own address). Names end with their unit; a counter ends \
 with `_total` and only rises; no label holds a device's id. A histogram has `_bucket`, `_sum` and \
 `_count`. Each process exposes its memory and processor time as `process_*` as well. \
-[operations.md](operations.md) says which of them to look at; [runbook.md](runbook.md) what each \
+[monitoring.md](monitoring.md) says which of them to look at; [runbook.md](runbook.md) what each \
 alert means and what to do.
 
 Written by `make pages` from the code; edit that instead.
@@ -54,20 +54,45 @@ _NOTE = "Written by `make pages` from the code; edit that instead."
 _REGISTRY = """\
 # Registry file
 
-For: operators. Sites, devices and projects are entered in files in YAML; devices may come as CSV \
-with the same names of columns. `tonne registry import FILE` takes them whole or not at all, \
-`tonne registry check FILE` says what is wrong and changes nothing, `tonne registry export` gives \
-back what is registered. A key that is not listed here is refused. Numbers stand without quotes; \
-text that looks like a number, such as the version "1.0", may stand in quotes or without.
+For: operators. Sites, devices and projects are entered in files in YAML or in workbooks; devices \
+may come as CSV with the same names of columns. `tonne registry import FILE` takes them whole or \
+not at all, `tonne registry check FILE` says what is wrong and changes nothing, `tonne registry \
+export` gives back what is registered. A key that is not listed here is refused. Numbers stand \
+without quotes; text that looks like a number, such as the version "1.0", may stand in \
+quotes or without.
 
-`tonne registry template CLASS --country CODE` prints a complete example for a class of device. \
+`tonne registry template CLASS --country CODE` prints a complete example for a class of device; \
+`tonne registry template --methodology ID --country CODE`, with or without `--xlsx FILE`, what a \
+project by a methodology needs and nothing more. The console has the same forms, and takes what \
+is filled in ([console.md](console.md)). \
 `tonne registry schema > tonne.schema.json` gives editors completion and these texts; the first \
 line of a file then names it: `# yaml-language-server: $schema=tonne.schema.json`.
 
 A section that a file leaves out stays as it is registered. So does a list of a device or \
 project. Times have an offset, days are local to the site.
 
-An example, as `tonne registry template energy_meter --country VN` prints it:
+## Workbooks
+
+An XLSX file has a sheet for each section (`sites`, `devices`, `projects`), a row for each entry, \
+and the keys below as names of columns; `tonne registry export --xlsx FILE` writes the whole \
+registry so.
+
+| in YAML | in a workbook |
+|---|---|
+| `crediting_period: {{from: ..}}` | column `crediting_period.from` |
+| a list of a row, such as `calibrations` of a device | sheet `devices.calibrations`, with the \
+row's id in the column `of` |
+| `parameters` and `documents` of a project | sheets `projects.parameters` (`of`, `key`, `value`) \
+and `projects.documents` (`of`, `key`, `document`, `by`, ..) |
+| what is deeper | a cell in YAML: one that begins with `{{`, `[` or `"` |
+| a comment | a column or sheet whose name begins with `#` |
+
+Enter values, no formulas; a percentage is refused, because its cell holds another number than it \
+shows. A line that a message names is a row of the sheet.
+
+## An example
+
+As `tonne registry template energy_meter --country DE` prints it:
 
 ```yaml
 {example}
@@ -90,7 +115,7 @@ Where no database or broker is named, those that `tonne local up` started are us
 _COMPOSE = """
 ## In the compose files
 
-Three more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
+Four more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
 environment or from `deploy/.env`; no process of tonne reads them.
 
 | setting | without it | meaning |
@@ -99,9 +124,13 @@ _COMPOSED = {
     "MQTT_HOST": "By which name devices find the broker: it stands in the broker's certificate and"
     " in that of the enrolment service.",
     "BACKUP_AT": "When the base backup of a day is taken, `HH:MM` in UTC.",
+    "GRAFANA_LANGUAGE": "Language of Grafana's boards and alerts: a folder of"
+    " `deploy/grafana/dashboards`, such as vi. `tonne local up --grafana` reads it, too.",
     "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
     " `browser` is that of the reader. `TONNE_TIMEZONE` is its name of release 0.1.0, and counts"
     " where this one is absent.",
+    "GRAFANA_WEEK_START": "On which day Grafana's weeks begin: saturday, sunday, monday; `browser`"
+    " leaves it to the reader's. The console goes by the country of the site.",
 }
 _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",
@@ -191,7 +220,7 @@ def _text(lines: Iterator[str]) -> str:
 
 
 def _registry() -> Iterator[str]:
-    yield _REGISTRY.format(example=template("energy_meter").rstrip())
+    yield _REGISTRY.format(example=template("energy_meter", "DE").rstrip())
     yield f"{_NOTE}\n"
     made = schema()["properties"]
     for where in descriptions():

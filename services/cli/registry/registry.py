@@ -23,10 +23,11 @@ from services.cli.registry.sewer import import_folder
 from services.cli.registry.show_plan import show_plan
 from services.cli.registry.template import schema_, template_
 from services.processing.registry_import import check_registry, import_registry
-from services.registry.document import to_yaml
+from services.registry.document import sections, to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import Plan, plan
+from services.registry.workbook import write_workbook
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 
@@ -64,7 +65,7 @@ def import_(
     files: tuple[Path, ...], *, dry_run: bool, author: str | None, strict: bool, as_json: bool
 ) -> None:
     """
-    Import YAML files, CSV files of devices, or a folder of both; all rows or none.
+    Import YAML files, workbooks, CSV files of devices, or a folder; all rows or none.
 
     What a folder's own folder `sewers` holds goes into the sewerage registry after it.
 
@@ -93,17 +94,28 @@ def import_(
 
 
 @registry.command()
+@click.option(
+    "--xlsx",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it as a workbook, a sheet a table.",
+)
 @json_option
-def export(*, as_json: bool) -> None:
+def export(*, xlsx: Path | None, as_json: bool) -> None:
     """
     Print the whole registry as YAML that imports unchanged; with --json as JSON.
 
     \b
     Example:
       tonne registry export > registry.yaml
+      tonne registry export --xlsx registry.xlsx
     """
     with connect(database_url(), name="tonne registry") as conn:
-        text = to_yaml(load_registry(conn))
+        held = load_registry(conn)
+    if xlsx is not None:
+        xlsx.write_bytes(write_workbook(sections(held)))
+    text = to_yaml(held)
+    if xlsx is not None and not as_json:
+        text = f"{xlsx}\n"
     if as_json:
         print_json(yaml.safe_load(text))
     else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ingest import classes
 from services.cli.options.common import json_option
 from services.cli.options.country_option import needed_country
 from services.cli.output.documents import print_json
+from services.registry import forms
 from services.registry import schema as schemas
 from services.registry import template as templates
 
@@ -15,27 +18,44 @@ from services.registry import template as templates
 @click.command("template")
 @click.argument("class_id", metavar="[CLASS]", required=False)
 @needed_country
+@click.option("--methodology", metavar="ID", help="What a project by this methodology needs.")
+@click.option(
+    "--xlsx",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it as a workbook, a sheet a table; with --methodology.",
+)
 @json_option
-def template_(class_id: str | None, country: str, *, as_json: bool) -> None:
+def template_(
+    class_id: str | None, country: str, methodology: str | None, xlsx: Path | None, *, as_json: bool
+) -> None:
     """
     Print a complete example file, with what each key means; `registry check` accepts it.
 
-    With CLASS, of a device of that class. Without it, of a PV system with its project
+    With CLASS, of a device of that class. With --methodology, what a project by it
+    needs and nothing more; what only the plant knows is left open, and an import
+    refuses it until it is filled in. Without either, of a PV system with its project
     and programme; the last lines list the classes.
 
     \b
     Example:
       tonne registry template --country VN > registry.yaml
       tonne registry template ev_charger --country ID > chargers.yaml
-      tonne registry template pv_inverter --country DE > plant.yaml
+      tonne registry template --methodology ams-i-d --country KE --xlsx solar.xlsx
     """
-    text = (
-        templates.template(class_id, country)
-        if class_id
-        else templates.complete_template(country) + _classes()
-    )
+    if (class_id is not None and methodology is not None) or (xlsx and methodology is None):
+        raise click.UsageError("give CLASS, or --methodology ID with or without --xlsx FILE")
+    if methodology is not None:
+        asked = forms.form(methodology, country)
+        if xlsx is not None:
+            xlsx.write_bytes(asked.workbook())
+        text = f"{xlsx}\n" if xlsx is not None else asked.yaml()
+    elif class_id:
+        text = templates.template(class_id, country)
+    else:
+        text = templates.complete_template(country) + _classes()
     if as_json:
-        print_json({"class": class_id, "yaml": text})
+        made = {"file": str(xlsx)} if xlsx is not None else {"yaml": text}
+        print_json({"class": class_id, "methodology": methodology, **made})
     else:
         click.echo(text, nl=False)
 

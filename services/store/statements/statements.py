@@ -278,7 +278,7 @@ def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
     """
     Return each value that a project's issued statements fixed ex ante, with the first that did.
 
-    Whatever their time: a period that is closed late has later statements to be held against.
+    Whatever their time: a period that is closed late has later statements to be compared with.
     """
     rows = conn.execute(
         "SELECT s.id, coalesce(p->'fixedParameters', '[]')::text, (p->'applicability')::text"

@@ -97,7 +97,7 @@ class Round:
 
 
 def run(conn: Connection) -> Round:
-    """Raise and clear, as `tonne_mrv`; one round at a time, whoever watches."""
+    """Raise and clear, as `tonne_mrv`; one round at a time, no matter who watches."""
     with conn.transaction():
         conn.execute(_LOCK)
         _sync_rules(conn)

@@ -329,4 +329,4 @@ def test_a_key_ends_in_a_later_row(document, tmp_path) -> None:
 def test_the_example_is_the_template_s() -> None:
     """A reader would copy an example that the import refuses."""
     (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert example == template("energy_meter").rstrip() + "\n"
+    assert example == template("energy_meter", "DE").rstrip() + "\n"

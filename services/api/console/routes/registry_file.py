@@ -1,77 +1,150 @@
-"""A registry file tried out: what an import would change, refuse and warn of."""
+"""A registry file: what an import would change, refuse and warn of; and taken as it was shown."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import hashlib
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
+import msgspec
+from fastapi import APIRouter, Query
+from psycopg import Connection
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
+from mrv import countries, methodologies
+from mrv.signatures import canonical
 from services.api.console.render import Language, render
 from services.api.console.session import View, refuse_foreign, signed_in_for_all
+from services.api.console.uploads import Form, Upload
+from services.api.jobs import ACCEPTED
+from services.api.principals import refuse
 from services.api.problems import ProblemError
-from services.processing.registry_import import try_out
-from services.registry.files import read_files
-from services.registry.plan import Plan, Result
+from services.api.request_context import Asked
+from services.processing.registry_import import Outcome, try_out
+from services.registry import forms
+from services.registry.files import FORMATS, read_bytes
+from services.registry.plan import Result
 
 router = APIRouter(include_in_schema=False)
-_FIELDS = 3
-# a file is YAML, or CSV for devices
+# text of a form is YAML, or CSV for devices
 _NAMES = {"yaml": "registry.yaml", "csv": "devices.csv"}
-_SHOWN = 500
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of the form."""
-    try:
-        fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
-    except ValueError:
-        raise ProblemError(422, "the form cannot be read; it holds a text in UTF-8") from None
-    return {name: values[0] for name, values in fields.items()}
-
-
-Form = Annotated[dict[str, str], Depends(_form)]
+_SHOWN, _MOST_VALUE = 500, 400
+_MOST_BYTES = 4 << 20
+_ROLE = "operator"
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @router.get("/console/{language}/registry")
 def page(ask: View, language: Language) -> Response:
     """Ask for a registry file."""
     signed_in_for_all(ask, "a registry file")
-    return render(ask, language, "registry_file.html", text="", form="yaml", tried=None)
+    return _page(ask, language)
 
 
 @router.post("/console/{language}/registry")
-def tried(ask: View, language: Language, fields: Form) -> Response:
+def tried(ask: View, language: Language, form: Form) -> Response:
     """Show what an import of the file would come to; nothing is kept."""
     signed_in_for_all(ask, "a registry file")
     refuse_foreign(ask)
-    text, form = fields.get("text", ""), fields.get("form", "yaml")
-    if form not in _NAMES:
-        raise ProblemError(422, f"form = {form!r}; it is one of {', '.join(_NAMES)}")
-    return render(
-        ask, language, "registry_file.html", text=text, form=form, tried=_outcome(ask, text, form)
+    name, data = _given(form)
+    return _page(ask, language, form, _tried(ask, name, data))
+
+
+@router.post("/console/{language}/registry/take")
+def taken(ask: View, language: Language, form: Form) -> Response:
+    """Take the file whose outcome was shown, by the code and record of `tonne registry import`."""
+    signed_in_for_all(ask, "a registry file")
+    refuse_foreign(ask)
+    if ask.who.role != _ROLE:
+        with ask.reading() as conn:
+            ask.noted(conn, 403)
+        refuse(ask.who, (_ROLE,))
+    name, shown, sha256 = (form.said(key) for key in ("name", "shown", "sha256"))
+    try:
+        data = b64decode(form.said("data"), validate=True)
+    except (Base64Error, ValueError):
+        data = b""
+    if not data or hashlib.sha256(data).hexdigest() != sha256:
+        raise ProblemError(422, "these are not the bytes that were shown; check the file again")
+    said = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": shown})
+
+    def check(conn: Connection) -> None:
+        del conn  # the scope is all projects, and the outcome is compared where it is written
+
+    answer = ask.step("registry", sha256, said, check)
+    done = None if answer.status_code == ACCEPTED else msgspec.json.decode(answer.body)
+    return _page(ask, language, done={"sha256": sha256, "name": name, "result": done})
+
+
+@router.get("/console/{language}/registry/template.xlsx")
+def template(
+    ask: View,
+    language: Language,
+    methodology: Annotated[str, Query(max_length=64)],
+    country: Annotated[str, Query(min_length=2, max_length=2)],
+) -> Response:
+    """Give a workbook that asks for what a methodology needs."""
+    del language  # its words are keys of the registry
+    signed_in_for_all(ask, "a form of the registry")
+    if country.upper() not in countries.known():
+        raise ProblemError(422, f"{country!r} is no country; give two letters such as DE")
+    try:
+        data = forms.form(methodology, country.upper()).workbook()
+    except RegistryError as error:
+        raise ProblemError(422, str(error)) from None
+    name = f"{methodology}-{country.upper()}.xlsx"
+    return Response(
+        data, media_type=_XLSX, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
 
 
-def _outcome(ask: View, text: str, form: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / _NAMES[form]
-        file.write_text(text, encoding="utf-8")
-        try:
-            incoming = read_files([file])
-            with ask.reading() as conn:
-                planned = try_out(conn, incoming)
-        except RegistryError as error:
-            return {"error": str(error).replace(f"{folder}/", ""), "rows": [], "counts": {}}
-        return _shown(planned, f"{folder}/")
+def _page(
+    ask: Asked,
+    language: str,
+    form: Upload | None = None,
+    tried: dict[str, Any] | None = None,
+    done: dict[str, Any] | None = None,
+) -> Response:
+    return render(
+        ask, language, "registry_file.html", tried=tried, done=done, formats=FORMATS,
+        text=form.fields.get("text", "") if form else "",
+        form=form.said("form") if form else "yaml", may=ask.who.role == _ROLE,
+        methods=[(one.id, one.title) for one in methodologies.load().values()],
+    )  # fmt: skip
 
 
-def _shown(planned: Plan, folder: str) -> dict[str, Any]:
+def _given(form: Upload) -> tuple[str, bytes]:
+    """Return the name and the bytes of the file that was chosen, else of the text."""
+    if "file" in form.files:
+        name, data = form.files["file"]
+    elif (kind := form.said("form")) in _NAMES:
+        # a browser ends the lines of a text with two signs
+        name, data = _NAMES[kind], form.fields.get("text", "").replace("\r\n", "\n").encode()
+    else:
+        raise ProblemError(422, f"form = {kind!r}; it is one of {', '.join(_NAMES)}")
+    if len(data) > _MOST_BYTES:
+        raise ProblemError(
+            413, f"{name} is larger than {_MOST_BYTES >> 20} MiB; split it, or use"
+            " `tonne registry import`"
+        )  # fmt: skip
+    return name, data
+
+
+def _tried(ask: Asked, name: str, data: bytes) -> dict[str, Any]:
+    file = {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
+    try:
+        incoming = read_bytes(name, data)
+        with ask.reading() as conn:
+            found = try_out(conn, incoming)
+    except RegistryError as error:
+        return {**file, "error": str(error), "rows": [], "counts": {}}
+    return {**file, "data": b64encode(data).decode(), **_shown(found)}
+
+
+def _shown(found: Outcome) -> dict[str, Any]:
+    planned = found.plan
     counts: dict[str, int] = {}
     for one in planned.results:
         counts[one.result] = counts.get(one.result, 0) + 1
@@ -81,18 +154,35 @@ def _shown(planned: Plan, folder: str) -> dict[str, Any]:
     def place(one: Result) -> int:
         return order.index("warned" if one.messages and one.result != "error" else one.result)
 
+    changed = {(one["kind"], one["id"]): one for one in found.changes}
     rows = sorted(planned.results, key=place)
     return {
         "error": None,
         "refused": planned.refused,
+        "nothing": not planned.changes,
+        "shown": found.digest,
         "counts": counts,
         "rows": [
             {
                 "result": one.result,
                 "kind": one.kind,
                 "id": one.id,
-                "messages": [text.replace(folder, "") for text in one.messages],
+                "messages": list(one.messages),
+                "changes": _changes(changed.get((one.kind, one.id))),
             }
             for one in rows[:_SHOWN]
         ],
+        "more": max(0, len(rows) - _SHOWN),
     }
+
+
+def _changes(one: dict[str, Any] | None) -> list[tuple[str, str | None, str | None]]:
+    """Return what an entry that is there already would say otherwise: key, before, after."""
+    if one is None or one["before"] is None:
+        return []
+    before, after = one["before"], one["after"]
+    return [
+        (key, *(None if value is None else str(value)[:_MOST_VALUE] for value in pair))
+        for key in dict.fromkeys((*before, *after))
+        if (pair := (before.get(key), after.get(key)))[0] != pair[1]
+    ]

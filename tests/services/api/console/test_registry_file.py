@@ -1,10 +1,19 @@
-"""A registry file tried out in the console: what an import would do, and nothing done."""
+"""Registry files in the console: what an import would do, and the import of just that."""
 
+import base64
+import hashlib
 import html
+import re
+from pathlib import Path
 
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
 from mrv.report.words import LANGUAGES
+from services.processing.registry_import import import_registry
+from services.registry.document import sections
+from services.registry.files import read_bytes, read_files
+from services.registry.workbook import write_workbook
 from services.store.postgres.pool import connect
 from services.store.registry.load import registry_version
 from tests.services.api import plain
@@ -26,6 +35,27 @@ def _tried(served, text, who="auditor", language="en", **fields):
         f"{served.url}/console/{language}/registry",
         data={"text": text, "form": "yaml", **fields},
         cookies=session(served, who),
+    )
+
+
+def _uploaded(served, name, data, who="operator"):
+    return plain.post(
+        f"{served.url}/console/en/registry",
+        files={"file": (name, data, "application/octet-stream")},
+        cookies=session(served, who),
+    )
+
+
+def _fields(page):
+    """Return the hidden fields of the form that takes a file."""
+    form = page[page.index("/registry/take") :]
+    found = re.findall(r'name="(\w+)" value="([^"]*)"', form[: form.index("</form>")])
+    return {name: html.unescape(value) for name, value in found}
+
+
+def _take(served, fields, who="operator", **more):
+    return plain.post(
+        f"{served.url}/console/en/registry/take", data=fields, cookies=session(served, who), **more
     )
 
 
@@ -87,3 +117,132 @@ def test_it_is_for_those_who_see_all(served):
         headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"},
     )
     assert foreign.status_code == 403
+
+
+@pytest.mark.parametrize("form", ["yaml", "csv", "xlsx"])
+def test_a_file_is_taken_as_it_was_shown(served, form):
+    """An officer would see one registry, and the server would hold another."""
+    site = GOOD.replace("new-roof", f"roof-{form}").replace("new-inv", f"inv-{form}")
+    data = {
+        "yaml": site.encode(),
+        "csv": (
+            b"id,site,class,profile,rated_power_w,installed\n"
+            b"inv-csv,hp,pv_inverter,generic,1000,2026-01-01T00:00:00Z\n"
+        ),
+        "xlsx": write_workbook(sections(read_bytes("a.yaml", site.encode()).registry)),
+    }[form]
+    before = _version(served)
+    shown = _uploaded(served, f"my file.{form}", data).text
+    assert _version(served) == before
+    taken = _take(served, _fields(shown))
+    assert taken.status_code == 200, taken.text
+    assert "was taken" in taken.text
+    with connect(served.database_url) as conn:
+        author, changes = conn.execute(
+            "SELECT author, changes FROM registry_version ORDER BY version DESC LIMIT 1"
+        ).fetchone()
+        assert [one["id"] for one in changes][-1] == f"inv-{form}"
+        # as an import by the command is kept: who, what was there before, what is there now
+        assert changes[-1]["before"] is None
+        assert changes[-1]["after"]["rated_power_w"] == 1000
+        asked = conn.execute(
+            "SELECT path, status FROM api_audit WHERE path LIKE '%/take' ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+    assert author == "the operator"
+    assert asked == ("/console/en/registry/take", 201)
+    again = _uploaded(served, f"my file.{form}", data).text
+    assert "changes nothing" in again
+    assert "/registry/take" not in again
+
+
+@pytest.mark.parametrize("city", ["haiphong", "freiburg"])
+def test_who_takes_a_file_may_write_all_that_a_file_can_hold(database_url, city):
+    """A file of sites would be taken, and one of plans or factors refused by the database."""
+    catalog = Path(__file__).parents[4] / "deploy/catalog"
+    incoming = read_files([catalog / city])
+    with connect(database_url, role="tonne_mrv") as conn:
+        planned = import_registry(conn, incoming, author="test")
+        assert not planned.refused
+        again = import_registry(conn, incoming, author="test")
+    assert {one.result for one in again.results} == {"unchanged"}
+    with connect(database_url, role="tonne_mrv") as conn, pytest.raises(InsufficientPrivilege):
+        conn.execute("UPDATE registry_version SET author = 'another'")
+
+
+def test_differences_are_shown_before_they_are_taken(served):
+    """A rated power of ten times as much would be taken unseen."""
+    site = GOOD.replace("new-", "diff-")
+    _take(served, _fields(_tried(served, site, "operator").text))
+    shown = _tried(served, site.replace("New roof", "Old roof"), "operator").text
+    assert "<del>New roof</del> → <ins>Old roof</ins>" in shown
+
+
+def test_nothing_is_taken_but_what_was_shown(served):
+    """Bytes changed on the way, or a registry changed meanwhile, would be taken unseen."""
+    site = GOOD.replace("new-", "kept-")
+    fields = _fields(_tried(served, site, "operator").text)
+    before = _version(served)
+    other = {**fields, "data": fields["data"][:-8] + "AAAAAAA="}
+    assert _take(served, other).status_code == 422
+    assert _take(served, {**fields, "shown": "0" * 64}).status_code == 409
+    assert _take(served, {**fields, "sha256": "0" * 64}).status_code == 422
+    assert _version(served) == before
+    # another officer takes a file between
+    _take(served, _fields(_tried(served, site.replace("New roof", "Theirs"), "operator").text))
+    late = _take(served, fields)
+    assert late.status_code == 409
+    assert "changed since" in late.text
+    with connect(served.database_url) as conn:
+        (name,) = conn.execute("SELECT name FROM site WHERE id = 'kept-roof'").fetchone()
+    assert name == "Theirs"
+
+
+def test_what_is_refused_is_not_taken(served):
+    """A file that breaks a rule would be taken by whoever skips the check."""
+    before = _version(served)
+    shown = _tried(served, BAD, "operator").text
+    assert "/registry/take" not in shown
+    fields = _fields(_tried(served, GOOD.replace("new-", "fine-"), "operator").text)
+    data = BAD.encode()
+    bad = {**fields, "data": base64.b64encode(data).decode(),
+           "sha256": hashlib.sha256(data).hexdigest()}  # fmt: skip
+    assert _take(served, bad).status_code in (409, 422)
+    assert _version(served) == before
+
+
+def test_taking_is_for_operators_of_all_projects(served):
+    """A verifier, or a page of another site, would change what is verified."""
+    fields = _fields(_tried(served, GOOD.replace("new-", "role-"), "operator").text)
+    before = _version(served)
+    for who in ("auditor", "verifier", "admin"):
+        assert _take(served, fields, who).status_code == 403, who
+        assert "/registry/take" not in _tried(served, GOOD, who).text
+    assert _take(served, fields, "scoped").status_code == 403
+    assert plain.post(f"{served.url}/console/en/registry/take", data=fields).status_code == 401
+    foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
+    assert _take(served, fields, headers=foreign).status_code == 403
+    assert _version(served) == before
+
+
+def test_a_file_that_is_too_large_is_refused(served):
+    """A file of some hundred megabytes would fill the memory of the server."""
+    assert _uploaded(served, "a.yaml", b"#" * (5 << 20)).status_code == 413
+    assert _uploaded(served, "a.yaml", b"#" * (11 << 20)).status_code == 413
+    long = GOOD.replace("new-", "long-") + "#" * 3_000 + "\n"
+    assert "#" * 3_000 in _tried(served, long).text
+
+
+def test_a_form_by_methodology_is_given(served):
+    """An officer would have to learn the format from a manual."""
+    page = f"{served.url}/console/en/registry/template.xlsx"
+    cookies = session(served, "operator")
+    given = plain.get(page, params={"methodology": "ams-i-d", "country": "ke"}, cookies=cookies)
+    assert given.status_code == 200
+    assert given.content[:2] == b"PK"
+    assert "ef_grid_t_per_mwh" in str(read_bytes("a.xlsx", given.content).problems)
+    for wrong in (
+        {"methodology": "none", "country": "KE"},
+        {"methodology": "ams-i-d", "country": "QQ"},
+    ):
+        assert plain.get(page, params=wrong, cookies=cookies).status_code == 422
+    assert plain.get(page, params={"methodology": "ams-i-d", "country": "KE"}).status_code == 401

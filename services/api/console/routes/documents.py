@@ -1,0 +1,131 @@
+"""Documents and invoices handed in: the hash is made here, the file is kept, the row is given."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from psycopg import Connection
+from starlette.responses import Response
+
+from services.api.console.render import Language, render
+from services.api.console.session import View, refuse_foreign, signed_in_for_all
+from services.api.console.uploads import Form, Upload
+from services.api.principals import refuse
+from services.api.problems import ProblemError
+from services.api.request_context import Asked
+from services.processing import invoice_import
+from services.registry.document import dump
+from services.registry.fields import Row
+from services.registry.located import Plain, Table
+from services.store.registry import document_files as files
+from services.store.registry.load import load_projects
+
+router = APIRouter(include_in_schema=False)
+_ROLE = "operator"
+_LISTED = 100
+_KEYS = ("id", "project", "issuer", "number", "issued", "devices", "from", "to", "amount", "unit",
+         "quantity", "corrects", "reason")  # fmt: skip
+_CREATED = 201
+
+
+@router.get("/console/{language}/documents")
+def page(ask: View, language: Language) -> Response:
+    """Show documents that are kept, and ask for another."""
+    signed_in_for_all(ask, "documents")
+    return _page(ask, language)
+
+
+@router.post("/console/{language}/documents")
+def keep(ask: View, language: Language, form: Form) -> Response:
+    """Keep a document; show the row of the registry that names it."""
+    name, data = _allowed(ask, form)
+
+    def work(conn: Connection) -> tuple[int, Any]:
+        return _CREATED, {"sha256": files.keep(conn, name, data, ask.who.name, ask.who.id)}
+
+    sha256 = hashlib.sha256(data).hexdigest()
+    ask.write(sha256, work)
+    said = {"document": form.said("title") or name, "by": form.said("by"),
+            "issued": form.said("issued"), "sha256": sha256}  # fmt: skip
+    row = dump({key: value for key, value in said.items() if value}, flow=True).strip()
+    return _page(ask, language, kept={"name": name, "sha256": sha256, "row": row})
+
+
+@router.post("/console/{language}/documents/invoice")
+def invoice(ask: View, language: Language, form: Form) -> Response:
+    """Keep an invoice with its file, both or none."""
+    name, data = _allowed(ask, form)
+    sha256 = hashlib.sha256(data).hexdigest()
+    cells = {key: Plain(form.said(key)) for key in _KEYS if form.said(key)}
+    row = Row(Table(0, {**cells, "sha256": sha256}, {}), "form", "invoice")
+
+    def work(conn: Connection) -> tuple[int, Any]:
+        with conn.transaction():
+            files.keep(conn, name, data, ask.who.name, ask.who.id)
+            found = invoice_import.deliver(conn, [row], ask.who.name)
+            wrong = [text for one in found.results for text in one.messages if found.refused]
+            if wrong:
+                raise ProblemError(422, "; ".join(t.removeprefix("form:0: ") for t in wrong))
+        return _CREATED, {"invoice": form.said("id")}
+
+    try:
+        ask.write(f"{sha256} {cells}", work)
+    except ProblemError as error:
+        return _page(ask, language, form=form, wrong=error.detail, status=error.status)
+    return _page(ask, language, kept={"name": name, "sha256": sha256, "invoice": form.said("id")})
+
+
+@router.get("/console/{language}/documents/{sha256}")
+def file(
+    ask: View, language: Language, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+) -> Response:
+    """Give a document as it was handed in, to be saved and not shown."""
+    del language  # the file's own
+    signed_in_for_all(ask, "a document")
+    with ask.reading() as conn:
+        found = files.find(conn, sha256)
+        ask.noted(conn, 200 if found else 404)
+    if found is None:
+        raise ProblemError(404, f"no document of SHA-256 {sha256} is kept")
+    ending = "".join(c for c in found[0].rpartition(".")[2] if c.isascii() and c.isalnum())[:8]
+    headers = {
+        "Content-Disposition": f'attachment; filename="{sha256[:16]}.{ending or "bin"}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    return Response(found[1], media_type="application/octet-stream", headers=headers)
+
+
+def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
+    """Refuse anyone who may not hand in; return the file's name and bytes."""
+    signed_in_for_all(ask, "documents")
+    refuse_foreign(ask)
+    if ask.who.role != _ROLE:
+        with ask.reading() as conn:
+            ask.noted(conn, 403)
+        refuse(ask.who, (_ROLE,))
+    if "file" not in form.files:
+        raise ProblemError(422, "no file was chosen, or it is empty; choose the document's file")
+    name, data = form.files["file"]
+    if len(data) > files.MOST_BYTES:
+        raise ProblemError(413, f"{name} is larger than {files.MOST_BYTES >> 20} MiB")
+    return name, data
+
+
+def _page(
+    ask: Asked,
+    language: str,
+    *,
+    form: Upload | None = None,
+    kept: dict[str, Any] | None = None,
+    wrong: str | None = None,
+    status: int = 200,
+) -> Response:
+    with ask.reading() as conn:
+        listed = files.newest(conn, _LISTED)
+        projects = sorted(one.id for one in load_projects(conn))
+    return render(
+        ask, language, "documents.html", status, found=listed, kept=kept, wrong=wrong,
+        said=dict(form.fields) if form else {}, projects=projects, may=ask.who.role == _ROLE,
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""
+A form by methodology: the sections of a registry file that it needs, and nothing more.
+
+A value that only the plant knows is a placeholder, which an import refuses; a value that the
+methodology gives stands as it is.  The notes say what each value is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from ingest import classes
+from ingest.errors import RegistryError
+from mrv import countries, methodologies
+from mrv.model import Methodology, RoleNeeds
+from mrv.texts import render
+from services.nearest import did_you_mean
+from services.registry import arrays
+from services.registry.document import dump
+from services.registry.fields import PLACEHOLDER
+from services.registry.workbook import write_workbook
+
+_SITE, _PROJECT = "my-site", "my-project"
+_DAY, _TIME = f"{PLACEHOLDER}DAY", "T00:00:00"
+
+
+class Form(NamedTuple):
+    """What to fill in: sections, what is meant by sheet and key, and how to go on."""
+
+    sections: dict[str, Any]
+    notes: dict[tuple[str, str], str]
+    about: str
+
+    def workbook(self) -> bytes:
+        """Return it as a workbook, a sheet a table."""
+        return write_workbook(self.sections, self.notes, self.about)
+
+    def yaml(self) -> str:
+        """Return it as YAML; what values mean stands above it."""
+        meant = [f"{sheet}: {key}: {text}" for (sheet, key), text in self.notes.items()]
+        head = "".join(f"# {line}\n" for line in (*self.about.splitlines(), *meant))
+        return head + dump(self.sections)
+
+
+def form(methodology: str, country: str) -> Form:
+    """
+    Return the form of a methodology for a project in a country.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such methodology, or none of its projects is in that country.
+    """
+    known = methodologies.load()
+    if methodology not in known:
+        hint = did_you_mean(methodology, known) or f"known: {', '.join(known)}"
+        raise RegistryError(f"methodology {methodology!r} is not known; {hint}")
+    method = known[methodology]
+    elsewhere = methodologies.abroad(method.countries, country)
+    if elsewhere is not None:
+        raise RegistryError(f"methodology {methodology}: {render(elsewhere)}")
+    taken = {role: one for role, one in method.roles.items() if one.required} or method.roles
+    notes: dict[tuple[str, str], str] = {}
+    project = _project(method, taken, notes)
+    devices = [_device(role, one, country) for role, one in taken.items()]
+    sections = {"sites": [_site(country)], "devices": devices, "projects": [project]}
+    return Form(sections, notes, _about(method, taken))
+
+
+def _site(country: str) -> dict[str, Any]:
+    zone = countries.known()[country][0]
+    return {
+        "id": _SITE, "name": f"{PLACEHOLDER}NAME", "latitude": f"{PLACEHOLDER}LATITUDE",
+        "longitude": f"{PLACEHOLDER}LONGITUDE", "timezone": zone, "country": country,
+    }  # fmt: skip
+
+
+def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
+    held = classes.load()[needs.classes[0]]
+    clock = datetime(2026, 1, 1, tzinfo=ZoneInfo(countries.known()[country][0])).isoformat()[-6:]
+    found: dict[str, Any] = {
+        "id": role.replace("_", "-"), "site": _SITE, "class": held.id, "profile": "generic",
+        "installed": f"{_DAY}{_TIME}{clock}", "maker": f"{PLACEHOLDER}MAKER",
+        "serial": f"{PLACEHOLDER}SERIAL",
+    }  # fmt: skip
+    if any(one.limit == "rated_power" for one in held.registers):
+        found["rated_power_w"] = f"{PLACEHOLDER}NUMBER"
+    if held.id == arrays.CLASS:
+        names = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
+        found |= dict.fromkeys(names, f"{PLACEHOLDER}NUMBER")
+    found["calibrations"] = [
+        {"performed": _DAY, "valid_until": _DAY, "certificate": f"{PLACEHOLDER}CERTIFICATE",
+         "max_error_percent": f"{PLACEHOLDER}NUMBER", "serial": f"{PLACEHOLDER}SERIAL"}
+    ]  # fmt: skip
+    return found
+
+
+def _project(
+    method: Methodology, taken: Mapping[str, RoleNeeds], notes: dict[tuple[str, str], str]
+) -> dict[str, Any]:
+    asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
+    serving = []
+    for role, needs in taken.items():
+        own = {key: spec for key, spec in needs.params.items() if spec.required}
+        serving.append(
+            {"device": role.replace("_", "-"), "role": role}
+            | {key: _example(spec) for key, spec in own.items()}
+        )
+        notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
+    notes |= {("projects.parameters", key): _meaning(spec) for key, spec in asked.items()}
+    made: dict[str, Any] = {
+        "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
+        "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
+        "devices": serving, "parameters": {key: _example(spec) for key, spec in asked.items()},
+    }  # fmt: skip
+    for key in dict.fromkeys((*method.designed, *method.papers, *method.dated)):
+        made.setdefault("documents", {})[key] = {
+            "document": f"{PLACEHOLDER}TITLE-AND-NUMBER", "by": f"{PLACEHOLDER}ISSUER",
+            "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256", "value": f"{PLACEHOLDER}NUMBER",
+        }  # fmt: skip
+        whole = key in method.papers
+        notes["projects.documents", key] = (
+            "without it nothing is reduced"
+            if whole
+            else "without it what only its meters tell counts nothing"
+        )
+    return made
+
+
+def _meaning(spec: Any) -> str:
+    unit = getattr(spec, "unit", "") or ""
+    choices = ", ".join(map(str, getattr(spec, "choices", None) or ()))
+    return f"{unit + ': ' if unit else ''}{spec.meaning}{'; one of: ' + choices if choices else ''}"
+
+
+def _example(spec: Any) -> Any:
+    """Return the default or the only choice; a placeholder where only the plant knows it."""
+    choices = tuple(getattr(spec, "choices", None) or ())
+    found = (getattr(spec, "default", None), choices[0] if len(choices) == 1 else None)
+    return next((one for one in found if one is not None), f"{PLACEHOLDER}NUMBER")
+
+
+def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
+    also = {role: one for role, one in method.roles.items() if role not in taken}
+    lines = [
+        f"{method.id} {method.version}: {method.title}",
+        f"Fill in what begins with {PLACEHOLDER}: an import refuses it as it is.",
+        "Each further site or device is a row more. What begins with # is a note.",
+        *(f"Role {role}: {' or '.join(one.classes)}" for role, one in taken.items()),
+        *(
+            f"Role {role}, where there is one: {' or '.join(one.classes)}"
+            for role, one in also.items()
+        ),
+    ]
+    if method.invoiced:
+        names = ", ".join(role for role in method.roles if role in method.invoiced)
+        lines.append(f"Nothing is reduced without invoices of {names}: tonne invoice import.")
+    return "\n".join(lines)

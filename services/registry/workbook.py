@@ -1,0 +1,356 @@
+"""
+Registry files as workbooks (XLSX): a sheet a table, a row an entry, columns by the keys.
+
+`devices` is a sheet; `devices.calibrations` one whose column `of` names the device;
+`crediting_period.from` a column.  `projects.parameters` and `projects.documents` have a row
+for each value, named by `key`.  A cell that begins with `{`, `[` or `"` is read as YAML.
+Sheets and columns that begin with `#` are notes.
+
+Nothing is guessed: a formula, an error and a percentage are refused with their cell.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, TypeGuard
+
+from ingest.errors import RegistryError
+from services.registry.document import dump
+from services.registry.located import NULLS, NUMBER, Plain, Table, Value, read_yaml
+
+SUFFIX = ".xlsx"
+_OF, _KEY, _SCALARS = "of", "key", ("value", "text")
+_KEYED = ("projects.parameters", "projects.documents")
+_ONE = "programme"  # a section that is one row, and its lists need no `of`
+_YAML = ("{", "[", '"')
+_NOTE = "#"
+# what a file of some kilobytes may unpack to, and how far apart its cells may be
+MOST_UNPACKED = 48 << 20
+_MOST_PARTS, _MOST_ROWS, _MOST_COLUMNS = 1_000, 50_000, 64
+_MIDNIGHT = time()
+_WORDS = (*NULLS, "true", "false")
+
+
+def read_workbook(data: bytes, name: str) -> Table:
+    """
+    Read a workbook as a mapping of sections, as a YAML file of the same entries would be.
+
+    Raises
+    ------
+    RegistryError
+        Naming sheet and cell, where it is no workbook, unpacks to too much, or a cell says
+        what could be read in two ways.
+    """
+    book = _opened(data, name)
+    sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
+    found = Table(1, {}, {})
+    # a list of a section after the section
+    for title in sorted(sheets, key=lambda t: t.count(".")):
+        rows = list(_rows(sheets[title], f"{name}, sheet {title}"))
+        section, _, inner = title.partition(".")
+        where = f"{name}, sheet {title}"
+        if not inner and rows:
+            _put(found, section, rows[0] if section == _ONE else list(rows), 1)
+            if section == _ONE and len(rows) > 1:
+                raise RegistryError(
+                    f"{where}: row {rows[1].line}: there is one programme; keep one"
+                )
+        for row in rows if inner else ():
+            parent = _parent(found, section, row, where)
+            keyed = title in _KEYED
+            (_add_keyed if keyed else _add_item)(parent, inner, row, where)
+    return found
+
+
+def _opened(data: bytes, name: str) -> Any:
+    import openpyxl  # noqa: PLC0415 - a workbook alone needs it
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            sizes = [one.file_size for one in parts.infolist()]
+        if len(sizes) <= _MOST_PARTS and sum(sizes) <= MOST_UNPACKED:
+            return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
+    except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
+        raise RegistryError(
+            f"{name} is no XLSX workbook ({type(error).__name__}); save it as .xlsx in Excel"
+        ) from None
+    raise RegistryError(
+        f"{name} unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} parts, more than"
+        f" {MOST_UNPACKED >> 20} MiB or {_MOST_PARTS}; leave out what is no registry"
+    )
+
+
+def _rows(sheet: Any, where: str) -> Iterator[Table]:
+    """Yield a sheet's rows below its header, each with its number; empty rows are left out."""
+    sheet.reset_dimensions()  # what the file says of its size may be wrong
+    header: list[str] | None = None
+    cells = sheet.iter_rows(max_col=_MOST_COLUMNS + 1)
+    for number, row in enumerate(_guarded(cells, where), 1):
+        if number > _MOST_ROWS:
+            raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or bring CSV")
+        if len(row) > _MOST_COLUMNS and row[_MOST_COLUMNS].value is not None:
+            raise RegistryError(f"{where}: row {number} has more than {_MOST_COLUMNS} columns")
+        if all(cell.value is None for cell in row):
+            continue
+        if header is None:
+            header = _header(row, f"{where}: row {number}")
+            continue
+        table = Table(number, {}, {})
+        for i, cell in enumerate(row):
+            key = header[i] if i < len(header) else ""
+            value = (
+                None
+                if key.startswith(_NOTE)
+                else _cell(cell, f"{where}: {key or i + 1}, row {number}")
+            )
+            if value is not None and not key:
+                raise RegistryError(
+                    f"{where}: row {number} has a cell without a column's name above it"
+                )
+            if value is not None:
+                _dotted(table, key, value, f"{where}: row {number}")
+        if table.cells:
+            yield table
+
+
+def _guarded(cells: Iterator[Any], where: str) -> Iterator[Any]:
+    try:
+        yield from cells
+    except RegistryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above: sheets are read as they are needed
+        raise RegistryError(
+            f"{where}: cannot be read ({type(error).__name__}); save it again"
+        ) from None
+
+
+def _header(row: Sequence[Any], where: str) -> list[str]:
+    names = ["" if cell.value is None else str(cell.value).strip() for cell in row]
+    if twice := {
+        one for one in names if one and names.count(one) > 1 and not one.startswith(_NOTE)
+    }:
+        raise RegistryError(f"{where}: two columns are named {', '.join(sorted(twice))}; keep one")
+    return names
+
+
+def _cell(cell: Any, where: str) -> Value | None:
+    """Return what a cell says; None where it is empty."""
+    value = cell.value
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if cell.data_type in {"f", "e"} or type(value).__name__.endswith("Formula"):
+        what = "an error" if cell.data_type == "e" else "a formula"
+        raise RegistryError(f"{where}: {what}, {value!s:.40}; enter the value itself")
+    if isinstance(value, bool):
+        return Plain("true" if value else "false")
+    if isinstance(value, datetime):
+        whole = value.time() == _MIDNIGHT
+        return Plain(value.date().isoformat() if whole else value.isoformat())
+    if isinstance(value, int | float):
+        if "%" in str(cell.number_format):
+            raise RegistryError(f"{where}: {value} is shown as a percentage; enter a plain number")
+        whole = isinstance(value, float) and value.is_integer()
+        return Plain(str(int(value)) if whole else repr(value))
+    text = str(value).strip()
+    return read_yaml(text, where) if text.startswith(_YAML) else Plain(text)
+
+
+def _dotted(table: Table, key: str, value: Value, where: str) -> None:
+    """Put a value by its column's name, which may lead into mappings."""
+    first, _, rest = key.partition(".")
+    if not rest:
+        _put(table, key, value, table.line, where)
+        return
+    inner = table.cells.setdefault(first, Table(table.line, {}, {}))
+    table.lines[first] = table.line
+    if not isinstance(inner, Table):
+        raise RegistryError(f"{where}: {first} and {key} are both given; keep one")
+    _dotted(inner, rest, value, where)
+
+
+def _put(table: Table, key: str, value: Value, line: int, where: str = "") -> None:
+    if key in table.cells:
+        raise RegistryError(f"{where}: {key} is given twice; keep one")
+    table.cells[key], table.lines[key] = value, line
+
+
+def _parent(found: Table, section: str, row: Table, where: str) -> Table:
+    """Return the entry that a row of a list belongs to."""
+    held = found.cells.get(section, [])
+    if isinstance(held, Table):
+        return held
+    name = row.cells.pop(_OF, None)
+    row.lines.pop(_OF, None)
+    for one in held if isinstance(held, list) else ():
+        if (
+            _is_row(one)
+            and name is not None
+            and one.cells.get("id", one.cells.get("project")) == name
+        ):
+            return one
+    known = "no such row" if name is not None else "the column is empty"
+    raise RegistryError(
+        f"{where}: row {row.line}: of = {name!s}: {known} in sheet {section}; name its id there"
+    )
+
+
+def _is_row(value: Value) -> TypeGuard[Table]:
+    return isinstance(value, Table)
+
+
+def _add_item(parent: Table, key: str, row: Table, where: str) -> None:
+    held = parent.cells.setdefault(key, [])
+    parent.lines.setdefault(key, row.line)
+    if not isinstance(held, list):
+        raise RegistryError(
+            f"{where}: row {row.line}: {key} is also a column of its sheet; keep one"
+        )
+    held.append(row)
+
+
+def _add_keyed(parent: Table, key: str, row: Table, where: str) -> None:
+    name = row.cells.pop(_KEY, None)
+    row.lines.pop(_KEY, None)
+    held = parent.cells.setdefault(key, Table(row.line, {}, {}))
+    parent.lines.setdefault(key, row.line)
+    if not isinstance(held, Table) or not isinstance(name, str):
+        raise RegistryError(f"{where}: row {row.line}: column {_KEY} is empty; name the value")
+    alone = next(iter(row.cells)) if len(row.cells) == 1 else None
+    value: Value = row.cells[alone] if alone in _SCALARS else row
+    _put(held, str(name), value, row.line, f"{where}: row {row.line}")
+
+
+def write_workbook(
+    sections: Mapping[str, Any], notes: Mapping[tuple[str, str], str] | None = None, about: str = ""
+) -> bytes:
+    """
+    Return sections of a registry file as a workbook that reads back as the same entries.
+
+    Parameters
+    ----------
+    sections : mapping
+        As `services.registry.document` writes them.
+    notes : mapping of (sheet, key) to str, optional
+        What a column means, or in a sheet of values what the value of a key is.
+    about : str
+        Text of a first sheet for the reader; none where empty.
+    """
+    import openpyxl  # noqa: PLC0415 - a workbook alone needs it
+
+    book = openpyxl.Workbook()
+    first = book.active
+    book.remove(first)
+    if about:
+        sheet = book.create_sheet("# read me")
+        for line in about.splitlines():
+            sheet.append([line])
+        sheet.column_dimensions["A"].width = 110
+    for title, rows in _sheets(sections).items():
+        _write_sheet(book.create_sheet(title), title, rows, notes or {})
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def _write_sheet(
+    sheet: Any, title: str, rows: list[dict[str, Any]], notes: Mapping[tuple[str, str], str]
+) -> None:
+    from openpyxl.comments import Comment  # noqa: PLC0415
+    from openpyxl.styles import Font  # noqa: PLC0415
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    meant = f"{_NOTE} meaning"
+    if title in _KEYED and any((title, row[_KEY]) in notes for row in rows):
+        columns.append(meant)
+        rows = [{**row, meant: notes.get((title, row[_KEY]), "")} for row in rows]
+    sheet.append(columns)
+    for i, key in enumerate(columns, 1):
+        cell = sheet.cell(1, i)
+        cell.font = Font(bold=True)
+        if (title, key) in notes:
+            cell.comment = Comment(notes[title, key], "tonne")
+        sheet.column_dimensions[cell.column_letter].width = max(14, min(len(key) + 4, 40))
+    for row in rows:
+        sheet.append([row.get(key) for key in columns])
+    for cells in sheet.iter_rows(min_row=2):
+        for cell in cells:
+            if isinstance(cell.value, str):
+                cell.data_type, cell.number_format = "s", "@"  # = begins no formula here
+    sheet.freeze_panes = "A2"
+
+
+def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for section, entries in sections.items():
+        for entry in [entries] if isinstance(entries, Mapping) else entries:
+            row: dict[str, Any] = {}
+            found.setdefault(section, []).append(row)
+            of = {} if section == _ONE else {_OF: _text(entry.get("id", entry.get("project")))}
+            for key, value in entry.items():
+                title = f"{section}.{key}"
+                if title in _KEYED and isinstance(value, Mapping) and value:
+                    for name, one in value.items():
+                        alone = "value" if title == _KEYED[0] else "text"
+                        cells = (
+                            _flat(one)
+                            if title == _KEYED[1] and isinstance(one, Mapping)
+                            else {alone: _written(one)}
+                        )
+                        found.setdefault(title, []).append({**of, _KEY: _text(name), **cells})
+                elif (
+                    isinstance(value, list | tuple)
+                    and value
+                    and all(isinstance(one, Mapping) for one in value)
+                ):
+                    found.setdefault(title, []).extend({**of, **_flat(one)} for one in value)
+                else:
+                    row |= _flat({key: value})
+    return found
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping as cells: what is within it by dotted names, what is deeper as YAML."""
+    cells: dict[str, Any] = {}
+    for key, value in entry.items():
+        plain = (
+            isinstance(value, Mapping)
+            and value
+            and not any(
+                isinstance(one, Mapping | list | tuple) or "." in str(name)
+                for name, one in value.items()
+            )
+        )
+        if plain and "." not in key:
+            cells |= {f"{key}.{name}": _written(one) for name, one in value.items()}
+        else:
+            cells[key] = _written(value)
+    return cells
+
+
+def _written(value: Any) -> Any:
+    """Return a value as a cell holds it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float | Decimal):
+        near = float(value)
+        exact = Decimal(repr(near)) == Decimal(str(value))
+        return (int(value) if value == int(value) else near) if exact else str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return _text(value)
+    return dump(value, flow=True).strip()
+
+
+def _text(value: Any) -> str:
+    """Return text that reads back as itself: what looks like another value stands in quotes."""
+    text = str(value)
+    other = text.startswith(_YAML) or text.strip() != text or NUMBER.match(text)
+    return json.dumps(text, ensure_ascii=False) if other or text in _WORDS else text

@@ -110,8 +110,8 @@ def main(pack):
     plan, factors = load(pack, "plan.json"), load(pack, "factors.json")
     if claims["methodology"]["id"] != "jcm-vn-am007":
         raise SystemExit("this page knows jcm-vn-am007 alone; use tonne verify")
-    if any(one["kind"] == "plausibility" for one in claims["deductions"]):
-        raise SystemExit("energy is left out that is not plausible; use tonne verify")
+    if any(d["kind"] == "plausibility" or "by_plan" in str(d) for d in claims["deductions"]):
+        raise SystemExit("energy is not plausible, or corrected by the plan; use tonne verify")
     certified = [c for p in claims["monitoredParameters"] for c in p["calibrations"]]
     if any(key in one for one in certified for key in ("channel", "foundErrorPercent")):
         raise SystemExit("a certificate is of one channel, or found an error; use tonne verify")

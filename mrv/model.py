@@ -52,6 +52,18 @@ class Stated(NamedTuple):
     sha256: str
 
 
+class Calculation(NamedTuple):
+    """
+    How a factor was calculated: by which tool, which of its results it is, and from what.
+
+    Numbers of `inputs` are decimal text.
+    """
+
+    tool: str
+    result: str
+    inputs: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """
@@ -66,7 +78,7 @@ class Factor:
     begin of its own validity on.  `document` is what states the value, where a registry file
     gives it.  `brought` says that a registry file gave the factor, and not tonne, and `documented`
     that its document is a third party's; no hash covers these two, since neither is a field of the
-    factor itself.
+    factor itself.  `calculation` is how a project calculated it.
     """
 
     id: str
@@ -87,6 +99,7 @@ class Factor:
     document: Stated | None = None
     brought: bool = False
     documented: bool = False
+    calculation: Calculation | None = None
 
 
 class Factors(Protocol):

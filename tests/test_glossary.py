@@ -5,6 +5,7 @@ A reader who meets "baseline" on one page and "reference" on the next takes them
 two figures.
 """
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 
 from deploy import lexicon
 from mrv.texts import languages
+from mrv.texts.word_files import read
+from services.cli.words import FOLDERS
 
 ROOT = Path(__file__).parents[1]
 CONSOLE, REPORTS = "services/api/console/words", "mrv/report/words"
@@ -93,6 +96,31 @@ def test_every_term_has_every_language_and_a_meaning():
     for one in terms():
         assert one.keys() == {*languages(), "means"}
         assert all(one.values()), one
+
+
+# endings of sentences: polite on pages, plain in documents that are signed and printed
+_POLITE = re.compile(r"(です|ます|ません|ました|でした|ください)(?=[。」\uff09;、]|$)")
+
+
+def test_japanese_is_polite_on_pages_and_plain_in_documents():
+    """A report would change its tone from one sentence to the next, as no Japanese report does."""
+    plain = {
+        f"{folder}: {key}"
+        for folder in FOLDERS
+        if folder.startswith("mrv/")
+        for key, text in _flat(read(ROOT / folder, "ja"))
+        if _POLITE.search(text)
+    }
+    assert plain == set()
+    assert _POLITE.search("登録してください。")
+
+
+def _flat(words, head=""):
+    for key, one in words.items():
+        if isinstance(one, dict):
+            yield from _flat(one, f"{head}{key}.")
+        else:
+            yield f"{head}{key}", one
 
 
 def test_the_glossary_is_that_of_the_lexicon():

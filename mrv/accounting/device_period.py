@@ -265,6 +265,7 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
+    `errors` are the errors that count: where no certificate covers the time, and by the plan.
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
     `uncounted` is why nothing of it counts; empty where it counts.  `measured` are parameters of
@@ -279,6 +280,7 @@ class Monitored:
     service: Served
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
+    errors: tuple[Uncovered, ...] = ()
     nets: bool = True
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None

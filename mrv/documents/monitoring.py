@@ -103,7 +103,11 @@ class CalibrationShown(Form):
 
 
 class Planned(Form):
-    """What the newest version of the monitoring plan says of a device in a role."""
+    """
+    What the newest version of the monitoring plan says of a device in a role.
+
+    `error_percent` is by how much the plan corrects the reading, against the claimant.
+    """
 
     version: str
     channel: str | None
@@ -112,6 +116,7 @@ class Planned(Form):
     accuracy_class: str | None
     qa_qc: str
     responsible: str
+    error_percent: Number | UnsetType = UNSET
 
 
 class ReadingsReach(Form):
@@ -198,12 +203,21 @@ class CrossCheck(Form):
     readings: ReadingsReach | None
 
 
+class UnusualDays(Form):
+    """Successive local days on which a device had unusual readings; `to` is the day after."""
+
+    device: str
+    from_: str
+    to: str
+    quarter_hours: Whole
+
+
 class UnusualReadings(Form):
     """
     What a quality test found unusual in a period, and what stands in those quarter hours.
 
     `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
-    either side of the account.
+    either side of the account.  `days` says which devices, and when.
     """
 
     test: str
@@ -212,6 +226,7 @@ class UnusualReadings(Form):
     quarter_hours: Whole
     energy_wh: Whole = field(name="energy_Wh")
     emissions_t: Number
+    days: tuple[UnusualDays, ...] | UnsetType = UNSET
 
 
 class LaboratoryResult(Form):

@@ -6,7 +6,7 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 `UNSET` came after tonne 0.1.0's first statements, in which they are absent.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from mrv.documents.coded import Coded, text_in
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
@@ -60,6 +60,14 @@ class WarmingPotentials(Form):
     co2: Number = field(name="CO2")
 
 
+class FactorCalculated(Form):
+    """How a project calculated a factor: by which tool, which of its results, and from what."""
+
+    tool: str
+    result: str
+    inputs: dict[str, Any]
+
+
 class FactorUsed(Form):
     """
     An emission factor that the figures rest on.
@@ -81,6 +89,7 @@ class FactorUsed(Form):
     provisional: bool
     accepted_by_project: bool | UnsetType | None = UNSET
     sha256: Hex
+    calculation: FactorCalculated | UnsetType = UNSET
 
     @property
     def accepted(self) -> bool | None:

@@ -147,7 +147,9 @@ class _Reading:
         if kind not in _LEAST:
             raise LogError(f"{kind[:40]!r} is none of log, witness, group, quorum")
         if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
-            raise LogError(f"{kind} has {len(rest)} words after it; look at its form")
+            raise LogError(
+                f"{kind} has {len(rest)} values, which is not its form; correct the line"
+            )
         getattr(self, f"_{kind}")(*rest)
 
     def _log(self, text: str, url: str | None = None) -> None:

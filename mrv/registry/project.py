@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.parameters.evidence import Asked
 from mrv.registry.declared import Survey
+from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text
 
 if TYPE_CHECKING:
@@ -291,7 +292,8 @@ class Besides:
     `at_published` are at the conservative end of their published range, and `unshown_values` have
     none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
-    parameters are estimated, `common` meters that devices share with others.
+    parameters are estimated, `common` meters that devices share with others, `versions` those of
+    the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -328,6 +330,7 @@ class Besides:
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
     common: tuple[Common, ...] = ()
+    versions: tuple[Version, ...] = ()
 
 
 class Excluded(NamedTuple):

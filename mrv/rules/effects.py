@@ -369,7 +369,7 @@ class _Device:
         if self.excluded or self.supported is self.one.whole.value:
             return (cut for cut in part.cuts if cut.kind is Kind.CALIBRATION)
         kept = replace(self.one.whole, value=self.supported).cut(a, b)
-        return cuts_of_errors(self.one.base.uncovered, kept)
+        return cuts_of_errors(self.one.base.errors, kept)
 
     def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Cut]:
         if self.excluded:

@@ -272,7 +272,7 @@ class Performance:
     texts: tuple[Text, ...]
 
     def counted(self, parameters: Inputs) -> Inputs:
-        """Return the parameters of the project with it."""
+        """Return the project's parameters with the value that is applied."""
         return {**parameters, self.name: self.value} if self.texts else parameters
 
     def reported(

@@ -258,7 +258,9 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         signed, listed = record["signed"], record["signatures"]
         fields = signed.keys()
         if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
-            raise EnrolmentError("a trust root has other fields than its form; get it again")
+            raise EnrolmentError(
+                "the fields of this trust root are not those of its form; obtain the file again"
+            )
         if signed["type"] != TYPE:
             raise EnrolmentError(f"a file of type {signed['type']!r} is no trust root")
         root = TrustRoot(

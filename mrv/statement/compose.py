@@ -36,6 +36,7 @@ from mrv.documents import statement as wire
 from mrv.documents.coded import coded, coded_or_words, words_of_0_1_0
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
+from mrv.model import Calculation
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import severity_of
@@ -118,6 +119,7 @@ def composed(case: Case, label: Label) -> wire.Statement:
 
 def _claims(case: Case, label: Label, name: str) -> wire.Claims:
     result, project, plan = case.result, case.plan.project, case.plan
+    calculated = {factor.id: factor.calculation for factor in case.factors}
     return wire.Claims(
         id=f"{URN}project:{project.id}",
         statement=name,
@@ -140,7 +142,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         credited=_credited(result),
         gwp=GWP,
-        factors=tuple(map(_factor, result.factors)),
+        factors=tuple(_factor(one, calculated.get(one.id)) for one in result.factors),
         fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(_version(case.plan, one) for one in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
@@ -338,7 +340,7 @@ def _totals(one: Totals) -> wire_account.Totals:
     )
 
 
-def _factor(one: FactorUse) -> wire_account.FactorUsed:
+def _factor(one: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
     return wire_account.FactorUsed(
         id=one.id,
         kind=one.kind,
@@ -353,6 +355,7 @@ def _factor(one: FactorUse) -> wire_account.FactorUsed:
         provisional=one.provisional,
         accepted_by_project=one.accepted,
         sha256=one.sha256,
+        calculation=UNSET if how is None else wire_account.FactorCalculated(**how._asdict()),
     )
 
 

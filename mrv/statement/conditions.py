@@ -30,6 +30,7 @@ OBSERVATION = "observation"
 # in any script: Japanese says in these what English says in many more
 _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
+_LISTED = 5
 WANTED = (
     f"write in words what was seen and why, at least {_LEAST_CHARACTERS} characters"
     f" with {_LEAST_LETTERS} letters"
@@ -174,6 +175,12 @@ def reasoned(given: str) -> bool:
     words = " ".join(given.split())
     letters = sum(map(str.isalpha, words))
     return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
+
+
+def first_of(texts: Sequence[str]) -> str:
+    """Name the first of several, and how many more there are."""
+    more = len(texts) - _LISTED
+    return "; ".join(texts[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def check_reason(given: str, what: str = "the reason") -> None:

@@ -28,7 +28,7 @@ _Key = tuple[str | None, str]
 
 def changed(said: Claims, project: Project) -> tuple[str, ...]:
     """
-    Say what of a project is another value than in a statement that it issued.
+    Return which fixed values of a project differ from those of its issued statement.
 
     Parameters
     ----------

@@ -245,6 +245,7 @@ class MonitoringPlan:
             asked=self.asked,
             surveys=self.declared.surveys,
             common=tuple(map(common_in, self.common)),
+            versions=self.versions,
         )
 
     def by_first_rules(self) -> MonitoringPlan:

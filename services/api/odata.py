@@ -220,7 +220,7 @@ class _Filter:
         return self._joined("or", lambda: self._joined("and", self._one))
 
     def end(self) -> None:
-        """Refuse what is left."""
+        """Raise if a part of the filter is left."""
         if self._at < len(self._tokens):
             raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
 

@@ -139,7 +139,7 @@ def _compared(
 
 
 def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
-    """Return a sealed day as its entry says it, with some devices."""
+    """Return the job of comparing a sealed day of some devices, from its log entry."""
     begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
     day, whose = date.fromisoformat(body["day"]), body["project"] or ""
     return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))

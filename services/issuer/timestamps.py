@@ -213,7 +213,7 @@ def of_head(head: stored.HeadToStamp) -> Subject:
 
 def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     """
-    Have a statement stamped that is to be issued.
+    Obtain time stamps for a statement before it is issued.
 
     Raises
     ------

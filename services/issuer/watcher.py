@@ -73,7 +73,7 @@ PULSE = "watching"
 @dataclass(frozen=True, slots=True)
 class Keep:
     """
-    What goes by policy, and which disk is watched.
+    What the retention policy removes, and which disk is monitored.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Watcher:
     pulse : Pulse, optional
         Of a process that does nothing else: it moves as long as looks end, well or not.
     keep : Keep, optional
-        What goes by policy, and which disk is watched.
+        What the retention policy removes, and which disk is monitored.
     """
 
     def __init__(

@@ -159,7 +159,9 @@ def _restore(
             _in(conn, box, table, names)
             held = _count(conn, table)
             if held != manifest["rows"][table]:
-                raise InputError(f"{table}: {manifest['rows'][table]} rows were saved, {held} came")
+                raise InputError(
+                    f"{table}: {manifest['rows'][table]} rows were saved, {held} restored"
+                )
         for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
             query = sql.SQL(
                 "SELECT setval({}, greatest(max({c}), 1), max({c}) IS NOT NULL) FROM {t}"

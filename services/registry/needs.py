@@ -374,7 +374,7 @@ def _until(project: Project, lacking: list[str], text: str) -> Finding:
 
 
 def _invoices(project: Project, methodology: Methodology) -> str:
-    """Say which invoices a period will ask for; empty where it asks for none."""
+    """Return which invoices a period requires, as text; empty if none."""
     alone = [device.device for device in project.devices if device.role in methodology.invoiced]
     power = [device.device for device in project.devices if device.role in methodology.powering]
     either = f", or of the electricity that {', '.join(power)} tells," if power else ""

@@ -1,5 +1,5 @@
 """
-The witness: it cosigns heads that lead on from what it saw, over HTTP (c2sp.org/tlog-witness).
+The witness over HTTP: it cosigns heads consistent with those it saw (c2sp.org/tlog-witness).
 
 Cosign heads (c2sp.org/tlog-witness, add-checkpoint), and refuse what does not lead on.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
 
+from mrv.accounting.rounded_figures import expected_of
 from mrv.calendar import instant_us, part_of_year
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Comparison, PeriodComparison
@@ -135,11 +136,18 @@ def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: 
 def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     expected = facts.plan.project.expected
     begin, end = facts.span_us
-    part = part_of_year(expected.get("by_month"), begin, end, facts.timezone)
+    span = begin, end, facts.timezone
+    part = part_of_year(expected.get("by_month"), *span)
     # hours that a year would have if all were as rich as this period is by the design
     hours = Fraction(end - begin, _HOUR_US) / part if part else None
     for comparison in facts.subject.comparisons:
         key = _EXPECTED[comparison.what]
+        if expected.get("dated"):  # of several estimates, each of its own time: their sum
+            there = Fraction(end - begin, _HOUR_US)
+            yield _Other(
+                words["basis.design"], comparison, expected_of(expected, key, span), there, None
+            )
+            continue
         value = Fraction(str(expected[key]))
         if hours is None:  # of a month in which the design expects nothing
             yield _Other(words["basis.design"], comparison, Fraction(0), Fraction(_YEAR_H), None)

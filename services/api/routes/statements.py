@@ -57,7 +57,7 @@ def list_statements(
     cursor: Cursor = None,
     project: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
 ) -> Response:
-    """List statements in the order of their making."""
+    """List statements in the order of their creation."""
     with ask.reading() as conn:
         of = ("statements", ask.who.id, project)
         after = ask.api.cursors.read(of, cursor)

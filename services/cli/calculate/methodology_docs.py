@@ -207,7 +207,7 @@ def _services(methodology: Methodology) -> Iterator[str]:
             f"The service of `{', '.join(built.serves)}`{of} counts up to `{built.parameter}` each"
             " week (MTR-07). That value needs a dated document, or invoices of the service. Without"
             " either, a service that only the plant's own meter reports counts zero (EVD-02;"
-            " tonne's own rule, docs/evidence.md).\n"
+            " tonne's own rule, docs/invoices.md).\n"
         )
     if methodology.invoiced:
         either = (
@@ -218,7 +218,7 @@ def _services(methodology: Methodology) -> Iterator[str]:
         names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
         yield (
             f"No reduction is credited until invoices with file hashes support `{names}`{either},"
-            " over 95 % of the time (EVD-03; tonne's own rule, docs/evidence.md).\n"
+            " over 95 % of the time (EVD-03; tonne's own rule, docs/invoices.md).\n"
         )
     for name, spec in methodology.parameters.items():
         if spec.unmeasured is not None:

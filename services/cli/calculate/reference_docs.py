@@ -115,7 +115,7 @@ Where no database or broker is named, those that `tonne local up` started are us
 _COMPOSE = """
 ## In the compose files
 
-Four more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
+Five more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
 environment or from `deploy/.env`; no process of tonne reads them.
 
 | setting | without it | meaning |

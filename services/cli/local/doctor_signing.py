@@ -1,5 +1,5 @@
 """
-What `tonne doctor` finds of what is signed and sent: seals, the signer, webhooks, witnesses.
+Checks of `tonne doctor` on signing and delivery: seals, signer, webhooks, witnesses.
 
 What `tonne doctor` says of days that wait for their seal, and seals for their time stamp.
 

@@ -73,7 +73,10 @@ def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, 
     unit, size = _unit(found.values(), base, t)
     first = min(found)
     days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
-    drawn = [_bar(found.get(day), day.isoformat(), f"{day:%m-%d}", unit, size, t) for day in days]
+    drawn = []
+    for day in days:
+        label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
+        drawn.append(_bar(found.get(day), t.day(day), label, unit, size, t))
     return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
 
 

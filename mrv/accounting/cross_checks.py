@@ -9,7 +9,8 @@ what the invoice is about.
 
 An invoice that reaches beyond the period is compared over its own time, with what its meters
 metered outside the period.  All of the difference is one of the period, since nothing else of an
-invoice's time is accounted here.
+invoice's time is accounted here.  An invoice of a main that serves others too, whose calibrated
+meters it names, is compared with what all of them metered; the difference is the project's.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """What meters metered of an invoice outside the period: base units, known and all intervals."""
+    """What of an invoice is outside period or project: base units, known and all intervals."""
 
     value: int = 0
     known: int = 0
@@ -213,7 +214,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """Return what an invoice's meters metered outside the period; None where it is unknown."""
+        """Return what an invoice's meters metered outside the period, and others in its time."""
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -232,7 +233,18 @@ class _Bench(NamedTuple):
                 whole += (end - begin) // INTERVAL_US
             if not there:
                 return None
+        for one in self._others(invoice, of):
+            whole += (one.to_us - one.from_us) // INTERVAL_US
+            value += one.value * (one.to_us - one.from_us) // one.known_us
+            known += one.known_us // INTERVAL_US
         return _Outside(value, known, whole)
+
+    def _others(self, invoice: Invoice, of: Sequence[Monitored]) -> list[MeteredOutside]:
+        """Return what meters that serve others metered in an invoice's time, where it is known."""
+        names = sorted(set(invoice.devices) - {m.device.id for m in of})
+        span = invoice.from_us, invoice.to_us
+        found = (self.beside.get((name, invoice.quantity, *span)) for name in names)
+        return [one for one in found if one and one.known_us >= COVERED * (span[1] - span[0])]
 
     def _effect(self, one: Monitored, number: Int64, value: Int64) -> Fraction:
         """By how much a quantity of a device raises the reduction. [t CO2e]"""
@@ -253,7 +265,8 @@ class _Bench(NamedTuple):
         if beside is None and not self.by_first:
             begin, end = utc_text(invoice.from_us), utc_text(invoice.to_us)
             return text("cross_check.beyond", begin=begin, end=end)
-        absent = sorted(set(invoice.devices) - {m.device.id for m in of})
+        there = {*(m.device.id for m in of), *(o.device for o in self._others(invoice, of))}
+        absent = sorted(set(invoice.devices) - there)
         if absent:
             if self.by_first:
                 return f"no {invoice.quantity} of {', '.join(absent)} counts in this period"

@@ -10,7 +10,7 @@ with a part of the period.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
@@ -215,6 +215,10 @@ class Corroboration:
         """Yield the comparisons of a device with invoices that neither agree nor bound it."""
         bound = [*self._bounding(one)]
         return (c for c in self.of(one) if c.holds is False and c not in bound and not _agrees(c))
+
+    def shared(self, one: Monitored, devices: Collection[str]) -> bool:
+        """Return whether an invoice that shows a device is of meters beside these devices, too."""
+        return any(not {*check.devices} <= {*devices} for check in self.showing(one))
 
     def invoiced(self, one: Monitored) -> bool:
         """

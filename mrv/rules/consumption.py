@@ -12,8 +12,10 @@ the last year, earlier parts of the period) is one basis; what the vehicles take
 approval, or the plant by its design, is the other.  A part of about four weeks that used less than
 a share of the higher of the two counts the service that its use carries at that rate, and does not
 enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
-the inflow.  One that used a multiple of what its model or design takes is no less odd: that value
-is not its own.  These are rules of tonne's own.
+the inflow.  Where invoices agree with the use, a type approval contradicts no calibrated odometer:
+it is of a test cycle, and a careful line stays below it.  Then all is counted, and reported.  A
+part that used a multiple of what its model or design takes is no less odd: that value is not its
+own.  These are rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -207,6 +209,7 @@ def _carried(
     devices = facts.of_role(*of.serves)
     # what invoices state was delivered, whatever the design says that it takes
     settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
+    allowed = settled or _invoiced_use(facts, of)
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.least else Fraction(0)
@@ -224,29 +227,47 @@ def _carried(
                 texts.setdefault(name, [])
         specific = {"value": figure(part.used / part.served * of.per_base), "unit": of.unit}
         by_model = _basis(of, model, history=False)
-        if part.used < part.served * max(of.least * usual, closer * model):
-            most, history = max(usual, model), usual >= model
+        limit = part.served * max(of.least * usual, closer * model)
+        most, history = max(usual, model), usual >= model
+        if part.used < limit and not allowed:
             basis = _basis(of, most, history=history)
             reason = text("MTR-06.carried", basis=basis, **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))
-            if not settled:
-                yield Cap(weeks, part.used / most, reason)
+            yield Cap(weeks, part.used / most, reason)
             line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
             continue
-        if part.used < of.sure * model * part.served:
-            beyond = 100 - 100 * part.used / (model * part.served)
-            percent = decimal_text(beyond, 1, "up")
-            reason = text("MTR-06.beyond", basis=by_model, percent=percent, **specific)
-            texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
+        if part.used < max(limit, of.sure * model * part.served):
+            if part.used >= limit:
+                most, history = model, False
+            percent = decimal_text(100 - 100 * part.used / (most * part.served), 1, "up")
+            basis = _basis(of, most, history=history)
+            reason = text("MTR-06.beyond", basis=basis, percent=percent, **specific)
+            line = facts.in_time(of.serves, part.first, part.last, reason)
+            texts["history" if history else "model"].append(line)
         if model and part.used > of.most * model * part.served:
             given = of.by_design or of.by_model
             reason = text("MTR-06.not_its_value", basis=by_model, parameter=given, **specific)
             texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
-        if part.whole:
+        if part.whole and part.used >= limit:
             used, served = used + part.used, served + part.served
     for lines in texts.values():
         yield Said(not lines, tuple(lines), "observation" if settled and lines else None)
+
+
+def _invoiced_use(facts: Facts, of: Consumption) -> bool:
+    """
+    Return whether invoices agree with the use of vehicles, and calibrated meters measured the rest.
+
+    What a plant delivers is sold or was designed for: it needs its invoices.
+    """
+    uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
+    return (
+        bool(of.by_model and uses)
+        and all(facts.invoiced(facts.views[i]) for i in uses)
+        and not any(facts.shared_invoice(facts.views[i]) for i in uses)
+        and all(facts.evidence.evidenced(facts.views[i]) for i in serves)
+    )
 
 
 def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:

@@ -125,6 +125,10 @@ class Facts:
         """Whether invoices with their files cover a device's quantity."""
         return self.evidence.invoiced(one)
 
+    def shared_invoice(self, one: Monitored) -> bool:
+        """Whether an invoice of a device is of others' meters too: these say what its part is."""
+        return self.evidence.shared(one, {m.device.id for m in self.views})
+
     def agreeing(self, one: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """Return the comparison that corroborates a device's quantity, or that of it `alone`."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]

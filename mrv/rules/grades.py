@@ -132,6 +132,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             signed = facts.evidence.signed()
             grade: Grade = "A" if signed.invoiced(one) else "B"
             evidence = signed if grade == "A" else facts.evidence
+            if facts.shared_invoice(one):
+                grade = "C"  # the others' calibrated meters
             yield _meter(one, grade, tonnes, sorted({c.against for c in evidence.showing(one)}))
             continue
         bare = uncovered_share(one) if "certificate" in shown else Fraction(1)

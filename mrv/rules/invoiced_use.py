@@ -223,7 +223,8 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         of = [m for m in facts.views
               if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
         other = any(m.needs.side != "project" for m in of)
-        if other or {m.device.id for m in of} != {*check.devices}:
+        # what the meters of others took of it is known where it was compared
+        if other or (check.holds is None and {m.device.id for m in of} != {*check.devices}):
             continue
         whole = check.from_us, check.to_us
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])

@@ -242,7 +242,8 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
     """Split one invoice of several meters by what they metered in its time."""
-    metered = dict.fromkeys(check.devices, 0)
+    mine = {m.device.id for m in facts.views}
+    metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:
         if m.device.id not in metered or m.needs.quantity != check.quantity:
             continue

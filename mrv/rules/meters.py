@@ -46,6 +46,17 @@ def lay_out(metered: Metered, some: Unshown | Certified) -> Int64:
     return found
 
 
+def most_on(facts: Facts, one: Metered, lost: Int64) -> str:
+    """Return the local day on which most of what a device's intervals lost is."""
+    first = one.whole.first
+    span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
+    sums = {
+        day: exact_sum(lost[begin // INTERVAL_US - first : end // INTERVAL_US - first])
+        for day, begin, end in days(*span_us, facts.timezone)
+    }
+    return max(sums, key=lambda day: (sums[day], -day.toordinal())).isoformat()
+
+
 # --- meter: each interval -----------------------------------------------------------------
 
 
@@ -85,7 +96,8 @@ def device_limits(facts: Facts) -> Iterator[Effect | Said]:
         above = exact_sum(metered.whole.value) - exact_sum(kept)
         if above:
             yield CapEach(i, kept, limit, plausible=True)
-            texts.append(text("deduction.device", device=name, reason=limit, **amount(above, unit)))
+            on, size = most_on(facts, metered, metered.whole.value - kept), amount(above, unit)
+            texts.append(text("deduction.device", device=name, day=on, reason=limit, **size))
     yield from _reported(texts)
 
 
@@ -169,11 +181,11 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
             total = total + lay_out(metered, some)
             above = exact_sum(np.minimum(total, kept_each)) - before
             if above:
-                reason = some.reason
-                yield CapEach(i, metered.whole.value - total, reason)
-                size = amount(above, needs.unit)
-                texts.append(text("deduction.device", device=name, reason=reason, **size))
-                causes |= dict.fromkeys(_cause(metered.base, reason, above))
+                values = {"device": name, "reason": some.reason}
+                yield CapEach(i, metered.whole.value - total, some.reason)
+                values["day"] = most_on(facts, metered, lay_out(metered, some))
+                texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
+                causes |= dict.fromkeys(_cause(metered.base, some.reason, above))
     yield from _reported(texts, settled, tuple(causes))
 
 
@@ -252,6 +264,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
                 total += quantity
         if total:
             values = {"device": name, "role": metered.base.bound.role, "reason": gauge.reason}
+            values["day"] = most_on(facts, metered, more)
             texts.append(text("MTR-04.consumption", **values, **amount(total, needs.unit)))
     yield from _reported(texts, settled)
 

@@ -33,6 +33,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import COVERED, TOLERANCE, Span, length, name_of, percent, served
+from mrv.accounting.period_result import METER
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
@@ -363,11 +364,20 @@ def _applied(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) 
 
 
 def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said:
-    """Say whether invoices corroborate meters, and what it means where they do not."""
+    """Say whether invoices or check meters corroborate meters, and what it means where not."""
     spans = applied(facts)
-    lacking = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
+    rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
+    checks = {m.device.id: facts.agreeing(m) for m in rest}
+    lacking = [m for m in rest if getattr(checks[m.device.id], "kind", None) != METER]
     if not lacking:
-        return Said(True, text("invoice.cover", devices=_names(meters)))
+        covered = _names([m for m in meters if m not in rest])
+        texts = [text("invoice.cover", devices=covered)] if covered else []
+        texts += [
+            text("EVD-07.witness", device=name, witness=check.witness)
+            for name, check in checks.items()
+            if check is not None
+        ]
+        return Said(True, tuple(texts))
     return Said(False, (*facts.evidence.unshown(lacking), means))
 
 

@@ -1,28 +1,32 @@
 """
-What meters metered of invoices' time outside a period, from the stored intervals.
+What meters metered of invoices' time outside a period or project, from the stored intervals.
 
 Suppliers bill by their own reading days: an invoice from the fifth to the fifth is compared over
 its own time, and a period holds a part of it alone.  The facts stand in the plan of the statement,
 so that its comparison is computed again without the database, and an audit compares them with
 what is stored.  Where intervals are missing, still to be made or of older rules of metering, there
-is no fact, and the invoice is not compared.
+is no fact, and the invoice is not compared.  Nor is there one of a meter that serves others on the
+same invoice and has no valid certificate over its time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Fleet
 from mrv.accounting.cross_checks import Rows, outside
+from mrv.accounting.evidenced_time import TOLERANCE
 from mrv.calendar import utc_text
 from mrv.errors import PeriodError
+from mrv.registry.calibration import uncovered
 from mrv.registry.project import Invoice, MeteredOutside
 from mrv.rounding import exact_sum
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
+from services.store.registry import load as registry
 from services.store.statements import statements
 from services.store.timeseries import underived
 from services.store.timeseries.interval_rows import intervals_of, older_rows
@@ -37,16 +41,17 @@ def metered_outside(
     conn: Connection, plan: MonitoringPlan, from_us: int, to_us: int
 ) -> tuple[MeteredOutside, ...]:
     """
-    Return what the plan's meters metered of its invoices' time outside the period.
+    Return what meters metered of a plan's invoices outside the period, and others in their time.
 
     Raises
     ------
     PeriodError
         If intervals wait to be made anew.
     """
-    fleet = plan.fleet()
+    fleet = _fleet_of(conn, plan)
     corrected = (one for old, new, _ in plan.replaced for one in (old, new))
-    parts = sorted(set(_parts([*plan.invoices, *corrected], fleet, (from_us, to_us))))
+    every = [*plan.invoices, *corrected]
+    parts = sorted({*_parts(every, plan.fleet(), (from_us, to_us)), *_others(conn, every, plan)})
     names = sorted({device for device, *_ in parts})
     with conn.cursor() as cursor:
         waiting = underived.waiting(cursor, names, max((end for *_, end in parts), default=0))
@@ -65,6 +70,28 @@ def _parts(
         for span in outside(one, period_us) or ():
             for device in set(one.devices) & fleet.by_id.keys():
                 yield device, one.quantity, *span
+
+
+def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
+    """Return the plan's devices, with those that its invoices or what it says of them name."""
+    named = {name for one in plan.invoices for name in one.devices}
+    if named | {one.device for one in plan.outside} <= plan.fleet().by_id.keys():
+        return plan.fleet()
+    return registry.load_fleet(conn)
+
+
+def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan) -> Iterator[_Part]:
+    """Yield the time of invoices for calibrated meters on them that serve others."""
+    mine = plan.fleet().by_id.keys()
+    named = sorted({name for one in invoices for name in one.devices} - mine)
+    certificates = registry.load_calibrations(conn, named) if named else {}
+    zone = plan.project.timezone
+    for one in invoices:
+        first, last = one.from_us // INTERVAL_US, one.to_us // INTERVAL_US
+        for name in set(one.devices) - mine:
+            bare = uncovered(certificates[name], one.quantity, zone, first, last)
+            if sum(span.last - span.first for span in bare) <= TOLERANCE * (last - first):
+                yield name, one.quantity, one.from_us, one.to_us
 
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
@@ -95,7 +122,8 @@ def changed(conn: Connection) -> Iterator[str]:
             continue
         plan = read_plan(statements.detail(conn, one.id)["plan"])
         now = {
-            found[:4]: found for found in stored(conn, plan.fleet(), (o[:4] for o in plan.outside))
+            found[:4]: found
+            for found in stored(conn, _fleet_of(conn, plan), (o[:4] for o in plan.outside))
         }
         for was in plan.outside:
             found = now.get(was[:4])

@@ -9,6 +9,7 @@ from psycopg import Connection
 from services.registry.fields import Row
 from services.registry.invoices import Import, plan
 from services.store.registry import invoices, signing_keys
+from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_projects
 
 
@@ -31,8 +32,19 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
             for project, one, corrects, reason in invoices.every(conn, corrected=True)
         }
         keys = [one.key for one in signing_keys.load(conn)]
-        found = plan(rows, projects, stored, keys)
+        found = plan(rows, projects, stored, keys, _others(conn))
         if write and not found.refused:
             new = [(e.project, e.invoice, e.corrects, e.reason) for e in found.new]
             invoices.insert(conn, new, author)
     return found
+
+
+def _others(conn: Connection) -> dict[str, set[str]]:
+    """Return by project the meters that it names beside its own."""
+    return {
+        name: {
+            *(one.device for one in project.boundary or ()),
+            *(user for one in project.shared_meters or () for user in one.users),
+        }
+        for name, project in load_registry(conn).projects.items()
+    }

@@ -9,7 +9,7 @@ that `corrects` another takes its place and says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -73,6 +73,7 @@ def plan(
     projects: Mapping[str, Project],
     stored: Mapping[str, tuple[str, Invoice, str | None, str | None]],
     keys: Sequence[EnrolledKey],
+    others: Mapping[str, Collection[str]],
 ) -> Import:
     """
     Say what an import of invoices would do.
@@ -85,6 +86,8 @@ def plan(
     stored : mapping of id to (project, invoice, corrects, reason)
     keys : sequence of EnrolledKey
         By which signatures of rows are checked.
+    others : mapping of id to collection of str
+        Meters beside a project's that it names: of its boundary, and users of common meters.
     """
     found = Import()
     known = dict(stored)
@@ -92,7 +95,9 @@ def plan(
         one = entered(row, projects)
         problems = [*row.problems]
         if not problems and one is not None:
-            problems = [f"{one.place}: {text}" for text in _check(one, projects, known, keys)]
+            problems = [
+                f"{one.place}: {text}" for text in _check(one, projects, known, keys, others)
+            ]
         name = one.invoice.id if one is not None else row.path
         if problems or one is None:
             found.results.append(Result(name, "error", tuple(problems)))
@@ -204,6 +209,7 @@ def _check(
     projects: Mapping[str, Project],
     known: Mapping[str, tuple[str, Invoice, str | None, str | None]],
     keys: Sequence[EnrolledKey],
+    others: Mapping[str, Collection[str]],
 ) -> list[str]:
     """Say why an invoice cannot be stored beside what is registered and stored."""
     project, one = projects[entered.project], entered.invoice
@@ -217,12 +223,16 @@ def _check(
     if entered.corrects is not None:
         found += _correction(entered, known)
     quantities, drawn = _quantities(project), _drawn(project)
+    serve = {d.device for d in project.devices}
+    used = serve.intersection(one.devices) and _of_use(project, one.devices)
     for device in one.devices:
         serving = [d for d in project.devices if d.device == device]
+        if not serving and used and device in others.get(project.id, ()):
+            continue  # the others' meter on the bill of a common main
         if not serving:
             found.append(
-                f"device {device} does not serve project {project.id}; enter invoices of its meters"
-                " alone, and show one that is of others too to the verifier"
+                f"device {device} does not serve project {project.id}; on a bill of what the"
+                " project uses, name other meters of its `boundary` or `shared_meters` too"
             )
         elif one.quantity not in drawn.get(device, ()) and one.quantity not in {
             quantities.get(d.role) for d in serving
@@ -244,6 +254,16 @@ def _check(
     if one.to_us <= project.from_us or one.from_us >= project.to_us:
         found.append(f"its days are outside of the crediting period of {project.id}")
     return found
+
+
+def _of_use(project: Project, devices: Sequence[str]) -> bool:
+    """Whether the project's meters of an invoice are all of what it uses."""
+    try:
+        roles = find(project.methodology, project.version).roles
+    except MethodologyError:
+        return False
+    mine = [d.role for d in project.devices if d.device in devices]
+    return all(roles[role].side == "project" for role in mine if role in roles)
 
 
 def _correction(

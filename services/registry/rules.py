@@ -222,14 +222,13 @@ def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
         yield "a meter cannot check itself; name the main meter"
     elif main.check_of is not None:
         yield f"{main.id} is a check meter itself, of {main.check_of}; name the main meter"
-    elif not _energy(device) & _energy(main):
-        yield f"{main.id} counts no energy that {device.id} counts; name a meter that does"
+    elif not _counted(device) & _counted(main):
+        yield f"{main.id} counts nothing that {device.id} counts; name a meter that does"
 
 
-def _energy(device: Device) -> set[str]:
+def _counted(device: Device) -> set[str]:
     device_class = classes.load().get(device.class_id)
-    registers = device_class.registers if device_class else []
-    return {str(r.quantity) for r in registers if r.unit == "Wh"}
+    return {str(r.quantity) for r in (device_class.registers if device_class else [])}
 
 
 def _topics(topics: list[Topic]) -> Iterator[Finding]:

@@ -800,6 +800,9 @@ def billed_by_weeks(world: World, of: list[str]) -> None:
 def billed_with(world: World, of: list[str], other: str, like: str, per_day: float) -> None:
     """One invoice for several meters and one that serves something else, which is read too."""
     outside(world, like, other, per_day, "not of the project")
+    row = world.registered(other)
+    (certificate,) = deepcopy(world.registered(like)["calibrations"])
+    row["calibrations"] = [{**certificate, "serial": row["serial"], "certificate": "C-other"}]
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = sum(one["amount"] for one in some) + per_day / 1000 * (END - FIRST).days

@@ -9,6 +9,7 @@ from mrv import factors
 from mrv.accounting.cross_checks import outside
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Invoice, MeteredOutside
 from mrv.rules.closing import close
+from tests.mrv import plant
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 
 DAY_US = DAY * INTERVAL_US
@@ -55,7 +56,7 @@ def test_both_parts_are_compared():
     found = compared(bill(28), metered())
     assert (found.holds, found.coverage, found.difference_percent) == (True, "1.000000", "0.0000")
     assert (found.ours_within, found.theirs_within) == (3 * DAILY, 3 * DAILY)
-    assert str(found.detail).endswith("24,000 kWh lie outside the period")
+    assert str(found.detail).endswith("24,000 kWh lie outside the period or the project")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,36 @@ def test_a_part_that_is_not_known_is_not_compared(facts, known):
     assert (found.holds is not None) is known
     # what is not known is taken as the rest
     assert found.holds is True if known else "beyond the period" in str(found.detail)
+
+
+@pytest.mark.parametrize(
+    ("times", "known", "holds"), [(1, 1, True), (0.7, 1, False), (1, 0.9, None), (1, None, None)]
+)
+def test_a_bill_of_the_depots_main_bounds_what_its_meters_say_together(times, known, holds):
+    """A depot with a workshop on the same bill would be told that it has no invoice at all."""
+    end, mine, other = FROM + DAY_US, 2_500, 70_000
+    bill = Invoice(
+        "i-1", "EVN", "7", date(2026, 5, 1), ("ch-1", "workshop"), "energy_import", FROM, end,
+        mine * DAY + other, 2, "ab" * 32,
+    )  # fmt: skip
+    facts = () if known is None else (
+        MeteredOutside("workshop", "energy_import", FROM, end, round(other * known),
+                       round(DAY * known) * INTERVAL_US),
+    )  # fmt: skip
+    rows = plant.laid_out(FLEET, {
+        ("bus-1", "distance"): [2_500] * DAY, ("ch-1", "energy_import"): [int(mine * times)] * DAY,
+    })  # fmt: skip
+    besides = Besides(accounting=ACCOUNTING, invoices=(bill,), outside=facts)
+    result = close(plant.BUS, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), besides=besides)
+    (found,) = result.cross_checks
+    assert found.holds is holds
+    if holds:
+        assert int(found.ours) == int(found.theirs)
+        (charger,) = [o for o in result.evidence if o.name == "ch-1"]
+        assert charger.grade == "C"  # what is the workshop's, its own meter says
+    if holds is False:
+        (charger,) = [d for d in result.devices if d.device == "ch-1"]
+        assert float(charger.counted) == pytest.approx(mine * DAY)
 
 
 def test_a_small_gap_outside_hides_nothing():

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Iterator
+from datetime import date
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import click
@@ -11,7 +15,8 @@ import click
 from ingest.heap import keep_freed
 from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET, write
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
+from mrv.rounding import UG_PER_T, decimal_text
 from mrv.statement.conditions import finding_json, findings, observations, unmet
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
@@ -22,6 +27,7 @@ from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
 
 _SHOWN = 5
+_YEAR_DAYS = 366
 
 
 @click.group(cls=Group)
@@ -125,6 +131,23 @@ def _percent(share: str) -> str:
     return f"{float(share) * 100:.1f}"
 
 
+def _rounded(said: Claims) -> Iterator[str]:
+    """Say what rounding to whole tonnes takes, where it is more than a hundredth."""
+    reduction = Fraction(said.emissions.reduction.t)
+    left = reduction + Fraction(int(said.carried.in_ug), UG_PER_T) - int(said.credited.t)
+    if not 0 < left < reduction or left <= reduction / 100:
+        return
+    days = (date.fromisoformat(said.monitoring_period.local_to[:10])
+            - date.fromisoformat(said.monitoring_period.local_from[:10])).days  # fmt: skip
+    enough = ceil(100 * days / reduction)
+    advice = (
+        f"a period of {enough} days as these loses less than 1 %"
+        if enough <= _YEAR_DAYS
+        else "one period a calendar year loses less than one tonne"
+    )
+    yield f"  rounding    {decimal_text(left, 3, 'up')} t below a whole tonne; {advice}"
+
+
 def _lines(closed: Closed) -> list[str]:
     said = claims_of(closed.document)
     span, emissions = said.monitoring_period, said.emissions
@@ -136,6 +159,7 @@ def _lines(closed: Closed) -> list[str]:
         f"  leakage     {emissions.leakage.t:>16} t",
         f"  reduction   {emissions.reduction.t:>16} t",
         f"  credited    {said.credited.t:>9} whole t",
+        *_rounded(said),
         f"  coverage    {said.coverage}",
     ]
     lines += [

@@ -1,6 +1,7 @@
 """Suppliers bill from the fifth to the fifth, and periods are calendar months."""
 
 import json
+import re
 from datetime import date
 from hashlib import sha256
 from itertools import pairwise
@@ -16,6 +17,7 @@ from services.issuer.audit import audit
 from services.issuer.close import preview_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -89,6 +91,24 @@ def test_three_calendar_months_earn_what_they_made(url, tmp_path):
         assert {one.grade for one in found.evidence if one.kind == "meter"} == {"B"}
         open_ = {one.rule for one in found.applicability if not one.holds}
         assert not {rule for rule in open_ if rule.startswith("EVD")}
+
+
+def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):
+    """A plant of nine tonnes a month would lose a tenth of its year, month by month."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", url)
+    whole = tonne("period", "preview", "pv", "--from", MONTHS[0], "--to", MONTHS[1], code=0).output
+    assert "  rounding" not in whole  # 0.1 % of 63 t
+    said = tonne("period", "preview", "pv", "--from", MONTHS[0], "--to", "2026-03-06").output
+    (line,) = [one for one in said.splitlines() if one.startswith("  rounding")]
+    lost, days = re.fullmatch(
+        r"  rounding    (0\.\d{3}) t below a whole tonne; a period of (\d+) days as these loses"
+        " less than 1 %", line,
+    ).groups()  # fmt: skip
+    reduction, credited = (
+        float(re.search(rf"  {name} +([\d.]+)", said)[1]) for name in ("reduction", "credited")
+    )
+    assert float(lost) == pytest.approx(reduction - credited, abs=0.001)
+    assert reduction / 5 * int(days) >= 100 > reduction / 5 * (int(days) - 1)
 
 
 def test_a_pack_compares_the_same_offline_and_an_audit_with_what_is_stored(url, tmp_path):

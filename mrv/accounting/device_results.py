@@ -16,16 +16,16 @@ from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Cut, Kind, Monitored, YearPart
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
-from mrv.model import Factors, Methodology, Reductions
+from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Silent
 from mrv.rounding import Mode, decimal_text, figure, share_text
 from mrv.texts import text
 
 _PLACES = 6
-_IMPLAUSIBLE = Kind.PLAUSIBILITY, Kind.CONSUMPTION, Kind.SERVICE
-# kinds of cuts as a statement lists them
-_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), _IMPLAUSIBLE, (Kind.CERTIFIED,), (Kind.CALIBRATION,))
+# kinds of cuts as release 0.1.0 listed them, and those that are no gaps
+_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
+_APPLIED = tuple(kind for kind in Kind if kind is not Kind.GAP)
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -153,28 +153,42 @@ def _price(one: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
     return pricing.cost(one, part.year) if part.at_most else pricing.rate(one, part.year)
 
 
-def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+def deductions(one: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
     """
-    What late calibrations, own use, output above the design and what is not plausible cost.
+    What errors of meters, own use, rules and the design took, in the order in which they apply.
 
-    A quantity below zero is one that was added.
+    `first`: as release 0.1.0 (rule set 1) listed them.
     """
-    for kinds in _LISTED:
-        if Kind.CALIBRATION in kinds:
-            yield from _measured(one, pricing)
+    for kinds in _LISTED if first else (_APPLIED,):
         for part in one.parts:
             for cut in part.cuts:
                 if cut.kind in kinds:
-                    yield Deduction(
-                        device=one.device.id,
-                        start_us=cut.start_us,
-                        end_us=cut.end_us,
-                        kind=(Kind.PLAUSIBILITY if cut.kind in _IMPLAUSIBLE else cut.kind).value,
-                        reason=cut.reason,
-                        percent=_up(_percent(part, cut)),
-                        quantity=_up(_sign(one) * cut.quantity),
-                        cost_t=_up(abs(cut.quantity) * _price(one, part, pricing)),
-                    )
+                    yield _deduction(one, part, cut, pricing, first=first)
+    if not first:
+        yield from _measured(one, pricing)
+
+
+def _deduction(
+    one: Monitored, part: YearPart, cut: Cut, pricing: Pricing, *, first: bool
+) -> Deduction:
+    kind, quantity = cut.rule or cut.kind.value, adjusts(one.needs.side, -cut.quantity)
+    if first:
+        kind, quantity = cut.kind.value, _up(_sign(one) * cut.quantity)
+    return Deduction(
+        device=one.device.id,
+        start_us=cut.start_us,
+        end_us=cut.end_us,
+        kind=kind,
+        reason=cut.reason,
+        percent=_up(_percent(part, cut)),
+        quantity=quantity,
+        cost_t=_up(abs(cut.quantity) * _price(one, part, pricing)),
+    )
+
+
+def adjusts(side: Side, quantity: Fraction) -> str:
+    """Return what is added to a metered quantity, rounded against the claimant. [base units]"""
+    return decimal_text(quantity, _PLACES, "down" if side == "baseline" else "up")
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
@@ -201,7 +215,7 @@ def _measured(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             device=one.device.id,
             start_us=one.span_us[0],
             end_us=one.span_us[1],
-            kind=Kind.PLAUSIBILITY.value,
+            kind="MTR-12",
             reason=reason,
             percent=_up(beyond),
             quantity=_up(Fraction(0)),

@@ -34,7 +34,7 @@ from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
 from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
-from mrv.quantity_text import amount_text
+from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_sum
 from mrv.rules.effects import Effect, Floor, Said
@@ -178,6 +178,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
             meters=tuple(dict.fromkeys(f"{device} ({role})" for device, role, _ in bill.keys)),
             says=amount_text(bill.says, unit), counted=amount_text(counted, unit),
             more=amount_text(counting, unit),
+            percent=plain_text((counted / bill.says - 1) * 100, 2),
         )  # fmt: skip
 
 

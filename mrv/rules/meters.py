@@ -269,7 +269,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             continue
         if not metered.baseline or needs.unit != "Wh":
             continue
-        counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in view.parts)
+        parts = () if view.uncounted else view.parts
+        counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in parts)
         whole += counts
         alone = facts.besides.alone.get((name, needs.quantity))
         if alone is None or counts <= 0:

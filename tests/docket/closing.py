@@ -173,7 +173,7 @@ def _silent(result: PeriodResult) -> Iterator[str]:
     """Yield devices whose deductions and gaps do not add up to what was taken and added."""
     for name in dict.fromkeys(one.device for one in result.devices):
         of = [one for one in result.devices if one.device == name]
-        taken = sum(Decimal(one.deducted) for one in of)
+        taken = sum(Decimal(one.deducted) * (-1 if one.side == "baseline" else 1) for one in of)
         added = sum(Decimal(one.substituted) for one in of)
         taken -= sum(Decimal(d.quantity) for d in result.deductions if d.device == name)
         # days without an analyser are gaps of a value, not of a register

@@ -63,7 +63,7 @@ def test_both_figures_stand_in_the_condition():
     detail = said(told(bill("aux"), scale=0.1), RULE)
     kwh = TRUTH["aux"] * COUNT / 1000
     assert f"i-aux: its supplier, 1 states {kwh:,.0f} kWh, and {kwh / 10:,.0f} kWh count" in detail
-    assert f"{0.9 * kwh:,.0f} kWh more count" in detail
+    assert f"{0.9 * kwh:,.0f} kWh are added" in detail
 
 
 def two(value, **given):

@@ -31,16 +31,17 @@ def make(facts: Facts, wanted: Format, language: str) -> bytes:
     return _written(*_MAKERS[wanted], facts, language)
 
 
-def make_programme(document: Mapping[str, Any], language: str) -> bytes:
+def make_programme(document: Mapping[str, Any], wanted: Format, language: str) -> bytes:
     """
-    Return the workbook of a programme report, the same bytes each time.
+    Return a programme report in one of its formats, the same bytes each time.
 
     Raises
     ------
     ReportError
         As `make` does.
     """
-    return _written("mrv.report.sheets.programme", "workbook", document, language)
+    module, name = _MAKERS[wanted]
+    return _written(f"{module}.programme", name, document, language)
 
 
 def _written(module: str, name: str, of: object, language: str) -> bytes:

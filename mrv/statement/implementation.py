@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -63,22 +63,43 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
     """Say where the energy that is expected of a year is more than the plant can give in one."""
-    expected = plan.project.expected.get("energy_kwh_per_year")
-    roles = find(plan.project.methodology, plan.project.version).roles
-    making = {
-        one.device for one in plan.project.devices
-        if roles[one.role].unit == "Wh" and roles[one.role].side == "baseline"
-        and (not plan.energy or one.role in plan.energy)
-    }  # fmt: skip
-    rated = [(one.class_id, one.rated_power_w) for one in plan.devices if one.id in making]
+    devices = {one.id: (one.class_id, one.rated_power_w) for one in plan.devices}
+    bound = ((one.role, *devices[one.device]) for one in plan.project.devices)
+    counted = [one for one in bound if not plan.energy or one[0] in plan.energy]
+    method = plan.project.methodology, plan.project.version
+    found = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
+    if found is not None:
+        yield found
+
+
+def over_full_load(
+    methodology: str, version: str, expected: object, devices: Iterable[tuple[str, str, int | None]]
+) -> Text | None:
+    """
+    Return what is wrong with an estimate that its plant cannot give in a year; None if it can.
+
+    Parameters
+    ----------
+    expected : object
+        Energy of a year, as the registry states it; None where it states none. [kWh]
+    devices : iterable of (role, class, rated power)
+        Meters of the project; those that make energy count. [W]
+    """
+    roles = find(methodology, version).roles
+    rated = [
+        (kind, power)
+        for role, kind, power in devices
+        if roles[role].unit == "Wh" and roles[role].side == "baseline"
+    ]
     watt = sum(power or 0 for _, power in rated)
     if expected is None or not watt or any(power is None for _, power in rated):
-        return
+        return None
     most = _SUN_H if all(kind == _SUN for kind, _ in rated) else _YEAR_H
     hours = exact(expected, "energy_kwh_per_year") * 1000 / watt
-    if hours > most:
-        values = {"energy": str(expected), "hours": plain_text(hours, 0), "power": str(watt)}
-        yield text("PLN-01.full_load", **values, most=most)
+    if hours <= most:
+        return None
+    values = {"energy": str(expected), "hours": plain_text(hours, 0), "power": str(watt)}
+    return text("PLN-01.full_load", **values, most=most)
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:

@@ -323,6 +323,12 @@ class Client:
         path = "/programme/report.xlsx"
         return self._ask("GET", path, params={"lang": language, **more}).content
 
+    def programme_pages(self, year: int | None = None, language: str = "en") -> bytes:
+        """Return the same as a PDF, in one of the languages of reports."""
+        more = {} if year is None else {"year": year}
+        path = "/programme/report.pdf"
+        return self._ask("GET", path, params={"lang": language, **more}).content
+
     def dead_letters(self, reason: str | None = None) -> Iterator[shapes.Letter]:
         """List refused messages, newest first."""
         more = {} if reason is None else {"reason": reason}

@@ -35,7 +35,16 @@ _PATIENCE_S = 20.0
 
 
 class Deriving:
-    """Derives what a store's commits note; begun by `start`, ended by `close`."""
+    """
+    Derives what a store's commits note; begun by `start`, ended by `close`.
+
+    Parameters
+    ----------
+    ours : callable
+        Tells by fleet and id for which devices this process answers.
+    waiting : bool
+        Whether it goes on with devices that wait, span by span; else who stores does.
+    """
 
     def __init__(
         self,
@@ -46,11 +55,13 @@ class Deriving:
         stopping: threading.Event,
         limits: tuple[str, ...] = (),
         ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True,
+        *,
+        waiting: bool = True,
     ) -> None:
         self._database = Database(
             database_url, name, log, stopping, limits, join=_repeatable, opened=self._distrust
         )
-        self._metrics, self._log, self._ours = metrics, log, ours
+        self._metrics, self._log, self._ours, self._waiting = metrics, log, ours, waiting
         self._store: Store | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -96,21 +107,27 @@ class Deriving:
         self._store = store
         self._looked_s = self._spans_from_s = 0.0
 
+    def leave(self) -> None:
+        """Derive no more for the store; what is noted and not made waits in the database."""
+        with self.changing():
+            self._store = None
+
     def settle(self, patience_s: float = _PATIENCE_S) -> bool:
         """Wait until what was noted has its rows; whether it has."""
         end_s = time.monotonic() + patience_s
-        while self._thread is not None and self._thread.is_alive() and self._noted():
-            if time.monotonic() > end_s:
+        while self._thread is not None and self._thread.is_alive() and self._left():
+            if time.monotonic() > end_s or self._failure is not None:
                 return False
             with self._news:
                 self._hurried = True
                 self._news.notify()
             time.sleep(0.005)
-        return not self._noted()
+        return not self._left()
 
     def age_s(self) -> float:
         """How long the oldest reading without rows has waited. [s]"""
-        return 0.0 if self._store is None else self._store.deriver.notes.age_s()
+        store = self._store
+        return 0.0 if store is None else store.deriver.notes.age_s()
 
     def close(self) -> None:
         """Make what is noted, where the database is there, and end."""
@@ -124,6 +141,9 @@ class Deriving:
                 return
             self._thread = None
         self._database.close()
+
+    def _left(self) -> bool:
+        return self._noted() or (self._store is not None and self._store.deriver.notes.lost)
 
     def _noted(self) -> bool:
         return self._store is not None and self._store.deriver.notes.age_s() > 0
@@ -162,7 +182,7 @@ class Deriving:
 
     def _due(self) -> bool:
         store = self._store
-        return store is not None and (self._noted() or store.deriver.notes.lost or self._spans())
+        return store is not None and (self._left() or self._spans())
 
     def _urgent(self) -> bool:
         store = self._store
@@ -171,7 +191,7 @@ class Deriving:
 
     def _spans(self) -> bool:
         """Whether devices wait that can be gone on with."""
-        rested = time.monotonic() >= self._spans_from_s
+        rested = self._waiting and time.monotonic() >= self._spans_from_s
         return rested and self._store is not None and self._store.behind > 0
 
     def _round(self, *, spans: bool) -> bool:

@@ -60,7 +60,7 @@ class Backlog:
 
     def _mine(self) -> list[int]:
         fleet = self._plan.fleet
-        return [d for d, name in self._queue.items() if self._ours(fleet, name)]
+        return [d for d, name in list(self._queue.items()) if self._ours(fleet, name)]
 
     def look(self, connection: Connection, ours: Callable[[Fleet, str], bool]) -> int:
         """

@@ -14,7 +14,7 @@ Whoever has rows of its own to write hands over how it opens and fills the trans
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,7 @@ from services.processing.batch import Answered, Batch, Committed
 from services.processing.derive import Deriver, Made
 from services.processing.notes import Note
 from services.processing.parts import in_parts
+from services.processing.rejudge import Changed
 from services.processing.signatures import Signatures
 from services.processing.store_readings import Arrived, store_readings
 from services.processing.unreadable_archive import without_archived
@@ -98,6 +99,22 @@ class Store:
         self._seen = Seen(plan.fleet)
         self._signatures = Signatures(plan.fleet)
         self._committed: list[Note] = []
+        self._homes: Int32 | None = None
+        self._ours: Callable[[], Collection[int]] = tuple
+
+    def share(self, homes: Int32, ours: Callable[[], Collection[int]]) -> None:
+        """
+        Derive beside others, each the devices of its own partitions.
+
+        Parameters
+        ----------
+        homes : int32 array
+            Partition of each device, by fleet index.
+        ours : callable
+            Tells which partitions are ours.
+        """
+        self._homes, self._ours = homes, ours
+        self.deriver.homes = ours
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
@@ -227,14 +244,25 @@ class Store:
 
     def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
         """Derive, or note what is to be derived."""
+        spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
+            if self._homes is not None and spans:
+                # what the partitions' holders are just making of them fails by that
+                underived.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
             return self.deriver.make(cursor, arrived), None
-        spans = arrived.spans()
         if not spans:
             return None, None
-        number = underived.note(cursor, self.plan.fleet, spans)
+        by_home: dict[int | None, dict[int, Changed]] = {}
+        for device, span in spans.items():
+            home = None if self._homes is None else int(self._homes[device])
+            by_home.setdefault(home, {})[device] = span
+        numbers = {h: underived.note(cursor, self.plan.fleet, s, h) for h, s in by_home.items()}
+        if theirs := [] if self._homes is None else numbers.keys() - {*self._ours()}:
+            arrived = arrived.without({d for home in theirs for d in by_home[home]})
+            numbers = {h: n for h, n in numbers.items() if h not in theirs}
         readings = sum(map(len, arrived.onward)) + len(arrived.changed)
-        return None, Note(number, arrived, readings, time.monotonic())
+        note = Note(tuple(numbers.values()), arrived, readings, time.monotonic())
+        return None, note if numbers else None
 
     def remember(self, written: Written) -> Committed:
         """Go on from what was committed; return what it did."""

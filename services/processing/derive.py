@@ -18,7 +18,6 @@ import numpy as np
 import psycopg
 from psycopg import Connection, Cursor
 
-from ingest.errors import ServerError
 from ingest.model import Fleet, Int32
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
@@ -66,6 +65,10 @@ class Made:
     put_off: dict[int, int] = field(default_factory=dict)
 
 
+class _GoneError(Exception):
+    """Another process has taken up what is noted here: nothing remembered is to be trusted."""
+
+
 class Step(NamedTuple):
     """What one step did; what was refused of a device that waits is left to wait."""
 
@@ -87,6 +90,8 @@ class Deriver:
         self._words = BindingWords(plan.bindings)
         self._backlog = Backlog(plan, ids, self._words, self._quality)
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
+        # partitions whose notes are ours; all notes, if None
+        self.homes: Callable[[], Collection[int] | None] = lambda: None
 
     def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
         """Take what an earlier version knows of devices, by index `here` and `there`."""
@@ -155,6 +160,10 @@ class Deriver:
                 self._fold(connection)
             taken: list[Note] = []
             return tried(lambda: self._step(connection, taken, spans=spans))
+        except _GoneError:
+            self.state.forget()
+            self.notes.lost = True
+            return Step(0, Committed(), Answered(), None)
         except BaseException:
             self.state.forget()
             self.notes.lost = True
@@ -165,7 +174,7 @@ class Deriver:
         with self.notes.gate:
             self.notes.clear()  # what is lost from here on is folded the next time
             with connection.transaction(), connection.cursor() as cursor:
-                underived.fold(cursor)
+                underived.fold(cursor, self.homes())
         self.state.forget()
         self.look(connection, self._ours)
 
@@ -177,6 +186,8 @@ class Deriver:
             with guard, connection.transaction(), connection.cursor() as cursor:
                 with self.notes.gate:
                     cursor.execute("SELECT 1")  # from here on the snapshot stands
+                    if self.notes.lost:
+                        raise _GoneError  # since we looked
                     taken += self.notes.take()
                 stored = [note.arrived for note in taken]
                 arrived = Arrived.together(stored, self.plan.fleet, self.state.last_us)
@@ -195,8 +206,8 @@ class Deriver:
         rows = [made.settled.fresh.intervals, made.settled.open.intervals]
         rows += [piece.rows for piece in made.remade.pieces]
         late_readings.note_made(cursor, self.plan.fleet, [(r.device, r.start_us) for r in rows])
-        if not underived.drop(cursor, [note.number for note in taken]):
-            raise ServerError("another process makes the rows of what this one stored")
+        if not underived.drop(cursor, [number for note in taken for number in note.numbers]):
+            raise _GoneError
         return made
 
     def _more(self, connection: Connection) -> tuple[Answered, psycopg.Error | None]:

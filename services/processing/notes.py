@@ -23,9 +23,9 @@ _PATIENCE_S = 5.0
 
 
 class Note(NamedTuple):
-    """Readings of a commit, and the row that notes them."""
+    """Readings of a commit, and the rows that note them."""
 
-    number: int
+    numbers: tuple[int, ...]
     arrived: Arrived
     readings: int
     stored_s: float

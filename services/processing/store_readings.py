@@ -9,7 +9,7 @@ and archived, and a reading with other values is refused as a conflict.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from psycopg import Cursor
@@ -69,6 +69,12 @@ class Arrived:
             out.touched.join(part.touched)
         out.onward.extend(map(Frame.concat, of_class.values()))
         return out
+
+    def without(self, devices: Collection[int]) -> Arrived:
+        """Return it without what is to be derived of some devices; it has no use for that then."""
+        self.touched.drop(devices)
+        changed = {d: one for d, one in self.changed.items() if d not in devices}
+        return replace(self, onward=without(self.onward, devices), changed=changed)
 
     def first_us(self) -> int:
         """Time of the earliest reading that rows do not hold yet. [us UTC]"""

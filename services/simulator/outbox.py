@@ -3,7 +3,9 @@ Outbox of a simulated device: readings kept until a receipt says that they are d
 
 A broker's PUBACK is no promise of durability.  A message stays here until a
 receipt names each of its readings, and goes out again when none comes; the wait
-doubles, so that a pipeline which is down for an hour is not buried.
+doubles, so that a pipeline which is down for an hour is not buried.  One that gives
+receipts is at work, however slowly: it is given the longest wait before a message
+that is still in its queue is sent to it again.
 """
 
 import heapq
@@ -48,7 +50,7 @@ class Outbox:
         self._limit = limit
         self._waiting: dict[tuple[str, int], Entry] = {}
         self._kept: set[Entry] = set()
-        self._clock: list[tuple[float, int, Entry]] = []
+        self._clock: list[tuple[float, int, Entry, int, float]] = []
         self._tie = count()
         self.received = 0
 
@@ -85,7 +87,10 @@ class Outbox:
         if entry.missing:
             wait = min(FIRST_WAIT_S * 2**entry.attempts, LONGEST_WAIT_S)
             entry.attempts += 1
-            heapq.heappush(self._clock, (now_s + wait, next(self._tie), entry))
+            self._await(entry, now_s + wait, now_s + LONGEST_WAIT_S)
+
+    def _await(self, entry: Entry, due_s: float, latest_s: float) -> None:
+        heapq.heappush(self._clock, (due_s, next(self._tie), entry, self.received, latest_s))
 
     def receipt(self, payload: bytes) -> None:
         """Free what a receipt names; one that cannot be read frees nothing."""
@@ -104,6 +109,8 @@ class Outbox:
     def overdue(self, now_s: float) -> Iterator[Entry]:
         """Messages whose receipt did not come in time, each to be sent again."""
         while self._clock and self._clock[0][0] <= now_s:
-            _, _, entry = heapq.heappop(self._clock)
-            if entry.missing:
+            _, _, entry, received, latest_s = heapq.heappop(self._clock)
+            if entry.missing and self.received > received and now_s < latest_s:
+                self._await(entry, min(now_s + FIRST_WAIT_S, latest_s), latest_s)
+            elif entry.missing:
                 yield entry

@@ -9,7 +9,7 @@ A day's readings follow from its midnight, so a fleet that is started again on t
 same day says the same again, and nothing of it is in conflict with what is stored.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -81,10 +81,20 @@ class Simulated:
 
 
 def todays_sources(
-    fleet: Sequence[Device], now_us: int, duration_us: int | None, seed: int
+    fleet: Sequence[Device],
+    now_us: int,
+    duration_us: int | None,
+    seed: int,
+    since_us: int | None = None,
 ) -> tuple[list[Source], int]:
     """
     Sources from each device's last midnight until `duration_us` from now, or for ever.
+
+    Parameters
+    ----------
+    since_us : int, optional
+        When the registers began to count, if before that midnight: they go on from what a
+        simulation since then ended with. [us since 1970 UTC]
 
     Returns
     -------
@@ -95,11 +105,97 @@ def todays_sources(
     now_ms = now_us // 1_000
     end_ms = None if duration_us is None else (now_us + duration_us) // 1_000
     starts = [_midnight_ms(device, now_ms) for device in fleet]
+    since_ms = None if since_us is None else since_us // 1_000
     sources: list[Source] = [
-        Simulated(device, seed, start_ms, end_ms)
+        _Part(Simulated(device, seed, min(start_ms, since_ms or start_ms), end_ms), start_ms)
         for device, start_ms in zip(fleet, starts, strict=True)
     ]
     return sources, min(starts)
+
+
+class _Part:
+    """The readings of a source that are sent: from one moment on, or until another."""
+
+    def __init__(self, source: Source, from_ms: int = 0, until_ms: int | None = None) -> None:
+        self.source, self._from_ms, self._until_ms = source, from_ms, until_ms
+
+    @property
+    def device(self) -> Device:
+        """The device whose readings these are."""
+        return self.source.device
+
+    def blocks(self) -> Iterator[Block]:
+        """Give the source's readings of that time."""
+        for block in self.source.blocks():
+            if self._until_ms is not None and block.time_ms[0] >= self._until_ms:
+                return
+            sent = block.time_ms >= self._from_ms
+            if self._until_ms is not None:
+                sent &= block.time_ms < self._until_ms
+            if sent.any():
+                yield Block(
+                    block.time_ms[sent],
+                    block.number[sent],
+                    {name: one[sent] for name, one in block.registers.items()},
+                    {name: one[sent] for name, one in block.gauges.items()},
+                )
+
+
+class _Stuck:
+    """A device that sends on with registers that stand still and gauges at zero."""
+
+    def __init__(self, source: Source, from_ms: int) -> None:
+        self._source, self._from_ms = source, from_ms
+
+    @property
+    def device(self) -> Device:
+        """The device whose readings these are."""
+        return self._source.device
+
+    def blocks(self) -> Iterator[Block]:
+        """Give the source's readings as the broken device shows them."""
+        last: dict[str, int] = {}
+        for block in self._source.blocks():
+            at = int(np.searchsorted(block.time_ms, self._from_ms))
+            on = np.arange(len(block.time_ms)) < at
+            registers = {}
+            for name, counted in block.registers.items():
+                stood = int(counted[at - 1]) if at else last.get(name, int(counted[0]))
+                registers[name] = np.where(on, counted, stood)
+                last[name] = int(registers[name][-1])
+            gauges = {name: np.where(on, shown, 0.0) for name, shown in block.gauges.items()}
+            yield replace(block, registers=registers, gauges=gauges)
+
+
+def broken(
+    sources: Sequence[Source], silent: Mapping[str, int], stuck: Mapping[str, int]
+) -> list[Source]:
+    """
+    Sources of which some break: they fall silent, or go on sending but count no longer.
+
+    Parameters
+    ----------
+    silent, stuck : mapping of device id to int
+        From when on. [us since 1970 UTC]
+
+    Raises
+    ------
+    SimulatorError
+        When a name is none of the devices'.
+    """
+    known = {source.device.id for source in sources}
+    for name in (*silent, *stuck):
+        if name not in known:
+            raise SimulatorError(f"{name!r} is to break, and is no device of the fleet")
+    found: list[Source] = []
+    for source in sources:
+        name, shown = source.device.id, source
+        if name in stuck and isinstance(shown, _Part):  # it may have broken before what is sent
+            shown.source = _Stuck(shown.source, stuck[name] // 1_000)
+        elif name in stuck:
+            shown = _Stuck(shown, stuck[name] // 1_000)
+        found.append(_Part(shown, until_ms=silent[name] // 1_000) if name in silent else shown)
+    return found
 
 
 def _midnight_ms(device: Device, now_ms: int) -> int:

@@ -1,5 +1,8 @@
 """
-The storing thread of `tonne worker`: read, settle, write, each record until it is durable.
+The storing thread of `tonne worker`: read and write, each record until it is durable.
+
+Rows are made behind it by the deriving thread, as in `tonne run`; spans that devices wait for
+here, under the offsets' lock.
 
 Records below a partition's stored offset are dropped.  A record that cannot be read
 becomes a dead letter with its bytes, a message that cannot be stored one with its own:
@@ -24,6 +27,7 @@ from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
+from services.intake.deriving import Deriving
 from services.intake.newer_registry import NewerRegistry, Prepared
 from services.intake.registry_watch import Plans, RegistryWatch, names_unknown
 from services.intake.retry import PULSE
@@ -52,7 +56,7 @@ LIMITS = ("idle_in_transaction_session_timeout=20s", "statement_timeout=5min")
 
 class StreamChain:
     """
-    Takes records through the steps, over one connection.
+    Takes records through the steps, over one connection; rows are made over another.
 
     Parameters
     ----------
@@ -87,6 +91,10 @@ class StreamChain:
         self._held: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
         self._unsure = False
+        self._deriving = Deriving(
+            database_url, "tonne worker (rows)", metrics, log, stopping, LIMITS,
+            self._own.answer_for, waiting=False,
+        )  # fmt: skip
 
     def open(self) -> None:
         """
@@ -120,6 +128,7 @@ class StreamChain:
         seen : int
             How many partitions Kafka shows by now.
         """
+        self._deriving.leave()
         self._own.none()
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
@@ -135,6 +144,8 @@ class StreamChain:
         self._nodes.forget()
         self._held = None
         self._version(connection)
+        self._deriving.start()
+        self._deriving.settle(_AT_ONCE_S)  # what the worker before left comes before new readings
         found = self.positions()
         self._log.info(
             "partitions", topic=self._own.topic, offsets={str(k): v for k, v in found.items()}
@@ -241,6 +252,7 @@ class StreamChain:
         batch = Batch(parcel.frames, parcel.rejected, letters)
         began = time.monotonic()
         committed = write(connection, version, self._own, steps, batch, turn)
+        self._deriving.wake()
         self._metrics.commit_seconds.observe(time.monotonic() - began)
         count_messages(self._metrics, parcel.codecs, committed.rejected, "stored")
         count_commit(self._metrics, committed)
@@ -255,6 +267,7 @@ class StreamChain:
             return
         with self._database.if_connected() as connection, suppress(VisitedError):
             if connection is not None:
+                self._unsure = self._unsure or self._own.visited(connection)
                 self._look_again(connection)
                 version = self._refreshed(connection, waits=False)
                 self._sweep(connection)
@@ -292,6 +305,7 @@ class StreamChain:
         if not self._unsure:
             return
         self._nodes.forget()
+        self._deriving.settle(_AT_ONCE_S)  # then only what others noted waits by device
         self._agree(self._own.read_again(connection))
         if self._held is not None:
             self._held.store.forget()
@@ -317,24 +331,26 @@ class StreamChain:
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
         held = self._held
-        if not self._watch.newer(connection, held.fleet):
-            held.store.look_for_requests(connection, self._own.answer_for)
-        elif waits:
-            self._take_up(connection, self._newer.now(connection, held.store))
-        else:
-            self._newer.begin(held.store)
+        if self._watch.newer(connection, held.fleet):
+            if waits:
+                self._take_up(connection, self._newer.now(connection, held.store))
+            else:
+                self._newer.begin(held.store)
         return self._held
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> Version:
         """Use a newer version, and go on for a moment with the rows that its changes ask for."""
         store, here, there = prepared
         before, fleet = self._held, store.plan.fleet
-        if before is None:
-            homes = Homes.of_fleet(fleet, self._own.count)
-        else:
-            store.go_on_from(before.store, here, there)
-            homes = before.homes.moved(fleet, here, there)
-        waiting = store.look_for_requests(connection, self._own.answer_for)
+        with self._deriving.changing():
+            if before is None:
+                homes = Homes.of_fleet(fleet, self._own.count)
+            else:
+                store.go_on_from(before.store, here, there)
+                homes = before.homes.moved(fleet, here, there)
+            store.share(homes.by_device, lambda: [*self._own.positions])
+            self._deriving.use(store)
+            waiting = store.look_for_requests(connection, self._own.answer_for)
         self._log.info(
             "registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting
         )
@@ -343,11 +359,11 @@ class StreamChain:
         return self._held
 
     def _answer(self, connection: Connection, version: Version) -> None:
-        """Go on for a moment with rows that devices wait for."""
-        if version.store.behind:
-            count_commit(
-                self._metrics, answer_requests(connection, version.store, self._own, _AT_ONCE_S)
-            )
+        """Go on for a moment with rows that devices wait for, once what is noted has its own."""
+        if version.store.behind and self._deriving.settle(_AT_ONCE_S):
+            with self._deriving.changing():
+                done = answer_requests(connection, version.store, self._own, _AT_ONCE_S)
+            count_commit(self._metrics, done)
 
     def positions(self) -> dict[int, int]:
         """Return the next record to store of each partition that is ours; safe from any thread."""
@@ -358,7 +374,8 @@ class StreamChain:
         return self._own.last_records()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections, once rows are made."""
+        self._deriving.close()
         self._database.close()
 
 

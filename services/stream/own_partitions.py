@@ -64,6 +64,10 @@ class OwnPartitions:
         self.positions = {k: offsets.reread(connection, p) for k, p in self.positions.items()}
         return source.grow(connection, self.source)
 
+    def visited(self, connection: Connection) -> bool:
+        """Whether somebody else wrote for devices of ours: we make the rows that follow."""
+        return offsets.visited(connection, self.topic, self.positions.values())
+
     def next_offsets(self) -> dict[int, int]:
         """Return the next record to store of each partition; safe from any thread."""
         return {p.partition: p.offset for p in self.positions.values()}

@@ -21,6 +21,11 @@ class Homes:
     def __init__(self, homes: Int32, partitions: int) -> None:
         self._of, self._partitions = homes, partitions
 
+    @property
+    def by_device(self) -> Int32:
+        """Partitions, by fleet index."""
+        return self._of
+
     @classmethod
     def of_fleet(cls, fleet: Fleet, partitions: int) -> Homes:
         """Return the homes of a fleet's devices among so many partitions."""

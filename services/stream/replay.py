@@ -189,7 +189,9 @@ class Replayer:
         if held is not None and not newer:
             return held
         plan = load_plan(connection, self._factors)
-        self._held = Version(Store(plan), Homes.of_fleet(plan.fleet, self._partitions))
+        store, homes = Store(plan), Homes.of_fleet(plan.fleet, self._partitions)
+        store.share(homes.by_device, tuple)
+        self._held = Version(store, homes)
         return self._held
 
     def close(self) -> None:

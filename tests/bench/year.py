@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from ingest import classes, profiles, units
 from ingest.model import NULL, Frame
@@ -84,13 +85,18 @@ def frames(
     beyond: int = 2,
     *,
     as_registered: bool = False,
+    of: Collection[str] | None = None,
 ) -> Iterator[list[Frame]]:
     """
     Frames of some days of every device and a reading or two, one a class, in order of time.
 
     Each quarter hour; `as_registered`: where the registry has a cadence, by that, as in the demo.
+    `of`: of these projects alone.
     """
     fleet = [d for d in read_fleet(catalog, _CADENCE_S) if d.id != _REPLAYED]
+    if of is not None:
+        own = set(_devices_of(catalog, of))
+        fleet = [d for d in fleet if d.id in own]
     if not as_registered:
         fleet = [replace(d, cadence_s=_CADENCE_S) for d in fleet]
     length = end_us - begin_us + beyond * _CADENCE_S * 1_000_000
@@ -105,6 +111,13 @@ def frames(
                 left.append((device, blocks))
         waiting = left
         yield [_joined(some) for some in parts.values() if some]
+
+
+def _devices_of(catalog: Path, projects: Collection[str]) -> Iterator[str]:
+    for path in catalog.glob("*.yaml"):
+        for one in yaml.safe_load(path.read_text("utf-8")).get("projects", ()):
+            if one["id"] in projects:
+                yield from (bound["device"] for bound in one["devices"])
 
 
 def _joined(some: list[Frame]) -> Frame:

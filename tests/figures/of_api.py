@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from tests.figures.account import midnight
 from tests.figures.costs import alarm_cost, silences
@@ -183,6 +184,14 @@ def _report(a, body, year):
         expected = expected_of(a, name, year)
         yield f"{path}: monitored_t", number(one["monitored_t"]), monitored
         yield f"{path}: expected_t_so_far", number(one["expected_t_so_far"]), expected
+        ahead = ahead_of(a, name)
+        yield f"{path}: expected_ahead_t", number(one["expected_ahead_t"]), ahead
+        grades = one["issued_by_grade_t"]
+        yield (
+            f"{path}: issued_by_grade_t",
+            None if grades is None else sum(map(Decimal, grades.values())),
+            None if grades is None else issued(a, [name], year),
+        )
         share = None if monitored is None or not expected else f"{monitored / expected * 100:.1f}"
         yield f"{path}: measured_percent_of_expected", one["measured_percent_of_expected"], share
         yearly = a.projects[name]["yearly"]
@@ -198,6 +207,22 @@ def expected_of(a, project, year):
     return a.expected(
         project, midnight(date(year, 1, 1), zone), midnight(date(year + 1, 1, 1), zone)
     )
+
+
+def ahead_of(a, project, first=None, last=None):
+    """What a project is expected to avoid of what is left of a time, else the year. [t]"""
+    one = a.projects[project]
+    if one["yearly"] is None or not a.members.get(project):
+        return None
+    quarter = a.now.replace(minute=a.now.minute // 15 * 15, second=0, microsecond=0)
+    first, last = first or date(a.now.year, 1, 1), last or date(a.now.year + 1, 1, 1)
+    begins = max(
+        one["from"], min(m[2] for m in a.members[project]), quarter, midnight(first, one["zone"])
+    )
+    until = min(one["to"], midnight(last, one["zone"]))
+    seconds = Fraction(max(0, int((until - begins).total_seconds())))
+    micro = int(Fraction(str(one["yearly"])) * seconds / (365 * 86_400) * 10**6)
+    return Decimal(micro) / 10**6
 
 
 def of_park(a, year):

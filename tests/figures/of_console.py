@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from datetime import date, timedelta
 from decimal import ROUND_FLOOR, Decimal
-from fractions import Fraction
 from typing import Any
 
 import jinja2
@@ -15,7 +14,7 @@ from services.api.console.translations import Words
 from tests.figures import surfaces
 from tests.figures.account import UG, Emission, midnight
 from tests.figures.costs import silences
-from tests.figures.of_api import expected_of, issued, of_park, of_year
+from tests.figures.of_api import ahead_of, expected_of, issued, of_park, of_year
 from tests.figures.panels import PROJECT, before_evidence, missed
 
 # what people typed, shown as they typed it
@@ -124,12 +123,12 @@ def _to_date(a):
 
 
 def _forecast(a):
-    ahead = _sum(_ahead(a, p) for p in a.counted())
+    ahead = _sum(ahead_of(a, p) for p in a.counted())
     return None if ahead is None else (_avoided(a) or 0) + ahead
 
 
 def _in_year(a):
-    return _sum((_to_date(a), _sum(_ahead(a, p) for p in a.counted())))
+    return _sum((_to_date(a), _sum(ahead_of(a, p) for p in a.counted())))
 
 
 def _expected_in(a, month):
@@ -141,7 +140,7 @@ def _expected_in(a, month):
         for p in a.counted()
         for one in (
             a.expected(p, *(midnight(day, a.projects[p]["zone"]) for day in (first, last))),
-            _ahead(a, p, first, last),
+            ahead_of(a, p, first, last),
         )
     )
 
@@ -262,22 +261,6 @@ def _of_part(a, project, one):
 
 def _cost_t(a, device):
     return float(silences(a)[device][0])
-
-
-def _ahead(a, project, first=None, last=None):
-    """What a project is expected to avoid of what is left of a time, else the year. [t]"""
-    one = a.projects[project]
-    if one["yearly"] is None or not a.members.get(project):
-        return None
-    quarter = a.now.replace(minute=a.now.minute // 15 * 15, second=0, microsecond=0)
-    first, last = first or date(a.now.year, 1, 1), last or date(a.now.year + 1, 1, 1)
-    begins = max(
-        one["from"], min(m[2] for m in a.members[project]), quarter, midnight(first, one["zone"])
-    )
-    until = min(one["to"], midnight(last, one["zone"]))
-    seconds = Fraction(max(0, int((until - begins).total_seconds())))
-    micro = int(Fraction(str(one["yearly"])) * seconds / (365 * 86_400) * 10**6)
-    return Decimal(micro) / 10**6
 
 
 def year_shown(a):

@@ -26,6 +26,7 @@ from services.stream.chain import StreamChain
 from services.stream.records import Record
 from tests.fix_timescale import _fresh
 from tests.integration.kafka_path import embedded, register, tables, traffic
+from tests.services.stream.records import made
 from tests.soak import SOAK
 
 TOPIC = "parcels"
@@ -119,6 +120,7 @@ def test_devices_that_move_to_another_partition_lose_and_double_nothing(
             both.submit(store_all, new, shares[1], 2),
         ):
             done.result()
+    made(other_database_url, old, new)
     old.close()
     new.close()
     expected, found = tables(database_url), tables(other_database_url)

@@ -16,9 +16,10 @@ import yaml
 from deploy import examples
 from mrv.calendar import instant_us, local_date, period_us
 from mrv.documents.statement import claims_of
+from mrv.rounding import share_text
 from mrv.statement.conditions import unmet
 from services.cli.local.demo_devices import RECORDING, REPLAY_SPAN, REPLAYED
-from services.cli.local.demo_statements import PERIODS
+from services.cli.local.demo_statements import REAL
 from services.issuer import live_accounts
 from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver
@@ -29,6 +30,7 @@ from services.store.postgres.pool import connect
 from services.store.registry.load import load_projects
 from services.store.timeseries import queries
 from services.store.views import console
+from services.store.views.coverage import coverage_days
 from services.store.views.fleet_metrics import refresh_days
 from tests.bench.year import frame_of, frames
 from tests.fix_timescale import _fresh
@@ -37,7 +39,6 @@ from tests.services.issuer.plant import store_of
 
 pytestmark = pytest.mark.timeout(900)
 CITY = examples.CITY
-REAL, *_ = PERIODS
 SIDES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 SUMS = ", ".join(f"sum({one})" for one in SIDES)
 
@@ -73,6 +74,10 @@ class Month:
             }
             # as a close would make it, but that its days need no seal
             self.closed = {name: preview_period(conn, name, *spans[name]) for name in spans}
+            self.coverage = {
+                name: _coverage(conn, self.projects[name], claims_of(one.document), *spans[name])
+                for name, one in self.closed.items()
+            }
 
 
 def _shown(conn, project, from_us, to_us):
@@ -91,6 +96,16 @@ def _shown(conn, project, from_us, to_us):
     yield "intervals", tuple(sum(row[one] for row in quarters) for one in SIDES)
     days = console.account_days(conn, project.id, first, end)  # pages of a month and a year
     yield "console", tuple(sum(getattr(day, one) for day in days) for one in SIDES)
+
+
+def _coverage(conn, project, claims, from_us, to_us):
+    """What the pages show of the days of a period together."""
+    zone = project.timezone
+    pairs = sorted({(one.device, one.parameter) for one in claims.monitored_parameters})
+    edges = local_date(from_us, zone), local_date(to_us, zone)
+    found = coverage_days(conn, project.id, zone, pairs, *edges)
+    known = sum(one.measured_us + one.estimated_us for one in found)
+    return share_text(known, sum(one.serving_us for one in found))
 
 
 def _whole(row):
@@ -128,6 +143,13 @@ def test_every_surface_shows_what_the_close_of_the_month_says(month):
             if any(abs(a - b) > most for a, b in zip(sums, sides, strict=True)):
                 apart[name, of] = sums, sides
     assert apart == {}
+
+
+def test_coverage_is_one_figure(month):
+    """A month of 99.96 % in the statement would be one of 99.7 % on the project's page."""
+    said = {name: claims_of(one.document).coverage for name, one in month.closed.items()}
+    assert month.coverage == said
+    assert said[REAL[0]] == "0.981250"  # which lacks a night's readings
 
 
 def test_little_rests_on_the_owners_word(month):

@@ -53,11 +53,11 @@ function tip(kind, d, option, params) {
 
 const redraws = [];
 function mount(el) {
-  const kind = el.dataset.chart, d = JSON.parse(el.dataset.figures), hidden = new Set(), said = document.createElement("output");
+  const kind = el.dataset.chart, all = JSON.parse(el.dataset.figures), hidden = new Set(), said = document.createElement("output");
   const canvas = document.createElement("div");
   canvas.className = "canvas"; said.className = "hidden"; el.append(canvas, said);
   const chart = echarts.init(canvas, null, { renderer: "svg" });
-  let option, size = "";
+  let d = all, option, size = "";
   const draw = () => {
     const w = canvas.clientWidth, h = canvas.clientHeight;
     if (!w || !h) return;
@@ -78,24 +78,27 @@ function mount(el) {
   resized();
   new ResizeObserver(resized).observe(canvas);
   redraws.push(draw);
-  const items = d.bars ?? d.sites ?? [];
-  const open = (i) => { if (items[i]?.href) location.assign(items[i].href); };
-  chart.on("click", (p) => open(p.dataIndex));
-  byKeys(el, chart, said, () => option, kind, d, open);
+  const open = (i) => { const one = (d.bars ?? d.sites ?? [])[i]; if (one?.projects) card(el, one, d.words); else if (one?.href) location.assign(one.href); };
+  const period = zoomed(el, canvas, kind, () => d, (now) => { d = now ?? all; draw(); });
+  chart.on("click", (p) => { if (!period.dragged()) open(p.dataIndex); });
+  byKeys(el, chart, said, () => option, kind, () => d, open, period);
   // a name of the legend takes its part out of the chart, and brings it back
   for (const button of el.parentElement.querySelectorAll("[data-series]")) button.addEventListener("click", () => hidden.toggle(button.dataset.series));
-  tools(el, canvas);
+  tools(el, canvas, kind, () => d);
 }
 
 // Arrows go from mark to mark and say what each shows; Enter opens it.
-function byKeys(el, chart, said, option, kind, d, open) {
-  const count = (d.bars ?? d.labels ?? d.sites ?? d.flows).length, series = kind === "map" ? 1 : 0;
+function byKeys(el, chart, said, option, kind, now, open, period) {
+  const series = kind === "map" ? 1 : 0;
   let at = -1;
   el.tabIndex = 0;
   el.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (event.key === "Enter" && at >= 0) open(at);
-    if (event.key === "Escape") { at = -1; chart.dispatchAction({ type: "hideTip" }); }
+    if (event.key === "Escape") { at = -1; chart.dispatchAction({ type: "hideTip" }); period.whole(); }
+    const d = now(), count = (d.bars ?? d.labels ?? d.sites ?? d.flows).length;
+    // a plus takes the half around the mark
+    if (event.key === "+" && at >= 0) { period.take(at - Math.floor(count / 4), at + Math.floor(count / 4)); at = -1; }
     if (!step || kind === "hours") return;
     event.preventDefault();
     at = (at + step + count) % count;
@@ -104,18 +107,82 @@ function byKeys(el, chart, said, option, kind, d, open) {
   });
 }
 
+// What is known of a place, with its projects, where it was clicked; Escape or the cross closes it.
+function card(el, site, words) {
+  el.querySelector(".place")?.remove();
+  const made = (name, words, more = {}) => Object.assign(document.createElement(name), { textContent: words, ...more });
+  const box = made("section", "", { className: "place", tabIndex: -1 }), list = document.createElement("ul");
+  const close = made("button", "×", { type: "button", onclick: () => { box.remove(); el.focus(); } });
+  close.setAttribute("aria-label", words.close); box.setAttribute("aria-label", site.name);
+  for (const one of site.projects) {
+    const item = document.createElement("li");
+    item.append(made("a", one.name, { href: one.href }), made("span", one.amount)); list.append(item);
+  }
+  box.append(close, made("strong", site.name), made("p", `${words.avoided}: ${site.note}`), made("p", `${words.meters}: ${site.up} / ${site.of}`), list);
+  box.addEventListener("keydown", (event) => { event.stopPropagation(); if (event.key === "Escape") close.click(); });
+  el.append(box); box.focus();
+}
+
+// A pointer drawn over some of the time shows that time alone; the button, or Escape, the whole again.
+const TIMED = {
+  bars: (d, a, b) => ({ ...d, bars: d.bars.slice(a, b + 1) }),
+  cumulative: (d, a, b) => ({ ...d, ...Object.fromEntries(["labels", "long", "measured", "expected"].map((k) => [k, d[k].slice(a, b + 1)])) }),
+  hours: (d, a, b) => ({ ...d, labels: d.labels.slice(a, b + 1), long: d.long.slice(a, b + 1), cells: d.cells.filter(([x]) => x >= a && x <= b).map(([x, ...rest]) => [x - a, ...rest]) }),
+};
+function zoomed(el, canvas, kind, now, show) {
+  const button = el.closest("figure")?.querySelector("[data-tool=whole]"), band = document.createElement("div");
+  let from = null, dragged = false;
+  band.className = "drawn-over"; band.hidden = true; el.append(band);
+  const whole = () => { button?.setAttribute("hidden", ""); show(null); };
+  const take = (a, b) => {
+    const d = now(), count = (d.bars ?? d.labels)?.length ?? 0, first = Math.max(0, a), last = Math.min(count - 1, b);
+    if (!TIMED[kind] || last - first < 1 || last - first + 1 >= count) return;
+    button?.removeAttribute("hidden");
+    show(TIMED[kind](d, first, last));
+  };
+  button?.addEventListener("click", whole);
+  if (TIMED[kind]) {
+    const at = (event) => event.clientX - canvas.getBoundingClientRect().left;
+    const index = (x) => { const chart = echarts.getInstanceByDom(canvas); return chart.convertFromPixel({ xAxisIndex: 0 }, x); };
+    canvas.addEventListener("pointerdown", (event) => { from = at(event); dragged = false; });
+    window.addEventListener("pointermove", (event) => {
+      if (from === null) return;
+      const to = at(event);
+      dragged = Math.abs(to - from) > 8;
+      band.hidden = !dragged;
+      Object.assign(band.style, { left: `${Math.min(from, to)}px`, width: `${Math.abs(to - from)}px` });
+    });
+    window.addEventListener("pointerup", (event) => {
+      if (from === null) return;
+      const [a, b] = [from, at(event)].sort((x, y) => x - y);
+      from = null; band.hidden = true;
+      if (dragged) take(Math.round(index(a)), Math.round(index(b)));
+    });
+  }
+  return { whole, take, dragged: () => dragged };
+}
+
+// The figures as rows, where no table stands in the figure.
+const ROWS = {
+  bars: (d) => { const kinds = [...new Set(d.bars.flatMap((b) => (b.parts ?? []).map(([k]) => k)))]; return [["", ...kinds, "expected", d.unit], ...d.bars.map((b) => [b.told.split(": ")[0], ...kinds.map((k) => b.parts?.filter(([of]) => of === k).reduce((s, [, v]) => s + v, 0) ?? ""), b.expected ?? ""])]; },
+  cumulative: (d) => [["", d.words.measured, d.words.expected, d.unit], ...d.long.map((l, i) => [l, d.measured[i] ?? "", d.expected[i] ?? ""])],
+  hours: (d) => [["", d.words.hour, d.words.quantity, d.unit], ...d.cells.map(([x, y, v]) => [d.long[x], d.hours[y], v])],
+  flows: (d) => [["", "", d.words.amount, d.unit], ...d.flows.map((o) => [o.giver, o.receiver, o.amount])],
+};
 const hand = (blob, name) => {
   const a = document.createElement("a");
   a.href = URL.createObjectURL(blob); a.download = name; a.click();
   setTimeout(() => URL.revokeObjectURL(a.href), 10_000);
 };
-const cell = (node) => { const words = node.dataset.value ?? node.textContent.trim().replace(/\s+/g, " "); return /[",\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words; };
+const cell = (node) => node.dataset.value ?? node.textContent.trim().replace(/\s+/g, " ");
+const quoted = (value) => { const words = String(value); return /[",\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words; };
 
 // The table behind as CSV, the chart as a picture.
-function tools(el, canvas) {
+function tools(el, canvas, kind, now) {
   const figure = el.closest("figure"), name = el.dataset.name ?? el.dataset.chart;
   figure?.querySelector("[data-tool=csv]")?.addEventListener("click", () => {
-    const rows = [...figure.querySelectorAll("table tr")].map((tr) => [...tr.cells].map(cell).join(","));
+    const table = [...figure.querySelectorAll("table tr")].map((tr) => [...tr.cells].map(cell));
+    const rows = (table.length ? table : ROWS[kind](now())).map((row) => row.map(quoted).join(","));
     hand(new Blob(["\ufeff", rows.join("\r\n"), "\r\n"], { type: "text/csv" }), `${name}.csv`);
   });
   figure?.querySelector("[data-tool=png]")?.addEventListener("click", () => {

@@ -16,6 +16,8 @@ const line = (points, stroke, width = 1, dash = undefined) => ({
 
 // A scale with three or four steps that holds zero and all values.
 export function scale(low, high) {
+  // what is less than a hundredth of the other side has no step of its own
+  if (-low < high / 100) low = 0;
   const span = Math.max(high, 0) - Math.min(low, 0) || 1;
   const power = 10 ** Math.floor(Math.log10(span / 3));
   const step = [1, 2, 2.5, 5, 10].map((k) => k * power).find((s) => span / s <= 4.0001);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from mrv.report.blocks import Block, chapter, paragraph
@@ -25,7 +24,7 @@ _LEVELS = (
 
 
 def calendar(facts: Facts, words: Words) -> Iterator[Block]:
-    """Draw the measured share of each day, all meters together."""
+    """Draw the coverage of each day, all meters together."""
     yield chapter(words["page.calendar"])
     if not facts.days:
         yield paragraph(words["page.no_data"])
@@ -74,13 +73,10 @@ def _cell(text: str, known: Mapping[str, Span], name: str) -> dict[str, Any]:
     span = known.get(name)
     if span is None:
         return {"text": text if name else "", "share": None, "out": True}
-    share = float(Fraction(span.measured_us, span.service_us)) if span.seen else None
+    share = float(span.coverage) if span.seen else None
     return {"text": text, "share": share, "out": False}
 
 
 def _described(months: Sequence[Span], words: Words) -> str:
-    said = "; ".join(
-        f"{one.name}: {words.percent(str(Fraction(one.measured_us, one.service_us)))}"
-        for one in months
-    )
+    said = "; ".join(f"{one.name}: {words.percent(str(one.coverage))}" for one in months)
     return f"{words['page.calendar']}. {said}"

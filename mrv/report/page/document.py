@@ -48,62 +48,99 @@ def page(facts: Facts, words: Words) -> bytes:
     ReportError
         If it cannot be set: a defect, with what the typesetter says.
     """
-    when = _when(facts)
-    with _set(facts, words, when) as given:
+    blocks = _of_all_parts(facts, words)
+    return typeset(_head(facts, words), blocks, _attached(facts, words), _when(facts), words)
+
+
+def typeset(
+    head: dict[str, Any],
+    blocks: list[Block],
+    attached: list[dict[str, str]],
+    when: datetime,
+    words: Words,
+) -> bytes:
+    """
+    Return blocks as a PDF, the same bytes each time.
+
+    Parameters
+    ----------
+    head : dict
+        `title`, `description` and, for the head of each page, `id`, `state`, `project`, `made`.
+    attached : list of dict
+        Files within: `name`, `text`, `mime`, `about`.
+
+    Raises
+    ------
+    ReportError
+        As `page` does.
+    """
+    said = {**_said(head, blocks, when, words), "attached": attached}
+    with _set(said) as given:
         found: bytes = typst.compile(**given, pdf_standards=STANDARD, timestamp=when)
     return found
 
 
 def chapters(facts: Facts, words: Words) -> dict[str, int]:
     """Return the page on which each chapter of the report stands, by its heading."""
-    with _set(facts, words, _when(facts)) as given:
-        said = typst.query(**given, selector="<chapters>", field="value", one=True)
+    blocks = _of_all_parts(facts, words)
+    said = _said(_head(facts, words), blocks, _when(facts), words)
+    with _set({**said, "attached": _attached(facts, words)}) as given:
+        asked = typst.query(**given, selector="<chapters>", field="value", one=True)
     found: dict[str, int] = {}
-    for heading, number in json.loads(said):
+    for heading, number in json.loads(asked):
         found.setdefault(heading, number)
     return found
 
 
 @contextmanager
-def _set(facts: Facts, words: Words, when: datetime) -> Iterator[dict[str, Any]]:
+def _set(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Give what the typesetter takes; ReportError with what it says, where it cannot set it."""
     with resources.as_file(resources.files("mrv.report")) as here:
-        said = json.dumps(_said(facts, words, when), ensure_ascii=False)
         try:
             yield {
                 "input": str(here / "page" / "page.typ"),
                 "font_paths": [str(here / "fonts")],
                 "ignore_system_fonts": True,
-                "sys_inputs": {"said": said},
+                "sys_inputs": {"said": json.dumps(said, ensure_ascii=False)},
             }
         except typst.TypstError as error:
             raise ReportError(
-                f"the page of {facts.name} cannot be set: {error.diagnostic}; tell us with its pack"
+                f"the page of {said['id']} cannot be set: {error.diagnostic}; tell us with its data"
             ) from error
 
 
-def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
-    blocks = chain(
-        _public(facts, words), chain.from_iterable(part(facts, words) for part in _PARTS)
-    )
-    title = words["page.title_statement" if facts.opinion is None else "page.title"]
+def _of_all_parts(facts: Facts, words: Words) -> list[Block]:
+    of_parts = chain.from_iterable(part(facts, words) for part in _PARTS)
+    return [*_public(facts, words), *of_parts]
+
+
+def _head(facts: Facts, words: Words) -> dict[str, Any]:
     name = facts.subject.project.name
-    found: dict[str, Any] = {
-        "title": title,
+    return {
+        "title": words["page.title_statement" if facts.opinion is None else "page.title"],
         "description": f"{facts.name}, {name}",
-        "lang": words.language.partition("-")[0],
-        "date": [when.year, when.month, when.day],
         "id": facts.name,
         "project": legible(name, _HEADER),
         "state": state(facts, words).partition(":")[0].partition("\N{FULLWIDTH COLON}")[0],
         "made": f"{words['code_version']} {facts.subject.code_version}",
-        "page": words["page.page"],
-        "of": words["page.of"],
-        "not_stated": words["not_stated"],
-        "blocks": list(blocks),
     }
-    shown: dict[str, Any] = _printable(found)
-    return {**shown, "attached": _attached(facts, words)}
+
+
+def _said(
+    head: dict[str, Any], blocks: list[Block], when: datetime, words: Words
+) -> dict[str, Any]:
+    shown: dict[str, Any] = _printable(
+        {
+            **head,
+            "lang": words.language.partition("-")[0],
+            "date": [when.year, when.month, when.day],
+            "page": words["page.page"],
+            "of": words["page.of"],
+            "not_stated": words["not_stated"],
+            "blocks": blocks,
+        }
+    )
+    return shown
 
 
 def _public(facts: Facts, words: Words) -> Iterator[Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 
 from mrv.report.day_sums import Day
 from mrv.report.report_data import Facts
@@ -25,7 +26,6 @@ class Span:
     name: str
     value: int | None = None
     service_us: int = 0
-    measured_us: int = 0
     lost_us: int = 0
     days: set[date] = field(default_factory=set)
 
@@ -34,7 +34,6 @@ class Span:
         if day.value is not None:
             self.value = (self.value or 0) + day.value
         self.service_us += day.to_us - day.from_us
-        self.measured_us += day.measured_us
         self.lost_us += day.unknown_us + day.missing_us
         self.days.add(day.day)
 
@@ -42,6 +41,11 @@ class Span:
     def seen(self) -> bool:
         """Whether anything of it was measured or estimated."""
         return self.lost_us < self.service_us
+
+    @property
+    def coverage(self) -> Fraction:
+        """Measured or estimated part of the time in service, as in `covered_share`."""
+        return Fraction(self.service_us - self.lost_us, self.service_us or 1)
 
 
 def by_day(days: Iterable[Day]) -> list[Span]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from mrv.report import MEDIA_TYPES, make_programme
+from mrv.report import MEDIA_TYPES, Format, make_programme
 from services.api import schemas as shapes
 from services.api.paging import current
 from services.api.problems import ProblemError
@@ -45,6 +45,12 @@ class Workbook(Response):
     media_type = MEDIA_TYPES["xlsx"]
 
 
+class Pages(Response):
+    """Pages for people."""
+
+    media_type = MEDIA_TYPES["pdf"]
+
+
 @router.get("/programme/report", response_model=shapes.ProgrammeReport)
 def report(ask: WholeReader, year: Year = None) -> Response:
     """
@@ -57,16 +63,24 @@ def report(ask: WholeReader, year: Year = None) -> Response:
 
 @router.get("/programme/report.xlsx", response_class=Workbook)
 def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
-    """Return the same as a workbook; names of the registry stay as they are."""
+    """Return the same as a workbook, in the reader's language."""
     spoken = spoken_language(ask, lang)
-    return report_file(_report(ask, year, spoken), spoken)
+    return report_file(_report(ask, year, spoken), "xlsx", spoken)
 
 
-def report_file(document: Mapping[str, Any], language: str) -> Workbook:
-    """Return a programme report as a workbook to be saved."""
-    name = f"programme-{document['year']}.{language}.xlsx"
-    return Workbook(
-        make_programme(document, language),
+@router.get("/programme/report.pdf", response_class=Pages)
+def report_pages(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
+    """Return the same as pages: what is found, progress, actions, projects, evidence."""
+    spoken = spoken_language(ask, lang)
+    return report_file(_report(ask, year, spoken), "pdf", spoken)
+
+
+def report_file(document: Mapping[str, Any], wanted: Format, language: str) -> Response:
+    """Return a programme report as a file to be saved."""
+    name = f"programme-{document['year']}.{language}.{wanted}"
+    return Response(
+        make_programme(document, wanted, language),
+        media_type=MEDIA_TYPES[wanted],
         headers={
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="{name}"',

@@ -73,14 +73,19 @@ class SystemProject(Shape):
 
     project: str
     name: str
+    counted: bool = Field(description="Whether it belongs to the programme.")
     system: str | None
     action: str | None
     methodology: str
     expected_t_per_year: str | None
     expected_t_so_far: str | None
+    expected_ahead_t: str | None = Field(description="Expected of what is left of the year.")
     monitored_t: str | None
     measured_percent_of_expected: str | None
     issued_credits_t: int
+    issued_by_grade_t: dict[str, str] | None = Field(
+        description="Credits by grade of evidence; null where no statement states grades."
+    )
     transferable_t: int | Literal["not determined"]
     transfer_basis: str
     provisional: list[str]

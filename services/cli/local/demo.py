@@ -20,9 +20,9 @@ from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
 from services.cli.errors import masked
-from services.cli.local.demo_devices import INVOICES, REGISTRY, send, stay
-from services.cli.local.demo_stage import Stage, brief
-from services.cli.local.demo_statements import PERIODS, RING, account
+from services.cli.local.demo_devices import Fleet, fleet_of, send, stay
+from services.cli.local.demo_stage import Stage, brief, warm
+from services.cli.local.demo_statements import REAL, RING, SIMULATED, account
 from services.local.grafana import grafana_home
 from services.settings import Settings
 
@@ -87,6 +87,7 @@ def demo(*, once: bool, resume: bool) -> None:
     Replay a real inverter and simulate a fleet, then close, sign and verify.
 
     What is replayed and simulated comes with tonne; it all stays in TONNE_HOME.
+    The simulated days end yesterday; a charger and a chiller break in them.
     With --resume nothing is replayed: what an earlier demo stored is served again.
     Where Grafana is installed, or GRAFANA_HOME names it, its boards are served too.
 
@@ -101,40 +102,43 @@ def demo(*, once: bool, resume: bool) -> None:
     if resume and not any(stage.packs.glob("TN-*")):
         raise InputError(f"no demo was run in {stage.home}; run `tonne demo` first")
     stage.packs.mkdir(parents=True, exist_ok=True)
+    warm("local", "migrate", "registry", "invoice", "log", "period", "statement", "keys", "verify")
     boards = ["--grafana"] if grafana_home() else []
-    brief_servers(stage.tonne("local", "up", *boards))
+    brief_servers(stage.tonne("local", "up", "--no-kafka", *boards))
     try:
         brief(stage.tonne("migrate"))
         if resume:
-            again(stage)
+            again(stage, fleet_of(stage))
         else:
-            first(stage, once=once)
+            first(stage, fleet_of(stage), once=once)
     finally:
         brief(stage.tonne("local", "down"))
     if once:
         what_next(stage)
 
 
-def first(stage: Stage, *, once: bool) -> None:
+def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
     """Register, send, account, serve."""
-    brief(stage.tonne("registry", "import", str(REGISTRY)), lines=2)
-    brief(stage.tonne("invoice", "import", str(INVOICES)))
+    brief(stage.tonne("registry", "import", str(fleet.registry)), lines=2)
+    brief(stage.tonne("invoice", "import", str(fleet.invoices)))
+    days = (fleet.month.first.isoformat(), fleet.month.end.isoformat())
+    periods = (REAL, *((project, *days) for project in SIMULATED))
     with stage.running("run") as process, stage.running("api") as api:
-        send(stage, process)
-        figures = [account(stage, *period) for period in PERIODS]
+        send(stage, process, fleet)
+        figures = [account(stage, *period) for period in periods]
         served(stage, api, figures)
         summary(figures)
         if not once:
             look(stage)
             what_next(stage)
-            stay(stage)
+            stay(stage, fleet)
 
 
-def again(stage: Stage) -> None:
+def again(stage: Stage, fleet: Fleet) -> None:
     """Serve what an earlier demo stored."""
     with stage.running("run"), stage.running("api"):
         look(stage)
-        stay(stage)
+        stay(stage, fleet)
 
 
 def brief_servers(text: str) -> None:

@@ -10,12 +10,16 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from datetime import time as clock
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import click
 
 from ingest.errors import InputError, ServerError
+from services.cli.local.demo_catalog import CADENCE_S, SEED, ZONE, Month, invoices_of, moved
 from services.cli.local.demo_stage import Stage, brief
 from services.cli.local.simulate import NOT_SAFE
 from services.cli.output.progress import bar
@@ -29,24 +33,77 @@ _SUMS = (
 )
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400
-REGISTRY = shipped("catalog/haiphong")
-INVOICES = REGISTRY / "invoices/2026-01.csv"
+CATALOG = shipped("catalog/haiphong")
 RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
-CADENCE_S, SEED = 900, 1
-# what both the month and the live devices are: the catalog, but for what is replayed
-FLEET = (
-    *("--fleet", str(REGISTRY), "--without", REPLAYED),
-    *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
-)
-FLEET_FROM = "2026-01-01T00:00:00+07:00"
-# when the recording, its noon moved to Hai Phong's, and the month begin and end
+# when the recording, its noon moved to Hai Phong's, begins and ends
 REPLAY_SPAN = ("2022-01-01T22:00:00+07:00", "2022-01-06T22:00:00+07:00")
-MONTH_SPAN = (FLEET_FROM, "2026-02-01T00:00:00+07:00")
+# the simulated days end yesterday; a day is sealed 24 hours after its end, so that the last of
+# them is not in the statements yet
+DAYS = 31
+# what breaks, and how many days before today: a charger whose buses are charged elsewhere, and a
+# chiller of which nothing is heard any more
+STUCK, SILENT = ("hp-charger-3", 9), ("hp-chiller-2", 2)
+# a register that comes back later would stand for every quarter hour between: rows in millions
+_LONGEST_STEP = timedelta(days=7)
 _LOOK_S = 5.0
 # the machine may be slow: a batch of ten thousand messages is one commit, and then come receipts
 _SILENT_MIN = 15
+
+
+class Fleet(NamedTuple):
+    """The catalog as of the demo's days, and what its devices do in them."""
+
+    registry: Path
+    month: Month  # that the statements are of
+
+    @property
+    def today(self) -> date:
+        """The day after the last simulated one."""
+        return self.month.first + timedelta(days=DAYS)
+
+    @property
+    def invoices(self) -> Path:
+        """The invoices of the month."""
+        return invoices_of(self.registry, self.month)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What `tonne simulate` is given for the month and for the live devices alike."""
+        return (
+            *("--fleet", str(self.registry), "--without", REPLAYED),
+            *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
+            *("--start", begins(self.month.first)),
+            *("--stuck", STUCK[0], begins(self.today - timedelta(days=STUCK[1]))),
+        )
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Which device is not heard any more, and since when."""
+        return "--silent", SILENT[0], begins(self.today - timedelta(days=SILENT[1]))
+
+
+def begins(day: date) -> str:
+    """When a day begins at Hai Phong; RFC 3339."""
+    return datetime.combine(day, clock(), ZoneInfo(ZONE)).isoformat()
+
+
+def fleet_of(stage: Stage) -> Fleet:
+    """
+    Return the fleet of the demo in a folder, dated when it is made first.
+
+    A demo that is run again has the days that it had, as its statements have.
+    """
+    made = sorted(stage.packs.glob("catalog-*"))
+    if made:
+        first = date.fromisoformat(made[-1].name.removeprefix("catalog-"))
+    else:
+        first = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=DAYS)
+    registry, end = stage.packs / f"catalog-{first}", first + timedelta(days=DAYS - 1)
+    if made:
+        return Fleet(registry, Month(first, end, end))
+    return Fleet(registry, moved(CATALOG, registry, first, end))
 
 
 class Progress:
@@ -106,20 +163,23 @@ class Progress:
         return 0.0
 
 
-def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
+def send(stage: Stage, pipeline: subprocess.Popen[bytes], fleet: Fleet) -> None:
     """Have the devices send, and show what arrives."""
     replay = (
         "simulate", "--replay", str(RECORDING), "--device", REPLAYED,
         "--start", REPLAY_SPAN[0], "--speed", "max",
     )  # fmt: skip
     month = (
-        "simulate", *FLEET, "--start", FLEET_FROM,
-        "--duration", "31d", "--speed", "max", "--faults", FAULTS,
+        "simulate", *fleet.words, *fleet.silent,
+        "--duration", f"{DAYS}d", "--speed", "max", "--faults", FAULTS,
     )  # fmt: skip
     patient = ("--wait", f"{_SILENT_MIN}m")
     status = stage.json("local", "status", shown=False)
     with closing(Progress(status, stage.metrics)) as progress:
-        for words, span in ((replay, REPLAY_SPAN), (month, MONTH_SPAN)):
+        for words, span in (
+            (replay, REPLAY_SPAN),
+            (month, (begins(fleet.month.first), begins(fleet.today))),
+        ):
             send_one(stage, (*words, *patient), pipeline, progress, span)
 
 
@@ -156,18 +216,16 @@ def send_one(
     click.echo(progress.line())
 
 
-def stay(stage: Stage) -> None:
-    """
-    Keep the servers and the pipeline up until Ctrl-C, with devices that go on speaking.
-
-    They show gauges alone.  A register that came back after the months since the
-    simulated one would stand for every quarter hour between: rows in millions.
-    """
+def stay(stage: Stage, fleet: Fleet) -> None:
+    """Keep the servers and the pipeline up until Ctrl-C, with devices that go on speaking."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     stage.quiet = False
-    with stage.running("simulate", *FLEET, "--today", "--gauges-only", "--wait", "5s") as live:
+    since = datetime.now(ZoneInfo(ZONE)).date() - fleet.today
+    registers = () if since <= _LONGEST_STEP else ("--gauges-only",)
+    words = ("simulate", *fleet.words, "--without", SILENT[0], "--today", *registers)
+    with stage.running(*words, "--wait", "5s") as live:
         click.echo(
             "The catalog's devices go on speaking, and the pipeline stays up;"
             f" TONNE_HOME={stage.home}. Ctrl-C ends it."

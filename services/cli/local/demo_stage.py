@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
 from ingest.errors import InputError, ServerError
+from services.cli.commands import COMMANDS
 from services.local.machine import LOOPBACK, choose
 from services.local.prometheus import Prometheus
 
@@ -75,6 +80,54 @@ def start(
         return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
             argv, env=environment, stdout=out, stderr=out
         )
+
+
+def forked(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """
+    Run a command in a fork of this process, and return its exit code, output and errors.
+
+    Python and the modules of a command take most of a second of a processor to start; a fork
+    has them.  It is a process of its own in all else.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with TemporaryFile() as out, TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            _as_tonne(words, environment)
+        _, status = os.waitpid(child, 0)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+    return os.waitstatus_to_exitcode(status), texts[0], texts[1]
+
+
+def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Be `python -m services.cli` with these words, and end."""
+    code: object = 1
+    sys.stdout, sys.stderr = (os.fdopen(one, "w", encoding="utf-8") for one in (1, 2))
+    try:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv[1:] = words
+        runpy.run_module("services.cli", run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code or 0
+    finally:
+        if sys.exc_info()[0] is not None:  # the end below would hide it
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def warm(*commands: str) -> None:
+    """Load the modules of commands once, for all forks."""
+    for name in commands:
+        import_module(f"services.cli.{COMMANDS[name].where.partition(':')[0]}")
 
 
 def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
@@ -139,17 +192,20 @@ class Stage:
         InputError
             With the command's own words, if it does not end with `code`.
         """
-        process = self.start(*words, shown=shown)
-        out, err = process.communicate()
-        if process.returncode != code:
+        self._show(words, shown=shown)
+        ended, out, err = forked(words, self._environment)
+        if ended != code:
             said = f"{out}{err}".strip()
-            raise InputError(f"`tonne {' '.join(words)}` ended with {process.returncode}: {said}")
+            raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {said}")
         return out
 
-    def start(self, *words: str, shown: bool = True) -> subprocess.Popen[str]:
-        """Start a command."""
+    def _show(self, words: Sequence[str], *, shown: bool = True) -> None:
         if shown and not self.quiet:
             click.secho(f"$ tonne {' '.join(words)}", bold=True)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        self._show(words)
         return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
             [sys.executable, "-m", "services.cli", *words],
             env=self._environment,

@@ -14,18 +14,15 @@ from services.cli.errors import Exit
 from services.cli.local.demo_stage import Stage, brief
 
 # project, first local day, first local day after
-PERIODS = (
-    ("nrel-pv", "2022-01-02", "2022-01-07"),
-    ("nck-pv", "2026-01-01", "2026-02-01"),
-    ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
-)
+REAL = ("nrel-pv", "2022-01-02", "2022-01-07")
+SIMULATED = ("nck-pv", "cat-ba-ebus")  # of the month that ends the day before yesterday
 _REFUSAL = 3  # lines
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
 # whose the keys are, and what they may sign
 BOUNDS = {
     "operator": (
         *("--organisation", "Demo Energy JSC"),
-        *(word for project, *_ in PERIODS for word in ("--project", project)),
+        *(word for project in (REAL[0], *SIMULATED) for word in ("--project", project)),
     ),
     "verifier": ("--organisation", "Demo Verification Ltd", "--accreditation", "DEMO-1"),
 }
@@ -49,7 +46,7 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     A statement that an earlier run issued stays what it is, and is verified again.
     """
     ensure_keys(stage)
-    stage.quiet = project != PERIODS[0][0]  # the others go the same way
+    stage.quiet = project != REAL[0]  # the others go the same way
     click.secho(f"{project}, {first} to {end}", fg="green")
     listed = stage.json("statement", "list", shown=False)
     issued = [s["statement"] for s in listed if (s["project"], s["state"]) == (project, "issued")]

@@ -31,7 +31,7 @@ from services.simulator.identities import Identities
 from services.simulator.model import SimulatorError, Source
 from services.simulator.recording import RISING, Replayed, read_recording
 from services.simulator.sender import Pace, Sender, Sent
-from services.simulator.simulated import gauges_only, todays_sources
+from services.simulator.simulated import broken, gauges_only, todays_sources
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
@@ -101,6 +101,8 @@ class _Options:
     start: int | None
     today: bool
     gauges_only: bool
+    silent: tuple[tuple[str, int], ...]
+    stuck: tuple[tuple[str, int], ...]
     duration: int | None
     speed: float
     cadence: int | None
@@ -124,9 +126,27 @@ class _Options:
 @click.option("--unit", type=Choice(["W", "kW"]), help="Unit of that column.")
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
-@click.option("--start", type=Start(), help="First reading; a replay is moved there.")
+@click.option(
+    "--start",
+    type=Start(),
+    help="First reading; a replay is moved there; with --today, since when registers count.",
+)
 @click.option("--today", is_flag=True, help="Replay since midnight first, then real time.")
 @click.option("--gauges-only", is_flag=True, help="Leave out registers: power, but no counters.")
+@click.option(
+    "--silent",
+    type=(str, Start()),
+    multiple=True,
+    metavar="ID TIME",
+    help="A device that breaks: nothing comes from then on.",
+)
+@click.option(
+    "--stuck",
+    type=(str, Start()),
+    multiple=True,
+    metavar="ID TIME",
+    help="A device that breaks: it sends, and counts no longer.",
+)
 @click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
 @click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
 @click.option(
@@ -165,12 +185,14 @@ def simulate(**given: Any) -> None:
       tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
       tonne simulate --fleet deploy/catalog/haiphong --today --cadence 15m
+      tonne simulate --fleet fleet.yaml --today --stuck charger-3 2026-01-20T00:00:00+07:00
       tonne simulate --fleet deploy/catalog/haiphong --sparkplug hai-phong
       tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.vn --identities handed
     """
     options = _Options(**given)
     faults = parse_faults(options.faults)
     sources, span_ms, began_us, endless = _sources(options)
+    sources = broken(sources, dict(options.silent), dict(options.stuck))
     if options.gauges_only:
         sources = gauges_only(sources)
     settings = Settings()
@@ -218,10 +240,9 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
     """Sources, their span [ms], when they begin to send [us], and whether they go on for ever."""
     if (options.fleet is None) == (options.replay is None):
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
-    if options.today and (options.fleet is None or options.start is not None or options.speed != 1):
+    if options.today and (options.fleet is None or options.speed != 1):
         raise SimulatorError(
-            "--today is a fleet's, up to now and then in real time:"
-            " leave out --replay, --start and --speed"
+            "--today is a fleet's, up to now and then in real time: leave out --replay and --speed"
         )
     if options.fleet is None:
         replayed = _replayed(options)
@@ -231,7 +252,7 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
     duration = options.duration
     if options.today:
         now = now_us()
-        sources, start_ms = todays_sources(fleet, now, duration, options.seed)
+        sources, start_ms = todays_sources(fleet, now, duration, options.seed, options.start)
         return sources, (start_ms, (now + (duration or 0)) // 1_000), now, duration is None
     # As if it had been running: what is not sent in real time ends now, not in the future.
     past = duration if duration and options.speed != 1 else 0

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from mrv.report import LANGUAGES, make_programme
+from mrv.report import LANGUAGES, Format, make_programme
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.statements.report import write_whole
@@ -19,6 +19,8 @@ from services.store.postgres.pool import connect
 from services.store.views import parks
 from services.store.views.programme_progress import progress_document
 from services.store.views.programme_report import report_document
+
+FORMATS: dict[str, Format] = {".pdf": "pdf", ".xlsx": "xlsx"}
 
 
 @click.group(cls=Group)
@@ -61,9 +63,11 @@ def progress(year: int | None, *, as_json: bool) -> None:
 @click.option(
     "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="A .pdf or .xlsx to write."
+)
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
-              help="Language of the workbook; names of the registry stay.")  # fmt: skip
+              help="Language of the file.")  # fmt: skip
 @json_option
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
     """
@@ -75,14 +79,15 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     \b
     Example:
       tonne programme report --year 2026
-      tonne programme report --lang vi --out programme.xlsx
+      tonne programme report --lang vi --out programme.pdf
     """
-    if out is not None and out.suffix.lower() != ".xlsx":
-        raise InputError(f"--out {out} is a workbook; let its name end in .xlsx")
+    wanted = FORMATS.get("" if out is None else out.suffix.lower())
+    if out is not None and wanted is None:
+        raise InputError(f"--out {out} is a PDF or a workbook; let its name end in .pdf or .xlsx")
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
         document = report_document(conn, year, language)
-    if out is not None:
-        write_whole(out, make_programme(document, language))
+    if out is not None and wanted is not None:
+        write_whole(out, make_programme(document, wanted, language))
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:

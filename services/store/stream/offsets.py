@@ -150,6 +150,15 @@ def _check(position: Position, row: TupleRow | None) -> None:
         raise VisitedError(f"partition {position.partition} of {position.topic!r} was written for")
 
 
+def visited(connection: Connection, topic: str, positions: Iterable[Position]) -> bool:
+    """Whether somebody else wrote for the devices of one; of what is not ours any more, no."""
+    rows = connection.execute(
+        "SELECT partition, epoch, visits FROM stream_offset WHERE topic = %s", [topic]
+    )
+    found = {(partition, epoch): visits for partition, epoch, visits in rows.fetchall()}
+    return any(found.get((p.partition, p.epoch), p.visits) != p.visits for p in positions)
+
+
 def reread(connection: Connection, position: Position) -> Position:
     """
     Return where a partition of ours stands: a commit may have held though its answer was lost.

@@ -3,7 +3,8 @@ Which topic the workers of a database read, and into how many partitions it is c
 
 Every worker must have the same answer, since by it a device is one partition's
 to write.  Where Kafka shows more partitions than the database knows of, all
-partitions count a visit, so that every worker asks again before its next commit.
+partitions count a visit, so that every worker asks again before its next commit.  What is
+noted to be derived then waits by device: its partition may be another one.
 """
 
 from __future__ import annotations
@@ -63,3 +64,4 @@ def _fill(connection: Connection, source: Source) -> None:
         " ON CONFLICT (topic, partition) DO UPDATE SET visits = stream_offset.visits + 1",
         source,
     )
+    connection.execute("SELECT tonne_fold_underived(NULL)")

@@ -1,6 +1,8 @@
 """
 What readings have no rows yet: noted in the transaction that stores them, a row a commit.
 
+Among workers it is a row a commit and home: the partition that answers for the devices.
+
 Who makes the rows takes the note away in the transaction that holds them.  What a process left
 behind, killed or cut off from the database, is folded into `remake_request`: there it waits by
 device, in spans that one transaction can hold.
@@ -8,7 +10,7 @@ device, in spans that one transaction can hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import Connection, Cursor
 
@@ -16,10 +18,10 @@ from ingest.model import Fleet
 from services.store.postgres.arrays import of_ids, of_numbers
 from services.store.postgres.timestamps import FAR_US, stamp
 
-_US = "TIMESTAMPTZ 'epoch' + {} * INTERVAL '1 microsecond'"
 
-
-def note(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> int:
+def note(
+    cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]], home: int | None = None
+) -> int:
     """
     Note devices with the first and the last reading that changed; return the note's number.
 
@@ -27,11 +29,14 @@ def note(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> 
     ----------
     spans : mapping of int to (int, int)
         By fleet index. [us UTC]
+    home : int, optional
+        The partition of all these devices.
     """
     first, last = zip(*spans.values(), strict=True)
     cursor.execute(
-        "INSERT INTO underived (devices, first, last) VALUES (%s::text[], %s, %s) RETURNING id",
-        (of_ids(fleet.ids(list(spans))), of_numbers(first), of_numbers(last)),
+        "INSERT INTO underived (devices, first, last, home) VALUES (%s::text[], %s, %s, %s)"
+        " RETURNING id",
+        (of_ids(fleet.ids(list(spans))), of_numbers(first), of_numbers(last), home),
     )
     row = cursor.fetchone()
     assert row is not None  # noqa: S101 (an INSERT that returns)
@@ -44,21 +49,16 @@ def drop(cursor: Cursor, notes: Sequence[int]) -> bool:
     return cursor.rowcount == len(notes)
 
 
-def fold(cursor: Cursor) -> None:
-    """Have all that is noted wait by device; what waits already is widened."""
-    cursor.execute(
-        "WITH gone AS (DELETE FROM underived RETURNING devices, first, last)"
-        " INSERT INTO remake_request AS r"
-        " (device_id, from_time, last_time, whole, held, unjudged)"
-        f" SELECT d.id, {_US.format('min(d.first)')}, {_US.format('max(d.last)')},"
-        " false, true, true"
-        " FROM gone g CROSS JOIN LATERAL unnest(g.devices, g.first, g.last) AS d (id, first, last)"
-        " GROUP BY d.id ORDER BY d.id"
-        " ON CONFLICT (device_id) DO UPDATE SET"
-        " from_time = least(r.from_time, excluded.from_time),"
-        " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
-        " held = true, unjudged = true"
-    )
+def fold(cursor: Cursor, homes: Collection[int] | None = None) -> None:
+    """
+    Have what is noted wait by device; what waits already is widened.
+
+    Parameters
+    ----------
+    homes : collection of int, optional
+        Only what is noted for these partitions, or for none; else all.
+    """
+    cursor.execute("SELECT tonne_fold_underived(%s)", (None if homes is None else sorted(homes),))
 
 
 def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from psycopg import Connection
 
@@ -95,6 +96,19 @@ def project_years(conn: Connection, year: int) -> list[ProjectYear]:
         {"year": year},
     )
     return [ProjectYear(*row) for row in rows]
+
+
+def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, ...]]:
+    """Return project, methodology, version, expected kWh a year, and meters by role and power."""
+    return conn.execute(
+        "SELECT p.id, p.methodology, p.version, (p.expected ->> 'energy_kwh_per_year')::numeric,"
+        " jsonb_agg(jsonb_build_array(m.role, d.class, d.rated_power_w)) FROM project p"
+        " JOIN project_device m ON m.project_id = p.id AND m.during @> now()"
+        " JOIN device d ON d.id = m.device_id"
+        " WHERE p.expected ? 'energy_kwh_per_year' AND (%(of)s::text IS NULL OR p.id = %(of)s)"
+        " GROUP BY p.id",
+        {"of": project},
+    ).fetchall()
 
 
 def avoided_by_day(conn: Connection, year: int) -> list[tuple[str, date, Decimal]]:

@@ -1,5 +1,9 @@
 """
-How much of a project's local days is known: measured, estimated, unknown.
+Coverage: how much of a project's local days is known, as a statement defines it.
+
+It is the share of its meters' time in service that is measured, or estimated between two
+readings of a register (`mrv.accounting.rounded_figures.covered_share`); the rest is unknown
+or missing.
 
 Whole days are added up already (`day_quantity`).  They count where the site's clock is the
 project's, the device serves all day, the day is over and none of its rows waits to be added
@@ -13,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
 from psycopg import Connection
 
@@ -94,22 +99,35 @@ WITH day AS MATERIALIZED (
     SELECT day, sum(measured_us) AS m, sum(estimated_us) AS e, sum(unknown_us) AS u
     FROM known GROUP BY day
 )
-SELECT day, sum(extract(epoch FROM least(upper(s.during), s.stop, now())
-        - greatest(lower(s.during), s.begin))::numeric * 1000000)::bigint,
+SELECT day, sum(cardinality(p.quantities) * 1000000 * extract(epoch FROM
+        least(upper(s.during), s.stop, now()) - greatest(lower(s.during), s.begin)
+    )::numeric)::bigint,
     coalesce(max(t.m), 0), coalesce(max(t.e), 0), coalesce(max(t.u), 0)
-FROM serving s LEFT JOIN total t USING (day) GROUP BY day ORDER BY day
+FROM serving s JOIN monitored p USING (device_id) LEFT JOIN total t USING (day)
+GROUP BY day ORDER BY day
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageDay:
-    """How much of a local day is known of a project's monitored quantities. [us]"""
+    """
+    How much of a local day is known of a project's monitored quantities. [us]
+
+    `serving_us` is the time in service of each of them, as the others are.
+    """
 
     day: date
     serving_us: int
     measured_us: int
     estimated_us: int
     unknown_us: int
+
+    @property
+    def share(self) -> Fraction | None:
+        """The part that is known; None where nothing serves."""
+        if not self.serving_us:
+            return None
+        return min(Fraction(self.measured_us + self.estimated_us, self.serving_us), Fraction(1))
 
 
 def coverage_days(

@@ -17,6 +17,7 @@ from ingest.errors import RegistryError
 from mrv.registry.article6_transfer import rules, transferable
 from mrv.texts import render, text
 from services.store.registry import programme as stored
+from services.store.registry.entries_from_rows import names as registered_names
 from services.store.registry.programme import ActionYear, ProjectCredits
 
 _ACCOUNTS = (
@@ -51,11 +52,15 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
             " key `programme`"
         )
     year = year or stored.last_year(conn)
+    called = registered_names(conn)
     return {
         "programme": name,
         "year": year,
         "accounts": _ACCOUNTS,
-        "actions": [_action(one) for one in stored.actions(conn, year)],
+        "actions": [
+            _action(one, called.get(("action", one.action), {}).get(language, one.name))
+            for one in stored.actions(conn, year)
+        ],
         "transfer": _transfer(stored.credits_of(conn), language),
     }
 
@@ -74,10 +79,10 @@ def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] 
     }
 
 
-def _action(one: ActionYear) -> dict[str, Any]:
+def _action(one: ActionYear, name: str) -> dict[str, Any]:
     return {
         "action": one.action,
-        "name": one.name,
+        "name": name,
         "part_of": one.part_of,
         "city_model": {
             "target_t_per_year": _decimal(one.target_t),

@@ -8,7 +8,7 @@ the reason, and its days of indicators or its assets instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,6 +22,7 @@ from mrv.registry.article6_transfer import TransferClass, transferable
 from mrv.texts import Text, render, text
 from services.store.postgres.jsonb import exact
 from services.store.registry import sewers
+from services.store.registry.entries_from_rows import names as registered_names
 from services.store.views import money, parks
 from services.store.views.programme_progress import progress_document
 
@@ -39,6 +40,19 @@ WITH live AS (
     FROM v_account_part
     WHERE day >= make_date(%(year)s, 1, 1) AND day < make_date(%(year)s + 1, 1, 1)
     GROUP BY project_id
+), graded AS (
+    -- a statement's credit by the grades of its evidence; 0.1.0 knew no grades
+    SELECT project_id, jsonb_object_agg(grade, t::text) AS by_grade
+    FROM (
+        SELECT c.project_id, g.key AS grade,
+               round(sum((v.vintage ->> 'credited_t')::numeric * g.value::numeric), 6) AS t
+        FROM claim c JOIN statement s ON s.id = c.statement_id
+        CROSS JOIN LATERAL jsonb_array_elements(
+            s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)
+        CROSS JOIN LATERAL jsonb_each_text(
+            s.document #> '{credentialSubject,evidence,shares}') AS g
+        WHERE (v.vintage ->> 'year')::integer = %(year)s GROUP BY 1, 2
+    ) each GROUP BY project_id
 ), issued AS (
     SELECT c.project_id, sum((v.vintage ->> 'credited_t')::numeric) AS credit_t,
            bool_or(EXISTS (SELECT FROM jsonb_array_elements(
@@ -54,9 +68,12 @@ SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,
        tonne_expected_t(p.id, tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp),
            tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp)),
        issued.credit_t, issued.provisional, p.transfer::text, p.country, p.timezone,
-       live.by_statements, live.open_time, live.quarters
+       live.by_statements, live.open_time, live.quarters,
+       tonne_expected_ahead_t(p.id, tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp),
+           tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp)),
+       EXISTS (SELECT FROM v_counted_project n WHERE n.project_id = p.id), graded.by_grade
 FROM project p LEFT JOIN live ON live.project_id = p.id
-LEFT JOIN issued ON issued.project_id = p.id
+LEFT JOIN issued ON issued.project_id = p.id LEFT JOIN graded ON graded.project_id = p.id
 ORDER BY p.id
 """
 _INDICATORS = f"""
@@ -167,12 +184,15 @@ def _added(values: Any) -> str | None:
 
 def _projects(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:
     rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
-    return [_project(row, language) for row in rows]
+    called = registered_names(conn)
+    return [_project(row, called, language) for row in rows]
 
 
-def _project(row: Sequence[Any], language: str) -> dict[str, Any]:
-    (name, title, system, action, method, yearly, monitored, expected, credit, rests, said,
-     country, timezone, by_statements, open_time, quarters) = row  # fmt: skip
+def _project(
+    row: Sequence[Any], called: Mapping[tuple[str, str], dict[str, str]], language: str
+) -> dict[str, Any]:
+    (name, title, system, action, method, yearly, monitored, expected, credit, rests, said, country,
+     timezone, by_statements, open_time, quarters, ahead, counted, grades) = row  # fmt: skip
     issued = int(credit or 0)
     moved = transferable(
         issued,
@@ -182,15 +202,18 @@ def _project(row: Sequence[Any], language: str) -> dict[str, Any]:
     so_far = None if expected is None else f"{expected:f}"
     return {
         "project": name,
-        "name": title,
+        "name": called.get(("project", name), {}).get(language, title),
+        "counted": counted,
         "system": system,
         "action": action,
         "methodology": method,
         "expected_t_per_year": None if yearly is None else f"{yearly:f}",
         "expected_t_so_far": so_far,
+        "expected_ahead_t": None if ahead is None else f"{ahead:f}",
         "monitored_t": None if monitored is None else f"{monitored:f}",
         "measured_percent_of_expected": _percent(monitored, so_far),
         "issued_credits_t": issued,
+        "issued_by_grade_t": grades,
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
         "transfer_basis": render(moved.basis, language),
         "provisional": [

@@ -14,7 +14,9 @@ from pypdf import PdfReader
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
 from mrv.report.page import page
+from mrv.report.page.spans import by_month
 from mrv.report.words import LANGUAGES, Words
+from mrv.rounding import share_text
 from mrv.signatures import canonical
 from mrv.statement.prior_statements import difference, figures
 from tests.mrv.report import office, sample
@@ -184,6 +186,17 @@ def test_no_text_leaves_the_page(pages, tmp_path, key):
     assert len(edges) > 500
     assert min(float(left) for left, _ in edges) > MARGIN_PT - 1
     assert max(float(right) for _, right in edges) < 595.28 - MARGIN_PT + 1
+
+
+def test_the_calendar_adds_up_to_the_coverage_that_is_stated(facts):
+    """The PDF would print two coverages of one month, and a reader believe the higher one."""
+    found = set()
+    for one in facts.values():
+        spans = by_month(one.days)
+        service, lost = (sum(getattr(s, of) for s in spans) for of in ("service_us", "lost_us"))
+        found.add(share_text(service - lost, service))
+        assert one.subject.coverage in found
+    assert min(found) < "0.9"
 
 
 def test_a_correction_says_what_it_changes(facts):

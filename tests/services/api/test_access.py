@@ -91,6 +91,7 @@ MATRIX = {
     ("GET", "/v1/deadletters"): READ,
     ("GET", "/v1/programme/report"): WHOLE,
     ("GET", "/v1/programme/report.xlsx"): WHOLE,
+    ("GET", "/v1/programme/report.pdf"): WHOLE,
     ("GET", "/v1/parks/{park}"): WHOLE,
     ("GET", "/v1/sewers"): WHOLE,
     ("GET", "/v1/sewers/{asset}"): WHOLE,

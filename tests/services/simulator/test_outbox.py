@@ -22,10 +22,22 @@ def test_keeps_until_every_reading_is_named():
     outbox.receipt(receipt(2))
     outbox.receipt(receipt(1, device="other"))
     assert len(outbox) == 1
-    assert list(outbox.overdue(2.9)) == []
-    assert list(outbox.overdue(3.1)) == [entry]
+    assert list(outbox.overdue(3.1)) == []  # receipts came meanwhile
+    assert list(outbox.overdue(6.2)) == [entry]
     outbox.receipt(receipt(1))
     assert len(outbox) == 0
+
+
+def test_a_slow_pipeline_is_not_sent_what_waits_in_its_queue():
+    """A busy machine would be given each message twice, and need twice as long."""
+    outbox = Outbox()
+    entry = outbox.keep(message(1))
+    outbox.published(entry, 0.0)
+    for second in range(1, 30):
+        outbox.keep(message(1, device=f"other-{second}"))
+        outbox.receipt(receipt(1, device=f"other-{second}"))
+        assert list(outbox.overdue(float(second))) == []
+    assert list(outbox.overdue(30.0)) == [entry]
 
 
 def test_the_wait_doubles():

@@ -8,6 +8,7 @@ from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode
 from services.clock import now_us
 from services.stream.records import Record
+from tests.waiting import until
 
 REGISTRY = """
 sites:
@@ -59,6 +60,18 @@ def _record(offset, fleet, readings):
         admitted.frames, admitted.rejected,
     )  # fmt: skip
     return Record(offset, encode(parcel, fleet))
+
+
+def made(database_url, *workers):
+    """Wait until all rows are made, while workers do what is due now and then."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def waiting():
+            for worker in workers:
+                worker.look()
+            return connection.execute("SELECT device_id FROM v_underived LIMIT 5").fetchall()
+
+        until(lambda: not waiting(), 60, waiting, 0.02)
 
 
 def minutes(database_url, device="m-1"):

@@ -6,6 +6,7 @@ import pytest
 from services.store.stream.offsets import FencedError
 from services.stream.records import Record
 from services.stream.sequence import MissingError
+from tests.derived import derived
 from tests.services.poison import COLLISIONS, REFUSALS, refuse
 from tests.services.stream.records import (
     FLEET,
@@ -157,6 +158,7 @@ def test_records_of_one_transaction_are_metered_as_one(database_url, committer):
     worker.take_over({0: 0}, 1)
     worker.store(0, [record(0, [0])])
     worker.store(0, [record(k, [3 * k, 3 * k + 1]) for k in range(1, 30)])
+    derived(database_url)
     with psycopg.connect(database_url) as connection:
         (total,) = connection.execute("SELECT sum(value) FROM interval_quantity").fetchone()
     assert total == (3 * 29 + 1) * 1_000

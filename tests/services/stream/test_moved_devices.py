@@ -14,7 +14,7 @@ from services.store.registry import load as registry
 from services.store.stream.topic_source import Source
 from services.stream.replay import Replayer
 from tests.integration import stored
-from tests.services.stream.records import TOPIC, fleet_of, minutes, record
+from tests.services.stream.records import TOPIC, fleet_of, made, minutes, record
 from tests.soak import often
 
 MINUTES = 35  # past two ends of a quarter hour
@@ -51,6 +51,7 @@ def test_two_partitions_may_hold_one_device(database_url, committer, register, s
             sent = record(at[partition], [minute], device, fleet, base=900 - 97 * (minute // 7))
             worker.store(partition, [sent])
             at[partition] += 1
+            made(database_url, old, new)
             stored.check(connection, plan)
     assert min(at.values()) > 5
     assert minutes(database_url, device) == list(range(MINUTES))
@@ -83,7 +84,8 @@ def _visits(database_url, partition):
         return found.fetchone()[0]
 
 
-def _check(database_url):
+def _check(database_url, *workers):
+    made(database_url, *workers)
     with psycopg.connect(database_url) as connection:
         connection.execute("SET timezone = 'UTC'")
         stored.check(connection, Plan.of(registry.load_fleet(connection), [], factors.load()))
@@ -100,7 +102,7 @@ def test_a_worker_that_was_cut_off_hears_that_partitions_were_added(
     old.store(0, [record(1, [20], device, fleet)])
     new.store(home, [record(1, [30], device, fleet, base=60)])  # a register that starts anew
     old.store(0, [record(2, [40], device, fleet, base=60)])
-    _check(database_url)
+    _check(database_url, old, new)
     assert minutes(database_url, device) == [0, 10, 20, 30, 40]
 
 
@@ -119,5 +121,5 @@ def test_a_replay_that_was_cut_off_hears_that_partitions_were_added(
     replayer.close()
     assert _visits(database_url, home) == before + 1
     new.store(home, [record(1, [50], device, fleet)])
-    _check(database_url)
+    _check(database_url, new)
     assert minutes(database_url, device) == [0, 30, 31, 50]

@@ -9,6 +9,7 @@ import pytest
 
 from ingest.model import Device, Fleet
 from services.stream.partition_map import Homes
+from tests.derived import derived
 from tests.services.stream.records import letters, minutes, record
 
 
@@ -32,6 +33,7 @@ def _newer_registry(worker, register, monkeypatch):
 
 
 def _metered(database_url):
+    derived(database_url)
     with psycopg.connect(database_url) as connection:
         return connection.execute(
             "SELECT sum(value), sum(measured_us) FROM interval_quantity WHERE device_id = 'm-1'"

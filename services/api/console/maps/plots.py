@@ -90,7 +90,7 @@ def _together(found: Sequence[Site], far: float) -> tuple[list[Site], list[Site]
 
 
 class Cell(NamedTuple):
-    """A day: its class 0 to 4 and how much is measured in whole per cent; None where unknown."""
+    """A day: its class 0 to 4 and its coverage in whole per cent; None where nothing serves."""
 
     day: date
     grade: int | None
@@ -110,7 +110,6 @@ def month_calendar(year: int, month: int, found: Sequence[CoverageDay]) -> list[
 
 
 def _cell(day: date, found: CoverageDay | None) -> Cell:
-    if found is None or not found.serving_us:
+    if found is None or found.share is None:
         return Cell(day, None, None)
-    share = min(found.measured_us / found.serving_us, 1.0)
-    return Cell(day, sum(share >= edge for edge in SHARES), int(share * 100))
+    return Cell(day, sum(found.share >= edge for edge in SHARES), int(found.share * 100))

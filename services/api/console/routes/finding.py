@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from psycopg import Connection
+
 from mrv import calendar
+from mrv.statement.implementation import over_full_load
+from mrv.texts import Text, render
 from services.api.console.routes.year import added, percent
 from services.api.console.translations import Words
+from services.store.views import city_year
 from services.store.views.city_year import ProjectYear
 from services.store.views.console import ProjectSums
 
@@ -48,7 +53,12 @@ class Finding(NamedTuple):
 
 
 def finding(
-    found: Sequence[ProjectYear], states: dict[str, ProjectSums], year: int, t: Words, name: Name
+    found: Sequence[ProjectYear],
+    states: dict[str, ProjectSums],
+    plans: Mapping[str, Text],
+    year: int,
+    t: Words,
+    name: Name,
 ) -> Finding:
     """Return what is found of the counted projects of a year."""
     counted = [one for one in found if one.counted]
@@ -63,11 +73,15 @@ def finding(
         return Finding(figure, None, "", None)
     compared = t("finding.share", percent=t.number(share))
     tone = "" if share >= ON_TRACK else "late"
-    return Finding(figure, compared, tone, _cause(counted, states, t, name))
+    return Finding(figure, compared, tone, _cause(counted, states, plans, t, name))
 
 
 def _cause(
-    counted: Sequence[ProjectYear], states: dict[str, ProjectSums], t: Words, name: Name
+    counted: Sequence[ProjectYear],
+    states: dict[str, ProjectSums],
+    plans: Mapping[str, Text],
+    t: Words,
+    name: Name,
 ) -> str | None:
     """Say which project makes the most of the shortfall, or of the gain, and how it is."""
     short = sum((one.short_t for one in counted), Decimal(0))
@@ -83,6 +97,8 @@ def _cause(
             return t("finding.worst.silent", **said, since=since)
         if state is not None and state.state in _SILENT:
             return t("finding.worst.never", **said)
+        if worst.project in plans:
+            return t("finding.worst.plan", **said)
         own = worst.percent
         return (
             t("finding.worst", **said)
@@ -112,6 +128,7 @@ def _since(state: ProjectSums | None, t: Words) -> str | None:
 def shortfalls(
     found: Sequence[ProjectYear],
     states: dict[str, ProjectSums],
+    plans: Mapping[str, Text],
     root: str,
     t: Words,
     name: Name,
@@ -137,15 +154,25 @@ def shortfalls(
             else t("fault.nothing")
         )
         severity = "critical" if silent or own is None else "major" if own < NEAR else "minor"
+        todo = "fault.next.silent" if silent or own is None else "fault.next.low"
+        if not silent and one.project in plans:  # a finding on the plan, of no device
+            why, severity = render(plans[one.project], t.language), "minor"
+            todo = "fault.next.plan"
         faults.append(
             Fault(
                 t.tonnes(one.short_t), t("fault.short"), severity,
                 short_name(name("project", one.project, one.name)), why,
-                t("fault.next.silent" if silent or own is None else "fault.next.low"),
+                t(todo),
                 f"{root}/projects/{one.project}",
             )
         )  # fmt: skip
     return faults
+
+
+def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
+    """Return what is wrong with estimates that their plants cannot give, by project."""
+    found = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def short_name(said: str) -> str:

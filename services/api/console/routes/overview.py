@@ -18,6 +18,7 @@ from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.rounding import decimal_text
+from mrv.texts import Text
 from services.api.console.charts.declared import declared
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.maps.plots import Map, sites_map
@@ -29,6 +30,7 @@ from services.api.console.routes.finding import (
     grouped,
     short_name,
     shortfalls,
+    unfit_plans,
 )
 from services.api.console.routes.year import Year, actions, added, colours, months_chart, progress
 from services.api.console.session import View
@@ -63,6 +65,7 @@ class PageFigures(NamedTuple):
     stations: list[Any]
     programme: dict[str, Any] | None
     systems: list[tuple[System, SystemSums]]
+    plans: dict[str, Text]
 
 
 @router.get("/")
@@ -88,7 +91,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         "overview.html",
         found=found,
         sums=_sums(found),
-        finding=finding(found.of.projects, states, found.of.year, t, name),
+        finding=finding(found.of.projects, states, found.plans, found.of.year, t, name),
         progress=progress(found.of, _issued(found)),
         by_action=by_action,
         months=months_chart(found.of, by_action, t),
@@ -138,7 +141,9 @@ def _faults(
     ask: Asked, found: PageFigures, states: dict[str, ProjectSums], root: str, t: Words
 ) -> list[Fault]:
     """Return what holds tonnes back: alarms by cause for who may see them, and shortfalls."""
-    short = shortfalls(found.of.projects, states, root, t, namer(ask, t.language), _MOST_SHORT)
+    short = shortfalls(
+        found.of.projects, states, found.plans, root, t, namer(ask, t.language), _MOST_SHORT
+    )
     if ask.who.role == PUBLIC.role:
         return short
     with ask.reading() as conn:
@@ -174,14 +179,22 @@ def _map(
             "t": total, "far": one.id in drawn.far_km, "of": one.expected,
             "up": min(one.heard, one.expected), "note": note,
             "key": keys.get((most[1].action or "") if most else "", "a6"),
-            "href": f"{root}/projects/{own[0].id}" if len(own) == 1 else f"#site-{one.id}",
+            "projects": [
+                {
+                    "name": name("project", p.id, p.name), "href": f"{root}/projects/{p.id}",
+                    "amount": t.tonnes(years[p.id].avoided_t or 0) if p.id in years else "",
+                }
+                for p in own
+            ],
         }  # fmt: skip
         sites.append((total, shown))
     west, south, east, north = drawn.box
     figures = {
         "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,
         "sites": [one for _, one in sorted(sites, key=lambda pair: -pair[0])],
-        "words": {"avoided": t("avoided"), "meters": t("meters_reporting")},
+        "words": {
+            "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),
+        },
     }  # fmt: skip
     return declared("map", figures, t("map.title", count=len(sites)), "sites")
 
@@ -227,6 +240,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 console.stations(conn),
                 _programme(conn, of),
                 [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
+                unfit_plans(conn),
             )
 
     return ask.request.app.state.memory.get(("overview", year), find)  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
-from services.api.routes.programme import Workbook, report_file
+from services.api.routes.programme import Pages, Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
 from services.store.views import parks
 from services.store.views.programme_report import report_document
@@ -49,7 +49,13 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
 def workbook(ask: View, language: Language, year: Year = None) -> Response:
     """Give the same as a workbook, in the language of the page."""
-    return report_file(_report(ask, year, language), language)
+    return report_file(_report(ask, year, language), "xlsx", language)
+
+
+@router.get("/console/{language}/programme/report.pdf", response_class=Pages)
+def pages(ask: View, language: Language, year: Year = None) -> Response:
+    """Give the same as pages to be printed, in the language of the page."""
+    return report_file(_report(ask, year, language), "pdf", language)
 
 
 @router.get("/console/{language}/parks/{park}")

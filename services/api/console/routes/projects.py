@@ -21,10 +21,12 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
+from mrv.texts import render as text_of
 from services.api.console.charts.bars import Bar, bars
 from services.api.console.charts.declared import declared
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
+from services.api.console.routes.finding import unfit_plans
 from services.api.console.routes.overview import rounded, tonnes
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -52,7 +54,7 @@ class Row(NamedTuple):
     """
     A year's month, a month's day, or a day's quarter hour. [t CO2e]
 
-    `leads` is the query of the page of the span, None of a quarter hour.  `measured` is in
+    `leads` is the query of the page of the span, None of a quarter hour.  `coverage` is in
     whole per cent, and known of days.
     """
 
@@ -62,7 +64,7 @@ class Row(NamedTuple):
     project: str | None
     avoided: str | None
     expected: str | None
-    measured: int | None
+    coverage: int | None
 
 
 class ProjectRow(NamedTuple):
@@ -80,7 +82,7 @@ class ProjectRow(NamedTuple):
     hours: list[tuple[datetime, Decimal]]
 
 
-Text = Annotated[str | None, Query(max_length=10)]
+Asking = Annotated[str | None, Query(max_length=10)]
 
 
 @router.get("/console/{language}/projects/{project}")
@@ -88,9 +90,9 @@ def project(
     ask: View,
     language: Language,
     project: IdPath,
-    year: Text = None,
-    month: Text = None,
-    day: Text = None,
+    year: Asking = None,
+    month: Asking = None,
+    day: Asking = None,
 ) -> Response:
     """Show a project in a year, month or day; where none is named, in the last month with data."""
     found = ask.request.app.state.memory.get(
@@ -100,6 +102,7 @@ def project(
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
         serving = listing.project_devices(conn, project) if ask.who.sees(project) else []
         sources = console.account_sources(conn, project)
+        plan = unfit_plans(conn, project).get(project)
         money: list[Money] = []
         if ask.who.sees(project):
             money = of_project(conn, project, found.first, found.end)
@@ -119,6 +122,7 @@ def project(
         total=_total(found),
         months=_picker(found, t),
         stale=_stale(found),
+        plan=None if plan is None else text_of(plan, language),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         sources=sources,
@@ -378,9 +382,7 @@ def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | N
 
 
 def _share(one: CoverageDay | None) -> int | None:
-    if one is None or not one.serving_us:
-        return None
-    return min(one.measured_us * 100 // one.serving_us, 100)
+    return None if one is None or one.share is None else int(one.share * 100)
 
 
 def _around(found: ProjectRow) -> dict[str, str | None]:

@@ -159,6 +159,60 @@ def test_a_chart_is_read_by_keyboard_and_taken_as_a_file(tab, served):
     assert taken.value.path().read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_period_drawn_over_is_shown_alone_and_taken_as_a_file(tab, served):
+    """An operator could not look closer at the days in which something happened."""
+    tab.goto(f"{served.url}/console/en/projects/pv?month=2026-03")
+    figure = tab.locator("figure:has([data-chart=bars])").first
+    area, whole = figure.locator(".canvas").bounding_box(), figure.locator("[data-tool=whole]")
+    assert whole.is_hidden()
+
+    def rows():
+        with tab.expect_download() as taken:
+            figure.locator("[data-tool=csv]").click()
+        return len(taken.value.path().read_text("utf-8-sig").splitlines()) - 1
+
+    assert rows() == 31
+    y = area["y"] + area["height"] / 2
+    tab.mouse.move(area["x"] + area["width"] * 0.4, y)
+    tab.mouse.down()
+    tab.mouse.move(area["x"] + area["width"] * 0.6, y, steps=4)
+    tab.mouse.up()
+    assert whole.is_visible()
+    assert 4 <= rows() <= 10
+    whole.click()
+    assert rows() == 31
+    assert whole.is_hidden()
+    chart = figure.locator("[data-chart]")
+    chart.focus()
+    for key in (*["ArrowRight"] * 10, "+"):
+        tab.keyboard.press(key)
+    assert 10 <= rows() <= 16
+    chart.focus()
+    tab.keyboard.press("Escape")
+    assert rows() == 31
+
+
+def test_a_place_on_the_map_opens_its_card(tab, served):
+    """A reader on a phone, where nothing hovers, could not see what stands at a place."""
+    tab.goto(f"{served.url}/console/en/?year=2026")
+    chart = tab.locator("[data-chart=map]")
+    chart.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    card = chart.locator(".place")
+    assert "Devices reporting: " in card.inner_text()
+    links = card.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert links
+    assert all(one.startswith("/console/en/projects/") for one in links)
+    tab.keyboard.press("Escape")
+    assert card.count() == 0
+    area = chart.locator(".canvas path, .canvas circle").last.bounding_box()
+    tab.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    assert card.is_visible()
+    card.get_by_role("button", name="Close").click()
+    assert card.count() == 0
+
+
 def test_without_script_the_table_is_there(opened, served):
     """A reader whose browser runs no script would see an empty plane."""
     tab = opened(java_script_enabled=False, viewport={"width": 1280, "height": 900})

@@ -3,16 +3,21 @@
 import html
 import re
 import time
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
+from pypdf import PdfReader
 
 from mrv.report import make_programme
-from mrv.report.words import LANGUAGES, Words
+from mrv.report.words import LANGUAGES
+from mrv.report.words import Words as ReportWords
 from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
+from services.api.console.routes.finding import finding, shortfalls, unfit_plans
+from services.api.console.translations import Words
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.files import read_files
@@ -21,6 +26,7 @@ from services.sewers.files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry
+from services.store.views.city_year import ProjectYear
 from tests.fix_node import installed
 from tests.invoked import tonne
 from tests.registering import imported
@@ -117,11 +123,11 @@ def texts_of(workbook):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_workbook_speaks_the_readers_language(city, language, tmp_path, monkeypatch):
     """The city would get what it asked for in Vietnamese in English."""
-    path, english = "/v1/programme/report.xlsx", Words("en").all
+    path, english = "/v1/programme/report.xlsx", ReportWords("en").all
     answer = city.ask(path, "auditor", params={"year": 2026, "lang": language})
     assert answer.headers["content-language"] == language
     assert f'filename="programme-2026.{language}.xlsx"' in answer.headers["content-disposition"]
-    found, own = texts_of(answer.content), Words(language).all
+    found, own = texts_of(answer.content), ReportWords(language).all
     assert {own["programme.why_none"], own["system.wind"], own["no_tonnes.tay-nam-canal"]} <= found
     if language != "en":
         meant = {english[k] for k in own if k.startswith(("programme.", "system.", "no_tonnes."))}
@@ -140,16 +146,51 @@ def _same_quarter(make):
             return made
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp_path, monkeypatch):
+    """The city's office would print a table without a sentence, or in another language."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", city.database_url)
+    out = tmp_path / "programme.pdf"
+    copies = _same_quarter(lambda: _copies(city, language, out))
+    assert all(one == copies[0] for one in copies)
+    answer = city.ask("/v1/programme/report.pdf", "auditor", params={"lang": language})
+    assert answer.headers["content-type"] == "application/pdf"
+    text = " ".join(page.extract_text() for page in PdfReader(out).pages)
+    said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
+    own, words = ReportWords(language).all, text.split()
+    for key in ("by_action", "by_project", "figures", "without_tonnes"):
+        assert " ".join(words).count(" ".join(own[f"programme.{key}"].split())), key
+    wind = {"en": "Wind on Bach Long Vi (simulated)", "vi": "Điện gió Bạch Long Vĩ (mô phỏng)"}
+    assert language not in wind or wind[language] in " ".join(words)
+    assert said["programme"] in text
+    small = [size for size in _sizes(out) if size < 8]
+    assert small == []
+
+
+def _sizes(file):
+    """Yield the sizes of the letters on the pages of a PDF. [pt]"""
+    found = set()
+
+    def visit(text, _, matrix, __, size):
+        if text.strip():
+            found.add(round(abs(size * matrix[3]), 2))
+
+    for page in PdfReader(file).pages:
+        page.extract_text(visitor_text=visit)
+    return found
+
+
 def _copies(city, language, out):
-    """Return the workbook as every surface gives it."""
-    path = "/v1/programme/report.xlsx"
+    """Return a programme's report as every surface gives it."""
+    path = f"/v1/programme/report{out.suffix}"
     by_query = city.ask(path, "auditor", params={"year": 2026, "lang": language})
     accepted = {"Accept-Language": f"{language}-XX, fr;q=0.9"}
     by_header = city.ask(path, "auditor", params={"year": 2026}, headers=accepted)
-    page = f"/console/{language}/programme/report.xlsx?year=2026"
+    page = f"/console/{language}/programme/report{out.suffix}?year=2026"
     by_console = get(city, page, session(city, "auditor"))
     with Client(city.url, city.tokens["auditor"]) as client:
-        by_client = client.programme_workbook(2026, language)
+        given = client.programme_pages if out.suffix == ".pdf" else client.programme_workbook
+        by_client = given(2026, language)
     told = ["programme", "report", "--year", "2026", "--lang", language, "--out", str(out)]
     out.unlink(missing_ok=True)
     assert tonne(*told).exit_code == 0
@@ -169,7 +210,7 @@ def test_what_is_not_stated_is_told_from_what_is_missing_and_from_nothing(city):
     said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
     wind = next(one for one in said["systems"] if one["system"] == "wind")
     assert wind["projects"][0]["monitored_t"] is None
-    book = load_workbook(BytesIO(make_programme(said, "en")))
+    book = load_workbook(BytesIO(make_programme(said, "xlsx", "en")))
     rows = {r[0].value: [c.value for c in r] for r in book["Systems"].iter_rows(min_row=5)}
     # what was expected of it goes on, though nothing was ever heard
     assert rows["wind"][5] > 0
@@ -181,6 +222,25 @@ def test_what_is_not_stated_is_told_from_what_is_missing_and_from_nothing(city):
     ]
     parks = [[c.value for c in r] for r in book["Parks"].iter_rows(min_row=5)]
     assert {row[6] for row in parks if row[1] != "the whole park"} == {"\N{EN DASH}"}
+
+
+def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
+    """The meter of an honest plant would be blamed for hours that no sun gives."""
+    text = shown(city, "/console/en/projects/dinh-vu-pv?year=2026")
+    assert "Finding on the plan." in text
+    assert "The estimate of 214,706,580 kWh a year is 4,771" in text
+    assert "Finding on the plan" not in shown(city, "/console/en/projects/nck-pv?year=2026")
+    with connect(city.database_url, role="tonne_api", autocommit=True) as conn:
+        plans = unfit_plans(conn)
+    assert set(plans) == {"dinh-vu-pv"}
+    of = ("dinh-vu-pv", "nck-pv")
+    found = [ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, None) for one in of]
+    t = Words("en")
+    by_name = {"t": t, "name": lambda _kind, _id, name: name}
+    bad, low = shortfalls(found, {}, plans, "", most=5, **by_name)
+    assert (bad.next, bad.severity) == (t("fault.next.plan"), "minor")
+    assert (low.next, low.severity) == (t("fault.next.low"), "major")
+    assert "its plan does not fit its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
 
 
 def test_a_park_shows_who_gives_what_to_whom(city):

@@ -143,14 +143,15 @@ def test_a_foreign_sentence_would_be_found():
 def test_nothing_is_said_in_another_language(city, given, raised, language):  # noqa: F811
     """A reader in Hai Phong would meet an English sentence, and trust the rest less."""
     who, of = session(city, "auditor"), f"/console/{language}/statements/{city.issued}"
-    files = re.compile(r"\.xlsx|\.zip|/evidence")
+    files = re.compile(r"\.xlsx|\.pdf|\.zip|/evidence")
     known = [one for group in paths(city, language).values() for one in group]
     pages = [one for one in known if not files.search(one)]
     pages += [one.format(language) for one in PAGES]
     pages += [f"/console/{language}/devices/{one}" for one in ("inv-1", "ch-1", "bus-1")]
     pages += [f"/console/{language}/alarms/{number}" for number in sorted(raised.values())[:40]]
     said = {path: of_page(get(city, path, who).text) for path in pages}
-    said["pdf"] = of_pdf(fetched(city, f"{of}/report.pdf", who).content)
+    for path in (f"{of}/report.pdf", f"/console/{language}/programme/report.pdf?year=2026"):
+        said[path] = of_pdf(fetched(city, path, who).content)
     for path in (f"{of}/report.xlsx", f"/console/{language}/programme/report.xlsx?year=2026"):
         said[path] = of_workbook(fetched(city, path, who).content)
     own, others = words_of(language), set(LANGUAGES) - {language}

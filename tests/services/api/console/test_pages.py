@@ -100,7 +100,8 @@ def paths(served, language="en"):
         "somebody": [
             f"/console/{language}/live", f"/console/{language}/programme?year=2026",
             f"/console/{language}/alarms", f"/console/{language}/alarms?state=all",
-            f"/console/{language}/programme/report.xlsx", f"/console/{language}/sewers",
+            f"/console/{language}/programme/report.xlsx",
+            f"/console/{language}/programme/report.pdf", f"/console/{language}/sewers",
             f"/console/{language}/parks/estate?year=2026",
         ],
         "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence",

@@ -1,0 +1,276 @@
+"""The programme's progress as pages: what is found, then progress, actions, projects, evidence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from mrv.report.blocks import Block, chapter, note, paragraph, part, table
+from mrv.report.page.document import typeset
+from mrv.report.printable_text import legible
+from mrv.report.translations import DASH
+from mrv.report.words import Words, percent_sign
+from mrv.rounding import decimal_text
+
+_NAME, _ON_TRACK, _GRADES = 60, 95, "ABCD"
+_ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
+Project = Mapping[str, Any]
+
+
+def page(document: Mapping[str, Any], words: Words) -> bytes:
+    """
+    Return a programme's report as a PDF, the same bytes each time.
+
+    Parameters
+    ----------
+    document : mapping
+        As `tonne programme report --json` prints it.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be set: a defect, with what the typesetter says.
+    """
+    name = f"{document['programme']}, {document['year']}"
+    attached = {
+        "name": "programme.json",
+        "text": json.dumps(document, ensure_ascii=False, sort_keys=True),
+        "mime": "application/json",
+        "about": name,
+    }
+    head = {
+        "title": name, "description": name, "id": legible(document["programme"], _NAME),
+        "project": str(document["year"]), "state": "", "made": name,
+    }  # fmt: skip
+    when = datetime(document["year"], 1, 1, tzinfo=UTC)
+    return typeset(head, list(_blocks(document, words)), [attached], when, words)
+
+
+def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
+    listed = [p for s in document["systems"] for p in s["projects"]] + document["without_system"]
+    own = [one for one in listed if one["counted"]]
+    yield from _result(document, own, words)
+    yield from _actions(document["actions"], own, words)
+    yield from _projects(own, words)
+    yield from _evidence(own, words)
+    yield from _table(document, listed, words)
+    yield from _without_tonnes(document["systems"], words)
+
+
+def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -> Iterator[Block]:
+    """Say in one sentence what is found of the year, and draw how far it has come."""
+    avoided, expected, ahead = (
+        _sum(own, of) for of in ("monitored_t", "expected_t_so_far", "expected_ahead_t")
+    )
+    issued = Fraction(sum(one["issued_credits_t"] for one in own))
+    yield {"kind": "p", "text": f"{document['programme']}, {document['year']}", "small": True,
+           "leads": False}  # fmt: skip
+    if avoided is None:
+        yield {"kind": "finding", "text": words.filled("programme.none", document["year"]),
+               "late": "", "cause": ""}  # fmt: skip
+        return
+    share = None if not expected else int(avoided / expected * 100)
+    yield {
+        "kind": "finding",
+        "text": words.filled("programme.avoided", _whole(avoided, words), document["year"]),
+        "late": "" if share is None else words.filled("programme.share", _percent(share, words)),
+        "tone": "ink" if share is None or share >= _ON_TRACK else "late",
+        "cause": _cause(own, words),
+    }
+    known = [one for one in (expected, ahead) if one is not None]
+    year = sum(known, Fraction(0)) if known else None
+    forecast = None if ahead is None else avoided + ahead
+    scale = max(avoided, *(one or Fraction(0) for one in (year, forecast, expected)), Fraction(1))
+    marks = [
+        ("issued", "programme.issued", issued), ("avoided", "programme.measured", avoided),
+        ("forecast", "programme.forecast", forecast), ("tick", "programme.to_date", expected),
+        ("end", "programme.of_year", year),
+    ]  # fmt: skip
+    yield {
+        "kind": "progress",
+        "marks": [
+            {"as": kind, "at": float(value / scale), "text": f"{words[key]}: {_t(value, words)}"}
+            for kind, key, value in marks
+            if value is not None
+        ],
+    }
+
+
+def _cause(own: Sequence[Project], words: Words) -> str:
+    """Name the project that makes most of the shortfall, and how far it comes itself."""
+    short = {one["project"]: max(_short(one), Fraction(0)) for one in own}
+    whole = sum(short.values(), Fraction(0))
+    if not whole:
+        return ""
+    worst = max(own, key=lambda one: (short[one["project"]], one["project"]))
+    reached = Fraction(worst["monitored_t"] or 0) / Fraction(worst["expected_t_so_far"])
+    return words.filled(
+        "programme.worst",
+        _short_name(worst["name"]),
+        _percent(int(short[worst["project"]] / whole * 100), words),
+        _percent(int(reached * 100), words),
+    )
+
+
+def _actions(
+    actions: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
+) -> Iterator[Block]:
+    """Draw what each action's projects avoided, on one scale of tonnes."""
+    names = {one["action"]: one["name"] for one in actions}
+    held: dict[str, list[Project]] = {}
+    for one in own:
+        held.setdefault(one["action"] or "", []).append(one)
+    found = [
+        (names.get(key, key) or words["programme.no_action"], _sum(some, "monitored_t"),
+         _sum(some, "expected_t_so_far"))
+        for key, some in sorted(held.items(), key=lambda pair: pair[0] or "~")
+    ]  # fmt: skip
+    scale = max((max(a or 0, e or 0) for _, a, e in found), default=0) or Fraction(1)
+    yield chapter(words["programme.by_action"])
+    yield paragraph(words["programme.by_action_note"], small=True)
+    yield _bars([(name, a, e, scale) for name, a, e in found], words)
+
+
+def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
+    """Draw what each project reached of what was expected of it, the largest shortfall first."""
+    ordered = sorted(own, key=lambda one: (-_short(one), one["project"]))
+    rows = []
+    for one in ordered:
+        avoided, expected = (
+            None if one[of] is None else Fraction(one[of])
+            for of in ("monitored_t", "expected_t_so_far")
+        )
+        rows.append((one["name"], avoided, expected, max(avoided or 0, expected or 0)))
+    yield chapter(words["programme.by_project"])
+    yield paragraph(words["programme.by_project_note"], small=True)
+    yield _bars(rows, words)
+
+
+def _bars(
+    rows: Sequence[tuple[str, Fraction | None, Fraction | None, Fraction | int]], words: Words
+) -> Block:
+    """Rows of a name, a bar of what was avoided, and a mark at what was expected."""
+    return {
+        "kind": "compared",
+        "rows": [
+            {
+                "name": _short_name(name),
+                "wide": 0.0 if not scale else float((avoided or Fraction(0)) / scale),
+                "tick": None if expected is None or not scale else float(expected / scale),
+                "value": words["page.no_data"] if avoided is None else _t(avoided, words),
+                "share": DASH
+                if avoided is None or not expected
+                else _percent(int(avoided / expected * 100), words),
+            }
+            for name, avoided, expected, scale in rows
+        ],
+    }
+
+
+def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
+    """Draw the grades of evidence of what was issued."""
+    sums = {
+        grade: sum((Fraction((one["issued_by_grade_t"] or {}).get(grade, "0")) for one in own),
+                   Fraction(0))
+        for grade in _GRADES
+    }  # fmt: skip
+    whole = sum(sums.values(), Fraction(0))
+    issued = sum(one["issued_credits_t"] for one in own)
+    yield chapter(words.filled("programme.issued_head", words.number(str(issued))))
+    if not whole:
+        yield paragraph(words["programme.no_grades"])
+        return
+    yield {
+        "kind": "grades",
+        "grades": [
+            {
+                "grade": grade,
+                "share": float(value / whole),
+                "name": words[f"evidence.{grade}"],
+                "shown": words.percent(decimal_text(value / whole, 6, "down")),
+            }
+            for grade, value in sums.items()
+        ],
+    }
+
+
+def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words) -> Iterator[Block]:
+    """List every project with its figures; why each may still change stands in the workbook."""
+    moved = document["transfer"] is not None
+    yield part(words["programme.figures"])
+    yield note(words["programme.projects_note"] if moved else words["programme.systems_note"])
+    yield table(
+        words,
+        [
+            (words["programme.name"], "l", 3.4),
+            (words["programme.expected_so_far"], "r", 1.2),
+            (words["programme.measured_t"], "r", 1.2),
+            (words["programme.issued_t"], "r", 0.9),
+            *([(words["programme.transferable_t"], "r", 1.2)] if moved else []),
+        ],
+        [
+            [
+                legible(one["name"], _NAME),
+                *(_three(one[of], words) for of in ("expected_t_so_far", "monitored_t")),
+                words.number(str(one["issued_credits_t"])),
+                *([_moved(one["transferable_t"], words)] if moved else []),
+            ]
+            for one in listed
+        ],
+    )
+    yield paragraph(words["programme.never_added"], small=True)
+
+
+def _moved(value: int | str, words: Words) -> str:
+    known = isinstance(value, int)
+    return words.number(str(value)) if known else words["programme.not_determined"]
+
+
+def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Iterator[Block]:
+    """List the systems that no methodology counts, and why."""
+    rows = [
+        [words.get(f"system.{one['system']}", one["title"]), str(one["devices_heard"]),
+         words.get(f"no_tonnes.{one['system']}", one["reason"] or DASH)]
+        for one in systems
+        if one["kind"] != "carbon"
+    ]  # fmt: skip
+    if rows:
+        heads = [("programme.system", "l", 2.0), ("programme.heard", "r", 0.8),
+                 ("programme.why_none", "l", 3.0)]  # fmt: skip
+        yield chapter(words["programme.without_tonnes"])
+        yield table(words, [(words[key], side, width) for key, side, width in heads], rows)
+
+
+def _short_name(name: str) -> str:
+    """Return a name without what follows its first comma or bracket."""
+    return legible(_ASIDE.split(name, maxsplit=1)[0].strip() or name, _NAME)
+
+
+def _sum(own: Sequence[Project], of: str) -> Fraction | None:
+    known = [Fraction(one[of]) for one in own if one[of] is not None]
+    return sum(known, Fraction(0)) if known else None
+
+
+def _short(one: Project) -> Fraction:
+    return Fraction(one["expected_t_so_far"] or 0) - Fraction(one["monitored_t"] or 0)
+
+
+def _percent(share: int, words: Words) -> str:
+    return f"{words.number(str(share))}{percent_sign(words.language)}"
+
+
+def _whole(value: Fraction, words: Words) -> str:
+    return words.number(decimal_text(value, 0, "down"))
+
+
+def _t(value: Fraction, words: Words) -> str:
+    places = 0 if abs(value) >= 100 else 2  # noqa: PLR2004 - as many as are read
+    return f"{words.number(decimal_text(value, places, 'down'))} t"
+
+
+def _three(value: str | None, words: Words) -> str | None:
+    return None if value is None else words.number(decimal_text(Fraction(value), 3, "down"))

@@ -1,0 +1,296 @@
+"""
+The catalog's example documents and invoices, and the catalog as of another day.
+
+A document states what the registry says that it states, with who gave it and when.  An invoice
+states what its meter really counts in the month of `make demo`: the same devices, cadence and seed,
+by the simulator alone, so that no figure of the pipeline is in it.  Each file says first that it is
+an example; the registry and the list of invoices carry its SHA-256.
+
+The catalog's month is January 2026.  A demo that shows data up to the present day has the same
+plants that many days later: every date of the simulated projects moves, and documents and invoices
+are written anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from mrv.calendar import period_us
+from mrv.methodologies import find
+from mrv.model import Methodology
+from services.simulator.fleet import read_fleet
+from services.simulator.flow import truth
+from services.simulator.model import base_per_unit
+
+CADENCE_S, SEED = 900, 1
+REPLAY = "replay.yaml"  # what was recorded stays when it was recorded
+ZONE = "Asia/Ho_Chi_Minh"
+_US_PER_S = 1_000_000
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NOTICE = """\
+EXAMPLE for a demonstration. No authority, laboratory or company issued this document.
+VÍ DỤ minh họa. Không cơ quan, phòng thí nghiệm hay doanh nghiệp nào phát hành tài liệu này.
+実演用の例。いかなる官庁、試験所、企業が発行した文書でもない。
+"""
+
+
+class Month(NamedTuple):
+    """Days that the simulated meters are invoiced for, and when the invoices are written."""
+
+    first: date
+    end: date
+    issued: date
+
+    @property
+    def name(self) -> str:
+        """What the month's files are named after: the month, or its first day."""
+        return f"{self.first:%Y-%m}" if self.first.day == 1 else f"{self.first}"
+
+
+CATALOG_MONTH = Month(date(2026, 1, 1), date(2026, 2, 1), date(2026, 2, 3))
+
+
+class Supply(NamedTuple):
+    """Who writes the invoices of a role's meters: for what, by which register, how exact."""
+
+    issuer: str
+    what: str
+    register: str
+    quantity: str
+    unit: str
+    digits: int
+
+
+# by role; what other roles count rests on calibrated meters alone, and no rule asks for more
+SUPPLIES = {
+    "fuel": Supply("Example Fuel Trading", "diesel delivered, by the level of the tank at both"
+                   " ends of the month", "fuel_total_l", "flow", "L", 2),
+    "charging": Supply("Example Power Company", "electricity", "energy_import_kwh",
+                       "energy_import", "kWh", 0),
+    "steam": Supply("Example Textile Works", "steam taken, by the buyer's own settlement",
+                    "steam_total_t", "mass", "t", 1),
+    "equipment": Supply("Example Lighting Service", "burning hours of the street lamps",
+                        "operating_h", "operating_time", "h", 0),
+}  # fmt: skip
+_METHODS = {"equipment": "ams-ii-c"}  # of which alone a role's meters are invoiced
+
+_DOCUMENT = re.compile(
+    r"(\{document: \"?(?P<title>[^\"{}]*?)\"?, by: (?P<by>[^{}]*?),"
+    r" issued: (?P<issued>[^{}]*?), sha256: )\w+"
+)
+_SAMPLE = re.compile(r"(sample: (?P<sample>[^{},]+), [^{}]*sha256: )\w+")
+
+
+def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
+    """
+    Return what each file of a city's examples is to hold, and the registry files with hashes.
+
+    Parameters
+    ----------
+    city : Path
+        Folder of the registry files.
+    beside : Path
+        Other registry files that name the same documents.
+    """
+    content = {
+        path: yaml.load(path.read_text("utf-8"), Loader=_LOADER)  # noqa: S506 (a safe one)
+        for path in sorted(city.glob("*.yaml"))
+    }
+    folder = city / "documents"
+    projects = [one for file in content.values() for one in file.get("projects", ())]
+    devices = {one["id"]: one for file in content.values() for one in file.get("devices", ())}
+    documents = {key: _document(*key, lines) for key, lines in _documents(projects).items()}
+    samples = {name: _sample(name, rows) for name, rows in _samples(projects).items()}
+    found = {folder / f"{_slug(key[0])}.txt": text for key, text in documents.items()}
+    found |= {folder / f"{_slug(name)}.txt": text for name, text in samples.items()}
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("id", "project", "issuer", "number", "issued", "devices", "quantity", "from",
+                   "to", "amount", "unit", "sha256"))  # fmt: skip
+    for project, device, supply, amount in _invoiced(city, month, projects):
+        number = f"EX-{month.name}-{device.upper()}"
+        text = _invoice(project, devices[device], supply, number, amount, month)
+        found[folder / f"example-invoice-{device}-{month.name}.txt"] = text
+        rows.writerow((
+            f"{device}-{month.name}", project, supply.issuer, number, month.issued, device,
+            supply.quantity, month.first, month.end, amount, supply.unit, _hash(text),
+        ))  # fmt: skip
+    found[invoices_of(city, month)] = table.getvalue().encode()
+    for path in (*content, *beside):
+        hashed = _DOCUMENT.sub(
+            lambda m: f"{m[1]}{_hash(documents[m['title'], m['by'], m['issued']])}",
+            path.read_text("utf-8"),
+        )
+        hashed = _SAMPLE.sub(lambda m: f"{m[1]}{_hash(samples[m['sample']])}", hashed)
+        found[path] = hashed.encode()
+    return found
+
+
+def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, None]]:
+    """Lines of values by document: title, who gave it, and when."""
+    found = defaultdict[tuple[str, str, str], dict[str, None]](dict)
+    for project in projects:
+        for name, given in project.get("documents", {}).items():
+            key = given["document"], given["by"], str(given["issued"])
+            found[key] |= dict.fromkeys(_values(project, name, given.get("value")))
+    return found
+
+
+def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
+    """Yield what a document states of a parameter, of the project or of each of its meters."""
+    method = find(project["methodology"], project["version"])
+    if name in method.diagrams:
+        yield from _apart(project, method)
+        return
+    specs = {**method.parameters}
+    for role in method.roles.values():
+        specs |= role.params
+    unit = specs[name].unit
+    if isinstance(value, dict):
+        yield from (f"{_line(name, of, unit)} ({device})" for device, of in value.items())
+    else:
+        yield _line(name, value, unit)
+
+
+def _apart(project: Mapping[str, Any], method: Methodology) -> Iterator[str]:
+    """Yield what a line diagram shows of meters whose roles may claim one energy twice."""
+    for roles in method.apart:
+        meters = [
+            f"{one['device']} ({one['role']})"
+            for role in roles
+            for one in project["devices"]
+            if one["role"] == role
+        ]
+        yield f"Each of these meters measures an energy of its own: {', '.join(meters)}"
+
+
+def _line(name: str, value: object, unit: str) -> str:
+    return f"{name} = {value}" + ("" if unit in ("1", "year") else f" {unit}")
+
+
+def _document(title: str, by: str, issued: str, lines: Mapping[str, None]) -> bytes:
+    head = f"Document: {title}", f"Given by: {by}", f"Date: {issued}", ""
+    return _text(*head, *lines)
+
+
+def _samples(projects: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Lines of laboratories' reports by sample."""
+    found = defaultdict[str, list[str]](list)
+    for project in projects:
+        method = find(project["methodology"], project["version"])
+        for row in project.get("laboratory", ()):
+            unit = method.parameters[row["parameter"]].unit
+            head = f"Given by: {row['laboratory']}", f"Taken: {row['taken']}"
+            lines = found[row["sample"]] or [*head, f"Method: {row['method']}", ""]
+            found[row["sample"]] = [*lines, _line(row["parameter"], row["value"], unit)]
+    return found
+
+
+def _sample(name: str, lines: list[str]) -> bytes:
+    return _text(f"Report on sample: {name}", *lines)
+
+
+def _invoiced(
+    city: Path, month: Month, projects: list[dict[str, Any]]
+) -> Iterator[tuple[str, str, Supply, Decimal]]:
+    """Yield meters that are invoiced, with what each truly counts in the month."""
+    wanted = [
+        (project["id"], bound["device"], SUPPLIES[bound["role"]])
+        for project in projects
+        for bound in project["devices"]
+        if bound["role"] in SUPPLIES
+        and _METHODS.get(bound["role"], project["methodology"]) == project["methodology"]
+    ]
+    names = {device for _, device, _ in wanted}
+    fleet = [one for one in read_fleet(city, CADENCE_S) if one.id in names]
+    begin_us, end_us = period_us(month.first, month.end, ZONE)
+    # with the reading that ends the month
+    true = truth(fleet, begin_us, end_us - begin_us + CADENCE_S * _US_PER_S, SEED)
+    for project, device, supply in wanted:
+        rise = Decimal(true[device].registers[supply.register].rise)
+        amount = rise / base_per_unit(supply.register)
+        yield project, device, supply, round(amount, supply.digits)
+
+
+def _invoice(
+    project: str,
+    device: Mapping[str, Any],
+    supply: Supply,
+    number: str,
+    amount: Decimal,
+    month: Month,
+) -> bytes:
+    return _text(
+        f"Invoice: {number}",
+        f"Given by: {supply.issuer}",
+        f"Date: {month.issued}",
+        f"For: {supply.what}",
+        f"Time: from {month.first} to the day before {month.end}",
+        f"Project: {project}",
+        f"Meter: {device['id']}, serial number {device['serial']}",
+        "",
+        f"{amount} {supply.unit}",
+    )
+
+
+def _text(*lines: str) -> bytes:
+    return "\n".join((_NOTICE, *lines, "")).encode()
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _hash(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+def invoices_of(city: Path, month: Month) -> Path:
+    """Where the list of a month's invoices stands."""
+    return city / f"invoices/{month.name}.csv"
+
+
+_DATE = re.compile(r"(?<!\d)20\d\d-\d\d-\d\d(?!\d)")
+_INSTALLED = re.compile(r"^( +)installed: .*\n", re.MULTILINE)
+_YEAR = re.compile(r"((?:first|baseline)_year: (?:\{[^{}]*value: )?)(\d{4})")
+
+
+def moved(catalog: Path, into: Path, first: date, end: date) -> Month:
+    """
+    Write the catalog as if its month had begun on another day.
+
+    Parameters
+    ----------
+    first, end : date
+        The first day of the simulated meters, and the day after the last that is invoiced.
+    """
+    by = first - CATALOG_MONTH.first
+    month = Month(first, end, end)
+    shutil.copytree(catalog, into, ignore=shutil.ignore_patterns("documents", "invoices"))
+    for path in into.glob("*.yaml"):
+        if path.name != REPLAY:
+            path.write_text(_later(path.read_text("utf-8"), by, first), "utf-8")
+    for path, held in files(into, month).items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(held)
+    return month
+
+
+def _later(text: str, by: timedelta, first: date) -> str:
+    dated = _DATE.sub(lambda found: str(date.fromisoformat(found[0]) + by), text)
+    # what breaks in the demo is expected to report, though nothing of its readings came on time
+    dated = _INSTALLED.sub(lambda found: f"{found[0]}{found[1]}commissioned: {first}\n", dated)
+    years = first.year - CATALOG_MONTH.first.year
+    return _YEAR.sub(lambda found: f"{found[1]}{int(found[2]) + years}", dated)

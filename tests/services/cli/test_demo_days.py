@@ -1,0 +1,128 @@
+"""The demo's catalog as of the present day: what moves, what stays, and what its month comes to."""
+
+import csv
+import hashlib
+import json
+import re
+from datetime import date, timedelta
+
+import pytest
+import yaml
+
+from deploy import examples
+from mrv.calendar import period_us
+from mrv.documents.statement import claims_of
+from mrv.statement.conditions import unmet
+from services.cli.local.demo_catalog import ZONE, invoices_of, moved
+from services.cli.local.demo_devices import DAYS, fleet_of
+from services.cli.local.demo_stage import Stage, forked
+from services.cli.local.demo_statements import SIMULATED
+from services.issuer.close import preview_period
+from services.processing.invoice_import import deliver
+from services.registry.invoices import read
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from tests.bench.year import frames
+from tests.fix_timescale import _fresh
+from tests.registering import imported
+from tests.services.issuer.plant import store_of
+
+# in the hot months, and over a new year: the catalog's own month is a January
+FIRST = (date(2025, 6, 14), date(2024, 12, 9))  # what is to come cannot be registered yet
+
+
+@pytest.fixture(params=FIRST, ids=str)
+def city(request, tmp_path):
+    """Return the catalog of a demo that was begun on some day, and its month."""
+    end = request.param + timedelta(days=DAYS - 1)
+    return tmp_path / "city", moved(examples.CITY, tmp_path / "city", request.param, end)
+
+
+def test_every_date_of_the_simulated_projects_moves_and_no_other(city):
+    """A certificate would have run out, or the real inverter's days would be others."""
+    folder, month = city
+    by = month.first - examples.FIRST
+    for path in examples.CITY.glob("*.yaml"):
+        before, after = (one.read_text("utf-8") for one in (path, folder / path.name))
+        if path.name == "replay.yaml":
+            assert after == before
+            continue
+        commissioned = {one["commissioned"] for one in yaml.safe_load(after).get("devices", ())}
+        assert commissioned <= {month.first}, path.name
+        after = re.sub(r"^ +commissioned: .*\n", "", after, flags=re.MULTILINE)
+        for was, now in zip(_dates(before), _dates(after), strict=True):
+            assert now - was == by, path.name
+
+
+def _dates(text):
+    found = []
+
+    def walk(one):
+        if isinstance(one, dict):
+            one = list(one.values())
+        if isinstance(one, list):
+            for each in one:
+                walk(each)
+        elif hasattr(one, "year"):
+            found.append(date(one.year, one.month, one.day))
+
+    walk(yaml.safe_load(text))
+    return found
+
+
+def test_each_document_and_invoice_is_written_for_that_month(city):
+    """A reader would find no file behind a hash, or an invoice of another month."""
+    folder, month = city
+    held = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (folder / "documents").iterdir()}
+    with invoices_of(folder, month).open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert {(row["from"], row["to"]) for row in rows} == {(str(month.first), str(month.end))}
+    assert {row["sha256"] for row in rows} <= held
+    for path in folder.glob("*.yaml"):
+        for project in yaml.safe_load(path.read_text("utf-8")).get("projects", ()):
+            if path.name != "replay.yaml":
+                named = {one["sha256"] for one in project.get("documents", {}).values()}
+                assert named <= held, project["id"]
+
+
+@pytest.mark.timeout(900)
+def test_the_statements_of_any_month_have_no_open_finding(city, timescale, migrated_template):
+    """`make demo` would end in a refusal on some days of the year."""
+    folder, month = city
+    for url in _fresh(timescale, migrated_template):
+        planned = imported(url, folder)
+        assert not planned.refused, [r.messages for r in planned.results if r.messages]
+        with connect(url, autocommit=True) as conn:
+            deliver(conn, read(invoices_of(folder, month)), "test", write=True)
+        span = period_us(month.first, month.end, ZONE)
+        with connect(url, role="tonne_ingest", autocommit=True) as conn:
+            store = store_of(conn)
+            index = store.plan.fleet.by_id
+            for some in frames(folder, index, *span, 1, as_registered=True, of=SIMULATED):
+                store.commit(conn, some, [], Letters([], [], [], [], 0))
+            store.remake_requested(conn)
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            for name in SIMULATED:
+                claims = claims_of(preview_period(conn, name, *span).document)
+                assert [str(one) for one in unmet(claims)] == [], name
+                assert int(claims.credited.t) >= 1, name
+
+
+def test_a_demo_that_is_run_again_has_the_days_that_it_had(tmp_path):
+    """Its statements would be of one month, and its catalog of another."""
+    stage = Stage(tmp_path)
+    earlier = stage.packs / "catalog-2026-03-05"
+    earlier.mkdir(parents=True)
+    fleet = fleet_of(stage)
+    assert fleet.registry == earlier
+    assert (fleet.month.first, fleet.today) == (date(2026, 3, 5), date(2026, 3, 5) + timedelta(31))
+
+
+def test_a_forked_command_is_the_command(tmp_path):
+    """A step of the demo would print another thing than what a person gets who types it."""
+    code, out, err = forked(("registry", "check", str(examples.CITY), "--json"), {})
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+    code, out, err = forked(("registry", "check", str(tmp_path / "none.yaml")), {"TONNE_HOME": "x"})
+    assert (code, out) == (2, "")
+    assert "none.yaml" in err

@@ -237,8 +237,9 @@ def silent_days(
     """
     Yield the gaps of a plant's analysers: days on which something flowed and none was reported.
 
-    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each forwent at most
-    what it would have earned by the best of the other days, by what flowed on it.
+    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each costs, by what
+    flowed on it, its part of what the mean of the other days would have brought, and forwent at
+    most what the best of them would have.
 
     Parameters
     ----------
@@ -250,13 +251,16 @@ def silent_days(
         What the period comes to with some parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
+    read = dict[str, Fraction]()
     for name, one in besides.channels.items():
         if one.silent and one.most is not None and name in measured:
-            best[name] = one.most
+            best[name], read[name] = one.most, one.most if one.read is None else one.read
             for span in dict.fromkeys(one.silent):
                 days[span].append(name)
-    forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))
-    nothing = _up(Fraction(0))
+    costs, forgone = (
+        max(Fraction(0), reduction({**parameters, **other}) - reduction(parameters))
+        for other in (read, best)
+    )
     flow = sum(span.flow for span in days)
     for span, names in sorted(days.items()):
         yield GapOutcome(
@@ -265,8 +269,8 @@ def silent_days(
             end_us=span.to_us,
             kind="missing",
             time_us=span.to_us - span.from_us,
-            rule=f"analyser: {', '.join(names)} of these days as what costs",
-            substituted=nothing,
-            cost_t=nothing,
+            rule=f"analyser: no reading of {', '.join(names)}; the conservative value counts",
+            substituted=_up(Fraction(0)),
+            cost_t=_up(costs * span.flow / flow),
             forgone_at_most_t=_up(forgone * span.flow / flow),
         )

@@ -67,7 +67,8 @@ class Outcome(NamedTuple):
     What a case came to: tonnes, what is true, findings that do not hold, what rules take.
 
     `rests` is the share of the reduction by grade of evidence, as the statement says it.
-    `silent` are devices of which more was taken or added than the statement has lines for.
+    `silent` are devices of which more was taken or added than the statement has lines for,
+    `statements` the documents of the projects.
     """
 
     t: float
@@ -78,6 +79,7 @@ class Outcome(NamedTuple):
     refused: str = ""
     rests: dict[str, float] | None = None
     silent: tuple[str, ...] = ()
+    statements: tuple[dict[str, Any], ...] = ()
 
 
 @contextmanager
@@ -166,7 +168,8 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
     shares = claims_of(closed[0].document).evidence.shares
     rests = {grade: float(share) for grade, share in shares.items()}
     silent = tuple(name for one in closed for name in _silent(one.result))
-    return Outcome(tonnes, truth_t, findings, costs, details, rests=rests, silent=silent)
+    statements = tuple(one.document for one in closed)
+    return Outcome(tonnes, truth_t, findings, costs, details, "", rests, silent, statements)
 
 
 def _silent(result: PeriodResult) -> Iterator[str]:

@@ -233,7 +233,7 @@ def test_analysers_count_and_of_two_witnesses_the_one_that_leaves_less():
     assert used(alone)["cod_in_kg_per_m3"] == "6"
     ((holds, said),) = detail(alone, MEASURED)
     assert holds
-    assert "cod_in_kg_per_m3 = 6 kg/m3: mean of the plant's own channels" in said
+    assert "cod_in_kg_per_m3 = 6 kg/m3: mean of the plant's own analyser" in said
     both = treated(lab(flare_efficiency="0.9", cod_in_kg_per_m3=5), measured)
     assert used(both)["cod_in_kg_per_m3"] == "5"
     high = treated(lab(flare_efficiency="0.9", cod_in_kg_per_m3=9), measured)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, split_interval_pattern
 
 from mrv.texts import form
@@ -44,6 +44,14 @@ def period(begin: str, end: str, language: str) -> str:
     if any(edge.time() != datetime.min.time() for edge in edges):
         return f"{begin}{_DASH}{end}"
     return days(edges[0].date(), edges[1].date() - timedelta(days=1), language)
+
+
+def week_begins(country: str | None) -> int:
+    """Return the weekday on which a country's weeks begin, by CLDR; 0 is Monday, as in most."""
+    try:
+        return int(Locale.parse(f"und_{country}").first_week_day) if country else 0
+    except UnknownLocaleError:  # of a place where nobody lives
+        return 0
 
 
 def _locale(language: str) -> Locale:

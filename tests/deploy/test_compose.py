@@ -365,5 +365,5 @@ def test_what_compose_asks_of_the_environment_is_explained():
         for file in DEPLOY.glob("compose*.yaml")
         for name in re.findall(r"(?<!:-)\$\{([A-Z_]+)", file.read_text("utf-8"))
     }
-    assert asked == {"BACKUP_AT", "GRAFANA_TIMEZONE", "MQTT_HOST"}
+    assert asked == {"BACKUP_AT", "GRAFANA_TIMEZONE", "GRAFANA_WEEK_START", "MQTT_HOST"}
     assert {name for name in asked if f"| `{name}` |" not in page} == set()

@@ -35,3 +35,9 @@ def test_a_period_that_begins_within_a_day_keeps_its_times():
     """A month from noon would be shown as whole days."""
     edges = ("2026-01-01T12:00:00+07:00", "2026-02-01T00:00:00+07:00")
     assert _plain(dates.period(*edges, "vi")) == " - ".join(edges)
+
+
+def test_a_week_begins_as_the_country_has_it():
+    """A planner would read Sunday's gap in the column of Monday."""
+    begins = {"DE": 0, "VN": 0, "KE": 6, "ID": 6, "US": 6, "JP": 6, "EG": 5, None: 0, "AQ": 0}
+    assert {country: dates.week_begins(country) for country in begins} == begins

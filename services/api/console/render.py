@@ -28,6 +28,7 @@ from mrv.rounding import decimal_text
 from mrv.rules import remedy_of, titled
 from mrv.texts import form
 from services.api.console import assets
+from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
 from services.api.principals import PUBLIC
@@ -215,6 +216,7 @@ def _environment() -> jinja2.Environment:
     )
     made.globals["asset"] = assets.address
     made.globals["titled"] = titled
+    made.globals["week_of"] = week_of
     made.globals["remedy_of"] = remedy_of
     made.globals["language_name"] = partial(form, "name")
     made.filters["legible"] = legible

@@ -71,6 +71,11 @@ class Words:
             return self.amount(found, digits=2)
         return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
+    def weekdays(self, begins: int) -> list[str]:
+        """Return the days of a week, short, from the one on which it begins; 0 is Monday."""
+        names_ = self("weekdays").split()
+        return names_[begins:] + names_[:begins]
+
     def day(self, one: date | str | None) -> str:
         """Write a day as the language does; a dash where there is none."""
         if one is None:

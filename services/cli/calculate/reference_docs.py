@@ -115,7 +115,7 @@ Where no database or broker is named, those that `tonne local up` started are us
 _COMPOSE = """
 ## In the compose files
 
-Three more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
+Four more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
 environment or from `deploy/.env`; no process of tonne reads them.
 
 | setting | without it | meaning |
@@ -127,6 +127,8 @@ _COMPOSED = {
     "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
     " `browser` is that of the reader. `TONNE_TIMEZONE` is its name of release 0.1.0, and counts"
     " where this one is absent.",
+    "GRAFANA_WEEK_START": "On which day Grafana's weeks begin: saturday, sunday, monday; `browser`"
+    " leaves it to the reader's. The console goes by the country of the site.",
 }
 _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",

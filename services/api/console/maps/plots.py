@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mrv.countries import country_at
+from mrv.texts.dates import week_begins
 from services.api.console.maps.coastline import Points, within
 from services.store.views.console import Site
 from services.store.views.coverage import CoverageDay
@@ -97,16 +99,23 @@ class Cell(NamedTuple):
     percent: int | None
 
 
-def month_calendar(year: int, month: int, found: Sequence[CoverageDay]) -> list[list[Cell | None]]:
-    """Return the weeks of a month, Monday to Sunday; None for days of other months."""
+def month_calendar(
+    year: int, month: int, found: Sequence[CoverageDay], timezone: str
+) -> list[list[Cell | None]]:
+    """Return the weeks of a month as the country has them; None for days of other months."""
     held = {one.day: one for one in found}
     first = date(year, month, 1)
     days = [first + timedelta(days=i) for i in range(monthrange(year, month)[1])]
-    cells: list[Cell | None] = [None] * first.weekday() + [
+    cells: list[Cell | None] = [None] * ((first.weekday() - week_of(timezone)) % _WEEK) + [
         _cell(day, held.get(day)) for day in days
     ]
     cells += [None] * (-len(cells) % _WEEK)
     return [cells[i : i + _WEEK] for i in range(0, len(cells), _WEEK)]
+
+
+def week_of(timezone: str) -> int:
+    """Return the weekday on which weeks begin in the country of a time zone; 0 is Monday."""
+    return week_begins(country_at(None, timezone))
 
 
 def _cell(day: date, found: CoverageDay | None) -> Cell:

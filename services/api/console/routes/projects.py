@@ -182,7 +182,7 @@ def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
         )
         for day in sorted(held.keys() | known.keys())
     ]  # fmt: skip
-    weeks = month_calendar(first.year, first.month, coverage)
+    weeks = month_calendar(first.year, first.month, coverage, zone)
     known_ = console.account_months(conn, name, first.year)
     hours = console.account_hours(conn, name, *_midnights([first, end], zone)) if emissions else []
     return ProjectRow(

@@ -216,7 +216,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
 
     found = ask.request.app.state.memory.get(("coverage", stored.id), find)
     months = sorted({one.day.replace(day=1) for one in found})[:_MOST_MONTHS]
-    return [(m, month_calendar(m.year, m.month, found)) for m in months]
+    return [(m, month_calendar(m.year, m.month, found, period.timezone)) for m in months]
 
 
 def _account(said: Claims, t: Words) -> list[Drawn]:

@@ -21,6 +21,7 @@ from services.api.console.charts.flows import Flow, flows
 from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps
+from services.api.console.maps.plots import month_calendar, week_of
 from services.api.console.translations import Words
 from tests.fix_node import CHARTS, built_charts
 
@@ -163,3 +164,17 @@ def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return sum(k * p for k, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("zone", "blanks"), [("Europe/Berlin", 0), ("Africa/Nairobi", 1), ("Africa/Cairo", 2)]
+)
+def test_a_calendar_begins_its_weeks_as_the_country_does(zone, blanks):
+    """A planner in Nairobi would take Sunday for Monday: 1 June 2026 is a Monday."""
+    weeks = month_calendar(2026, 6, [], zone)
+    assert [cell for cell in weeks[0] if cell is None] == [None] * blanks
+    assert weeks[0][blanks].day == date(2026, 6, 1)
+    names = Words("en").weekdays(week_of(zone))
+    assert names[blanks] == "Mon"
+    assert sorted(names) == sorted(Words("en")("weekdays").split())
+    assert [cell.day.day for week in weeks for cell in week if cell] == [*range(1, 31)]

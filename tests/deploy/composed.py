@@ -1,0 +1,204 @@
+"""
+The commands of docs/operations.md that name containers, done without an engine of containers.
+
+Each service's own command runs with the settings that the compose file gives it: its volumes are
+folders, its secrets the files of `deploy/secrets.sh`, its addresses those of servers of the test.
+What an image is, how networks keep services apart, and who may read which volume is not tried.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from services.identity.mosquitto import PLUGIN
+from services.local.machine import MOSQUITTO, POSTGRES_BIN
+from services.local.process import own_folder, service_account
+from tests import commands
+from tests.deploy.files import DEPLOY, read
+from tests.ports import free_port
+
+# in the order of `depends_on`; the database is that of the test, backups have tests of their own
+_STARTED = ("migrate", "logins", "broker", "mosquitto", "signer", "api", "watch", "run")
+_HOME = "/var/lib/tonne"  # of the image
+_ADDRESS = re.compile(r"@timescaledb:5432/tonne$")
+
+
+class Composed:
+    """Services of a compose file as processes of this machine, below a folder."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self._folder, self._database = folder, database_url
+        self._services: dict[str, Any] = read(DEPLOY / "compose.yaml")[0]["services"]
+        self._mqtt, self._running = free_port(), {}
+        self.api = f"127.0.0.1:{free_port()}"
+
+    def line(self, text: str) -> str:
+        """Do one line of the page; return what it printed."""
+        words = shlex.split(text, comments=True)
+        if words[0] == "sudo":
+            words = words[1:]
+        if words[:2] == ["sh", "deploy/secrets.sh"]:
+            return self._secrets()
+        if words[0] != "docker":
+            return self._done(words)
+        if words[1] == "run":
+            return self._image(words[2:])
+        assert words[1:4] == ["compose", "-f", "deploy/compose.yaml"], text
+        what, *rest = words[4:]
+        return {"up": self._up, "run": self._once, "exec": self._exec}[what](rest)
+
+    def volume(self, name: str) -> Path:
+        """Return the folder that stands for a volume."""
+        found = self._folder / "volumes" / name
+        found.mkdir(parents=True, exist_ok=True)
+        return found
+
+    def end(self) -> None:
+        """End every process."""
+        for one in reversed(self._running.values()):
+            one.terminate()
+        for one in self._running.values():
+            one.wait(60)
+
+    def log(self, name: str) -> str:
+        """Return what a service printed."""
+        return (self._folder / f"{name}.log").read_text()
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the settings that a service is given, with the places of this machine."""
+        given = {"TONNE_HOME": _HOME, **self._services[name].get("environment", {})}
+        told = {key: self._here(name, str(value)) for key, value in given.items()}
+        for key, bind in (("TONNE_API_BIND", self.api), ("TONNE_METRICS_BIND", None)):
+            if key in told:
+                told[key] = bind or f"127.0.0.1:{free_port()}"
+        rest = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
+        return {**rest, **told}
+
+    def _here(self, name: str, text: str) -> str:
+        """Return a path or address of a container as it is on this machine."""
+        text = text.replace("mosquitto:8883", f"127.0.0.1:{self._mqtt}")
+        places = {"/run/secrets": self._folder / "secrets", _HOME: self.volume(f"tmpfs-{name}")}
+        for one in self._services[name].get("volumes", []):
+            volume, place = one.split(":")[:2]
+            places[place] = self.volume(volume) if volume[0] != "." else DEPLOY / volume
+        for place in sorted(places, key=len, reverse=True):
+            if text == place or text.startswith(f"{place}/"):
+                return str(places[place]) + text[len(place) :]
+        return text
+
+    def _secrets(self) -> str:
+        folder = self._folder / "secrets"
+        env = os.environ | {"TONNE_SECRETS": str(folder)}
+        subprocess.run(["sh", str(DEPLOY / "secrets.sh")], env=env, capture_output=True, check=True)
+        parts = urlsplit(self._database)
+        at = f"@{parts.hostname}:{parts.port}{parts.path}"
+        for file in folder.glob("*_url"):
+            text = _ADDRESS.sub(at, file.read_text())
+            file.chmod(0o600)
+            file.write_text(self._database if file.name == "owner_url" else text)
+        return ""
+
+    def _up(self, words: list[str]) -> str:
+        named = [one for one in words if not one.startswith("-")]
+        for name in named or [
+            "migrate",
+            "logins",
+            "broker",
+            "mosquitto",
+            "signer",
+            "api",
+            "watch",
+            "run",
+        ]:
+            if name == "logins":
+                self._logins()
+            elif name == "mosquitto":
+                self._mosquitto()
+            elif self._services[name].get("restart") == "on-failure":
+                self._tonne(name, self._command(name))
+            else:
+                with (self._folder / f"{name}.log").open("wb") as out:
+                    self._running[name] = commands.start(
+                        self._command(name), env=self.environment(name), stdout=out, stderr=out
+                    )
+        return ""
+
+    def _command(self, name: str) -> list[str]:
+        words = [self._here(name, one) for one in self._services[name].get("command", ["migrate"])]
+        if name != "broker":
+            return words
+        host = {"0.0.0.0:8883": f"127.0.0.1:{self._mqtt}", "mosquitto": "localhost",
+                "${MQTT_HOST:-localhost}": "127.0.0.1"}  # fmt: skip
+        plugin = PLUGIN.format(arch=os.uname().machine)
+        told = [host.get(one, one) for one in words[3:]]
+        return [*words[:3], *(plugin if one.endswith("security.so") else one for one in told)]
+
+    def _tonne(self, name: str, words: list[str]) -> str:
+        return self._done(words, self.environment(name), self._folder, commands.run)
+
+    def _logins(self) -> None:
+        script = (DEPLOY / "timescaledb/logins.sql").read_text()
+        text = script.replace("/run/secrets", str(self._folder / "secrets"))
+        psql = shutil.which("psql", path=POSTGRES_BIN)
+        subprocess.run(
+            [psql, self._database], input=text, text=True, check=True, stdout=subprocess.DEVNULL
+        )
+
+    def _mosquitto(self) -> None:
+        folder, account = self.volume("broker"), service_account("mosquitto")
+        own_folder(folder, account)
+        with (self._folder / "mosquitto.log").open("wb") as out:
+            self._running["mosquitto"] = subprocess.Popen(
+                [str(MOSQUITTO), *self._services["mosquitto"]["command"][1:]],
+                cwd=folder, stdout=out, stderr=out,
+                user=account and account.uid, group=account and account.gid,
+            )  # fmt: skip
+
+    def _once(self, words: list[str]) -> str:
+        """`docker compose run --rm [-v HERE:THERE:ro] SERVICE WORDS`."""
+        mounted: dict[str, str] = {}
+        while words[0].startswith("-"):
+            if words.pop(0) == "-v":
+                here, there = words.pop(0).split(":")[:2]
+                mounted[there] = here.replace("$PWD", str(self._folder))
+        name, *rest = words
+        return self._tonne(name, [mounted.get(one, one) for one in rest])
+
+    def _exec(self, words: list[str]) -> str:
+        name, program, *rest = [one for one in words if one != "-T"]
+        assert program == "tonne"
+        assert name in self._running
+        return self._tonne(name, rest)
+
+    def _image(self, words: list[str]) -> str:
+        """`docker run .. -v VOLUME:PLACE .. --entrypoint sh IMAGE -c SCRIPT`."""
+        script = words[-1]
+        for one in (words[i + 1] for i, word in enumerate(words) if word == "-v"):
+            volume, place = one.split(":")
+            folder = str(self.volume(volume.removeprefix("tonne_")))
+            script = re.sub(rf"(?<![\w/]){place}(?=[/ ]|$)", folder, script)
+        return self._done(["sh", "-c", script])
+
+    def _done(
+        self,
+        words: list[str],
+        env: dict[str, str] | None = None,
+        folder: Path | None = None,
+        run: Any = subprocess.run,
+    ) -> str:
+        done = run(
+            words, env=env, cwd=folder or self._folder, capture_output=True, text=True, check=False
+        )
+        # `doctor` also names what this installation does without, such as Kafka
+        fine = done.returncode == 0 or words[0] == "doctor"
+        assert fine, f"{shlex.join(map(str, words))}\n{done.stdout}{done.stderr}"
+        sys.stdout.write(done.stdout)
+        return done.stdout + done.stderr

@@ -301,7 +301,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             above = sum((lay_out(metered, some) for some in unshown), start=rests)
             yield CapEach(i, metered.whole.value - above, alone.reason)
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
-    share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
+    limits = {"tolerance": round(100 * METERS), "least": round(100 * LEAST)}
+    share = text("EVD-01.share", **limits, **size)
     yield from _reported(texts, settled, share)
     yield from _reported(left_out)
 

@@ -69,8 +69,8 @@ def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
     """Return a line for each advisory that concerns what a lock pins."""
     versions = pinned(lock)
     found = set()
-    for one in advisories:
-        for affected in one.get("affected", ()) if "withdrawn" not in one else ():
+    for advisory in advisories:
+        for affected in advisory.get("affected", ()) if "withdrawn" not in advisory else ():
             package = affected.get("package", {})
             name = canonicalize_name(package.get("name", ""))
             if package.get("ecosystem") != "PyPI" or name not in versions:
@@ -80,8 +80,8 @@ def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
             except InvalidVersion:
                 hit = True  # what cannot be read is looked at by a person
             if hit:
-                said = one.get("summary") or one.get("details", "")[:100]
-                found.add(f"{lock.name}: {name} {versions[name]}: {one['id']}: {said}")
+                said = advisory.get("summary") or advisory.get("details", "")[:100]
+                found.add(f"{lock.name}: {name} {versions[name]}: {advisory['id']}: {said}")
     return sorted(found)
 
 

@@ -7,7 +7,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 LEXICON = ROOT / "docs/lexicon.toml"
 GLOSSARY = ROOT / "GLOSSARY.md"
-# Python files with a refused word in a string: the list only gets shorter
-UNCLEAN = ROOT / "deploy/lexicon_unclean.txt"
 ROOMS = ("ingest", "mrv", "services", "deploy")
 # made from Python and SQL, which are looked at themselves or not at all
 _MADE = (
@@ -78,7 +76,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield what people read of a file, with its line; code and names of files are left out."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        yield from _strings(ast.parse(text), help_too="services/cli" in path.as_posix())
+        yield from _strings(ast.parse(text))
         return
     code = False
     for number, line in enumerate(text.splitlines(), 1):
@@ -90,17 +88,20 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
             yield number, re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
 
 
-def _strings(tree: ast.Module, *, help_too: bool) -> Iterator[tuple[int, str]]:
+def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield docstrings without the names that they explain, and strings that are sentences."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
     docstrings = {
         id(node.body[0].value) for node in documented if isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            sentence = " " in node.value and "SELECT" not in node.value
-            if sentence and (help_too or id(node) not in docstrings):
-                yield node.lineno, node.value
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        if id(node) in docstrings:
+            yield node.lineno, re.sub(r"`[^`]*`|^ *[\w, ]+ : ", "", node.value, flags=re.MULTILINE)
+        elif " " in node.value and "SELECT" not in node.value:
+            yield node.lineno, node.value
 
 
 def files() -> Iterator[Path]:
@@ -114,29 +115,19 @@ def files() -> Iterator[Path]:
 
 
 @cache
-def faults() -> dict[str, list[str]]:
-    """Return files with refused words, and where they stand."""
-    found: dict[str, list[str]] = {}
+def faults() -> list[str]:
+    """Return what to mend: files, lines and their refused words."""
+    found, better = [], lexicon()["refused"]
     for path in sorted(files()):
         name = path.relative_to(ROOT).as_posix()
         if name.startswith(_MADE) or path == Path(__file__).resolve():
             continue
-        better = lexicon()["refused"]
         for number, text in prose(path):
-            for word in refused(text):
-                line = f"{name}:{number}: {word!r} is not used; write: {better[word]}"
-                found.setdefault(name, []).append(line)
+            found += [
+                f"{name}:{number}: {word!r} is not used; write: {better[word]}"
+                for word in refused(text)
+            ]
     return found
-
-
-def lint(unclean: Sequence[str]) -> list[str]:
-    """Return what to mend: refused words, and files of the list that have none."""
-    found = faults()
-    wrong = [line for name, lines in found.items() if name not in unclean for line in lines]
-    clean = [name for name in unclean if name not in found]
-    return wrong + [
-        f"{name} has no refused word any more: take it off {UNCLEAN.name}" for name in clean
-    ]
 
 
 def main() -> None:
@@ -144,9 +135,8 @@ def main() -> None:
     if sys.argv[1:] != ["lint"]:
         GLOSSARY.write_text(page(), encoding="utf-8")
         return
-    wrong = lint(UNCLEAN.read_text(encoding="utf-8").split())
-    if wrong:
-        sys.exit("\n".join(wrong))
+    if faults():
+        sys.exit("\n".join(faults()))
 
 
 if __name__ == "__main__":

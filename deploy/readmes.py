@@ -93,8 +93,8 @@ def readme(folder: Path) -> str:
 def _contracts() -> list[dict]:
     """Return the import contracts."""
     held = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    found: list[dict] = held["tool"]["importlinter"]["contracts"]
-    return found
+    contracts: list[dict] = held["tool"]["importlinter"]["contracts"]
+    return contracts
 
 
 def _made(folder: Path, name: str, rules: list[dict]) -> str:
@@ -139,7 +139,7 @@ def _importers(name: str, rules: list[dict]) -> str:
     for rule in rules:
         if rule["type"] != "layers" or parent not in rule.get("containers", [""]):
             continue
-        layers = [[one.strip(" ()") for one in layer.split("|")] for layer in rule["layers"]]
+        layers = [[part.strip(" ()") for part in layer.split("|")] for layer in rule["layers"]]
         place = next((i for i, layer in enumerate(layers) if own in layer), None)
         if place is None:
             continue
@@ -161,7 +161,7 @@ def _importers(name: str, rules: list[dict]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(f"`{one}`" for one in names)
+    return ", ".join(f"`{name}`" for name in names)
 
 
 if __name__ == "__main__":

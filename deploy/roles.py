@@ -50,7 +50,7 @@ def rows() -> list[Row]:
     found = []
     for route in _routes():
         path = f"/v1{route.path}"
-        calls = [one.call for one in route.dependant.dependencies]
+        calls = [dependency.call for dependency in route.dependant.dependencies]
         let_in = next((LET_IN[call] for call in calls if call in LET_IN), None)
         if let_in is None or path not in served:
             continue

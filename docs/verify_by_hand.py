@@ -112,8 +112,8 @@ def main(pack):
     plan, factors = load(pack, "plan.json"), load(pack, "factors.json")
     if claims["methodology"]["id"] != "jcm-vn-am007":
         raise SystemExit("this page knows jcm-vn-am007 alone; use tonne verify")
-    if any(one["kind"] not in OTHER for one in claims["deductions"]):
-        raise SystemExit("a rule excludes energy; use tonne verify")
+    if any(one["kind"] not in OTHER or "by_plan" in str(one) for one in claims["deductions"]):
+        raise SystemExit("a rule excludes energy, or the plan corrects it; use tonne verify")
     certified = [c for p in claims["monitoredParameters"] for c in p["calibrations"]]
     if any(key in one for one in certified for key in ("channel", "foundErrorPercent")):
         raise SystemExit("a certificate is of one channel, or found an error; use tonne verify")

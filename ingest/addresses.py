@@ -55,10 +55,10 @@ def parts_of(url: str) -> Parts:
         raise ValueError("holds a blank or a line end; leave it out, or write %20 in a password")
     if url.partition("?")[0].count("://") > 1:
         raise ValueError("names a scheme more than once; write it once, at the beginning")
-    found = _PARTS.fullmatch(url)
-    if found is None:
+    match = _PARTS.fullmatch(url)
+    if match is None:
         return Parts(url.partition(":")[0].lower() if ":" in url else "", None, [], "")
-    scheme, authority, rest = found.groups()
+    scheme, authority, rest = match.groups()
     login, at, hosts = authority.rpartition("@")
     if not at and "@" in rest.partition("?")[0]:
         raise ValueError("holds / or # before its @; in a user's name or password write %2F, %23")

@@ -15,7 +15,7 @@ Decode = Callable[[bytes, int], Sequence[Reading]]
 @dataclass(frozen=True, slots=True)
 class Codec:
     """
-    An encoding: how it is named, told from others, and read.
+    An encoding: how it is named, distinguished from others, and read.
 
     Attributes
     ----------

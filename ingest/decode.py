@@ -38,7 +38,7 @@ _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 @dataclass(slots=True)
 class Decoded:
     """
-    Frames in arrival order, refusals, channels nobody asked for, what each message held.
+    Frames in arrival order, refusals, channels no one asked for, what each message held.
 
     `codecs` names what read each message, `unread` where none did.
     """
@@ -82,7 +82,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     -------
     Decoded
         Rows that hold no known channel are refused, as are registers that are
-        negative or beyond 2**53 base units; what stands beside those stays.  Rows
+        negative or beyond 2**53 base units; what is listed with those stays.  Rows
         without any value are no readings.
     """
     out = Decoded([], [*unread], codecs=[PLAIN] * len(payloads))

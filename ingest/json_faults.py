@@ -17,7 +17,7 @@ def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
     """
     Return an error of `json.loads` as Python 3.13 and later tell it.
 
-    A comma before a closing bracket is told at the comma, which is what to take out;
+    A comma before a closing bracket is reported at the comma, which is what to take out;
     earlier Pythons tell it at the bracket, as something that is missing there.
     """
     text, at = error.doc, error.pos

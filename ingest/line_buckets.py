@@ -77,15 +77,15 @@ def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | N
     return bucket
 
 
-def _refuse(one: Given, device: Device, rejected: list[Rejected]) -> None:
+def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
     """Refuse what the profile knows and was not usable, and a birth without anything known."""
     where = device.class_id, device.profile
-    for name, reason, detail in one.refused:
+    for name, reason, detail in given.refused:
         if not name or holds(*where, Names("", (name,))):
-            rejected.append(Rejected(one.message, reason, detail))
-    if one.declares is not None and not holds(*where, one.declares):
-        detail = f"{', '.join(one.declares.names)[:200] or 'no metric'}; see the profile"
-        rejected.append(Rejected(one.message, "no_known_channel", detail))
+            rejected.append(Rejected(given.message, reason, detail))
+    if given.declares is not None and not holds(*where, given.declares):
+        detail = f"{', '.join(given.declares.names)[:200] or 'no metric'}; see the profile"
+        rejected.append(Rejected(given.message, "no_known_channel", detail))
 
 
 @lru_cache(maxsize=16_384)

@@ -221,7 +221,7 @@ def is_absent(values: NDArray[Any]) -> bool:
 
 def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Join columns; one that no part has stays absent."""
-    if all(is_absent(one) or not len(one) for one in parts) and parts[0].dtype == np.int64:
+    if all(is_absent(part) or not len(part) for part in parts) and parts[0].dtype == np.int64:
         return absent(sum(map(len, parts)))
     return np.concatenate(parts)
 
@@ -233,7 +233,7 @@ class IntervalRows:
 
     `measured_us` counts the time inside register steps no longer than the
     measured limit, `estimated_us` the time inside longer steps or integrated
-    from power, `unknown_us` the time inside steps whose size nobody knows
+    from power, `unknown_us` the time inside steps whose size no one knows
     (reset, impossible).  What is left of the interval has no step: missing.
 
     `register`, `read_us` and `changed_us` are where the register last stood in

@@ -99,7 +99,7 @@ def above(
 
 
 def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> bool:
-    """Whether one place was repeated: told by the array, without a look at each row."""
+    """Whether one place was repeated: reported by the array, without a look at each row."""
     return latitude.strides == (0,) and longitude.strides == (0,)
 
 
@@ -122,9 +122,9 @@ def _at_one_place(
 def _heights(latitude: float, longitude: float, day: int) -> NDArray[np.float64]:
     """Elevations at the begins of a day's quarter hours, UTC; read-only. [deg]"""
     start = day * _DAY_US + np.arange(QUARTERS) * INTERVAL_US
-    found = elevation_deg(start, latitude, longitude)
-    found.flags.writeable = False
-    return found
+    heights = elevation_deg(start, latitude, longitude)
+    heights.flags.writeable = False
+    return heights
 
 
 def _by_quarters(

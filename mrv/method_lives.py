@@ -86,10 +86,10 @@ def find_life(methodology: str, version: str | None, named: Iterable[str | None]
 
 def not_computed(methodology: str) -> str | None:
     """Say what is known of a methodology that tonne names and does not compute."""
-    found = next((one for one in lives() if one.id == methodology and not one.computes), None)
+    found = next((live for live in lives() if live.id == methodology and not live.computes), None)
     if found is None:
         return None
-    before = [one.name for one in lives() if one.successor == methodology]
+    before = [live.name for live in lives() if live.successor == methodology]
     follows = f", which follows {' and '.join(before)}" if before else ""
     return (
         f"{found.name}{follows} in {found.programme} is named in the ledger of methodologies and"
@@ -118,7 +118,7 @@ def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     Parameters
     ----------
     registered : date or None
-        When the project was registered; None where nobody said so.
+        When the project was registered; None where no one said so.
     end : date
         First local day after the period.
     """
@@ -138,7 +138,7 @@ def _named(life: Life) -> dict[str, str]:
 
 def _followed(life: Life, breach: Text) -> Text:
     """Name the successor as well, where there is one."""
-    follows = next((one for one in lives() if one.id == life.successor), None)
+    follows = next((live for live in lives() if live.id == life.successor), None)
     if follows is None:
         return breach
     return text("PLN-03.successor", breach=breach, successor=follows.name)

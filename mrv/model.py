@@ -52,10 +52,22 @@ class Stated(NamedTuple):
     sha256: str
 
 
+class Calculation(NamedTuple):
+    """
+    How a factor was calculated: by which tool, which of its results it is, and from what.
+
+    Numbers of `inputs` are decimal text.
+    """
+
+    tool: str
+    result: str
+    inputs: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """
-    A number that somebody published, with all that a verifier asks about it.
+    A number that someone published, with all that a verifier asks about it.
 
     `valid_from` and `valid_to` are half-open local dates, None is unbounded.
     `verified` says that a person has compared the value with the primary text.
@@ -66,7 +78,7 @@ class Factor:
     begin of its own validity on.  `document` is what states the value, where a registry file
     gives it.  `brought` says that a registry file gave the factor, and not tonne, and `documented`
     that its document is a third party's; no hash covers these two, since neither is a field of the
-    factor itself.
+    factor itself.  `calculation` is how a project calculated it.
     """
 
     id: str
@@ -87,6 +99,7 @@ class Factor:
     document: Stated | None = None
     brought: bool = False
     documented: bool = False
+    calculation: Calculation | None = None
 
 
 class Factors(Protocol):
@@ -126,7 +139,7 @@ class RoleNeeds:
     all devices of the role may count for in a year, and how many base units one of
     its units is.  `costs` says that what a role of the baseline measures emits in the
     project too: what is lost of it then counts as nothing or as the most that it may
-    have been, whichever leaves less; the number is that most where no device of the
+    have been, whichever gives the lower reduction; the number is that most where no device of the
     class has a limit of its own. [base units/h]
     `symbol` and `source` are what the methodology calls the quantity, and where it is
     read; `frequency` is how often it asks for it.  `most` gives the most that a device
@@ -177,7 +190,7 @@ class RoleNeeds:
 
     @property
     def beside(self) -> str:
-        """Quantity of the same device that its own is held against; empty where there is none."""
+        """Quantity of the same device that its own is compared with; empty where there is none."""
         if self.draws is not None:
             return self.draws[0]
         return self.delivers[0] if self.delivers is not None else ""
@@ -325,7 +338,7 @@ class Methodology:
     `capacities` bound what it delivers by what the plant was built for.
     `billed` are roles that no other quantity of the project holds: nothing is reduced without their
     invoices.
-    `ranges` are those of what a baseline was regressed on, `papers` the parameters of a baseline
+    `ranges` are those of what a baseline was regressed on, `documents` the parameters of a baseline
     that stand in a document: without it nothing is reduced.  `dated`
     are those of which a condition asks for it, and `related` what others say of a value at most.
     `apart` names two roles that may claim one energy twice, unless a dated `LINE_DIAGRAM` shows
@@ -490,7 +503,7 @@ class Indicator:
     A figure of the environment; it is never carbon and never becomes a tonne.
 
     `table` names the standard's numbers in `mrv/countries`, None where the figure
-    needs none; `configured` says that they could not be read, so that whoever
+    needs none; `configured` says that they could not be read, so that anyone who
     has them must give them.  `banded` is the result that the standard's words
     (good, poor) go by.
     """

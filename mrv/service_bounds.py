@@ -32,18 +32,18 @@ class Consumption:
         How many of `unit` one of the inputs' own units is.
     span : callable, optional
         Lowest and highest specific consumption that there is, from the parameters. [unit]
-        Where nobody knows them, only a meter that stands still shows.
+        Where no one knows them, only a meter that stands still shows.
     source : str
         Where the span is read.
     by_history : bool
-        The service itself may be claimed too high: it is held against what the project
+        The service itself may be claimed too high: it is compared with what the project
         used for it before.
     by_model : str
         Parameter of a device that serves: what its model takes by its type approval [unit].
-        The service is held against that from the first day on; empty where there is none.
+        The service is compared with that from the first day on; empty where there is none.
     by_design : str
-        Parameter of the project: what the service takes by the plant's design [unit]; held
-        against likewise, as is the plant's history.
+        Parameter of the project: what the service takes by the plant's design [unit]; compared with
+        likewise, as is the plant's history.
     least, most : Fraction
         Shares of what a service took before, or takes by model or design, below which it counts
         what its use carries, and above which that figure is in doubt.  A `least` of 0: what it
@@ -132,7 +132,7 @@ class Range:
 @dataclass(frozen=True, slots=True)
 class Related:
     """
-    What other values say of one: outside of it, the bound that leaves less counts.
+    What other values say of one: outside of it, the bound that gives the lower reduction counts.
 
     Attributes
     ----------

@@ -85,7 +85,7 @@ class LibraryLog(logging.Handler):
             logging.getLogger(name).propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell a message, unless it, or another, was told a moment ago."""
+        """Tell a message, unless it, or another, was reported a moment ago."""
         key = (record.name, str(record.msg)[:200])
         with self._guard:
             now_s = time.monotonic()

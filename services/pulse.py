@@ -56,7 +56,7 @@ class Pulse:
         self._beats[part] = time.monotonic()
 
     def pause(self, part: str, pause_s: float, stopping: threading.Event) -> None:
-        """Wait between two rounds of work, or until told to stop; that is no standstill."""
+        """Wait between two rounds of work, or until asked to stop; that is no standstill."""
         end_s = time.monotonic() + pause_s
         while not stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:
             self.beat(part)

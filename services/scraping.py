@@ -4,7 +4,7 @@ HTTP endpoint of a process: metrics for Prometheus, and whether it moves.
 Knows no series: a gateway in the field that has few of its own need not load those of a
 pipeline.
 
-Whoever reaches the port could otherwise take the files and threads of the process by
+Anyone who reaches the port could otherwise take the files and threads of the process by
 connections that say nothing: each has a deadline, and the oldest gives way to a new one.
 """
 

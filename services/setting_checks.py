@@ -26,9 +26,9 @@ LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days"
 
 def _database(url: str) -> None:
     """Refuse what names no server; a host that is left out, or is a folder, is a socket."""
-    for one in parts_of(url).hosts:
-        if one and not one.startswith((":", "%2F", "%2f")):
-            host_and_port(one)
+    for host in parts_of(url).hosts:
+        if host and not host.startswith((":", "%2F", "%2f")):
+            host_and_port(host)
 
 
 def server(url: str | None, info: Any) -> str | None:
@@ -122,7 +122,7 @@ def mail_server(url: str | None) -> str | None:
 
 def authorities(text: str | None) -> str | None:
     """Refuse what is no list of URLs of time-stamp authorities."""
-    urls = [one.strip() for one in (text or "").split(",") if one.strip()]
+    urls = [part.strip() for part in (text or "").split(",") if part.strip()]
     for url in urls:
         parts = parts_of(url)
         if parts.scheme not in ("http", "https") or not any(parts.hosts):

@@ -66,14 +66,14 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
 
 class Settings(BaseSettings):
     """
-    What a process was told.
+    What a process was reported.
 
     Attributes
     ----------
     database_url, mqtt_url, kafka_url : str, optional
         Servers; `TONNE_<NAME>_FILE` names a file that holds the URL instead.
     mqtt_ca_file, mqtt_cert_file, mqtt_key_file : Path, optional
-        For `mqtts://`: whose certificates to trust (else the system's authorities), and who
+        For `mqtts://`: trusted authorities (without it those of the system), and who
         we are; PEM.
     kafka_ca_file, kafka_cert_file, kafka_key_file : Path, optional
         The same for `kafkas://`.

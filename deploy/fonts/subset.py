@@ -63,13 +63,13 @@ def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int
 
 def spans_of(characters: set[int]) -> list[tuple[int, int]]:
     """Runs of successive characters."""
-    found: list[tuple[int, int]] = []
-    for one in sorted(characters):
-        if found and found[-1][1] == one - 1:
-            found[-1] = (found[-1][0], one)
+    spans: list[tuple[int, int]] = []
+    for character in sorted(characters):
+        if spans and spans[-1][1] == character - 1:
+            spans[-1] = (spans[-1][0], character)
         else:
-            found.append((one, one))
-    return found
+            spans.append((character, character))
+    return spans
 
 
 def main(folder: Path) -> None:

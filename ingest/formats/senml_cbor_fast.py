@@ -4,7 +4,7 @@ SenML CBOR packs, decoded by a layout learned from earlier packs of the same sen
 Floats have one width in CBOR, so packs of a sender that differ in numbers alone
 are equal byte for byte but where the numbers stand.  Once such a pack has come
 a few times, the next is cut at those places in one go; if all that stands
-between is as before, it says the same with other numbers.  Anything else is
+between is as before, it is identical with other numbers.  Anything else is
 read the ordinary way.
 """
 
@@ -66,7 +66,7 @@ def _sender(payload: bytes) -> tuple[int, bytes]:
     return len(payload), payload[: max(at, 0)]
 
 
-def learn(payload: bytes, found: Row) -> None:
+def learn(payload: bytes, row: Row) -> None:
     """Remember the layout of a pack that came some times already."""
     sender = _sender(payload)
     times = _seen.get(sender, 0)
@@ -77,10 +77,10 @@ def learn(payload: bytes, found: Row) -> None:
     if times < _SEEN_BEFORE or times & (times - 1):  # at 4, 8, 16: an odd pack costs ever less
         return
     places = _places(payload)
-    if places is None or len(places) != len(found.numbers) + 1:
+    if places is None or len(places) != len(row.numbers) + 1:
         return
     cut = Struct(_form(places, len(payload))).unpack
-    _known[sender] = _Layout(cut, cut(payload)[::2], found.of)
+    _known[sender] = _Layout(cut, cut(payload)[::2], row.of)
 
 
 def _form(places: list[tuple[int, str]], size: int) -> str:

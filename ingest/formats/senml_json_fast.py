@@ -175,8 +175,8 @@ def _numbers(records: int) -> Callable[[Any], Sequence[float]]:
     much (a third of the whole pack).
     """
     places = "".join(f"pack[{i}].v," for i in range(records))
-    found: Callable[[Any], Sequence[float]] = eval(f"lambda pack: ({places})")  # noqa: S307 (whole numbers alone stand in it)
-    return found
+    numbers: Callable[[Any], Sequence[float]] = eval(f"lambda pack: ({places})")  # noqa: S307 (whole numbers alone stand in it)
+    return numbers
 
 
 @lru_cache(maxsize=_RECORDS)

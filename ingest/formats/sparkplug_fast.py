@@ -159,9 +159,9 @@ class Form:
 def read(payload: bytes, birth: Birth) -> Seen | None:
     """Read a payload by a form that its birth has had; None where none fits."""
     for form in birth.forms.get(len(payload), ()):
-        found: Seen | None = form.read(payload)
-        if found is not None:
-            return found
+        content: Seen | None = form.read(payload)
+        if content is not None:
+            return content
     return None
 
 

@@ -116,14 +116,14 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
                 f"{where}: model {model_id} of {length} registers has {model.length}",
             )
         known += 1
-        for found in _points(data, at, model, word_order, f"{where}: model {model_id}"):
-            if isinstance(found, PayloadError):
-                yield found
-            elif found.name in given:
-                yield Value(f"{model_id}.{found.name}", found.value, found.unit)
+        for point in _points(data, at, model, word_order, f"{where}: model {model_id}"):
+            if isinstance(point, PayloadError):
+                yield point
+            elif point.name in given:
+                yield Value(f"{model_id}.{point.name}", point.value, point.unit)
             else:
-                given.add(found.name)
-                yield found
+                given.add(point.name)
+                yield point
     if not known:
         raise PayloadError(
             "registers_invalid",

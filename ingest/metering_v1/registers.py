@@ -2,7 +2,7 @@
 Energy between readings of a cumulative register.
 
 A register only rises, so each pair of readings gives a step.  Whatever does
-not fit that is told apart here, never guessed:
+not fit that is distinguished here, never guessed:
 
 - a step back within the tolerance is jitter: the register keeps its mark;
 - a register that stood still and then jumps caught up, if the device could have

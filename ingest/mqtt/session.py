@@ -80,7 +80,7 @@ class Session:
     receive_maximum : int
         Most messages that may be unacknowledged.
     state : HostState, optional
-        Told with each connection.
+        Called with each connection.
     tls : Tls, optional
         Whom to trust and who we are, for `mqtts://`; else the system's authorities and no identity.
 

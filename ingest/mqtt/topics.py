@@ -125,9 +125,9 @@ class Router:
 
 def _names(templates: Sequence[Template], topic: str) -> dict[str, str]:
     for template in templates:
-        found = template.match(topic)
-        if found is not None:
-            return found
+        match = template.match(topic)
+        if match is not None:
+            return match
     raise PayloadError(
         "unknown_topic",
         f"{topic!r}; publish on tonne/v1/<principal>/telemetry, or register a topic template",

@@ -180,7 +180,7 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
 
 
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
-    """Devices heard of before that only now show a register: estimates from power go."""
+    """Devices known earlier that only now show a register: estimates from power go."""
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return dict.fromkeys(first.tolist(), FROM_START)
 

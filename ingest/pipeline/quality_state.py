@@ -111,21 +111,23 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
     limits = checks.of(class_id, channel.name)
     if limits is None:
         return []
-    found = []
+    runs = []
     if not np.isnan(limits.flat_us).all() and _reports_state(channel):
         longest, key = int(np.nanmax(limits.flat_us)), RunKey(class_id, channel.name, "flat")
         gap_us = FLAT_GAP_US if channel.kind == "gauge" else REST_US
-        found.append(Watch(key, gap_us, longest, _registers(class_id, channel.name)))
+        runs.append(Watch(key, gap_us, longest, _registers(class_id, channel.name)))
     if channel.kind == "gauge" and not np.isnan(limits.peak).all():
         for k, level in enumerate(UNIT_LEVELS):
             key = RunKey(class_id, channel.name, str(k))
-            found.append(Watch(key, UNIT_GAP_US, level.longest_us))
-    return found
+            runs.append(Watch(key, UNIT_GAP_US, level.longest_us))
+    return runs
 
 
 def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
     """Registers that count what a gauge says."""
-    return tuple(one for one in classes.load()[class_id].registers if one.power == gauge)
+    return tuple(
+        register for register in classes.load()[class_id].registers if register.power == gauge
+    )
 
 
 def _reports_state(channel: Channel) -> bool:

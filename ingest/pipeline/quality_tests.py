@@ -264,34 +264,34 @@ class _Judge:
 
 def counted_wh(registers: Sequence[Channel], columns: Mapping[str, Column]) -> Float64:
     """What registers of a gauge have counted in its direction; NaN where none says so. [Wh]"""
-    known = [columns[one.name] != NULL for one in registers]
+    known = [columns[register.name] != NULL for register in registers]
     parts = [one.direction * np.where(at, columns[one.name], 0)
              for one, at in zip(registers, known, strict=True)]  # fmt: skip
     return np.where(np.any(known, axis=0), np.sum(parts, axis=0, dtype=np.float64), np.nan)
 
 
 def _counted(watch: Watch, flat_us: Float64, wh: Float64) -> runs.Counted:
-    tolerance_wh = float(sum(one.tolerance for one in watch.registers))
+    tolerance_wh = float(sum(register.tolerance for register in watch.registers))
     return runs.Counted(wh, runs.part_us(flat_us), tolerance_wh)
 
 
-def settle(checks: Checks, watched: Watched, found: Standstill) -> None:
+def settle(checks: Checks, watched: Watched, standstill: Standstill) -> None:
     """Let registers corroborate the runs of a gauge that were looked up in stored readings."""
-    watch, limits = found.watch, checks.of(*found.watch.key[:2])
-    if limits is None or not len(found.device):
+    watch, limits = standstill.watch, checks.of(*standstill.watch.key[:2])
+    if limits is None or not len(standstill.device):
         return
-    head, run = heads(found.device), watched.run(watch.key)
+    head, run = heads(standstill.device), watched.run(watch.key)
     never, nan = np.full(len(head), runs.NEVER), np.full(len(head), np.nan)
     before = runs.Run(nan, never, never, never)
-    version = checks.version(found.device, found.time_us)
-    now = runs.Values(head, found.time_us, run.value[found.device], version)
+    version = checks.version(standstill.device, standstill.time_us)
+    now = runs.Values(head, standstill.time_us, run.value[standstill.device], version)
     counted = _counted(
-        watch, each(limits.flat_us, version), counted_wh(watch.registers, found.columns)
+        watch, each(limits.flat_us, version), counted_wh(watch.registers, standstill.columns)
     )
     begun, part = runs.renewed(
         now, runs.begins(now, watch.gap_us, before), counted, runs.Part(never, nan)
     )
-    device, tail = found.device[head], np.append(head[1:], len(found.device)) - 1
+    device, tail = standstill.device[head], np.append(head[1:], len(standstill.device)) - 1
     run.start_us[device] = runs.starts(now, begun, before)[tail]
     run.part_us[device], run.part_wh[device] = part
 

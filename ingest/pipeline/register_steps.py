@@ -139,9 +139,9 @@ def _others(start: Register, first: Int32) -> Int64 | None:
     if not there.any():
         return None
     names = ("other_value", "other_read_us", "other_count", "other_first")
-    found = np.stack([getattr(start, name)[first] for name in names], axis=1)
-    found[~there] = NULL
-    return found
+    others = np.stack([getattr(start, name)[first] for name in names], axis=1)
+    others[~there] = NULL
+    return others
 
 
 def _clear_of(

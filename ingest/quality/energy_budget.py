@@ -257,7 +257,7 @@ def scatter(
     whole = len(value) // _HOUR * _HOUR
     hours = [off[begin : begin + whole].reshape(-1, _HOUR).sum(axis=1) for begin in range(_HOUR)]
     counted = np.count_nonzero(value) / _HOUR * step_wh**2 / 6
-    return float(np.sqrt(max(0.0, max(float(one @ one) for one in hours) - counted)))
+    return float(np.sqrt(max(0.0, max(float(hour @ hour) for hour in hours) - counted)))
 
 
 def _runs(estimated: np.ndarray, into_day: int) -> list[tuple[int, int]]:

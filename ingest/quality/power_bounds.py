@@ -78,7 +78,7 @@ def above(
     most_wh : float64 array, n
         Rated energy times `most_of_rated`.
     estimated : bool array, n
-        Quarter hours over which a longer step was spread: they are held together, for nobody
+        Quarter hours over which a longer step was spread: they are held together, for no one
         knows when in them it was made.
     into_day : int
         Quarter hours from the begin of a day to the first one.
@@ -89,7 +89,7 @@ def above(
     Returns
     -------
     int64 array, n
-        All of a day of which more than `FALSE_DAY` was not made by the sun, for then nobody
+        All of a day of which more than `FALSE_DAY` was not made by the sun, for then no one
         knows what of the rest was. [Wh]
     """
     bound_wh = np.floor(most_wh).astype(np.int64)

@@ -1,7 +1,7 @@
 """
 Sparkplug B, the host's side: what an edge node's messages mean, one after another.
 
-Pure: nodes and messages in; readings, refusals and changed nodes out.  Whoever
+Pure: nodes and messages in; readings, refusals and changed nodes out.  Anyone who
 calls stores the nodes in the transaction that stores the readings.
 """
 

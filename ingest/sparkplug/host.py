@@ -119,7 +119,9 @@ class Host:
             )
         return self._node_of(name)
 
-    def _say(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
+    def _say(
+        self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
+    ) -> None:
         if not node.online:
             node.group = address.group
         elif address.group != node.group:
@@ -129,11 +131,11 @@ class Host:
                 f" {address.group!r:.80} too; give nodes names of their own",
             )
         if address.kind == "NDEATH":
-            self._death(node, one, message)
+            self._death(node, waiting_message, message)
             return
         if message.timestamp is None:
             raise PayloadError("time_missing", "sparkplug_b: payload without timestamp; send it")
-        if message.timestamp * 1000 > one.received_us + _AHEAD_US:
+        if message.timestamp * 1000 > waiting_message.received_us + _AHEAD_US:
             raise PayloadError(
                 "time_future",
                 f"sparkplug_b: sent at {message.timestamp} ms, more than 5 minutes ahead; set the"
@@ -142,73 +144,81 @@ class Host:
         if message.seq is None or message.seq >= SEQ:
             raise PayloadError("seq_invalid", f"sparkplug_b: seq {message.seq}; send 0 to 255")
         if address.kind == "NBIRTH":
-            self._node_birth(node, one, address, message)
+            self._node_birth(node, waiting_message, address, message)
         else:
-            self._sequenced(node, one, address, message)
+            self._sequenced(node, waiting_message, address, message)
 
-    def _death(self, node: Node, one: WaitingMessage, message: Message) -> None:
+    def _death(self, node: Node, waiting_message: WaitingMessage, message: Message) -> None:
         """End the session whose will this is; the will of an earlier connection ends nothing."""
         if node.next_seq is None:
             node.wanted_us = None
         elif message.whole(sparkplug_b.BD_SEQ) == node.bd_seq:
-            node.end(one.received_us)
+            node.end(waiting_message.received_us)
 
     def _node_birth(
-        self, node: Node, one: WaitingMessage, address: Topic, message: Message
+        self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
     ) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
         birth = sparkplug_b.born(message, asked=node.wanted_us is not None)
         if sent_ms > node.born_ms:
             node.begin(
-                address.group, birth, message.whole(sparkplug_b.BD_SEQ), seq, one.received_us
+                address.group,
+                birth,
+                message.whole(sparkplug_b.BD_SEQ),
+                seq,
+                waiting_message.received_us,
             )
-            node.changed_us = one.received_us
+            node.changed_us = waiting_message.received_us
         elif not node.knows("", sent_ms):
             node.remember("", _past(birth))
-        self._give(one, address, message, birth)
+        self._give(waiting_message, address, message, birth)
         self._look_back(node, lambda topic: topic.device == "" or topic.kind != "DDATA")
         self._drain(node)
 
-    def _sequenced(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
+    def _sequenced(
+        self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
+    ) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
         if node.next_seq is None or sent_ms < node.born_ms:
             if node.next_seq is None and address.kind != "DDEATH":
-                node.wanted_us = one.received_us
-            self._out_of_turn(node, one, address, message)
+                node.wanted_us = waiting_message.received_us
+            self._out_of_turn(node, waiting_message, address, message)
         elif seq == node.next_seq and sent_ms >= node.certain_ms - self._reorder_ms:
             node.advance(seq, sent_ms)
             try:
-                self._in_turn(node, one, address, message)
+                self._in_turn(node, waiting_message, address, message)
             finally:
                 self._drain(node)
         elif node.is_behind(seq, sent_ms):
-            self._out_of_turn(node, one, address, message)
+            self._out_of_turn(node, waiting_message, address, message)
         else:
-            self._hold(node, one._replace(seq=seq, sent_ms=sent_ms))
+            self._hold(node, waiting_message._replace(seq=seq, sent_ms=sent_ms))
 
-    def _in_turn(self, node: Node, one: WaitingMessage, address: Topic, message: Message) -> None:
+    def _in_turn(
+        self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
+    ) -> None:
         if address.kind == "DBIRTH":
             birth = sparkplug_b.born(message, asked=node.live[""].asked)
             node.come(address.device, birth)
-            self._give(one, address, message, birth)
+            self._give(waiting_message, address, message, birth)
             self._look_back(node, lambda topic: topic.device == address.device)
         elif address.kind == "DDEATH":
             node.mark_dead(address.device)
         else:
             known = node.live.get(address.device)
             if known is None:
-                node.wanted_us = one.received_us
+                node.wanted_us = waiting_message.received_us
                 raise PayloadError(
                     "birth_missing",
                     f"{address.own.split('/', 2)[2]!r:.140} has sent no birth in this session; a"
                     " rebirth is asked for, then `tonne deadletter replay`",
                 )
-            self._give(one, address, message, known)
+            self._give(waiting_message, address, message, known)
 
     def _out_of_turn(
         self,
         node: Node,
-        one: WaitingMessage,
+        waiting_message: WaitingMessage,
         address: Topic,
         message: Message,
         *,
@@ -220,27 +230,33 @@ class Host:
             birth = sparkplug_b.born(message)
             if not node.knows(address.device, sent_ms):
                 node.remember(address.device, _past(birth))
-            self._give(one, address, message, birth)
+            self._give(waiting_message, address, message, birth)
         elif address.kind != "DDEATH":
             birth = node.birth_at(address.device, sent_ms, message.used, answers=not waited)
-            self._give(one, address, message, birth)
+            self._give(waiting_message, address, message, birth)
 
-    def _give(self, one: WaitingMessage, address: Topic, message: Message, birth: Birth) -> None:
-        learnt = one.payload if birth.certain_ms is None and address.kind[1:] == "DATA" else None
-        found = sparkplug_b.read(message, birth, learnt)
+    def _give(
+        self, waiting_message: WaitingMessage, address: Topic, message: Message, birth: Birth
+    ) -> None:
+        learnt = (
+            waiting_message.payload
+            if birth.certain_ms is None and address.kind[1:] == "DATA"
+            else None
+        )
+        content = sparkplug_b.read(message, birth, learnt)
         declares = None
         if address.kind == "DBIRTH":
             declares = birth.called(tuple(tag.name for tag in birth.tags), ())
-        if found.lines or found.refused or declares:
-            k = self._out.place(one)
-            self._out.given.append(Given(k, address.own, found.lines, found.refused, declares))
+        if content.lines or content.refused or declares:
+            k = self._out.place(waiting_message)
+            self._out.given.append(Given(k, address.own, content.lines, content.refused, declares))
 
-    def _hold(self, node: Node, one: WaitingMessage) -> None:
-        name = sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()
+    def _hold(self, node: Node, waiting_message: WaitingMessage) -> None:
+        name = sha256(waiting_message.topic.encode() + b"\0" + waiting_message.payload).hexdigest()
         if all(other.id != name for other in node.held):
-            node.held.append(one._replace(id=name))
+            node.held.append(waiting_message._replace(id=name))
             if node.gap_us is None:
-                node.gap_us = one.received_us
+                node.gap_us = waiting_message.received_us
         if len(node.held) > _HELD:
             self._decide(node, node.held[0])
 
@@ -266,26 +282,31 @@ class Host:
             if about(address) and birth is not None and one.sent_ms < birth.born_ms:
                 self._decide(node, one)
 
-    def _decide(self, node: Node, one: WaitingMessage) -> None:
+    def _decide(self, node: Node, waiting_message: WaitingMessage) -> None:
         """Read what waited by the births around it, or refuse it."""
-        if one in node.held:
-            node.held.remove(one)
+        if waiting_message in node.held:
+            node.held.remove(waiting_message)
             late = partial(self._out_of_turn, waited=True)
-            self._try(one, partial(self._again, late, node, one))
+            self._try(waiting_message, partial(self._again, late, node, waiting_message))
 
     def _again(
         self,
         do: Callable[[Node, WaitingMessage, Topic, Message], None],
         node: Node,
-        one: WaitingMessage,
+        waiting_message: WaitingMessage,
     ) -> None:
-        do(node, one, parse(one.topic), sparkplug_b.decode(one.payload))
+        do(
+            node,
+            waiting_message,
+            parse(waiting_message.topic),
+            sparkplug_b.decode(waiting_message.payload),
+        )
 
-    def _try(self, one: WaitingMessage, do: Callable[[], None]) -> None:
+    def _try(self, waiting_message: WaitingMessage, do: Callable[[], None]) -> None:
         try:
             do()
         except PayloadError as error:
-            k = self._out.place(one)
+            k = self._out.place(waiting_message)
             self._out.rejected.append(Rejected(k, error.reason, error.detail))
 
     def sweep(self, node: Node, now_us: int) -> None:

@@ -136,7 +136,7 @@ class Node:
         ----------
         answers : bool
             Whether data before the first birth may be read by it, if it came because
-            we asked: so is what somebody replays, but nothing by itself.
+            we asked: so is what someone replays, but nothing by itself.
 
         Raises
         ------

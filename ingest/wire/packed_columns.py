@@ -149,8 +149,11 @@ def _printable(packed: _Packed) -> _Packed:
     """Return the text in UTF-8; a topic that is not UTF-8 was read with replacements."""
     return msgspec.structs.replace(
         packed,
-        topics=[_text(one) for one in packed.topics],
-        content_types=[None if one is None else _text(one) for one in packed.content_types],
+        topics=[_text(topic) for topic in packed.topics],
+        content_types=[
+            None if content_kind is None else _text(content_kind)
+            for content_kind in packed.content_types
+        ],
         rejected=[(k, reason, _text(detail)) for k, reason, detail in packed.rejected],
     )
 

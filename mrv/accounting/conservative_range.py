@@ -7,7 +7,7 @@ itself, so that a loss that gains does not hide one that costs.  Each year then 
 lowest of: zero for all, the maximum for those parts, the maximum for all.
 
 While a role that causes emissions has no device bound, nothing is counted on either side:
-zero baseline would be a gift for what costs more than it gains.
+zero baseline would be a gift for a quantity that costs more than it gains.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
     """
-    Refuse a period in which what costs more than it gains runs without all of its meters.
+    Refuse a period in which a quantity that costs more than it gains runs without all of its
+    meters.
 
     Raises
     ------

@@ -72,19 +72,21 @@ _COVERED = Fraction(95, 100)
 # --- other sources ------------------------------------------------------------------------
 
 
-def agreeing(one: Monitored, besides: Besides, checks: Sequence[CrossCheck]) -> CrossCheck | None:
+def agreeing(
+    monitored: Monitored, besides: Besides, checks: Sequence[CrossCheck]
+) -> CrossCheck | None:
     """Return the comparison that corroborates a device's quantity; None where there is none."""
     documents = {
         f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
     }
-    begin, end = one.span_us
+    begin, end = monitored.span_us
     return next(
         (
             check
             for check in checks
             if check.holds
-            and one.device.id in check.devices
-            and check.quantity == one.needs.quantity
+            and monitored.device.id in check.devices
+            and check.quantity == monitored.needs.quantity
             and Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
             and Fraction(check.coverage) >= _COVERED
             # it is about nearly all of the device's time in service
@@ -146,15 +148,17 @@ class CorroboratedEnergy(Scan):
         none does, the sun counts.
         """
         compared, sunny = [], set()
-        for one in registers(project, fleet):
-            water = (one.class_id, one.needs.quantity) in _LIFTED
-            if one.needs.side == "project" or (one.needs.unit != "Wh" and not water):
+        for register in registers(project, fleet):
+            water = (register.class_id, register.needs.quantity) in _LIFTED
+            if register.needs.side == "project" or (register.needs.unit != "Wh" and not water):
                 continue
-            compared.append(one)
-            where = f"device {one.device.device}"
-            params = read(one.needs.params, one.device.params, where) if documented else {}
-            if one.needs.made_by_sun(one.channel.made_from, params):
-                sunny.add((one.index, one.channel.name))
+            compared.append(register)
+            where = f"device {register.device.device}"
+            params = (
+                read(register.needs.params, register.device.params, where) if documented else {}
+            )
+            if register.needs.made_by_sun(register.channel.made_from, params):
+                sunny.add((register.index, register.channel.name))
         return CorroboratedEnergy(
             fleet, rows, *Scan.edges(project, period_us), by_device(compared), frozenset(sunny),
             ratings,
@@ -241,7 +245,7 @@ class CorroboratedEnergy(Scan):
         """
         Return a power in watts, also of days on which it was sent in kW.
 
-        Whoever sends a false power could send it in watts as well.
+        Anyone who sends a false power could send it in watts as well.
         """
         watts: Float64 = sent
         number = read.time_us // INTERVAL_US - self.first

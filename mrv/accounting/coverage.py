@@ -198,10 +198,10 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
     return found
 
 
-def common(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
+def common(spans: Iterable[Span], other: Iterable[Span]) -> list[Span]:
     """Return what two lists of spans share, in order; spans of one list do not overlap."""
     others = list(other)
-    shared = ((max(a, c), min(b, d)) for a, b in one for c, d in others)
+    shared = ((max(a, c), min(b, d)) for a, b in spans for c, d in others)
     return sorted(span for span in shared if span[0] < span[1])
 
 

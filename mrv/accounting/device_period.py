@@ -52,8 +52,8 @@ class Lost:
     """
     A gap: the most that could have been in it. [base units]
 
-    `at_most` is by what the device is seen to do; `bound` is beyond doubt, for what
-    costs the project too.
+    `at_most` is by what the device is seen to do; `bound` is beyond doubt, also
+    where it is to the cost of the project.
     """
 
     gap: Gap
@@ -155,7 +155,7 @@ def cut_of_gap(
     rate : Fraction, optional
         Highest plausible rate. [base units/h]
     per_day : Fraction, optional
-        What the plant was built for, by a document: of what costs no more came on any of the
+        What the plant was built for, by a document: no more than that came on any of the
         days that a gap touches. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
@@ -266,6 +266,7 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
+    `errors` are the errors that count: where no certificate covers the time, and by the plan.
     `nets` is false where its role takes something off and the period has no row of it.
     `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
     `uncounted` is why nothing of it counts; empty where it counts.  `measured` are parameters of
@@ -280,6 +281,7 @@ class Monitored:
     service: Served
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
+    errors: tuple[Uncovered, ...] = ()
     nets: bool = True
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None

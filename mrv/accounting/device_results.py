@@ -20,7 +20,7 @@ from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Silent
 from mrv.rounding import Mode, decimal_text, figure, share_text
-from mrv.texts import text
+from mrv.texts import signed_by_0_1_0, text
 
 _PLACES = 6
 # kinds of cuts as release 0.1.0 listed them, and those that are no gaps
@@ -31,7 +31,7 @@ _RULES = {
     "project": "project side: charged at the highest plausible rate",
 }
 
-_BOTH = "both sides: counted as zero, or at the highest plausible rate; whichever leaves less"
+_BOTH = signed_by_0_1_0("both_sides")
 
 
 class Pricing:
@@ -43,74 +43,83 @@ class Pricing:
         self._factors = factors
         self._known: dict[tuple[Any, ...], Reductions] = {}
 
-    def rate(self, one: Monitored, year: int) -> Fraction:
+    def rate(self, monitored: Monitored, year: int) -> Fraction:
         """Emissions of a base unit on the device's side. [tCO2e]."""
-        unit = self._unit(one, year)
-        return unit.baseline_t if one.needs.side == "baseline" else unit.project_t
+        unit = self._unit(monitored, year)
+        return unit.baseline_t if monitored.needs.side == "baseline" else unit.project_t
 
-    def cost(self, one: Monitored, year: int) -> Fraction:
+    def cost(self, monitored: Monitored, year: int) -> Fraction:
         """What a base unit emits beyond what it avoids, where it stands on both sides. [tCO2e]."""
-        return max(Fraction(0), -self._unit(one, year).reduction_t)
+        return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
-    def more(self, one: Monitored, year: int) -> Fraction:
+    def more(self, monitored: Monitored, year: int) -> Fraction:
         """What a base unit costs beyond the parameters entered, by its own meter. [tCO2e]"""
-        shown = self._unit(replace(one, params={**one.params, **one.measured}), year)
-        return self._unit(one, year).reduction_t - shown.reduction_t
+        shown = self._unit(
+            replace(monitored, params={**monitored.params, **monitored.measured}), year
+        )
+        return self._unit(monitored, year).reduction_t - shown.reduction_t
 
-    def _unit(self, one: Monitored, year: int) -> Reductions:
-        question = (one.bound.role, tuple(sorted(one.params.items())), year)
+    def _unit(self, monitored: Monitored, year: int) -> Reductions:
+        question = (monitored.bound.role, tuple(sorted(monitored.params.items())), year)
         if question not in self._known:
             self._known[question] = unit_reductions(
-                self._methodology, one.bound.role, one.params, self._parameters, self._factors, year
+                self._methodology,
+                monitored.bound.role,
+                monitored.params,
+                self._parameters,
+                self._factors,
+                year,
             )
         return self._known[question]
 
 
-def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
+def device_outcome(
+    monitored: Monitored, pricing: Pricing, from_us: int, to_us: int
+) -> DeviceOutcome:
     """One device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
-    mode: Mode = "down" if one.needs.side == "baseline" else "up"
-    tonnes = sum((p.counted * pricing.rate(one, p.year) for p in one.parts), start=zero)
+    mode: Mode = "down" if monitored.needs.side == "baseline" else "up"
+    tonnes = sum((p.counted * pricing.rate(monitored, p.year) for p in monitored.parts), start=zero)
     cut, lost = (
-        sum((p.cut(*kinds) for p in one.parts), start=zero) for kinds in (Kind, (Kind.GAP,))
+        sum((p.cut(*kinds) for p in monitored.parts), start=zero) for kinds in (Kind, (Kind.GAP,))
     )
-    whole = one.service
+    whole = monitored.service
     return DeviceOutcome(
-        device=one.device.id,
-        role=one.bound.role,
-        side=one.needs.side,
-        quantity=one.needs.quantity,
-        unit=one.needs.unit,
-        symbol=one.needs.symbol,
-        source=one.needs.source,
+        device=monitored.device.id,
+        role=monitored.bound.role,
+        side=monitored.needs.side,
+        quantity=monitored.needs.quantity,
+        unit=monitored.needs.unit,
+        symbol=monitored.needs.symbol,
+        source=monitored.needs.source,
         option="C",
-        from_us=one.span_us[0],
-        to_us=one.span_us[1],
-        metered=one.metered,
+        from_us=monitored.span_us[0],
+        to_us=monitored.span_us[1],
+        metered=monitored.metered,
         outside_service=whole.outside,
-        deducted=_up(_sign(one) * (cut - lost)),
+        deducted=_up(_sign(monitored) * (cut - lost)),
         substituted=_up(-lost),
-        counted=decimal_text(one.counts, _PLACES, mode),
+        counted=decimal_text(monitored.counts, _PLACES, mode),
         emissions_t=decimal_text(tonnes, _PLACES, mode),
-        certificates=tuple(c.certificate for c in one.calibrations),
-        replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
-        coverage=_coverage(one, to_us - from_us),
+        certificates=tuple(c.certificate for c in monitored.calibrations),
+        replacements=sum(from_us <= r.at_us < to_us for r in monitored.device.replacements),
+        coverage=_coverage(monitored, to_us - from_us),
     )
 
 
-def _sign(one: Monitored) -> int:
+def _sign(monitored: Monitored) -> int:
     """Deductions are above zero on either side: taken off the baseline, added to the project."""
-    return 1 if one.needs.side == "baseline" else -1
+    return 1 if monitored.needs.side == "baseline" else -1
 
 
 def _up(value: Fraction) -> str:
     return decimal_text(value, _PLACES, "up")
 
 
-def _coverage(one: Monitored, period_us: int) -> Coverage:
-    _, intervals, measured, estimated, unknown, missing, _ = one.service
+def _coverage(monitored: Monitored, period_us: int) -> Coverage:
+    _, intervals, measured, estimated, unknown, missing, _ = monitored.service
     installed = intervals * INTERVAL_US
-    calibrated = installed - sum(s.last - s.first for s in one.uncovered) * INTERVAL_US
+    calibrated = installed - sum(s.last - s.first for s in monitored.uncovered) * INTERVAL_US
     return Coverage(
         period_us=period_us,
         installed_us=installed,
@@ -128,61 +137,63 @@ def _coverage(one: Monitored, period_us: int) -> Coverage:
     )
 
 
-def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
+def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
     """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
-    for part in one.parts:
-        rate = _price(one, part, pricing)
+    for part in monitored.parts:
+        rate = _price(monitored, part, pricing)
         for cut in part.cuts:
             if cut.lost is not None:
                 most = None if part.at_most else cut.lost.at_most
                 yield GapOutcome(
-                    device=one.device.id,
+                    device=monitored.device.id,
                     start_us=cut.start_us,
                     end_us=cut.end_us,
                     kind=cut.lost.gap.kind,
                     time_us=cut.lost.gap.time_us,
-                    rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
+                    rule=_RULES[monitored.needs.side] if monitored.needs.costs is None else _BOTH,
                     substituted=_up(-cut.quantity),
                     cost_t=_up(-cut.quantity * rate),
                     forgone_at_most_t=None if most is None else _up(most * rate),
                 )
 
 
-def _price(one: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
+def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
     """What a base unit that was put in, taken off or added costs. [tCO2e]"""
-    return pricing.cost(one, part.year) if part.at_most else pricing.rate(one, part.year)
+    return (
+        pricing.cost(monitored, part.year) if part.at_most else pricing.rate(monitored, part.year)
+    )
 
 
-def deductions(one: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
+def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
     """
     What errors of meters, own use, rules and the design took, in the order in which they apply.
 
     `first`: as release 0.1.0 (rule set 1) listed them.
     """
     for kinds in _LISTED if first else (_APPLIED,):
-        for part in one.parts:
+        for part in monitored.parts:
             for cut in part.cuts:
                 if cut.kind in kinds:
-                    yield _deduction(one, part, cut, pricing, first=first)
+                    yield _deduction(monitored, part, cut, pricing, first=first)
     if not first:
-        yield from _measured(one, pricing)
+        yield from _measured(monitored, pricing)
 
 
 def _deduction(
-    one: Monitored, part: YearPart, cut: Cut, pricing: Pricing, *, first: bool
+    monitored: Monitored, part: YearPart, cut: Cut, pricing: Pricing, *, first: bool
 ) -> Deduction:
-    kind, quantity = cut.rule or cut.kind.value, adjusts(one.needs.side, -cut.quantity)
+    kind, quantity = cut.rule or cut.kind.value, adjusts(monitored.needs.side, -cut.quantity)
     if first:
-        kind, quantity = cut.kind.value, _up(_sign(one) * cut.quantity)
+        kind, quantity = cut.kind.value, _up(_sign(monitored) * cut.quantity)
     return Deduction(
-        device=one.device.id,
+        device=monitored.device.id,
         start_us=cut.start_us,
         end_us=cut.end_us,
         kind=kind,
         reason=cut.reason,
         percent=_up(_percent(part, cut)),
         quantity=quantity,
-        cost_t=_up(abs(cut.quantity) * _price(one, part, pricing)),
+        cost_t=_up(abs(cut.quantity) * _price(monitored, part, pricing)),
     )
 
 
@@ -201,20 +212,20 @@ def _percent(part: YearPart, cut: Cut) -> Fraction:
     return abs(cut.quantity) / whole * 100 if whole else Fraction(100 if cut.quantity else 0)
 
 
-def _measured(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     """What more electricity costs than was entered; no hour is taken off for it."""
-    cost = beyond_entered(one, pricing)
-    for name, value in one.measured.items() if cost else ():
-        entered = Fraction(one.params[name])
+    cost = beyond_entered(monitored, pricing)
+    for name, value in monitored.measured.items() if cost else ():
+        entered = Fraction(monitored.params[name])
         beyond = (value / entered - 1) * 100 if entered else Fraction(100)
         reason = text(
             "MTR-12.power", parameter=name, measured=figure(value), entered=figure(entered),
-            unit=one.needs.params[name].unit,
+            unit=monitored.needs.params[name].unit,
         )  # fmt: skip
         yield Deduction(
-            device=one.device.id,
-            start_us=one.span_us[0],
-            end_us=one.span_us[1],
+            device=monitored.device.id,
+            start_us=monitored.span_us[0],
+            end_us=monitored.span_us[1],
             kind="MTR-12",
             reason=reason,
             percent=_up(beyond),
@@ -223,9 +234,12 @@ def _measured(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         )
 
 
-def beyond_entered(one: Monitored, pricing: Pricing) -> Fraction:
+def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
     """Return what counts by a device's own meter costs more than what was entered. [tCO2e]"""
-    return sum((one.counted(p) * pricing.more(one, p.year) for p in one.parts), start=Fraction(0))
+    return sum(
+        (monitored.counted(p) * pricing.more(monitored, p.year) for p in monitored.parts),
+        start=Fraction(0),
+    )
 
 
 def silent_days(

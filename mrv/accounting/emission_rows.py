@@ -157,9 +157,9 @@ def shares(total: int, weights: Sequence[int]) -> list[int]:
     return [b - a for a, b in pairwise([0, *reached])]
 
 
-def _by_day(rows: IntervalRows, one: Counted, edges: Sequence[int]) -> list[int]:
+def _by_day(rows: IntervalRows, counted: Counted, edges: Sequence[int]) -> list[int]:
     """What a device counted on each day. [base units]"""
-    mine = (rows.device == one.device) & (rows.quantity == one.quantity)
+    mine = (rows.device == counted.device) & (rows.quantity == counted.quantity)
     day = np.searchsorted(np.array(edges), rows.start_us[mine], side="right") - 1
     found = np.zeros(len(edges) - 1, dtype=np.int64)
     np.add.at(found, day, rows.value[mine])

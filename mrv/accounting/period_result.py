@@ -135,7 +135,7 @@ class FactorUse:
     A factor that the figures rest on.
 
     `provisional`: its year has no official value yet.  `accepted`: the project
-    accepts by name a factor that is from memory; None for any other factor.
+    accepts by name a factor that is unverified; None for any other factor.
     """
 
     id: str
@@ -257,7 +257,7 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class CrossCheck:
     """
-    What meters say, held against another witness of the same energy. [base unit]
+    What meters say, compared with another witness of the same energy. [base unit]
 
     `ours` and `theirs` are of the time that both witness, `coverage` its share of
     the span.  `effect_t` is by how much the reduction would be too high if the other

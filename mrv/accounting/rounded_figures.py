@@ -23,7 +23,7 @@ from mrv.accounting.period_result import (
     Totals,
     Vintage,
 )
-from mrv.calendar import part_of_year
+from mrv.calendar import instant_us, part_of_year
 from mrv.errors import PeriodError
 from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs, exact
@@ -42,6 +42,8 @@ from mrv.texts import devices_of, texts_of
 
 _PLACES = 6
 _KWH = 1000
+# from how much above the estimate on a reduction has to be explained [%, M]
+_ABOVE = 10
 # What a comparison rests on, if not on a statement of another period.
 DESIGN = "design"
 ENERGY = "energy [kWh]"
@@ -160,6 +162,34 @@ def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
     return tuple(r for r, needs in roles if needs.side == side and needs.unit == "Wh")
 
 
+def in_force(
+    expected: Mapping[str, Any], span: tuple[int, int, str]
+) -> list[tuple[Mapping[str, Any], int, int]]:
+    """Return the estimates of a design that apply within a span, each from when to when. [us]"""
+    from_us, to_us, timezone = span
+    dated = [(instant_us(one["from"], timezone), one) for one in expected.get("dated", ())]
+    begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
+    ends = [*(us for us, _ in begun[1:]), to_us]
+    return [
+        (one, max(us, from_us), end)
+        for (us, one), end in zip(begun, ends, strict=True)
+        if max(us, from_us) < end
+    ]
+
+
+def expected_of(
+    expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
+) -> Fraction | None:
+    """Return what a design lets expect of a span; None where it does not say it of all of it."""
+    found = Fraction(0)
+    for one, begin, end in in_force(expected, span):
+        if one.get(key) is None:
+            return None
+        months = one.get("by_month", expected.get("by_month"))
+        found += exact(one[key], key) * part_of_year(months, begin, end, span[2])
+    return found
+
+
 def comparisons(
     expected: Mapping[str, Any],
     monitored: Sequence[Monitored],
@@ -173,7 +203,6 @@ def comparisons(
     `span` is begin, end and time zone of the period. [us UTC]
     """
     roles, period_us = besides.energy, span[1] - span[0]
-    part = part_of_year(expected.get("by_month"), *span)
     energy = sum(
         m.metered for m in monitored
         if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
@@ -181,9 +210,9 @@ def comparisons(
     actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
     design = dict(zip(_DESIGN, actual, strict=True))
     found = [
-        _comparison(DESIGN, what, exact(expected[key], key) * part, actual[what], roles)
+        _comparison(DESIGN, what, value, actual[what], roles)
         for key, what in design.items()
-        if expected.get(key) is not None
+        if (value := expected_of(expected, key, span)) is not None
     ]
     for one in besides.earlier:
         share = Fraction(period_us, one.to_us - one.from_us)
@@ -194,6 +223,11 @@ def comparisons(
             if energy or one.energy_wh or what != ENERGY
         ]
     return tuple(found)
+
+
+def exceeds(what: str, difference_percent: str | None) -> bool:
+    """Whether a reduction is so far above its estimate that it has to be explained."""
+    return what.startswith("reduction") and Fraction(difference_percent or 0) > _ABOVE
 
 
 def _comparison(

@@ -141,20 +141,20 @@ def twins_between(
                 yield Twins(i, j, lag, kind)
 
 
-def _likely(one: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
+def _likely(int32: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
     Say which others may move as one, at which lags, nearest first, by some of its quarter hours.
 
     Where hardly any of them is there in both, too few to say, all are looked at.
     """
-    n = len(one)
-    at = np.flatnonzero(one[LAGS : n - LAGS] > 0) + LAGS
+    n = len(int32)
+    at = np.flatnonzero(int32[LAGS : n - LAGS] > 0) + LAGS
     if len(at) + 2 * LAGS < FEW:
         return []
     if len(at) > _LOOKED_AT:
         at = chosen.choice(at, _LOOKED_AT, replace=False)
     lags = np.array(sorted(range(-LAGS, LAGS + 1), key=abs))
-    own, there = one[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
+    own, there = int32[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
     both = there > 0
     count = np.count_nonzero(both, axis=2)
     ratio = np.sort(np.where(both, there / own, np.inf), axis=2)
@@ -166,10 +166,10 @@ def _likely(one: Int32, others: Int32, chosen: np.random.Generator) -> list[tupl
     return [(j, int(lags[k])) for j, k in sorted(found, key=lambda pair: pair[1])]
 
 
-def _moves(one: Int32, other: Int32, lag: int) -> bool | None:
+def _moves(int32: Int32, other: Int32, lag: int) -> bool | None:
     """Say whether one is equal to another one at a lag (True), or nearly so (False); else None."""
-    n = len(one)
-    before, after = one[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
+    n = len(int32)
+    before, after = int32[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
     both = (before > 0) & (after > 0)
     count = np.count_nonzero(both)
     if count < FEW:
@@ -197,7 +197,7 @@ def _telling(series: Int32 | NDArray[np.float64]) -> bool:
     return bool(np.unique(series, return_counts=True)[1].max() <= _COMMON * len(series))
 
 
-def copied(one: Int32, other: Int32) -> Twins | None:
+def copied(int32: Int32, other: Int32) -> Twins | None:
     """
     Say whether two series move as one where both are there.
 
@@ -209,10 +209,10 @@ def copied(one: Int32, other: Int32) -> Twins | None:
     one, other : int32 array, n each
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
-    least = max(LEAST, _COVERED * min(np.count_nonzero(one), np.count_nonzero(other)))
-    if len(one) < least:
+    least = max(LEAST, _COVERED * min(np.count_nonzero(int32), np.count_nonzero(other)))
+    if len(int32) < least:
         return None
-    table = np.array([one, other], dtype=np.float64)
+    table = np.array([int32, other], dtype=np.float64)
     for lag in sorted(range(-FAR_LAGS, FAR_LAGS + 1), key=abs):
         before, after = _shifted(table, lag)
         both = (before[0] > 0) & (after[1] > 0)

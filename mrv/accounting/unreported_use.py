@@ -100,30 +100,30 @@ class UnreportedUse(Scan):
                     found = Unshown(reason, self.first + at, more[at]) if len(at) else None
                     yield (self.fleet.devices[index].id, one.quantity), Unreported(found, agrees)
 
-    def _more(self, block: Frame, of: slice, index: int, one: _Channel) -> tuple[Int64, bool]:
+    def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
         """Energy or fuel of each interval that the gauge has beyond the register."""
         none = np.zeros(self.last - self.first, dtype=np.int64), False
-        gauge: Any = block.columns[one.gauge][of]
-        register: Any = block.columns[one.register][of]
+        gauge: Any = block.columns[channel.gauge][of]
+        register: Any = block.columns[channel.register][of]
         read, known = np.isfinite(gauge), register != NULL
         times = block.time_us[of]
         if np.count_nonzero(read) < _LEAST_SAMPLES or not known.any():
             return none
-        rate = gauge[read] * one.scale
-        rated = self.fleet.devices[index].rated_power_w if one.unit == "Wh" else None
+        rate = gauge[read] * channel.scale
+        rated = self.fleet.devices[index].rated_power_w if channel.unit == "Wh" else None
         rate = np.where(rate < _STARTING * (rated or 0), 0.0, rate)
         at_us = times[read]
         shown = integral(at_us, rate, at_us, self.first, self.last)
         names = "value", "measured_us", "estimated_us"
-        value, measured_us, estimated_us = self.laid_out(index, one.quantity, *names)
+        value, measured_us, estimated_us = self.laid_out(index, channel.quantity, *names)
         whole = measured_us + estimated_us == INTERVAL_US
         # half more than the usual step of samples, and an hour at most
         longest_us = min(max(int(np.median(np.diff(at_us))) * 3 // 2, INTERVAL_US), HOUR_US)
         seen = shown.known & whole & ~self._long(at_us, longest_us)
         if not seen.any():
             return none
-        step = register_step(register, one.tolerance)
-        rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[one.unit])
+        step = register_step(register, channel.tolerance)
+        rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[channel.unit])
         allowed = np.where(shown.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
         held = (value.astype(np.float64), shown.energy_wh, shown.variance, allowed)
         ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in held)
@@ -217,15 +217,15 @@ def _resolution(values: Float64, steps: Sequence[float]) -> float:
 
 def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
     found: dict[int, dict[str, _Channel]] = {}
-    for one in registers(project, fleet):
-        needs, channel = one.needs, one.channel
+    for register in registers(project, fleet):
+        needs, channel = register.needs, register.channel
         if needs.side != "project" or needs.unit not in _ROUNDED:
             continue
         gauge, scale = channel.power, channel.direction
         if needs.unit != "Wh":
-            gauge, scale = _RATES.get((one.class_id, needs.quantity), (None, 0))
+            gauge, scale = _RATES.get((register.class_id, needs.quantity), (None, 0))
         if gauge is not None:
-            found.setdefault(one.index, {})[channel.name] = _Channel(
+            found.setdefault(register.index, {})[channel.name] = _Channel(
                 needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
             )
     return {index: tuple(of.values()) for index, of in found.items()}

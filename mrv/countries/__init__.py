@@ -45,9 +45,9 @@ def known() -> Mapping[str, tuple[str, ...]]:
     return {country: tuple(some) for country, some in tomllib.loads(text)["zones"].items()}
 
 
-def country_of(one: Located) -> str | None:
+def country_of(located: Located) -> str | None:
     """Return the country that is named, else that of the first time zone; None if of none."""
-    return country_at(one.country, one.timezone)
+    return country_at(located.country, located.timezone)
 
 
 def country_at(country: str | None, timezone: str) -> str | None:

@@ -103,7 +103,11 @@ class CalibrationShown(Form):
 
 
 class Planned(Form):
-    """What the newest version of the monitoring plan says of a device in a role."""
+    """
+    What the newest version of the monitoring plan says of a device in a role.
+
+    `error_percent` is by how much the plan corrects the reading, against the claimant.
+    """
 
     version: str
     channel: str | None
@@ -112,6 +116,7 @@ class Planned(Form):
     accuracy_class: str | None
     qa_qc: str
     responsible: str
+    error_percent: Number | UnsetType = UNSET
 
 
 class ReadingsReach(Form):
@@ -175,7 +180,7 @@ class MonitoredParameter(Form):
 
 class CrossCheck(Form):
     """
-    What meters say, held against a check meter or an invoice of the same energy.
+    What meters say, compared with a check meter or an invoice of the same energy.
 
     `effect_t` is by how much the reduction would be too high if the other one were right.
     `holds` is None where nothing could be compared; `detail` says why.
@@ -199,12 +204,21 @@ class CrossCheck(Form):
     readings: ReadingsReach | None
 
 
+class UnusualDays(Form):
+    """Successive local days on which a device had unusual readings; `to` is the day after."""
+
+    device: str
+    from_: str
+    to: str
+    quarter_hours: Whole
+
+
 class UnusualReadings(Form):
     """
     What a quality test found unusual in a period, and what stands in those quarter hours.
 
     `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
-    either side of the account.
+    either side of the account.  `days` says which devices, and when.
     """
 
     test: str
@@ -213,6 +227,7 @@ class UnusualReadings(Form):
     quarter_hours: Whole
     energy_wh: Whole = field(name="energy_Wh")
     emissions_t: Number
+    days: tuple[UnusualDays, ...] | UnsetType = UNSET
 
 
 class LaboratoryResult(Form):
@@ -291,7 +306,7 @@ class Arrival(Form):
 
     `late` are those that arrived 36 hours after their day's end or later, `at_once_days`
     device-days whose readings of six hours or more came within two, `not_noted` readings
-    whose arrival nobody counted: they were stored before tonne counted, or by hand.
+    whose arrival no one counted: they were stored before tonne counted, or by hand.
     """
 
     readings: Whole

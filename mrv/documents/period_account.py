@@ -7,7 +7,7 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 """
 
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from mrv.documents.coded import Coded, text_in
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
@@ -61,12 +61,20 @@ class WarmingPotentials(Form):
     co2: Number = field(name="CO2")
 
 
+class FactorCalculated(Form):
+    """How a project calculated a factor: by which tool, which of its results, and from what."""
+
+    tool: str
+    result: str
+    inputs: dict[str, Any]
+
+
 class FactorUsed(Form):
     """
     An emission factor that the figures rest on.
 
     `provisional`: its year has no official value yet.  `accepted_by_project`: the project
-    accepts by name a factor of certainty M (from memory); None for any other.
+    accepts by name a factor of certainty M (unverified); None for any other.
     """
 
     id: str
@@ -82,6 +90,7 @@ class FactorUsed(Form):
     provisional: bool
     accepted_by_project: bool | UnsetType | None = UNSET
     sha256: Hex
+    calculation: FactorCalculated | UnsetType = UNSET
 
     @property
     def accepted(self) -> bool | None:

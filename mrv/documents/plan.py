@@ -1,7 +1,7 @@
 """
 The registry extract of a period, as `plan.json` holds it; see `mrv.statement.plan_extract`.
 
-What is empty is left out, but for the oldest keys.  Numbers that somebody typed stand
+What is empty is left out, but for the oldest keys.  Numbers that someone typed stand
 as they were typed.
 """
 
@@ -128,7 +128,7 @@ class DeviceExtract(Form):
 
 
 class CarriedIn(Form):
-    """What earlier periods left below zero, and the statements that left it."""
+    """Negative balance of earlier periods, and their statements."""
 
     ug: Whole
     from_: str | None
@@ -143,7 +143,11 @@ class CheckMeterNamed(Form):
 
 
 class PlanLine(Form):
-    """What a version of the monitoring plan says of one parameter."""
+    """
+    What a version of the monitoring plan says of one parameter.
+
+    `error_percent` is by how much the plan corrects the reading, against the claimant.
+    """
 
     parameter: str
     device: str | None
@@ -153,6 +157,7 @@ class PlanLine(Form):
     accuracy_class: str | None
     qa_qc: str
     responsible: str
+    error_percent: Number | UnsetType = UNSET
 
 
 class PlanVersionWhole(Form):
@@ -410,7 +415,8 @@ class CommonMetered(Form):
     What a common meter and all its users metered in the intervals that all of them know.
 
     `days_above` are local days on which the users together are above it by more than
-    `lost_percent`.
+    `lost_percent`.  `joint`: by joint meter readings, whose days may reach beyond the period;
+    `comparedShare` is then the part of the period that they cover.
     """
 
     main: str
@@ -421,6 +427,7 @@ class CommonMetered(Form):
     compared_share: Number
     lost_percent: Number
     days_above: tuple[str, ...]
+    joint: Literal[True] | UnsetType = UNSET
 
 
 class ForwardAction(Form):

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from mrv.documents.coded import Coded
 from mrv.documents.credential import RelatedResource, SignedCredential
-from mrv.documents.finding import MOST_CHARACTERS, FindingName, Kind, State, What
+from mrv.documents.finding import MOST_CHARACTERS, About, FindingName, Kind, State, What
 from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType
 from mrv.documents.period_account import Misstatements
 
@@ -23,6 +23,8 @@ Requirement = Literal[
     "calculation",
     "double_counting",
     "earlier_findings",
+    # asked where the reduction is above the ex-ante estimate
+    "estimate",
 ]
 
 
@@ -52,6 +54,7 @@ class FindingShown(Form):
     state: State | UnsetType = UNSET
     effect_t: Number | UnsetType | None = UNSET
     events: tuple[EventShown, ...] | UnsetType = UNSET
+    about: About | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         of_finding = (self.finding, self.state, self.effect_t, self.events)
@@ -64,7 +67,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Whether it stands beside the findings that were raised and closed."""
+        """Whether it is listed with the findings that were raised and closed."""
         return self.finding is UNSET
 
 

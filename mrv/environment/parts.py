@@ -47,10 +47,10 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
     """
     Judge a day by the standard that the registry names for a device.
 
-    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what stands
-    beside `standard` goes to the indicator with what was measured.  `table` is the
-    TOML of a standard whose numbers did not come with this package.  A standard
-    that cannot be applied gives no verdict but the reason.
+    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what is listed with `standard`
+    goes to the indicator with what was measured.  `table` is the TOML of a standard whose numbers
+    did not come with this package.  A standard that cannot be applied gives no verdict but the
+    reason.
     """
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)

@@ -17,7 +17,7 @@ class Flag:
     """
     Something in a plan that does not fit; `text` names the values and the remedy.
 
-    `impossible` is what no plant can do, `check` what somebody has to look at.
+    `impossible` is what no plant can do, `check` what someone has to look at.
     """
 
     about: str

@@ -202,14 +202,14 @@ def _figures(
     *,
     known: bool,
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "modules_kw": peak,
         "rated_kw": rated,
         "clear_sky_ghi_kwh_per_m2": _tenth(sum(sky.clear_ghi)),
         "ceiling_kwh_per_kw": ceiling,
     }
     if known:
-        found |= {
+        figures |= {
             "ghi_kwh_per_m2": _tenth(sum(sky.ghi)),
             "plane_kwh_per_m2": _tenth(sky.plane),
             "yield_kwh_per_kw": _tenth(sky.yield_kwh),
@@ -220,10 +220,10 @@ def _figures(
         }
     if declared is not None:
         energy = inputs["declared_kwh_per_year"]
-        found["declared_kwh_per_kw_of_modules"] = _tenth(float(energy / peak))
-        found["declared_reduction_t"] = declared.reduction_t
-        found["declared_credit_t"] = int(declared.reduction_t)
-    return found
+        figures["declared_kwh_per_kw_of_modules"] = _tenth(float(energy / peak))
+        figures["declared_reduction_t"] = declared.reduction_t
+        figures["declared_credit_t"] = int(declared.reduction_t)
+    return figures
 
 
 def _by_month(sky: Year, peak: Fraction) -> list[int]:

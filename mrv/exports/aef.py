@@ -63,11 +63,11 @@ def aef(
         come out as another.
     """
     wanted = None
-    for one in authority.submissions:
-        made = tables(authority, one, statements)
-        if (text := otherwise(one, made)) is not None:
+    for submission in authority.submissions:
+        made = tables(authority, submission, statements)
+        if (text := otherwise(submission, made)) is not None:
             raise ExportError(text)
-        if (one.party, one.year, one.version) == (party, year, version):
+        if (submission.party, submission.year, submission.version) == (party, year, version):
             wanted = made
     if wanted is None:
         raise ExportError(
@@ -127,9 +127,9 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
     reported = _Reported(authority, submission, draft)
     granted = [a for a in authority.authorizations if reported(a.date, a.reported_in)]
     actions = [
-        (one, action)
-        for one in authority.authorizations
-        for action in one.actions
+        (authorization, action)
+        for authorization in authority.authorizations
+        for action in authorization.actions
         if reported(action.date, action.reported_in)
     ]
     own = [one for one in granted if one.party == submission.party]
@@ -141,9 +141,16 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
         if action.date.year == submission.year and _actor(one, action) == submission.party
     ]
     draft.tables["T4"] = [
-        _row(draft, "T4", one.authorization, one.units, (one.first, one.last), statements).values
-        for one in holdings(granted, actions)
-        if one.holder == submission.party
+        _row(
+            draft,
+            "T4",
+            holding.authorization,
+            holding.units,
+            (holding.first, holding.last),
+            statements,
+        ).values
+        for holding in holdings(granted, actions)
+        if holding.holder == submission.party
     ]
     draft.tables["T5"] = [
         _entity(one, place)
@@ -176,35 +183,35 @@ class _Reported:
         return first is not None and first <= self._of.date
 
 
-def _authorization(draft: Draft, one: Authorization) -> Cells:
-    ask = f"enter authorizations[{one.id}]"
+def _authorization(draft: Draft, authorization: Authorization) -> Cells:
+    ask = f"enter authorizations[{authorization.id}]"
     row = draft.row("T2").put(
-        authorizationId=one.id,
-        authorizationDate=one.date.isoformat(),
-        authorizationVersion=one.version,
-        cooperativeApproachId=one.approach,
-        metric=one.metric,
-        authorizedEntities="; ".join(entity.id for entity in one.entities) or None,
-        oimpParty=one.oimp_party,
-        timeframe=one.timeframe,
-        termsAndConditions=one.terms,
-        documentation=one.documentation,
-        additionalInformation=one.additional,
+        authorizationId=authorization.id,
+        authorizationDate=authorization.date.isoformat(),
+        authorizationVersion=authorization.version,
+        cooperativeApproachId=authorization.approach,
+        metric=authorization.metric,
+        authorizedEntities="; ".join(entity.id for entity in authorization.entities) or None,
+        oimpParty=authorization.oimp_party,
+        timeframe=authorization.timeframe,
+        termsAndConditions=authorization.terms,
+        documentation=authorization.documentation,
+        additionalInformation=authorization.additional,
     )
-    row.need("quantity", one.quantity, f"{ask}.quantity")
-    row.need("gwpValues", one.gwp, f"{ask}.gwp")
-    row.need("sector", one.sector, f"{ask}.sector")
-    row.need("activityType", one.activity_type, f"{ask}.activity_type")
-    row.need("purposes", one.purposes, f"{ask}.purposes")
-    row.need("firstTransferDefinition", one.first_transfer, f"{ask}.first_transfer")
-    row.need("authorizedParty", one.authorized_party, f"{ask}.authorized_party")
+    row.need("quantity", authorization.quantity, f"{ask}.quantity")
+    row.need("gwpValues", authorization.gwp, f"{ask}.gwp")
+    row.need("sector", authorization.sector, f"{ask}.sector")
+    row.need("activityType", authorization.activity_type, f"{ask}.activity_type")
+    row.need("purposes", authorization.purposes, f"{ask}.purposes")
+    row.need("firstTransferDefinition", authorization.first_transfer, f"{ask}.first_transfer")
+    row.need("authorizedParty", authorization.authorized_party, f"{ask}.authorized_party")
     return row.values
 
 
 def _row(
     draft: Draft,
     table: str,
-    one: Authorization,
+    authorization: Authorization,
     units: Itmos,
     span: tuple[int, int],
     statements: Collection[str],
@@ -218,21 +225,21 @@ def _row(
         # the serials were entered for the whole range, and no part of them is guessed
         draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a range of its own")
     row = draft.row(table).put(
-        cooperativeApproachId=one.approach,
-        authorizationId=one.id,
-        firstTransferringParty=one.party,
+        cooperativeApproachId=authorization.approach,
+        authorizationId=authorization.id,
+        firstTransferringParty=authorization.party,
         itmoRegistryId=units.registry,
         itmoFirstId=span[0],
         itmoLastId=span[1],
         unitRegistryId=units.unit_registry or "NA",
         unitFirstId=_serial(units, units.unit_first, span),
         unitLastId=_serial(units, units.unit_last, span),
-        metric=one.metric,
+        metric=authorization.metric,
         quantity=span[1] - span[0] + 1,
-        mitigationType=one.mitigation,
+        mitigationType=authorization.mitigation,
         vintageYear=units.vintage,
     )
-    return row.need("gwpValues", one.gwp, f"enter authorizations[{one.id}].gwp")
+    return row.need("gwpValues", authorization.gwp, f"enter authorizations[{authorization.id}].gwp")
 
 
 def _serial(units: Itmos, serial: str | None, span: tuple[int, int]) -> str | None:
@@ -241,10 +248,12 @@ def _serial(units: Itmos, serial: str | None, span: tuple[int, int]) -> str | No
     return serial if span == (units.first, units.last) else None
 
 
-def _action(draft: Draft, one: Authorization, action: Action, statements: Collection[str]) -> Cells:
-    ask = f"enter authorizations[{one.id}], {action.type} of {action.date}"
-    units = range_of(one, action)
-    row = _row(draft, "T3", one, units, (action.first, action.last), statements).put(
+def _action(
+    draft: Draft, authorization: Authorization, action: Action, statements: Collection[str]
+) -> Cells:
+    ask = f"enter authorizations[{authorization.id}], {action.type} of {action.date}"
+    units = range_of(authorization, action)
+    row = _row(draft, "T3", authorization, units, (action.first, action.last), statements).put(
         actionDate=action.date.isoformat(),
         actionType=action.type,
         transferringParty=action.from_party,
@@ -264,22 +273,22 @@ def _action(draft: Draft, one: Authorization, action: Action, statements: Collec
     return row.values
 
 
-def _entity(one: Authorization, place: int) -> Cells:
-    entity = one.entities[place]
+def _entity(authorization: Authorization, place: int) -> Cells:
+    entity = authorization.entities[place]
     return {
         "authorizationDate": entity.date.isoformat(),
         "entityName": entity.name,
         "countryOfIncorporation": entity.country,
         "entityId": entity.id,
-        "cooperativeApproachId": one.approach,
+        "cooperativeApproachId": authorization.approach,
         "conditions": entity.conditions or "",
         "changeOfConditions": entity.changes or "",
         "additionalInformation": entity.additional or "",
     }
 
 
-def _actor(one: Authorization, action: Action) -> str:
+def _actor(authorization: Authorization, action: Action) -> str:
     """Party that reports an action: the acquiring one for an acquisition, else the giving one."""
     if action.type == "Acquisition":
-        return action.to_party or one.party
-    return action.from_party or one.party
+        return action.to_party or authorization.party
+    return action.from_party or authorization.party

@@ -141,7 +141,7 @@ def _place(case: _Case) -> None:
 
 def _points(source: Source) -> list[list[float]]:
     """Places of the project's devices, east before north as GeoJSON has it (RFC 7946)."""
-    bound = {one.device for one in source.plan.project.devices}
+    bound = {device.device for device in source.plan.project.devices}
     places = [d.place for d in source.plan.devices if d.id in bound]
     found = {(float(p.longitude), float(p.latitude)) for p in places if p}
     return [list(point) for point in sorted(found)]
@@ -150,7 +150,14 @@ def _points(source: Source) -> list[list[float]]:
 def _statement(case: _Case, source: Source) -> None:
     entered, own = case.entered, f"verification:{source.name}"
     first, last = days(source.claims.monitoring_period)
-    check = next((one for one in entered.verifications if one.statement == source.name), None)
+    check = next(
+        (
+            verification
+            for verification in entered.verifications
+            if verification.statement == source.name
+        ),
+        None,
+    )
     row = case.draft.row("verification")
     row.need(
         "verificationId",
@@ -162,7 +169,9 @@ def _statement(case: _Case, source: Source) -> None:
     _add(case, "verification", row, own, project=case.own("project"))
     if not source.credited:
         return
-    issued = next((one for one in entered.issuances if one.statement == source.name), None)
+    issued = next(
+        (issuance for issuance in entered.issuances if issuance.statement == source.name), None
+    )
     row = case.draft.row("issuance")
     row.need(
         "issuanceId",
@@ -179,7 +188,7 @@ def _statement(case: _Case, source: Source) -> None:
         projectMethodology=case.own("projectMethodology"),
         location=case.own("location"),
     )
-    ranges = [one for one in entered.units if one.statement == source.name]
+    ranges = [unit for unit in entered.units if unit.statement == source.name]
     if not ranges:
         case.draft.lacks("unit", "unitSerialId", case.ask(f"units of {source.name}"))
     for units in ranges:

@@ -44,7 +44,7 @@ def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     draft.tables["Issuances"] = _issuances(draft, sources, entered)
     for number, units in enumerate(_of(sources, entered), 1):
         draft.tables[f"Unit_Description.{number}"] = _unit(draft, units, entered)
-    if any(one.credited for one in sources) and not _of(sources, entered):
+    if any(source.credited for source in sources) and not _of(sources, entered):
         draft.lacks("Unit_Description", "credit_block", _ask(entered, "units"))
     draft.tables["Disclosures"] = _disclosures(draft, entered)
     draft.tables["Co_Benefits"] = _cobenefits(draft, entered)
@@ -56,7 +56,7 @@ def _ask(entered: Registration, key: str) -> str:
 
 
 def _of(sources: Sequence[Source], entered: Registration) -> list[Units]:
-    names = {one.name for one in sources}
+    names = {source.name for source in sources}
     return [units for units in entered.units if units.statement in names]
 
 
@@ -200,7 +200,9 @@ def _issuances(draft: Draft, sources: Sequence[Source], entered: Registration) -
     batches, audits = [], []
     for source in sources:
         first, last = days(source.claims.monitoring_period)
-        issued = next((one for one in entered.issuances if one.statement == source.name), None)
+        issued = next(
+            (issuance for issuance in entered.issuances if issuance.statement == source.name), None
+        )
         batches.append(
             draft.row(table)
             .put(
@@ -221,7 +223,14 @@ def _issuances(draft: Draft, sources: Sequence[Source], entered: Registration) -
 
 
 def _audit(draft: Draft, source: Source, entered: Registration) -> dict[str, Any]:
-    known = next((one for one in entered.verifications if one.statement == source.name), None)
+    known = next(
+        (
+            verification
+            for verification in entered.verifications
+            if verification.statement == source.name
+        ),
+        None,
+    )
     row = draft.row("Issuances").put(
         auditor_name=source.opinion.issuer.name,
         verification_report_date=source.opinion.valid_from[:10],

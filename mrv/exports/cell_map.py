@@ -149,7 +149,7 @@ def read_map(text: str, name: str) -> CellMap:
     return found
 
 
-def check_known(found: CellMap, known: Collection[str], columns: Collection[str]) -> None:
+def check_known(cell_map: CellMap, known: Collection[str], columns: Collection[str]) -> None:
     """
     Refuse a map that asks for what this form does not have.
 
@@ -158,14 +158,14 @@ def check_known(found: CellMap, known: Collection[str], columns: Collection[str]
     ExportError
         Naming the value, and those that there are.
     """
-    for name in sorted(found.values - set(known)):
+    for name in sorted(cell_map.values - set(known)):
         raise ExportError(
-            f"map {found.name}: value {name!r} is not known; known: {', '.join(sorted(known))}"
+            f"map {cell_map.name}: value {name!r} is not known; known: {', '.join(sorted(known))}"
         )
-    for table in found.table:
+    for table in cell_map.table:
         for column in table.columns.values():
             if column.value and column.value not in columns:
                 raise ExportError(
-                    f"map {found.name}: column {column.value!r} is not known; known:"
+                    f"map {cell_map.name}: column {column.value!r} is not known; known:"
                     f" {', '.join(sorted(columns))}"
                 )

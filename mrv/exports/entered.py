@@ -187,7 +187,11 @@ class Contribution(Entry, frozen=True, kw_only=True):
 
 
 class Registration(Entry, frozen=True, kw_only=True):
-    """A project as a registry holds it."""
+    """
+    A project as a registry holds it.
+
+    `signed_percent` is the share of the energy that its programme asks to be signed.
+    """
 
     project: str
     programme: str | None = None
@@ -209,6 +213,7 @@ class Registration(Entry, frozen=True, kw_only=True):
     participants: tuple[Participant, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     negative_impacts: str | None = None
+    signed_percent: str | None = None
     forms: tuple[InForce, ...] = ()
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()

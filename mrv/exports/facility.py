@@ -64,7 +64,7 @@ def inventory(
     Emissions are rounded up to grams: an inventory that is too small is the error here.
     """
     draft = Draft()
-    rows = [_row(draft, one, year, metered, factors) for one in facility.supplies]
+    rows = [_row(draft, supply, year, metered, factors) for supply in facility.supplies]
     rows.sort(key=lambda row: (row["scope"], LINES.index(row["line"]), row["source"]))
     sums = {scope: sum((r["emissions_t"] or Decimal(0) for r in rows if r["scope"] == scope),
                        Decimal(0)) for scope in (1, 2)}  # fmt: skip

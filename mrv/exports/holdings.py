@@ -2,7 +2,7 @@
 Who holds which ITMOs, range by range, as actions follow one another.
 
 A range is cut where an action takes a part of it.  What was used or cancelled is held by
-nobody, and nothing can happen to it again.
+no one, and nothing can happen to it again.
 """
 
 from __future__ import annotations

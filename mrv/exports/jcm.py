@@ -4,7 +4,7 @@ JCM: monitoring spreadsheet, request for issuance, contribution report, extract 
 The official spreadsheets were not to be had: which value stands in which cell is a map file a
 methodology (`cell_map`), to be filled into the official file that is given, or into our own
 layout, named as such.  The matter of an issuance request and of a sustainable development
-contribution report is from memory [M].  What a project contributed beyond the reduction and
+contribution report is unverified [M].  What a project contributed beyond the reduction and
 its renewable electricity is entered, never derived.
 """
 
@@ -131,7 +131,7 @@ def _fits(factor: FactorUsed, amount: Decimal, unit: str, emissions: Decimal) ->
 def _allocation(
     draft: Draft, registration: Registration, credited: int, ask: str
 ) -> list[dict[str, Any]]:
-    """Whole tonnes of each participant, rounded down; what is left is somebody's to say."""
+    """Whole tonnes of each participant, rounded down; what is left is a person's to say."""
     rows: list[dict[str, Any]] = []
     left = credited
     for one in registration.participants:

@@ -4,7 +4,7 @@ The public twin of a statement: hidden fields are named, the rest is provably th
 The operator's proof covers the whole statement, so no part of it can be left out under that
 proof.  Each hidden text is replaced by a mark, and a salted digest of it stands in the twin, as
 RFC 9901 (SD-JWT) forms disclosures: base64url of SHA-256 over the base64url of `[salt, path,
-text]`.  The twin names the digest of the original that the verifier signed.  Whoever is given
+text]`.  The twin names the digest of the original that the verifier signed.  Anyone who is given
 the disclosures puts the original together again, byte for byte, and holds it against that
 digest.  The value of the operator's proof is hidden too: with it, a hidden text that is short
 could be found by trying.

@@ -85,7 +85,7 @@ def check_one_project(sources: Sequence[Source]) -> str:
     ExportError
         If they are of several.
     """
-    found = sorted({one.claims.project.id for one in sources})
+    found = sorted({source.claims.project.id for source in sources})
     if len(found) != 1:
         raise ExportError(f"statements of {', '.join(found)}; export one project at a time")
     return found[0]
@@ -106,15 +106,15 @@ def check_together(sources: Sequence[Source]) -> None:
         Naming both.
     """
     last: dict[str, Source] = {}
-    for one in sources:
-        before = last.get(one.claims.project.id)
-        if before is not None and begin_us(one) < instant_us(
+    for source in sources:
+        before = last.get(source.claims.project.id)
+        if before is not None and begin_us(source) < instant_us(
             before.claims.monitoring_period.to, "UTC"
         ):
             raise ExportError(
-                f"{before.name} and {one.name} are of the same time; give the one that counts"
+                f"{before.name} and {source.name} are of the same time; give the one that counts"
             )
-        last[one.claims.project.id] = one
+        last[source.claims.project.id] = source
 
 
 def begin_us(source: Source) -> int:

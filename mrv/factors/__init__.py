@@ -30,12 +30,13 @@ import rfc8785
 
 from mrv.errors import CountryFactorError, FactorError
 from mrv.factors.superseded import InForce, begin, in_force
-from mrv.model import Direction, Factor, Stated
+from mrv.model import Calculation, Direction, Factor, Stated
 from mrv.rounding import decimal_of
 
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
-_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "document"}
+_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "document",
+         "calculation"}  # fmt: skip
 # kinds of which each country has its own: what the grid emits, its losses, its build margin
 GRID, LOSSES, BUILD = NATIONAL = ("grid", "grid.losses", "grid.build")
 UNITS = {GRID: "tCO2/MWh", LOSSES: "1", BUILD: "tCO2/MWh"}
@@ -90,7 +91,7 @@ class FactorBook:
         return FactorBook([*own, *others], self.country) if others else self
 
     def within(self, country: str | None) -> FactorBook:
-        """Return the book of a country: all that is of none, and what is its own."""
+        """Return the factors that apply in a country: international ones and its own."""
         if country not in self._within:
             kept = (factor for factor in self if country_of(factor.kind) in (None, country))
             self._within[country] = FactorBook(kept, country)
@@ -252,7 +253,25 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
         bound=entry.get("bound", ""),
         supersedes=entry.get("supersedes"),
         document=_stated(entry.get("document"), where),
+        calculation=_calculation(entry.get("calculation"), where),
     )
+
+
+def _calculation(given: object, where: str) -> Calculation | None:
+    if given is None:
+        return None
+    keys = Calculation._fields
+    if (
+        not isinstance(given, dict)
+        or set(given) != set(keys)
+        or not isinstance(given["inputs"], dict)
+        or not all(isinstance(given[key], str) for key in keys[:2])
+    ):
+        raise FactorError(
+            f"{where}: calculation must have `tool`, such as tool07, `result`, such as"
+            " ef_cm_t_per_mwh, and `inputs`; `tonne evaluate tool07 --describe` lists both"
+        )
+    return Calculation(**given)
 
 
 def _stated(given: object, where: str) -> Stated | None:

@@ -14,7 +14,8 @@ Factors that a registry file brought, compared with those that tonne publishes.
 
 An owner's factor counts only where it is more conservative than the published one that would count
 without it.  That is the bound which costs the claimant: the lower of the two for what is
-avoided, the higher for what is consumed, and for what serves both the one that leaves less
+avoided, the higher for what is consumed, and for what serves both the one that gives the lower
+reduction
 in the account as a whole.  One that states its value in a document of a third party counts like
 those that tonne publishes.
 """

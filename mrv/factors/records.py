@@ -46,6 +46,8 @@ def to_record(factor: Factor) -> dict[str, Any]:
             record[name] = getattr(factor, name)
     if factor.document is not None:
         record["document"] = factor.document._asdict()
+    if factor.calculation is not None:
+        record["calculation"] = factor.calculation._asdict()
     return record
 
 

@@ -83,25 +83,25 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
 
 def _given_way(rows: list[InForce]) -> list[InForce]:
     """Cut the days of rows that registry files brought and of tonne's where these meet."""
-    ours = [one for one in rows if not one.factor.brought]
-    theirs = [one for one in rows if one.factor.brought]
+    ours = [row for row in rows if not row.factor.brought]
+    theirs = [row for row in rows if row.factor.brought]
     for brought in theirs:
         if brought.factor.documented:
             begin = brought.begin
-            ours = [one._replace(end=min(one.end, begin)) if one.begin <= begin else one
-                    for one in ours]  # fmt: skip
-    whole = [one for one in ours if one.begin < one.end]
-    cut = [_before(one, whole) for one in theirs]
+            ours = [our._replace(end=min(our.end, begin)) if our.begin <= begin else our
+                    for our in ours]  # fmt: skip
+    whole = [our for our in ours if our.begin < our.end]
+    cut = [_before(their, whole) for their in theirs]
     return sorted((one for one in (*whole, *cut) if one.begin < one.end), key=_first_day)
 
 
 def _before(brought: InForce, ours: list[InForce]) -> InForce:
     """Return a brought row without the days of tonne's rows, the last of which begins later."""
-    for one in ours:
-        if one.begin <= brought.begin < one.end:
-            brought = brought._replace(begin=one.end)
-        elif brought.begin < one.begin < brought.end:
-            return brought._replace(end=one.begin)
+    for our in ours:
+        if our.begin <= brought.begin < our.end:
+            brought = brought._replace(begin=our.end)
+        elif brought.begin < our.begin < brought.end:
+            return brought._replace(end=our.begin)
     return brought
 
 

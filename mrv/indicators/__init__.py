@@ -26,9 +26,9 @@ __all__ = ["evaluate", "find", "load"]
 def load() -> Mapping[str, Indicator]:
     """All indicators by id."""
     found: list[Indicator] = [
-        one
+        indicator
         for module in pkgutil.iter_modules(__path__)
-        for one in import_module(f"{__name__}.{module.name}").INDICATORS
+        for indicator in import_module(f"{__name__}.{module.name}").INDICATORS
     ]
     return MappingProxyType({one.id: one for one in sorted(found, key=lambda i: i.id)})
 

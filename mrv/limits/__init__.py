@@ -137,9 +137,11 @@ def load(name: str) -> Table:
 @cache
 def standards() -> Mapping[str, Traversable]:
     """Return the files of the countries' standards by name."""
-    countries = [one for one in (resources.files("mrv") / "countries").iterdir() if one.is_dir()]
-    folders = [one / "limits" for one in countries if (one / "limits").is_dir()]
-    return {file.name.removesuffix(".toml"): file for one in folders for file in one.iterdir()}
+    countries = [path for path in (resources.files("mrv") / "countries").iterdir() if path.is_dir()]
+    folders = [country / "limits" for country in countries if (country / "limits").is_dir()]
+    return {
+        file.name.removesuffix(".toml"): file for folder in folders for file in folder.iterdir()
+    }
 
 
 def read(text: str, where: str) -> Table:

@@ -82,14 +82,16 @@ class Policy:
         if name in self.witnesses:
             return self.witnesses[name].key in keys
         group = self.groups[name]
-        return sum(self._has(one, keys) for one in group.members) >= group.needed
+        return sum(self._has(member, keys) for member in group.members) >= group.needed
 
     def _missing(self, name: str, keys: set[Vkey]) -> str:
         if name in self.witnesses:
             return f"witness {name} ({self.witnesses[name].key.name})"
         group = self.groups[name]
-        have = sum(self._has(one, keys) for one in group.members)
-        left = [self._missing(one, keys) for one in group.members if not self._has(one, keys)]
+        have = sum(self._has(member, keys) for member in group.members)
+        left = [
+            self._missing(member, keys) for member in group.members if not self._has(member, keys)
+        ]
         return (
             f"{group.needed - have} more of {name}, which has {have} of the {group.needed} that"
             f" it needs: {', '.join(left)}"
@@ -114,7 +116,7 @@ def read_policy(data: bytes) -> Policy:
             made.line(line)
         except (LogError, SignatureError) as error:
             raise LogError(f"line {number} of the policy: {error}") from error
-    logs = {one.key.public for one in made.logs}
+    logs = {log.key.public for log in made.logs}
     for name, one in made.witnesses.items():
         if one.key.public in logs:
             raise LogError(
@@ -145,12 +147,14 @@ class _Reading:
         if kind not in _LEAST:
             raise LogError(f"{kind[:40]!r} is none of log, witness, group, quorum")
         if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
-            raise LogError(f"{kind} has {len(rest)} words after it; look at its form")
+            raise LogError(
+                f"{kind} has {len(rest)} values, which is not its form; correct the line"
+            )
         getattr(self, f"_{kind}")(*rest)
 
     def _log(self, text: str, url: str | None = None) -> None:
         key = Vkey.parse(text)
-        if any(one.key.public == key.public for one in self.logs):
+        if any(log.key.public == key.public for log in self.logs):
             raise LogError(f"the key of log {key.name} stands there twice")
         if len(self.logs) >= _MOST:
             raise LogError(f"more than {_MOST} logs")
@@ -163,18 +167,18 @@ class _Reading:
                 f"the key of witness {name} is of type {key.kind:#04x}; witnesses cosign with"
                 " 0x04 (Ed25519) or 0x06 (ML-DSA-44)"
             )
-        if any(one.key.public == key.public for one in self.witnesses.values()):
+        if any(witness.key.public == key.public for witness in self.witnesses.values()):
             raise LogError(f"the key of witness {name} stands there twice")
         self._new(name, len(self.witnesses))
         self.witnesses[name] = Member(key, url)
 
     def _group(self, name: str, count: str, *members: str) -> None:
-        for one in members:
-            if one not in self.witnesses and one not in self.groups:
-                raise LogError(f"group {name} names {one!r}, which no line above defines")
-            if one in self._grouped:
-                raise LogError(f"{one!r} is a member of a group already; once is allowed")
-            self._grouped.add(one)
+        for member in members:
+            if member not in self.witnesses and member not in self.groups:
+                raise LogError(f"group {name} names {member!r}, which no line above defines")
+            if member in self._grouped:
+                raise LogError(f"{member!r} is a member of a group already; once is allowed")
+            self._grouped.add(member)
         self._new(name, len(self.groups))
         needed = {"all": len(members), "any": 1}.get(count)
         if needed is None:

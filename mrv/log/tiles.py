@@ -6,7 +6,7 @@ The log as static files that never change (c2sp.org/tlog-tiles).
     tile/entries/N[.p/W]         the entries themselves, 256 a bundle
 
 N is written in groups of three digits, `x001/x234/067`.  A tile that is full never changes
-again; one that is not has its width W in its name, so it never changes either.  Whoever has
+again; one that is not has its width W in its name, so it never changes either.  Anyone who has
 the files can recompute every root, and every proof from a few of them.
 """
 

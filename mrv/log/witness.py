@@ -86,7 +86,7 @@ def cosignatures(note: str, *witnesses: NoteKey | Vkey) -> list[Cosignature]:
         If the note is malformed or a known witness's line is not of this checkpoint.
     """
     text, lines = signature_lines(note)
-    keys = [witness_key(one) for one in witnesses]
+    keys = [witness_key(witness) for witness in witnesses]
     found = []
     for name, raw in lines:
         for key in keys:

@@ -128,7 +128,7 @@ def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
-    """Return the years' waste of before the crediting period: no statement has counted it."""
+    """Return the years' waste from before the crediting period: no statement has counted it."""
     began = parameters["first_year"]
     return frozenset(
         name

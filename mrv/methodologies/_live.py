@@ -106,7 +106,7 @@ def built_for_mass(*roles: str) -> tuple[Capacity, ...]:
 
 
 def powered(*roles: str) -> Consumption:
-    """Return what a recycling plant's output takes of its electricity; nobody says how much."""
+    """Return what a recycling plant's output takes of its electricity; no one says how much."""
     return Consumption(
         uses=("power",),
         serves=roles,

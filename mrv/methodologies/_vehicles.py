@@ -2,10 +2,10 @@
 What vehicles can do: electricity a kilometre, kilometres a day, speed, by class.
 
 The class is that of the baseline's fuel: a project vehicle is of the size of the one
-that it replaces, so whoever claims the diesel of a large bus has the electricity of a
+that it replaces, so anyone who claims the diesel of a large bus has the electricity of a
 large bus to show.
 
-Sources, all [M], quoted from memory and to be compared: UITP ZeEUS eBus Report 2 (2017)
+Sources, all [M], quoted without the source and to be compared: UITP ZeEUS eBus Report 2 (2017)
 and Gallet, Massier, Hamacher, Applied Energy 230 (2018), for buses in service, 12 m with
 air conditioning 0.9 to 1.9 kWh/km, and 0.6 without it in flat cities (a simulated bus
 with recuperation took 0.42 to 0.99: Graurs, Laizans, Rajeckis, Rubenis, Public bus energy

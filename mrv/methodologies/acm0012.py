@@ -1,7 +1,7 @@
 """
 Power and heat from waste energy.
 
-CDM ACM0012 version 6.0.  Equations, caps and shares: [M], from memory.  Fuel
+CDM ACM0012 version 6.0.  Equations, caps and shares: [M], unverified.  Fuel
 properties: [r], IPCC 2006.  Give electricity, heat, or both.  Several boilers with
 several fuels: give the cleanest fuel and the best efficiency among them.
 """

@@ -1,7 +1,7 @@
 """
 Water pumping that needs less electricity per cubic metre.
 
-CDM AM0020 version 2.0.  Equations: [M], from memory.  The service, which is head
+CDM AM0020 version 2.0.  Equations: [M], unverified.  The service, which is head
 and pressure, must be the same before and after: with `head_m` a consumption that
 no pump can reach is refused.  Treatment that uses more electricity than before
 belongs into `energy_mwh` only where the baseline held it too.

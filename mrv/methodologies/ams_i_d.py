@@ -1,8 +1,8 @@
 """
 Grid-connected renewable electricity, for wind and other plants.
 
-CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M], from
-memory.  The grid's combined margin is fixed ex ante: work it out with `tonne
+CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M], unverified.  The grid's
+combined margin is fixed ex ante: work it out with `tonne
 evaluate tool07`, or take the one that the Department of Climate Change announces
 (published as one number; the weights behind it were not read).  Net electricity is
 export less import: what the plant's meter draws is taken off when a period closes.

@@ -2,7 +2,7 @@
 Efficient equipment, such as lamps, in place of equipment of the same service.
 
 CDM AMS-II.C version 15.0.  Equation, default losses of 10 % and the limit of 60
-GWh: [M], from memory.  Cooling equipment loses refrigerant: give what was filled
+GWh: [M], unverified.  Cooling equipment loses refrigerant: give what was filled
 up in the year, and its warming potential.
 """
 

@@ -2,7 +2,7 @@
 A more efficient furnace in place of one of the same kind, by energy per tonne.
 
 CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
-60 GWh: [M], from memory.
+60 GWh: [M], unverified.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 A building that uses less than its own past would have used in this weather.
 
 CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh:
-[M], from memory.  Give the months before the project as `history`: intercept and
+[M], unverified.  Give the months before the project as `history`: intercept and
 slope are fitted by least squares (scipy), and the lower end of the 95 % interval
 of the predicted consumption counts, the rule of the dossier for a regressed
 baseline.  Or give a line that was fitted elsewhere, with its lower 95 % bound.

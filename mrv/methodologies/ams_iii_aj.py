@@ -2,7 +2,7 @@
 Recycled plastic in place of virgin plastic.
 
 CDM AMS-III.AJ version 7.0.  Equation, net-to-gross 0.75 and the energy of virgin
-plastics: [M], from memory; a revision of 2018 may have changed the energies.
+plastics: [M], unverified; a revision of 2018 may have changed the energies.
 Natural gas: [r], IPCC 2006.
 """
 

@@ -1,7 +1,7 @@
 """
 Materials recovered from electronic waste in place of virgin ones.
 
-CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M], from memory.  No
+CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M], unverified.  No
 default for metals is known with confidence: the project brings its own, which is
 primary production less recovery.
 """

@@ -42,13 +42,15 @@ def inputs_of(
     for x in range(1, number):
         tonnes[(x - 1) * _MONTHS] = parameters.get(f"waste_t_year_{x}", NOTHING)
     covered = [NOTHING] * _MONTHS
-    for one in activities:
-        if one.role == "waste":
-            tonnes[one.params.get(MONTH, _MONTHS) - 1 - _MONTHS] += one.value / G_PER_T
-        elif one.role == PERIOD and MONTH not in one.params:  # a whole year
-            covered = [part + one.params[GAINING] for part in covered]
-        elif one.role == PERIOD:
-            covered[one.params[MONTH] - 1] += one.params[GAINING] / one.params[LENGTH]
+    for activity in activities:
+        if activity.role == "waste":
+            tonnes[activity.params.get(MONTH, _MONTHS) - 1 - _MONTHS] += activity.value / G_PER_T
+        elif activity.role == PERIOD and MONTH not in activity.params:  # a whole year
+            covered = [part + activity.params[GAINING] for part in covered]
+        elif activity.role == PERIOD:
+            covered[activity.params[MONTH] - 1] += (
+                activity.params[GAINING] / activity.params[LENGTH]
+            )
     return {
         "year": number,
         "waste_t_by_month": [_composting.by_kind(t, parameters) for t in tonnes],

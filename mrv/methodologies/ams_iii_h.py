@@ -2,7 +2,7 @@
 Methane of wastewater, captured from a reactor in place of an open lagoon.
 
 CDM AMS-III.H version 19.0.  Equations, uncertainty factors 0.89 and 1.12, capture
-efficiency 0.9 and flare efficiencies: [M], from memory.  Methane capacity,
+efficiency 0.9 and flare efficiencies: [M], unverified.  Methane capacity,
 correction factors and density: [r], IPCC 2006.  Sludge of the baseline earns no
 credit; that of the project goes into `other_project_t`.  A baseline that discharged untreated to
 a river earns almost nothing, one that was aerobic nothing at all.
@@ -134,7 +134,7 @@ STEPS = steps(
         "PE_lost",
         "tCO2e",
         "flare_t + least_load_t * lost_t_per_t",
-        "a rule of tonne's own, for time in which nobody measured the COD",
+        "a rule of tonne, for time in which the COD was not measured",
         "what is lost of the least COD",
     ),
     # Nothing is claimed of COD that was not measured; zero COD beside gas of it is no bound

@@ -2,7 +2,7 @@
 Aerobic treatment in place of a system that forms methane, such as septic tanks.
 
 CDM AMS-III.I version 8.0.  Equations and the uncertainty factors 0.89 and 1.12: [M],
-from memory.  Methane capacity and correction factors: [r], IPCC 2006.  The aerobic
+unverified.  Methane capacity and correction factors: [r], IPCC 2006.  The aerobic
 plant that is well managed forms no methane; give the correction of one that is
 overloaded, and what its sludge gives off.
 """

@@ -2,7 +2,7 @@
 Passengers who take a cable car, tram or metro in place of what they took before.
 
 CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  Equations and
-improvement factors: [M], from memory.  Shares come from a survey with a control
+improvement factors: [M], unverified.  Shares come from a survey with a control
 question; who would not have travelled, walked or cycled stands in no mode.
 Emptier buses, where their load falls by more than ten points, and freer roads are
 leakage; the ways to and from the line are the project's.

@@ -4,7 +4,7 @@ Regenerative burners, in the form of a ratio of efficiencies.
 JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference
 emissions as fuel times the ratio of efficiencies, project emissions from fuel
 and electricity: [R], read on the official page.  Other fuels than natural gas:
-our extension.  Symbols: [M], from memory.  The same fuel stands on both sides, so its
+our extension.  Symbols: [M], unverified.  The same fuel stands on both sides, so its
 properties are the centres on both: an upper bound would raise the reduction.  No such
 methodology is approved for Viet Nam: a template.
 """
@@ -98,7 +98,7 @@ def inputs_of(
     burners = [a for a in activities if a.role in METERED]
     return {
         "fuel": burners[0].role if burners else METERED[0],
-        "fuel_t": sum((_mass(one) for one in burners), start=NOTHING),
+        "fuel_t": sum((_mass(burner) for burner in burners), start=NOTHING),
         "eta_reference": parameters["eta_reference"],
         "eta_project": parameters["eta_project"],
         "power_mwh": power_mwh(activities),
@@ -106,8 +106,8 @@ def inputs_of(
     }
 
 
-def _mass(one: Activity) -> Fraction:
-    mass: Fraction = one.value / _ML_PER_M3 * one.params["density_kg_per_m3"] / _KG_PER_T
+def _mass(activity: Activity) -> Fraction:
+    mass: Fraction = activity.value / _ML_PER_M3 * activity.params["density_kg_per_m3"] / _KG_PER_T
     return mass
 
 

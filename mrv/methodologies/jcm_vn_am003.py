@@ -3,7 +3,7 @@ Efficient equipment in commercial buildings of Viet Nam, in the form of a ratio.
 
 JCM VN_AM003 version 1.0, approved 14 January 2015.  The form, reference
 emissions as the project's consumption times the ratio of efficiencies: [R], read
-on the official page.  Symbols: [M], from memory.
+on the official page.  Symbols: [M], unverified.
 """
 
 from __future__ import annotations

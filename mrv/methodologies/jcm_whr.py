@@ -3,8 +3,8 @@ Power from waste heat, in the form that JCM gives it for cement works.
 
 JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  Net generation times the
 grid's factor, days as a monitored quantity, no project emissions: [R], read on
-the official page of MM_AM005.  Auxiliaries at capacity, 24 h a day: [M], from
-memory.  No such methodology is approved for Viet Nam: a template.
+the official page of MM_AM005.  Auxiliaries at capacity, 24 h a day: [M], unverified.  No such
+methodology is approved for Viet Nam: a template.
 """
 
 from __future__ import annotations

@@ -165,8 +165,8 @@ def odd(inputs: Inputs) -> None:
 
 def plausible(inputs: Inputs) -> None:
     """Refuse a season longer than a year."""
-    days = sum(one["days"] for one in inputs["seasons"])
-    areas = {one["area_ha"] for one in inputs["seasons"]}
+    days = sum(season["days"] for season in inputs["seasons"])
+    areas = {season["area_ha"] for season in inputs["seasons"]}
     if len(areas) == 1 and days > _DAYS_OF_YEAR:
         raise MethodologyError(
             f"seasons: the same area is cultivated for {float(days):g} days of one year; give the"

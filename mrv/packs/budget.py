@@ -1,7 +1,7 @@
 """
 How much of a pack is read at all, so that no forged one takes the reader's machine.
 
-Whoever forges a pack signs its manifest with a key of their own, so that hashes and signatures
+Anyone who forges a pack signs its manifest with a key of their own, so that hashes and signatures
 bound nothing.  What can be counted before it is read is counted first: bytes, values and digits of
 documents, rows and pages of tables.  Tables are read a batch at a time; `docs/verify.md` has
 the same figures.
@@ -81,9 +81,9 @@ def weight(data: bytes) -> int:
 
 def check_numbers(data: bytes) -> None:
     """Refuse a document with a number that is longer than any; InputError."""
-    if found := _LONG.search(data):
+    if match := _LONG.search(data):
         raise InputError(
-            f"it holds a number of {len(found[0])} digits; {_MOST_DIGITS} are the most"
+            f"it holds a number of {len(match[0])} digits; {_MOST_DIGITS} are the most"
         )
 
 

@@ -72,7 +72,7 @@ def asked_of(record: Any) -> Asked:
     found: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"
     texts = (found.get(key) for key in keys)
-    asked = Asked(*(one if isinstance(one, str) else "" for one in texts))  # type: ignore[arg-type]
+    asked = Asked(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
     if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
         raise ValueError(
             "evidence of a programme asks for B, C or D of `quantities` and of `parameters`"

@@ -22,8 +22,9 @@ class Plausible:
     Ranges that a true value lies in: ascending, inclusive, decimal text in its unit.
 
     `source` is where they are read.  Outside of them the nearest bound counts; where that says
-    nothing of the true value (`either`), that end of the nearest range which leaves less.
-    Below `rare` a value counts, and is a condition that does not hold, for the reason `why`.
+    nothing of the true value (`either`), that end of the nearest range which gives the lower
+    reduction. Below `rare` a value counts, and is a condition that does not hold, for the reason
+    `why`.
     """
 
     ranges: tuple[tuple[str, str], ...]
@@ -46,15 +47,15 @@ class ParameterSpec:
     meters), empty where the number is fixed ex ante; `frequency` how often it is
     taken; `side` where in the account it counts.  `certainty` of what is said
     here: [R] read in the primary text, [T] in a transcription, [r] second-hand,
-    [B] back-solved, [M] from memory.
+    [B] back-solved, [M] unverified.
     `channels` are the role and the channels of its devices that measure it, whose mean
     over `per` is the value; of two, it is the share of the first that the second leaves
     out.  `unmeasured` counts where neither they nor a laboratory measured it: a number, or
     the name of another parameter.  `lower_of` says that what was given counts where it is
-    less than what was measured.  Outside of what is `plausible` a bound of it counts that leaves
-    less; `undocumented` is what counts while no dated document shows the value given.  `lit` are
-    a role and channels of its devices, each with the least reading that shows a flame: the value
-    counts for what flowed while one of them showed it, and 0 for the rest.
+    less than what was measured.  Outside of what is `plausible` a bound of it counts that gives the
+    lower reduction; `undocumented` is what counts while no dated document shows the value given.
+    `lit` are a role and channels of its devices, each with the least reading that shows a flame:
+    the value counts for what flowed while one of them showed it, and 0 for the rest.
     """
 
     unit: str

@@ -12,10 +12,11 @@ permissible error counts from the calibration before on, whether that one was du
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from itertools import pairwise
 
 from ingest import classes
 from ingest.model import INTERVAL_US, Fleet
@@ -24,6 +25,7 @@ from mrv.errors import PeriodError
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration_interval import Interval, Overdue, limited, values_of
+from mrv.registry.monitoring_plan import Version, at
 from mrv.registry.project import Calibration
 from mrv.texts import Text, text
 
@@ -125,6 +127,44 @@ def uncovered(
     if cursor < last:
         result.append(_between(cursor, last, before, None, quantity))
     return result
+
+
+def by_plan(
+    versions: Sequence[Version], role: str, device: str, timezone: str, first: int, last: int
+) -> list[Uncovered]:
+    """Return the parts of grid intervals in which a plan corrects the readings, and by how much."""
+    edges = {
+        midnight_us(day, timezone) // INTERVAL_US
+        for one in versions
+        for day in (one.begins, one.ends)
+        if day is not None
+    }
+    bounds = [first, *sorted(edge for edge in edges if first < edge < last), last]
+    found = []
+    for begin, end in pairwise(bounds):
+        version = at(versions, local_date(begin * INTERVAL_US, timezone))
+        line = version.line(role, device) if version else None
+        if version is not None and line is not None and line.error_percent:
+            reason = text("calibration.by_plan", version=version.name)
+            found.append(Uncovered(begin, end, Fraction(line.error_percent), reason))
+    return found
+
+
+def larger(one: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
+    """Return the larger error of each time; neither list has two of one time."""
+    if not other:
+        return [*one]
+    edges = sorted({edge for span in (*one, *other) for edge in (span.first, span.last)})
+    found: list[Uncovered] = []
+    for begin, end in pairwise(edges):
+        here = [span for span in (*one, *other) if span.first <= begin and end <= span.last]
+        if not here:
+            continue
+        most = max(here, key=lambda span: span.percent)
+        if found and found[-1].last == begin and found[-1].reason == most.reason:
+            begin = found.pop().first  # noqa: PLW2901 - one span goes on
+        found.append(replace(most, first=begin, last=end))
+    return found
 
 
 def of_channels(

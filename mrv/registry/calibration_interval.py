@@ -89,9 +89,9 @@ def interval_of(
     measured = tuple(quantities)
     found = [] if own is None else [Interval(own, None)]
     found += [
-        Interval(one.months, one.source)
-        for one in bounds()
-        if any(one.holds(methodology, country, quantity) for quantity in measured)
+        Interval(bound.months, bound.source)
+        for bound in bounds()
+        if any(bound.holds(methodology, country, quantity) for quantity in measured)
     ]
     return min(found, key=lambda one: one.months, default=None)
 
@@ -136,22 +136,22 @@ class Overdue(Calibration):
     interval: Interval = _NONE
 
 
-def values_of(one: Calibration) -> dict[str, Any]:
+def values_of(calibration: Calibration) -> dict[str, Any]:
     """Return what a certificate says, by name."""
-    return {field.name: getattr(one, field.name) for field in fields(Calibration)}
+    return {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
 
 
 def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
     """Return certificates of a meter, each until its interval is over at the latest."""
-    return tuple(one if interval is None else _limited(one, interval) for one in papers)
+    return tuple(paper if interval is None else _limited(paper, interval) for paper in papers)
 
 
-def _limited(one: Calibration, interval: Interval) -> Calibration:
-    due = after(one.performed, interval.months)
-    if due >= one.valid_until:
-        return one
-    shown = {**values_of(one), "valid_until": due}
-    return Overdue(**shown, calibrated=one.performed, interval=interval)
+def _limited(calibration: Calibration, interval: Interval) -> Calibration:
+    due = after(calibration.performed, interval.months)
+    if due >= calibration.valid_until:
+        return calibration
+    shown = {**values_of(calibration), "valid_until": due}
+    return Overdue(**shown, calibrated=calibration.performed, interval=interval)
 
 
 def after(day: date, months: int) -> date:

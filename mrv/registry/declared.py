@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, get_args
 
-Happening = Literal["outage", "overhaul", "accident", "increase"]
+Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
 HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 
 
@@ -57,7 +57,9 @@ class Event:
     """
     Something that happened at a plant, with the days from and until it did; None: it goes on.
 
-    `increase` explains a reduction above the estimate of the design.
+    `increase` explains a reduction above the estimate of the design, `moved` is of meters that
+    measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
+    `resolved` the day on which it was done with.
     """
 
     begins: date
@@ -66,6 +68,18 @@ class Event:
     ends: date | None = None
     document: str | None = None
     devices: tuple[str, ...] = ()
+    by: str | None = None
+    resolved: date | None = None
+
+    def covers(self, device: str | None, first: date, last: date) -> bool:
+        """Whether it is of a device, and of days with both ends among them."""
+        mine = not self.devices or device in self.devices
+        return mine and self.begins <= last and (self.ends is None or first < self.ends)
+
+    def settles(self, device: str, day: date) -> bool:
+        """Whether someone investigated a device's day, and was done with it no earlier."""
+        done = self.resolved is not None and day <= self.resolved
+        return bool(self.by) and done and self.covers(device, day, day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +116,49 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class JointReading:
+    """
+    What a common meter counted in local days, half-open, as its users read it together.
+
+    `value` is in base units of the quantity; `by` gave the record, whose file has `sha256`.
+    """
+
+    begins: date
+    ends: date
+    quantity: str
+    value: int
+    document: str
+    by: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharedMeter:
     """
     A meter that several users share, and the meters of each user.
 
-    `lost` is by how much the two may differ: what is lost or stored between them. [%]
+    `lost` is by how much the two may differ: what is lost or stored between them. [%]  `readings`
+    are joint meter readings; the lower of these and of the meter's own readings applies.
     """
 
     main: str
     users: tuple[str, ...]
     lost: Decimal | None = None
+    readings: tuple[JointReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """
+    Why a published default applies in place of a supplier's, a measured or a national value.
+
+    `factor` is the kind, such as `diesel.ncv`; `reason` says why none of those was to be had (CDM
+    TOOL03: options a to d, in this order).
+    """
+
+    factor: str
+    reason: str
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +169,7 @@ class Declared:
     events: tuple[Event, ...] = ()
     design: Design | None = None
     shared_meters: tuple[SharedMeter, ...] = ()
+    defaults: tuple[Default, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is declared."""
@@ -134,4 +182,5 @@ class Declared:
             tuple(one for one in self.events if one.begins <= last),
             self.design,
             self.shared_meters,
+            self.defaults,
         )

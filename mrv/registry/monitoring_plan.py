@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
+from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from mrv.calendar import instant_us, utc_text
@@ -42,6 +43,8 @@ class Line:
         How the figures are checked.
     responsible : str
         The role that answers for them, not a person.
+    error_percent : Decimal or None
+        By how much the plan corrects the reading, always against the claimant.
     """
 
     parameter: str
@@ -52,6 +55,7 @@ class Line:
     accuracy_class: str | None
     qa_qc: str
     responsible: str
+    error_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ def _stated(one: Version) -> dict[str, str]:
         for each in fields(Line):
             value = getattr(line, each.name)
             if each.name not in ("parameter", "device") and value is not None:
-                found[f"{of} {each.name}"] = value
+                found[f"{of} {each.name}"] = str(value)
     return found
 
 
@@ -204,6 +208,9 @@ def version_out(one: Version) -> dict[str, Any]:
                 "accuracyClass": line.accuracy_class,
                 "qaQc": line.qa_qc,
                 "responsible": line.responsible,
+                **(
+                    {} if line.error_percent is None else {"error_percent": str(line.error_percent)}
+                ),
             }
             for line in one.lines
         ],
@@ -255,6 +262,7 @@ def version_in(record: Mapping[str, Any]) -> Version:
                 one["accuracyClass"],
                 one["qaQc"],
                 one["responsible"],
+                Decimal(one["error_percent"]) if "error_percent" in one else None,
             )
             for one in record["lines"]
         ),

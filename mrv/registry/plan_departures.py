@@ -85,11 +85,11 @@ def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bou
             text(
                 "PLN-01.imprecise",
                 device=device,
-                certificate=one.certificate,
+                certificate=calibration.certificate,
                 accuracy=str(line.accuracy_class),
             )
-            for one in meters[device].calibrations
-            if error_percent(one, "energy_export") > most
+            for calibration in meters[device].calibrations
+            if error_percent(calibration, "energy_export") > most
         ]
     return found
 
@@ -146,8 +146,8 @@ def frequency_of(parameter: str, method: Methodology) -> str | None:
     role = method.roles.get(parameter)
     spec = method.parameters.get(parameter)
     asked = role.frequency if role is not None else spec.frequency if spec is not None else ""
-    found = _WORD.search(asked)
-    return found.group() if found else None
+    match = _WORD.search(asked)
+    return match.group() if match else None
 
 
 def _coarser(one: str, than: str) -> bool:

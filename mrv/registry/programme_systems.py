@@ -37,5 +37,5 @@ def load() -> Mapping[str, System]:
     text = (resources.files(__package__) / "programme_systems.toml").read_text("utf-8")
     entries = tomllib.loads(text)["system"]
     return MappingProxyType(
-        {one["id"]: System(**{**one, "methods": tuple(one["methods"])}) for one in entries}
+        {entry["id"]: System(**{**entry, "methods": tuple(entry["methods"])}) for entry in entries}
     )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.parameters.evidence import Asked
 from mrv.registry.declared import Survey
+from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ class ChangedLate:
     by : str
         Who imported it.
     was, document : Document or None
-        In which the value of before stood, and in which the value of now stands.
+        In which the value from before stood, and in which the value of now stands.
     paper_only : bool
         The value is the same, and its document alone is another; `before` is None.
     """
@@ -258,7 +259,7 @@ class ChangedLate:
 @dataclass(frozen=True, slots=True)
 class Besides:
     """
-    What a period is held against beside its own readings.
+    What a period is compared with beside its own readings.
 
     `energy` names the roles whose energy a design and other periods are compared with;
     where it is empty, it is that of all meters of energy.  `accounting` is the version of
@@ -291,7 +292,8 @@ class Besides:
     `at_published` are at the conservative end of their published range, and `unshown_values` have
     none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
-    parameters are estimated, `common` meters that devices share with others.
+    parameters are estimated, `common` meters that devices share with others, `versions` those of
+    the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -328,6 +330,7 @@ class Besides:
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
     common: tuple[Common, ...] = ()
+    versions: tuple[Version, ...] = ()
 
 
 class Excluded(NamedTuple):
@@ -472,7 +475,9 @@ class Loaded(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """Days in a row on which a device's analyser told nothing [us UTC], and what flowed then."""
+    """Days in a row on which a device's analyser reported nothing [us UTC], and what flowed
+    then.
+    """
 
     device: str
     from_us: int

@@ -54,13 +54,13 @@ def required(methodology: str, programme: str) -> tuple[int, int]:
     return LARGE if large else SMALL
 
 
-def of_survey(one: Survey, least: tuple[int, int]) -> Precision:
+def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """Return the precision of a survey; the plan's own requirement counts where it is stricter."""
-    mean, n = Fraction(one.mean), one.n
-    variance = mean * (1 - mean) if one.sd is None else Fraction(one.sd) ** 2
-    left = Fraction(max(0, one.population - n), max(1, one.population - 1))
-    confidence = max(least[0], *(int(c) for c in (one.confidence,) if c is not None), 0)
-    asked = min(Fraction(one.precision or least[1]), Fraction(least[1]))
+    mean, n = Fraction(survey.mean), survey.n
+    variance = mean * (1 - mean) if survey.sd is None else Fraction(survey.sd) ** 2
+    left = Fraction(max(0, survey.population - n), max(1, survey.population - 1))
+    confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
+    asked = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
     return _precision(mean, max(Fraction(0), variance) * left / n, n, confidence, asked)
 
 

@@ -2,7 +2,7 @@
 Reports for people: a statement and its verification as workbook and as PDF, and a programme.
 
 A report says nothing that the signed documents and their evidence do not say.
-The same documents give the same bytes, whoever makes it and whenever.
+The same documents give the same bytes, no matter who makes it and whenever.
 """
 
 from mrv.report.render import MEDIA_TYPES, Format, make, make_programme

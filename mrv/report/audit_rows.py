@@ -1,20 +1,26 @@
 """
 What JCM's and ISO 14064-3's forms ask for beside figures, as rows of words.
 
-All of it is what the registry or the verifier wrote; what nobody wrote is None, and shown
+All of it is what the registry or the verifier wrote; what no one wrote is None, and shown
 as not stated.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
-from mrv.calendar import instant_us, local_date
+from ingest.model import HOUR_US
+from mrv.calendar import days, instant_us, local_date
 from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET
 from mrv.documents.monitoring import MonitoredParameter, PlanVersion
-from mrv.registry.monitoring_plan import PROCEDURES, REGISTERED, called
+from mrv.documents.statement import Claims
+from mrv.quantity_text import plain_text
+from mrv.registry.monitoring_plan import PROCEDURES, REGISTERED, Line, called
 from mrv.report.report_data import Facts
 from mrv.report.uncertainty import combined, percent_of, shown
 from mrv.report.words import Words
@@ -67,12 +73,28 @@ def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | No
     yield words["uncertainty_rule"], words["uncertainty_rule_text"]
 
 
-def quality_rows(facts: Facts) -> Iterator[Row]:
+def quality_rows(facts: Facts, words: Words) -> Iterator[Row]:
     """Yield each line of the monitoring plan: version, parameter, frequency, QA/QC, who answers."""
     for version in facts.plan.versions:
         for line in version.lines:
             what = line.parameter if line.device is None else f"{line.parameter} ({line.device})"
-            yield [version.name, what, line.frequency, line.qa_qc or None, line.responsible or None]
+            checked = line.qa_qc or None
+            if line.error_percent is not None:
+                by = words.filled("plan_error", words.number(str(line.error_percent)))
+                checked = f"{line.qa_qc}; {by}"
+            often = line.frequency
+            if every := _delivered(facts, line):
+                often = f"{often}; {words.filled('delivered_every', words.number(every))}"
+            yield [version.name, what, often, checked, line.responsible or None]
+
+
+def _delivered(facts: Facts, line: Line) -> str | None:
+    """Return how often the slowest device of a line gave a reading. [min]"""
+    mine = (one for one in facts.parameters if one.role == line.parameter)
+    every = [
+        s for one in mine if line.device in (None, one.device) and (s := cadence_s(one)) is not None
+    ]
+    return plain_text(max(every) / 60, 1) if every else None
 
 
 def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
@@ -179,3 +201,36 @@ def status_url(facts: Facts) -> str | None:
     """Return the page that tells anybody whether the statement counts."""
     base = facts.plan.public_url
     return None if base is None else f"{base}/statements/{facts.name}"
+
+
+def cadence_s(one: MonitoredParameter) -> Fraction | None:
+    """
+    Return how often a device's readings came, on the mean; None: never.
+
+    By the time that they measured, so that an inverter may sleep at night; of readings too far
+    apart to measure any, by all time that is not missing.
+    """
+    count = one.readings.count - one.readings.outside_period
+    measured = Fraction(one.coverage.measured_s)
+    there = Fraction(one.coverage.installed_s) - Fraction(one.coverage.missing_s)
+    return (measured or there) / count if count > 0 and there > 0 else None
+
+
+def anomalies(subject: Claims) -> dict[str, list[date]]:
+    """Return the local days of each device on which an hour or more lacked, or was unusual."""
+    zone = subject.monitoring_period.timezone
+    lost: defaultdict[tuple[str, date], int] = defaultdict(int)
+    found: set[tuple[str, date]] = set()
+    for gap in subject.gaps:
+        for day, begin, end in days(instant_us(gap.from_, "UTC"), instant_us(gap.to, "UTC"), zone):
+            inside = min(end, instant_us(gap.to, "UTC")) - max(begin, instant_us(gap.from_, "UTC"))
+            lost[gap.device, day] += inside
+    found |= {key for key, us in lost.items() if us >= HOUR_US}
+    for test in subject.unusual_readings or ():
+        for run in test.days or ():
+            first, end_day = date.fromisoformat(run.from_), date.fromisoformat(run.to)
+            found |= {(run.device, first + timedelta(k)) for k in range((end_day - first).days)}
+    by_device: dict[str, list[date]] = {}
+    for device, day in sorted(found):
+        by_device.setdefault(device, []).append(day)
+    return by_device

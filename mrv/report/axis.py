@@ -34,7 +34,7 @@ def unit_for(base: str, most: Fraction, number: Callable[[str], str]) -> tuple[s
         Writes a decimal text in the reader's language.
     """
     scales = SCALES[base]
-    name, size = next((one for one in reversed(scales) if one[1] <= most), scales[0])
+    name, size = next((scale for scale in reversed(scales) if scale[1] <= most), scales[0])
     return name.replace("1000", number("1000")), size
 
 

@@ -33,7 +33,7 @@ def note(text: str) -> Block:
 
 
 def banner(text: str, tone: str) -> Block:
-    """Write what nobody may overlook; tone `good`, `warn` or `bad`."""
+    """Write what no one may overlook; tone `good`, `warn` or `bad`."""
     return {"kind": "banner", "text": text, "tone": tone}
 
 

@@ -1,5 +1,5 @@
 """
-What the figures were held against, as blocks: the design, other periods, witnesses, a threshold.
+What the figures were compared with, as blocks: the design, other periods, witnesses, a threshold.
 
 The same blocks go on paper and into the console, so that both say the same.
 """
@@ -7,15 +7,17 @@ The same blocks go on paper and into the console, so that both say the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from fractions import Fraction
 
 from mrv.documents.form import UNSET
-from mrv.documents.monitoring import CrossCheck, UnusualReadings
+from mrv.documents.monitoring import CrossCheck, UnusualDays, UnusualReadings
 from mrv.documents.period_account import Comparison, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion
+from mrv.registry.declared import Declared, Event
 from mrv.report.blocks import Block, chapter, note, paragraph, table
-from mrv.report.translations import DASH, SHOWN, holds, quality_test, what, witness
+from mrv.report.translations import DASH, SHOWN, found_words, holds, quality_test, what, witness
 from mrv.report.words import Words
 
 
@@ -50,7 +52,7 @@ def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[
         yield from _cross_checks(subject, words)
         if subject.unusual_readings is not UNSET:
             yield chapter(words["unusual"])
-            yield from _unusual(subject.unusual_readings, words)
+            yield from _unusual(subject, subject.unusual_readings, words)
         yield chapter(words["materiality.title"])
         yield from _materiality(subject, opinion, words)
 
@@ -102,7 +104,7 @@ def _check(one: CrossCheck, words: Words) -> list[str | None]:
     ]  # fmt: skip
 
 
-def _unusual(found: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
+def _unusual(subject: Claims, found: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
     """List what each quality test found, and what stands in those quarter hours."""
     if not found:
         yield paragraph(words["page.no_unusual"], small=True)
@@ -122,6 +124,37 @@ def _unusual(found: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
         ]
         for one in found
     ])  # fmt: skip
+    heads = [
+        (words["device"], "l", 1.0), (words["unusual.test"], "l", 1.2), (words["days"], "l", 1.4),
+        (words["unusual.quarter_hours"], "r", 0.8), (words["unusual.found"], "l", 2.4),
+    ]  # fmt: skip
+    events = (subject.declared or Declared()).events
+    rows = [
+        [
+            run.device, quality_test(one.test, words), _days(run, words),
+            words.number(run.quarter_hours), _explained(run, events, words),
+        ]
+        for one in found
+        for run in one.days or ()
+    ]  # fmt: skip
+    if rows:
+        yield table(words, heads, rows)
+
+
+def _days(run: UnusualDays, words: Words) -> str:
+    last = date.fromisoformat(run.to) - timedelta(days=1)
+    return " - ".join(dict.fromkeys((words.day(run.from_), words.day(last.isoformat()))))
+
+
+def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:
+    """Say what an event of the device and of all of the days found."""
+    first, last = date.fromisoformat(run.from_), date.fromisoformat(run.to) - timedelta(days=1)
+    found = [
+        found_words(one, words)
+        for one in events
+        if one.covers(run.device, first, first) and one.covers(run.device, last, last)
+    ]
+    return "; ".join(found) or words["unusual.open"]
 
 
 def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:

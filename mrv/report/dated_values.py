@@ -7,7 +7,9 @@ The same rows go on paper, into the workbook and into the console.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import instant_us, local_date
 from mrv.documents.period_account import Gap
 from mrv.documents.statement import Claims
@@ -15,7 +17,7 @@ from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared, Event
 from mrv.registry.sample_precision import SMALL, of_survey
 from mrv.report.blocks import Block, chapter, note, table
-from mrv.report.translations import DASH
+from mrv.report.translations import DASH, found_words
 from mrv.report.words import Words
 
 # of the columns: whose it is, what, from, value, unit, source
@@ -58,8 +60,21 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         yield (
             ", ".join(event.devices) or words["whole_project"],
             words.filled("dated.event", words[f"event.{event.what}"], until),
-            event.begins.isoformat(), str(gaps), words["dated.gaps"],
-            f"{event.found} ({event.document})" if event.document else event.found,
+            event.begins.isoformat(), str(gaps + _unusual(event, subject)), words["dated.gaps"],
+            found_words(event, words),
+        )  # fmt: skip
+    for shared in declared.shared_meters:
+        for read in shared.readings:
+            until = words.day((read.ends - timedelta(days=1)).isoformat())
+            yield (
+                shared.main, words.filled("dated.joint", until), read.begins.isoformat(),
+                str(read.value), QUANTITIES[QUANTITY_INDEX[read.quantity]].unit,
+                f"{read.document}, {read.by}",
+            )  # fmt: skip
+    for one in declared.defaults:
+        yield (
+            words["whole_project"], words.filled("dated.default", one.factor), DASH, DASH, DASH,
+            f"{one.reason} ({one.document})" if one.document else one.reason,
         )  # fmt: skip
     design = declared.design
     if design is None:
@@ -81,12 +96,24 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         )  # fmt: skip
 
 
+def _unusual(event: Event, subject: Claims) -> int:
+    """Count the runs of days with unusual readings that an event touches."""
+    runs = (run for test in subject.unusual_readings or () for run in test.days or ())
+    return sum(
+        event.covers(
+            run.device,
+            date.fromisoformat(run.from_),
+            date.fromisoformat(run.to) - timedelta(days=1),
+        )
+        for run in runs
+    )
+
+
 def _meets(event: Event, gap: Gap, subject: Claims) -> bool:
     """Whether a gap is of an event's devices and days."""
     zone = subject.monitoring_period.timezone
     first, last = (local_date(instant_us(us, "UTC"), zone) for us in (gap.from_, gap.to))
-    mine = not event.devices or gap.device in event.devices
-    return mine and last >= event.begins and (event.ends is None or first < event.ends)
+    return event.covers(gap.device, first, last)
 
 
 def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:

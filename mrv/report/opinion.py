@@ -11,7 +11,8 @@ from mrv.report.report_data import Facts
 from mrv.report.words import Words
 from mrv.rules import remedy_of, titled
 from mrv.statement.conditions import reasons_of, unanswered, unmet
-from mrv.statement.verifiers_words import REQUIREMENTS
+from mrv.statement.findings import about_text
+from mrv.statement.verifiers_words import requirements
 
 
 class FindingRow(NamedTuple):
@@ -83,7 +84,9 @@ def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
             last = place == len(events) - 1
             name = words.get(f"finding.{event.event}", event.event)
             effect = one.effect_t or None if last else None
-            yield FindingRow(one.finding, kind, name, event.by, event.at, event.text, effect)
+            where = about_text(one.about) if one.about is not UNSET and place == 0 else ""
+            said = f"{where}: {event.text}" if where else event.text
+            yield FindingRow(one.finding, kind, name, event.by, event.at, said, effect)
 
 
 def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]:
@@ -122,7 +125,7 @@ def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
     said = None if facts.opinion is None else facts.opinion.credential_subject
     found = {one.requirement: one for one in (said and said.requirements) or ()}
     rows: list[list[str | None]] = []
-    for requirement in REQUIREMENTS:
+    for requirement in requirements(facts.subject):
         one = found.get(requirement)
         cells = (None, None) if one is None else (one.means.strip(), one.opinion.strip())
         rows.append([words[f"requirement.{requirement}"], *(cell or None for cell in cells)])

@@ -42,8 +42,8 @@ def _year_named(entry: Gap | Deduction) -> int | None:
     if not isinstance(entry.reason, str):
         year = entry.reason.values.get("year")
         return year if isinstance(year, int) else None
-    found = _NAMED.search(entry.reason)
-    return int(found[1] or found[2]) if found else None
+    match = _NAMED.search(entry.reason)
+    return int(match[1] or match[2]) if match else None
 
 
 # year, month (0 for none), place of the parameter
@@ -164,8 +164,10 @@ class Facts:
 
         Those that a registry file brought only where they counted; the first rules know no bounds.
         """
-        used = {one.id for one in self.subject.factors}
-        counted = FactorBook(one for one in self.factors if not one.brought or one.id in used)
+        used = {factor.id for factor in self.subject.factors}
+        counted = FactorBook(
+            factor for factor in self.factors if not factor.brought or factor.id in used
+        )
         own = counted.within(country_of(self.plan.project))
         return own if self.plan.accounting > FIRST else centres(own)
 
@@ -193,7 +195,7 @@ class Facts:
 
     @property
     def compared(self) -> list[MonitoredParameter]:
-        """Monitored parameters whose energy is held against the design's and other periods'."""
+        """Monitored parameters whose energy is compared with the design's and other periods'."""
         roles = self.plan.energy
         return [p for p in self.parameters if p.unit == "Wh" and (not roles or p.role in roles)]
 

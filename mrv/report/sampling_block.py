@@ -36,12 +36,12 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
         (words["risk"], "l", 2.0),
     ]
     rows: list[list[str | None]] = []
-    for one in document.credential_subject.items:
-        unit, size = SHOWN[one.unit]
-        amount = words.number(words.plain(Fraction(one.metered) / size, 6))
+    for item in document.credential_subject.items:
+        unit, size = SHOWN[item.unit]
+        amount = words.number(words.plain(Fraction(item.metered) / size, 6))
         rows.append([
-            one.day, one.device, words.get(f"role.{one.role}", one.role),
-            drawn(one, words), f"{amount} {unit}", one.weight, risks(one, words) or DASH,
+            item.day, item.device, words.get(f"role.{item.role}", item.role),
+            drawn(item, words), f"{amount} {unit}", item.weight, risks(item, words) or DASH,
         ])  # fmt: skip
     yield table(words, heads, rows)
 
@@ -59,11 +59,11 @@ def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | No
     ]
 
 
-def drawn(one: SampledDay, words: Words) -> str:
+def drawn(sampled_day: SampledDay, words: Words) -> str:
     """How a device-day came on the list."""
-    return words.get(f"drawn.{one.drawn.replace(' ', '_')}", one.drawn)
+    return words.get(f"drawn.{sampled_day.drawn.replace(' ', '_')}", sampled_day.drawn)
 
 
-def risks(one: SampledDay, words: Words) -> str:
+def risks(sampled_day: SampledDay, words: Words) -> str:
     """Why a device-day weighs more than another; empty where nothing makes it so."""
-    return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in one.reasons)
+    return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in sampled_day.reasons)

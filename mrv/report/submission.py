@@ -8,16 +8,25 @@ reporting check; JCM guidelines for verification); docs/conformity.md lists the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from mrv.accounting.rounded_figures import exceeds
+from mrv.calendar import instant_us, local_date
+from mrv.documents.form import UNSET
 from mrv.documents.monitoring import MonitoredParameter
+from mrv.quantity_text import plain_text
+from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import PROCEDURES
+from mrv.report.audit_rows import anomalies, cadence_s
 from mrv.report.page.document import chapters
 from mrv.report.report_data import Facts
+from mrv.report.translations import DASH
 from mrv.report.words import Words
 from mrv.rules import titled
-from mrv.statement.conditions import unanswered, unmet
+from mrv.statement.conditions import reasoned, unanswered, unmet
 from mrv.statement.opinion import REJECTING
 from mrv.statement.verifiers_words import Words as VerifiersWords
 from mrv.statement.verifiers_words import blanks
@@ -25,6 +34,18 @@ from mrv.statement.verifiers_words import blanks
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
 _ASKED = ("CAR", "CL")
+# kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
+_OF_FUEL = (".ncv", ".co2")
+_HOUR_S, _DAY_S = 3600, 86_400
+# longest time between readings of a frequency, with a tenth of room; a register that counts
+# continuously is recorded hourly [s]
+_LONGEST_S = {
+    name: Fraction(11 * seconds, 10)
+    for name, seconds in {
+        "continuous": _HOUR_S, "hourly": _HOUR_S, "daily": _DAY_S, "weekly": 7 * _DAY_S,
+        "monthly": 31 * _DAY_S, "quarterly": 92 * _DAY_S, "yearly": 366 * _DAY_S,
+    }.items()
+}  # fmt: skip
 
 
 class Line(NamedTuple):
@@ -45,19 +66,19 @@ class Line(NamedTuple):
 Asks = Callable[[Facts, Words], Iterator[str]]
 
 
-def lines(facts: Facts, words: Words, form: Sequence[str]) -> tuple[Line, ...]:
+def lines(facts: Facts, words: Words, given: Mapping[str, Sequence[str]]) -> tuple[Line, ...]:
     """
     Check a statement as it would be submitted.
 
     Parameters
     ----------
-    form : sequence of str
-        What the forms of the programme lack, in sentences.
+    given : mapping of str to sequence of str
+        What lacks of checks that the programme's registration decides, in sentences.
     """
     pages = chapters(facts, words)
     found = []
     for part, check, chapter, asks in CHECKS:
-        lacking = tuple(form) if asks is None else tuple(asks(facts, words))
+        lacking = tuple(given[check] if asks is None else asks(facts, words))
         found.append(Line(part, check, lacking, words[chapter], pages.get(words[chapter])))
     return tuple(found)
 
@@ -182,6 +203,97 @@ def _compared(facts: Facts, words: Words) -> Iterator[str]:
         yield words["page.no_design"]
 
 
+def _explained(facts: Facts, words: Words) -> Iterator[str]:
+    """A reduction above the estimate: the operator's explanation, the verifier's word on it."""
+    above = next(
+        (c for c in facts.subject.comparisons if exceeds(c.what, c.difference_percent or None)),
+        None,
+    )
+    if above is None:
+        return
+    period = facts.subject.monitoring_period
+    first, last = date.fromisoformat(period.local_from[:10]), _last_day(facts)
+    if not any(
+        one.what == "increase" and one.document and one.covers(None, first, last)
+        for one in _declared(facts).events
+    ):
+        percent = words.number(above.difference_percent or "0")
+        yield words.filled("submission.no_increase", percent)
+    said = None if facts.opinion is None else facts.opinion.credential_subject
+    rows = (said and said.requirements) or ()
+    if not any(one.requirement == "estimate" and reasoned(one.opinion) for one in rows):
+        yield words["requirement.estimate"]
+
+
+def _declared(facts: Facts) -> Declared:
+    return facts.subject.declared or Declared()
+
+
+def _last_day(facts: Facts) -> date:
+    period = facts.subject.monitoring_period
+    return local_date(instant_us(period.to, "UTC") - 1, period.timezone)
+
+
+def _defaults(facts: Facts, words: Words) -> Iterator[str]:
+    """Published properties of fuels, of which a supplier's or a measured value comes first."""
+    del words
+    known = {one.factor for one in _declared(facts).defaults}
+    brought = {one.id for one in facts.factors if one.brought}
+    for one in facts.subject.factors:
+        if one.kind.endswith(_OF_FUEL) and one.id not in brought and one.kind not in known:
+            yield one.kind
+
+
+def _calculated(facts: Facts, words: Words) -> Iterator[str]:
+    """Factors that the project brought."""
+    del words
+    used = {one.id for one in facts.subject.factors}
+    for one in facts.factors:
+        shown = one.calculation is not None or (one.documented and one.document is not None)
+        if one.brought and one.id in used and not shown:
+            yield one.id
+
+
+def _referenced(facts: Facts, words: Words) -> Iterator[str]:
+    del words
+    for one in facts.findings:
+        if one.kind != "FAR" and not one.remark and one.about is UNSET:
+            yield str(one.finding)
+
+
+def _investigated(facts: Facts, words: Words) -> Iterator[str]:
+    """Gaps and unusual readings of which no event says who resolved them, and when."""
+    for device, days in anomalies(facts.subject).items():
+        events = _declared(facts).events
+        left = [day for day in days if not any(e.settles(device, day) for e in events)]
+        if left:
+            begin, end = words.day(left[0].isoformat()), words.day(left[-1].isoformat())
+            several = words.filled("submission.days", device, len(left), begin, end)
+            yield several if len(left) > 1 else f"{device}: {begin}"
+
+
+def _cadence(facts: Facts, words: Words) -> Iterator[str]:
+    """Meters whose readings came less often than the plan says."""
+    for one in facts.parameters:
+        often, every_s = one.plan.frequency if one.plan else "", cadence_s(one)
+        most = _LONGEST_S.get(often)
+        if most is None or (every_s is not None and every_s <= most):
+            continue
+        said = DASH if every_s is None else words.number(plain_text(every_s / 60, 1))
+        yield words.filled("submission.every", one.device, often, said)
+
+
+def signed_share(facts: Facts, words: Words, asked: str | None) -> Iterator[str]:
+    """Say what of the energy is signed, where that is less than the programme asks for [%]."""
+    if asked is None:
+        return
+    shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()
+    signed = sum((Fraction(s.share_percent) for s in shares if s.kind != "none"), Fraction(0))
+    if signed < Fraction(asked):
+        have = words.number(plain_text(signed, 2))
+        yield words.filled("submission.signed_share", have, words.number(asked))
+
+
 def _verifiers_words(facts: Facts, words: Words) -> Iterator[str]:
     if facts.opinion is None:
         yield words["not_verified"]
@@ -209,7 +321,7 @@ def _sampled(facts: Facts, words: Words) -> Iterator[str]:
         yield words["page.no_sample"]
 
 
-# part, code, heading of the chapter, what asks; of the forms, the registration does
+# part, code, heading of the chapter, what asks; where none does, the registration decides
 CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "signed", "page.general", _signed),
     ("completeness", "verified", "page.conclusion", _verified),
@@ -227,6 +339,13 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("information", "documented", "page.fixed", _documented),
     ("information", "factors", "factors", _factors),
     ("information", "compared", "page.comparisons", _compared),
+    ("information", "explained", "page.comparisons", _explained),
+    ("information", "defaults", "factors", _defaults),
+    ("information", "calculated", "factors", _calculated),
+    ("information", "cadence", "page.quality", _cadence),
+    ("information", "investigated", "unusual", _investigated),
+    ("information", "backed", "page.signed", None),
+    ("information", "referenced", "page.findings", _referenced),
     ("information", "words", "page.parameters_verified", _verifiers_words),
     ("information", "team", "page.general", _team),
     ("information", "visited", "page.general", _visited),

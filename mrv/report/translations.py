@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from mrv.documents.coded import words_of
 from mrv.documents.form import UNSET
 from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
-from mrv.documents.period_account import Comparison, Deduction, FixedParameter, Gap
+from mrv.documents.period_account import Comparison, Deduction, FactorUsed, FixedParameter, Gap
 from mrv.documents.statement import Claims
 from mrv.model import MEASURED
+from mrv.registry.declared import Event
 from mrv.report.words import Words, meanings
 from mrv.texts import dates
 from mrv.texts.word_files import ENGLISH
@@ -168,3 +170,21 @@ def period(subject: Claims, words: Words) -> str:
     """Write the monitoring period: its days, or its local edges where they are no midnights."""
     said = subject.monitoring_period
     return dates.period(said.local_from, said.local_to, words.language)
+
+
+def found_words(event: Event, words: Words) -> str:
+    """Say what was found, where it is recorded, who investigated it, and when it was resolved."""
+    said = f"{event.found} ({event.document})" if event.document else event.found
+    if event.by is None:
+        return said
+    day = DASH if event.resolved is None else words.day(event.resolved.isoformat())
+    return f"{said}; {words.filled('dated.resolved', event.by, day)}"
+
+
+def calculated(one: FactorUsed, words: Words) -> str:
+    """Say where a factor's value comes from, and by which tool a project calculated it."""
+    if one.calculation is UNSET:
+        return one.source
+    said = one.calculation
+    inputs = json.dumps(said.inputs, ensure_ascii=False, sort_keys=True)
+    return f"{one.source}; {words.filled('calculated_by', said.tool, said.result, inputs)}"

@@ -30,13 +30,13 @@ class Uncertainty(NamedTuple):
     percent: str | None
 
 
-def percent_of(one: MonitoredParameter) -> Fraction | None:
+def percent_of(parameter: MonitoredParameter) -> Fraction | None:
     """Largest permissible error of a meter [%]; None where no certificate or class says it."""
     found = [
         Fraction(c.max_error_percent)
         if c.max_error_percent is not None
         else class_percent(c.accuracy_class)
-        for c in one.calibrations
+        for c in parameter.calibrations
     ]
     known = [percent for percent in found if percent is not None]
     return max(known) if known and len(known) == len(found) else None
@@ -45,12 +45,12 @@ def percent_of(one: MonitoredParameter) -> Fraction | None:
 def combined(parameters: Sequence[MonitoredParameter]) -> Uncertainty:
     """Combine the uncertainties of all meters; not determined where one of them is unknown."""
     total, squares = Fraction(0), Fraction(0)
-    for one in parameters:
-        percent = percent_of(one)
+    for parameter in parameters:
+        percent = percent_of(parameter)
         if percent is None:
             return Uncertainty(None, None)
-        amount = Fraction(one.emissions_t)
-        total += amount if one.side == "baseline" else -amount
+        amount = Fraction(parameter.emissions_t)
+        total += amount if parameter.side == "baseline" else -amount
         squares += (percent / 100 * amount) ** 2
     tonnes = _root_up(squares, _UG)
     share = None if not total else _decimal(-(-tonnes * 10_000 // abs(total)), 100)

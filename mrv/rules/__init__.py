@@ -2,7 +2,7 @@
 The catalogue of rules: what decides a tonne beside the equations of the methodologies.
 
 `rules.toml` has a row a rule, in the order in which they are printed; `words/` has its
-title, what it checks, tolerance and remedy, a file a language.  Whoever shows a rule or a
+title, what it checks, tolerance and remedy, a file a language.  Anyone who shows a rule or a
 finding takes its words from here by the rule's id; no sentence is a key.
 """
 

@@ -227,12 +227,12 @@ def conditions_hold(
     """Apply to each year's figures what `tonne evaluate` would refuse them for."""
     first = accounting == FIRST
     look = implausible_first if first else implausible
-    for one in methodology.conditions:
-        if one.first and not first:
+    for condition in methodology.conditions:
+        if condition.first and not first:
             continue
-        broken = {y: one.test(inputs[y], net[y]) for y in inputs}
+        broken = {y: condition.test(inputs[y], net[y]) for y in inputs}
         texts = tuple(text("condition.year", year=y, broken=t) for y, t in broken.items() if t)
-        yield Finding(one.clause, not texts, texts, "" if first else one.severity)
+        yield Finding(condition.clause, not texts, texts, "" if first else condition.severity)
     strange = [f"{y}: {t}" for y in inputs if (t := look(methodology, inputs[y]))]
     if strange:
         yield Finding(PLAUSIBLE, False, "; ".join(strange))

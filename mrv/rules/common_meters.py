@@ -54,17 +54,21 @@ def _apportioned(
                 yield Floor(i, j, part.metered * (ratio - 1), reason, base.span_us)
 
 
-def _holds(one: Common) -> bool:
-    differs = abs(one.users_value - one.main_value) * 100
-    return one.share >= _KNOWN and differs <= one.lost * one.main_value and not one.days_above
+def _holds(common: Common) -> bool:
+    differs = abs(common.users_value - common.main_value) * 100
+    return (
+        common.share >= _KNOWN
+        and differs <= common.lost * common.main_value
+        and not common.days_above
+    )
 
 
-def _said(one: Common, holds: bool) -> Iterator[Text]:
-    off = Fraction(100 * (one.users_value - one.main_value), one.main_value or 1)
-    shown = {"percent": off, "share": 100 * one.share, "lost": one.lost}
-    of = {"main": one.main, **{name: plain_text(value, 2) for name, value in shown.items()}}
-    yield text("MTR-02.balance" if holds else "MTR-02.no_balance", users=one.users, **of)
-    if one.days_above:
-        rest = len(one.days_above) - _DAYS
+def _said(common: Common, holds: bool) -> Iterator[Text]:
+    off = Fraction(100 * (common.users_value - common.main_value), common.main_value or 1)
+    shown = {"percent": off, "share": 100 * common.share, "lost": common.lost}
+    of = {"main": common.main, **{name: plain_text(value, 2) for name, value in shown.items()}}
+    yield text("MTR-02.balance" if holds else "MTR-02.no_balance", users=common.users, **of)
+    if common.days_above:
+        rest = len(common.days_above) - _DAYS
         more = (text("text.more", count=rest),) if rest > 0 else ()
-        yield text("MTR-02.days_above", main=one.main, days=(*one.days_above[:_DAYS], *more))
+        yield text("MTR-02.days_above", main=common.main, days=(*common.days_above[:_DAYS], *more))

@@ -79,8 +79,8 @@ def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
             groups[needs.quantity, one.whole.first, len(one.whole)].append(one)
     for group in groups.values():
         series = [one.base.series for one in group if one.base.series is not None]
-        for found in twins(series, NEARLY_INSIDE):
-            yield group[found.one].base.device.id, group[found.other].base.device.id, found
+        for twin in twins(series, NEARLY_INSIDE):
+            yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
 
 
 def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
@@ -180,7 +180,7 @@ def _overlap(
     return Overlap(later, monitored[one].device.id, whole, both, found.equal)
 
 
-def _series(one: Monitored) -> Int32:
-    if one.series is None:  # of a device that no bound is compared with
+def _series(monitored: Monitored) -> Int32:
+    if monitored.series is None:  # of a device that no bound is compared with
         return np.zeros(0, dtype=np.int32)
-    return one.series
+    return monitored.series

@@ -154,7 +154,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A parameter of the project counts as this value where that leaves less."""
+    """A parameter of the project counts as this value where that gives the lower reduction."""
 
     parameter: str
     value: Fraction
@@ -372,7 +372,7 @@ class _Device:
             quantity = Fraction(exact_sum(above[low:high]))
             if isinstance(bound, Exclude) or not bound.plausible:
                 part = replace(self.one.whole, value=above).cut(first, first + high - low)
-                errors = cuts_of_errors(self.one.base.uncovered, part)
+                errors = cuts_of_errors(self.one.base.errors, part)
                 quantity -= sum((cut.quantity for cut in errors), start=ZERO)
             why = _why(bound.reason, "not counted" if isinstance(bound, Exclude) else _NOT)
             time = _span_us(first, above[low:high])

@@ -217,6 +217,7 @@ class Engine:
                 per_day,
                 partial(_most, params),
                 stretches(*(us // INTERVAL_US for us in self.period_us)),
+                besides.versions,
             )
             certificates = self._certificates(besides)
         if self.reader is None:

@@ -63,19 +63,19 @@ def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     return found
 
 
-def watts(one: Monitored) -> Fraction:
+def watts(monitored: Monitored) -> Fraction:
     """Return the power that a device's group takes, by the registry. [W]"""
-    _, names = one.needs.draws or ("", ())
-    return prod((Fraction(one.params[n]) for n in names), start=Fraction(1)) * _WH_PER_KWH
+    _, names = monitored.needs.draws or ("", ())
+    return prod((Fraction(monitored.params[n]) for n in names), start=Fraction(1)) * _WH_PER_KWH
 
 
-def unknown_time(one: Monitored, number: Int64, begin: int, end: int) -> int:
+def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> int:
     """Return the time of operation in intervals [begin, end) that are none of `number`. [s]"""
-    if one.series is None:
+    if monitored.series is None:
         return 0
-    at = np.arange(one.service.first, one.service.first + len(one.series))
+    at = np.arange(monitored.service.first, monitored.service.first + len(monitored.series))
     beside = (at >= begin) & (at < end) & ~np.isin(at, number)
-    return exact_sum(one.series[beside].astype(np.int64)) if beside.any() else 0
+    return exact_sum(monitored.series[beside].astype(np.int64)) if beside.any() else 0
 
 
 def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
@@ -177,15 +177,15 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     return Fraction(used) / known if known else Fraction(0)
 
 
-def _raised(one: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
+def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
     """Return a group with the power that it takes with so much more electricity. [Wh]"""
-    _, names = one.needs.draws or ("", ())
-    served = one.counts * _pieces(one)
+    _, names = monitored.needs.draws or ("", ())
+    served = monitored.counts * _pieces(monitored)
     if not served or not more:
-        return one
-    power = Fraction(one.params[names[-1]]) + more * _S_PER_HOUR / _WH_PER_KWH / served
+        return monitored
+    power = Fraction(monitored.params[names[-1]]) + more * _S_PER_HOUR / _WH_PER_KWH / served
     rounded = Fraction(ceil(power * _SCALE), _SCALE)
-    return replace(one, measured={names[-1]: rounded}, above_power=tuple(above))
+    return replace(monitored, measured={names[-1]: rounded}, above_power=tuple(above))
 
 
 def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
@@ -224,10 +224,10 @@ def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
     return sum((t * w for t, w in zip(times, weights, strict=True)), start=Fraction(0))
 
 
-def _pieces(one: Monitored) -> Fraction:
+def _pieces(monitored: Monitored) -> Fraction:
     """Return how many pieces a group has: all that its power is multiplied by."""
-    _, names = one.needs.draws or ("", ())
-    return prod((Fraction(one.params[n]) for n in names[:-1]), start=Fraction(1))
+    _, names = monitored.needs.draws or ("", ())
+    return prod((Fraction(monitored.params[n]) for n in names[:-1]), start=Fraction(1))
 
 
 def above_power(
@@ -272,7 +272,7 @@ class Performance:
     texts: tuple[Text, ...]
 
     def counted(self, parameters: Inputs) -> Inputs:
-        """Return the parameters of the project with it."""
+        """Return the project's parameters with the value that is applied."""
         return {**parameters, self.name: self.value} if self.texts else parameters
 
     def reported(
@@ -347,20 +347,20 @@ def performing(
     return Performance(name, Fraction(floor(weighed / whole * _SCALE), _SCALE), tuple(texts))
 
 
-def _ratio(one: Monitored, delivered: Drawn) -> Fraction | None:
+def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
     """What a device delivered by the unit of electricity; None where too little is known."""
-    if one.series is None:
+    if monitored.series is None:
         return None
-    at = delivered.number - one.service.first
-    kept = (at >= 0) & (at < len(one.series)) & without_lost([one], delivered.number)
+    at = delivered.number - monitored.service.first
+    kept = (at >= 0) & (at < len(monitored.series)) & without_lost([monitored], delivered.number)
     at, value = at[kept], delivered.value[kept]
     if not len(at):
         return None
-    of_day = np.zeros(len(one.series) // _DAY + 1, dtype=np.int64)
+    of_day = np.zeros(len(monitored.series) // _DAY + 1, dtype=np.int64)
     np.add.at(of_day, at // _DAY, value)
     moved = of_day[at // _DAY] > 0
-    used = one.series[at[moved]].astype(np.int64)
-    total = exact_sum(one.series.astype(np.int64))
+    used = monitored.series[at[moved]].astype(np.int64)
+    total = exact_sum(monitored.series.astype(np.int64))
     known = exact_sum(used) if len(used) else 0
     if not known or known < _KNOWN * total:
         return None

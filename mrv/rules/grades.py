@@ -235,7 +235,7 @@ def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None
 
     Of a list it is the one of the project's region: which of the others is the plant's own is the
     claimant's word.  A value that gives no more than what is published at its most conservative
-    rests on nobody's word.
+    rests on no one's word.
     """
     now, equal = account.reduced(account.parameters), list[str]()
     if not one.role:

@@ -132,8 +132,8 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
     texts = [*_counted(list(_bills(facts, evidence)), meters)]
     if not texts:
         return
-    billed = [one for one in meters.values() if one.billed]
-    alike = [one for one in billed if _without_invoice(one, evidence)]
+    billed = [meter for meter in meters.values() if meter.billed]
+    alike = [meter for meter in billed if _without_invoice(meter, evidence)]
     for i, metered in enumerate(facts.metered):
         of = meters.get(_key(metered.base))
         added = of.added if of is not None else []
@@ -211,8 +211,8 @@ def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_K
     return total
 
 
-def _key(one: Monitored) -> _Key:
-    return one.device.id, one.bound.role, one.service.first
+def _key(monitored: Monitored) -> _Key:
+    return monitored.device.id, monitored.bound.role, monitored.service.first
 
 
 def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
@@ -246,10 +246,10 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             yield _Bill(check.against, (begin, end), says, room, check.holds is None, more, keys)
 
 
-def _serves(one: Monitored, span: Span, project: Project) -> bool:
+def _serves(monitored: Monitored, span: Span, project: Project) -> bool:
     """Whether a meter serves the project all of a time, also outside of the period."""
-    begin = max(project.from_us, one.bound.from_us, one.device.installed_us)
-    ends = (project.to_us, one.bound.to_us, one.device.removed_us)
+    begin = max(project.from_us, monitored.bound.from_us, monitored.device.installed_us)
+    ends = (project.to_us, monitored.bound.to_us, monitored.device.removed_us)
     return begin <= span[0] and all(end is None or span[1] <= end for end in ends)
 
 
@@ -264,7 +264,7 @@ def _within(charge: _Charge, span: Span) -> Fraction:
     return quantity * Fraction(shared, end - begin) if shared > 0 else Fraction(0)
 
 
-def _without_invoice(one: _Meter, evidence: Corroboration) -> bool:
+def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
     """
     Count time without an invoice in the same proportion, up to the mean of the invoices.
 
@@ -272,24 +272,24 @@ def _without_invoice(one: _Meter, evidence: Corroboration) -> bool:
     """
     others = [
         (c.from_us, c.to_us)
-        for c in evidence.of(one.one)
+        for c in evidence.of(meter.one)
         if c.against in evidence.documents and c.holds is not None
     ]
-    billed = joined(one.service(span) for span in one.billed)
+    billed = joined(meter.service(span) for span in meter.billed)
     length = sum(end - begin for begin, end in billed)
-    says = one.reported + sum((quantity for *_, quantity in one.added), start=Fraction(0))
-    taken = joined(one.service(span) for span in (*one.billed, *others))
-    edges = one.one.span_us
+    says = meter.reported + sum((quantity for *_, quantity in meter.added), start=Fraction(0))
+    taken = joined(meter.service(span) for span in (*meter.billed, *others))
+    edges = meter.one.span_us
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
     bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
     if not bare or not length:
         return False
-    metered = sum(one.metered(span) for span in bare)
+    metered = sum(meter.metered(span) for span in bare)
     mean = says * Fraction(sum(end - begin for begin, end in bare), length)
-    most = min(mean, metered * says / one.reported) if one.reported else mean
-    more = most - sum((one.counts(span) for span in bare), start=Fraction(0))
-    for span, share in zip(bare, _weights([one] * len(bare), bare), strict=True):
-        one.add(span, more * share)
+    most = min(mean, metered * says / meter.reported) if meter.reported else mean
+    more = most - sum((meter.counts(span) for span in bare), start=Fraction(0))
+    for span, share in zip(bare, _weights([meter] * len(bare), bare), strict=True):
+        meter.add(span, more * share)
     return more > 0
 
 
@@ -355,8 +355,8 @@ def first_ones(besides: Besides) -> tuple[Invoice, ...]:
     )
 
 
-def _scope(one: Invoice) -> tuple[frozenset[str], str, int, int]:
-    return frozenset(one.devices), one.quantity, one.from_us, one.to_us
+def _scope(invoice: Invoice) -> tuple[frozenset[str], str, int, int]:
+    return frozenset(invoice.devices), invoice.quantity, invoice.from_us, invoice.to_us
 
 
 def _changed(old: Invoice, new: Invoice) -> bool:
@@ -388,25 +388,25 @@ def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) 
     """Put first invoices in the place of those that correct them."""
     by = {new.id for _, new, _ in corrected}
     away = by | {old.id for old, new, _ in known.replaced if new.id in by}
-    kept = [one for one in besides.invoices if one.id not in away]
+    kept = [invoice for invoice in besides.invoices if invoice.id not in away]
     first = first_ones(replace(besides, replaced=tuple(corrected)))
     return replace(besides, invoices=(*kept, *first))
 
 
-def _corrected(one: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:
-    old, new, reason = one
+def _corrected(corrected: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:
+    old, new, reason = corrected
     first, correction = (_invoice(each, project.timezone) for each in (old, new))
     why = reason or text("EVD-06.no_reason")
     return {"first": first, "correction": correction, "reason": why, "less": _tonnes(less_ug)}
 
 
-def _invoice(one: Invoice, timezone: str) -> Text:
-    unit = QUANTITIES[QUANTITY_INDEX[one.quantity]].unit
-    begin, end = (str(local_date(us, timezone)) for us in (one.from_us, one.to_us))
+def _invoice(invoice: Invoice, timezone: str) -> Text:
+    unit = QUANTITIES[QUANTITY_INDEX[invoice.quantity]].unit
+    begin, end = (str(local_date(us, timezone)) for us in (invoice.from_us, invoice.to_us))
     return text(
-        "invoice.named", invoice=one.id, issuer=one.issuer, number=one.number,
-        quantity=one.quantity, devices=one.devices, begin=begin, end=end,
-        amount=amount_text(one.value, unit),
+        "invoice.named", invoice=invoice.id, issuer=invoice.issuer, number=invoice.number,
+        quantity=invoice.quantity, devices=invoice.devices, begin=begin, end=end,
+        amount=amount_text(invoice.value, unit),
     )  # fmt: skip
 
 

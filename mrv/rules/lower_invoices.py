@@ -119,16 +119,16 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
     """Return meters that invoices name together, and their quantity."""
-    found: list[tuple[set[str], str]] = []
+    meters: list[tuple[set[str], str]] = []
     for check in less:
         names, rest = {*check.devices}, list[tuple[set[str], str]]()
-        for group in found:
+        for group in meters:
             if group[1] == check.quantity and group[0] & names:
                 names |= group[0]
             else:
                 rest.append(group)
-        found = [*rest, (names, check.quantity)]
-    return found
+        meters = [*rest, (names, check.quantity)]
+    return meters
 
 
 def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
@@ -173,17 +173,17 @@ def _bare(
 ) -> Iterator[tuple[_Meter, Span]]:
     """Yield meters' time of which no invoice is. [us UTC]"""
     every = [*compared]
-    for one in meters:
-        reached, end = one.view.span_us
-        mine = ((c.from_us, c.to_us) for c in every if one.view.device.id in c.devices)
+    for meter in meters:
+        reached, end = meter.view.span_us
+        mine = ((c.from_us, c.to_us) for c in every if meter.view.device.id in c.devices)
         for begin, until in joined(mine):
             if begin > reached:
-                yield one, (reached, min(begin, end))
+                yield meter, (reached, min(begin, end))
             reached = max(reached, until)
             if reached >= end:
                 break
         if reached < end:
-            yield one, (reached, end)
+            yield meter, (reached, end)
 
 
 def _figures(one: _Stated) -> Text:

@@ -31,7 +31,8 @@ from mrv.accounting.device_period import (
 from mrv.errors import PeriodError
 from mrv.model import Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.calibration import of_channels, registers_of, uncovered
+from mrv.registry.calibration import by_plan, larger, of_channels, registers_of, uncovered
+from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 from mrv.texts import text
@@ -68,12 +69,15 @@ class Limits:
         What a device of its class can do at most.
     stretches : tuple of int
         Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
+    versions : tuple of Version
+        Of the monitoring plan, which may correct readings.
     """
 
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     per_day: Callable[[str], Fraction | None] = lambda _: None
     most: Callable[[ProjectDevice, RoleNeeds], Most | None] = lambda *_: None
     stretches: tuple[int, ...] = ()
+    versions: tuple[Version, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,8 @@ class Reader:
         )
         rate = _rate(device, needs, whole, limits.ratings.get(device.id, ()))
         bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
+        planned = by_plan(limits.versions, bound.role, device.id, timezone, first, last)
+        errors = tuple(larger(bare, planned))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None
         per_day, rated = limits.per_day(bound.role), bool(limits.stretches)
         if needs.side == "project" and rate is None and whole.lost_us:
@@ -204,9 +210,9 @@ class Reader:
             part = whole.cut(*edges)
             cuts = [
                 *(cut_of_gap(gap, needs, rate, per_day) for gap in gaps(part)),
-                *cuts_of_errors(bare, part, add=needs.side == "project"),
+                *cuts_of_errors(errors, part, add=needs.side == "project"),
             ]
-            used = own.total(bare, *edges) if own else Fraction(0)
+            used = own.total(errors, *edges) if own else Fraction(0)
             if used:
                 reason = text("deduction.own_use", channel=str(needs.less), year=year)
                 cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
@@ -214,6 +220,7 @@ class Reader:
             parts.append(made)
         base = Monitored(
             bound, device, needs, params, papers, whole.sums(), bare, tuple(parts),
+            errors=errors,
             nets=own is None or own.metered, rate=rate, most=limits.most(bound, needs),
             series=_series(whole) if rated else None,
         )  # fmt: skip

@@ -36,11 +36,13 @@ LEAST = Fraction(5, 100)
 _NEXT_TO_ALL = 0.9
 
 
-def lay_out(one: Metered, some: Unshown | Certified) -> Int64:
+def lay_out(metered: Metered, some: Unshown | Certified) -> Int64:
     """Lay values by interval number out over a device's intervals. [base units]"""
-    found = np.zeros(len(one.whole), dtype=np.int64)
-    inside = (some.number >= one.whole.first) & (some.number < one.whole.first + len(one.whole))
-    np.add.at(found, some.number[inside] - one.whole.first, some.value[inside])
+    found = np.zeros(len(metered.whole), dtype=np.int64)
+    inside = (some.number >= metered.whole.first) & (
+        some.number < metered.whole.first + len(metered.whole)
+    )
+    np.add.at(found, some.number[inside] - metered.whole.first, some.value[inside])
     return found
 
 
@@ -54,11 +56,11 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 
 
 def _reported(
-    found: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
+    texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
 ) -> Iterator[Said]:
     """Report what does not hold, after its cause; where there is none, what was settled."""
-    if found:
-        yield Said(False, (*texts_of(cause), *found))
+    if texts:
+        yield Said(False, (*texts_of(cause), *texts))
     elif settled:
         yield Said(True, tuple(settled))
 
@@ -175,19 +177,27 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(texts, settled, tuple(causes))
 
 
-def _cause(one: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
+def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
     """
     Say what the registry or the meter may have wrong.
 
     The plant's technology, where none is given; the sign of a power that corroborates next to
     nothing of what was delivered.
     """
-    name, kind = one.device.id, one.device.class_id
-    if reason == SUN and is_declared(one.needs, kind) and one.params.get(TECHNOLOGY) != SOLAR:
+    name, kind = monitored.device.id, monitored.device.class_id
+    if (
+        reason == SUN
+        and is_declared(monitored.needs, kind)
+        and monitored.params.get(TECHNOLOGY) != SOLAR
+    ):
         yield text("MTR-02.technology", device=name, undeclared=UNDECLARED)
-    if reason == POWER and above >= _NEXT_TO_ALL * one.metered:
+    if reason == POWER and above >= _NEXT_TO_ALL * monitored.metered:
         for channel in classes.load()[kind].registers:
-            if channel.quantity == one.needs.quantity and channel.direction < 0 and channel.power:
+            if (
+                channel.quantity == monitored.needs.quantity
+                and channel.direction < 0
+                and channel.power
+            ):
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
 
 
@@ -203,12 +213,12 @@ def certified_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
 def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
     """CLM-01: certificates of more energy than their intervals hold."""
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for one in facts.views:
-        for part in one.parts:
+    for view in facts.views:
+        for part in view.parts:
             for cut in part.cuts:
                 if cut.certified is not None:
                     certificate, quantity = cut.certified
-                    more[one.device.id, certificate] += quantity - int(cut.quantity)
+                    more[view.device.id, certificate] += quantity - int(cut.quantity)
     found = [
         f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
         for (device, name), wh in more.items()

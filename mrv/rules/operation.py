@@ -99,13 +99,13 @@ def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, tuple(texts))
 
 
-def _carries(one: Monitored, wh: int, most: Fraction, share: Fraction) -> Text:
-    hours = most / watts(one) / _S_PER_HOUR
+def _carries(monitored: Monitored, wh: int, most: Fraction, share: Fraction) -> Text:
+    hours = most / watts(monitored) / _S_PER_HOUR
     return text(
         "MTR-09.carries",
         energy=decimal_text(Fraction(wh, _WH_PER_KWH), 3, "up"), hours=figure(hours, 6),
         carried=figure(hours * (1 - share) / (1 + ROOM), 6),
-        power=figure(watts(one) / _WH_PER_KWH, 6),
+        power=figure(watts(monitored) / _WH_PER_KWH, 6),
     )  # fmt: skip
 
 
@@ -145,20 +145,20 @@ def regression_range(facts: Facts) -> Iterator[Effect | Said]:
 def project_side(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-11: meters of the project's side that do not report, or stand still."""
     views = facts.price.views
-    compared = {role for one in facts.methodology.consumptions for role in one.uses}
+    compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
     served = [
         any(m.needs.side == "baseline" and m.stretches[k].value for m in views)
         for k in range(len(facts.stretches) - 1)
     ]
     texts = []
-    for one in views:
-        whole = one.service
-        if one.needs.side != "project" or not whole.intervals or one.needs.unit not in _USED:
+    for view in views:
+        whole = view.service
+        if view.needs.side != "project" or not whole.intervals or view.needs.unit not in _USED:
             continue
         if not whole.measured_us + whole.estimated_us:
-            texts.append(_without_data(facts, one))
-        elif one.bound.role not in compared:
-            texts += _still(facts, one, served)
+            texts.append(_without_data(facts, view))
+        elif view.bound.role not in compared:
+            texts += _still(facts, view, served)
     if texts:
         yield Said(False, tuple(texts))
     missing = _missing(facts)
@@ -166,15 +166,19 @@ def project_side(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, missing)
 
 
-def _where(one: Monitored) -> dict[str, str]:
-    return {"device": one.device.id, "role": one.bound.role}
+def _where(monitored: Monitored) -> dict[str, str]:
+    return {"device": monitored.device.id, "role": monitored.bound.role}
 
 
-def _without_data(facts: Facts, one: Monitored) -> Text:
+def _without_data(facts: Facts, monitored: Monitored) -> Text:
     """Say what a meter without any data counts."""
-    values = {**_where(one), "cost": _cost(facts, [one]), **amount(one.counts, one.needs.unit)}
-    rate = one.device.rated_power_w
-    if rate and one.needs.unit == "Wh":
+    values = {
+        **_where(monitored),
+        "cost": _cost(facts, [monitored]),
+        **amount(monitored.counts, monitored.needs.unit),
+    }
+    rate = monitored.device.rated_power_w
+    if rate and monitored.needs.unit == "Wh":
         return text("MTR-11.no_data_rated", rated_w=rate, **values)
     return text("MTR-11.no_data", **values)
 
@@ -186,31 +190,31 @@ def _cost(facts: Facts, some: Sequence[Monitored]) -> str:
     return decimal_text(sum(each, start=Fraction(0)), _PLACES, "up")
 
 
-def _still(facts: Facts, one: Monitored, served: Sequence[bool]) -> Iterator[Text]:
+def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterator[Text]:
     """Say when a meter stood still, and what it would have counted as at other times."""
-    still = [k for k, part in enumerate(one.stretches) if served[k] and stands_still(part)]
-    always = not any(part.value for part in one.stretches)
-    if not still or (one.needs.unit != "Wh" and not always):
+    still = [k for k, part in enumerate(monitored.stretches) if served[k] and stands_still(part)]
+    always = not any(part.value for part in monitored.stretches)
+    if not still or (monitored.needs.unit != "Wh" and not always):
         return
     span_us = facts.span_us(still[0], still[-1] + 1)
-    values = {**_where(one), **local_span(span_us, facts.timezone)}
-    weeks, usual = len(still), _usual(one, [one.stretches[k] for k in still])
+    values = {**_where(monitored), **local_span(span_us, facts.timezone)}
+    weeks, usual = len(still), _usual(monitored, [monitored.stretches[k] for k in still])
     if usual is None:
         yield text("MTR-11.still", weeks=weeks, **values)
         return
-    tonnes = usual * facts.price.pricing.rate(one, one.parts[0].year)
-    values |= {"cost": decimal_text(tonnes, _PLACES, "up"), **amount(usual, one.needs.unit)}
+    tonnes = usual * facts.price.pricing.rate(monitored, monitored.parts[0].year)
+    values |= {"cost": decimal_text(tonnes, _PLACES, "up"), **amount(usual, monitored.needs.unit)}
     yield text("MTR-11.still_always" if always else "MTR-11.still_usual", weeks=weeks, **values)
 
 
-def _usual(one: Monitored, still: Sequence[Stretch]) -> Fraction | None:
+def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
     """What it would have counted in stretches, by its own mean or else its highest rate."""
-    moved = [part for part in one.stretches if part.value]
+    moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
         known = sum(part.time_us - part.lost_us for part in moved)
         return Fraction(sum(part.value for part in moved) * there, known) if known else None
-    return None if one.rate is None else one.rate * Fraction(there, HOUR_US)
+    return None if monitored.rate is None else monitored.rate * Fraction(there, HOUR_US)
 
 
 def _missing(facts: Facts) -> Text | None:

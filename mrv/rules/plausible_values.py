@@ -55,9 +55,9 @@ def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Frac
     """Mean of the samples of each parameter that the methodology monitors."""
     by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
     specs = methodology.parameters
-    for one in samples:
-        if one.parameter in specs and is_monitored(specs[one.parameter]):
-            by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
+    for sample in samples:
+        if sample.parameter in specs and is_monitored(specs[sample.parameter]):
+            by_name[sample.parameter].append(exact(sample.value, f"sample {sample.sample}"))
     return {n: rounded(sum(v, start=Fraction(0)) / len(v), specs[n]) for n, v in by_name.items()}
 
 
@@ -97,7 +97,7 @@ def as_measured(
 
 
 def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
-    """Return what costs: a number, or what another parameter is."""
+    """Return the conservative value: a number, or what another parameter is."""
     bound = spec.unmeasured or "0"
     return Fraction(used.get(bound, bound))
 
@@ -144,27 +144,27 @@ def keep_plausible(
     methodology = find(project.methodology, project.version)
     values = _Values(project, besides, methodology, left_by)
     entered = list(values.places())
-    for one in values.places():
-        plausible = one.spec.plausible
+    for place in values.places():
+        plausible = place.spec.plausible
         if plausible is not None:
             ranges = [(Fraction(a), Fraction(b)) for a, b in plausible.ranges]
-            if not values.bound(RANGE, one, ranges, plausible.source, either=plausible.either):
-                values.rare(one, Fraction(plausible.rare))
+            if not values.bound(RANGE, place, ranges, plausible.source, either=plausible.either):
+                values.rare(place, Fraction(plausible.rare))
     measured = {name: one.value for name, one in besides.channels.items()}
     for relation in methodology.related:
-        for one in values.places(relation.parameter):
-            span = relation.test({**values.parameters, **one.beside}, measured)
-            if span is None or values.bound(RELATION, one, [span], relation.source):
+        for place in values.places(relation.parameter):
+            span = relation.test({**values.parameters, **place.beside}, measured)
+            if span is None or values.bound(RELATION, place, [span], relation.source):
                 continue
             most = span[1] * relation.usual
-            if one.value > most:
-                usual = {**one.values, "limit": amount(most), "source": relation.source}
+            if place.value > most:
+                usual = {**place.values, "limit": amount(most), "source": relation.source}
                 values.texts[RELATION].append(text("PAR-04.unusual", **usual))
     for one in entered:
         values.stated(one)
     first = local_date(period_us[0], project.timezone)
-    for one in values.places():
-        values.documented(one, first)
+    for place in values.places():
+        values.documented(place, first)
     findings = [
         Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
     ]
@@ -211,15 +211,15 @@ class _Values:
                     yield _Place(bound.device, key, params[key], Fraction(value), given)
 
     def bound(
-        self, rule: str, one: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
+        self, rule: str, place: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
         *, either: bool = False,
     ) -> bool:  # fmt: skip
         """Count a value outside of its ranges by a bound; say whether it was outside."""
-        unknown = one.spec.default is not None and one.value == Fraction(one.spec.default)
-        if unknown or any(low <= one.value <= high for low, high in ranges):
+        unknown = place.spec.default is not None and place.value == Fraction(place.spec.default)
+        if unknown or any(low <= place.value <= high for low, high in ranges):
             return False
-        below = [(high, low) for low, high in ranges if high < one.value][-1:]
-        above = [(low, high) for low, high in ranges if low > one.value][:1]
+        below = [(high, low) for low, high in ranges if high < place.value][-1:]
+        above = [(low, high) for low, high in ranges if low > place.value][:1]
         near = [
             _decimal(value, down=bounds in below)
             for bounds in (*below, *above)
@@ -229,8 +229,8 @@ class _Values:
             amount(low) if low == high else text("value.range", low=amount(low), high=amount(high))
             for low, high in ranges
         )
-        values = {**one.values, "ranges": spans, "source": source}
-        applied = self._least(one, near)
+        values = {**place.values, "ranges": spans, "source": source}
+        applied = self._least(place, near)
         if applied is None:
             found = text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
         else:
@@ -239,58 +239,58 @@ class _Values:
         self.texts[rule].append(found)
         return True
 
-    def rare(self, one: _Place, below: Fraction) -> None:
+    def rare(self, place: _Place, below: Fraction) -> None:
         """Say that a value counts and is rare, and whose documents state it."""
-        if one.value >= below:
+        if place.value >= below:
             return
         documents = [f"{d.document}, {d.by}" for d in self.besides.documents
-                     if d.parameter == one.name]  # fmt: skip
-        issuers = {i.issuer for i in self.besides.invoices if one.device in i.devices}
+                     if d.parameter == place.name]  # fmt: skip
+        issuers = {i.issuer for i in self.besides.invoices if place.device in i.devices}
         stated = (*documents, *sorted(issuers)) or "-"
-        rare = text("PAR-03.rare", **one.values, limit=amount(below), documents=stated)
+        rare = text("PAR-03.rare", **place.values, limit=amount(below), documents=stated)
         self.texts[RANGE].append(rare)
 
-    def stated(self, one: _Place) -> None:
+    def stated(self, place: _Place) -> None:
         """Count an entered value by what its document states, where that is more conservative."""
-        document = next((d for d in self.besides.documents if d.parameter == one.name), None)
-        value = None if document is None else document.stated(one.device)
+        document = next((d for d in self.besides.documents if d.parameter == place.name), None)
+        value = None if document is None else document.stated(place.device)
         issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.besides.fixed}
         measured = {*self.besides.channels, *(s.parameter for s in self.besides.samples)}
         if (
             document is None
-            or value in (None, one.value)
-            or one.name in measured
-            or (one.device, one.name, one.value) in issued
+            or value in (None, place.value)
+            or place.name in measured
+            or (place.device, place.name, place.value) in issued
         ):
             return
         stated = _decimal(value, down=False)
-        values = {**one.values, "document": document.document, "stated": amount(value)}
-        applied = self._least(one, [stated])
+        values = {**place.values, "document": document.document, "stated": amount(value)}
+        applied = self._least(place, [stated])
         self.texts[DOCUMENTED].append(
             text("PAR-05.stated_higher", **values)
             if applied is None
             else text("PAR-05.contradicted", **values, **applied)
         )
 
-    def documented(self, one: _Place, first: date) -> None:
+    def documented(self, place: _Place, first: date) -> None:
         """Count a value without its dated document by the one that needs none."""
-        needs = one.spec.undocumented
-        if needs is None or one.value == Fraction(needs):
+        needs = place.spec.undocumented
+        if needs is None or place.value == Fraction(needs):
             return
-        lacks = undocumented(one.name, {one.name: one.value}, self.besides.documents, first)
+        lacks = undocumented(place.name, {place.name: place.value}, self.besides.documents, first)
         if lacks is None:
             return
-        applied, values = self._least(one, [Decimal(needs)]), {**one.values, "lacks": lacks}
+        applied, values = self._least(place, [Decimal(needs)]), {**place.values, "lacks": lacks}
         self.texts[DOCUMENTED].append(
             text("PAR-05.kept", **values)
             if applied is None
             else text("PAR-05.applied", **values, **applied)
         )
 
-    def _least(self, one: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
+    def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
         """Take the value that leaves least; it and its effect, None where that is the entered."""
         ours = self.left_by(self.project, self.besides)
-        by = {value: self._with(one, value) for value in others}
+        by = {value: self._with(place, value) for value in others}
         left = {value: self.left_by(*found) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
@@ -299,9 +299,9 @@ class _Values:
         effect = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
         return {"applied": amount(Fraction(least)), "effect": effect}
 
-    def _with(self, one: _Place, value: Decimal) -> tuple[Project, Besides]:
+    def _with(self, place: _Place, value: Decimal) -> tuple[Project, Besides]:
         return put_in_place(
-            self.project, self.besides, self.methodology, one.device, one.name, value
+            self.project, self.besides, self.methodology, place.device, place.name, value
         )
 
 

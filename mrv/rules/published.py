@@ -145,12 +145,12 @@ def is_published(
     return issued in {f.value for f in _near(_Beside("", now, kind, others))}
 
 
-def _near(one: _Beside) -> tuple[Factor, ...]:
+def _near(beside: _Beside) -> tuple[Factor, ...]:
     """Return the published values that may count: of a list the ones next to what was entered."""
-    if "list" not in one.kind:
-        return one.others
-    below = [f for f in one.others if f.value < one.value]
-    above = [f for f in one.others if f.value > one.value]
+    if "list" not in beside.kind:
+        return beside.others
+    below = [f for f in beside.others if f.value < beside.value]
+    above = [f for f in beside.others if f.value > beside.value]
     near = (
         max(below, key=lambda f: f.value, default=None),
         min(above, key=lambda f: f.value, default=None),
@@ -163,22 +163,22 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
     return bounded(facts.factors, lambda book: price.comes_to(price.stated, book))
 
 
-def _finding(facts: Facts, one: _Beside, applied: Fraction) -> Text | None:
+def _finding(facts: Facts, beside: _Beside, applied: Fraction) -> Text | None:
     """Say which value counts, and what settles it; a value beside a default may be the lower."""
-    unit, factor = facts.methodology.parameters[one.name].unit, one.others[0]
-    values: dict[str, Value] = {"parameter": one.name, "amount": amount(one.value, unit)}
-    lacks = one.lacks
-    if one.kind in ("list", "open list"):
+    unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
+    values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}
+    lacks = beside.lacks
+    if beside.kind in ("list", "open list"):
         values |= {"applied": amount(applied), "published": tuple(
-            amount(v) for v in sorted({f.value for f in one.others}))}  # fmt: skip
-        if one.kind == "list" or lacks is None:
+            amount(v) for v in sorted({f.value for f in beside.others}))}  # fmt: skip
+        if beside.kind == "list" or lacks is None:
             return text("FAC-01.listed", **values)
-        return None if applied == one.value else text("FAC-01.not_listed", **values, lacks=lacks)
+        return None if applied == beside.value else text("FAC-01.not_listed", **values, lacks=lacks)
     values |= {"factor": factor.id, "published": amount(factor.value, factor.unit)}
-    if one.kind == "official":
-        lower = applied == one.value
+    if beside.kind == "official":
+        lower = applied == beside.value
         return text("FAC-01.entered_applied" if lower else "FAC-01.official_applied", **values)
-    if applied == one.value or lacks is None:
+    if applied == beside.value or lacks is None:
         return None
     return text("FAC-01.default_applied", **values, lacks=lacks)
 
@@ -187,13 +187,13 @@ def _named(factor: Factor) -> Text:
     return text("value.factor", factor=factor.id, amount=amount(factor.value, factor.unit))
 
 
-def _of_file(one: Choice, accepted: Mapping[str, str], *, counts: bool) -> Text:
-    acceptance = accepted.get(one.factor.id)
+def _of_file(choice: Choice, accepted: Mapping[str, str], *, counts: bool) -> Text:
+    acceptance = accepted.get(choice.factor.id)
     return text(
         "FAC-01.file_applied" if counts else "FAC-01.file_not_applied",
-        factor=one.factor.id,
-        amount=amount(one.factor.value, one.factor.unit),
-        published=tuple(map(_named, one.others)),
+        factor=choice.factor.id,
+        amount=amount(choice.factor.value, choice.factor.unit),
+        published=tuple(map(_named, choice.others)),
         acceptance=text("FAC-01.not_accepted") if acceptance is None else acceptance,
     )
 

@@ -3,7 +3,7 @@ What a plant delivers and uses, and which independent evidence corroborates it.
 
 Water, mass and load are reported by the plant's own meter alone, and no other party sees whether
 it reports three times as much.  Two things are evidence (EVD-02): what the plant was built for,
-each value in a document of before the period with its giver and the hash of its file; or invoices
+each value in a document from before the period with its giver and the hash of its file; or invoices
 over nearly all of the time.  Where neither is there, what is delivered counts nothing: COD of the
 inflow counts 0, a pump's water as much as its electricity moved before the project, else 0.
 
@@ -168,7 +168,7 @@ def built_for(
     methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
 ) -> Fraction | None:
     """
-    Return the most of a role in a day that documents of before a period say; None without.
+    Return the most of a role in a day that documents from before a period say; None without.
 
     Such a plant cannot have taken more while its meter was lost, either: a weighbridge that was
     lost for two weeks was charged with the 1,000 t that one weighs in an hour at most. [base units]

@@ -96,7 +96,7 @@ def _least(
     price: Account, test: Callable[[Inputs, Factors], Fraction], spec: ParameterSpec, used: Inputs
 ) -> Fraction:
     years = price.quantities(price.as_read(used)).values()
-    return rounded(max((test(one, price.book) for one in years), default=Fraction(0)), spec)
+    return rounded(max((test(year, price.book) for year in years), default=Fraction(0)), spec)
 
 
 def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
@@ -137,7 +137,9 @@ def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
     """
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)
-    newest = {one.parameter: one for one in sorted(facts.besides.surveys, key=lambda s: s.taken)}
+    newest = {
+        survey.parameter: survey for survey in sorted(facts.besides.surveys, key=lambda s: s.taken)
+    }
     for name, one in newest.items():
         if name not in stated:
             continue
@@ -168,12 +170,12 @@ def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
     return rounded(max(Fraction(spec.minimum), most), spec)
 
 
-def _precision(name: str, one: Precision) -> dict[str, Value]:
+def _precision(name: str, precision: Precision) -> dict[str, Value]:
     return {
         "parameter": name,
-        "confidence": one.confidence,
-        "percent": plain_text(one.percent or Fraction(100), 2),
-        "asked": plain_text(one.asked, 2),
+        "confidence": precision.confidence,
+        "percent": plain_text(precision.percent or Fraction(100), 2),
+        "asked": plain_text(precision.asked, 2),
     }
 
 
@@ -181,8 +183,8 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
-    for one in facts.besides.samples:
-        sampled[one.parameter].add((one.taken.year, one.taken.month))
+    for sample in facts.besides.samples:
+        sampled[sample.parameter].add((sample.taken.year, sample.taken.month))
     found = [
         finding
         for name, spec in method.parameters.items()
@@ -219,7 +221,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
             return None
         listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
         return text("PAR-06.months", **values, months=listed)
-    if any(one.parameter == name for one in facts.besides.surveys):
+    if any(survey.parameter == name for survey in facts.besides.surveys):
         return None
     # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):

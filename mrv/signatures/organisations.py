@@ -132,13 +132,13 @@ def organisation_of(key: EnrolledKey) -> str:
     return key.bounds.organisation or key.name
 
 
-def same_organisation(one: EnrolledKey, other: EnrolledKey) -> bool:
+def same_organisation(enrolled_key: EnrolledKey, other: EnrolledKey) -> bool:
     """Whether two keys are of one organisation, or of one holder."""
-    ids = [_id(key) for key in (one, other)]
-    if one.multikey == other.multikey or (ids[0] is not None and ids[0] == ids[1]):
+    ids = [_id(key) for key in (enrolled_key, other)]
+    if enrolled_key.multikey == other.multikey or (ids[0] is not None and ids[0] == ids[1]):
         return True
     written = normalised if None not in ids else stem
-    return not _names(one, written).isdisjoint(_names(other, written))
+    return not _names(enrolled_key, written).isdisjoint(_names(other, written))
 
 
 def legal_entity(number: str) -> str:
@@ -155,8 +155,8 @@ def legal_entity(number: str) -> str:
     whole = head + last
     if not _NUMBER.fullmatch(whole):
         return shape(text.replace(" ", ""))
-    found = _BRANCH.fullmatch(f"{head} {last}".strip())
-    return (whole if found is None else found[1] or found[2]).lstrip("t0")
+    match = _BRANCH.fullmatch(f"{head} {last}".strip())
+    return (whole if match is None else match[1] or match[2]).lstrip("t0")
 
 
 def _id(key: EnrolledKey) -> str | None:

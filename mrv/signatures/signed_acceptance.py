@@ -3,7 +3,7 @@ A programme's signature under what it accepts: a factor that a registry file bro
 
 A root key of the programme signs who accepted which factor, on which day and by which document,
 and the digest of the factor itself, so that the value cannot become another one under it.
-Whoever imports registry files can write an acceptance, and only the programme can sign one.
+Anyone who imports registry files can write an acceptance, and only the programme can sign one.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> byte
             " of the version before it; name that one with --after FILE"
         )
     mine = key.public_multikey, key.sign(canonical.encode(root.signed()))
-    others = [one for one in signatures if one[0] != key.public_multikey]
+    others = [signature for signature in signatures if signature[0] != key.public_multikey]
     return write_root(root, [*others, mine])
 
 
@@ -258,7 +258,9 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         signed, listed = record["signed"], record["signatures"]
         fields = signed.keys()
         if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
-            raise EnrolmentError("a trust root has other fields than its form; get it again")
+            raise EnrolmentError(
+                "the fields of this trust root are not those of its form; obtain the file again"
+            )
         if signed["type"] != TYPE:
             raise EnrolmentError(f"a file of type {signed['type']!r} is no trust root")
         root = TrustRoot(
@@ -267,7 +269,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             signed["expires"],
             tuple(signed["root"]["keys"]),
             _number(signed["root"]["threshold"]),
-            tuple(EnrolledKey.from_json(one) for one in signed["keys"]),
+            tuple(EnrolledKey.from_json(key) for key in signed["keys"]),
             _issue(signed["issue"]) if "issue" in signed else None,
             StampRule.from_json(signed["timestamps"]) if "timestamps" in signed else None,
             _text(signed["logPolicy"]) if "logPolicy" in signed else None,

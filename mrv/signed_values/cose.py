@@ -36,7 +36,7 @@ def texts(data: bytes) -> list[str]:
         If it is not of CBOR.
     """
     try:
-        return [b64encode(one).decode() for one in cose_batch.split(data)]
+        return [b64encode(part).decode() for part in cose_batch.split(data)]
     except InputError as error:
         raise SignedValueError(f"{error}; get the file again") from error
 
@@ -69,7 +69,7 @@ def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
     """
     try:
         found = cose_sign1.readings(batch, batch.at_ms * 1_000)
-        return [one for reading in found for one in _registers(reading, device)]
+        return [register for reading in found for register in _registers(reading, device)]
     except InputError as error:
         raise SignedValueError(f"its messages cannot be read: {error}") from error
 

@@ -9,7 +9,7 @@ here: values signed on them are not checked.
 
 COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature
 behind each other.  Of a library for COSE we would need no more than this page: pycose rests on
-`ecdsa`, which is not made against timing attacks, and on certvalidator, which nobody keeps;
+`ecdsa`, which is not made against timing attacks, and on certvalidator, which no one keeps;
 cwt asks for an older cbor2 than ours.
 """
 
@@ -90,8 +90,8 @@ def decode_key(text: str) -> MeterKey:
     SignedValueError
         If it is neither hex, base64 nor PEM of a key.
     """
-    found = _PEM.search(text)
-    packed = "".join((found[1] if found else text).split())
+    match = _PEM.search(text)
+    packed = "".join((match[1] if match else text).split())
     try:
         raw = bytes.fromhex(packed)
     except ValueError:
@@ -106,7 +106,7 @@ def decode_key(text: str) -> MeterKey:
     return MeterKey(raw)
 
 
-def same_key(one: MeterKey, other: MeterKey) -> bool:
+def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     """
     Whether two texts hold one public key, as DER, as a point, or as a compressed point.
 
@@ -115,7 +115,7 @@ def same_key(one: MeterKey, other: MeterKey) -> bool:
     SignedValueError
         If one is damaged, or of a kind that is not known here.
     """
-    return one == other or bool(_points(one) & _points(other))
+    return meter_key == other or bool(_points(meter_key) & _points(other))
 
 
 def _points(key: MeterKey) -> set[tuple[str, bytes]]:
@@ -160,8 +160,8 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     SignedValueError
         If the key is damaged.
     """
-    found = _ALGORITHM.fullmatch(algorithm)
-    name = (found[1] if found else "").replace("brainpoolP", "brainpool")
+    match = _ALGORITHM.fullmatch(algorithm)
+    name = (match[1] if match else "").replace("brainpoolP", "brainpool")
     curve = _CURVES.get(name)
     if curve is None:
         raise NotCheckedError(f"{algorithm} is not checked here; known are {', '.join(_CURVES)}")

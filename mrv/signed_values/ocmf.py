@@ -234,10 +234,10 @@ def _reading(row: dict[str, Any]) -> Reading:
 
 
 def _time(text: str) -> tuple[datetime, str]:
-    found = _TIME.fullmatch(text)
-    if found is None:
+    match = _TIME.fullmatch(text)
+    if match is None:
         _refuse(f"TM {text[:40]!r} is no time with offset and synchronisation")
-    moment, part, offset, clock = found.groups()
+    moment, part, offset, clock = match.groups()
     try:
         return datetime.fromisoformat(f"{moment}.{(part or '0').ljust(6, '0')}{offset}"), clock
     except ValueError as error:

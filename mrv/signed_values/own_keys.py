@@ -24,7 +24,7 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     SignedValueError
         Naming the first line that is no name with a key, or that there is none at all.
     """
-    found: dict[str, tuple[MeterKey, ...]] = {}
+    own_keys: dict[str, tuple[MeterKey, ...]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         parts = line.partition("#")[0].split(maxsplit=1)
         if not parts:
@@ -32,9 +32,9 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
         if len(parts) == 1:
             raise SignedValueError(f"line {number}: give an id or serial number, a blank, a key")
         try:
-            found[parts[0]] = (*found.get(parts[0], ()), parse_key(parts[1]))
+            own_keys[parts[0]] = (*own_keys.get(parts[0], ()), parse_key(parts[1]))
         except SignedValueError as error:
             raise SignedValueError(f"line {number}: {error}") from error
-    if not found:
+    if not own_keys:
         raise SignedValueError("it holds no key; give a line `NAME KEY` for each meter")
-    return found
+    return own_keys

@@ -64,22 +64,22 @@ def read_items(content: bytes) -> list[Item]:
     if content.startswith(_COSE):
         from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone
 
-        found = [Item(one) for one in cose.texts(content)]
+        items = [Item(one) for one in cose.texts(content)]
     elif content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        found = _xml(content)
+        items = _xml(content)
     else:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise SignedValueError(f"the file is neither XML nor text: {error}") from error
-        found = [Item(one.strip()) for one in _BEGIN.split(text) if one.strip()]
-        if found and not ocmf.is_ocmf(found[0].text):
-            found = _lines(text) or [Item(plain(text))]
-    if not found:
+        items = [Item(part.strip()) for part in _BEGIN.split(text) if part.strip()]
+        if items and not ocmf.is_ocmf(items[0].text):
+            items = _lines(text) or [Item(plain(text))]
+    if not items:
         raise SignedValueError(
             "no signed value is in the file; give OCMF, XML of S.A.F.E., or COSE_Sign1"
         )
-    return found
+    return items
 
 
 def _lines(text: str) -> list[Item]:

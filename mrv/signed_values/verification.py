@@ -7,9 +7,9 @@ What signed values show: verified, refused, or not checked.
 3. The signature is over the payload's bytes by that key.
 4. A signer speaks for itself, and for the devices that the registry puts behind it.
 5. A page of a meter, and a number of a signer's batches, stands for one payload: a second one
-   with the same is refused.  Numbers that are missing are told.
+   with the same is refused.  Numbers that are missing are reported.
 
-`not checked` says that nobody here could tell.  It is never a kind of yes.
+`not checked` says that no one here could tell.  It is never a kind of yes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DatedKey(NamedTuple):
         Whose it is.
     speaks : mapping of str to str, or None
         Names (id, serial number) of the devices whose readings it may sign, to their ids;
-        None where nobody says so.
+        None where no one says so.
     """
 
     key: MeterKey | None
@@ -110,7 +110,7 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
     """
     pages: dict[_Place, bytes] = {}
     last: dict[tuple[str | None, str], int] = {}
-    return [_counted(_once(check_item(one, keys), pages), last) for one in items]
+    return [_counted(_once(check_item(item, keys), pages), last) for item in items]
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
@@ -123,7 +123,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
         record = ocmf.read(item.text)
     except SignedValueError as error:
         return Checked(REFUSED, str(error))
-    notes = tuple(dict.fromkeys(note for one in record.readings for note in _notes(one)))
+    notes = tuple(dict.fromkeys(note for reading in record.readings for note in _notes(reading)))
     last = record.readings[-1]
     at = None if last.clock == "U" else last.time  # its time picks no key
     held = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
@@ -177,16 +177,16 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
     )
 
 
-def of_device(found: Checked, device: str | None) -> Checked:
+def of_device(checked: Checked, device: str | None) -> Checked:
     """Refuse a value that verifies, and was sent by another device than its key is of."""
-    if found.outcome != VERIFIED or found.device == device:
-        return found
+    if checked.outcome != VERIFIED or checked.device == device:
+        return checked
     sent = device or "no known device"
-    whose = f"the meter of {found.holder}" if found.batch is None else found.holder
+    whose = f"the meter of {checked.holder}" if checked.batch is None else checked.holder
     text = f"sent by {sent}, and signed by {whose}"
-    if found.batch is not None:
-        text = f"sent for {sent}, and signed for {found.device}"
-    return replace(found, outcome=REFUSED, detail=text, holder=None, device=None)
+    if checked.batch is not None:
+        text = f"sent for {sent}, and signed for {checked.device}"
+    return replace(checked, outcome=REFUSED, detail=text, holder=None, device=None)
 
 
 def _known(
@@ -201,12 +201,12 @@ def _known(
     known, ended = [], ""
     for rows in _by_holder(held):
         if at is None:
-            known += [one for one in rows if one.key is not None and rows[-1].key is not None]
+            known += [row for row in rows if row.key is not None and rows[-1].key is not None]
             continue
-        begun = [one for one in rows if one.begins is None or one.begins <= at]
+        begun = [row for row in rows if row.begins is None or row.begins <= at]
         if not begun:
             continue
-        end = next((one.begins for one in rows[len(begun) :] if one.key is None), None)
+        end = next((row.begins for row in rows[len(begun) :] if row.key is None), None)
         if begun[-1].key is None:
             ended = f"the key of {begun[-1].holder} ended on {_day(begun[-1].begins)}"
         elif end is not None and received is not None and received >= end:
@@ -264,42 +264,42 @@ def _beside(record: Record, item: Item) -> Checked:
     )
 
 
-def _once(found: Checked, pages: dict[_Place, bytes]) -> Checked:
+def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
     """Refuse a page that stands for another payload already, and tell one that comes again."""
-    one = found.record or found.batch
-    if one is None or found.outcome == REFUSED:
-        return found
+    one = checked.record or checked.batch
+    if one is None or checked.outcome == REFUSED:
+        return checked
     # apart by outcome: what nobody checked must take nothing verified down
-    if found.record is not None:
-        record = found.record
-        place: _Place = found.outcome, record.gateway, record.meter, record.page
+    if checked.record is not None:
+        record = checked.record
+        place: _Place = checked.outcome, record.gateway, record.meter, record.page
         page, whose = f"page {record.page}", record.name
     else:
-        batch = cast("Batch", found.batch)
-        place = found.outcome, batch.signer, batch.device, f"number {batch.sequence}"
+        batch = cast("Batch", checked.batch)
+        place = checked.outcome, batch.signer, batch.device, f"number {batch.sequence}"
         page, whose = place[-1], f"{batch.signer} for {batch.device}"
     before = pages.setdefault(place, one.signed)
     if before == one.signed:
         fresh = before is one.signed
         return (
-            found
+            checked
             if fresh
             else replace(
-                found, notes=(*found.notes, f"{page} again, the same value: count it once")
+                checked, notes=(*checked.notes, f"{page} again, the same value: count it once")
             )
         )
     text = f"{page} of {whose} stands for another value already"
-    if found.outcome == VERIFIED:
-        return replace(found, outcome=REFUSED, detail=text, holder=None, device=None)
-    return replace(found, notes=(*found.notes, text))
+    if checked.outcome == VERIFIED:
+        return replace(checked, outcome=REFUSED, detail=text, holder=None, device=None)
+    return replace(checked, notes=(*checked.notes, text))
 
 
-def _counted(found: Checked, last: dict[tuple[str | None, str], int]) -> Checked:
+def _counted(checked: Checked, last: dict[tuple[str | None, str], int]) -> Checked:
     """Tell batches that are missing before this one, or that come after later ones."""
-    batch = found.batch
-    if batch is None or found.outcome != VERIFIED:
-        return found
-    place = found.holder, batch.device
+    batch = checked.batch
+    if batch is None or checked.outcome != VERIFIED:
+        return checked
+    place = checked.holder, batch.device
     before = last.get(place, batch.sequence - 1)
     last[place] = max(before, batch.sequence)
     text = ""
@@ -309,14 +309,14 @@ def _counted(found: Checked, last: dict[tuple[str | None, str], int]) -> Checked
         text = f"{told} missing after number {before}"
     elif batch.sequence < before:
         text = f"number {batch.sequence} comes after number {before}"
-    return replace(found, notes=(*found.notes, text)) if text else found
+    return replace(checked, notes=(*checked.notes, text)) if text else checked
 
 
-def _notes(one: Reading) -> Iterable[str]:
-    if one.clock != "S":
-        yield f"time {one.clock}: {ocmf.TIMES[one.clock]}"
-    if one.status != ocmf.GOOD:
-        yield f"state {one.status}: {ocmf.STATES[one.status]}"
-    if one.errors:
-        parts = [text for flag, text in (("E", "energy"), ("t", "time")) if flag in one.errors]
-        yield f"not to be used, as the meter says: {' and '.join(parts) or one.errors}"
+def _notes(reading: Reading) -> Iterable[str]:
+    if reading.clock != "S":
+        yield f"time {reading.clock}: {ocmf.TIMES[reading.clock]}"
+    if reading.status != ocmf.GOOD:
+        yield f"state {reading.status}: {ocmf.STATES[reading.status]}"
+    if reading.errors:
+        parts = [text for flag, text in (("E", "energy"), ("t", "time")) if flag in reading.errors]
+        yield f"not to be used, as the meter says: {' and '.join(parts) or reading.errors}"

@@ -272,7 +272,7 @@ class _Bench:
         ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
-        """Days on which something flowed and a channel told nothing, those in a row as one."""
+        """Days on which something flowed and a channel reported nothing, those in a row as one."""
         bare = (flow > 0) & np.any([one.number == 0 for one in seen], axis=0)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], bare, [0]]).astype(np.int8)))
         for first, last in edges.reshape(-1, 2).tolist():
@@ -320,16 +320,16 @@ def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction
     return loads[0] / flow / _SCALE / spec.per
 
 
-def _load(flow: Int64, one: Gauged, *, low: bool) -> Fraction:
+def _load(flow: Int64, gauged: Gauged, *, low: bool) -> Fraction:
     """Sum of what flowed on each day times the mean of that day. [thousandths]"""
-    return sum(_loads(flow, one, low=low), start=Fraction(0))
+    return sum(_loads(flow, gauged, low=low), start=Fraction(0))
 
 
-def _loads(flow: Int64, one: Gauged, *, low: bool) -> list[Fraction]:
+def _loads(flow: Int64, gauged: Gauged, *, low: bool) -> list[Fraction]:
     """What flowed on each day times the mean of that day. [thousandths]"""
     means = [
         Fraction(total, count) if count else None
-        for total, count in zip(one.total.tolist(), one.number.tolist(), strict=True)
+        for total, count in zip(gauged.total.tolist(), gauged.number.tolist(), strict=True)
     ]
     rest = Fraction(0) if low else max((m for m in means if m is not None), default=Fraction(0))
     return [

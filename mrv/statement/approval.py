@@ -80,7 +80,7 @@ def check_approval(
 
 def people(holders: Iterable[EnrolledKey]) -> int:
     """Count who approved: two keys of one holder, however the name is spelt, are one."""
-    return len({normalised(one.name) for one in holders})
+    return len({normalised(holder.name) for holder in holders})
 
 
 def check_enough(found: int, wanted: int, statement: str) -> None:

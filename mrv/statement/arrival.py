@@ -2,7 +2,7 @@
 When a day's readings arrived, and what of it an auditor wants to see.
 
 Readings that come late, or those of many hours that come in one, may be honest: a line was
-down.  They may also have been made at a desk.  Nobody can tell by the figures, so they are
+down.  They may also have been made at a desk.  No one can tell by the figures, so they are
 counted where all can see it: in the day's seal, in the statement, and in the weights of the
 sampling list.
 

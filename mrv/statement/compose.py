@@ -37,6 +37,7 @@ from mrv.documents import statement as wire
 from mrv.documents.coded import coded, coded_or_words, words_of_0_1_0
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
+from mrv.model import Calculation
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import severity_of
@@ -57,12 +58,10 @@ from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
+from mrv.texts import signed_by_0_1_0
 
 # what 0.1.0 wrote of its rules
-_CLAUSES = {
-    "FAC-02": "tonne: a factor from memory counts only where the project accepts it by name",
-    "PLN-01": "tonne: a monitoring plan that meets the methodology is in force in the whole period",
-}
+_CLAUSES = {"FAC-02": signed_by_0_1_0("factor"), "PLN-01": signed_by_0_1_0("plan")}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
@@ -121,6 +120,7 @@ def composed(case: Case, label: Label) -> wire.Statement:
 
 def _claims(case: Case, label: Label, name: str) -> wire.Claims:
     result, project, plan = case.result, case.plan.project, case.plan
+    calculated = {factor.id: factor.calculation for factor in case.factors}
     return wire.Claims(
         id=f"{URN}project:{project.id}",
         statement=name,
@@ -143,7 +143,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         credited=_credited(result),
         gwp=GWP,
-        factors=tuple(map(_factor, result.factors)),
+        factors=tuple(_factor(one, calculated.get(one.id)) for one in result.factors),
         fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(_version(case.plan, one) for one in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
@@ -215,7 +215,7 @@ def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
-    """Say when readings of the project's meters arrived; nothing where nobody counted."""
+    """Say when readings of the project's meters arrived; nothing where no one counted."""
     found = case.plan.arrivals
     if found is None:
         return UNSET
@@ -225,7 +225,7 @@ def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
 
 
 def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
-    """Say what of the energy is signed; nothing where nobody looked, or no meter counts energy."""
+    """Say what of the energy is signed; nothing where no one looked, or no meter counts energy."""
     said, outcomes = case.plan.signed, case.result.devices
     if said is None or not any(one.quantity in ENERGY for one in outcomes):
         return UNSET
@@ -341,7 +341,7 @@ def _totals(one: Totals) -> wire_account.Totals:
     )
 
 
-def _factor(one: FactorUse) -> wire_account.FactorUsed:
+def _factor(one: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
     return wire_account.FactorUsed(
         id=one.id,
         kind=one.kind,
@@ -356,6 +356,7 @@ def _factor(one: FactorUse) -> wire_account.FactorUsed:
         provisional=one.provisional,
         accepted_by_project=one.accepted,
         sha256=one.sha256,
+        calculation=UNSET if how is None else wire_account.FactorCalculated(**how._asdict()),
     )
 
 

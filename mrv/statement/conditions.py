@@ -1,7 +1,7 @@
 """
 Conditions that a statement says do not hold: each is a clarification (CL) that opens by itself.
 
-Nobody has to raise it, so nobody can forget it.  It stays open until the operator closes
+No one has to raise it, so no one can forget it.  It stays open until the operator closes
 the period anew with the condition met; an opinion without reservation over it needs a
 reason that the verifier writes and signs.
 """
@@ -30,6 +30,7 @@ OBSERVATION = "observation"
 # in any script: Japanese says in these what English says in many more
 _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
+_LISTED = 5
 WANTED = (
     f"write in words what was seen and why, at least {_LEAST_CHARACTERS} characters"
     f" with {_LEAST_LETTERS} letters"
@@ -178,6 +179,12 @@ def reasoned(given: str) -> bool:
     words = " ".join(given.split())
     letters = sum(map(str.isalpha, words))
     return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
+
+
+def first_of(texts: Sequence[str]) -> str:
+    """Name the first of several, and how many more there are."""
+    more = len(texts) - _LISTED
+    return "; ".join(texts[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def check_reason(given: str, what: str = "the reason") -> None:

@@ -10,6 +10,7 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.calendar import local_date, utc_text
 from mrv.documents.coded import text_in
+from mrv.documents.form import UNSET
 from mrv.documents.monitoring import Planned
 from mrv.registry.monitoring_plan import Version, blank, called
 from mrv.registry.plan_departures import Meter, departures, imprecise
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
+# of an estimate, which changes no tonne
+_ESTIMATES = ("PLN-01.full_load", "PLN-01.capacity")
 _SAID = 500  # characters of a request that a finding repeats
 
 
@@ -39,6 +42,7 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
         accuracy_class=line.accuracy_class,
         qa_qc=line.qa_qc,
         responsible=line.responsible,
+        error_percent=UNSET if line.error_percent is None else str(line.error_percent),
     )
 
 
@@ -61,8 +65,8 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
         for version in plan.versions
         for wrong in _departs(plan, version)
     ]
-    # an estimate that no such plant reaches is a fault of the plan, and changes no tonne
-    estimate = bool(found) and all(one.code == "PLN-01.full_load" for one in found)
+    # an estimate of another plant, or that none reaches, is a fault of the plan
+    estimate = bool(found) and all(one.code in _ESTIMATES for one in found)
     return Finding(RULE, not found, lines(found), "observation" if estimate else "")
 
 

@@ -136,7 +136,7 @@ def verification_body(
         materiality_percent=finding.materiality_percent,
         misstatements=errors.stated(),
         findings=(
-            *(one.shown() for one in records),
+            *(record.shown() for record in records),
             *(FindingShown(kind="OBS", text=text) for text in finding.findings),
         ),
         unmet=shown(unmet(said), finding.words.reasons),

@@ -18,36 +18,38 @@ from mrv.statement.materiality import Materiality
 MATERIAL_PERCENT = 5
 
 
-def cross_check_out(one: CrossCheck, case: Case) -> CrossCheckShown:
+def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
     """Write a cross-check; of a check meter with how far its readings reach."""
-    meter = one.kind == METER
+    meter = cross_check.kind == METER
     return CrossCheckShown(
-        kind=one.kind,
-        against=one.against,
-        devices=one.devices,
-        parameter=one.quantity,
-        unit=one.unit,
-        from_=utc_text(one.from_us),
-        to=utc_text(one.to_us),
-        compared_share=one.coverage,
-        metered=one.ours,
-        witnessed=one.theirs,
-        difference_percent=one.difference_percent,
-        tolerance_percent=one.tolerance_percent,
-        effect_t=one.effect_t,
-        holds=one.holds,
-        detail=coded_or_words(one.detail),
-        readings=readings_out(case.reaches[case.fleet.by_id[one.against]]) if meter else None,
+        kind=cross_check.kind,
+        against=cross_check.against,
+        devices=cross_check.devices,
+        parameter=cross_check.quantity,
+        unit=cross_check.unit,
+        from_=utc_text(cross_check.from_us),
+        to=utc_text(cross_check.to_us),
+        compared_share=cross_check.coverage,
+        metered=cross_check.ours,
+        witnessed=cross_check.theirs,
+        difference_percent=cross_check.difference_percent,
+        tolerance_percent=cross_check.tolerance_percent,
+        effect_t=cross_check.effect_t,
+        holds=cross_check.holds,
+        detail=coded_or_words(cross_check.detail),
+        readings=readings_out(case.reaches[case.fleet.by_id[cross_check.against]])
+        if meter
+        else None,
     )
 
 
-def readings_out(one: Reach) -> ReadingsReach:
+def readings_out(reach: Reach) -> ReadingsReach:
     """How many readings, and how far they reach beyond the period's edges."""
     return ReadingsReach(
-        count=one.readings,
-        first=None if one.first_us is None else utc_text(one.first_us),
-        last=None if one.last_us is None else utc_text(one.last_us),
-        outside_period=one.outside,
+        count=reach.readings,
+        first=None if reach.first_us is None else utc_text(reach.first_us),
+        last=None if reach.last_us is None else utc_text(reach.last_us),
+        outside_period=reach.outside,
     )
 
 

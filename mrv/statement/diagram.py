@@ -19,7 +19,7 @@ from mrv.accounting.coverage import role_needs
 from mrv.methodologies import find
 from mrv.registry.project import FIRST
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.texts import Text, render, text
+from mrv.texts import Text, render, signed_by_0_1_0, text
 
 _SHOWN = 6  # meters drawn a role
 _BOX = (300, 80)
@@ -179,7 +179,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
         drawing.line(end, (x, y + height // 2))
     below = y + height + _GAP_Y * 2
     first = plan.accounting == FIRST  # as tonne 0.1.0 drew it
-    missing = "nobody is named" if first else text("diagram.not_stated")
+    missing = signed_by_0_1_0("no_responsible") if first else text("diagram.not_stated")
     answers = text(
         "diagram.responsible", who=plan.versions[-1].responsible if plan.versions else missing
     )
@@ -194,7 +194,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
             lower,
             "check",
             text("diagram.invoices", count=len(plan.invoices)),
-            "option B, held against the meters" if first else text("diagram.cross_checked"),
+            signed_by_0_1_0("invoices") if first else text("diagram.cross_checked"),
         )
         drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
 

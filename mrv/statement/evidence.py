@@ -174,7 +174,7 @@ def covered(rows: IntervalRows) -> NDArray[np.bool_]:
     return total
 
 
-def same(one: IntervalRows, other: IntervalRows) -> bool:
+def same(interval_rows: IntervalRows, other: IntervalRows) -> bool:
     """Whether two selections hold the same evidence."""
     names = ("device", "quantity", "start_us", *FIELDS)
-    return all(np.array_equal(getattr(one, n), getattr(other, n)) for n in names)
+    return all(np.array_equal(getattr(interval_rows, n), getattr(other, n)) for n in names)

@@ -119,7 +119,7 @@ class Case:
         )
 
     def _besides(self) -> Besides:
-        """What the period is held against; by later rules on its readings, too."""
+        """What the period is compared with; by later rules on its readings, too."""
         found = replace(self.plan.besides(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
             return found
@@ -252,7 +252,7 @@ class Case:
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """All factors of the kinds that the result used or was held against."""
+        """All factors of the kinds that the result used or was compared with."""
         kinds = {use.kind for use in self.result.factors} | {*self.result.compared}
         return records_of(kinds, self.book)
 

@@ -41,7 +41,7 @@ class Reach(NamedTuple):
 
 class Scanned(NamedTuple):
     """
-    What one pass over the readings told.
+    What one pass over the readings reported.
 
     Their digest, each device's reach, the interval rows if asked for, the least that
     registers rose by in their windows, what no other channel shows, which readings are
@@ -129,7 +129,7 @@ def scan(
     metering : int
         Version of the rules to meter by.
     asked : Asked, optional
-        What else the readings are held against.
+        What else the readings are compared with.
 
     Raises
     ------

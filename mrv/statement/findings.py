@@ -6,7 +6,7 @@ Findings of a verification: raised, answered, closed, each a signed document.
     OBS   observation
     FAR   forward action request: for the next verification to look at
 
-The verifier raises and closes, the operator answers; whoever holds the key signs
+The verifier raises and closes, the operator answers; anyone who holds the key signs
 a credential of its own, so that neither can put words into the other's mouth and
 no server has to be believed.  A corrective action request or a clarification is
 closed only after an answer.
@@ -16,20 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from mrv.documents.finding import MOST_CHARACTERS, FindingEvent, FindingSaid, Kind, State, What
-from mrv.documents.form import read, write
-from mrv.documents.statement import claims_of
+from mrv.calendar import instant_us, local_date
+from mrv.documents.finding import (
+    MOST_CHARACTERS,
+    About,
+    FindingEvent,
+    FindingSaid,
+    Kind,
+    State,
+    What,
+)
+from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import EventShown, FindingShown
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import exact_text
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-from mrv.statement.conditions import check_reason
+from mrv.statement.conditions import check_reason, first_of
 from mrv.statement.credential_parts import CONTEXT, about, related, valid_from
 from mrv.statement.materiality import decimal
 
@@ -82,6 +91,7 @@ class Event:
     by: str
     at: str
     sha256: str
+    about: About | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,7 @@ class Record:
                 EventShown(event=e.what, by=e.by, at=e.at, text=e.text, sha256=e.sha256)
                 for e in self.events
             ),
+            about=self.events[0].about,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +135,7 @@ def sign_event(
     key: SigningKey,
     holder: EnrolledKey,
     created: datetime,
+    about_what: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
     Sign one event of a finding.
@@ -137,6 +149,8 @@ def sign_event(
     event : tuple
         What happened, finding (a kind alone, such as `CAR`, for a new one), text, and
         effect as decimal text. [t CO2e]
+    about_what : About, optional
+        Devices and days of the statement, of a finding that is raised.
     """
     what, name, text, effect = event
     if len(text.strip()) > MOST_CHARACTERS:
@@ -155,6 +169,7 @@ def sign_event(
         event=what,
         text=text,
         effect_t=None if effect is None else exact_text(decimal(effect, "effect")),
+        about=about_what,
     )
     said = write(subject), holder, valid_from(created)
     document = about(statement, f"finding:{name}:{number}", TYPES, said)
@@ -196,6 +211,8 @@ def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[st
     if document["id"] != f"{statement['id']}:finding:{said.finding}:{number}":
         raise CanonicalError(f"{document['id']!r} is not named as its finding")
     claims = claims_of(statement)
+    if said.about is not UNSET:
+        _check_about(said.about, said.event, claims)
     return Event(
         statement=claims.statement,
         finding=said.finding,
@@ -206,7 +223,49 @@ def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[st
         by=str(document["issuer"]["name"]),
         at=str(document["validFrom"]),
         sha256=canonical.sha256_hex(canonical.encode(document)),
+        about=said.about,
     )
+
+
+def about_text(said: About) -> str:
+    """Name devices and days of a finding; the last day is one of them."""
+    days = []
+    if said.from_ is not UNSET and said.to is not UNSET:
+        last = date.fromisoformat(said.to) - timedelta(days=1)
+        days = list(dict.fromkeys((said.from_, last.isoformat())))
+    return "; ".join(part for part in (", ".join(said.devices), " - ".join(days)) if part)
+
+
+def _check_about(said: About, event: What, claims: Claims) -> None:
+    """Refuse devices and days that are none of the statement's; StatementStateError."""
+    if event != "raised":
+        raise StatementStateError("devices and days are named where a finding is raised")
+    known = sorted({one.device for one in claims.monitored_parameters})
+    for device in said.devices:
+        if device not in known:
+            raise StatementStateError(
+                f"device {device!r} is none of {claims.statement}; its devices: {first_of(known)}"
+            )
+    if said.from_ is UNSET or said.to is UNSET:
+        if said.from_ is not said.to:
+            raise StatementStateError("a finding's days have both `from` and `to`")
+        return
+    period = claims.monitoring_period
+    first, end = (
+        period.local_from[:10],
+        local_date(instant_us(period.to, "UTC") - 1, period.timezone),
+    )
+    try:
+        begin, until = date.fromisoformat(said.from_), date.fromisoformat(said.to)
+    except ValueError:
+        begin = until = date.min
+    if (begin.isoformat(), until.isoformat()) != (said.from_, said.to):
+        raise StatementStateError(f"the days {said.from_} to {said.to} are none; write 2026-01-31")
+    if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
+        raise StatementStateError(
+            f"the days {begin} to {until} (the day after) are not within {claims.statement}:"
+            f" {first} to {end + timedelta(days=1)}"
+        )
 
 
 def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:

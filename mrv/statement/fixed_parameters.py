@@ -1,5 +1,5 @@
 """
-Parameters that a project fixed ex ante, held against what it issued with before.
+Parameters that a project fixed ex ante, compared with what it issued with before.
 
 What a methodology monitors (option A, B or C) may be another value each period.  What
 the project design fixed may not: a baseline that rises after the fact is where tonnes
@@ -28,7 +28,7 @@ _Key = tuple[str | None, str]
 
 def changed(said: Claims, project: Project) -> tuple[str, ...]:
     """
-    Say what of a project is another value than in a statement that it issued.
+    Return which fixed values of a project differ from those of its issued statement.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.accounting.period_result import PeriodResult
-from mrv.accounting.rounded_figures import DESIGN
+from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 # a shorter period has its season
 _YEAR_US = 350 * 86_400_000_000
+# by how much the rated power may be off that of an estimate [%, M]
+_OFF_CAPACITY = 10
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
-# from how much above the estimate on it has to be explained [%, M]
-_ABOVE = 10
 
 
 def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
@@ -39,6 +39,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _equipment(plan, design)
         yield from _phases(design, days[1])
     yield from _full_load(plan)
+    yield from _capacity(plan, result)
     if not any(_explains(one, days) for one in plan.declared.events):
         yield from _above(result)
 
@@ -70,6 +71,27 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
     found = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
     if found is not None:
         yield found
+
+
+def _capacity(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
+    """Say where the plant has another rated power than the estimate of its last day is of."""
+    span = result.from_us, result.to_us, result.timezone
+    estimate, _, _ = in_force(plan.project.expected, span)[-1]
+    stated = estimate.get("capacity_kw")
+    if stated is None:
+        return
+    roles = find(plan.project.methodology, plan.project.version).roles
+    rated = {one.id: one.rated_power_w for one in plan.devices}
+    there = [
+        rated[one.device]
+        for one in plan.project.devices
+        if roles[one.role].unit == "Wh" and roles[one.role].side == "baseline"
+        and one.from_us < result.to_us and (one.to_us is None or one.to_us >= result.to_us)
+    ]  # fmt: skip
+    held = Fraction(sum(watt or 0 for watt in there), 1000)
+    if None not in there and abs(held - exact(stated, "capacity_kw")) * 100 > _OFF_CAPACITY * held:
+        begin = str(estimate["from"])
+        yield text("PLN-01.capacity", begin=begin, capacity=str(stated), held=plain_text(held, 3))
 
 
 def over_full_load(
@@ -116,17 +138,15 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
 
 
 def _explains(one: Event, days: tuple[date, date]) -> bool:
-    """Whether an event is one that explains a reduction above the estimate of these days."""
-    ended = one.ends is not None and one.ends <= days[0]
-    return one.what == "increase" and one.begins <= days[1] and not ended
+    """Whether an event with its document explains a reduction above the estimate of these days."""
+    return one.what == "increase" and bool(one.document) and one.covers(None, *days)
 
 
 def _above(result: PeriodResult) -> Iterator[Text]:
     if result.to_us - result.from_us < _YEAR_US:
         return
     for one in result.comparisons:
-        reduction = one.basis == DESIGN and one.what.startswith("reduction")
-        if reduction and Fraction(one.difference_percent or 0) > _ABOVE:
+        if one.basis == DESIGN and exceeds(one.what, one.difference_percent):
             yield text(
                 "PLN-01.above_estimate", expected=one.expected, actual=one.actual,
                 percent=str(one.difference_percent),

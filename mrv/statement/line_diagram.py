@@ -1,7 +1,7 @@
 """
 The single-line diagram: what feeds what in a plant, and at which points its meters measure.
 
-Meters name what they feed: a meter, a bus bar, a consumer, the grid.  What nobody feeds stands at
+Meters name what they feed: a meter, a bus bar, a consumer, the grid.  What no one feeds stands at
 the left, each column is fed by those before it.  Texts are wrapped and never cut; meters that feed
 the same are a column, and of very many the first ones and a count are drawn.  Layered by the
 longest way, as Sugiyama's first step; libraries that lay out more have no release of these years
@@ -104,13 +104,13 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 
 def _lanes(feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int]) -> dict[str, int]:
     """Return how far behind its box the line of each meter turns; one lane for equal feeds."""
-    found: dict[str, int] = {}
+    lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})
         for name, to in feeds.items():
             if level[name] == column:
-                found[name] = _GAP_X * (kinds.index(to) + 1) // (len(kinds) + 1)
-    return found
+                lanes[name] = _GAP_X * (kinds.index(to) + 1) // (len(kinds) + 1)
+    return lanes
 
 
 def _lines(plan: MonitoringPlan, name: str, more: Mapping[str, int], language: str) -> list[str]:

@@ -143,9 +143,9 @@ class MonitoringPlan:
     fixed : tuple of FixedBefore
         What was fixed ex ante otherwise than it is now.
     arrivals : mapping of str to mapping of str to Arrived, or None
-        By device and local day; None where nobody counted.
+        By device and local day; None where no one counted.
     signed : SignedExtract or None
-        Signed values of the period and keys of who signed; None where nobody looked.
+        Signed values of the period and keys of who signed; None where no one looked.
     issue_signatures : int
         How many have to approve the issue; 1 where the preparer's own signature does.
     public_url : str or None
@@ -221,7 +221,7 @@ class MonitoringPlan:
     row_signers: tuple[RowSigner, ...] = ()
 
     def besides(self) -> Besides:
-        """Return what the period is held against beside its own readings."""
+        """Return what the period is compared with beside its own readings."""
         return Besides(
             self.checks,
             self.invoices,
@@ -245,6 +245,7 @@ class MonitoringPlan:
             asked=self.asked,
             surveys=self.declared.surveys,
             common=tuple(map(common_in, self.common)),
+            versions=self.versions,
         )
 
     def by_first_rules(self) -> MonitoringPlan:

@@ -66,11 +66,15 @@ def figures(
 def inputs(said: Claims) -> dict[str, str]:
     """Return what the registry said for a statement, by names that do not change."""
     found = {"methodology": f"{said.methodology.id} {said.methodology.version}"}
-    for one in said.fixed_parameters or ():
-        if one.parameter == "rated_power_w":
+    for fixed_parameter in said.fixed_parameters or ():
+        if fixed_parameter.parameter == "rated_power_w":
             continue  # named with its meter
-        whose = one.parameter if one.device is None else f"{one.device}: {one.parameter}"
-        found[whose] = f"{one.value} {one.unit}"
+        whose = (
+            fixed_parameter.parameter
+            if fixed_parameter.device is None
+            else f"{fixed_parameter.device}: {fixed_parameter.parameter}"
+        )
+        found[whose] = f"{fixed_parameter.value} {fixed_parameter.unit}"
     for metered in said.monitored_parameters:
         meter = metered.meter
         found[f"{metered.device}: meter"] = " ".join(
@@ -154,8 +158,8 @@ def _changed(
     )
 
 
-def _place(one: DeviceFigure) -> tuple[str, str, str]:
-    return one.device, one.role, one.from_
+def _place(device_figure: DeviceFigure) -> tuple[str, str, str]:
+    return device_figure.device, device_figure.role, device_figure.from_
 
 
 def _tonnes(ug: int) -> str:

@@ -1,5 +1,5 @@
 """
-What the registers on the project's side rose by, held against what was counted of them.
+What the registers on the project's side rose by, compared with what was counted of them.
 
 A rise that a meter's limits do not allow is no step, and is charged at those limits.
 Where they are wrong (a charger of 60 kW that is registered with 60 W) the charge would

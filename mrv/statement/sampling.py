@@ -5,7 +5,7 @@ Neither side chooses.  The seed is the SHA-256 of the signed statement's digest 
 of the verifier's signature over it: the operator, who fixes the statement, cannot
 know that signature before, and an Ed25519 signature (RFC 8032) of one key over one
 message has one value, so that the verifier cannot draw again until it suits.  The
-list is a function of seed and evidence; whoever has the pack draws it again.
+list is a function of seed and evidence; anyone who has the pack draws it again.
 
 A unit is a device on a local day of its service.  Its weight is 1 and a little more
 for whatever makes an error likelier there or costlier:

@@ -74,7 +74,10 @@ def units(case: Case) -> list[Unit]:
     period = _period(case)
     sums = _sums(case.rows, period.edges)
     none = [0] * len(period.dates)
-    of = [(one, sums.get(_key(case, one), _Days(none, none, none))) for one in case.result.devices]
+    of = [
+        (device, sums.get(_key(case, device), _Days(none, none, none)))
+        for device in case.result.devices
+    ]
     largest = max((rate(one) * max(days.value) for one, days in of), default=Fraction(0))
     found = [unit for one, days in of for unit in _of_device(case, one, days, period, largest)]
     return sorted(found, key=lambda u: (u.device, u.role, u.day))
@@ -94,57 +97,69 @@ def _period(case: Case) -> _Period:
     return _Period(dates, edges, frozenset(doubted), arrivals, bare, unusual)
 
 
-def rate(one: DeviceOutcome) -> Fraction:
+def rate(device_outcome: DeviceOutcome) -> Fraction:
     """Emissions of a metered base unit of a device. [t CO2e]."""
-    return Fraction(one.emissions_t) / one.metered if one.metered else Fraction(0)
+    return (
+        Fraction(device_outcome.emissions_t) / device_outcome.metered
+        if device_outcome.metered
+        else Fraction(0)
+    )
 
 
 def _of_device(
-    case: Case, one: DeviceOutcome, days: _Days, period: _Period, largest: Fraction
+    case: Case, device_outcome: DeviceOutcome, days: _Days, period: _Period, largest: Fraction
 ) -> Iterator[Unit]:
-    index = case.fleet.by_id[one.device]
+    index = case.fleet.by_id[device_outcome.device]
     swaps = [r.at_us for r in case.fleet.devices[index].replacements]
     for place, day in enumerate(period.dates):
-        begin = max(period.edges[place], one.from_us)
-        end = min(period.edges[place + 1], one.to_us)
+        begin = max(period.edges[place], device_outcome.from_us)
+        end = min(period.edges[place + 1], device_outcome.to_us)
         if begin >= end:
             continue
         value = days.value[place]
-        came = period.arrivals.get(one.device, {}).get(day.isoformat())
+        came = period.arrivals.get(device_outcome.device, {}).get(day.isoformat())
         reasons = {
             "unknown or missing": 8 * max(0, end - begin - days.known_us[place]) // (end - begin),
             "estimated": 2 * bool(days.estimated_us[place]),
             "no valid certificate": 4
-            * any(a < end and b > begin for a, b in period.bare.get(one.device, ())),
+            * any(a < end and b > begin for a, b in period.bare.get(device_outcome.device, ())),
             "meter replaced": 6 * any(begin <= at < end for at in swaps),
-            "another witness differs": 4 * (one.device in period.doubted),
+            "another witness differs": 4 * (device_outcome.device in period.doubted),
             "arrived late": -(-8 * came.late // came.readings) if came else 0,
             "arrived at once": 2 * bool(came and came.at_once),
             "unusual readings": 3 * ((index, place) in period.unusual),
-            "large": int(10 * value * rate(one) / largest) if largest else 0,
+            "large": int(10 * value * rate(device_outcome) / largest) if largest else 0,
         }
         why = tuple(name for name, points in reasons.items() if points)
         weight = 1 + sum(reasons.values())
-        yield Unit(one.device, one.role, day.isoformat(), value, one.unit, weight, why)
+        yield Unit(
+            device_outcome.device,
+            device_outcome.role,
+            day.isoformat(),
+            value,
+            device_outcome.unit,
+            weight,
+            why,
+        )
 
 
-def _key(case: Case, one: DeviceOutcome) -> tuple[int, int]:
-    return case.fleet.by_id[one.device], QUANTITY_INDEX[one.quantity]
+def _key(case: Case, device_outcome: DeviceOutcome) -> tuple[int, int]:
+    return case.fleet.by_id[device_outcome.device], QUANTITY_INDEX[device_outcome.quantity]
 
 
 def _sums(rows: IntervalRows, edges: list[int]) -> dict[tuple[int, int], _Days]:
     """Sum the rows of each device and quantity by day; rows come by device, quantity, start."""
     count = len(edges) - 1
-    found = {}
+    sums = {}
     key = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     heads = np.flatnonzero(np.append(True, key[1:] != key[:-1])).tolist() if len(key) else []
     known = rows.measured_us + rows.estimated_us
     for begin, end in pairwise([*heads, len(key)]):
         cuts = begin + np.searchsorted(rows.start_us[begin:end], edges)
-        found[int(rows.device[begin]), int(rows.quantity[begin])] = _Days(
+        sums[int(rows.device[begin]), int(rows.quantity[begin])] = _Days(
             *(
                 [exact_sum(column[cuts[i] : cuts[i + 1]]) for i in range(count)]
                 for column in (rows.value, known, rows.estimated_us)
             )
         )
-    return found
+    return sums

@@ -58,15 +58,15 @@ def registers_of(said: SignedExtract) -> tuple[Register, ...]:
     """Registers of a plan's signed values, in their order."""
     return tuple(
         Register(
-            one.device,
+            value.device,
             r.channel,
-            one.kind,
-            one.signer,
+            value.kind,
+            value.signer,
             instant_us(r.time, "UTC"),
             decimal_of(r.value),
         )
-        for one in said.values
-        for r in one.registers
+        for value in said.values
+        for r in value.registers
     )
 
 
@@ -111,15 +111,15 @@ class RegisterComparison:
         return found
 
 
-def _between(time_us: Int64, values: Int64, one: Register) -> bool:
+def _between(time_us: Int64, values: Int64, register: Register) -> bool:
     held = values != NULL
     times, values = time_us[held], values[held]
-    before = int(np.searchsorted(times, one.time_us, side="right"))
-    after = int(np.searchsorted(times, one.time_us, side="left"))
+    before = int(np.searchsorted(times, register.time_us, side="right"))
+    after = int(np.searchsorted(times, register.time_us, side="left"))
     if not before and after == len(times):
         return False
-    too_high = before and values[before - 1] > one.value + TOLERANCE_WH
-    too_low = after < len(times) and values[after] < one.value - TOLERANCE_WH
+    too_high = before and values[before - 1] > register.value + TOLERANCE_WH
+    too_low = after < len(times) and values[after] < register.value - TOLERANCE_WH
     return not (too_high or too_low)
 
 
@@ -142,16 +142,16 @@ def shares(
     """
     registers = registers_of(said)
     whole, backed = 0, dict.fromkeys(KINDS, 0)
-    for one in outcomes:
-        if one.quantity not in ENERGY:
+    for outcome in outcomes:
+        if outcome.quantity not in ENERGY:
             continue
-        device = fleet.devices[fleet.by_id[one.device]]
-        chains = list(_chains(registers, fitting, device, one))
-        number, quantity = fleet.by_id[one.device], QUANTITY_INDEX[one.quantity]
+        device = fleet.devices[fleet.by_id[outcome.device]]
+        chains = list(_chains(registers, fitting, device, outcome))
+        number, quantity = fleet.by_id[outcome.device], QUANTITY_INDEX[outcome.quantity]
         mine = np.flatnonzero((rows.device == number) & (rows.quantity == quantity))
         found = _of_device(chains, rows.start_us[mine], rows.value[mine])
-        left = one.metered
-        whole += one.metered
+        left = outcome.metered
+        whole += outcome.metered
         for kind in KINDS:
             taken = min(found[kind], left)
             backed[kind] += taken
@@ -159,7 +159,7 @@ def shares(
     return SignedEnergy(
         energy_wh=str(whole),
         shares=tuple(_shares(whole, backed)),
-        signers=tuple(sorted({one.signer for one in said.values})),
+        signers=tuple(sorted({value.signer for value in said.values})),
         values=str(len(said.values)),
         contradicted=str(len(registers) - len(fitting)),
         stored=said.stored,

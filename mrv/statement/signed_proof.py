@@ -53,25 +53,25 @@ def keys_of(
         own = {name: device.id for name in (device.id, serials.get(device.id)) if name}
         for speaker in {device.id, device.gateway or device.id}:
             behind.setdefault(speaker, {}).update(own)
-    found: dict[str, list[DatedKey]] = {}
+    keys: dict[str, list[DatedKey]] = {}
     for one in said:
         key = None if one.key == ENDED else parse_key(one.key)
         dated = DatedKey(key, _moment(one.from_), one.device, behind.get(one.device, {}))
         for name in dict.fromkeys(filter(None, (one.device, one.serial))):
-            found.setdefault(name, []).append(dated)
-    return found
+            keys.setdefault(name, []).append(dated)
+    return keys
 
 
-def kind_of(found: Checked, devices: Iterable[Device]) -> Kind:
+def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
     """Kind of a signature that holds; who signs for others is a gateway, for itself too."""
-    if found.batch is None:
+    if checked.batch is None:
         return OCMF
     gateways = {device.gateway for device in devices}
-    own = found.holder == found.device and found.holder not in gateways
+    own = checked.holder == checked.device and checked.holder not in gateways
     return COSE_METER if own else COSE_GATEWAY
 
 
-def energy_registers(found: Checked, device: Device) -> Iterator[Told]:
+def energy_registers(checked: Checked, device: Device) -> Iterator[Told]:
     """
     Yield the registers of energy that a signed value tells and that can be used.
 
@@ -80,28 +80,28 @@ def energy_registers(found: Checked, device: Device) -> Iterator[Told]:
     SignedValueError
         If a batch's messages cannot be read.
     """
-    if found.record is not None:
-        yield from _of_record(found.record, device)
-    if found.batch is not None:
+    if checked.record is not None:
+        yield from _of_record(checked.record, device)
+    if checked.batch is not None:
         from mrv.signed_values import cose  # noqa: PLC0415 - cbor2, for batches alone
 
         names = {channel_of(device, quantity) for quantity in ENERGY}
         # what was signed before it was read was never read
-        until = found.batch.at_ms * 1_000 + _APART_US
-        every = cose.registers(found.batch, device)
+        until = checked.batch.at_ms * 1_000 + _APART_US
+        every = cose.registers(checked.batch, device)
         yield from (one for one in every if one[1] in names and one[0] <= until)
 
 
 def _of_record(record: Record, device: Device) -> Iterator[Told]:
-    for one in record.readings:
-        wh, match = one.energy_wh, _OBIS.fullmatch(one.obis or "")
-        if not one.usable or one.clock != _SYNCHRONISED or "t" in one.errors:
+    for reading in record.readings:
+        wh, match = reading.energy_wh, _OBIS.fullmatch(reading.obis or "")
+        if not reading.usable or reading.clock != _SYNCHRONISED or "t" in reading.errors:
             continue
         if wh is None or match is None:
             continue
         channel = channel_of(device, _WAY[match["way"] or match["code"][0]])
-        if channel is not None and _YEARS[0] < one.time.year < _YEARS[1]:
-            moment = one.time.astimezone(UTC)
+        if channel is not None and _YEARS[0] < reading.time.year < _YEARS[1]:
+            moment = reading.time.astimezone(UTC)
             whole = int(moment.replace(microsecond=0).timestamp()) * 1_000_000
             yield whole + moment.microsecond, channel, wh
 

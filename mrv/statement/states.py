@@ -7,7 +7,7 @@ The life of a statement: which step may follow which, and who may take it.
 The first finding puts a statement under verification; one without findings goes
 without that step.
 
-The database says the same in a trigger; here it is said first, in words that
+The database is identical in a trigger; here it is said first, in words that
 tell what to do.
 """
 

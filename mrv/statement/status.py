@@ -3,7 +3,7 @@ Whether a statement still counts: a bitstring status list (W3C Bitstring Status 
 
 A list is a credential of the operator's: one bit a statement, set once it was
 superseded or revoked, for good.  A statement's place in its project's list
-follows from its name, so that nobody has to hand places out; the list is wide
+follows from its name, so that no one has to hand places out; the list is wide
 enough that two statements of a project hardly ever meet, and making a list in
 which they do is refused.  A bit shows only what is so now; when it came about
 stands in the log.

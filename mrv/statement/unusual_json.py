@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +13,8 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Int64
 from ingest.pipeline.flags import TESTS
 from mrv.accounting.period_result import DeviceOutcome
-from mrv.documents.monitoring import UnusualReadings
+from mrv.calendar import days
+from mrv.documents.monitoring import UnusualDays, UnusualReadings
 from mrv.rounding import decimal_text, exact_sum
 from mrv.statement.evidence_case import Case
 from mrv.statement.sampling_units import rate
@@ -39,7 +43,28 @@ def _test(case: Case, test: str, found: Unusual, key: Int64) -> UnusualReadings:
         quarter_hours=str(len(found.interval)),
         energy_wh=str(energy),
         emissions_t=decimal_text(emissions, _PLACES, "up"),
+        days=tuple(_runs(case, found)),
     )
+
+
+def _runs(case: Case, found: Unusual) -> Iterator[UnusualDays]:
+    """Yield runs of successive local days, by device in its order."""
+    every = [*days(case.from_us, case.to_us, case.plan.project.timezone)]
+    names = {index: name for name, index in case.fleet.by_id.items()}
+    edges = [begin for _, begin, _ in every]
+    place = np.searchsorted(edges, found.interval * INTERVAL_US, side="right") - 1
+    cells, count = np.unique(np.stack([found.device, place]), axis=1, return_counts=True)
+    # a run ends where the device changes or a day is left out
+    ends = np.flatnonzero((np.diff(cells[0]) != 0) | (np.diff(cells[1]) != 1)) + 1
+    for first, last in pairwise([0, *ends.tolist(), cells.shape[1]]):
+        device, begin = cells[:, first].tolist()
+        until = every[begin + last - first - 1][0] + timedelta(days=1)
+        yield UnusualDays(
+            device=names[device],
+            from_=every[begin][0].isoformat(),
+            to=until.isoformat(),
+            quarter_hours=str(int(count[first:last].sum())),
+        )
 
 
 def _metered(case: Case, one: DeviceOutcome, found: Unusual, key: Int64) -> int:

@@ -2,7 +2,8 @@
 Unusual readings of a period, found again from the evidence alone.
 
 The quality tests of the pipeline, asked once more of readings and registry limits that stand in
-the pack, so that whoever verifies finds the same.  A standstill is marked from its begin on: here
+the pack, so that anyone who verifies finds the same.  A standstill is marked from its begin on:
+here
 its end is known, as it is not while readings arrive.
 """
 

@@ -23,11 +23,11 @@ _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 def usage(said: Claims) -> Usage | None:
     """Return the energy that a statement's service took; None where the statement does not say."""
     methodology = find(said.methodology.id, said.methodology.version)
-    for one in methodology.consumptions:
-        if not one.by_history or Fraction(said.coverage) < _KNOWN:
+    for consumption in methodology.consumptions:
+        if not consumption.by_history or Fraction(said.coverage) < _KNOWN:
             continue
-        used = _sum(said, one.uses)
-        served = _sum(said, one.serves) - _implausible(said, one.serves)
+        used = _sum(said, consumption.uses)
+        served = _sum(said, consumption.serves) - _implausible(said, consumption.serves)
         if used > 0 and served > 0:
             begin, end = (
                 instant_us(edge, "UTC")

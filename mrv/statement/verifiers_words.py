@@ -9,12 +9,13 @@ An opinion without reservation has words for all of it; what is known stands in 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import get_args
 
 from mrv.accounting.period_result import INVOICE
+from mrv.accounting.rounded_figures import exceeds
 from mrv.documents.monitoring import CalibrationShown, MonitoredParameter
 from mrv.documents.statement import Claims
 from mrv.documents.verification import (
@@ -30,7 +31,6 @@ REQUIREMENTS: tuple[Requirement, ...] = get_args(Requirement)
 Subject = tuple[str, str | None]  # parameter and device
 # more devices of a parameter than these have one row in a template
 _ROWS = 20
-_SHOWN = 5
 _LETTERS = 2
 
 
@@ -50,6 +50,12 @@ class Words:
     parameters: tuple[ParameterVerified, ...] = ()
     requirements: tuple[RequirementVerified, ...] = ()
     reasons: tuple[str, ...] = ()
+
+
+def requirements(said: Claims) -> tuple[Requirement, ...]:
+    """Return what of a statement the verifier has a word on beside its parameters."""
+    above = any(exceeds(one.what, one.difference_percent or None) for one in said.comparisons)
+    return tuple(one for one in REQUIREMENTS if above or one != "estimate")
 
 
 def subjects(said: Claims) -> tuple[Subject, ...]:
@@ -80,7 +86,9 @@ def known(said: Claims) -> Words:
             )
             for parameter, device in rows
         ),
-        tuple(RequirementVerified(requirement=one, means="", opinion="") for one in REQUIREMENTS),
+        tuple(
+            RequirementVerified(requirement=one, means="", opinion="") for one in requirements(said)
+        ),
         tuple("" for _ in unmet(said)),
     )
 
@@ -98,7 +106,7 @@ def blanks(said: Claims, words: Words) -> Iterator[str]:
             if not _written(getattr(row, name), whole=name in ("means", "opinion")):
                 yield f"{named}: {name}"
     by_requirement = {one.requirement: one for one in words.requirements}
-    for requirement in REQUIREMENTS:
+    for requirement in requirements(said):
         found = by_requirement.get(requirement)
         for name in ("means", "opinion"):
             if found is None or not _written(getattr(found, name), whole=True):
@@ -134,12 +142,6 @@ def check_rows(said: Claims, words: Words) -> None:
 def missing(said: Claims, conclusion: Conclusion) -> tuple[str, ...]:
     """Return what a signed conclusion has no words for."""
     return tuple(blanks(said, Words(conclusion.parameters or (), conclusion.requirements or ())))
-
-
-def first_of(texts: Sequence[str]) -> str:
-    """Name the first of several, and how many more there are."""
-    more = len(texts) - _SHOWN
-    return "; ".join(texts[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 def open_findings(said: Claims, words: Words) -> list[Unmet]:

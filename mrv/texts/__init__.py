@@ -1,7 +1,7 @@
 """
 Texts as data: a code and exact values; words come from a file a language.
 
-Findings, deductions and conditions carry a `Text`; whoever shows it renders it in the
+Findings, deductions and conditions carry a `Text`; anyone who shows it renders it in the
 language of the reader.  No text is a key.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, total_ordering
 from importlib import resources
 
-from mrv.texts.word_files import filled, tags
+from mrv.texts.word_files import filled, read, tags
 
 _GROUP = 3
 # what a language is called, and the forms of its numbers and dates; no text
@@ -165,6 +165,13 @@ def words(language: str) -> Mapping[str, str]:
         if table != _LANGUAGE
         for key, one in rows.items()
     }
+
+
+@cache
+def signed_by_0_1_0(key: str) -> str:
+    """Return words that tonne 0.1.0 signed and that have no code: they stay as they were signed."""
+    found: str = read(resources.files(__name__), RELEASE_0_1_0)["signed"][key]
+    return found
 
 
 def _tables(language: str) -> Mapping[str, Mapping[str, str]]:

@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 def tags(folder: Traversable) -> tuple[str, ...]:
     """Return the languages that have a file in a folder, English first."""
-    names = (one.name.removesuffix(".toml") for one in folder.iterdir() if one.is_file())
+    names = (path.name.removesuffix(".toml") for path in folder.iterdir() if path.is_file())
     return (ENGLISH, *sorted({name for name in names if TAG.fullmatch(name)} - {ENGLISH}))
 
 

@@ -117,7 +117,7 @@ def _place(one: Mapping[str, Any], heads: int) -> Place:
 
 
 def _texts(tokens: Sequence[bytes]) -> list[str]:
-    return [encode_base64(one) for one in tokens]
+    return [encode_base64(token) for token in tokens]
 
 
 def _tokens(listed: object) -> tuple[bytes, ...]:

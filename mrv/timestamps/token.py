@@ -7,7 +7,7 @@ Tokens of time-stamp authorities (RFC 3161): what they say, and whether it holds
    token's time: a certificate that ran out since takes nothing from it.
 4. Policy and time are such as the reader lets count for that authority.
 
-Nobody is asked whether a certificate was revoked: that is the reader's to know, by `until`.
+No one is asked whether a certificate was revoked: that is the reader's to know, by `until`.
 
 Signature and chain are OpenSSL's work, through `rfc3161-client`.  Certificates that come with
 a pack serve to find a way to a trusted root; one that signed itself is never taken from there,
@@ -257,7 +257,7 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
         why = "; ".join(opened.status_string) or "no reason given"
         raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
     signers = list(opened.signed_data.signer_infos)
-    mine = [(one.issuer, one.serial_number) for one in signers]
+    mine = [(signer.issuer, signer.serial_number) for signer in signers]
     certificates = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
     found = [one for one in certificates if (one.issuer, one.serial_number) in mine]
     if len(signers) != 1 or len(found) != 1:
@@ -338,15 +338,15 @@ def _authority(
     """Return the authority to whose root signature and chain lead, at the token's time."""
     library = _library()
     whys = []
-    for one in authorities:
-        more = [x for x in helpers if x not in one.loaded]
-        verifier = library.VerifierBuilder(roots=list(one.loaded), intermediates=more).build()
+    for authority in authorities:
+        more = [x for x in helpers if x not in authority.loaded]
+        verifier = library.VerifierBuilder(roots=list(authority.loaded), intermediates=more).build()
         try:
             verifier.verify(opened, opened.tst_info.message_imprint.message)
         except library.VerificationError as error:
             whys.append(str(error))
             continue
-        return one
+        return authority
     chain = [why for why in whys if "certificate verify error" in why]
     ended = [why for why in chain if "expired" in why or "not yet valid" in why]
     if len(chain) < len(whys):
@@ -361,7 +361,7 @@ def _authority(
         )
     raise UnknownAuthorityError(
         f"the token of {stamp.signer} leads to none of the authorities that you trust"
-        f" ({', '.join(one.name for one in authorities)})"
+        f" ({', '.join(authority.name for authority in authorities)})"
     )
 
 

@@ -39,7 +39,7 @@ def approvals(subject: Subject) -> str:
             "nothing supplies it once it is issued; have the statement superseded by one that as"
             " many approved",
         )
-    return f"{found} people approved: {', '.join(sorted({one.name for one in holders}))}"
+    return f"{found} people approved: {', '.join(sorted({holder.name for holder in holders}))}"
 
 
 def _own(subject: Subject) -> int:

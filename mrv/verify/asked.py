@@ -47,7 +47,7 @@ def asked_at(text: str | None) -> datetime:
 
 def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
-    Read the keys that a reader trusts; a pack's own keys are nobody's trust.
+    Read the keys that a reader trusts; a pack's own keys are no one's trust.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _policy(data: bytes, where: str) -> Policy:
 
 def own_authorities(file: str, pack: str) -> StampRule:
     """
-    Read the time-stamp authorities that a reader trusts; those of a pack are nobody's.
+    Read the time-stamp authorities that a reader trusts; those of a pack are no one's.
 
     Raises
     ------

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mrv.calendar import instant_us
+from mrv.countries import country_of
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, FactorError, PeriodError, SignatureError
+from mrv.factors import load
 from mrv.factors.records import book_of, departures, unmarked, unpublished
+from mrv.methodologies.tools import calculated
 from mrv.model import Factor
 from mrv.packs.pack import DIAGRAM, check_order
 from mrv.registry.project import FIRST
-from mrv.rounding import UG_PER_T
+from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import Digest, differences, digest_leaves
 from mrv.signatures.signed_acceptance import Accepted, check
@@ -25,6 +28,7 @@ from mrv.statement.plan_json import asked_in
 from mrv.verify.subject import Subject, refuse, refuse_differences
 
 _WHOLE = re.compile(r"0|[1-9][0-9]*")
+_DIGITS = 6
 _SIGNED_LATER = ("issuer", "proof")
 
 
@@ -49,8 +53,19 @@ def plan_and_factors(subject: Subject) -> str:
         )
     accepted = dict(_accepted(subject, book))
     brought = [f"{name}{accepted.get(name, '')}" for name in unpublished(book)]
+    brought += _recalculated(subject, book)
     doubt = f"; compare with their source, not published by tonne: {', '.join(brought)}"
     return f"{len(subject.plan.devices)} devices, {len(book)} factors{doubt if brought else ''}"
+
+
+def _recalculated(subject: Subject, book: Sequence[Factor]) -> Iterator[str]:
+    """Say what the calculation of a factor that a project calculated comes to."""
+    own = load().within(country_of(subject.plan.project))
+    for one in book:
+        if one.calculation is not None:
+            value = calculated(one.calculation, own, one.id)
+            said = decimal_text(value, _DIGITS, "half_even")
+            yield f"{one.id} = {one.text} {one.unit}: {one.calculation.tool} gives {said}"
 
 
 def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, str]]:
@@ -58,7 +73,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     Factors that are entered as accepted, and whether the programme signed that.
 
     A signature that does not hold, or of a key that is none of the programme's, is a false
-    claim.  Where the reader has no root key of a programme, nobody knows whose it is.
+    claim.  Where the reader has no root key of a programme, no one knows whose it is.
     """
     known = {one.id: one for one in book}
     for one in subject.plan.accepted:

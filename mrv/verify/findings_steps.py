@@ -31,7 +31,7 @@ def findings(subject: Subject) -> str:
     records = fold(events)
     if subject.verification is not None and subject.conclusion is not None:
         _same(records, subject.verification, subject.conclusion, subject)
-    open_ = [one.name for one in records if one.state != "closed"]
+    open_ = [record.name for record in records if record.state != "closed"]
     return f"{len(records)} findings, {len(open_)} of them open{': ' if open_ else ''}" + ", ".join(
         open_
     )
@@ -75,7 +75,7 @@ def _same(
             raise CanonicalError(f"{FINDINGS} holds findings, verification.json knows of none")
         return
     shown = [one for one in said.shown if not one.remark]
-    if shown != [one.shown() for one in records]:
+    if shown != [record.shown() for record in records]:
         raise SignatureError(
             f"the findings in verification.json are not those whose events {FINDINGS} holds"
         )

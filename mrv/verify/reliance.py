@@ -162,7 +162,11 @@ def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
 
 
 def _seals_seen(subject: Subject) -> str:
-    seen = [one.stamped for one in subject.stamped_days if one.stamped is not None]
+    seen = [
+        stamped_day.stamped
+        for stamped_day in subject.stamped_days
+        if stamped_day.stamped is not None
+    ]
     if not seen:
         return ""
     return f"; {len(seen)} of {len(subject.stamped_days)} days' seals, the last at {max(seen)}"

@@ -277,7 +277,7 @@ class Report:
             "arrival": [one._asdict() for one in self.arrived],
             "timestamps": {
                 "statement": [{"authority": name, "time": at} for name, at in self.stamps],
-                "days": [one._asdict() for one in self.stamped_days],
+                "days": [stamped_day._asdict() for stamped_day in self.stamped_days],
             },
             "missing": [one._asdict() for one in self.missing],
             "waived": [one._asdict() for one in self.waived],
@@ -315,7 +315,7 @@ def _lines(report: Report) -> Iterator[str]:
         return
     if report.graded:
         yield f"share of the reduction by grade of evidence: {report.graded}"
-    yield from (f"rule with an effect: {one}" for one in report.effects)
+    yield from (f"rule with an effect: {effect}" for effect in report.effects)
     yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)
@@ -340,8 +340,8 @@ def _arrivals(report: Report) -> Iterator[str]:
 
 
 def _stamped(report: Report) -> Iterator[str]:
-    """Name the days whose seals nobody outside saw in time, the latest first."""
-    late = [one for one in report.stamped_days if one.late]
+    """Name the days whose seals no one outside saw in time, the latest first."""
+    late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
     for one in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
         said = f"sealed at {one.sealed} by its own word" if one.sealed else "sealed"
         yield (
@@ -350,7 +350,7 @@ def _stamped(report: Report) -> Iterator[str]:
         )
     if len(late) > _DAYS_SHOWN:
         yield f"time stamps: and {len(late) - _DAYS_SHOWN} more such days; --json lists all"
-    unseen = [one for one in report.stamped_days if one.stamped is None]
+    unseen = [stamped_day for stamped_day in report.stamped_days if stamped_day.stamped is None]
     if unseen and len(unseen) < len(report.stamped_days):
         yield (
             f"time stamps: {len(unseen)} of {len(report.stamped_days)} days' seals were seen by too"

@@ -46,9 +46,9 @@ def seals(subject: Subject) -> str:
     of_day: dict[str, list[DayLeaf]] = {}
     for leaf in subject.leaves["readings"]:
         of_day.setdefault(leaf.day, []).append(leaf)
-    for one in record["days"]:
-        _one(one, head, of_day, subject, subject.plan.project)
-        seen.add(one["entry"]["day"])
+    for day in record["days"]:
+        _one(day, head, of_day, subject, subject.plan.project)
+        seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
         raise LogError("seals.json holds a day twice, or one outside of the period")
     _unsealed(subject, whole, seen)
@@ -70,7 +70,7 @@ def _before(subject: Subject, head: Checkpoint) -> None:
     The tree of the seals is that of the receipt, and ends before the statement's entry.
 
     The proof of the statement's place holds the root over all entries before it: a seal
-    under that root was made before, in the same tree, whoever signed the heads.
+    under that root was made before, in the same tree, no matter who signed the heads.
     """
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head

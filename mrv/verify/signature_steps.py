@@ -29,7 +29,7 @@ from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.keys import EnrolledKey, Role, multikey_of
 from mrv.statement.compose import TYPES
-from mrv.statement.conditions import shown, unanswered, unmet
+from mrv.statement.conditions import first_of, shown, unanswered, unmet
 from mrv.statement.credential_parts import CONTEXT, URN, related
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry
@@ -38,7 +38,7 @@ from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
-from mrv.statement.verifiers_words import first_of, missing
+from mrv.statement.verifiers_words import missing
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 
@@ -398,7 +398,7 @@ class _List(NamedTuple):
 
 
 def _by_an_ended_key(subject: Subject, one: _List) -> None:
-    """Lists stand in no log, so that whoever holds an ended key can sign one of any date."""
+    """Lists stand in no log, so that anyone who holds an ended key can sign one of any date."""
     subject.lack(
         "status-key",
         "issued",

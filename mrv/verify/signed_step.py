@@ -44,12 +44,12 @@ def signed_values(subject: Subject) -> str:
         raise NotCheckedError(
             f"its batches need a library that is not here ({error.name}); pip install cbor2"
         ) from error
-    if {one.signer for one in plan.signed.values} != set(stated.signers):
+    if {value.signer for value in plan.signed.values} != set(stated.signers):
         raise CanonicalError("plan.json names other signers than the statement")
     told = ", ".join(
-        f"{one.share_percent} % {_NAMES[one.kind]}"
-        for one in stated.shares
-        if one.energy_wh != "0" or one.kind == NONE
+        f"{share.share_percent} % {_NAMES[share.kind]}"
+        for share in stated.shares
+        if share.energy_wh != "0" or share.kind == NONE
     )
     values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {told}"
     return f"{rows}; values: {values}" if rows else values
@@ -94,7 +94,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     said = plan.signed
     if said is None:
         return
-    for signer in sorted({one.signer for one in said.values}):
+    for signer in sorted({value.signer for value in said.values}):
         serial = next((one.serial for one in said.keys if one.device == signer), None)
         named = f"{signer} (serial {serial})" if serial else signer
         # a serial number stands on the label; an id is the operator's choice, and may be another's

@@ -90,8 +90,8 @@ def verify(
     ----------
     pack : Pack
     trusted : Trust or iterable of EnrolledKey, optional
-        Keys that the reader trusts.  Where none are given, the pack is held against the
-        keys that came with it, and nobody may rely on what comes out.
+        Keys that the reader trusts.  Where none are given, the pack is compared with the
+        keys that came with it, and no one may rely on what comes out.
     status : bytes, optional
         The project's status list: whether the statement still counts.  Where it is absent,
         one that the reader keeps beside the trusted keys is taken.

@@ -231,10 +231,10 @@ class Subject:
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
         """Leaves of readings by device."""
-        found: dict[str, list[DayLeaf]] = {}
+        signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
-            found.setdefault(leaf.device, []).append(leaf)
-        return found
+            signed_leaves.setdefault(leaf.device, []).append(leaf)
+        return signed_leaves
 
     def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
         """Refuse readings of some devices that are not those of digests.json, as they are read."""
@@ -260,9 +260,9 @@ class Subject:
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
-def refuse_differences(expected: Iterable[DayLeaf], found: Iterable[DayLeaf]) -> None:
+def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
     """Refuse evidence that differs from digests.json; CanonicalError names the device-days."""
-    refuse(differences(expected, found), "differs from digests.json")
+    refuse(differences(expected, day_leafs), "differs from digests.json")
 
 
 def refuse(found: Sequence[object], what: str) -> None:

@@ -155,12 +155,12 @@ def _days(
     data = subject.pack.files.get(SEALS)
     if data is None or subject.receipt is None:
         return []
-    found = []
-    for one in canonical.parse_object(data)["days"]:
-        entry, index = one["entry"], one["index"]
+    days = []
+    for day in canonical.parse_object(data)["days"]:
+        entry, index = day["entry"], day["index"]
         seen = _over(subject, held, heads, index, canonical.encode(entry))
-        found.append(_day(entry, _enough(seen, rule)))
-    return found
+        days.append(_day(entry, _enough(seen, rule)))
+    return days
 
 
 def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
@@ -214,8 +214,8 @@ def _text(checkpoint: str) -> bytes:
 def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
     """The earliest time stamp of each authority."""
     found: dict[str, Stamp] = {}
-    for one in sorted(stamps, key=lambda x: x.latest):
-        found.setdefault(str(one.authority), one)
+    for stamp in sorted(stamps, key=lambda x: x.latest):
+        found.setdefault(str(stamp.authority), stamp)
     return found
 
 
@@ -229,7 +229,7 @@ def _lack(subject: Subject, rule: StampRule, found: int) -> None:
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if end <= time_of(rule.since, "since"):
         return
-    names = ", ".join(one.name for one in rule.authorities)
+    names = ", ".join(authority.name for authority in rule.authorities)
     subject.lack(
         "timestamps",
         "issued",
@@ -244,7 +244,7 @@ def _lack(subject: Subject, rule: StampRule, found: int) -> None:
 def _tail(subject: Subject, strange: list[str]) -> str:
     days, text = subject.stamped_days, ""
     if days:
-        seen = [one for one in days if one.stamped is not None]
+        seen = [day for day in days if day.stamped is not None]
         late = [one for one in seen if one.late]
         text += f"; {len(seen)} of {len(days)} sealed days were stamped"
         text += f", {len(late)} of them later than 36 h after the day" if late else ""

@@ -2,8 +2,8 @@
 What a statement of older rules comes to by the rules of today.
 
 Rules are frozen when they are replaced, so that what was right when it was made verifies for
-ever.  Whoever reads it is told what today's rules give: they were changed because the older
-ones credited too much in some case.  For a period that ends after the older rules did, nobody
+ever.  Anyone who reads it is informed what today's rules give: they were changed because the older
+ones credited too much in some case.  For a period that ends after the older rules did, no one
 could have meant them any more, and the statement is not enough to rely on.
 """
 
@@ -63,7 +63,7 @@ def _by_todays(case: Case) -> Case:
         rows = evidence.remeter(fleet, case.frames, pairs, case.from_us, case.to_us)
     known = factors.load()
     own = {one.id for one in known}
-    brought = [replace(one, brought=True) for one in case.factors if one.id not in own]
+    brought = [replace(factor, brought=True) for factor in case.factors if factor.id not in own]
     return Case(plan, case.frames, rows, case.from_us, case.to_us, known.with_more(brought))
 
 

@@ -28,7 +28,7 @@ def known(subject: Subject) -> tuple[Vkey, ...]:
     """
     Witnesses that the reader trusts: of the keys, and of the policies.
 
-    One whose key has ended is none: its time is its own word, so that whoever holds the key
+    One whose key has ended is none: its time is its own word, so that anyone who holds the key
     can sign for any time before the end.
     """
     keys = [
@@ -36,7 +36,7 @@ def known(subject: Subject) -> tuple[Vkey, ...]:
         for key in _enrolled(subject)
         if not key.has_ended(subject.at)
     ]
-    keys += [one.key for policy in subject.policies for one in policy.witnesses.values()]
+    keys += [witness.key for policy in subject.policies for witness in policy.witnesses.values()]
     return tuple(dict.fromkeys(keys))
 
 
@@ -52,7 +52,9 @@ def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
 def seen_before(subject: Subject, moment: datetime) -> bool:
     """Whether enough witnesses cosigned the head before a time: one, or as a policy asks."""
     keys = {
-        one.witness for one in subject.witnesses if datetime.fromtimestamp(one.time_s, UTC) < moment
+        witness.witness
+        for witness in subject.witnesses
+        if datetime.fromtimestamp(witness.time_s, UTC) < moment
     }
     return bool(keys) and all(policy.reached(keys) for policy in subject.policies)
 
@@ -148,18 +150,18 @@ def _check_logs(subject: Subject, note: str) -> None:
     holders = [key for key in subject.ring if key.role == "log" and key.name == origin]
     mine = {Vkey(key.name, NOTE, key.public) for key in holders}
     for policy in subject.policies:
-        if policy.logs and not mine & {one.key for one in policy.logs}:
+        if policy.logs and not mine & {log.key for log in policy.logs}:
             subject.lack(
                 "policy-log",
                 "issued",
                 f"log {origin} among those of the policy:"
-                f" {', '.join(one.key.name for one in policy.logs)}",
+                f" {', '.join(log.key.name for log in policy.logs)}",
                 "ask who made the policy whether this log counts",
             )
 
 
 def _unknown(subject: Subject, note: str, keys: tuple[Vkey, ...]) -> str:
-    """Name whose cosignatures count for nothing, since nobody whom the reader trusts vouches."""
+    """Name whose cosignatures count for nothing, since no one whom the reader trusts vouches."""
     logs = [NoteKey(key.name, key.public) for key in subject.ring if key.role == "log"]
     try:
         names = strangers(note, *keys, *logs)

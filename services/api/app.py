@@ -263,7 +263,7 @@ def _pool(url: str, role: str, most: int) -> ConnectionPool:
 
 
 def _may_sign(conn: Connection) -> bool:
-    """Whether the login holds the role that accounts: then nobody else needs to be asked."""
+    """Whether the login holds the role that accounts: then no one else needs to be asked."""
     row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
     return row == (True,)
 

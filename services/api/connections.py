@@ -4,7 +4,7 @@ Connections: how long one may say nothing, how much a head may hold, how many on
 uvicorn waits for a request's head without end and takes as much of it as comes; a header
 that comes in parts is copied with each part.  Here a head has a deadline and a size, a
 connection that finished nothing gives its place to a new one where all are taken, and an
-address has a share of them.  Whoever goes on sending what nobody reads, or does not take
+address has a share of them.  Anyone who goes on sending what no one reads, or does not take
 what it asked for, is hung up on.
 """
 
@@ -47,7 +47,7 @@ class TooLargeError(Exception):
 
 
 def refusal(status: int) -> bytes:
-    """Return an answer to whoever gets no further, as it goes over the line."""
+    """Return an answer to anyone who gets no further, as it goes over the line."""
     phrase = HTTPStatus(status).phrase
     said = (
         f'{{"type":"about:blank","title":"{phrase}","status":{status},'
@@ -79,7 +79,7 @@ class Places:
     Parameters
     ----------
     proxies : sequence of networks
-        Whoever connects from there speaks for others, and has no share of its own.
+        Anyone who connects from there speaks for others, and has no share of its own.
     """
 
     def __init__(
@@ -112,14 +112,14 @@ class Places:
         if not self._of[share]:
             del self._of[share]
 
-    def waits(self, one: PromptProtocol) -> None:
+    def waits(self, prompt_protocol: PromptProtocol) -> None:
         """Note that a connection waits for a head."""
-        self._waiting[one] = None
-        self._waiting.move_to_end(one)
+        self._waiting[prompt_protocol] = None
+        self._waiting.move_to_end(prompt_protocol)
 
-    def works(self, one: PromptProtocol) -> None:
+    def works(self, prompt_protocol: PromptProtocol) -> None:
         """Note that a connection does not wait any more."""
-        self._waiting.pop(one, None)
+        self._waiting.pop(prompt_protocol, None)
 
     def _speaks_for_others(self, share: str) -> bool:
         try:
@@ -142,8 +142,8 @@ class PromptProtocol(HttpToolsProtocol):
 
     @property
     def _places(self) -> Places:
-        found: Places = self.config.places  # type: ignore[attr-defined]  # `serve` put it there
-        return found
+        places: Places = self.config.places  # type: ignore[attr-defined]  # `serve` put it there
+        return places
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place and wait for the first head, or hang up."""
@@ -286,5 +286,5 @@ def networks(text: str) -> list[Any]:
     ValueError
         Where one is neither.
     """
-    parts = [one.strip() for one in text.split(",")]
-    return [ipaddress.ip_network(one) for one in parts if one]
+    parts = [part.strip() for part in text.split(",")]
+    return [ipaddress.ip_network(part) for part in parts if part]

@@ -356,9 +356,9 @@ def add(document: dict[str, Any]) -> None:
         for way in ways.values():
             # the first line says more than the function's name
             way["summary"] = way["description"].partition("\n")[0].rstrip(".")
-            for one in way.get("parameters", ()):
-                if "description" not in one and one["name"] in _PARAMETERS:
-                    one["description"] = _PARAMETERS[one["name"]]
+            for parameter in way.get("parameters", ()):
+                if "description" not in parameter and parameter["name"] in _PARAMETERS:
+                    parameter["description"] = _PARAMETERS[parameter["name"]]
 
 
 def _needs_example(said: dict[str, Any]) -> bool:

@@ -43,7 +43,8 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
     """
     Return a file, open to be read; it is made now if it is not there.
 
-    Whoever makes room, or cleans up the folder, may remove it: it is read to its end all the same.
+    Anyone who makes room, or cleans up the folder, may remove it: it is read to its end all the
+    same.
 
     Parameters
     ----------
@@ -143,4 +144,4 @@ def has_already(given: str | None, entity: str) -> bool:
     """Whether an `If-None-Match` header names an entity."""
     if given is None:
         return False
-    return given == "*" or entity in [one.strip().removeprefix("W/") for one in given.split(",")]
+    return given == "*" or entity in [part.strip().removeprefix("W/") for part in given.split(",")]

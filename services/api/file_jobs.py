@@ -1,7 +1,7 @@
 """
-Makes the files that somebody asked for and does not wait for, one after another.
+Makes the files that someone asked for and does not wait for, one after another.
 
-Each process of the API takes jobs of the same table.  Whoever fetches a file from another
+Each process of the API takes jobs of the same table.  Anyone who fetches a file from another
 process than made it has it made there too.
 """
 

@@ -88,7 +88,7 @@ class Guard:
                 said = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *map(_here, message["headers"]),
-                    *(one for one in _HEADERS if one[0] not in said),
+                    *(header for header in _HEADERS if header[0] not in said),
                 ]
             await send(message)
 

@@ -1,5 +1,5 @@
 """
-Jobs: steps that the signer does, and files that are made while nobody waits.
+Jobs: steps that the signer does, and files that are made while no one waits.
 
 Waiting for the answer, asking for a file, and telling how far it is.
 """
@@ -88,37 +88,37 @@ def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tu
     return status, detail or ""
 
 
-def file_job_of(found: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
+def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
     """Return a file's job as the API tells it."""
-    done = found.status == DONE
-    if found.status is None:
-        state = "queued" if found.began is None else "running"
+    done = file_job.status == DONE
+    if file_job.status is None:
+        state = "queued" if file_job.began is None else "running"
     else:
-        state = "done" if done else "failed" if found.status >= _DEFECT else "refused"
-    wanted = found.wanted
+        state = "done" if done else "failed" if file_job.status >= _DEFECT else "refused"
+    wanted = file_job.wanted
     media_type = "application/zip"
     if wanted.format in {"pdf", "xlsx"}:
         media_type = MEDIA_TYPES[cast("Format", wanted.format)]
     return {
-        "job": str(found.id),
+        "job": str(file_job.id),
         "kind": wanted.kind,
         "subject": wanted.statement,
         "state": state,
-        "ahead": found.ahead,
+        "ahead": file_job.ahead,
         "progress": _steps(progress),
-        "asked": found.asked,
-        "began": found.began,
-        "ended": found.ended,
-        "status": found.status,
+        "asked": file_job.asked,
+        "began": file_job.began,
+        "ended": file_job.ended,
+        "status": file_job.status,
         "result": {
-            "url": f"/v1/jobs/{found.id}/file",
+            "url": f"/v1/jobs/{file_job.id}/file",
             "media_type": media_type,
-            "bytes": found.size,
-            "until": found.asked + timedelta(seconds=file_jobs.KEPT_S),
+            "bytes": file_job.size,
+            "until": file_job.asked + timedelta(seconds=file_jobs.KEPT_S),
         }
         if done
         else None,
-        "detail": found.detail,
+        "detail": file_job.detail,
     }
 
 
@@ -126,10 +126,10 @@ def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:
     return None if progress is None else progress._asdict()
 
 
-def job_of(found: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
+def job_of(progress: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
     """Return a request's progress as the API tells it."""
-    wanted, answer = found.request, found.answer
-    state = "running" if found.attempts else "queued"
+    wanted, answer = progress.request, progress.answer
+    state = "running" if progress.attempts else "queued"
     status, detail = None, None
     if answer is not None and answer.result is not None:
         state, status = "done", CREATED if answer.created else DONE
@@ -143,10 +143,10 @@ def job_of(found: Progress, steps: file_jobs.Progress | None = None) -> dict[str
         "kind": wanted.kind,
         "subject": wanted.subject,
         "state": state,
-        "ahead": 0 if answer is not None else found.ahead,
+        "ahead": 0 if answer is not None else progress.ahead,
         "progress": _steps(steps),
         "asked": wanted.asked,
-        "began": found.began,
+        "began": progress.began,
         "ended": None if answer is None else answer.at,
         "status": status,
         "result": None if answer is None else answer.result,

@@ -1,7 +1,7 @@
 """
 How much is done at once: by address, and of what takes long.
 
-Threads and connections of the database are few.  Whoever waits for a turn waits here,
+Threads and connections of the database are few.  Anyone who waits for a turn waits here,
 where it costs neither: many writes or reports, or many requests of one address, leave
 room for all other readers.
 """

@@ -2,7 +2,7 @@
 Reports and evidence packs, made in a process of their own beside the one that answers.
 
 Setting a PDF or packing a month takes seconds of a processor, and one interpreter does
-one thing at a time: made here they would hold up whoever only reads.
+one thing at a time: made here they would hold up anyone who only reads.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _quiet() -> None:
 
 @contextmanager
 def _told(url: str, job: UUID | None) -> Iterator[Callable[[int, int | None, str], None]]:
-    """Give what notes how far a job is; of a file that somebody waits for, nothing is."""
+    """Give what notes how far a job is; of a file that someone waits for, nothing is."""
     if job is None:
         yield lambda _done, _total, _step: None
         return

@@ -78,18 +78,18 @@ def _best(
 
 
 def _wishes(header: str) -> list[Wish]:
-    found = []
+    wishes = []
     for entry in header.split(",", _MOST)[:_MOST]:
         value, *parameters = (part.strip().lower() for part in entry.split(";"))
         if value:
-            found.append(Wish(value, _quality(parameters)))
-    return found
+            wishes.append(Wish(value, _quality(parameters)))
+    return wishes
 
 
 def _quality(parameters: list[str]) -> float:
     """Quality of an entry, 0 where it is not a number from 0 to 1."""
-    for one in parameters:
-        name, _, text = one.partition("=")
+    for parameter in parameters:
+        name, _, text = parameter.partition("=")
         if name.strip() == "q":
             digits = text.strip()
             plain = digits.replace(".", "", 1).isdigit() and digits.isascii()

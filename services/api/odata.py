@@ -121,7 +121,7 @@ def _number(name: str, text: str, most: int) -> int:
 
 
 def _words(name: str, text: str) -> Iterator[str]:
-    for word in filter(None, (one.strip() for one in text.split(","))):
+    for word in filter(None, (part.strip() for part in text.split(","))):
         if not re.fullmatch(r"@?[A-Za-z_][A-Za-z0-9_./]{0,80}", word):
             raise InputError(f"{name}: {word[:60]!r} is no property")
         yield word
@@ -144,7 +144,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
     """Read `A,B($top=5;$expand=C),D/E`."""
     if text and depth >= _DEEPEST:
         raise InputError(f"$expand goes deeper than {_DEEPEST}; ask for the rest by its link")
-    found: dict[str, Query] = {}
+    expansions: dict[str, Query] = {}
     for one in _split(text, ","):
         name, mark, rest = one.partition("(")
         if mark and not rest.endswith(")"):
@@ -156,10 +156,10 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
             options = {"$expand": below + mark + rest}
         else:
             options = dict(_option(part) for part in _split(rest[:-1], ";"))
-        if name in found:
+        if name in expansions:
             raise InputError(f"$expand names {name} twice; put its options in one bracket")
-        found[name] = read(options, depth + 1)
-    return found
+        expansions[name] = read(options, depth + 1)
+    return expansions
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -197,12 +197,12 @@ def _read_filter(text: str) -> Condition:
     tokens: list[_Token] = []
     at = 0
     while at < len(text) and text[at:].strip():
-        found = _TOKEN.match(text, at)
-        if found is None or len(tokens) >= _MOST_TOKENS:
+        match = _TOKEN.match(text, at)
+        if match is None or len(tokens) >= _MOST_TOKENS:
             raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}")
-        kind = found.lastgroup or ""
-        tokens.append(_Token(kind, found[kind]))
-        at = found.end()
+        kind = match.lastgroup or ""
+        tokens.append(_Token(kind, match[kind]))
+        at = match.end()
     reader = _Filter(tokens)
     condition = reader.either()
     reader.end()
@@ -220,7 +220,7 @@ class _Filter:
         return self._joined("or", lambda: self._joined("and", self._one))
 
     def end(self) -> None:
-        """Refuse what is left."""
+        """Raise if a part of the filter is left."""
         if self._at < len(self._tokens):
             raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
 

@@ -54,7 +54,9 @@ class Tokens:
             raise ProblemError(
                 403, f"the token's tonne_role must be one of {', '.join(get_args(ApiRole))}"
             )
-        if not (isinstance(projects, list) and all(isinstance(one, str) for one in projects)):
+        if not (
+            isinstance(projects, list) and all(isinstance(project, str) for project in projects)
+        ):
             raise ProblemError(
                 403, "the token's tonne_projects must be a list of project ids, or only '*' in it"
             )

@@ -32,7 +32,7 @@ class Preferences(NamedTuple):
     def of(headers: Iterable[str]) -> Preferences:
         """Read `Prefer` headers; of a preference that is said twice the first counts."""
         said = [
-            one.partition(";")[0].strip().lower() for line in headers for one in line.split(",")
+            part.partition(";")[0].strip().lower() for line in headers for part in line.split(",")
         ]
-        waits = [found for one in said if (found := _WAIT.fullmatch(one))]
+        waits = [match for one in said if (match := _WAIT.fullmatch(one))]
         return Preferences("respond-async" in said, float(waits[0][1]) if waits else None)

@@ -68,7 +68,7 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
 
 def refuse_part(principal: Principal) -> None:
     """
-    Refuse whoever sees some projects only, where what is shown is of all of them.
+    Refuse anyone who sees some projects only, where what is shown is of all of them.
 
     Raises
     ------

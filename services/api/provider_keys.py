@@ -1,9 +1,9 @@
 """
 An identity provider's published keys (RFC 7517), kept so that it is asked seldom.
 
-Nobody who sends a token can make us ask more often: one request is under way at most,
+No one who sends a token can make us ask more often: one request is under way at most,
 the next one begins so much later, and a key id that the provider did not know is
-remembered.  Whoever waits for it holds no thread and no connection of the database.
+remembered.  Anyone who waits for it holds no thread and no connection of the database.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ class ProviderKeys:
         except (OSError, ValueError, msgspec.DecodeError, jwt.PyJWTError):
             return False
         self._keys = {
-            one.key_id: one
-            for one in found.keys
-            if one.key_id is not None and one.public_key_use in {None, "sig"}
+            key.key_id: key
+            for key in found.keys
+            if key.key_id is not None and key.public_key_use in {None, "sig"}
         }
         self._had_s = time.monotonic()
         self._unknown.clear()

@@ -28,13 +28,13 @@ def check(header: str | None, size: int) -> None:
     parts = ranges.split(",", _MOST)
     if len(parts) > _MOST:
         raise ProblemError(400, f"Range names more than {_MOST} parts; ask for fewer at once")
-    for one in parts:
-        _check_one(one, size)
+    for part in parts:
+        _check_one(part, size)
 
 
 def _check_one(text: str, size: int) -> None:
-    found = _ONE.fullmatch(text)
-    first, last = found.groups() if found else ("", "")
+    match = _ONE.fullmatch(text)
+    first, last = match.groups() if match else ("", "")
     if not (first or last):
         raise ProblemError(400, "Range is malformed; write it as `bytes=0-1023`, `1024-` or `-512`")
     if first and last and int(first) > int(last):

@@ -1,7 +1,7 @@
 """
 What is made of a statement and kept: PDF and workbook, once an edition and language, and packs.
 
-Whoever prefers not to wait (`Prefer: respond-async`) is given a job, whose file is the same.
+Anyone who prefers not to wait (`Prefer: respond-async`) is given a job, whose file is the same.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO,
 
 
 def send_pack(ask: Asked, stored: Stored) -> Response:
-    """Send a pack to somebody who may have it."""
+    """Send a pack to someone who may have it."""
     file, tag = packed(ask.api, stored)
     headers = {
         "Cache-Control": "private, no-cache",

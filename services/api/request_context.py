@@ -149,7 +149,7 @@ class Asked:
         Raises
         ------
         ProblemError
-            As whoever does the step refuses it.
+            As anyone who does the step refuses it.
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")
@@ -275,7 +275,7 @@ def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[As
     Parameters
     ----------
     whole : bool
-        Only those whose scope is all projects: what is shown cannot be told apart by project.
+        Only those whose scope is all projects: what is shown cannot be distinguished by project.
     """
 
     async def asked(request: Request) -> Asked:
@@ -316,9 +316,9 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
     That document would tell the same, and takes a third of a second to make.
     """
-    for one in dependant.query_params:
-        if getattr(one.field_info, "include_in_schema", True):
-            yield one.alias
+    for query_param in dependant.query_params:
+        if getattr(query_param.field_info, "include_in_schema", True):
+            yield query_param.alias
     for further in dependant.dependencies:
         yield from _query_names(further)
 

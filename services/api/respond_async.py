@@ -1,4 +1,4 @@
-"""Files for somebody who does not want to wait (RFC 7240, `respond-async`): a job instead."""
+"""Files for someone who does not want to wait (RFC 7240, `respond-async`): a job instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOO_MANY = 429
 
 
 def may_wait(ask: Asked) -> bool:
-    """Whether the caller prefers a job to waiting; only somebody known is given one."""
+    """Whether the caller prefers a job to waiting; only someone known is given one."""
     prefer = Preferences.of(ask.request.headers.getlist("prefer"))
     return prefer.respond_async and ask.who is not PUBLIC
 
@@ -31,7 +31,7 @@ def later(ask: Asked, wanted: Wanted) -> Response:
     Raises
     ------
     ProblemError
-        429 where too many wait for whoever asks.
+        429 where too many wait for anyone who asks.
     """
     with ask.reading() as conn:
         id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)

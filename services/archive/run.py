@@ -60,7 +60,7 @@ def run(
     rows_per_s : float, optional
         Readings that the run may work through in a second.
     step : callable, optional
-        Told what is done next, for people who watch.
+        Called with what is done next, for people who watch.
 
     Raises
     ------

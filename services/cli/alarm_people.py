@@ -122,7 +122,7 @@ def test_(id_: str, *, as_json: bool) -> None:
       tonne alarms contacts test anna
     """
     with _database() as conn:
-        found = next((one for one in store.contacts(conn) if one.id == id_), None)
+        found = next((contact for contact in store.contacts(conn) if contact.id == id_), None)
     if found is None:
         raise InputError(f"there is no contact {id_!r}; see `tonne alarms contacts list`")
     said = people.Message("[tonne] test", "tonne alarms contacts test")

@@ -118,7 +118,7 @@ def show(number: int, *, as_json: bool) -> None:
 @json_option
 def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) -> None:
     """
-    Take an alarm up; once, by one person.
+    Acknowledge an alarm; once, by one person.
 
     \b
     Example:

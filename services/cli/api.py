@@ -59,7 +59,7 @@ def _serve() -> None:
         waits=settings.witness_away == "wait",
         stamps=partial(policy_of, settings),
         public_classes=tuple(
-            filter(None, (one.strip() for one in settings.sensorthings_public.split(",")))
+            filter(None, (part.strip() for part in settings.sensorthings_public.split(",")))
         ),
         networks=addresses.networks(settings.webhook_networks),
         files_bytes=settings.api_files_bytes,

@@ -27,6 +27,8 @@ FOLDERS = (
     "mrv/report/words/names",
     "mrv/report/words/meanings",
     "services/api/console/words",
+    # in a checkout alone: `make dashboards` writes boards of it
+    *(folder for folder in ("deploy/grafana/words",) if (ROOT / folder).is_dir()),
 )
 _LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
@@ -43,7 +45,7 @@ class Lack(NamedTuple):
 @click.group(cls=Group)
 def words() -> None:
     """
-    Begin a language of pages, reports and findings; check what its word files lack.
+    Begin a language of pages, reports, boards and findings; check what its word files lack.
 
     A language is a TOML file in each folder of words. What has no words yet is
     shown in English.
@@ -110,21 +112,21 @@ def lacking(language: str) -> Iterator[Lack]:
     """Yield what the word files of a language lack."""
     for folder in FOLDERS:
         place = ROOT / folder
-        for one in faults(read(place, ENGLISH), read(place, language)):
-            yield Lack(language, f"{folder}/{language}.toml", one.key, one.what)
+        for fault in faults(read(place, ENGLISH), read(place, language)):
+            yield Lack(language, f"{folder}/{language}.toml", fault.key, fault.what)
 
 
 def _begun(english: str, forms: Mapping[str, str]) -> Iterator[str]:
     table_ = ""
     for line in english.splitlines():
-        found = _LINE.fullmatch(line)
-        if found is None:
+        match = _LINE.fullmatch(line)
+        if match is None:
             table_ = line if line.startswith("[") else table_
             yield line
         elif table_ == "[language]":
-            yield f'{found[1]} = "{forms[found[1]]}"'
+            yield f'{match[1]} = "{forms[match[1]]}"'
         else:
-            yield f'{found[1]} = ""  # {found[2]}'
+            yield f'{match[1]} = ""  # {match[2]}'
 
 
 def _forms(language: str) -> dict[str, str]:

@@ -158,7 +158,7 @@ def read(path: Path) -> Config:
         raise InputError(f"{path}: {error}; see docs/edge.md") from error
     problems = list(_problems(found))
     if problems:
-        raise InputError("\n".join(f"{path}: {one}" for one in problems))
+        raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
     return found
 
 

@@ -275,7 +275,7 @@ def _open_to_write(path: Path) -> bool:
     """
     Whether a program has it open to write; what it wrote after the move would be lost.
 
-    A lease for readers is refused where somebody writes.  Where it is another user's file
+    A lease for readers is refused where someone writes.  Where it is another user's file
     and we may not ask, or the file system knows no leases, resting has to do.
     """
     with path.open("rb") as file:

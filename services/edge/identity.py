@@ -162,12 +162,12 @@ def _ask(
 
 def _certificates(data: bytes) -> list[x509.Certificate]:
     try:
-        found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(data))
+        certificates = pkcs7.load_der_pkcs7_certificates(base64.b64decode(data))
     except ValueError as error:
         raise ServerError(f"what was answered holds no certificate: {error}") from error
-    if not found:
+    if not certificates:
         raise ServerError("what was answered holds no certificate")
-    return found
+    return certificates
 
 
 class Renewal(threading.Thread):

@@ -39,10 +39,10 @@ def records(text: str, source: CsvFolder) -> Iterator[Record]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        found = _LINE.fullmatch(line.strip())
-        if found is None:
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
             raise ValueError(f"line {number} is no point of line protocol: {line[:80]!r}")
-        fields = dict(_PAIR.findall(found["fields"]))
+        fields = dict(_PAIR.findall(match["fields"]))
         values = {
             channel: _value(fields[name], name, number)
             for name, channel in source.columns.items()
@@ -50,10 +50,10 @@ def records(text: str, source: CsvFolder) -> Iterator[Record]:
         }
         if not values:
             continue
-        if found["ns"] is None:
+        if match["ns"] is None:
             raise ValueError(f"line {number} has no time, in nanoseconds; export it with its time")
-        ts = _EPOCH + timedelta(microseconds=int(found["ns"]) // 1000)
-        device = _device(found["key"], source, number)
+        ts = _EPOCH + timedelta(microseconds=int(match["ns"]) // 1000)
+        device = _device(match["key"], source, number)
         yield Record(device, {"ts": ts.isoformat(), "values": values})
 
 

@@ -172,14 +172,14 @@ class Batches:
             self._made.pop((device, one), None)
 
 
-def _fits(run: Sequence[tuple[Waiting, bytes]], one: Waiting, data: bytes) -> bool:
+def _fits(run: Sequence[tuple[Waiting, bytes]], waiting: Waiting, data: bytes) -> bool:
     """Whether a message may be signed with others: only such as may stand in an array."""
-    ours = (one.content_type or "").startswith(_OURS)
+    ours = (waiting.content_type or "").startswith(_OURS)
     listed = ours or (_VALUES in data and _VALUES in run[-1][1])
     return (
         listed
         and len(run) < _MOST
-        and run[0][0].content_type == one.content_type
+        and run[0][0].content_type == waiting.content_type
         and sum(len(payload) for _, payload in run) + len(data) <= _MOST_BYTES
     )
 

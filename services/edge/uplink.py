@@ -311,13 +311,15 @@ class Link:
                     window.last_seq = max(window.last_seq, waiting.seq)
                     budget -= 1
 
-    def _parts(self, found: Sequence[Waiting]) -> Iterator[Signed]:
+    def _parts(self, waitings: Sequence[Waiting]) -> Iterator[Signed]:
         """What goes out as one message each: a batch that is signed, or one message as it is."""
         if self._batches is None:
-            yield from (Signed((one,), self._payload(one)) for one in found)
+            yield from (Signed((waiting,), self._payload(waiting)) for waiting in waitings)
             return
         now_ms = self._clock.true_ms(self._clock.now())
-        yield from self._batches.of([(one, self._payload(one)) for one in found], now_ms)
+        yield from self._batches.of(
+            [(waiting, self._payload(waiting)) for waiting in waitings], now_ms
+        )
 
     def _look_for_silence(self, device: str, window: _Window, now_s: float) -> None:
         """Send again what got no receipt: at first all of it, later one message."""

@@ -119,7 +119,7 @@ class EmbeddedChain:
         Raises
         ------
         GaveUpError
-            When the process is told to stop while the database is down.
+            When the process is asked to stop while the database is down.
         """
         unread = self._quota.over(self._version.router, inbox)
         began_s = time.monotonic()
@@ -190,7 +190,7 @@ class EmbeddedChain:
         Returns
         -------
         list of (str, bytes)
-            What edge nodes are to be told now: topics and payloads.
+            What edge nodes are to be sent now: topics and payloads.
         """
         with self._database.if_connected() as connection:
             if connection is not None:

@@ -51,7 +51,7 @@ class IdentityFolder:
         return Authority.open(self.path)
 
     def device(self, name: str) -> Path:
-        """Return the folder of what a device is handed."""
+        """Return the folder of a device's credentials."""
         return self.path / "devices" / checked(name)
 
     def service(self, name: str) -> Path:

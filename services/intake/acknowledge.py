@@ -35,5 +35,5 @@ class Acknowledge:
         return len(durable)
 
     def finish(self) -> None:
-        """Tell devices what they have not been told yet."""
+        """Tell devices what they have not been informed yet."""
         self._session.publish(self._receipts.due(float("inf")))

@@ -68,14 +68,16 @@ _SHOWN = 80
 
 
 class Ignored:
-    """Channels that nobody asked for, each told once; a device that invents names is cut short."""
+    """Channels that no one asked for, each reported once; a device that invents names is cut
+    short.
+    """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._told: set[tuple[str, str, str]] = set()
 
     def log_new(self, admitted: Admitted) -> None:
-        """Log the ones not told yet."""
+        """Log the ones not reported yet."""
         for key in admitted.ignored.keys() - self._told:
             if len(self._told) >= _TOLD:
                 return
@@ -86,7 +88,7 @@ class Ignored:
 
 
 class Statuses:
-    """Keeps what principals say of themselves; what cannot be used is told once a principal."""
+    """Keeps what principals say of themselves; what cannot be used is reported once a principal."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log

@@ -1,7 +1,7 @@
 """
 What waits at mosquitto, as it tells itself on `$SYS`, for Prometheus.
 
-Whoever stores readings may be the one that is away, so another process looks.  While the
+Anyone who stores readings may be the one that is away, so another process looks.  While the
 broker does not answer, its series are gone rather than old.
 """
 
@@ -140,7 +140,7 @@ class BrokerQueue(Collector):
             self._log.warning("broker not watched", reason=why)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give what is known now to whoever scrapes."""
+        """Give what is known now to anyone who scrapes."""
         found = dict(self._found)
         for what, name, limit in (
             ("count", "messages", self._room.messages),

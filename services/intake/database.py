@@ -152,7 +152,7 @@ class Attempt:
     Raises
     ------
     GaveUpError
-        When the process is told to stop while the database is down.
+        When the process is asked to stop while the database is down.
     """
 
     def __init__(self, database: Database, retry: ServerRetry) -> None:

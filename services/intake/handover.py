@@ -2,8 +2,8 @@
 What the receiving thread and the storing thread of a process hand each other.
 
 Batches go to the storing thread, at most `IN_FLIGHT` waiting; what is durable comes
-back.  Beside them go what principals say of themselves, and what devices are to be
-told.  The bell wakes the receiving thread, which waits for the network as well.
+back.  Beside them go what principals say of themselves, and what devices are to be sent.  The bell
+wakes the receiving thread, which waits for the network as well.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Handover:
         return found
 
     def messages(self) -> list[tuple[str, bytes]]:
-        """Take what devices are to be told: topics and payloads."""
+        """Take what devices are to be sent: topics and payloads."""
         return _all(self._told)
 
     # the storing thread
@@ -118,7 +118,7 @@ class Handover:
         self.bell.ring()
 
     def tell(self, messages: list[tuple[str, bytes]]) -> None:
-        """Have devices told."""
+        """Have devices informed."""
         for message in messages:
             self._told.put(message)
         if messages:

@@ -1,4 +1,4 @@
-"""How aiokafka is told whom to speak to, and what Kafka's refusals mean in words."""
+"""How aiokafka is informed whom to speak to, and what Kafka's refusals mean in words."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _WORDS[errors.AuthenticationFailedError] = _WORDS[errors.SaslAuthenticationFaile
 
 def client_options(access: KafkaAccess) -> dict[str, Any]:
     """
-    Return what each client of aiokafka is told.
+    Return what each client of aiokafka is reported.
 
     Raises
     ------
@@ -304,7 +304,7 @@ class Connections:
     Parameters
     ----------
     loop : asyncio.AbstractEventLoop
-        Whoever connects in it is noted.
+        Anyone who connects in it is noted.
     """
 
     def __init__(self, loop: Any) -> None:

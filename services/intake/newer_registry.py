@@ -41,7 +41,7 @@ class NewerRegistry:
     url : str
         The database.
     plans : Plans
-        Used by nobody else.
+        Used by no one else.
     """
 
     def __init__(

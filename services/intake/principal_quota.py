@@ -5,7 +5,7 @@ A mad meter would else fill the queue, the disk and everybody's time.  A message
 quota is not read.  It becomes a dead letter, and no receipt lists it: a device that keeps
 readings until their receipt sends it again, and it is stored when there is room.
 
-What waited for us is not held against its sender: the time in which we took nothing,
+What waited for us is not compared with its sender: the time in which we took nothing,
 because we, the database or the way to the broker were away, counts as time to send in.
 """
 
@@ -85,7 +85,7 @@ class PrincipalQuota:
         Parameters
         ----------
         seconds : float or None
-            How long; None where nobody knows, which counts as an hour. [s]
+            How long; None where no one knows, which counts as an hour. [s]
         """
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)
@@ -127,7 +127,7 @@ class PrincipalQuota:
         return found
 
     def _name(self, router: Router, topic: str) -> str:
-        """Return who speaks on a topic; of topics that nobody needs so long none is kept."""
+        """Return who speaks on a topic; of topics that no one needs so long none is kept."""
         name = self._names.get(topic)
         if name is None:
             name = _principal(router, topic)
@@ -202,7 +202,7 @@ class PrincipalQuota:
 
 
 def _principal(router: Router, topic: str) -> str:
-    """Return who speaks on a topic: by its name, or as the registry has it; else nobody."""
+    """Return who speaks on a topic: by its name, or as the registry has it; else no one."""
     name = principal_of(topic)
     if name:
         return name

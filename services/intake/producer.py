@@ -4,7 +4,7 @@ Records to Kafka, each batch until every copy that counts has it.
 aiokafka lives in an event loop; ours runs in a thread of its own, so that the
 sending thread may wait in plain code.  An idempotent producer of aiokafka tries a
 batch for ever, so we do not: where nothing was acknowledged for a while the
-producer is dropped, and whoever sends is told why.  After any failure it is made
+producer is dropped, and anyone who sends is informed why.  After any failure it is made
 anew: what it believes of its sequence is then no longer sure.
 """
 

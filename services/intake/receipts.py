@@ -1,5 +1,5 @@
 """
-Receipts: what is durable, told to the device that sent it.
+Receipts: what is durable, reported to the device that sent it.
 
 A receipt lists exactly what it vouches for (message ids, and the times of
 readings without one), so a device may free those and no others: a broker that
@@ -58,7 +58,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Receipts:
-    """Durable readings by device, until they are told."""
+    """Durable readings by device, until they are reported."""
 
     def __init__(self) -> None:
         self._stored: dict[str, _Stored] = {}
@@ -112,14 +112,14 @@ class Receipts:
         return found
 
 
-def _refusal(one: Rejected, readings: Sequence[Reading]) -> dict[str, object]:
+def _refusal(rejected: Rejected, readings: Sequence[Reading]) -> dict[str, object]:
     """Say why, and of which readings: of one where it is known, else of all of the message."""
-    if one.time_us is not None and len(readings) > 1:
-        readings = [r for r in readings if _us(r.ts) == one.time_us]
+    if rejected.time_us is not None and len(readings) > 1:
+        readings = [r for r in readings if _us(r.ts) == rejected.time_us]
     named = readings[:_NAMED]
     return {
-        "reason": one.reason,
-        "detail": one.detail[:_DETAIL],
+        "reason": rejected.reason,
+        "detail": rejected.detail[:_DETAIL],
         "ids": [r.id for r in named if r.id is not None],
         "times": [r.ts for r in named if r.id is None],
     }

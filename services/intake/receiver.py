@@ -49,7 +49,7 @@ class Receiver:
 
     def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
         """
-        Receive until told to stop, with the storing thread beside.
+        Receive until asked to stop, with the storing thread beside.
 
         Parameters
         ----------

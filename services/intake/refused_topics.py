@@ -4,7 +4,7 @@ What becomes of topics that the broker does not let `tonne run` or `tonne bridge
 The rest is stored as ever.  A refused topic is an error in the log, a line of `/healthz` and a
 gauge with an alert, until the broker grants it.  A process that may hear nothing ends at its
 start.  All of Sparkplug refused, and no host of it here, is how a broker answers that
-`tonne broker config` wrote without `--sparkplug`: then nobody may publish it there either.
+`tonne broker config` wrote without `--sparkplug`: then no one may publish it there either.
 """
 
 from __future__ import annotations

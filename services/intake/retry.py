@@ -70,7 +70,7 @@ class ServerRetry:
         Raises
         ------
         GaveUpError
-            When the process is told to stop while the server is away.
+            When the process is asked to stop while the server is away.
         """
         if error is None:
             self._held()
@@ -92,7 +92,7 @@ class ServerRetry:
         Raises
         ------
         GaveUpError
-            When the process is told to stop while the server is away.
+            When the process is asked to stop while the server is away.
         """
         since_s = 0.0
         if self._pulse is not None:

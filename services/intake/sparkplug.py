@@ -60,7 +60,7 @@ class SparkplugNodes:
         self._nodes = {}
 
     def forget(self) -> None:
-        """Trust nothing remembered: another process may have written."""
+        """Discard the cached state: another process may have written."""
         self._nodes = None
 
     def load(self, connection: Connection) -> dict[str, Node]:

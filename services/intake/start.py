@@ -1,5 +1,5 @@
 """
-Servers that are not there yet when a process starts are waited for, as long as it was told.
+Servers that are not there yet when a process starts are waited for, as long as it was instructed.
 
 After a power cut everything starts at once, and a database that recovers takes minutes.
 What a server refuses, or a registry lacks, is said at once.
@@ -46,7 +46,7 @@ def wait_for_server(
     ServerError
         When the server is not there by then; in one line.
     GaveUpError
-        When the process is told to stop meanwhile.
+        When the process is asked to stop meanwhile.
     """
     until_s = time.monotonic() + wait_s
     pause_s = _FIRST_PAUSE_S
@@ -79,7 +79,7 @@ def _is_away(error: BaseException) -> bool:
 
 @contextmanager
 def quiet_stop() -> Iterator[None]:
-    """End a start that was told to stop while it waited, as one that had begun."""
+    """End a start that was asked to stop while it waited, as one that had begun."""
     try:
         yield
     except GaveUpError:

@@ -1,7 +1,7 @@
 """
 What each user of Kafka needs, and no more: the bridge's, the worker's, the administrator's.
 
-A record of the topic holds readings that were admitted already, so whoever may write to it
+A record of the topic holds readings that were admitted already, so anyone who may write to it
 may speak for any device: the bridge's user alone may.
 """
 
@@ -60,7 +60,11 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
     found += [Grant(worker, operation, "topic", spoiled) for operation in ("Write", "Describe")]
     found.append(Grant(worker, "Read", "group", group))
     administers = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
-    found += [Grant(admin, one, "topic", name) for name in (topic, spoiled) for one in administers]
+    found += [
+        Grant(admin, administer, "topic", name)
+        for name in (topic, spoiled)
+        for administer in administers
+    ]
     # `tonne doctor`, a replay, and dead letters that are sent again
     found += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
     found.append(Grant(admin, "Describe", "group", group))

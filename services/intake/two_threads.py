@@ -37,7 +37,7 @@ class Chain(Protocol):
         """Make a batch durable."""
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
-        """Do what is due between batches; return what edge nodes are to be told."""
+        """Do what is due between batches; return what edge nodes are to be sent."""
 
     def idle(self) -> None:
         """Do what is due while no batch comes."""
@@ -83,7 +83,7 @@ class TwoThreads:
 
     def run(self) -> None:
         """
-        Receive and store until told to stop.
+        Receive and store until asked to stop.
 
         Raises
         ------

@@ -14,7 +14,7 @@ class Bell:
     Attributes
     ----------
     descriptor : int
-        Readable while it has rung and nobody has silenced it.
+        Readable while it has rung and no one has silenced it.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Bell:
         self._rung: int | None = rung
 
     def ring(self) -> None:
-        """Wake whoever waits; safe in a signal handler."""
+        """Wake anyone who waits; safe in a signal handler."""
         with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
             if self._rung is not None:
                 os.write(self._rung, b"w")

@@ -56,7 +56,7 @@ def share(connection: Connection, wanted: Source) -> int:
 
 
 def _become_source(connection: Connection, wanted: Source) -> None:
-    """Turn to another topic while nobody writes; a worker that starts beside may come first."""
+    """Turn to another topic while no one writes; a worker that starts beside may come first."""
     for _ in range(PREDECESSOR_S):
         if _wait(connection, "pg_advisory_lock", 1):
             break

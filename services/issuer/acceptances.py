@@ -2,7 +2,7 @@
 What waits for a programme's acceptance: factors that a registry file brought, and that a project
 does not take over what an earlier one at its site left below zero.
 
-An acceptance is entered with who, when and the letter, by whoever imports registry files.  So it
+An acceptance is entered with who, when and the letter, by anyone who imports registry files.  So it
 makes no condition hold: it tells the verifier which letter to ask for.  One that the programme
 signed (`tonne trust accept`) is checked by `tonne verify` against the programme's root keys.
 """
@@ -42,9 +42,9 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
     """
     own = operators(conn)
     return {
-        (one.subject, one.id, one.project): one
-        for one in entered_records(registry).acceptances
-        if stem(one.by) not in own
+        (acceptance.subject, acceptance.id, acceptance.project): acceptance
+        for acceptance in entered_records(registry).acceptances
+        if stem(acceptance.by) not in own
     }
 
 
@@ -90,17 +90,21 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
     return rows
 
 
-def acceptance_of(one: Acceptance) -> Text:
+def acceptance_of(acceptance: Acceptance) -> Text:
     """Return who accepted something, when, by which document, and whose key signed that."""
-    given = {"by": one.by, "date": one.date.isoformat(), "document": one.document}
+    given = {
+        "by": acceptance.by,
+        "date": acceptance.date.isoformat(),
+        "document": acceptance.document,
+    }
     found = (
         text("acceptance.entered", **given)
-        if one.sha256 is None
-        else text("acceptance.hashed", **given, sha256=one.sha256)
+        if acceptance.sha256 is None
+        else text("acceptance.hashed", **given, sha256=acceptance.sha256)
     )
-    if one.signature is None:
+    if acceptance.signature is None:
         return found
-    return text("acceptance.signed", acceptance=found, key=one.signature.key)
+    return text("acceptance.signed", acceptance=found, key=acceptance.signature.key)
 
 
 def factors_accepted(
@@ -108,13 +112,13 @@ def factors_accepted(
 ) -> Iterator[FactorAccepted]:
     """Return what is entered of acceptances of the factors that a methodology asks for."""
     uses = find(project.methodology, project.version).uses
-    for one in registry.factors.values():
-        by = accepted.get(("factor", one.id, None))
-        if by is not None and str(one.record["kind"]).startswith(uses):
+    for factor in registry.factors.values():
+        by = accepted.get(("factor", factor.id, None))
+        if by is not None and str(factor.record["kind"]).startswith(uses):
             yield FactorAccepted(
-                factor=one.id,
-                value=str(one.record["value"]),
-                unit=str(one.record["unit"]),
+                factor=factor.id,
+                value=str(factor.record["value"]),
+                unit=str(factor.record["unit"]),
                 by=by.by,
                 date=by.date.isoformat(),
                 document=by.document,

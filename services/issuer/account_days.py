@@ -34,9 +34,12 @@ def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[Accou
     """Spread a statement over its local days; its devices' intervals are those of now."""
     said = claims.emissions
     sides = said.baseline, said.project, said.leakage, said.reduction
-    sums = Sums(*(int(one.ug) for one in sides))
+    sums = Sums(*(int(side.ug) for side in sides))
     fleet = registry.load_fleet(conn)
-    known = sorted({one.device for one in claims.monitored_parameters} & fleet.by_id.keys())
+    known = sorted(
+        {monitored_parameter.device for monitored_parameter in claims.monitored_parameters}
+        & fleet.by_id.keys()
+    )
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, stored.from_us, stored.to_us, known, marks=False)
     zone = claims.monitoring_period.timezone
@@ -45,10 +48,15 @@ def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[Accou
 
 
 def _of_claims(claims: Claims, device: dict[str, int]) -> Iterator[Counted]:
-    for one in claims.monitored_parameters:
-        if one.device in device:
-            quantity = QUANTITY_INDEX[one.parameter]
-            yield Counted(device[one.device], quantity, one.side, _ug(one.emissions_t))
+    for monitored_parameter in claims.monitored_parameters:
+        if monitored_parameter.device in device:
+            quantity = QUANTITY_INDEX[monitored_parameter.parameter]
+            yield Counted(
+                device[monitored_parameter.device],
+                quantity,
+                monitored_parameter.side,
+                _ug(monitored_parameter.emissions_t),
+            )
 
 
 def _ug(tonnes: str) -> int:

@@ -1,7 +1,7 @@
 """
 Statements that a newer factor book touches.
 
-An issued one never changes: it is named, so that somebody supersedes it.  What is
+An issued one never changes: it is named, so that someone supersedes it.  What is
 not issued yet may be closed again.
 """
 
@@ -113,8 +113,8 @@ class _Asker:
         )
 
 
-def _todo(one: Stored, timezone: str) -> str:
-    if one.state == "issued":
-        return f'tonne statement supersede {one.id} --reason "official factors of its years"'
-    begin, end = (local_text(us, timezone) for us in (one.from_us, one.to_us))
-    return f"tonne period close {one.project} --from {begin} --to {end}"
+def _todo(stored: Stored, timezone: str) -> str:
+    if stored.state == "issued":
+        return f'tonne statement supersede {stored.id} --reason "official factors of its years"'
+    begin, end = (local_text(us, timezone) for us in (stored.from_us, stored.to_us))
+    return f"tonne period close {stored.project} --from {begin} --to {end}"

@@ -2,7 +2,7 @@
 Files of the archive that a pack takes as they are.
 
 A file fits where every device-day in it is one that the statement rests on, leaf
-for leaf.  Then the pack holds the archive's own bytes, whoever has both sees by
+for leaf.  Then the pack holds the archive's own bytes, anyone who has both sees by
 one digest that they are the same, and nothing is written or compressed again.
 What no file holds whole (days still in the database, the readings beside the
 period) stands in the pack's own file of the class.

@@ -3,7 +3,7 @@ Walk the whole log and hold the database against it, in numbered steps.
 
 Nothing in the database is believed: not even its owner can change a row that is
 under a seal without one of these steps naming it.  What was added since the last
-seal is nobody's word yet; how much that is stands in the report.
+seal is no one's word yet; how much that is stands in the report.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def sealed_days(walk: Walk) -> str:
 def _look(
     walk: Walk, of: Registry, run: Sequence[SealedDay], jobs: Mapping[tuple[str, date], Job]
 ) -> None:
-    """Compare days with the seals that are their last ones in the snapshot."""
+    """Compare days with their last seals in the snapshot."""
     with snapshot(walk.conn), walk.conn.cursor() as cursor:
         fleet = of.of_snapshot()
         last = seals.last_of(walk.conn, run[0].seal.project, [one.seal.day for one in run])

@@ -79,13 +79,15 @@ def compare(
     late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
     was, is_ = ({x.key: x.rows for x in some} for some in (sealed["readings"], before))
-    for one in differences(sealed["readings"], before):
-        key = (one.device.encode(), one.day.encode(), one.table.encode())
+    for difference in differences(sealed["readings"], before):
+        key = (difference.device.encode(), difference.day.encode(), difference.table.encode())
         grew = is_.get(key, 0) >= was.get(key, 0)
-        (late if grew and (one.device, one.day) in noted else by_hand).append(one)
+        (late if grew and (difference.device, difference.day) in noted else by_hand).append(
+            difference
+        )
     derived = [
-        one
+        difference
         for name in ("intervals", "emissions")
-        for one in differences(sealed[name], now[name].leaves)
+        for difference in differences(sealed[name], now[name].leaves)
     ]
     return Changes(late, by_hand, derived)

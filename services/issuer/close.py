@@ -79,10 +79,9 @@ def close_period(
     """
     Close a period and keep its draft.
 
-    The same evidence gives the same statement: where the period's last one says
-    the same and still counts, that one is returned, whatever its state.  Where the
-    period is issued and the evidence is other than it was, the draft is a correction
-    that says what changed.
+    The same evidence gives the same statement: where the period's last one is identical and still
+    counts, that one is returned, whatever its state.  Where the period is issued and the evidence
+    is other than it was, the draft is a correction that says what changed.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """
 The evidence of a period, from the database, and the proof that it is enough.
 
-Stored intervals are what dashboards showed all along; here they are held
-against the raw readings.  A statement never rests on rows that do not follow.
+Stored intervals are what dashboards showed all along; here they are compared with the raw readings.
+A statement never rests on rows that do not follow.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _until(project: Project, to_us: int) -> Project:
     Return a project with the time zones that it has had by then.
 
     What comes later moves the end of its crediting, which is a local date, and nothing of
-    the period: a statement says the same whatever zone its site gets afterwards.
+    the period: a statement is identical whatever zone its site gets afterwards.
     """
     known = project.timezone
     zone = narrowed(known, min(project.from_us, to_us), to_us)
@@ -217,12 +217,12 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
     ids = sorted({d.device for d in project.devices})
     every = list(days(from_us, to_us, project.timezone))
     edges = [every[0][1], *(end for *_, end in every)]
-    found: Arrivals = {}
+    arrivals: Arrivals = {}
     with conn.cursor() as cursor:
         for one in by_day(cursor, ids, (from_us, to_us), edges, LATE_US):
             day = every[one.day][0].isoformat()
-            found.setdefault(one.device, {})[day] = Arrived(*one[2:])
-    return found
+            arrivals.setdefault(one.device, {})[day] = Arrived(*one[2:])
+    return arrivals
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
@@ -273,7 +273,7 @@ def _replaced(every: Sequence[Version], some: Sequence[Version]) -> tuple[Versio
 def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, ...]:
     """What issued statements of the year before used, where the methodology asks for it."""
     methodology = find(project.methodology, project.version)
-    if not any(one.by_history for one in methodology.consumptions):
+    if not any(consumption.by_history for consumption in methodology.consumptions):
         return ()
     issued = statements.claimed_within(conn, project.id, from_us - _YEAR_US, from_us)
     return tuple(filter(None, (usage(one.claims) for one in issued)))

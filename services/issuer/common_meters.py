@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.accounting.cross_checks import Rows
-from mrv.calendar import days
+from mrv.calendar import days, period_us
 from mrv.documents.plan import CommonMetered
 from mrv.methodologies import find
 from mrv.registry.declared import SharedMeter
@@ -35,12 +35,59 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
         return plan
     roles = find(plan.project.methodology, plan.project.version).roles
     bound = [(one.device, roles[one.role].quantity) for one in plan.project.devices]
-    found = tuple(
-        _metered(conn, one, quantity, span_us, plan.project.timezone)
-        for one in plan.declared.shared_meters
-        for quantity in sorted({quantity for device, quantity in bound if device in one.users})
+    found = []
+    for shared_meter in plan.declared.shared_meters:
+        for quantity in sorted(
+            {quantity for device, quantity in bound if device in shared_meter.users}
+        ):
+            joint = [r for r in shared_meter.readings if r.quantity == quantity]
+            asked = conn, shared_meter, quantity, span_us, plan.project.timezone
+            own = _metered(*asked)
+            # a meter that is read by people alone sends nothing
+            if not joint or Fraction(own.compared_share):
+                found.append(own)
+            if joint:
+                found.append(_jointly(*asked))
+    return replace(plan, common=tuple(found))
+
+
+def _jointly(
+    conn: Connection,
+    shared_meter: SharedMeter,
+    quantity: str,
+    span_us: tuple[int, int],
+    timezone: str,
+) -> CommonMetered:
+    """Compare joint meter readings with what the users' meters counted in their days."""
+    fleet = registry.load_fleet(conn)
+    main = together = covered_us = 0
+    with conn.cursor() as cursor:
+        for reading in shared_meter.readings:
+            begin, end = period_us(reading.begins, reading.ends, timezone)
+            inside = min(end, span_us[1]) - max(begin, span_us[0])
+            if reading.quantity != quantity or inside <= 0:
+                continue
+            rows = Rows(
+                intervals_of(cursor, fleet, begin, end, [*shared_meter.users], marks=False), fleet
+            )
+            together += sum(
+                exact_sum(rows.known(name, quantity).value) for name in shared_meter.users
+            )
+            main += reading.value
+            covered_us += inside
+    return CommonMetered(
+        main=shared_meter.main,
+        users=shared_meter.users,
+        quantity=quantity,
+        main_metered=str(main),
+        users_metered=str(together),
+        compared_share=share_text(covered_us, span_us[1] - span_us[0]),
+        lost_percent=exact_text(
+            Fraction(_LOST if shared_meter.lost is None else shared_meter.lost)
+        ),
+        days_above=(),
+        joint=True,
     )
-    return replace(plan, common=found)
 
 
 def _metered(

@@ -5,7 +5,7 @@ Rows, notes of late readings and the seal are read in one snapshot: a commit or 
 at work meanwhile is seen whole or not at all.  A day is compared with the devices that it was
 sealed with, whatever the registry binds now.  The readings of one that joined since stand under
 other seals, of another project or of none: where those hold the same as before over all of the
-day, nobody added a row.
+day, no one added a row.
 """
 
 from __future__ import annotations
@@ -139,16 +139,16 @@ def _compared(
 
 
 def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
-    """Return a sealed day as its entry says it, with some devices."""
+    """Return the job of comparing a sealed day of some devices, from its log entry."""
     begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
     day, whose = date.fromisoformat(body["day"]), body["project"] or ""
     return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
 
 
-def _joined(conn: Connection, fleet: Fleet, day: SealedDay, found: Changes) -> set[str]:
+def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
     """Return devices that joined a day, where other seals hold them and nothing changed."""
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
-    others = {one.device for one in found.by_hand} - known
+    others = {one.device for one in changes.by_hand} - known
     if not others:
         return set()
     over = [one for one in seals.over(conn, job.from_us, job.to_us) if one.project != job.project]
@@ -163,7 +163,11 @@ def _held_elsewhere(
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
         body = canonical.parse_object(entry.body)
-        was = [one for one in sealed_leaves(body, detail)["readings"] if one.device == device]
+        was = [
+            reading
+            for reading in sealed_leaves(body, detail)["readings"]
+            if reading.device == device
+        ]
         if was == _before(conn, fleet, _job_of(body, (device,))):
             spans.append((_us(seal.begin), _us(seal.end)))
     reached = job.from_us
@@ -199,9 +203,9 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
     }
 
 
-def underived(conn: Connection, of: Registry, job: Job, found: Changes) -> list[str]:
+def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
     """Derived rows that differ from their seal, and that readings and registry do not give."""
-    names = {one.device for one in found.derived} & of.fleet.by_id.keys()
+    names = {one.device for one in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []

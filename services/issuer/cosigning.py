@@ -115,7 +115,7 @@ def _policy(path: Path) -> Policy:
             raise InputError(
                 f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is no URL"
             )
-    asked = [one.key for one in policy.witnesses.values() if one.url]
+    asked = [witness.key for witness in policy.witnesses.values() if witness.url]
     if lacks := policy.lacks(asked):
         raise InputError(
             f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have"
@@ -198,13 +198,13 @@ def require(conn: Connection, whom: Witnesses) -> None:
         why = "; ".join(done.said())
         raise ServerError(
             f"nothing is issued while the log's head lacks {done.lacks}:"
-            f" {why or 'nobody was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
+            f" {why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
         )
 
 
 def require_enough(conn: Connection) -> None:
     """
-    Refuse to go on from a head that too few witnesses have cosigned so far; ask nobody.
+    Refuse to go on from a head that too few witnesses have cosigned so far; ask no one.
 
     Raises
     ------
@@ -274,7 +274,7 @@ class Cosigning:
 
     def _show(self, done: Round) -> None:
         # who had signed this head before is not asked, and neither away nor against it
-        states = [one.state for one in done.outcomes.values()]
+        states = [outcome.state for outcome in done.outcomes.values()]
         self._metrics.witnesses_away.set(sum(state != "cosigned" for state in states))
         self._metrics.witnesses_contradicting.set(states.count("contradicts"))
         for one in done.outcomes.values():

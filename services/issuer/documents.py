@@ -138,7 +138,7 @@ def take(
     document: Mapping[str, Any] | None,
     principal: str | None = None,
 ) -> None:
-    """Record a step; StatementStateError where somebody took another one meanwhile."""
+    """Record a step; StatementStateError where someone took another one meanwhile."""
     try:
         statements.step(
             conn,
@@ -205,9 +205,9 @@ def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
 
 def _events(conn: Connection, have: Documents) -> list[Event]:
     trusted = [one.key for one in enrolled.load(conn)]
-    found = []
+    events = []
     for data in findings.documents(conn, have.stored.id):
         document = canonical.parse_object(data)
         verify_proof(document, trusted)
-        found.append(read_event(document, have.statement))
-    return found
+        events.append(read_event(document, have.statement))
+    return events

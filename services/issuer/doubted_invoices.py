@@ -82,8 +82,8 @@ class Invoices:
         counting, foreign = self._standing
         return tuple(one for one in (*counting, *(new for new, _ in foreign)) if self._touches(one))
 
-    def _touches(self, one: Invoice) -> bool:
-        return one.from_us < self.period_us[1] and one.to_us > self.period_us[0]
+    def _touches(self, invoice: Invoice) -> bool:
+        return invoice.from_us < self.period_us[1] and invoice.to_us > self.period_us[0]
 
     @cached_property
     def foreign(self) -> list[tuple[Invoice, Invoice]]:
@@ -228,9 +228,9 @@ def _chains(
         yield counted, last
 
 
-def _same_document(one: Invoice, other: Invoice) -> bool:
-    numbers = {normalised(one.number), normalised(other.number)}
-    return one.sha256 is not None and one.sha256 == other.sha256 and len(numbers) == 1
+def _same_document(invoice: Invoice, other: Invoice) -> bool:
+    numbers = {normalised(invoice.number), normalised(other.number)}
+    return invoice.sha256 is not None and invoice.sha256 == other.sha256 and len(numbers) == 1
 
 
 def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[Cited]]:
@@ -247,25 +247,27 @@ def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[
     return dict(found)
 
 
-def _first(one: Cited, other: Cited) -> bool:
+def _first(cited: Cited, other: Cited) -> bool:
     """Whether a document was there before another project's."""
     if other.kind == "document":
         return False
-    if one.imported is None:
+    if cited.imported is None:
         return True
-    return other.imported is not None and one.imported < other.imported
+    return other.imported is not None and cited.imported < other.imported
 
 
-def _one_document(one: Cited, other: Cited) -> bool:
+def _one_document(cited: Cited, other: Cited) -> bool:
     """Whether two documents that name one file say the same of it."""
-    given = one.giver is None or other.giver is None or affiliated(one.giver, other.giver)
-    dated = one.issued is None or other.issued is None or one.issued == other.issued
-    return one.kind == other.kind and given and dated and one.number == other.number
+    given = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
+    dated = cited.issued is None or other.issued is None or cited.issued == other.issued
+    return cited.kind == other.kind and given and dated and cited.number == other.number
 
 
-def _of_invoice(one: Invoice, project: str) -> Cited:
-    number, sha256 = normalised(one.number), one.sha256 or ""
-    return Cited("invoice", project, one.id, one.issuer, one.issued, number, sha256, one)
+def _of_invoice(invoice: Invoice, project: str) -> Cited:
+    number, sha256 = normalised(invoice.number), invoice.sha256 or ""
+    return Cited(
+        "invoice", project, invoice.id, invoice.issuer, invoice.issued, number, sha256, invoice
+    )
 
 
 def _of_documents(registry: Registry, project: str) -> Iterator[Cited]:

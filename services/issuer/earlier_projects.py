@@ -7,7 +7,7 @@ binds another one that has its devices: it is the same under another name.
 
 The value in force when a period began is the one to compare with, or the first one where the
 project was registered later: a value that is given for the first time is no change.  A project
-that takes over devices of another one for the time of the period is not new: their values are of
+that takes over devices of another one for the time of the period is not new: their values are from
 before.  Nor is a device that takes the place of one whose service ends.
 """
 
@@ -98,12 +98,20 @@ def before_elsewhere(
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
     """When each device of the baseline counted, by its quantity."""
     found: dict[_Counted, _Span] = {}
-    for one in claims.monitored_parameters:
-        if one.side != "baseline":
+    for monitored_parameter in claims.monitored_parameters:
+        if monitored_parameter.side != "baseline":
             continue
-        begin, end = instant_us(one.from_, "UTC"), instant_us(one.to, "UTC")
-        first, last = found.get((one.device, one.parameter), (begin, end))
-        found[one.device, one.parameter] = min(begin, first), max(end, last)
+        begin, end = (
+            instant_us(monitored_parameter.from_, "UTC"),
+            instant_us(monitored_parameter.to, "UTC"),
+        )
+        first, last = found.get(
+            (monitored_parameter.device, monitored_parameter.parameter), (begin, end)
+        )
+        found[monitored_parameter.device, monitored_parameter.parameter] = (
+            min(begin, first),
+            max(end, last),
+        )
     return found
 
 
@@ -191,7 +199,7 @@ def changed_late(
         versions = [*_under_another_name(conn, project, versions[0], period_us), *versions]
     specs = may_be_fixed(project)
     own = operators(conn)
-    return tuple(_changes([_imported(one, specs, own) for one in versions], specs, from_us))
+    return tuple(_changes([_imported(version, specs, own) for version in versions], specs, from_us))
 
 
 def _under_another_name(
@@ -271,7 +279,7 @@ def _changes(
 
 
 def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
-    """Who changed it; and where the value of before was, if of another project or device."""
+    """Who changed it; and where the value from before was, if of another project or device."""
     before = first.version.entry["id"]
     where = [] if when.entry["id"] == before else [f"before in {before}"]
     if olds:
@@ -355,20 +363,20 @@ def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]
         return
     left = {bound["device"] for bound in now["devices"]}
     begin = _edges(new, now)[0]
-    for one in was.get("devices", ()):
-        first, end = _edges(one, was)
+    for device in was.get("devices", ()):
+        first, end = _edges(device, was)
         serves = first - _AROUND <= begin <= end + _AROUND
-        if serves and one["role"] == new["role"] and one["device"] not in left:
-            yield one["device"]
+        if serves and device["role"] == new["role"] and device["device"] not in left:
+            yield device["device"]
 
 
 def _ending(new: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
     """Devices of the same role whose service ends around the time when that of one begins."""
     begin = _edges(new, entry)[0]
-    for one in entry["devices"]:
-        same = one["role"] == new["role"] and one["device"] != new["device"]
-        if same and abs(_edges(one, entry)[1] - begin) <= _AROUND:
-            yield one["device"]
+    for device in entry["devices"]:
+        same = device["role"] == new["role"] and device["device"] != new["device"]
+        if same and abs(_edges(device, entry)[1] - begin) <= _AROUND:
+            yield device["device"]
 
 
 def _edges(bound: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[date, date]:

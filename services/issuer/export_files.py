@@ -58,7 +58,7 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in the order of time, held against each other and what is entered.
+    Return statements in the order of time, compared with each other and what is entered.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
     """Load issued statements from the database, for one export."""
-    return together([source_of(conn, one) for one in statements], authority)
+    return together([source_of(conn, statement) for statement in statements], authority)
 
 
 def cdop_files(sources: Sequence[Source], authority: Authority) -> ExportFiles:
@@ -172,6 +172,6 @@ def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]
     """Return what an export came to: whether it is a draft, of what, and what is missing."""
     return {
         "state": "draft" if draft.missing else "complete",
-        "statements": [one.name for one in sources],
+        "statements": [source.name for source in sources],
         "missing": [str(one) for one in draft.missing],
     }

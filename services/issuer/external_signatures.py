@@ -1,7 +1,7 @@
 """
 Documents that were signed elsewhere: what a holder's own machine signed is taken or refused.
 
-Private keys stay where they are.  Whoever signs here, with a key file beside the
+Private keys stay where they are.  Anyone who signs here, with a key file beside the
 database, goes the same way.
 """
 
@@ -74,7 +74,7 @@ def statement(
     document : mapping
         The draft's body with `issuer` and `proof`.
     strict : bool
-        Refuse a statement that rests on a factor from memory which its project
+        Refuse a statement that rests on a factor unverified which its project
         does not accept by name.
     principal : str, optional
         Who asked the API for it.
@@ -104,7 +104,7 @@ def statement(
 
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
-    """Refuse, where it is asked for, what rests on a factor that nobody accepted."""
+    """Refuse, where it is asked for, what rests on a factor that no one accepted."""
     said = claims_of(body).applicability if strict else ()
     found = [one.words() for one in said if one.name == acceptance.UNVERIFIED and not one.holds]
     if found:

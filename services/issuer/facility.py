@@ -33,7 +33,10 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
         If no facility is registered for the site.
     """
     registry = load_registry(conn)
-    found = next((one for one in entered_records(registry).facilities if one.site == site), None)
+    found = next(
+        (facility for facility in entered_records(registry).facilities if facility.site == site),
+        None,
+    )
     if found is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"

@@ -6,6 +6,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from mrv.documents.finding import About
+from mrv.documents.form import UNSET, UnsetType
 from mrv.errors import StatementStateError
 from mrv.statement.findings import SIGNED_BY, What, sign_event
 from services.issuer import documents as steps
@@ -13,7 +15,11 @@ from services.issuer.documents import Signer
 
 
 def sign(
-    conn: Connection, statement: str, signer: Signer, said: tuple[What, str, str, str | None]
+    conn: Connection,
+    statement: str,
+    signer: Signer,
+    said: tuple[What, str, str, str | None],
+    about: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
     Sign an event of a finding; `accept.finding` takes it.
@@ -22,6 +28,8 @@ def sign(
     ----------
     said : tuple
         Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
+    about : About, optional
+        Devices and days of the statement, of a finding that is raised.
 
     Raises
     ------
@@ -31,8 +39,8 @@ def sign(
     have = steps.documents(conn, statement)
     if not have.signers:
         raise StatementStateError(
-            f"statement {statement} is {have.stored.state}: nobody has signed it, so there is"
+            f"statement {statement} is {have.stored.state}: it is not signed, so there is"
             " nothing to verify yet; `tonne statement submit` comes first"
         )
     now = steps.may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)
-    return sign_event(have.statement, steps.records(conn, have), said, *signer, now)
+    return sign_event(have.statement, steps.records(conn, have), said, *signer, now, about)

@@ -21,10 +21,10 @@ from services.store.statements import findings
 def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardAction, ...]:
     """Return a project's open forward actions of the validation and of statements before a time."""
     found = [
-        ForwardAction(statement=None, finding=one.id, text=one.text)
+        ForwardAction(statement=None, finding=forward_action.id, text=forward_action.text)
         for entered in authority.load(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
-        for one in entered.record.validation.forward_actions
+        for forward_action in entered.record.validation.forward_actions
     ]
     found += [
         ForwardAction(statement=statement, finding=finding, text=text)

@@ -66,7 +66,7 @@ def _keep(home: Path, holder: EnrolledKey, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise InputError(
-            f"{path} exists and is not overwritten: what it signed could never be signed again;"
+            f"{path} exists and is not overwritten: a lost key cannot be replaced;"
             " choose another name"
         ) from None
     with os.fdopen(descriptor, "wb") as file:

@@ -90,7 +90,7 @@ def roles_of(project: Project, class_id: str, *, left_out: bool) -> Iterator[tup
         Whether each register of imported electricity counts, whatever the class: a charger that
         is entered as a pump takes the same electricity.
     """
-    registers = {one.quantity for one in classes.load()[class_id].registers}
+    registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
         alike = left_out and needs.quantity in registers & {_ELECTRICITY}
         if needs.side == "project" and (class_id in needs.classes or alike):
@@ -222,7 +222,7 @@ def _without(spans: Sequence[Span], whole: Span) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def _common(one: Span, other: Span) -> Span:
+def _common(span: Span, other: Span) -> Span:
     """Whole quarter hours of the time in both, as the project's side counts them."""
-    begin, end = max(one[0], other[0]), min(one[1], other[1])
+    begin, end = max(span[0], other[0]), min(span[1], other[1])
     return begin // INTERVAL_US * INTERVAL_US, -(-end // INTERVAL_US) * INTERVAL_US

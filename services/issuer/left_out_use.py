@@ -105,7 +105,7 @@ def left_out(
     """
     fleet = registry_rows.load_fleet(conn)
     meters = unserved(conn, registry, project, period_us)
-    known = [one for one in meters if one.device in fleet.by_id]
+    known = [meter for meter in meters if meter.device in fleet.by_id]
     if not known:
         return
     others = chain.from_iterable((*one.upstream_of, one.checks) for one in known)
@@ -208,7 +208,7 @@ def _refused(
     messages, rise = 0, dict[str, int]()
     for channel in classes.load()[class_id].registers:
         name = str(channel.quantity)
-        named = [re.findall(rf"\b{channel.name} (\d+) ", one.detail) for one in letters]
+        named = [re.findall(rf"\b{channel.name} (\d+) ", letter.detail) for letter in letters]
         values = [int(value) for found in named for value in found]
         if name in wanted and values:
             messages = max(messages, sum(map(bool, named)))

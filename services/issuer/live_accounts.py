@@ -50,7 +50,7 @@ def refresh(conn: Connection) -> int:
     """
     Account open time anew where it may have changed, and statements that have no days yet.
 
-    One process at a time; whoever comes meanwhile has nothing to do.
+    One process at a time; anyone who comes meanwhile has nothing to do.
 
     Parameters
     ----------
@@ -109,10 +109,10 @@ def _attempted(
 
 def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
-    Months of a project's open time of which its meters told something, until now.
+    Months of a project's open time of which its meters reported a value, until now.
 
-    Each from the first to the last that they told: time before a device came, and after all fell
-    silent, is no loss yet.
+    Each from the first to the last that they reported: time before a device came, and after all
+    fell silent, is no loss yet.
     """
     zone, now = project.timezone, now_us()
     today = local_date(now, zone)
@@ -137,7 +137,8 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
 
 def _told_by_all(conn: Connection, project: Project, today: date) -> int:
     """
-    Return until when all meters told that a gap of costs, of those that told something today.
+    Return until when all meters reported that a gap of costs, of those that reported something
+    today.
 
     A meter that sends later is not silent, and its gap would be charged. [us UTC]
     """

@@ -94,5 +94,5 @@ def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
 
 
 def _next_name(name: str) -> str:
-    found = _NUMBER.fullmatch(name)
-    return f"{found[1]}-{int(found[2]) + 1}" if found else f"{name}-2"
+    match = _NUMBER.fullmatch(name)
+    return f"{match[1]}-{int(match[2]) + 1}" if match else f"{name}-2"

@@ -92,7 +92,7 @@ def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, b
 def _documents(
     conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """All that stands beside the tables; of an issued statement what was entered in the log."""
+    """All that is listed with the tables; of an issued statement what was entered in the log."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
         papers = bundle.Papers(have.statement, have.verification, have.signers)

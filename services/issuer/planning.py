@@ -55,7 +55,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
     """
     Write a first version of a project's plan as a registry file.
 
-    What nobody but the plant knows is left empty: an import names each such place.
+    What no one but the plant knows is left empty: an import names each such place.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
 
 def _lines(project: Project, stored: Registry) -> list[dict[str, Any]]:
     method = find(project.methodology, project.version)
-    found = []
+    lines = []
     for role, need in method.roles.items():
         bound = [stored.devices[d.device] for d in project.devices if d.role == role]
         channels = {
@@ -92,11 +92,11 @@ def _lines(project: Project, stored: Registry) -> list[dict[str, Any]]:
         if need.quantity.startswith("energy"):
             more["accuracy_class"] = ""
         if bound:
-            found.append(_line(role, "C", method, **more))
-    found += [
+            lines.append(_line(role, "C", method, **more))
+    lines += [
         _line(name, spec.option, method) for name, spec in method.parameters.items() if spec.option
     ]
-    return found
+    return lines
 
 
 def _line(parameter: str, option: str, method: Methodology, **more: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ receipt.txt      receipt of the transparency log for the original
 {hidden} texts are hidden: {categories}.
 tonne export check-public . --keys trusted.json
 tonne export check-public . --keys trusted.json --disclosures disclosures.json
-The second is for whoever was given the disclosures: it puts the original together again.
+The second command is for a recipient of the disclosures: it restores the original.
 """
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
+from mrv.calendar import local_date
 from mrv.countries import country_of
 from mrv.method_lives import Life
 from mrv.methodologies import find
@@ -40,7 +41,12 @@ from services.store.registry.factors import load_book
 from services.store.registry.project_versions import attribute_versions
 from services.store.statements.carry_over import owed_at_site
 from services.store.statements.energy_certificates import beside, certified
-from services.store.statements.statements import IssuedCertificate, certificates_of_devices
+from services.store.statements.statements import (
+    IssuedCertificate,
+    IssuedPoint,
+    certificates_of_devices,
+    points_of_devices,
+)
 from services.store.timeseries.beyond_rating import Beyond, beyond_rating
 
 # rated powers of a device, each with when it was recorded, in order
@@ -92,6 +98,9 @@ class RegistryFacts:
         Calibration certificates of these devices as issued statements have them.
     lengthened : mapping of str to Lengthened
         Intervals of calibration that became longer after the period began, by device.
+    placed : mapping of str to IssuedPoint
+        Where these devices measured before: by the last issued statement, or in the registry when
+        the period began.
     """
 
     project: Project
@@ -115,6 +124,7 @@ class RegistryFacts:
     factors: Factors
     issued: tuple[IssuedCertificate, ...] = ()
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
+    placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
@@ -172,7 +182,26 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         factors=load_book(conn).within(country_of(project)),
         issued=tuple(certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
+        placed=_placed(conn, mains, project, period_us),
     )
+
+
+def _placed(
+    conn: Connection, devices: list[str], project: Project, period_us: Span
+) -> dict[str, IssuedPoint]:
+    said = {key: attribute_versions(conn, devices, key) for key in ("point", "feeds")}
+    first = local_date(period_us[0], project.timezone)
+
+    def at_begin(device: str, key: str) -> Any:
+        values = (one for us, one in said[key].get(device, ()) if us <= period_us[0])
+        return next(reversed([one for one in values if one is not None]), None)
+
+    found = {}
+    for device in devices:
+        point, feeds = at_begin(device, "point"), at_begin(device, "feeds")
+        if point is not None:
+            found[device] = IssuedPoint(device, str(point), tuple(feeds or ()), "", first)
+    return found | points_of_devices(conn, devices, period_us[1])
 
 
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:

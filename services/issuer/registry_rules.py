@@ -31,6 +31,7 @@ from mrv.registry.project import (
     Sample,
 )
 from mrv.rounding import UG_PER_T, decimal_text
+from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
 from services.issuer.doubted_invoices import Cited
@@ -185,13 +186,42 @@ def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-03: replacements of which no document is named."""
-    yield from listed(
+    """REG-03: replacements, and meters that moved, of which no document is named."""
+    bare = [
         text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
         for device in facts.devices
         for swap in device.replacements or ()
         if swap.document is None
-    )
+    ]
+    elsewhere, renamed = _moved(facts)
+    yield from listed([*bare, *elsewhere])
+    # the same circuit by another name is to be explained, and doubts no reading
+    yield from listed(renamed, severity="observation")
+
+
+def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
+    """Return meters that feed something else than before, and points that have another name."""
+    zone = facts.project.timezone
+    last = local_date(facts.period_us[1] - 1, zone)
+    events = [one for one in facts.entry.events or () if one.what == "moved" and one.document]
+    elsewhere, renamed = list[Text](), list[Text]()
+    for device in facts.devices:
+        was = facts.placed.get(device.id)
+        said = device.attributes
+        point, feeds = str(said.get("point", "")), tuple(said.get("feeds") or ())
+        if was is None or any(
+            device.id in one.devices and was.since <= one.begins <= last for one in events
+        ):
+            continue
+        of: dict[str, Value] = {
+            "device": device.id, "before": was.point, "now": point or text("REG-03.no_point"),
+            "feeds": feeds or text("REG-03.no_point"), "fed": was.feeds or text("REG-03.no_point"),
+        }  # fmt: skip
+        if set(map(stem, was.feeds)) != set(map(stem, feeds)):
+            elsewhere.append(text("REG-03.moved", **of))
+        elif stem(was.point) != stem(point):
+            renamed.append(text("REG-03.moved", **of))
+    return elsewhere, renamed
 
 
 def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:

@@ -86,7 +86,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
             rows=rows,
             factors=factors,
             state=have.stored.state,
-            raised=tuple(one.shown() for one in records(conn, have)),
+            raised=tuple(record.shown() for record in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
             stamps=stamps_of(conn, statement, receipt),
             superseded_by=statements.successor(conn, statement),
@@ -147,7 +147,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
             "a statement's file alone has no evidence to report; give the pack's folder"
         )
     report = verify.verify(pack, trusted)
-    bad = next((one for one in report.steps if one.outcome in _BAD), None)
+    bad = next((step for step in report.steps if step.outcome in _BAD), None)
     if bad is not None:
         raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
     subject = Subject(pack)

@@ -120,12 +120,14 @@ class Runner:
                 pass
 
     def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
-        """Note how far a request is, beside its own transaction; not to be told is no failure."""
+        """Note how far a request is, beside its own transaction; not to be informed is no
+        failure.
+        """
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
                 file_jobs.tell(conn, id_, Progress(number - 1, of, step))
         except (ServerError, psycopg.Error) as error:
-            self._log.warning("progress not told", error=" ".join(str(error).split())[:300])
+            self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
         # a close may take minutes: that is no standstill

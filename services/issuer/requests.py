@@ -41,22 +41,22 @@ _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 class Desk(NamedTuple):
     """
-    What whoever does a request has at hand.
+    What anyone who does a request has at hand.
 
     Attributes
     ----------
     home : Path
         Where the log's key is.
     strict : bool
-        Refuse statements that rest on a factor from memory which nobody accepted by name.
+        Refuse statements that rest on a factor unverified which no one accepted by name.
     log_key : str
         Name of the log's key.
     stamps : callable
-        Says whom an issue asks for time stamps; None for nobody.
+        Says whom an issue asks for time stamps; None for no one.
     waits : bool
         Issue nothing while too few witnesses have cosigned the log's last head.
     begun : callable
-        Told as each step of a request begins: its id, the step's number from 1, of how many,
+        Called as each step of a request begins: its id, the step's number from 1, of how many,
         its name.
     """
 
@@ -93,16 +93,16 @@ def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
     return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
 
 
-def _closed(found: Closed) -> Done:
-    said = claims_of(found.document)
+def _closed(closed: Closed) -> Done:
+    said = claims_of(closed.document)
     return Done(
-        found.new,
+        closed.new,
         {
-            "statement": found.statement,
-            "state": found.state,
-            "new": found.new,
+            "statement": closed.statement,
+            "state": closed.state,
+            "new": closed.new,
             "reduction_t": said.emissions.reduction.t,
-            "credit_t": found.result.credit_t,
+            "credit_t": closed.result.credit_t,
         },
     )
 
@@ -138,7 +138,7 @@ def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
     name = asked.subject
     event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
     records = steps.records(conn, steps.documents(conn, name))
-    now = next(one for one in records if one.name == event.finding)
+    now = next(record for record in records if record.name == event.finding)
     return Done(
         created=True,
         result={"statement": name, "state": "under_verification", "finding": now.to_json()},

@@ -222,10 +222,10 @@ def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waitin
     return [seal_ for seal_ in known.values() if touched(seal_)]
 
 
-def _touches(one: Waiting, job: Job) -> bool:
+def _touches(waiting: Waiting, job: Job) -> bool:
     """Whether a note is of a device and a UTC day of a sealed one."""
     first, last = _time(job.from_us).date(), _time(job.to_us).date()
-    return one.device in job.devices and first <= one.day <= last
+    return waiting.device in job.devices and first <= waiting.day <= last
 
 
 def _time(us: int) -> datetime:
@@ -281,22 +281,22 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
         return [_prepared(job, sequence, fleet.version, now.parts, cursor, reason, now.notes)]
 
 
-def _refused(run: _Run, job: Job, found: Changes) -> bool:
+def _refused(run: _Run, job: Job, changes: Changes) -> bool:
     """Whether a day waits for rows to be made again, or was changed by hand; say which."""
     conn, of, report = run.conn, run.of, run.report
-    wrong = underived(conn, of, job, found)
+    wrong = underived(conn, of, job, changes)
     with conn.cursor() as cursor:
-        pending = sorted(to_make(cursor, sorted({d.device for d in found.derived}), job.to_us))
-    if wrong and pending and not found.by_hand:
+        pending = sorted(to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us))
+    if wrong and pending and not changes.by_hand:
         # rows that `tonne run` has not made yet, of late readings or since an import
-        rest = [one for one in found.derived if one.device not in pending]
-        if not underived(conn, of, job, found._replace(derived=rest)):
+        rest = [one for one in changes.derived if one.device not in pending]
+        if not underived(conn, of, job, changes._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]
             return True
-    wrong = [*map(str, found.by_hand), *wrong]
+    wrong = [*map(str, changes.by_hand), *wrong]
     if wrong:
         report.refused += [f"{job}: {one}" for one in wrong]
-        report.late += [f"{job}: {one}" for one in found.late]
+        report.late += [f"{job}: {one}" for one in changes.late]
     return bool(wrong)
 
 

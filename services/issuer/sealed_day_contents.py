@@ -79,12 +79,16 @@ class _Serving:
         return tuple(sorted(found))
 
 
-def _overlaps(one: ProjectDevice, from_us: int, to_us: int) -> bool:
-    return one.from_us < to_us and (one.to_us is None or one.to_us > from_us)
+def _overlaps(project_device: ProjectDevice, from_us: int, to_us: int) -> bool:
+    return project_device.from_us < to_us and (
+        project_device.to_us is None or project_device.to_us > from_us
+    )
 
 
-def _covers(one: ProjectDevice, from_us: int, to_us: int) -> bool:
-    return one.from_us <= from_us and (one.to_us is None or one.to_us >= to_us)
+def _covers(project_device: ProjectDevice, from_us: int, to_us: int) -> bool:
+    return project_device.from_us <= from_us and (
+        project_device.to_us is None or project_device.to_us >= to_us
+    )
 
 
 def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
@@ -156,11 +160,11 @@ def together(days: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[list[T]]
     large project, so that memory stays bounded.
     """
     run: list[T] = []
-    for one in days:
-        if run and not _follows(job_of(run[-1]), job_of(one), len(run)):
+    for day in days:
+        if run and not _follows(job_of(run[-1]), job_of(day), len(run)):
             yield run
             run = []
-        run.append(one)
+        run.append(day)
     if run:
         yield run
 

@@ -59,7 +59,7 @@ def opened(signer: Mapping[str, Any]) -> Signs:
 
 
 def _texts(values: list[Any]) -> bool:
-    return bool(values) and all(isinstance(one, str) for one in values)
+    return bool(values) and all(isinstance(value, str) for value in values)
 
 
 def _asked(command: list[str], message: bytes) -> bytes:
@@ -123,8 +123,8 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 
-    found = _NUMBERED.fullmatch(where["key"])
-    base, number = (found[1], int(found[2]) + 1) if found else (where["key"], 2)
+    match = _NUMBERED.fullmatch(where["key"])
+    base, number = (match[1], int(match[2]) + 1) if match else (where["key"], 2)
     with _session(where, write=True) as session:
         while list(session.get_objects({pkcs11.Attribute.LABEL: f"{base}-{number}"})):
             number += 1

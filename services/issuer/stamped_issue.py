@@ -35,7 +35,7 @@ def issue(
     Parameters
     ----------
     policy : Policy or None
-        Whom to ask; nobody where it is None.
+        Whom to ask; no one where it is None.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from mrv.exports.entered import Registration
 from mrv.exports.jcm import jcm
 from mrv.exports.source import Source
 from mrv.report import Facts
-from mrv.report.submission import Line, lines
+from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from services.clock import now_us
 from services.issuer.export_files import JCM
@@ -42,8 +42,12 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
         for entered in authority.load(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
     )
-    form = tuple(_form(facts, next(found, None) or Registration(project=project)))
-    return facts, lines(facts, Words(language), form)
+    registered, words = next(found, None) or Registration(project=project), Words(language)
+    given = {
+        "form": tuple(_form(facts, registered)),
+        "backed": tuple(signed_share(facts, words, registered.signed_percent)),
+    }
+    return facts, lines(facts, words, given)
 
 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:

@@ -93,19 +93,19 @@ def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
 
 def records_of(conn: Connection) -> Rows:
     """All rows of append-only tables that the log has digested, but those expired by policy."""
-    found: Rows = {}
+    records: Rows = {}
     for entry, detail in log.details(conn, RECORDS):
         for name, rows in read_tables(canonical.parse_object(entry.body), detail or b"{}").items():
-            found.setdefault(name, {}).update(rows)
-    _without_expired(conn, found)
-    return found
+            records.setdefault(name, {}).update(rows)
+    _without_expired(conn, records)
+    return records
 
 
-def _without_expired(conn: Connection, found: Rows) -> None:
+def _without_expired(conn: Connection, rows: Rows) -> None:
     """Leave out dead letters that a removal names: that record stands in the log in their stead."""
-    gone = removed_of(conn, [int(key) for key in found.get("dead_letter", {})])
+    gone = removed_of(conn, [int(key) for key in rows.get("dead_letter", {})])
     for name in ("dead_letter", "dead_letter_replay"):
-        kept = found.get(name, {})
+        kept = rows.get(name, {})
         for key in [key for key in kept if int(key.split(" ", 1)[0]) in gone]:
             del kept[key]
 

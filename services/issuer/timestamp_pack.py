@@ -103,9 +103,9 @@ def _head(conn: Connection, size: int, tokens: list[Token]) -> Head:
     note = log.signed(conn, size)
     if note is None:
         raise LogError(f"the log has no head of {size} entries any more; restore log_checkpoint")
-    return Head(note, tuple(one.token for one in tokens))
+    return Head(note, tuple(token.token for token in tokens))
 
 
 def _chains(tokens: Iterable[Token]) -> tuple[str, ...]:
-    every = (pem for one in tokens for pem in _PEM.findall(one.chain))
+    every = (pem for token in tokens for pem in _PEM.findall(token.chain))
     return tuple(sorted({pem.rstrip("\n") + "\n" for pem in every}))

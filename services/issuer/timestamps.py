@@ -61,7 +61,7 @@ class Policy(NamedTuple):
     @property
     def asked(self) -> str:
         """Whose tokens count, in a few words."""
-        names = ", ".join(one.name for one in self.rule.authorities)
+        names = ", ".join(authority.name for authority in self.rule.authorities)
         return f"{len(self.rule.authorities)} authorities ({names})"
 
 
@@ -105,16 +105,16 @@ class Subject(NamedTuple):
 
 def policy_of(settings: Settings) -> Policy | None:
     """
-    Return whom this installation asks; None where it asks nobody and nobody wants it to.
+    Return whom this installation asks; None where it asks no one and no one wants it to.
 
     A pinned trust root that names authorities decides whose tokens count, and issue then waits;
-    for ever, where TONNE_TIMESTAMP_URLS names nobody.  Processes ask anew each time: a trust
+    for ever, where TONNE_TIMESTAMP_URLS names no one.  Processes ask anew each time: a trust
     root that has expired stops no pipeline.
 
     Raises
     ------
     SettingsError
-        If nobody says whose tokens count, or two do.
+        If no one says whose tokens count, or two do.
     EnrolmentError
         If the file or the trust root does not hold.
     """
@@ -192,7 +192,9 @@ def _token(
             " clock, or leave that authority out"
         )
     name = str(said.authority)
-    chain = next("".join(one.certificates) for one in rule.authorities if one.name == name)
+    chain = next(
+        "".join(authority.certificates) for authority in rule.authorities if authority.name == name
+    )
     return stored.Token(
         subject.digest, subject.size, subject.statement, name, said.signer, shown(url), said.time,
         answer, chain, after,
@@ -211,7 +213,7 @@ def of_head(head: stored.HeadToStamp) -> Subject:
 
 def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     """
-    Have a statement stamped that is to be issued.
+    Obtain time stamps for a statement before it is issued.
 
     Raises
     ------
@@ -220,7 +222,7 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     """
     report = stamp(conn, of_statement(conn, statement), policy)
     have = {one.authority for one in stored.of_statement(conn, statement)}
-    known = {one.name for one in policy.rule.authorities}
+    known = {authority.name for authority in policy.rule.authorities}
     count, wanted = len(have & known), policy.rule.threshold
     claims = documents(conn, statement).claims
     bound = time_of(claims.monitoring_period.to, "end of the period") > time_of(

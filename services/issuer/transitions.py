@@ -78,7 +78,7 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     Parameters
     ----------
     strict : bool
-        Refuse a statement that rests on a factor from memory which its project
+        Refuse a statement that rests on a factor unverified which its project
         does not accept by name.
 
     Returns
@@ -289,7 +289,9 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
     """Refuse a statement that was closed before another one left less than nothing to it."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
-    devices = {one.device for one in have.claims.monitored_parameters}
+    devices = {
+        monitored_parameter.device for monitored_parameter in have.claims.monitored_parameters
+    }
     left = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
     if left.ug < took:
         raise StatementStateError(

@@ -28,7 +28,7 @@ def pinned(home: Path) -> Path:
 
 def pin(home: Path, data: bytes) -> TrustRoot:
     """
-    Keep a trust root: the first on somebody's word, each next by the rules of the last.
+    Keep a trust root: the first on a person's word, each next by the rules of the last.
 
     Raises
     ------

@@ -58,14 +58,14 @@ def _lines(said: Claims) -> Iterator[str]:
     yield from _comment(_HEAD.format(said.statement, said.statement), "")
     yield f"statement: {_text(said.statement)}"
     yield "parameters:"
-    for one in words.parameters:
+    for parameter in words.parameters:
         yield from _row(
             {
-                "parameter": one.parameter,
-                **({} if one.device is None else {"device": one.device}),
+                "parameter": parameter.parameter,
+                **({} if parameter.device is None else {"device": parameter.device}),
                 "means": "",
-                "source": one.source,
-                "crossChecked": one.cross_checked,
+                "source": parameter.source,
+                "crossChecked": parameter.cross_checked,
                 "opinion": "",
             }
         )
@@ -116,12 +116,14 @@ def read(path: Path, said: Claims) -> Words:
     if report.statement != said.statement:
         raise InputError(f"{path} is of {report.statement!r}, not of {said.statement}")
     every = unmet(said)
-    if [(one.rule, one.text) for one in report.findings] != [_named(one) for one in every]:
+    if [(finding.rule, finding.text) for finding in report.findings] != [
+        _named(one) for one in every
+    ]:
         raise InputError(
             f"{path} lists other findings than {said.statement} has; get them by"
             f" `tonne statement template {said.statement}`"
         )
-    reasons = tuple(one.reason for one in report.findings)
+    reasons = tuple(finding.reason for finding in report.findings)
     return Words(report.parameters, report.requirements, reasons)
 
 

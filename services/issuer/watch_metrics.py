@@ -3,7 +3,7 @@ Prometheus metrics of `tonne watch`.
 
 Only a process that looks has these series.  While the database is away they are
 gone, all but `tonne_database_up`: a gauge that stays at its last value would show
-a fleet as online that nobody has heard of since.
+a fleet as online that no one has heard of since.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Looked(Collector):
         self._values[_WITNESSES] = waiting_s
 
     def webhooks(self, waiting: Waiting) -> None:
-        """Show what is not delivered, whoever sends."""
+        """Show what is not delivered, no matter who sends."""
         self._values["tonne_webhook_waiting_deliveries"] = waiting.waiting
         self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
         self._values["tonne_webhook_dead_deliveries"] = waiting.dead
@@ -124,7 +124,7 @@ class Looked(Collector):
         self._metrics.rebuild_mismatch.inc(differences)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give what is known now to whoever scrapes."""
+        """Give what is known now to anyone who scrapes."""
         known = dict(self._values)
         for name, text in _TEXTS.items():
             # a name without a value is told of all the same: rules look for it
@@ -137,7 +137,7 @@ class Looked(Collector):
         )
         yield _family(
             "tonne_alarms",
-            "Alarms that are not cleared, by kind, severity and whether somebody took them up",
+            "Alarms that are not cleared, by kind, severity and whether a person acknowledged them",
             ["kind", "severity", "state"],
             self._alarms,
         )

@@ -4,7 +4,7 @@ Watch the database from time to time, beside a pipeline or alone.
 Short looks keep the gauges of `looked` fresh, and say that the process moves.  The
 days that dashboards read are added up beside them: after an upgrade that takes long.
 Long rounds hold the database against the log and a few devices' derived rows
-against their readings: a change that nobody made by a command is found without
+against their readings: a change that no one made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
 process does not take them.  All of it only reads, but for alarms, which are raised
 and cleared, for the sums of days and the account of open time, for old chunks, which
@@ -73,7 +73,7 @@ PULSE = "watching"
 @dataclass(frozen=True, slots=True)
 class Keep:
     """
-    What goes by policy, and which disk is watched.
+    What the retention policy removes, and which disk is monitored.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Watcher:
     pulse : Pulse, optional
         Of a process that does nothing else: it moves as long as looks end, well or not.
     keep : Keep, optional
-        What goes by policy, and which disk is watched.
+        What the retention policy removes, and which disk is monitored.
     """
 
     def __init__(

@@ -99,10 +99,10 @@ def _asked(
         status, text = _post(http, f"{witness.url}".rstrip("/"), body, times[1])
         if status != _CONFLICT:
             return _read(question, witness, (status, text), times[0])
-        found = _SIZE.fullmatch(text)
-        if found is None or int(found[1]) == old:
+        match = _SIZE.fullmatch(text)
+        if match is None or int(match[1]) == old:
             return Outcome("refused", f"it answers 409 with {text[:40]!r}, which is no other size")
-        old = int(found[1])
+        old = int(match[1])
         if old > size:
             return Outcome(
                 "contradicts",

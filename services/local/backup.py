@@ -87,9 +87,9 @@ def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> H
                 continue
             columns[table], counts[table] = names, _out(conn, box, table, names)
         version = migrate.version_of(conn)
-    files = [one for one in sorted(home.rglob("*")) if one.is_file() and _is_kept(one, home)]
-    for one in files:
-        box.write(one, _HOME + one.relative_to(home).as_posix())
+    files = [path for path in sorted(home.rglob("*")) if path.is_file() and _is_kept(path, home)]
+    for file in files:
+        box.write(file, _HOME + file.relative_to(home).as_posix())
     if dotenv is not None and dotenv.is_file():
         box.write(dotenv, _DOTENV)
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -159,7 +159,9 @@ def _restore(
             _in(conn, box, table, names)
             held = _count(conn, table)
             if held != manifest["rows"][table]:
-                raise InputError(f"{table}: {manifest['rows'][table]} rows were saved, {held} came")
+                raise InputError(
+                    f"{table}: {manifest['rows'][table]} rows were saved, {held} restored"
+                )
         for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
             query = sql.SQL(
                 "SELECT setval({}, greatest(max({c}), 1), max({c}) IS NOT NULL) FROM {t}"

@@ -19,12 +19,14 @@ from typing import Any
 import yaml
 
 from ingest.errors import InputError
+from mrv.texts.word_files import ENGLISH
 from services.local.machine import LOOPBACK
 from services.local.process import Account, service_account
 from services.local.server import Server
 from services.shipped import shipped
 
 HOME = "GRAFANA_HOME"
+LANGUAGE = "GRAFANA_LANGUAGE"
 READER = "tonne_dashboards"
 _USUAL = (Path("/usr/share/grafana"), Path("/opt/grafana"))
 _PROGRAM, _DEFAULTS = "bin/grafana", "conf/defaults.ini"
@@ -94,6 +96,22 @@ def grafana_home() -> Path | None:
     return next((home for home in _USUAL if (home / _PROGRAM).exists()), None)
 
 
+def boards_language() -> str:
+    """
+    Return the language of boards and alerts that `GRAFANA_LANGUAGE` names; English without it.
+
+    Raises
+    ------
+    InputError
+        When there are no boards in that language.
+    """
+    language = os.environ.get(LANGUAGE) or ENGLISH
+    known = sorted(folder.name for folder in (shipped("grafana") / "dashboards").iterdir())
+    if language not in known:
+        raise InputError(f"{LANGUAGE}={language}: boards are there in {', '.join(known)}; name one")
+    return language
+
+
 class Grafana(Server):
     """
     The server, with its own database in its folder.
@@ -145,10 +163,16 @@ class Grafana(Server):
         self._secret("admin.password")
         self._secret("database.password")
         ours = shipped("grafana")
-        for name in ("dashboards", "provisioning"):
+        language = boards_language()
+        places = {
+            "dashboards": ours / "dashboards" / language,
+            "provisioning": ours / "provisioning",
+            "provisioning/alerting": ours / "alerting" / language,
+        }
+        for name, place in places.items():
             # what a later version no longer holds must not stay
             shutil.rmtree(self.folder / name, ignore_errors=True)
-            shutil.copytree(ours / name, self.folder / name)
+            shutil.copytree(place, self.folder / name)
         self._write("datasources", _sources(database_port, database, prometheus))
         boards = yaml.safe_load((ours / "provisioning" / _FILE["dashboards"]).read_text("utf-8"))
         boards["providers"][0]["options"]["path"] = f"{_HERE}/dashboards"
@@ -195,7 +219,11 @@ def _sources(port: int, database: str, prometheus: str) -> dict[str, Any]:
     """Return the shipped data sources with the addresses of this machine."""
     path = shipped("grafana") / "provisioning" / _FILE["datasources"]
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    kept = {one["type"]: one for one in document["datasources"] if one["type"] != "alertmanager"}
+    kept = {
+        datasource["type"]: datasource
+        for datasource in document["datasources"]
+        if datasource["type"] != "alertmanager"
+    }
     stored = kept["grafana-postgresql-datasource"]
     stored |= {"url": f"{LOOPBACK}:{port}", "user": READER}
     stored["jsonData"] |= {"database": database, "sslmode": "disable"}

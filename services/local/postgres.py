@@ -112,10 +112,10 @@ class Postgres(Server):
         """Start, and create the database `tonne` where it is not there yet."""
         super().start()
         with psycopg.connect(self._url("postgres", self.port), autocommit=True) as connection:
-            found = connection.execute(
+            row = connection.execute(
                 "SELECT FROM pg_database WHERE datname = %s", (DATABASE,)
             ).fetchone()
-            if found is None:
+            if row is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def let_read(self, login: str, password: str) -> None:

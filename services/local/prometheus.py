@@ -97,7 +97,7 @@ class Prometheus(Server):
             return []
         try:
             groups = json.loads(self._targets.read_text(encoding="utf-8"))
-            return [{**one, "labels": dict(one.get("labels", {}))} for one in groups]
+            return [{**group, "labels": dict(group.get("labels", {}))} for group in groups]
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{self._targets} is no list of targets ({error}); mend or delete it"

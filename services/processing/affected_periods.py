@@ -48,7 +48,7 @@ class Touched:
             self._newest[device] = max(newest, before)
 
     def join(self, other: Touched) -> None:
-        """Take what another batch touched, of the same fleet."""
+        """Add the devices and times that another batch of the same fleet changed."""
         for device, us in other._newest.items():
             self._newest[device] = max(us, self._newest.get(device, us))
         for device, hours in other._hours.items():

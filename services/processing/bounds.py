@@ -146,24 +146,24 @@ def spans(
     return out, done
 
 
-def _span(fleet: Fleet, device: int, request: Request, found: readings.Ahead) -> Span:
+def _span(fleet: Fleet, device: int, request: Request, ahead: readings.Ahead) -> Span:
     from_us = request.from_us
-    begin = found.first_us if from_us == FROM_START else from_us
+    begin = ahead.first_us if from_us == FROM_START else from_us
     kinds = max(registers(fleet, device), 1)
     until = _ceil(begin + MOST_ROWS // kinds * INTERVAL_US)
     if request.last_us < FAR_US:
         # rows may agree soon after the last change; the longer they do not, the farther
         beyond = max(begin - request.last_us, 0)
         until = min(until, _ceil(max(begin, request.last_us) + AHEAD_US + 3 * beyond))
-    first = _ceil(found.first_us)
-    if found.archived_us is not None:
-        until = min(until, _ceil(max(begin, found.first_us)) + _ARCHIVED_US)
-    elif found.number == MOST_READINGS // 4:
-        until = min(until, _ceil(found.last_us))
+    first = _ceil(ahead.first_us)
+    if ahead.archived_us is not None:
+        until = min(until, _ceil(max(begin, ahead.first_us)) + _ARCHIVED_US)
+    elif ahead.number == MOST_READINGS // 4:
+        until = min(until, _ceil(ahead.last_us))
     until = max(until, first)  # a step over a long silence is not cut
-    last = until >= found.newest_us
-    rows = rows_between(fleet, device, begin, min(until, found.newest_us))
-    return Span(from_us, None if last else until, found.newest_us, rows, found.number)
+    last = until >= ahead.newest_us
+    rows = rows_between(fleet, device, begin, min(until, ahead.newest_us))
+    return Span(from_us, None if last else until, ahead.newest_us, rows, ahead.number)
 
 
 def _ceil(us: int) -> int:

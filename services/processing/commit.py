@@ -3,10 +3,10 @@ One batch, one transaction: readings, dead letters, and what lacks its rows.
 
 Rows later than anything their device has stored go in by COPY; all others are merged.
 What follows from readings is derived behind it (`derive`), by the note that is written with
-them; or in the same transaction, where nobody derives behind.  Nothing is remembered before
+them; or in the same transaction, where no one derives behind.  Nothing is remembered before
 the commit.
 
-Whoever has rows of its own to write hands over how it opens and fills the transaction:
+Anyone who has rows of its own to write hands over how it opens and fills the transaction:
 
     store.durably(connection, batch, lambda cursor, batch: store.write(cursor, batch))
 """
@@ -280,7 +280,7 @@ class Store:
         """
         Forget what a failed transaction may have changed; return the batch to try instead.
 
-        Where somebody else stored rows that we took for new, all are looked at.  What
+        Where another party stored rows that we took for new, all are looked at.  What
         an archive that cannot be read stands in the way of is put aside.
 
         Raises
@@ -310,7 +310,7 @@ class Store:
         """
         Take up which devices wait for their rows; return how many. See `Backlog.look`.
 
-        Where nobody derives behind the commits, what such a process left behind waits, too.
+        Where no one derives behind the commits, what such a process left behind waits, too.
         """
         if not self.behind_commits:
             with connection.transaction(), connection.cursor() as cursor:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import psycopg
 from psycopg import Connection, Cursor
+from psycopg.errors import UniqueViolation
 
 from ingest.model import Fleet, Int32
 from ingest.pipeline import FROM_START, MeterState
@@ -160,7 +161,7 @@ class Deriver:
                 self._fold(connection)
             taken: list[Note] = []
             return tried(lambda: self._step(connection, taken, spans=spans))
-        except _GoneError:
+        except (_GoneError, UniqueViolation):  # of the latter another has made rows, too
             self.state.forget()
             self.notes.lost = True
             return Step(0, Committed(), Answered(), None)

@@ -80,6 +80,9 @@ def refresh(conn: Connection) -> int:
 
 def _all(projects: list[list[list[Any]]]) -> list[list[float]]:
     return [
-        [round(one, 1) for one in typical_months([(Roof(*place), kw) for *place, kw in roofs])]
+        [
+            round(typical_month, 1)
+            for typical_month in typical_months([(Roof(*place), kw) for *place, kw in roofs])
+        ]
         for roofs in projects
     ]

@@ -1,4 +1,4 @@
-"""A delivery of invoices: held against what is registered and stored, kept whole or not at all."""
+"""A delivery of invoices: compared with what is registered and stored, kept whole or not at all."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Made:
 
 def refresh(conn: Connection) -> Made:
     """
-    Make what is missing, of each some; whoever calls again makes the rest.
+    Make what is missing, of each some; anyone who calls again makes the rest.
 
     Raises
     ------

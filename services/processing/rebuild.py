@@ -179,17 +179,19 @@ def _by_first(
 
 
 def _new_by_factors(
-    plan: Plan, computed: _Computed, found: Sequence[Difference]
+    plan: Plan, computed: _Computed, differences: Sequence[Difference]
 ) -> list[Difference]:
     """Leave out emissions that are what the factors of older rules give: they name those."""
-    if not any(one.table == EMISSIONS for one in found):
-        return [*found]
+    if not any(difference.table == EMISSIONS for difference in differences):
+        return [*differences]
     older = changed(plan, bindings=plan.older())
     known = _of_emissions(older, Part.of(older, computed.part.intervals).emissions)
     return [
-        one
-        for one in found
-        if one.table != EMISSIONS or one.stored is None or one.stored != known.get(one.key)
+        difference
+        for difference in differences
+        if difference.table != EMISSIONS
+        or difference.stored is None
+        or difference.stored != known.get(difference.key)
     ]
 
 

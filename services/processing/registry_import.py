@@ -57,7 +57,7 @@ def import_registry(
     dry_run : bool
         Everything but the writing.
     shown : str, optional
-        Digest of the outcome that was shown to whoever decided; another one is refused.
+        Digest of the outcome that was shown to anyone who decided; another one is refused.
 
     Returns
     -------

@@ -152,14 +152,14 @@ def _first_registers(
         for column in plan.bounds.columns(class_id)
         if column.channel.power is not None
     }
-    found: dict[int, int] = {}
+    first_registers: dict[int, int] = {}
     for quantity, ends in metered.ends:
         register = scratch.registers[quantity]
         new = ends.device[~register.known[ends.device] & ~register.shown[ends.device]]
         for device in new[np.isin(new, limited)].tolist():
             if (plan.fleet.devices[device].class_id, quantity) in powered:
-                found[device] = FROM_START
-    return found
+                first_registers[device] = FROM_START
+    return first_registers
 
 
 def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:

@@ -1,8 +1,8 @@
 """
-Signatures of values as they arrive, held against the keys of the registry.
+Signatures of values as they arrive, compared with the keys of the registry.
 
-Readings are stored whatever comes of it: the broker knows who sent them, and a key that nobody
-registered yet must cost no reading.  What does not hold is counted and told, and backs nothing
+Readings are stored whatever comes of it: the broker knows who sent them, and a key that no one
+registered yet must cost no reading.  What does not hold is counted and reported, and backs nothing
 in a statement, where every signature is verified again.
 """
 

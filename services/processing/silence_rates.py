@@ -89,7 +89,10 @@ def _of_project(
     year = datetime.now(UTC).astimezone(zone(project.timezone)).year
     try:
         # of a device that comes and goes once more, one row
-        named = {one.device: one for one in silence_rates(project, fleet, seen, factors, year)}
+        named = {
+            silence_rate.device: silence_rate
+            for silence_rate in silence_rates(project, fleet, seen, factors, year)
+        }
     except TonneError:
         return
     yield from named.values()

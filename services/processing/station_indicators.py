@@ -191,10 +191,10 @@ def _flows(
         " AND i.start >= d.since AND i.start < d.until GROUP BY 1, 2",
         of_spans(fleet, spans),
     )
-    found: dict[int, dict[int, Flow]] = {}
+    flows: dict[int, dict[int, Flow]] = {}
     for device, begin, ml, known in cursor.fetchall():
-        found.setdefault(device, {})[begin] = Flow(int(ml), int(known))
-    return found
+        flows.setdefault(device, {})[begin] = Flow(int(ml), int(known))
+    return flows
 
 
 def _flow_of(fleet: Fleet, device: int, rows: IntervalRows) -> dict[int, Flow]:

@@ -78,7 +78,7 @@ def entry(kind: str, row: Row) -> Entered:
 
 
 def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
-    """Say what an acceptance does not tell, though whoever relies on it has to know it."""
+    """Say what an acceptance does not tell, though anyone who relies on it has to know it."""
     for key, what in (("by", "who accepted it"), ("document", "the letter that says so")):
         if not getattr(record, key).strip():
             yield key, f"is empty; give {what}"
@@ -183,7 +183,7 @@ def _unknown(
 
 
 def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
-    """Say what an acceptance is about that nobody knows."""
+    """Say what an acceptance is about that no one knows."""
     if record.subject == "factor" and record.id not in merged.factors:
         yield (
             f"id: {record.id!r} is no factor of a registry file; those that tonne publishes"

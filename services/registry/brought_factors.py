@@ -9,10 +9,12 @@ from difflib import get_close_matches
 from fractions import Fraction
 
 from mrv import countries, factors
-from mrv.errors import FactorError
+from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
+from mrv.methodologies.tools import calculated
 from mrv.model import Factor
+from mrv.rounding import decimal_text
 from services.registry.entries import Registry
 from services.registry.finding import Finding
 
@@ -56,6 +58,8 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
             found.append(Finding(entry.kind, entry.id, text, warning=same))
         elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
             found.append(Finding(entry.kind, entry.id, wrong))
+        elif (differs := _miscalculated(factor, whose)) is not None:
+            found.append(Finding(entry.kind, entry.id, f"calculation: {differs}"))
         elif factor.document is None and (far := _far(factor, factors.load())) is not None:
             found.append(Finding(entry.kind, entry.id, f"value: {far}"))
         else:
@@ -68,6 +72,28 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
             except FactorError as error:
                 found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
     return book, found
+
+
+def _miscalculated(factor: Factor, country: str | None) -> str | None:
+    """Say where a factor is another value than its calculation, rounded conservatively, gives."""
+    if factor.calculation is None:
+        return None
+    country = country or countries.FIRST_COUNTRY
+    try:
+        exact = calculated(factor.calculation, factors.load().within(country), "calculation")
+    except (MethodologyError, FactorError) as error:
+        return str(error)
+    digits = len(factor.text.partition(".")[2])
+    step = Fraction(1, 10**digits)
+    low, high = exact // step * step, -(-exact // step) * step
+    right = {"avoided": (low,), "consumed": (high,), "either": (low, high)}[factor.direction]
+    if factor.value in right:
+        return None
+    wants = " or ".join(decimal_text(one, digits, "half_even") for one in dict.fromkeys(right))
+    return (
+        f"{factor.calculation.tool} gives {decimal_text(exact, digits + 4, 'half_even')}"
+        f" {factor.unit}, of what is {factor.direction} {wants}; {factor.text} is entered"
+    )
 
 
 def _stated(factor: Factor) -> Factor:

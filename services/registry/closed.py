@@ -68,17 +68,17 @@ def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def _outside(
-    one: Sample, methodology: str, known: Mapping[str, ParameterSpec], monitored: Sequence[str]
+    sample: Sample, methodology: str, known: Mapping[str, ParameterSpec], monitored: Sequence[str]
 ) -> str | None:
     """Say why a result is none of what the methodology monitors; None where it is."""
-    if one.parameter not in known:
-        return f"{one.parameter!r} is no parameter of {methodology}; known: {', '.join(known)}"
-    if one.parameter not in monitored:
+    if sample.parameter not in known:
+        return f"{sample.parameter!r} is no parameter of {methodology}; known: {', '.join(known)}"
+    if sample.parameter not in monitored:
         told = ", ".join(monitored) or "none"
-        return f"{one.parameter} is fixed ex ante; {methodology} monitors by samples: {told}"
+        return f"{sample.parameter} is fixed ex ante; {methodology} monitors by samples: {told}"
     try:
-        spec = replace(known[one.parameter], integer=False)
-        read({one.parameter: spec}, {one.parameter: one.value}, "value")
+        spec = replace(known[sample.parameter], integer=False)
+        read({sample.parameter: spec}, {sample.parameter: sample.value}, "value")
     except MethodologyError as error:
         return str(error)
     return None

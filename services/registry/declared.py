@@ -5,27 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from ingest import classes
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry.declared import (
     HAPPENINGS,
+    Default,
     Design,
     DesignedDevice,
     Event,
+    JointReading,
     Phase,
     SharedMeter,
     Survey,
 )
+from mrv.statement.conditions import WANTED, reasoned
 from services.registry.entries import Device, Project, Registry
-from services.registry.fields import Row
+from services.registry.fields import Row, amount
 from services.registry.finding import Finding
 
 Item = TypeVar("Item")
 _MOST = 10**12
+# events that say nothing of a whole project
+_OF_DEVICES = ("moved", "anomaly")
 
 
 def survey(row: Row) -> Survey:
@@ -55,7 +65,7 @@ def survey(row: Row) -> Survey:
 
 def event(row: Row) -> Event:
     """Read an event."""
-    row.only("from", "to", "what", "found", "document", "devices")
+    row.only("from", "to", "what", "found", "document", "devices", "by", "resolved")
     what = row.text("what")
     if what and what not in HAPPENINGS:
         row.problem("what", f"{what!r} must be one of {', '.join(HAPPENINGS)}")
@@ -67,15 +77,25 @@ def event(row: Row) -> Event:
     if not isinstance(devices, list) or not all(isinstance(one, str) for one in devices):
         row.problem("devices", f"{devices!r} must be a list of ids")
         devices = []
+    if what in _OF_DEVICES and not devices:
+        row.problem("devices", f"is missing: {what} names the meters that it is of")
+    resolved = row.day("resolved")
+    if begins and resolved and resolved < begins:
+        row.problem("resolved", f"{resolved} is before {begins}, the first day of the event")
+    if resolved and resolved > datetime.now(UTC).date() + timedelta(days=1):
+        row.problem("resolved", f"{resolved} is in the future; enter it once it is done")
+    if resolved and not row.has("by"):
+        row.problem("by", "is missing: who investigated what is resolved")
     found: Any = what
     return Event(
-        first, found, row.text("found"), ends, row.optional("document"), tuple(devices)
+        first, found, row.text("found"), ends, row.optional("document"), tuple(devices),
+        row.optional("by"), resolved,
     )  # fmt: skip
 
 
 def shared_meter(row: Row) -> SharedMeter:
     """Read a meter that several users share."""
-    row.only("main", "users", "lost")
+    row.only("main", "users", "lost", "readings")
     main = row.identifier("main")
     users = row.required("users", row.all().get("users"), "the meters of all its users") or []
     whole = isinstance(users, list) and all(isinstance(one, str) for one in users)
@@ -83,7 +103,35 @@ def shared_meter(row: Row) -> SharedMeter:
     if row.has("users") and (again or not whole or not users):
         row.problem("users", f"{users!r} must be a list of other meters, each once")
         users = []
-    return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)))
+    readings = tuple(sorted(_rows(row, "readings", _joint), key=lambda r: (r.quantity, r.begins)))
+    for one, other in pairwise(readings):
+        if one.quantity == other.quantity and other.begins < one.ends:
+            both = f"{one.begins} to {one.ends} and {other.begins} to {other.ends}"
+            row.problem("readings", f"{both} overlap; {one.quantity} is read once for each day")
+    return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)), readings)
+
+
+def _joint(row: Row) -> JointReading:
+    row.only("from", "to", "quantity", "amount", "unit", "document", "by", "sha256")
+    begins = row.required("from", row.day("from"), "the first local day that was read")
+    ends = row.required("to", row.day("to"), "the first local day after those")
+    if begins and ends and ends <= begins:
+        row.problem("to", f"{ends} is not after {begins}; the days are half-open")
+    quantity = row.text("quantity")
+    sha256 = row.required("sha256", _hash(row), "the SHA-256 of the record's file")
+    return JointReading(
+        begins, ends, quantity, amount(row, quantity), row.text("document"), row.text("by"),
+        sha256,
+    )  # fmt: skip
+
+
+def default(row: Row) -> Default:
+    """Read why a published default applies."""
+    row.only(*(f.name for f in fields(Default)))
+    reason = row.text("reason")
+    if reason and not reasoned(reason):
+        row.problem("reason", f"{reason!r} is no sentence; {WANTED}")
+    return Default(row.text("factor"), reason, row.optional("document"))
 
 
 def design(row: Row) -> Design:
@@ -144,13 +192,23 @@ def document(project: Project) -> dict[str, Any]:
         "surveys": [_kept(asdict(one)) for one in project.surveys or ()],
         "events": [
             _kept({"from": one.begins, "to": one.ends, "what": one.what, "found": one.found,
-                   "document": one.document, "devices": list(one.devices)})
+                   "document": one.document, "devices": list(one.devices), "by": one.by,
+                   "resolved": one.resolved})
             for one in project.events or ()
         ],
         "shared_meters": [
-            _kept({"main": one.main, "users": list(one.users), "lost": one.lost})
+            _kept({
+                "main": one.main, "users": list(one.users), "lost": one.lost,
+                "readings": [
+                    {"from": r.begins, "to": r.ends, "quantity": r.quantity, "amount": r.value,
+                     "unit": QUANTITIES[QUANTITY_INDEX[r.quantity]].unit, "document": r.document,
+                     "by": r.by, "sha256": r.sha256}
+                    for r in one.readings
+                ],
+            })
             for one in project.shared_meters or ()
         ],
+        "defaults": [_kept(asdict(one)) for one in project.defaults or ()],
         "design": design_ and {
             "document": design_.document,
             "version": design_.version,
@@ -199,6 +257,8 @@ def _of_meter(
         *(counted(devices[name]) for name in one.users)
     ):
         wrong = f"{one.main} and its users count no quantity in common"
+    elif foreign := {r.quantity for r in one.readings} - counted(devices[one.main]):
+        wrong = f"readings: {one.main} counts no {', '.join(sorted(foreign))}"
     else:
         return
     yield Finding(project.kind, project.id, f"shared_meters: {wrong}")
@@ -224,6 +284,14 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             yield Finding(project.kind, project.id, text)
     for meter in project.shared_meters or ():
         yield from _of_meter(project, meter, devices)
+    kinds = factors.load().kinds()
+    for one_default in project.defaults or ():
+        if one_default.factor not in kinds:
+            near = (
+                ", ".join(get_close_matches(one_default.factor, kinds, 3)) or "see docs/factors.md"
+            )
+            text = f"defaults: no factor is of kind {one_default.factor!r}; did you mean {near}?"
+            yield Finding(project.kind, project.id, text)
     for event_ in project.events or ():
         for name in event_.devices:
             if name not in devices:

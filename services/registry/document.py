@@ -81,7 +81,10 @@ def dump(held: Any, *, flow: bool = False) -> str:
 
 
 def _site(site: Site) -> dict[str, Any]:
-    later = [{"from": one.begins, "timezone": one.timezone} for one in site.timezones or ()]
+    later = [
+        {"from": timezone.begins, "timezone": timezone.timezone}
+        for timezone in site.timezones or ()
+    ]
     return _present(**{**asdict(site), "timezones": later, "tariffs": tariffs.rows(site)})
 
 
@@ -138,7 +141,9 @@ def _arrays(device: Device) -> list[dict[str, Any]]:
 
 
 def _calibration(class_id: str, calibration: Calibration) -> dict[str, Any]:
-    registers = {one.column: one.name for one in file_registers.registers(class_id).values()}
+    registers = {
+        register.column: register.name for register in file_registers.registers(class_id).values()
+    }
     channel = calibration.channel
     return _present(
         performed=calibration.performed,
@@ -202,10 +207,14 @@ def _published(factor: Published) -> dict[str, Any]:
     return {**record, "value": Decimal(record["value"]), **days}
 
 
-def _transfer(one: TransferClass | None) -> dict[str, Any] | None:
-    if one is None:
+def _transfer(transfer_class: TransferClass | None) -> dict[str, Any] | None:
+    if transfer_class is None:
         return None
-    return _present(list=one.number, measure=one.measure, corresponding_adjustment=one.adjusted)
+    return _present(
+        list=transfer_class.number,
+        measure=transfer_class.measure,
+        corresponding_adjustment=transfer_class.adjusted,
+    )
 
 
 def _project_device(bound: ProjectDevice) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import Declared, Design, Event, SharedMeter, Survey
+from mrv.registry.declared import Declared, Default, Design, Event, SharedMeter, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Calibration, Document, Sample
 
@@ -277,12 +277,17 @@ class Project:
     events: tuple[Event, ...] | None = None
     design: Design | None = None
     shared_meters: tuple[SharedMeter, ...] | None = None
+    defaults: tuple[Default, ...] | None = None
 
     @property
     def declared(self) -> Declared:
         """What the operator declares beside the meters."""
         return Declared(
-            self.surveys or (), self.events or (), self.design, self.shared_meters or ()
+            self.surveys or (),
+            self.events or (),
+            self.design,
+            self.shared_meters or (),
+            self.defaults or (),
         )
 
 
@@ -460,6 +465,7 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
             surveys=_held(entry, before, "surveys"),
             events=_held(entry, before, "events"),
             shared_meters=_held(entry, before, "shared_meters"),
+            defaults=_held(entry, before, "defaults"),
             design=_said(entry.design, before and before.design),
             laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},

@@ -1,7 +1,7 @@
 """
 Keys of one row, read as what they should be.
 
-Every problem of a row is collected, not only the first: whoever corrects a
+Every problem of a row is collected, not only the first: anyone who corrects a
 file of ten thousand devices wants to do it once.
 """
 
@@ -12,6 +12,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.errors import InputError
+from ingest.units import factor
 from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native, number
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
@@ -21,6 +24,9 @@ MAX_WHOLE = 2**62
 MAX_TEXT = 1_000
 # begins what the example files leave to their reader
 PLACEHOLDER = "REPLACE-WITH-"
+
+# The unit of an amount whose document names none, by base unit.
+_USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 
 
 class Row:
@@ -208,3 +214,23 @@ class Row:
             return None
         line = self.table.lines.get(key, self.table.line)
         return [Row(v, self.file, f"{self.path}.{key}[{i}]", line) for i, v in enumerate(value)]
+
+
+def amount(row: Row, quantity: str) -> int:
+    """Amount in whole base units of the quantity."""
+    given = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
+    if quantity not in QUANTITY_INDEX:
+        known = ", ".join(q.name for q in QUANTITIES)
+        row.problem("quantity", f"{quantity!r} is no metered quantity; known: {known}")
+    if row.problems or given is None:
+        return 0
+    base = QUANTITIES[QUANTITY_INDEX[quantity]].unit
+    try:
+        numerator, denominator, _ = factor(row.optional("unit") or _USUAL.get(base, base), base)
+    except InputError as error:
+        row.problem("unit", str(error))
+        return 0
+    value = Decimal(given) * numerator / denominator
+    if value != value.to_integral_value():
+        row.problem("amount", f"{given} is finer than one {base}; round it as the document does")
+    return int(value)

@@ -15,9 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.errors import InputError, RegistryError
-from ingest.units import factor
+from ingest.errors import RegistryError
 from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
@@ -25,7 +23,7 @@ from mrv.registry.project import Invoice, Project
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import signed_row, unsigned
 from services.clock import now_us
-from services.registry.fields import MAX_WHOLE, Row
+from services.registry.fields import Row, amount
 from services.registry.files import read_document
 from services.registry.parse import YEARS
 
@@ -33,8 +31,6 @@ TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",
          "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason",
          "signed")  # fmt: skip
-# The unit of an amount whose document names none, by base unit.
-_USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 _HEX = frozenset("0123456789abcdef")
 _DIGEST = 64
 
@@ -139,7 +135,7 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     end = row.required("to", row.day("to"), "the local day after the last")
     devices = _devices(row)
     quantity = row.optional("quantity") or _usual_quantity(projects.get(project), devices)
-    value = _amount(row, quantity)
+    value = amount(row, quantity)
     percent = row.number("tolerance_percent", 0, 100)
     digest = row.optional("sha256")
     if digest is not None and (len(digest) != _DIGEST or not set(digest) <= _HEX):
@@ -201,26 +197,6 @@ def _devices(row: Row) -> tuple[str, ...]:
     if not found or len(found) != len(names) or len(set(found)) != len(found):
         row.problem("devices", "must name the meters that it is about, each once")
     return tuple(sorted(found))
-
-
-def _amount(row: Row, quantity: str) -> int:
-    """Amount in whole base units of the quantity."""
-    amount = row.required("amount", row.number("amount", 0, MAX_WHOLE), "the billed amount")
-    if quantity not in QUANTITY_INDEX:
-        known = ", ".join(q.name for q in QUANTITIES)
-        row.problem("quantity", f"{quantity!r} is no metered quantity; known: {known}")
-    if row.problems or amount is None:
-        return 0
-    base = QUANTITIES[QUANTITY_INDEX[quantity]].unit
-    try:
-        numerator, denominator, _ = factor(row.optional("unit") or _USUAL.get(base, base), base)
-    except InputError as error:
-        row.problem("unit", str(error))
-        return 0
-    value = Decimal(amount) * numerator / denominator
-    if value != value.to_integral_value():
-        row.problem("amount", f"{amount} is finer than one {base}; round it as the document does")
-    return int(value)
 
 
 def _check(

@@ -2,7 +2,7 @@
 YAML and CSV as values that know the line they stand on.
 
 Nothing is guessed: a scalar keeps its text, so version 1.10 does not become
-1.1, an id of 007 not 7, and a time without an offset is seen as such.  Whoever
+1.1, an id of 007 not 7, and a time without an offset is seen as such.  Anyone who
 reads a key says what it should be.
 """
 

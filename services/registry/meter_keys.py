@@ -1,7 +1,7 @@
 """
 Public keys with which meters and gateways sign, each with the time from which it is theirs.
 
-A signed value is held against the key that stands here, never against one that it brings
+A signed value is compared with the key that stands here, never against one that it brings
 along.  A key is not changed once it is registered: what it verified would change with it.  A
 row whose key is the word `ended` says from when on there is none: it was lost, stolen, or its
 meter was taken away.

@@ -56,10 +56,10 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
     same = {(one.id, other.id) for one, other in same_meters(registry)}
 
-    def may_be(one: Device, other: Device) -> bool:
-        written = {_serial(one), _serial(other)}
+    def may_be(device: Device, other: Device) -> bool:
+        written = {_serial(device), _serial(other)}
         long = len(written) == 1 and len(written.pop()) >= _LONG
-        return _together(one, other) and (_made(one, other) or long)
+        return _together(device, other) and (_made(device, other) or long)
 
     for one, other in _pairs(registry, _read, may_be):
         if (one.id, other.id) not in same:
@@ -92,16 +92,16 @@ def _read(device: Device) -> str:
     return shape.lstrip("o") or _serial(device)
 
 
-def _together(one: Device, other: Device) -> bool:
-    if not _quantities(one) & _quantities(other):
+def _together(device: Device, other: Device) -> bool:
+    if not _quantities(device) & _quantities(other):
         return False
-    ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (one, other)]
-    return one.installed < ends[1] and other.installed < ends[0]
+    ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (device, other)]
+    return device.installed < ends[1] and other.installed < ends[0]
 
 
-def _made(one: Device, other: Device) -> bool:
+def _made(device: Device, other: Device) -> bool:
     """Whether two meters may be of one maker."""
-    return not (one.maker and other.maker) or stem(one.maker) == stem(other.maker)
+    return not (device.maker and other.maker) or stem(device.maker) == stem(other.maker)
 
 
 def _quantities(device: Device) -> set[str]:
@@ -109,16 +109,16 @@ def _quantities(device: Device) -> set[str]:
     return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
-def duplicate_meter(one: Device, other: Device) -> Text:
+def duplicate_meter(device: Device, other: Device) -> Text:
     """Say what is wrong with the second of two ids of one meter."""
-    return text("REG-01.same_serial", device=other.id, serial=str(other.serial), other=one.id)
+    return text("REG-01.same_serial", device=other.id, serial=str(other.serial), other=device.id)
 
 
-def alike_meter(one: Device, other: Device) -> Text:
+def alike_meter(device: Device, other: Device) -> Text:
     """Say which serials are read alike."""
     return text(
         "REG-01.alike_serial", device=other.id, serial=str(other.serial),
-        other=one.id, other_serial=str(one.serial),
+        other=device.id, other_serial=str(device.serial),
     )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Refuse a meter of the boundary that cannot be upstream of what it names."""
-    mine = {one.device for one in project.devices}
+    mine = {device.device for device in project.devices}
     for one in project.boundary or ():
         site = devices[one.device].site if one.device in devices else None
         for name in one.upstream_of:
@@ -179,13 +179,13 @@ def outlasting(
     for name, quantities in measured.items():
         own = calibration_every(devices[name].attributes.get(CALIBRATION_EVERY))
         every = interval_of(own, project.methodology, country, quantities)
-        for one in devices[name].calibrations or ():
-            (due,) = limited([one], every)
-            if every is not None and due is not one:
+        for calibration in devices[name].calibrations or ():
+            (due,) = limited([calibration], every)
+            if every is not None and due is not calibration:
                 yield _warning(
                     project,
-                    f"{name}: certificate {one.certificate} ({one.performed} to"
-                    f" {one.valid_until}) is longer than {every.months} months"
+                    f"{name}: certificate {calibration.certificate} ({calibration.performed} to"
+                    f" {calibration.valid_until}) is longer than {every.months} months"
                     f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it counts"
                     " as expired; enter the calibrations in between",
                 )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from mrv.registry.monitoring_plan import (
@@ -28,7 +29,9 @@ from services.registry.finding import Finding
 
 _HASH = re.compile(r"^[0-9a-f]{64}$")
 _KEYS = ("parameter", "device", "channel", "option", "frequency", "accuracy_class", "qa_qc",
-         "responsible")  # fmt: skip
+         "responsible", "error_percent")  # fmt: skip
+# by which a plan may correct a reading [%]; more is no error of a meter
+_MOST_PERCENT = 50
 
 
 def versions(row: Row) -> tuple[Version, ...] | None:
@@ -111,6 +114,7 @@ def _same(one: str, other: str) -> bool:
 
 def _line(row: Row) -> Line:
     row.only(*_KEYS)
+    error = row.number("error_percent", 0, _MOST_PERCENT)
     return Line(
         parameter=row.text("parameter"),
         device=row.identifier("device") if row.has("device") else None,
@@ -120,6 +124,7 @@ def _line(row: Row) -> Line:
         accuracy_class=row.optional("accuracy_class"),
         qa_qc=row.text("qa_qc"),
         responsible=row.text("responsible"),
+        error_percent=None if error is None else Decimal(error),
     )
 
 

@@ -141,7 +141,7 @@ def _from_memory(
     names: frozenset[str],
     book: FactorBook,
 ) -> Iterator[Finding]:
-    """Warn of factors that were never compared with their text and that nobody accepted."""
+    """Warn of factors that were never compared with their text and that no one accepted."""
     try:
         official_grid(methodology, parameters, book, project.crediting_from.year)
         used = factors_asked(project, methodology, parameters, book)
@@ -374,9 +374,9 @@ def _until(project: Project, lacking: list[str], text: str) -> Finding:
 
 
 def _invoices(project: Project, methodology: Methodology) -> str:
-    """Say which invoices a period will ask for; empty where it asks for none."""
-    alone = [one.device for one in project.devices if one.role in methodology.invoiced]
-    power = [one.device for one in project.devices if one.role in methodology.powering]
+    """Return which invoices a period requires, as text; empty if none."""
+    alone = [device.device for device in project.devices if device.role in methodology.invoiced]
+    power = [device.device for device in project.devices if device.role in methodology.powering]
     either = f", or of the electricity that {', '.join(power)} tells," if power else ""
     if not alone:
         return ""

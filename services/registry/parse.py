@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
@@ -24,6 +24,7 @@ from services.registry import (
     alarm_rules,
     arrays,
     declared,
+    estimates,
     limits,
     meter_keys,
     monitoring,
@@ -52,11 +53,10 @@ from services.registry.entries import (
     calibration_every,
     place,
 )
+from services.registry.estimates import MAX_EXPECTED
 from services.registry.fields import MAX_WHOLE, Row
-from services.registry.located import native
 
 Item = TypeVar("Item")
-MAX_EXPECTED = 10**15
 _MOST_SIGNATURES = 9
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
 _MOST_NAME, _MOST_FED = 200, 50
@@ -213,7 +213,7 @@ def topic(row: Row) -> Topic:
 def published(row: Row) -> Published:
     """Read a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
-             "certainty", "verified", "bound", "supersedes", "document")  # fmt: skip
+             "certainty", "verified", "bound", "supersedes", "document", "calculation")  # fmt: skip
     name = row.identifier("id")
     row.required("value", row.number("value", 0, MAX_EXPECTED), "the published number")
     texts = {key: row.text(key) for key in ("kind", "unit", "direction", "source", "certainty")}
@@ -229,6 +229,7 @@ def published(row: Row) -> Published:
         "verified": bool(row.required("verified", row.flag("verified"), "true or false")),
         **{key: text for key in ("bound", "supersedes") if (text := row.optional(key))},
         **({"document": stated} if (stated := parameter_documents.stated(row)) else {}),
+        **({"calculation": _exact(row.mapping("calculation"))} if row.has("calculation") else {}),
     }
     if not row.problems:
         try:
@@ -238,12 +239,22 @@ def published(row: Row) -> Published:
     return Published(name, record)
 
 
+def _exact(given: Any) -> Any:
+    """Return a mapping with numbers as decimal text."""
+    if isinstance(given, Mapping):
+        return {str(key): _exact(one) for key, one in given.items()}
+    if isinstance(given, list):
+        return [_exact(one) for one in given]
+    number_ = isinstance(given, int | Decimal) and not isinstance(given, bool)
+    return format(Decimal(given), "f") if number_ else given
+
+
 def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
              "boundary", "laboratory", "documents", "names", "surveys", "events",
-             "design", "shared_meters")  # fmt: skip
+             "design", "shared_meters", "defaults")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -260,7 +271,7 @@ def project(row: Row) -> Project:
         crediting_to=end,
         devices=entries,
         parameters=row.mapping("parameters"),
-        expected=_expected(row),
+        expected=estimates.expected(row),
         modules=_modules(row),
         action=row.optional("action"),
         transfer=_transfer(row),
@@ -274,6 +285,7 @@ def project(row: Row) -> Project:
         events=_list(row, "events", declared.event, lambda e: (e.begins, e.what, e.found)),
         design=_design(row),
         shared_meters=_list(row, "shared_meters", declared.shared_meter, lambda s: s.main),
+        defaults=_list(row, "defaults", declared.default, lambda d: d.factor),
     )
 
 
@@ -480,40 +492,6 @@ def _project_device(row: Row, first: Any, end: Any) -> ProjectDevice:
         row.problem("from", f"{begins or first} to {ends or end} is not within {first} to {end}")
     params = {k: v for k, v in row.all().items() if k not in own and v is not None}
     return ProjectDevice(row.identifier("device"), row.text("role"), params, begins, ends)
-
-
-def _expected(row: Row) -> dict[str, Any]:
-    inner = _one(row, "expected", "energy_kwh_per_year", "reduction_t_per_year", "by_month")
-    if not row.has("expected"):
-        return {}
-    keys: Sequence[str] = [key for key in inner.table.cells if key != "by_month"]
-    found: dict[str, Any] = {k: inner.number(k, 0, MAX_EXPECTED) for k in keys}
-    found["by_month"] = _months(inner)
-    _gather(row, inner)
-    return {k: v for k, v in found.items() if v is not None}
-
-
-_MONTHS = 12
-
-
-def _months(row: Row) -> list[Any] | None:
-    if not row.has("by_month"):
-        return None
-    value = row.table.cells["by_month"]
-    found = native(value) if isinstance(value, list) else []
-    numbers = [
-        one
-        for one in found
-        if isinstance(one, int | Decimal) and not isinstance(one, bool) and 0 <= one <= MAX_EXPECTED
-    ]
-    if len(found) == len(numbers) == _MONTHS and sum(numbers) > 0:
-        return numbers
-    row.problem(
-        "by_month",
-        f"{native(value)!r} must be twelve numbers from 0 on, January first, in proportion to what"
-        " each month brings, such as kWh",
-    )
-    return None
 
 
 def _modules(row: Row) -> Modules | None:

@@ -3,7 +3,7 @@ Rules: can the rated power make the expected energy?
 
 A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
 gives 4,771 kWh a kilowatt.  The data must not be derived from either figure
-before somebody has looked, so the registry says it at once.
+before someone has looked, so the registry says it at once.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 JSON Schema of registry files, for editors: completion, and red lines while one types.
 
 Made from the entries' own types, with the names that files use.  What only holds
-between rows (an id that is registered, two services of one meter) is told by
+between rows (an id that is registered, two services of one meter) is reported by
 `tonne registry check`.
 """
 
 from __future__ import annotations
 
+import copy
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -26,10 +27,12 @@ from mrv import methodologies
 from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.declared import (
+    Default,
     Design,
     DesignedDevice,
     Event,
     Happening,
+    JointReading,
     Phase,
     SharedMeter,
     Survey,
@@ -44,7 +47,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
     "Sample": Sample, "Survey": Survey, "Event": Event, "SharedMeter": SharedMeter,
-    "Design": Design,
+    "Design": Design, "Default": Default, "JointReading": JointReading,
     "DesignedDevice": DesignedDevice, "Phase": Phase, "Happening": Happening,
     "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
@@ -64,6 +67,9 @@ _NAMES = {
     ("LaterZone", "begins"): "from",
     ("Event", "begins"): "from",
     ("Event", "ends"): "to",
+    ("JointReading", "begins"): "from",
+    ("JointReading", "ends"): "to",
+    ("JointReading", "value"): "amount",
     ("Design", "issued"): "date",
     ("Tariff", "begins"): "from",
     ("Quality", "begins"): "from",
@@ -227,7 +233,11 @@ def _project() -> dict[str, Any]:
     expected = ("energy_kwh_per_year", "reduction_t_per_year")
     months = {"type": "array", "items": dict(number), "minItems": 12, "maxItems": 12}
     given = {key: dict(number) for key in expected} | {"by_month": months}
-    properties["expected"] = _closed(given, [])
+    capacity = {"from": dict(_SIMPLE[date]), "capacity_kw": dict(number)}
+    dated = {"type": "array", "items": _closed(capacity | copy.deepcopy(given), ["from"])}
+    properties["expected"] = _closed(given | {"dated": dated}, [])
+    readings = properties["shared_meters"]["items"]["properties"]["readings"]["items"]
+    readings["properties"] |= {"amount": dict(number), "unit": {"type": "string"}}
     device = properties["devices"]["items"]
     del device["properties"]["params"]
     device["required"].remove("params")
@@ -248,6 +258,7 @@ def _factor() -> dict[str, Any]:
         "bound": {"enum": ["lower", "upper"]},
         "supersedes": {"type": "string"},
         "document": {"type": "object"},
+        "calculation": {"type": "object"},
     }
     return _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
 

@@ -30,7 +30,7 @@ def tariff(row: Row) -> Tariff:
     if currency and not _CURRENCY.fullmatch(currency):
         row.problem("currency", f"{currency!r} is no currency of ISO 4217, such as EUR or VND")
     prices = {name: row.number(name, 0, _HIGHEST) for name in PRICES}
-    if not row.problems and all(one is None for one in prices.values()):
+    if not row.problems and all(price is None for price in prices.values()):
         row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
     return Tariff(begins or date(2000, 1, 1), currency, **prices, source=row.optional("source"))
 

@@ -1,7 +1,7 @@
 """
 Example registry files, one a device class: every key that a device may have, with its meaning.
 
-What is optional stands behind `# `; without these two characters it is read.  What nobody but
+What is optional stands behind `# `; without these two characters it is read.  What no one but
 the reader knows, and tonnes rest on, is a placeholder that an import refuses.  The texts are made
 from the classes, profiles and methodologies of this version, so that they name what it knows.
 """

@@ -175,11 +175,11 @@ def _steps(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
 def _twice(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
     """Find pipes between the same nodes along the same corners, and nodes at one point."""
     seen: dict[tuple[object, ...], str] = {}
-    for one in assets.values():
-        key = (one.kind == "pipe", one.from_node, one.to_node, one.path)
+    for asset in assets.values():
+        key = (asset.kind == "pipe", asset.from_node, asset.to_node, asset.path)
         if key in seen:
-            yield one.id, f"lies where {seen[key]} lies; keep one"
-        seen.setdefault(key, one.id)
+            yield asset.id, f"lies where {seen[key]} lies; keep one"
+        seen.setdefault(key, asset.id)
 
 
 def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,7 @@ class Sent:
     """
     What went out.
 
-    `transmissions` counts repetitions too; `unheard` are PUBACKs that say nobody
+    `transmissions` counts repetitions too; `not reporting` are PUBACKs that say no one
     subscribes, `refused` those that say no; `unreceipted` messages remain.
     """
 

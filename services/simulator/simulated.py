@@ -6,7 +6,7 @@ A simulated device as a source of readings, one local day a block.
 Devices that have been there all along: today until now at once, then as time goes.
 
 A day's readings follow from its midnight, so a fleet that is started again on the
-same day says the same again, and nothing of it is in conflict with what is stored.
+same day is identical again, and nothing of it is in conflict with what is stored.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -205,14 +205,14 @@ class StreamChain:
         FencedError
             When another worker took the partition over.
         GaveUpError
-            When the process is told to stop while the database is down.
+            When the process is asked to stop while the database is down.
         """
         for portion in portions(records):
             self._store_portion(partition, portion)
 
     def _store_portion(self, partition: int, records: Sequence[Record]) -> None:
         """
-        Store records in one transaction; as often as somebody else wrote, look again.
+        Store records in one transaction; as often as another party wrote, look again.
 
         The offset moves in it: what it says is not stored yet has left no dead letter.
         """

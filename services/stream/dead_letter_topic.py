@@ -46,7 +46,7 @@ class DeadTopic:
         Raises
         ------
         GaveUpError
-            When the process is told to stop while Kafka is away.
+            When the process is asked to stop while Kafka is away.
         """
         outgoing = [_outgoing(record) for record in records]
         while True:

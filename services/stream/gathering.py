@@ -18,7 +18,7 @@ _QUIET = 5  # turns of the loop without another event, until what is there is ta
 
 async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
     """
-    Yield what is there, at most so many events; whoever takes them acknowledges them.
+    Yield what is there, at most so many events; anyone who takes them acknowledges them.
 
     Raises
     ------

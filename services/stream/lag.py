@@ -1,8 +1,8 @@
 """
-How far each partition of the topic is behind Kafka, told also while nothing is stored.
+How far each partition of the topic is behind Kafka, reported also while nothing is stored.
 
-Every worker tells it for every partition, its own and others', so that one which nobody
-stores is told as well: whoever adds up takes each partition once,
+Every worker tells it for every partition, its own and others', so that one which no one
+stores is reported as well: anyone who adds up takes each partition once,
 `max by (partition) (tonne_stream_offset_lag)`.  Where the group's last share leaves a
 partition out, it is asked to share anew; a topic that ends before what is stored of it
 ends the worker.

@@ -65,7 +65,7 @@ class OwnPartitions:
         return source.grow(connection, self.source)
 
     def visited(self, connection: Connection) -> bool:
-        """Whether somebody else wrote for devices of ours: we make the rows that follow."""
+        """Whether another party wrote for devices of ours: we make the rows that follow."""
         return offsets.visited(connection, self.topic, self.positions.values())
 
     def next_offsets(self) -> dict[int, int]:

@@ -38,12 +38,12 @@ def together(
     found = []
     for position, some in records.items():
         for record in some:
-            one = read(topic, position.partition, record, fleet)
-            if isinstance(one, Spoiled) or SPARKPLUG in one.codecs:
+            content = read(topic, position.partition, record, fleet)
+            if isinstance(content, Spoiled) or SPARKPLUG in content.codecs:
                 return None
-            if len(homes.strangers(one.frames, [position.partition])):
+            if len(homes.strangers(content.frames, [position.partition])):
                 return None
-            found.append(one)
+            found.append(content)
     return found
 
 

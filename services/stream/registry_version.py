@@ -41,7 +41,7 @@ def answer_requests(
     FencedError
         When a partition is no longer ours.
     VisitedError
-        When somebody else wrote for the devices of one.
+        When another party wrote for the devices of one.
     """
     until_s, out = time.monotonic() + most_s, Committed()
     while store.behind and time.monotonic() < until_s:

@@ -6,7 +6,7 @@ under its name (`--instance`) is let in without a word that it is the leader, an
 number of partitions no more; a member that only asks to be let in again gets what it had.
 So the leader writes with each share over how many partitions it is, each worker compares
 that with what Kafka shows, and one that sees more joins with a mark that it did not have
-before: by that Kafka has the group share anew, whoever was started again.
+before: by that Kafka has the group share anew, anyone who was started again.
 """
 
 from __future__ import annotations

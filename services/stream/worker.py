@@ -2,7 +2,7 @@
 `tonne worker`: Kafka to TimescaleDB.
 
 SIGTERM stores what was read, tells the group, and leaves.  A failure ends the
-process with its reason: whoever restarts it starts from the stored offsets.
+process with its reason: anyone who restarts it starts from the stored offsets.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def work(
     wait_s: float = 0.0,
 ) -> None:
     """
-    Store parcels until told to stop.
+    Store parcels until asked to stop.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _on_signals(stopping: threading.Event, leave: asyncio.Event) -> None:
 
 
 async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
-    """Start, unless told to leave, or something fails, before the group has let us in."""
+    """Start, unless asked to leave, or something fails, before the group has let us in."""
     starting = asyncio.ensure_future(parts.app.start())
     ending = asyncio.ensure_future(_any(leave, parts.storing.failed))
     done, left = await asyncio.wait(
@@ -163,7 +163,7 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
 
 
 def _noted(storing: Storing, ended: asyncio.Future[None]) -> None:
-    """A lag that is told no more would silence the alert that looks at it."""
+    """A lag that is reported no more would silence the alert that looks at it."""
     if not ended.cancelled() and (error := ended.exception()) is not None:
         storing.fail(error)
 

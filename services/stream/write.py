@@ -52,7 +52,7 @@ def write(
     FencedError
         When another worker took the partition over.
     VisitedError
-        When somebody else wrote for its devices.
+        When another party wrote for its devices.
     psycopg.Error
         No offset has moved, and the same call may be made again.
     """

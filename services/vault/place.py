@@ -3,7 +3,7 @@ Where an archive is: a folder, or a bucket of an S3-compatible store.
 
 A name is written once, whole or not at all.  In a folder the bytes go to a file
 beside it, are forced to the disk, and then take the name; a store's own upload
-appears whole.  Whoever writes reads back: a place may lie.
+appears whole.  Anyone who writes reads back: a place may lie.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def _frame(class_id: str, names: Sequence[str], table: Any, device: Any) -> tupl
     return frame, dict(zip(at, texts, strict=True))
 
 
-def _leaves(part: Part, found: Stored) -> Iterator[DayLeaf]:
-    fleet = Fleet([Device(name, part.site, part.class_id) for name in found.devices])
-    order = np.lexsort((found.frame.time_us, found.frame.device))
-    return reading_leaves(fleet, found.frame.take(order), part.day.timezone)
+def _leaves(part: Part, stored: Stored) -> Iterator[DayLeaf]:
+    fleet = Fleet([Device(name, part.site, part.class_id) for name in stored.devices])
+    order = np.lexsort((stored.frame.time_us, stored.frame.device))
+    return reading_leaves(fleet, stored.frame.take(order), part.day.timezone)

@@ -1,5 +1,5 @@
 """
-Where webhooks may go: no server of ours is reached by an address that somebody registered.
+Where webhooks may go: no server of ours is reached by an address that someone registered.
 
 The name is resolved once, each of its addresses has to be public, and the connection is made to
 the address that was looked at, not to the name again.  Networks that the operator names
@@ -75,7 +75,7 @@ def target_of(url: str) -> Target:
 
 def networks(text: str) -> tuple[Network, ...]:
     """Read networks that are allowed beside public addresses, separated by commas."""
-    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
@@ -91,8 +91,8 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
     """
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in found))
-    for one in addresses:
-        check(target, ip_address(one), allowed)
+    for address in addresses:
+        check(target, ip_address(address), allowed)
     return addresses
 
 

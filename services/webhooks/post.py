@@ -138,7 +138,7 @@ class _Pinned(http.client.HTTPConnection):
             raise TimeoutError
 
     def end(self) -> None:
-        """End it from outside: whoever waits for it wakes up."""
+        """End it from outside: anyone who waits for it wakes up."""
         self.ended = True
         sock = self.sock
         if sock is not None:

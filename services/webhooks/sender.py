@@ -109,7 +109,7 @@ class Sender:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; an attempt that is under way is made again by whoever sends next."""
+        """Stop; an attempt that is under way is made again by anyone who sends next."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -279,7 +279,7 @@ def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -
     source : str
         Where the API answers, or `urn:tonne`.
     """
-    seen = [one for one in event.projects if projects is None or one in projects]
+    seen = [project for project in event.projects if projects is None or project in projects]
     data = event.data if "project" in event.data else {**event.data, "projects": seen}
     told = {
         "specversion": "1.0",

@@ -1,5 +1,5 @@
 """
-The witness: it cosigns heads that lead on from what it saw, over HTTP (c2sp.org/tlog-witness).
+The witness over HTTP: it cosigns heads consistent with those it saw (c2sp.org/tlog-witness).
 
 Cosign heads (c2sp.org/tlog-witness, add-checkpoint), and refuse what does not lead on.
 
@@ -180,10 +180,10 @@ class Witness:
     async def _read(self, path: str) -> Response:
         if path == "/vkeys":
             return _text(200, "".join(f"{key}\n" for key in self._cosigner.keys.vkeys))
-        found = _HEAD.fullmatch(path)
+        match = _HEAD.fullmatch(path)
         note = None
-        if found is not None:
-            note = await asyncio.to_thread(self._cosigner.state.by_hash, found[1])
+        if match is not None:
+            note = await asyncio.to_thread(self._cosigner.state.by_hash, match[1])
         return _text(404, "nothing here\n") if note is None else _text(200, note)
 
     async def _bounded(self, scope: Scope, receive: Receive) -> ASGIApp:

@@ -162,17 +162,17 @@ class State:
             (head.origin, sha256_hex(head.origin.encode()), head.size, head.root, time_s, note),
         )
 
-    def keep_contradiction(self, found: Contradiction) -> None:
+    def keep_contradiction(self, contradiction: Contradiction) -> None:
         """Keep two heads that contradict each other, each pair once."""
         with self.changing():
             (count,) = self._db.execute(
-                "SELECT count(*) FROM contradiction WHERE origin = ?", (found.origin,)
+                "SELECT count(*) FROM contradiction WHERE origin = ?", (contradiction.origin,)
             ).fetchone()
             if count < _MOST_KEPT:
-                key = sha256_hex(f"{found.held}\n{found.shown}".encode())
+                key = sha256_hex(f"{contradiction.held}\n{contradiction.shown}".encode())
                 self._db.execute(
                     "INSERT INTO contradiction VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (key, *found),
+                    (key, *contradiction),
                 )
 
     def contradictions(self) -> list[Contradiction]:

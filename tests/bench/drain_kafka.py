@@ -11,6 +11,7 @@ from tests.bench import drain, load
 from tests.bench.alone import Measured
 from tests.bench.drain import DEVICES, TOTAL
 from tests.bench.over_kafka import PARTITIONS, records, started, wait_for_line
+from tests.derived import derived
 from tests.integration.kafka_path import ended_records
 from tests.running import Pipeline
 
@@ -18,7 +19,7 @@ TOPIC = "tonne-parcels"
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Messages a second from the session's backlog to the last commit, each on its own servers."""
+    """Messages a second from the backlog until all rows are made, each on its own servers."""
     beside = drain.measure(pipeline)["drain_messages_per_s"]
     pipeline.stack.down()
     one, two = (_on_its_own(pipeline.home / str(count), count) for count in (1, 2))
@@ -41,7 +42,7 @@ def _on_its_own(home: Path, workers: int) -> float:
 
 
 def through(pipeline: Pipeline, workers: int) -> float:
-    """Messages a second by so many workers, from the bridge's start to the last commit."""
+    """Messages a second by so many workers, from the bridge's start until all rows are made."""
     urls = pipeline.stack.up(kafka=True)
     pipeline.register(load.registry(DEVICES))
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))
@@ -60,9 +61,11 @@ def through(pipeline: Pipeline, workers: int) -> float:
         wanted = ended_records(str(urls.kafka_url), TOPIC, PARTITIONS)
         while records(pipeline.urls.database_url) < wanted:
             time.sleep(0.01)
+        stored = time.time()
+        derived(pipeline.urls.database_url)
         ended = time.time()
     drain.check(pipeline.urls.database_url)
     rate = TOTAL / (ended - began)
     print(f"drained {TOTAL} messages over Kafka in {ended - began:.2f} s: {rate:,.0f}/s,")
-    print(f"  by {workers} of `tonne worker`, in {wanted} records")
+    print(f"  stored in {stored - began:.2f} s, by {workers} of `tonne worker`, {wanted} records")
     return rate

@@ -1,5 +1,5 @@
 """
-The commands of docs/operations.md that name containers, done without an engine of containers.
+The commands of docs/backup.md that name containers, done without an engine of containers.
 
 Each service's own command runs with the settings that the compose file gives it: its volumes are
 folders, its secrets the files of `deploy/secrets.sh`, its addresses those of servers of the test.

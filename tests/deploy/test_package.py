@@ -107,7 +107,14 @@ def test_the_catalog_comes_with_the_wheel(bare, tmp_path):
     checked = ask(bare, tmp_path, "registry", "check", catalog)
     assert checked.returncode == 0, checked.stderr
     (shipped,) = bare.parent.glob("lib/python*/site-packages/services/shipped_files")
-    for folder in ("alertmanager", "catalog", "data", "grafana/dashboards", "prometheus"):
+    for folder in (
+        "alertmanager",
+        "catalog",
+        "data",
+        "grafana/alerting",
+        "grafana/dashboards",
+        "prometheus",
+    ):
         ours = {p.relative_to(DEPLOY) for p in (DEPLOY / folder).rglob("*") if p.is_file()}
         assert ours
         assert {p for p in ours if not (shipped / p).exists()} == set()

@@ -24,7 +24,7 @@ from tests.services.issuer.sealed import close_period
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
-PAGE = (ROOT / "docs/operations.md").read_text()
+PAGE = (ROOT / "docs/backup.md").read_text()
 ROAD = re.search(r"To the compose files.*?```sh\n(.*?)```", PAGE, re.DOTALL)[1]
 DAY = ("2026-03-03", "2026-03-04")
 

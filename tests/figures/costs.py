@@ -11,6 +11,7 @@ from statistics import median
 from mrv.accounting.entered_values import parameters_of
 from mrv.factors import load as load_factors
 from mrv.methodologies import find, unit_reductions
+from services.api.console.translations import texts
 from tests.figures.account import Account, Figures
 from tests.figures.pv import pv_losses, rate_of
 
@@ -186,6 +187,7 @@ def wrong(a: Account, since: datetime, until: datetime) -> Figures:
         if above is not None and a.states[above][0] != "online":
             name = ("gateway offline", f"{above} ({a.devices[above]['site']})")
         else:
-            name = (f"devices not reporting: {one['class']}", one["site"])
+            called = texts("en")[f"class.{one['class']}"]
+            name = (f"devices not reporting: {called}", one["site"])
         found[name] = found.get(name) if cost is None else (found.get(name) or 0) + cost
     return found

@@ -274,6 +274,19 @@ PROJECT: dict[str, Callable[[Account, str], Decimal | None]] = {
 }
 
 
+def by_system(a: Account, since: datetime, until: datetime) -> Figures:
+    """Tonnes of this year by the system of the projects."""
+    del since, until
+    found: Figures = {}
+    for project, one in a.projects.items():
+        if one["system"] is not None:
+            value = PROJECT["this_year_t"](a, project)
+            found[one["system"]] = (
+                value if found.get(one["system"]) is None else found[one["system"]] + (value or 0)
+            )
+    return found
+
+
 def action_figure(name: str, a: Account, since: datetime, until: datetime) -> Figures:
     """A column of the table of actions, by action."""
     del since, until
@@ -370,20 +383,20 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     # name of the surface: column (None: all after the key), key, meaning
     "tonne-ev: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("vehicle", "ev_charger")))),
     "tonne-ev: Charged": ("energy_kwh", None, drawn("energy_import", "ev_charger")),
-    "tonne-ev: Energy a kilometre": ("kwh_km", None, energy_a_km),
-    "tonne-ev: Energy a kilometre by day": (None, ("time", "metric"), km_by_day),
+    "tonne-ev: Energy per kilometre": ("kwh_km", None, energy_a_km),
+    "tonne-ev: Energy per kilometre by day": (None, ("time", "metric"), km_by_day),
     "tonne-ev: Utilisation and faults: energy_kwh": ("energy_kwh", "device_id", charged),
     "tonne-factories: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class(*METERED)))),
-    "tonne-factories: Drawn": ("energy_kwh", None, drawn("energy_import", *METERED)),
+    "tonne-factories: Consumed": ("energy_kwh", None, drawn("energy_import", *METERED)),
     "tonne-factories: Emissions of projects: baseline and project": (None, "day", by_day(lambda a: a.serving(a.of_class(*METERED)), "baseline", "emitted")),
-    "tonne-factories: Energy against usual": (None, "time", against_usual),
-    "tonne-factories: Furthest above usual first: energy_kwh": ("energy_kwh", "device_id", partial(furthest, 0)),
-    "tonne-factories: Furthest above usual first: usual_kwh": ("usual_kwh", "device_id", partial(furthest, 1)),
+    "tonne-factories: Energy and its usual value": (None, "time", against_usual),
+    "tonne-factories: Highest above usual first: energy_kwh": ("energy_kwh", "device_id", partial(furthest, 0)),
+    "tonne-factories: Highest above usual first: usual_kwh": ("usual_kwh", "device_id", partial(furthest, 1)),
     "tonne-factories: Specific energy": ("kwh_t", None, specific),
     "tonne-factories: Specific energy by site": (None, ("time", "metric"), specific_by_site),
     "tonne-fleet: Alarms: cost_t_per_day": ("cost_t_per_day", ("kind", "subject", "part"), alarm_costs),
-    "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
-    "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
+    "tonne-fleet: Devices without data and their cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
+    "tonne-fleet: Devices without data and their cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
     "tonne-mrv: Traceability of tonnes: reduction_t": ("reduction_t", ("project_id", "source", "first_day"), sources),
     "tonne-mrv: Traceability of tonnes: before_t": ("before_t", ("project_id", "source", "first_day"), lambda a, s, u: before_evidence(a)),
     "tonne-mrv: Avoided by day": (None, "day", by_day(lambda a: sorted(a.projects), "reduction")),
@@ -391,9 +404,9 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-mrv: Cost of gaps": ("cost_t", None, lambda a, s, u: sum(gaps(a, s, u)) if gaps(a, s, u) else None),
     "tonne-mrv: Gaps and deductions, highest first: cost_t": ("cost_t", (), gaps),
     "tonne-mrv: Issued": ("credit_t", None, credit("issued")),
-    "tonne-mrv: On the way": ("credit_t", None, credit(*ON_THE_WAY)),
-    "tonne-mrv: Silent now: cost_t": ("cost_t", "device_id", partial(project_costs, False)),
-    "tonne-mrv: Silent now: cost_t_per_day": ("cost_t_per_day", "device_id", partial(project_costs, True)),
+    "tonne-mrv: Before issue": ("credit_t", None, credit(*ON_THE_WAY)),
+    "tonne-mrv: Devices without data: cost_t": ("cost_t", "device_id", partial(project_costs, False)),
+    "tonne-mrv: Devices without data: cost_t_per_day": ("cost_t_per_day", "device_id", partial(project_costs, True)),
     "tonne-mrv: Statements: credit_t": ("credit_t", "statement_id", lambda a, s, u: {one["id"]: one["credit_t"] for one in a.statements}),
     "tonne-mrv: Statements: reduction_t": ("reduction_t", "statement_id", lambda a, s, u: {one["id"]: Decimal(subject(one)["emissions"]["reduction"]["ug"]) * Decimal("1e-12") for one in a.statements}),
     "tonne-overview: Avoided by local day": (None, "day", by_action),
@@ -406,24 +419,27 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
         lambda d, day: day == a.now.astimezone(a.devices[d]["zone"]).date()))),
     **{f"tonne-overview: Programme by action: {name}": (name, "action", partial(action_figure, name))
        for name in ("expected_t_per_year", "expected_this_year_t", "issued_t", "monitored_t", "this_year_t")},
-    **{f"tonne-overview: Projects against what was expected: {name}": (name, "project_id", partial(project_figure, name)) for name in PROJECT},
-    "tonne-overview: What is wrong now: cost_t": ("cost_t", ("what", "place"), wrong),
+    **{f"tonne-overview: Projects: actual and expected reduction: {name}": (name, "project_id", partial(project_figure, name)) for name in PROJECT},
+    "tonne-overview: Current faults: cost_t": ("cost_t", ("what", "place"), wrong),
+    "tonne-overview: Systems of the programme: this_year_t": ("this_year_t", "system", by_system),
     "tonne-pv: Avoided in range": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("pv_inverter")))),
     "tonne-pv: Energy by local day": (None, "day", day_energy("energy_export", Decimal("0.001"), "pv_inverter")),
     "tonne-pv: Energy in range": ("energy_kwh", None, drawn("energy_export", "pv_inverter")),
-    "tonne-pv: Worst first: energy_kwh": ("energy_kwh", "device_id", partial(last_week, 0)),
-    "tonne-pv: Worst first: yield_h": ("yield_h", "device_id", partial(last_week, 1)),
+    "tonne-pv: Inverters, lowest yield first: energy_kwh": ("energy_kwh", "device_id", partial(last_week, 0)),
+    "tonne-pv: Inverters, lowest yield first: yield_h": ("yield_h", "device_id", partial(last_week, 1)),
     "tonne-pv: Losses by day": (None, "day", losses_by_day),
     "tonne-pv: Losses, highest first: lost_kwh": ("lost_kwh", "device_id", partial(losses, False)),
     "tonne-pv: Losses, highest first: lost_t": ("lost_t", "device_id", partial(losses, True)),
-    "tonne-pv: Specific yield a day": ("yield_h", None, yield_a_day),
+    "tonne-pv: Specific yield per day": ("yield_h", None, yield_a_day),
     "tonne-water: Electricity by volume": ("kwh_m3", None, ratio(drawn("energy_import", "wastewater_plant"), amount("flow", 1_000_000, "wastewater_plant"))),
-    "tonne-works: Devices: steam: amount": ("amount", "device_id", device_amounts("steam_meter", "mass", Decimal("0.000001"))),
-    "tonne-works: Devices: waste heat: amount": ("amount", "device_id", device_amounts("waste_heat_turbine", "energy_export", Decimal("0.001"))),
-    "tonne-works: Devices: wind: amount": ("amount", "device_id", device_amounts("wind_turbine", "energy_export", Decimal("0.001"))),
-    "tonne-works: Generated by local day: waste heat": (None, "day", day_energy("energy_export", Decimal("0.001"), "waste_heat_turbine")),
-    "tonne-works: Generated by local day: wind": (None, "day", day_energy("energy_export", Decimal("0.001"), "wind_turbine")),
-    "tonne-works: Steam delivered by local day: steam": (None, "day", day_energy("mass", Decimal("0.000001"), "steam_meter")),
+    "tonne-works: Steam: Devices: amount": ("amount", "device_id", device_amounts("steam_meter", "mass", Decimal("0.000001"))),
+    "tonne-works: Waste heat: Devices: amount": ("amount", "device_id", device_amounts("waste_heat_turbine", "energy_export", Decimal("0.001"))),
+    "tonne-works: Waste heat: Generated by local day": (None, "day", day_energy("energy_export", Decimal("0.001"), "waste_heat_turbine")),
+    "tonne-wind: Avoided in range": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("wind_turbine")))),
+    "tonne-wind: Energy in range": ("energy_kwh", None, drawn("energy_export", "wind_turbine")),
+    "tonne-wind: Generated by local day": (None, "day", day_energy("energy_export", Decimal("0.001"), "wind_turbine")),
+    "tonne-wind: Turbines, lowest capacity factor first: energy_kwh": ("energy_kwh", "device_id", device_amounts("wind_turbine", "energy_export", Decimal("0.001"))),
+    "tonne-works: Steam: Steam delivered by local day": (None, "day", day_energy("mass", Decimal("0.000001"), "steam_meter")),
 }  # fmt: skip
 
 
@@ -431,7 +447,7 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
 TYPED = {
     "tonne-overview: Programme by action: target_t_per_year",
     # energy that a tariff prices: no site of the city has one; test_money.py computes them
-    "tonne-ev: Cost, saved and earned: energy_kwh", "tonne-pv: Cost, saved and earned: energy_kwh",
+    *(f"tonne-{one}: Cost, saved and earned: energy_kwh" for one in ("ev", "pv", "wind")),
 }  # fmt: skip
 
 

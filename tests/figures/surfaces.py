@@ -43,7 +43,7 @@ def of_panels() -> list[str]:
 def of_alerts() -> list[str]:
     """Alert rules of Grafana and Prometheus whose query names tonnes or energy."""
     found = []
-    for file in sorted((_ROOT / "deploy").glob("grafana/provisioning/alerting/*.yaml")):
+    for file in sorted((_ROOT / "deploy").glob("grafana/alerting/en/*.yaml")):
         for group in yaml.safe_load(file.read_text())["groups"]:
             found += [r["title"] for r in group["rules"] if _named(str(r["data"]))]
     for file in sorted((_ROOT / "deploy").glob("prometheus/rules/*.yml")):

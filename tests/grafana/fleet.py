@@ -116,6 +116,7 @@ def _devices(size: Size) -> list[dict[str, Any]]:
         "ev_charger": 120_000,
         "energy_meter": 400_000,
         "furnace": 1_000_000,
+        "wind_turbine": 8_000_000,
     }
     limits = {
         "wastewater_plant": {"standard": "qcvn-40-2011", "column": "B", "kq": 0.9, "kf": 1.0},

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-BOARDS = Path(__file__).parents[2] / "deploy/grafana/dashboards"
+BOARDS = Path(__file__).parents[2] / "deploy/grafana/dashboards/en"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "M": 2_592_000, "y": 31_536_000}
 
 
@@ -35,9 +35,10 @@ class Target:
         return f"{self.board}: {self.panel}"
 
 
-def boards() -> list[dict[str, Any]]:
-    """Return the committed dashboards."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOARDS.glob("*.json"))]
+def boards(language: str = "en") -> list[dict[str, Any]]:
+    """Return the committed dashboards of a language."""
+    folder = BOARDS.parent / language
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:

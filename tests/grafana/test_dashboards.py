@@ -14,6 +14,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.__main__ import FOLDER, files
+from deploy.grafana.source.language import WORDS
 from ingest import classes
 from services.processing import silence_rates
 from services.store.postgres.pool import connect
@@ -24,14 +25,16 @@ from tests.grafana.fleet import TURNED, Size, register
 from tests.grafana.macros import boards, expand, panels, targets
 
 BOARDS = boards()
-PROVISIONED = FOLDER.parent / "provisioning"
+PROVISIONED = FOLDER / "provisioning"
 by_board = pytest.mark.parametrize("board", BOARDS, ids=[b["uid"] for b in BOARDS])
 SOURCES = {
     s["uid"]: s["type"]
     for s in yaml.safe_load((PROVISIONED / "datasources/tonne.yaml").read_text())["datasources"]
 }
-# nothing stands there as long as nothing is wrong in the made-up city, or it has no tariffs
-MAY_BE_EMPTY = {"tonne-ev: Cost, saved and earned", "tonne-pv: Cost, saved and earned"}
+# the made-up city has no tariffs and no project of its wind turbine
+MAY_BE_EMPTY = {f"tonne-{one}: Cost, saved and earned" for one in ("ev", "pv", "wind")} | {
+    "tonne-wind: Avoided in range"
+}
 # what a table is read for, highest cost first
 VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "kind", "state", "clock")
 # what the registry alone says: targets, places, certificates, and how many are silent
@@ -39,11 +42,12 @@ REGISTERED = {
     "tonne-air: Stations not reporting", "tonne-fleet: Gateways", "tonne-fleet: Gateways offline",
     "tonne-fleet: Late", "tonne-fleet: Offline", "tonne-fleet: Online",
     "tonne-overview: Expected this year so far",
-    "tonne-overview: Projects against what was expected",
-    "tonne-mrv: Calibrations to see to",
+    "tonne-overview: Projects: actual and expected reduction",
+    "tonne-mrv: Calibrations due",
     "tonne-overview: Devices not reporting",
     "tonne-overview: Programme by action", "tonne-overview: Sites",
-    "tonne-overview: What is wrong now", "tonne-pv: Not reporting",
+    "tonne-overview: Current faults", "tonne-pv: Not reporting",
+    "tonne-overview: Systems of the programme", "tonne-wind: Not reporting",
 }  # fmt: skip
 
 
@@ -67,7 +71,8 @@ def reader(filled):
 def test_the_committed_files_are_what_their_source_writes():
     """An edit of the JSON alone would be lost with the next `make dashboards`."""
     wanted = files()
-    assert {p.name for p in FOLDER.glob("*.json")} == set(wanted)
+    made = {*FOLDER.glob("dashboards/*/*"), *FOLDER.glob("alerting/*/*"), WORDS / "en.toml"}
+    assert {path.relative_to(FOLDER).as_posix() for path in made} == set(wanted)
     for name, text in wanted.items():
         assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: make dashboards"
 
@@ -80,7 +85,7 @@ def test_grafana_knows_every_key(board):
 
 def test_a_key_that_grafana_does_not_know_is_found():
     """A check that takes anything would let a misspelt option pass."""
-    board = json.loads((FOLDER / "tonne-pv.json").read_text())
+    board = json.loads((FOLDER / "dashboards/en/tonne-pv.json").read_text())
     board["panels"][1]["options"]["colorMod"] = "value"
     board["panels"][2]["fieldConfig"]["defaults"]["units"] = "kwatt"
     assert [where.rpartition("/")[2] for where in _dropped(board)] == ["colorMod", "units"]
@@ -112,7 +117,7 @@ def _missing(ours, theirs, where):
 def test_uids_are_fixed_and_unique():
     """Grafana gives what has no uid a new one with each start, and every link breaks."""
     uids = [b["uid"] for b in BOARDS]
-    assert len(set(uids)) == len(uids) == 10
+    assert len(set(uids)) == len(uids) == 11
     assert all(re.fullmatch(r"tonne-[a-z]+", uid) for uid in uids)
     for board in BOARDS:
         ids = [panel["id"] for panel in board["panels"]]
@@ -146,7 +151,7 @@ def test_days_are_local_and_nothing_is_filled_with_zero():
 
 
 def test_every_class_has_a_board():
-    """Whoever runs a windmill or a waterworks would find nothing of it on any board."""
+    """Who runs a windmill or a waterworks would find nothing of it on any board."""
     said = json.dumps(BOARDS)
     assert [c for c in classes.load() if f"'{c}'" not in said and f"reading_{c} " not in said] == []
 
@@ -248,7 +253,7 @@ def _called(panel):
 
 
 def test_charts_show_what_happened_to_meters(filled):
-    """Whoever reads a step in a curve would take a new meter, or a reset, for the plant."""
+    """A new meter or a reset would look like a step of the plant."""
     with connect(filled, autocommit=True) as conn:
         conn.execute(
             "INSERT INTO device_replacement (device_id, channel, at, last_value, first_value,"
@@ -307,10 +312,12 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
         "tonne-fleet: Gateways offline",
         "tonne-air: Stations not reporting",
         "tonne-pv: Not reporting",
+        "tonne-wind: Not reporting",
+        "tonne-overview: Systems of the programme",
         "tonne-overview: Devices not reporting",
         "tonne-overview: Sites",
-        # how many of its devices are heard
-        "tonne-overview: Projects against what was expected",
+        # how many of its devices report
+        "tonne-overview: Projects: actual and expected reduction",
     }
 
 
@@ -354,7 +361,7 @@ def test_dashboards_can_write_nothing(filled):
 
 
 def _rules():
-    document = yaml.safe_load((PROVISIONED / "alerting/tonne.yaml").read_text())
+    document = yaml.safe_load((FOLDER / "alerting/en/tonne.yaml").read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
@@ -364,7 +371,7 @@ def test_alert_rules_of_grafana(rule, reader):
     assert rule["uid"].startswith("tonne-")
     assert re.fullmatch(r"([A-Z][a-z]+)+", rule["title"])
     assert rule["dashboardUid"] in {b["uid"] for b in BOARDS}
-    page = (FOLDER.parents[2] / "docs/runbook.md").read_text()
+    page = (FOLDER.parents[1] / "docs/runbook.md").read_text()
     assert f"\n### {rule['title']}\n" in page
     assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['title'].lower()}"
     refs = {one["refId"] for one in rule["data"]}

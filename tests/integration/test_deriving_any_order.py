@@ -167,7 +167,9 @@ class _Workers:
         store.share(self._homes, lambda: ours)
         store.behind_commits = True
         names = self._plan.fleet.by_id
-        store.look_for_requests(self.deriving, lambda _, name: self._homes[names[name]] in ours)
+        store.look_for_requests(
+            self.deriving, lambda _, name: name in names and self._homes[names[name]] in ours
+        )
         store.deriver.step(self.deriving, spans=False)
         return store
 

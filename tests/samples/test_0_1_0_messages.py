@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests import commands
+from tests.derived import derived
 from tests.integration.kafka_path import Processes, put, wait_stored
 from tests.samples import sample
 from tests.samples.sample import SAMPLE, must, tonne
@@ -54,6 +55,7 @@ def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_u
     put(kafka_url, topic, records)
     with processes.running("worker", "--instance", "worker-0", "--session", "6"):
         wait_stored(database_url, len(records), 120, processes.logs)
+        derived(database_url)
     differ = {}
     with psycopg.connect(database_url) as conn:
         for table, columns, then in _expected():

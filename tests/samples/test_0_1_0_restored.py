@@ -52,7 +52,7 @@ def run(program, *words):
 
 
 def restore(url, dump, *options):
-    """Restore as docs/operations.md says, and return what was warned of."""
+    """Restore as docs/backup.md says, and return what was warned of."""
     before = ("CREATE EXTENSION timescaledb", "SELECT timescaledb_pre_restore()")
     run("psql", url, *(word for one in before for word in ("-c", one)))
     warned = run("pg_restore", *options, "-d", url, dump)

@@ -115,3 +115,14 @@ def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_p
     assert f"phi: {{document: title and number, by: issuer, {row}" in told
     # PV plants feed the grid, which gives the least of all cases
     assert "case without" not in told
+
+
+def test_each_meter_of_the_catalog_says_where_it_measures():
+    """No single-line diagram could be drawn of the example that everybody starts from."""
+    registry = read_files([CATALOG]).registry
+    bound = {one.device for p in registry.projects.values() for one in p.devices}
+    assert len(bound) > 70
+    for name in bound:
+        said = registry.devices[name].attributes
+        assert said.get("point"), name
+        assert said.get("feeds"), name

@@ -24,6 +24,7 @@ from ingest.errors import InputError
 from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
 from services.local import machine, process
+from services.local.grafana import Grafana
 from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
@@ -220,6 +221,19 @@ def test_grafana_reads_our_boards_from_our_database(stack, grafana):
         assert secret not in json.dumps(called)
         written = [p for p in folder.rglob("*") if p.is_file() and p.suffix in {".yaml", ".ini"}]
         assert not [p for p in written if secret in p.read_text(encoding="utf-8")]
+
+
+def test_grafana_has_boards_and_alerts_in_the_language_that_is_set(tmp_path, monkeypatch):
+    """An operator in Hai Phong would get English boards, or none for a misspelt tag."""
+    monkeypatch.setenv("GRAFANA_LANGUAGE", "vi")
+    server = Grafana(tmp_path)
+    server.provision(5432, "tonne", "http://127.0.0.1:9090")
+    for kind, place in (("dashboards", "dashboards"), ("alerting", "provisioning/alerting")):
+        wanted = {p.name: p.read_bytes() for p in (BOARDS.parents[1] / kind / "vi").iterdir()}
+        assert {p.name: p.read_bytes() for p in (server.folder / place).iterdir()} == wanted
+    monkeypatch.setenv("GRAFANA_LANGUAGE", "vn")
+    with pytest.raises(InputError, match="GRAFANA_LANGUAGE=vn: boards are there in de, en, ja, vi"):
+        server.provision(5432, "tonne", "http://127.0.0.1:9090")
 
 
 def _yaml(folder, kind):

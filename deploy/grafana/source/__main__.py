@@ -1,12 +1,13 @@
 """
-Write the dashboards: `make dashboards`.
+Write dashboards and alert rules in each language that has words: `make dashboards`.
 
-    python -m deploy.grafana.source          # writes deploy/grafana/dashboards/*.json
+    python -m deploy.grafana.source          # writes deploy/grafana/dashboards and alerting
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -22,33 +23,57 @@ from deploy.grafana.source import (
     pipeline,
     pv,
     water,
+    wind,
     works,
 )
+from deploy.grafana.source.language import WORDS, english, languages, marked, spoken
+from mrv.texts.word_files import ENGLISH
 
-FOLDER = Path(__file__).parents[1] / "dashboards"
-BOARDS = (overview, pv, ev, air, water, factories, works, fleet, mrv, pipeline)
+FOLDER = Path(__file__).parents[1]
+BOARDS = (overview, pv, wind, ev, air, water, factories, works, fleet, mrv, pipeline)
+_RULES = Path(__file__).parent / "alerting.yaml"
+# of a board: a panel a line, so that a file is short and a change shows as its panel
+_PANELS = "panels"
 
 
 def written(made: model.Dashboard) -> str:
-    """Text of a dashboard's file: keys in order, so that a change shows as itself."""
-    return json.dumps(made, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Text of a dashboard's file: keys in order, a panel a line."""
+    board = json.loads(json.dumps(made, cls=JSONEncoder))
+    panels = ",\n".join(_line(panel) for panel in board.pop(_PANELS))
+    keys = (f"{_line(key)}: {_line(board[key])}" for key in sorted(board))
+    return "{\n" + ",\n".join((*keys, f'"{_PANELS}": [\n{panels}\n]')) + "\n}\n"
+
+
+def declared() -> dict[str, str]:
+    """Return every file with its marks, by its name under the folder of its language."""
+    made = [module.dashboard() for module in BOARDS]
+    boards = {f"dashboards/{{}}/{board.uid}.json": written(board) for board in made}
+    return {**boards, "alerting/{}/tonne.yaml": _RULES.read_text(encoding="utf-8")}
 
 
 def files() -> dict[str, str]:
-    """Return every file by its name."""
-    made = [module.dashboard() for module in BOARDS]
-    return {f"{one.uid}.json": written(one) for one in made}
+    """Return every file of every language by its name, and the English words."""
+    marks = declared()
+    texts = {text for declaration in marks.values() for text in marked(declaration)}
+    made = {
+        name.format(language): spoken(declaration, language)
+        for language in languages()
+        for name, declaration in marks.items()
+    }
+    return {**made, f"{WORDS.name}/{ENGLISH}.toml": english(texts)}
 
 
 def main() -> None:
     """Write them all, and remove what nothing writes any more."""
-    FOLDER.mkdir(exist_ok=True)
-    wanted = files()
-    for old in FOLDER.glob("*.json"):
-        if old.name not in wanted:
-            old.unlink()
-    for name, text in wanted.items():
+    for folder in ("dashboards", "alerting"):
+        shutil.rmtree(FOLDER / folder, ignore_errors=True)
+    for name, text in files().items():
+        (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source.language import word
 from deploy.grafana.source.panels import DATABASE, Sql
 
 TAG = "tonne"
@@ -32,20 +33,20 @@ def board(
 
     `marks` is a query of `time`, `timeend`, `text` and `tags` that all charts show.
     """
-    made = build.Dashboard(title).uid(f"tonne-{uid}").description(about).tags([TAG])
+    made = build.Dashboard(word(title)).uid(f"tonne-{uid}").description(word(about)).tags([TAG])
     # the installation's own zone (GF_DATE_FORMATS_DEFAULT_TIMEZONE): local days begin at midnight
     made.time(since, "now").refresh(refresh).timezone("").readonly()
     made.tooltip(model.DashboardCursorSync.CROSSHAIR)
-    link = build.DashboardLink("Dashboards").type(model.DashboardLinkType.DASHBOARDS)
+    link = build.DashboardLink(word("Dashboards")).type(model.DashboardLinkType.DASHBOARDS)
     made.link(link.tags([TAG]).as_dropdown(True).include_vars(True).keep_time(True))
     for variable in variables:
         made.with_variable(variable)
     if marks is not None:
         query: Any = Sql(marks, "table", "Anno")
-        noted = build.AnnotationQuery().name(named).datasource(DATABASE).enable(True)
+        noted = build.AnnotationQuery().name(word(named)).datasource(DATABASE).enable(True)
         made.annotation(noted.icon_color("red").target(query))
     for name, panels in rows:
-        made.with_row(build.Row(name))
+        made.with_row(build.Row(word(name)))
         for panel in panels:
             made.with_panel(panel)
     return _numbered(made.build())
@@ -68,11 +69,11 @@ def events(*classes: str, device: str | None = None) -> str:
     listed = ", ".join(f"'{one}'" for one in classes)
     own = "" if device is None else f" AND d.id = ANY(ARRAY[${{{device}:sqlstring}}]::text[])"
     swaps = f"""
-SELECT r.at AS time, 'meter replaced: ' || d.id || ', ' || r.channel AS text, 'replaced' AS tags
+SELECT r.at AS time, '«meter replaced»: ' || d.id || ', ' || r.channel AS text, '«replaced»' AS tags
 FROM device_replacement r JOIN device d ON d.id = r.device_id
 WHERE $__timeFilter(r.at) AND d.class IN ({listed}){own}"""
     closings = f"""
-SELECT m.closed, 'period closed: ' || m.project_id || ', ' || m.local_from || ' to ' || m.local_to, 'closed'
+SELECT m.closed, '«period closed»: ' || m.project_id || ', ' || m.local_from || '..' || m.local_to, '«closed»'
 FROM monitoring_period m
 WHERE $__timeFilter(m.closed) AND EXISTS (
     SELECT FROM project_device s JOIN device d ON d.id = s.device_id
@@ -81,7 +82,7 @@ WHERE $__timeFilter(m.closed) AND EXISTS (
     if device is not None:
         chosen = f"ARRAY[${{{device}:sqlstring}}]::text[]"
         parts.append(f"""
-SELECT f.start, 'register fell back: ' || f.device_id || ', ' || f.quantity, 'reset' FROM (
+SELECT f.start, '«register decreased»: ' || f.device_id || ', ' || f.quantity, '«reset»' FROM (
     SELECT i.device_id, i.quantity, i.start, i.register_value,
            lag(i.register_value) OVER (PARTITION BY i.device_id, i.quantity ORDER BY i.start) AS before
     FROM interval_quantity i
@@ -133,7 +134,9 @@ def devices(
 
 def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:
     """A number that the reader may type, such as an hour."""
-    return build.TextBoxVariable(name).label(label).description(about).default_value(value)
+    return (
+        build.TextBoxVariable(name).label(word(label)).description(word(about)).default_value(value)
+    )
 
 
 def console_address() -> build.TextBoxVariable:
@@ -147,6 +150,6 @@ def console(page: str) -> str:
 
 
 def _query(name: str, label: str, sql: str) -> build.QueryVariable:
-    made = build.QueryVariable(name).label(label).datasource(DATABASE).query(sql)
+    made = build.QueryVariable(name).label(word(label)).datasource(DATABASE).query(sql)
     made.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).multi(True).include_all(True)
-    return made.current(model.VariableOption(selected=True, text="All", value="$__all"))
+    return made.current(model.VariableOption(selected=True, text=word("All"), value="$__all"))

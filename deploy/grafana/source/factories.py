@@ -5,17 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console_address, devices, events, sites
-from deploy.grafana.source.panels import (
-    GREEN,
-    ORANGE,
-    RED,
-    avoided,
-    bars,
-    series,
-    serving,
-    stat,
-    table,
-)
+from deploy.grafana.source.palette import GREEN, ORANGE, RED
+from deploy.grafana.source.panels import avoided, bars, series, serving, stat, table
 
 # what draws energy in a factory or a building
 _METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
@@ -47,35 +38,33 @@ WHERE e.quantity = 'energy_import' AND $__timeFilter(e.time) AND e.{_MINE} GROUP
 def dashboard() -> model.Dashboard:
     """Build it."""
     return board(
-        "factories", "Factories and buildings", "Energy against its baseline, by meter, product and project.",
+        "factories", "Factories and buildings", "Energy compared with its usual value, by meter, product and project.",
         [
             ("In range", [
-                stat("Drawn", f"""
+                stat("Consumed", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
-""", "kwatth", "Energy by the chosen meters on the local days in range.", decimals=0, span=6),
-                stat("Against usual", f"""
+""", "kwatth", "Energy of the chosen meters on the local days in range.", decimals=0, span=6),
+                stat("Difference from usual", f"""
 SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL}) u WHERE usual_kwh IS NOT NULL
-""", "percentunit", "Whole days in range against the mean of the same weekday in the eight weeks before each.",
+""", "percentunit", "Whole days in range compared with the mean of the same weekday in the eight weeks before.",
                      steps=((None, GREEN), (0.05, ORANGE), (0.15, RED)), decimals=1, span=6),
                 stat("Specific energy", f"""
 SELECT sum(d.kwh) / nullif(sum(m.t), 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site)
-""", "suffix: kWh/t", "Energy over weighed mass, at sites with both a meter and a weighbridge or a counted line.", decimals=1, span=6),
-                avoided("Avoided", serving(_CHOSEN), "Reduction of the projects that the chosen meters serve, whole:"
-                        " castings and furnace are one account.", span=6),
+""", "suffix: kWh/t", "Energy divided by mass, at sites with a meter and a weighbridge or recycling line.", decimals=1, span=6),
+                avoided("Avoided", serving(_CHOSEN), "Reduction of the whole projects to which the chosen meters belong.", span=6),
             ]),
             ("By day", [
-                series("Energy against usual", f"""
-SELECT time, sum(energy_kwh) AS "drawn", sum(usual_kwh) AS "usual" FROM ({_USUAL}) u GROUP BY time ORDER BY time
-""", "kwatth", "usual: mean of the same weekday in the eight weeks before. Whole local days.", broken_ms=50 * 3_600_000, fill=0),
+                series("Energy and its usual value", f"""
+SELECT time, sum(energy_kwh) AS "«consumed»", sum(usual_kwh) AS "«usual»" FROM ({_USUAL}) u GROUP BY time ORDER BY time
+""", "kwatth", "Usual: mean of the same weekday in the eight weeks before. Whole local days.", broken_ms=50 * 3_600_000, fill=0),
                 series("Specific energy by site", f"""
 SELECT m.time, m.site AS metric, d.kwh / nullif(m.t, 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site) ORDER BY 1
-""", "suffix: kWh/t", "Energy over weighed mass of the local day.", broken_ms=50 * 3_600_000, fill=0),
+""", "suffix: kWh/t", "Energy divided by mass of the local day.", broken_ms=50 * 3_600_000, fill=0),
                 bars("Emissions of projects: baseline and project", f"""
 SELECT day::text AS day, sum(baseline_t) AS baseline_t, sum(project_t) AS project_t FROM v_account_day
 WHERE $__timeFilter(time) AND {serving(_CHOSEN)} GROUP BY day ORDER BY day
-""", "suffix: t", "What the methodology's baseline would have emitted beside what was, of the projects that the chosen"
-                     " meters serve, by local day.", stacked=False),
+""", "suffix: t", "Baseline emissions and project emissions of the projects to which the chosen meters belong, by local day.", stacked=False),
                 series("Power of quarter hours", """
 SELECT start AS time, device_id AS metric, value * 0.004 AS power_kw FROM interval_quantity
 WHERE quantity = 'energy_import' AND start > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '3 days')
@@ -84,13 +73,13 @@ ORDER BY start
 """, "kwatt", "The first twelve chosen meters over the last three days of the range.", fill=0),
             ]),
             ("Meters", [
-                table("Furthest above usual first", f"""
+                table("Highest above usual first", f"""
 SELECT h.device_id, u.energy_kwh / nullif(u.usual_kwh, 0) - 1 AS change, h.state, u.energy_kwh, u.usual_kwh, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(energy_kwh) AS energy_kwh, sum(usual_kwh) AS usual_kwh
            FROM ({_USUAL}) x WHERE usual_kwh IS NOT NULL GROUP BY device_id) u ON u.device_id = h.device_id
 WHERE h.{_MINE} ORDER BY change DESC NULLS LAST LIMIT 100
-""", "Whole days in range against the same weekdays before.",
+""", "Whole days in range compared with the same weekdays before.",
                       units={"energy_kwh": "kwatth", "usual_kwh": "kwatth", "change": "percentunit"},
                       decimals={"energy_kwh": 0, "usual_kwh": 0, "change": 1},
                       steps={"change": ((None, GREEN), (0.05, ORANGE), (0.15, RED))}, span=24),

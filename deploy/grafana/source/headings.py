@@ -1,4 +1,4 @@
-"""What a column is called on a panel: units stand in its cells, so its name need not say them."""
+"""What a column is called on a panel: its cells have units, so its name has none."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ import re
 
 HEADINGS = {
     "acknowledged_by": "acknowledged by",
-    "against_site": "against its site",
+    "against_site": "difference from its site",
     "avoided_t": "avoided",
     "before_t": "before evidence",
-    "avoided_t_per_day": "avoided a day",
+    "avoided_t_per_day": "avoided per day",
     "baseline_t": "baseline",
+    "capacity_factor": "capacity factor",
     "clean_transport": "Clean Transport",
     "clipped_h": "clipped",
     "clipped_share": "clipped",
-    "clock_drift_s_per_day": "drift a day",
-    "clock_offset_s": "off by",
+    "clock_drift_s_per_day": "drift per day",
+    "clock_offset_s": "clock offset",
     "cost_t": "cost",
-    "cost_t_per_day": "cost a day",
+    "cost_t_per_day": "cost per day",
     "credit_t": "credit",
-    "days_ago": "ago",
+    "days_ago": "days since",
     "device_id": "device",
     "distance_km": "distance",
     "energy_efficiency": "Energy Efficiency",
     "energy_kwh": "energy",
     "expected_30_days_t": "expected, 30 days",
     "expected_t": "expected",
-    "expected_t_per_year": "expected a year",
+    "expected_t_per_year": "expected per year",
     "expected_this_year_t": "expected this year so far",
     "first_day": "from",
-    "flags_last_day": "flags of a day",
-    "flat_line": "flat line",
+    "flags_last_day": "flags in 24 hours",
+    "flat_line": "value does not change",
     "from_time": "from",
-    "gateway_state": "gateway is",
+    "gateway_state": "gateway state",
     "green_building": "Green Building",
     "green_industry": "Green Industry",
-    "gross_range": "out of range",
+    "gross_range": "outside the permitted range",
     "issued_t": "issued",
     "kg_d": "COD load",
-    "km_per_day": "a day",
-    "kwh_km": "energy a kilometre",
+    "km_per_day": "per day",
+    "kwh_km": "energy per kilometre",
     "last_30_days_t": "last 30 days",
     "last_day": "until",
-    "last_heard": "last heard",
+    "last_heard": "last data",
     "last_reading": "last reading",
     "last_sealed_day": "last sealed day",
     "local_from": "from",
@@ -52,25 +53,25 @@ HEADINGS = {
     "mean_kw": "mean",
     "missed_t": "missed",
     "monitored_t": "monitored",
-    "no_ratio": "why no ratio",
+    "no_ratio": "reason without ratio",
     "peak_kw": "peak",
-    "percent_per_year": "change a year",
+    "percent_per_year": "change per year",
     "performance_ratio": "performance ratio",
-    "performance_ratio_25": "at 25 °C",
+    "performance_ratio_25": "ratio at 25 °C",
     "project_id": "project",
     "project_t": "project",
     "reduction_t": "reduction",
-    "runs_out_on": "runs out on",
-    "runs_out": "runs out",
-    "share_of_target": "of the target",
-    "silent_s": "silent for",
-    "silent_since": "silent since",
-    "soiling_high": "soiling at most",
-    "soiling_low": "soiling at least",
+    "runs_out_on": "end",
+    "runs_out": "expires",
+    "share_of_target": "share of target",
+    "silent_s": "no data for",
+    "silent_since": "no data since",
+    "soiling_high": "soiling, upper limit",
+    "soiling_low": "soiling, lower limit",
     "soiling_percent": "soiling",
-    "standing_share": "stood still",
+    "standing_share": "standstill",
     "statement_id": "statement",
-    "target_t_per_year": "target a year",
+    "target_t_per_year": "target per year",
     "this_year_t": "this year",
     "to_time": "until",
     "usual_kwh": "usual",
@@ -78,13 +79,31 @@ HEADINGS = {
     "vn_wqi": "index",
     "volume_m3": "volume",
     "volume_nm3": "volume",
-    "why_no_soiling": "why no soiling",
-    "why_none": "why none",
+    "wind_speed": "wind speed",
+    "why_no_soiling": "reason without soiling",
+    "why_none": "reason without change",
     "yield_h": "yield",
 }
+
+
+# columns whose name is one word, said in the reader's language as well
+_PLAIN = (
+    "acknowledged", "action", "amount", "availability", "busy", "cause", "channel", "change", "class", "clipped", "clock",
+    "counted", "coverage", "currency", "day", "days", "devices", "energy", "entries", "exceeded", "flags", "gateway",
+    "grade", "high", "hour", "id", "irradiance", "kind", "km", "last", "letters", "low", "methodology", "name", "not_reporting", "oldest",
+    "online", "other", "pairs", "part", "place", "principal", "problem", "programme", "projects", "readings", "reason",
+    "registered", "role", "rule", "severity", "side", "since", "site", "source", "spike", "standard", "standing", "state",
+    "statements", "subject", "successor", "system", "test", "things", "utilisation", "actor", "what", "worth",
+)  # fmt: skip
+_OTHER = {
+    "actor": "by", "clipped": "clipping", "high": "upper limit", "km": "distance", "letters": "rejected", "low": "lower limit",
+    "last": "last", "not_reporting": "not reporting", "online": "online", "part": "channel or indicator", "principal": "sender",
+    "standing": "standstill", "things": "number", "what": "fault",
+}  # fmt: skip
 
 
 def headings(query: str) -> dict[str, str]:
     """Headings of the columns that a query may give."""
     words = set(re.findall(r"[a-z_0-9]+", query))
-    return {name: heading for name, heading in HEADINGS.items() if name in words}
+    known = {**{one: one for one in _PLAIN}, **_OTHER, **HEADINGS}
+    return {name: heading for name, heading in known.items() if name in words}

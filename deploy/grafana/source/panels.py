@@ -30,12 +30,14 @@ from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.headings import headings
+from deploy.grafana.source.language import word
+from deploy.grafana.source.palette import BLUE, GREY
+from deploy.grafana.source.values import colored, columns, mapped, states
 
 DATABASE = common.DataSourceRef(type_val="grafana-postgresql-datasource", uid="tonne-timescaledb")
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="tonne-prometheus")
-GREEN, YELLOW, ORANGE, RED, GREY = "green", "yellow", "orange", "red", "text"
 Steps = tuple[tuple[float | None, str], ...]
-PLAIN: Steps = ((None, "blue"),)
+PLAIN: Steps = ((None, BLUE),)
 # a board that has a table of devices or projects asks for the console's address
 PAGES = {
     "device_id": "${console}/devices/${__value.raw}",
@@ -47,7 +49,7 @@ _FIGURE_PX = 80  # a column is 150 wide at least, too much for a figure on a pho
 _SHORT = {
     "id": 54, "state": 80, "severity": 80, "clock": 80, "grade": 80, "gateway_state": 80, "day": 90,
     "days": 60, "devices": 70, "entries": 70, "letters": 70, "readings": 80, "statements": 90,
-    "test": 120, "vn_wqi": 70,
+    "test": 120, "vn_wqi": 70, "part": 110, "online": 70, "counted": 80, "currency": 70, "first_day": 90, "last_day": 90, "pairs": 60,
 }  # fmt: skip
 
 
@@ -80,33 +82,16 @@ def thresholds(steps: Steps) -> build.ThresholdsConfig:
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(marks)
 
 
-def colored(words: Mapping[str, str]) -> list[Any]:
-    """Words that stand for a state, each with its colour."""
-    results = {
-        word: model.ValueMappingResult(text=word, color=color, index=k)
-        for k, (word, color) in enumerate(words.items())
-    }
-    return [model.ValueMap(options=results)]
-
-
-STATES = {
-    "online": GREEN, "late": YELLOW, "offline": RED, "dark": RED, "not commissioned": "text",
-    "valid": GREEN, "expiring": ORANGE, "expired": RED, "missing": RED,
-    "within": GREEN, "exceeded": RED, "good": GREEN, "ahead": ORANGE, "behind": ORANGE,
-    "drifting": ORANGE, "issued": GREEN, "verified": "blue", "submitted": "blue",
-    "under_verification": "blue", "draft": "text", "rejected": RED, "revoked": RED,
-    "superseded": "text", "critical": RED, "major": ORANGE, "minor": YELLOW,
-}  # fmt: skip
-
-
 _Panel = TypeVar("_Panel")
 
 
 def _frame(panel: _Panel, title: str, about: str, unit: str, span: int, height: int) -> _Panel:
     """Give any kind of panel what all have; the kinds share no base that says so."""
     any_panel: Any = panel
-    any_panel.title(title).description(about).datasource(DATABASE).span(span).height(height)
-    any_panel.unit(unit).no_value("no data")
+    any_panel.title(word(title)).description(word(about)).datasource(DATABASE).span(span).height(
+        height
+    )
+    any_panel.unit(unit).no_value(word("no data"))
     return panel
 
 
@@ -152,7 +137,7 @@ def series(
     broken_ms: float = _HOUR_MS,
     fill: int = 10,
 ) -> timeseries.Panel:
-    """Lines over time; `right` puts fields of another unit on the right axis."""
+    """Lines over time; `right` puts fields of another unit on the right axis, named as marked."""
     panel = _targets(
         _frame(timeseries.Panel(), title, about, unit, span, height), sql, "time_series"
     )
@@ -186,6 +171,7 @@ def bars(
     height: int = 8,
     stacked: bool = True,
     steps: Steps | None = None,
+    colors: Sequence[str] = (),
 ) -> barchart.Panel:
     """Bars by a field of text, such as local days, which need no clock of the reader's."""
     panel = _targets(_frame(barchart.Panel(), title, about, unit, span, height), sql, "table")
@@ -193,7 +179,10 @@ def bars(
     panel.stacking(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
     panel.x_tick_label_rotation(-45).x_tick_label_spacing(100)
     for name, heading in headings(sql).items():
-        panel.override_by_name(name, [_set("displayName", heading)])
+        panel.override_by_name(name, [_set("displayName", word(heading))])
+    stacks = (name for name in re.findall(r"AS (\w+),?$", sql, re.MULTILINE) if name != x)
+    for name, color in zip(stacks, colors, strict=False):
+        panel.override_by_name(name, [_set("color", {"mode": "fixed", "fixedColor": color})])
     if steps is not None:
         panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
     return panel
@@ -236,7 +225,7 @@ def table(
 ) -> tables.Panel:
     """Rows as they come, words that name a state coloured: name and verdict first, for a phone shows three columns."""
     panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
-    panel.mappings(colored(STATES)).filterable(True).show_header(True)
+    panel.mappings(states()).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
     names = headings(sql)
     # names that the last list of columns gives lead to their page
@@ -246,8 +235,11 @@ def table(
     short = _SHORT.keys() & set(re.findall(r"(\w+)\s*(?:,|$)", listed))
     fields = {*names, *(units or {}), *(links or {}), *(steps or {}), *(decimals or {}), *short}
     for name in sorted(fields):
-        named = [_set("displayName", names[name])] if name in names else []
+        named = [_set("displayName", word(names[name]))] if name in names else []
         panel.override_by_name(name, named + _column(name, units, links, steps, decimals))
+    for name, codes in columns().items():
+        if re.search(rf"\b{name}\s*(?:,|$)", listed):
+            panel.override_by_name(name, [_set("mappings", mapped(codes))])
     panel.override_by_regexp(
         "/^(state|clock|grade|gateway_state|severity)$/",
         [_set("custom.cellOptions", {"type": "color-text"})],
@@ -270,7 +262,7 @@ def _column(
     if name in (decimals or {}):
         found.append(_set("decimals", (decimals or {})[name]))
     if name in (links or {}):
-        found.append(_set("links", [{"title": "open", "url": (links or {})[name]}]))
+        found.append(_set("links", [{"title": word("open"), "url": (links or {})[name]}]))
     if name in (steps or {}):
         marks = [{"value": value, "color": color} for value, color in (steps or {})[name]]
         found.append(_set("thresholds", {"mode": "absolute", "steps": marks}))
@@ -318,14 +310,14 @@ def site_map(
         "opacity": 0.8,
         "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
     }
-    layer = make.MapLayerOptions().type("markers").name("sites").location(location)
+    layer = make.MapLayerOptions().type("markers").name(word("sites")).location(location)
     layer.config({"style": style, "showLegend": False})
     # coasts and borders that come with Grafana, under tiles that come from the network: a map
     # without either is a field of dots
     land = (
         make.MapLayerOptions()
         .type("geojson")
-        .name("land")
+        .name(word("land"))
         .config(
             {
                 "src": "public/maps/countries.geojson",
@@ -336,7 +328,7 @@ def site_map(
         .tooltip(False)
     )
     panel.layers([land, layer]).view(geomap.MapViewConfig().id("fit").all_layers(True).zoom(10))
-    panel.basemap(make.MapLayerOptions().type("default").name("base"))
+    panel.basemap(make.MapLayerOptions().type("default").name(word("base")))
     panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
     return panel
 
@@ -349,8 +341,8 @@ def money(which: str) -> tables.Panel:
 SELECT kind, round(sum(amount), 2) AS amount, currency, sum(energy_kwh) AS energy_kwh, min(day)::text AS first_day, max(day)::text AS last_day
 FROM v_day_money WHERE $__timeFilter(time) AND {which} GROUP BY kind, currency ORDER BY currency, kind
 """,
-        "Metered energy of whole local days times the tariffs of its site: `cost` is drawn, `earned` is sold, `saved` is"
-        " made and not bought. No currency is added to another; empty where the registry has no `tariffs`.",
+        "Metered energy of whole local days times the site's tariffs. Cost: energy bought; earned: energy sold; saved: own"
+        " generation used. Currencies are not added; empty where the registry has no `tariffs`.",
         units={"energy_kwh": "kwatth"},
         decimals={"energy_kwh": 0},
         span=24,
@@ -379,19 +371,22 @@ def prom(
     height: int = 8,
     steps: Steps | None = None,
     stacked: bool = False,
+    called: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Lines from Prometheus: legend to expression."""
+    """Lines from Prometheus: legend to expression; `called` has words for codes of a legend."""
     panel = _frame(timeseries.Panel(), title, about, unit, span, height).datasource(PROMETHEUS)
     for ref, (legend, expr) in zip("ABCDEF", exprs.items(), strict=False):
         panel.with_target(
             prometheus.Dataquery()
             .datasource(PROMETHEUS)
             .expr(expr)
-            .legend_format(legend)
+            .legend_format(legend if "{{" in legend else word(legend))
             .range()
             .ref_id(ref)
         )
     panel.span_nulls(False).fill_opacity(10).legend(_legend()).tooltip(_tooltip())
+    for code, text in (called or {}).items():
+        panel.override_by_name(code, [_set("displayName", text)])
     if stacked:
         panel.stacking(make.StackingConfig().mode(common.StackingMode.NORMAL))
     if steps is not None:
@@ -419,7 +414,8 @@ def prom_stat(
     panel.reduce_options(make.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     if words is not None:
         named = {
-            n: model.ValueMappingResult(text=w, index=k) for k, (n, w) in enumerate(words.items())
+            n: model.ValueMappingResult(text=word(w), index=k)
+            for k, (n, w) in enumerate(words.items())
         }
         panel.mappings([model.ValueMap(options=named)])
     return panel.thresholds(thresholds(steps))

@@ -13,11 +13,9 @@ from deploy.grafana.source.boards import (
     reach,
     sites,
 )
+from deploy.grafana.source.language import word
+from deploy.grafana.source.palette import GREEN, ORANGE, RED, YELLOW
 from deploy.grafana.source.panels import (
-    GREEN,
-    ORANGE,
-    RED,
-    YELLOW,
     avoided,
     bars,
     levels,
@@ -75,8 +73,8 @@ WITH metered AS (
     WHERE $__timeFilter(c.time) AND c.time >= {_SUN_SINCE} AND c.day BETWEEN ({_SUN_SINCE})::date AND ($__timeTo())::timestamptz::date
       AND c.{_MINE} GROUP BY 1
 )
-SELECT m.start AS time, m.kw AS "power", CASE WHEN s.known >= m.inverters THEN s.expected END AS "expected",
-       CASE WHEN c.inverters >= m.inverters THEN c.kw END AS "clear sky", s.irradiance AS "irradiance"
+SELECT m.start AS time, m.kw AS "«power»", CASE WHEN s.known >= m.inverters THEN s.expected END AS "«expected»",
+       CASE WHEN c.inverters >= m.inverters THEN c.kw END AS "«clear sky»", s.irradiance AS "«irradiance»"
 FROM metered m LEFT JOIN sun s ON s.quarter = m.start LEFT JOIN clear c ON c.time = m.start ORDER BY 1
 """
 
@@ -84,86 +82,83 @@ FROM metered m LEFT JOIN sun s ON s.quarter = m.start LEFT JOIN clear c ON c.tim
 def dashboard() -> model.Dashboard:
     """Build it."""
     return board(
-        "pv", "PV", "Rooftop PV of the industrial estates: what the sun offers and what comes of it.",
+        "pv", "PV", "PV plants: irradiance, energy, performance ratio, losses.",
         [
             ("Now", [
                 stat("Energy in range", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE $__timeFilter(time) AND quantity = 'energy_export' AND {_MINE}
-""", "kwatth", "Metered energy of the local days in the chosen range.", decimals=0),
+""", "kwatth", "Metered energy of the local days in range.", decimals=0),
                 stat("Performance ratio", f"""
 SELECT sum(energy_kwh) / sum(reference_kwh) AS ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND {_MINE}
 """, "percentunit", "IEC 61724-1: energy over insolation times nameplate of the modules (`dc_power_w`), whole days"
-                     " with 8 hours of measured sun. Inverters without a nameplate in the registry are left out.",
+                     " with 8 hours of measured sun. Inverters without a nameplate in the registry are excluded.",
                      steps=_RATIO, decimals=1),
-                stat("The same at 25 °C", f"""
+                stat("Performance ratio at 25 °C", f"""
 SELECT sum(energy_kwh) / sum(reference_25_kwh) AS ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio_25 IS NOT NULL AND {_MINE}
 """, "percentunit", "IEC 61724-1: the ratio with the nameplate corrected to the temperature of the modules, so that a hot"
-                     " month and a cool one compare. Needs `temperature_coefficient_percent` and a module sensor.",
+                     " month and a cool one compare. Requires `temperature_coefficient_percent` and a module temperature sensor.",
                      steps=_RATIO, decimals=1),
-                stat("Specific yield a day", f"""
+                stat("Specific yield per day", f"""
 SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: kWh/kW", "Energy by nameplate of the modules; mean of the days and inverters in range that have one.", decimals=2),
+""", "suffix: kWh/kW", "Energy by nameplate of the modules; mean of days and inverters in range.", decimals=2),
                 stat("Availability", f"""
 SELECT avg(availability) AS availability FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "percentunit", "By time (IEC TS 63019): share of the measured time with 100 W/m² or more in which an inverter gave"
-                     " power. Time without data is left out.", steps=_SHARE, decimals=2),
+""", "percentunit", "By time (IEC TS 63019): share of the measured time with 100 W/m² or more in which an inverter delivered"
+                     " power. Time without data is excluded.", steps=_SHARE, decimals=2),
                 stat("Available energy", f"""
 SELECT sum(energy_kwh) / sum(energy_kwh / energy_availability) AS availability FROM v_day_pv
 WHERE $__timeFilter(time) AND energy_availability > 0 AND {_MINE}
-""", "percentunit", "By energy: what was given over that and what was expected while inverters stood in the sun.",
+""", "percentunit", "By energy: energy delivered divided by that plus the expected energy of inverters that stood still in daylight.",
                      steps=_SHARE, decimals=2),
                 stat("Clipped", f"""
 SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: h", "Hours of inverters at 98 % of their rated power or more: sun that was not taken.",
+""", "suffix: h", "Hours in which inverters ran at 98 % of rated power or more, so that irradiance was not used.",
                      steps=((None, GREEN), (10, YELLOW)), decimals=1),
                 avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
-                        "Reduction of the projects that the chosen inverters serve, whole."),
+                        "Reduction of the whole projects to which the chosen inverters belong."),
                 stat("Not reporting", f"""
 SELECT count(*) FILTER (WHERE state IN ('late', 'offline')) AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0
-""", "short", "Inverters without a reading for longer than twice the expected time between two; many sleep at night.",
+""", "short", "Inverters without a reading for longer than twice the expected interval; many switch off at night.",
                      steps=((None, GREEN), (1, YELLOW))),
             ]),
             ("Power", [
-                series("Power against expected and irradiance", _POWER, "kwatt",
-                       "Metered power of quarter hours; what the measured sun should give by PVWatts, with the modules'"
-                       " nameplate, temperature and 14 % losses; and the same under a clear sky at 25 °C. Expected and"
-                       " clear sky stand only where nameplate, tilt and sensors of every chosen inverter are known."
-                       " Of many inverters the end of the range alone: power of 4,000 days of an inverter in all, 50 days of 80; expected,"
-                       " clear sky and irradiance of 240, three days of 80. Irradiance on the right axis.",
-                       right={"irradiance": "suffix: W/m²"}, span=24, height=9),
+                series("Power, expected power and irradiance", _POWER, "kwatt",
+                       "Metered power of quarter hours; expected power by PVWatts from measured irradiance, nameplate, module"
+                       " temperature and 14 % losses; and the power under a clear sky at 25 °C. Expected and clear sky need nameplate,"
+                       " tilt and sensors of every chosen inverter. For many inverters only the end of the range is shown."
+                       " Irradiance is on the right axis.",
+                       right={word("irradiance"): "suffix: W/m²"}, span=24, height=9),
             ]),
             ("By day", [
                 bars("Energy by local day", f"""
 SELECT day::text AS day, sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE $__timeFilter(time) AND quantity = 'energy_export' AND {_MINE} GROUP BY day ORDER BY day
-""", "kwatth", "By day of the site's own clock, of 23, 24 or 25 hours."),
+""", "kwatth", "By local day of the site, of 23, 24 or 25 hours."),
                 series("Performance ratio by day", f"""
 SELECT time, device_id AS metric, performance_ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND device_id IN (
     SELECT device_id FROM v_day_pv WHERE time > now() - INTERVAL '15 days' AND {_MINE}
     GROUP BY device_id ORDER BY avg(performance_ratio) LIMIT 8)
 ORDER BY time
-""", "percentunit", "The eight inverters with the lowest ratio of the last two weeks.",
+""", "percentunit", "The eight inverters with the lowest ratio in the last two weeks.",
                        broken_ms=50 * 3_600_000, fill=0),
                 bars("Clipped hours by day", f"""
 SELECT day::text AS day, sum(clipped_h) AS clipped_h FROM v_day_pv
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "suffix: h", "Hours at 98 % of rated power or more, all chosen inverters together."),
+""", "suffix: h", "Hours at 98 % of rated power or more, sum of the chosen inverters."),
                 levels("Soiling and ageing", _TREND, "percentunit",
-                       "Median ratio at 25 °C of the last week over the inverter's own best days"
-                       " (90th percentile) of three months; the lowest twelve. Dust shows as a slow fall"
-                       " that rain ends.", steps=_LOSS, span=12, high=1.1),
+                       "Median ratio at 25 °C of the last week divided by the 90th percentile of the inverter's last three months;"
+                       " the lowest twelve. Soiling appears as a slow decrease that rain ends.", steps=_LOSS, span=12, high=1.1),
                 bars("Losses by day", f"""
 SELECT day::text AS day, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other
 FROM v_day_pv WHERE $__timeFilter(time) AND expected_kwh IS NOT NULL AND {_MINE} GROUP BY day ORDER BY day
-""", "kwatth", "Energy below what the measured sun should give: inverters that stood, sun beyond their rating, and the"
-                     " rest, which is soiling, shade, strings, sensors. Only inverters whose nameplate, temperature"
-                     " coefficient and sensors are known."),
-                timeline("Each inverter against its plant", f"""
+""", "kwatth", "Energy below the expected energy: standstill, irradiance above the rating, and other causes (soiling, shading,"
+                     " strings, sensors). Only inverters whose nameplate, temperature coefficient and sensors are known."),
+                timeline("Each inverter compared with its plant", f"""
 WITH days AS (
     SELECT device_id, site, dc_known, day, time, peer_yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 ), typical AS (
@@ -176,12 +171,12 @@ WITH days AS (
     SELECT device_id FROM held GROUP BY device_id ORDER BY avg(share) LIMIT 30
 )
 SELECT time, device_id AS metric, share FROM held WHERE device_id IN (SELECT device_id FROM worst) ORDER BY time
-""", "Yield of the day over that of the plant's median inverter; the thirty lowest. A plant of fewer than three is not shown.",
+""", "Daily yield divided by that of the plant's median inverter; the thirty lowest. Plants with fewer than three inverters are not shown.",
                          unit="percentunit", steps=((None, RED), (0.85, ORANGE), (0.95, GREEN)), span=12),
             ]),
-            ("Money", [money(_MINE)]),
+            ("Energy costs", [money(_MINE)]),
             ("Inverters", [
-                table("Worst first", f"""
+                table("Inverters, lowest yield first", f"""
 WITH recent AS (
     SELECT p.device_id, p.site, p.dc_known, sum(p.energy_kwh) AS energy_kwh, avg(p.yield_h) AS yield_h, avg(p.peer_yield_h) AS peer_h,
            avg(p.availability) AS availability, max(p.no_ratio) AS no_ratio,
@@ -201,8 +196,8 @@ LEFT JOIN recent r ON r.device_id = h.device_id
 LEFT JOIN typical t ON t.site = h.site AND t.dc_known = r.dc_known
 WHERE h.{_MINE}
 ORDER BY (r.device_id IS NOT NULL), r.peer_h / nullif(t.yield_h, 0) NULLS LAST, r.performance_ratio NULLS LAST, h.device_id LIMIT 50
-""", "The last seven days: how far from the median inverter of the same plant (three or more), ratios, availability, yield"
-                      " by nameplate of the modules. Inverters without a day come first. Where there is no ratio, it says why.",
+""", "The last seven days: difference from the median inverter of the same plant (three or more), ratios, availability, yield"
+                      " by nameplate of the modules. Inverters without data come first. Where there is no ratio, the reason is given.",
                       units={"energy_kwh": "kwatth", "yield_h": "suffix: kWh/kW/d", "performance_ratio": "percentunit",
                              "performance_ratio_25": "percentunit", "availability": "percentunit", "against_site": "percentunit"},
                       decimals={"against_site": 1, "performance_ratio": 1, "performance_ratio_25": 1, "availability": 1, "yield_h": 2},
@@ -212,8 +207,8 @@ ORDER BY (r.device_id IS NOT NULL), r.peer_h / nullif(t.yield_h, 0) NULLS LAST, 
                       span=24, height=10),
                 table("Losses, highest first", f"""
 SELECT l.device_id, l.lost_kwh, l.lost_kwh * r.t_per_kwh AS lost_t,
-       CASE WHEN l.lost_kwh > 0 THEN CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN 'stood still' WHEN l.clipped THEN 'clipped'
-           ELSE 'soiling, shade, strings' END END AS cause,
+       CASE WHEN l.lost_kwh > 0 THEN CASE greatest(l.standing, l.clipped, l.other) WHEN l.standing THEN '«standstill»' WHEN l.clipped THEN '«clipped»'
+           ELSE '«soiling, shading, strings»' END END AS cause,
        l.standing / nullif(l.lost_kwh, 0) AS standing_share, l.clipped / nullif(l.lost_kwh, 0) AS clipped_share, l.days
 FROM (
     SELECT device_id, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other, count(*) AS days,
@@ -225,28 +220,28 @@ LEFT JOIN LATERAL (
     WHERE one.device_id = l.device_id AND one.t_per_kwh IS NOT NULL ORDER BY one.project_id LIMIT 1
 ) r ON true
 ORDER BY l.lost_kwh DESC LIMIT 50
-""", "Energy below what the measured sun should give over the local days in range, its largest cause, and the tonnes that it would"
-                      " have avoided at the rate of the project's own account, last 28 days. An estimate: it is in no account.",
+""", "Energy below the expected energy over the local days in range, its largest cause, and the tonnes that it would"
+                      " have avoided at the project's rate of the last 28 days. An estimate, part of no account.",
                       units={"lost_kwh": "kwatth", "lost_t": "suffix: t", "standing_share": "percentunit", "clipped_share": "percentunit"},
                       decimals={"lost_kwh": 0, "lost_t": 3, "standing_share": 0, "clipped_share": 0},
                       links={"device_id": console("devices/${__value.raw}")},
-                      span=12, height=10),
+                      span=24, height=8),
                 table("From year to year", f"""
 SELECT d.id::text AS device_id, t.percent_per_year, t.soiling_percent,
-       CASE WHEN t.percent_per_year IS NULL THEN 'less than two years of days' END AS why_none,
-       CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_untold WHEN 'gaps' THEN 'too many days without a ratio'
-           WHEN 'unclear' THEN 'no clear rate of soiling' ELSE 'less than a year of days' END END AS why_no_soiling,
-       t.low, t.high, t.soiling_low, t.soiling_high, t.first_day::text, t.last_day::text, t.pairs
+       CASE WHEN t.percent_per_year IS NULL THEN '«less than two years of data»' END AS why_none,
+       CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_untold WHEN 'gaps' THEN '«too many days without a ratio»'
+           WHEN 'unclear' THEN '«no clear soiling rate»' ELSE '«less than one year of data»' END END AS why_no_soiling,
+       t.low, t.high, t.soiling_low, t.soiling_high, t.first_day::text AS first_day, t.last_day::text AS last_day, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
 WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
-""", "Change of the ratio at 25 °C: median of the pairs of days a year apart, with the interval that holds it with 95 %."
-                      " Healthy modules lose about half a percent a year. Soiling: share of the energy that dust took over all days,"
-                      " by stochastic rate and recovery, with its 95 % interval. Made anew each day.",
+""", "Change of the ratio at 25 °C per year: median of pairs of days one year apart, with its 95 % confidence interval."
+                      " Modules normally lose about 0.5 % a year. Soiling: share of energy lost to dust, by stochastic rate and recovery,"
+                      " with its 95 % confidence interval. Calculated daily.",
                       units={"percent_per_year": "suffix: %/a", "low": "suffix: %/a", "high": "suffix: %/a",
                              "soiling_percent": "suffix: %", "soiling_low": "suffix: %", "soiling_high": "suffix: %"},
                       decimals={"percent_per_year": 2, "low": 2, "high": 2, "soiling_percent": 2, "soiling_low": 2, "soiling_high": 2},
                       links={"device_id": console("devices/${__value.raw}")},
-                      span=12, height=10),
+                      span=24, height=8),
             ]),
         ],
         variables=[sites(), devices("pv_inverter", "Inverter"), console_address()],

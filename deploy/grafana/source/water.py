@@ -5,37 +5,39 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console_address, devices, events, sites
-from deploy.grafana.source.panels import GREEN, RED, Steps, bars, series, stat, table, timeline
+from deploy.grafana.source.language import word
+from deploy.grafana.source.palette import BLUE, GREEN, ORANGE, RED, YELLOW
+from deploy.grafana.source.panels import Steps, bars, series, stat, table, timeline
 
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _CANAL = "device_id IN (SELECT id FROM device WHERE class = 'water_station' AND site = ANY(ARRAY[${site:sqlstring}]::text[]))"
 # grades of VN_WQI, Decision 1460/QD-TCMT
-_WQI: Steps = ((None, RED), (26, "orange"), (51, "yellow"), (76, GREEN), (91, "blue"))
+_WQI: Steps = ((None, RED), (26, ORANGE), (51, YELLOW), (76, GREEN), (91, BLUE))
 
 
 def dashboard() -> model.Dashboard:
     """Build it."""
     return board(
-        "water", "Wastewater and canal", "Plants and what they let into the canal.",
+        "water", "Wastewater and canal", "Treatment plants, their discharge, and the water quality of the canal.",
         [
             ("In range", [
-                stat("Plant days over a limit", f"""
+                stat("Plant days above a limit", f"""
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
 WHERE indicator = 'limits' AND $__timeFilter(time) AND {_MINE} HAVING count(*) > 0
-""", "short", "Days that exceed the standard which the registry names for the plant.", steps=((None, GREEN), (1, RED)), span=6),
+""", "short", "Days that exceed a limit of the standard named in the registry for the plant.", steps=((None, GREEN), (1, RED)), span=6),
                 stat("Treated", f"""
 SELECT sum(volume_m3) AS volume_m3 FROM v_day_volume_m3 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE}
-""", "m3", "Flow by the plants' registers.", decimals=0, span=6),
+""", "m3", "Volume treated, by the plants' registers.", decimals=0, span=6),
                 stat("Biogas", f"""
 SELECT sum(volume_m3) AS volume_m3 FROM v_day_volume_m3 WHERE quantity = 'biogas' AND $__timeFilter(time) AND {_MINE}
-""", "suffix: Nm³", "Gas by the plants' registers, at standard conditions.", decimals=0, span=6),
+""", "suffix: Nm³", "Biogas by the plants' registers, at standard conditions.", decimals=0, span=6),
                 stat("Electricity by volume", f"""
 SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE quantity = 'energy_import' AND $__timeFilter(time) AND {_MINE})
        / nullif((SELECT sum(volume_m3) FROM v_day_volume_m3 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE}), 0) AS kwh_m3
-""", "suffix: kWh/m³", "Energy drawn over water treated.", decimals=2, span=6),
+""", "suffix: kWh/m³", "Electricity consumed divided by water treated.", decimals=2, span=6),
             ]),
             ("Limits", [
-                timeline("Days within and over their limits", f"""
+                timeline("Days within and above limits", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'limits' AND $__timeFilter(time) AND {_MINE} ORDER BY time
 """, "Number of limits exceeded by each plant on each local day.", steps=((None, GREEN), (1, RED)), height=6),
@@ -44,44 +46,44 @@ SELECT day::text AS day, device_id, (SELECT string_agg(e, ', ') FROM jsonb_array
        detail ->> 'standard' AS standard, site
 FROM v_indicator_day WHERE grade = 'exceeded' AND indicator = 'limits' AND $__timeFilter(time) AND {_MINE}
 ORDER BY day DESC, device_id LIMIT 200
-""", "Newest first, with the substances over their limit.", span=10),
-                series("Let out by day", [f"""
+""", "Newest first, with the parameters that exceeded their limit.", span=10),
+                series("Discharge by day", [f"""
 SELECT time, device_id || ' ' || upper(split_part(indicator, '_24h', 1)) AS metric, value FROM v_indicator_day
 WHERE indicator LIKE '%\\_24h\\_mg\\_l' AND $__timeFilter(time) AND {_MINE} ORDER BY time
 """, f"""
-SELECT DISTINCT time, 'COD, column B of QCVN 40:2011' AS metric, 150 AS value FROM v_indicator_day
+SELECT DISTINCT time, '«COD, column B of QCVN 40:2011»' AS metric, 150 AS value FROM v_indicator_day
 WHERE indicator = 'limits' AND detail ->> 'standard' = 'qcvn-40-2011' AND $__timeFilter(time) AND {_MINE} ORDER BY time
-"""], "suffix: mg/L", "Mean concentration of the local day. The limit of a standard is without the plant's factors;"
-                       " the verdict counts them.", broken_ms=50 * 3_600_000, fill=0, span=14),
+"""], "suffix: mg/L", "Mean concentration of the local day. The line is the standard's limit without the plant's factors;"
+                       " the judgement includes them.", broken_ms=50 * 3_600_000, fill=0, span=14),
             ]),
             ("Loads and gas", [
                 bars("COD load by day", f"""
 SELECT day::text AS day, sum(value) AS kg_d FROM v_indicator_day
 WHERE indicator = 'cod_load_kg_d' AND $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "suffix: kg/d", "Mean concentration times flow, of all chosen plants."),
+""", "suffix: kg/d", "Mean concentration times flow, sum of the chosen plants."),
                 bars("Flow by day", f"""
 SELECT day::text AS day, sum(volume_m3) AS volume_m3 FROM v_day_volume_m3
 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "m3", "By the registers, by local day."),
+""", "m3", "By the plants' registers, by local day."),
                 bars("Biogas by day", f"""
 SELECT day::text AS day, sum(volume_m3) AS volume_nm3 FROM v_day_volume_m3
 WHERE quantity = 'biogas' AND $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "suffix: Nm³", "By the registers, by local day."),
-                series("COD in and out, methane", f"""
-SELECT $__timeGroup(time, $__interval) AS time, avg(cod_in_mg_l) AS "COD in", avg(cod_out_mg_l) AS "COD out", avg(ch4_percent) AS "methane"
+""", "suffix: Nm³", "By the plants' registers, by local day."),
+                series("COD at inlet and outlet, methane", f"""
+SELECT $__timeGroup(time, $__interval) AS time, avg(cod_in_mg_l) AS "«COD at the inlet»", avg(cod_out_mg_l) AS "«COD at the outlet»", avg(ch4_percent) AS "«methane»"
 FROM reading_wastewater_plant WHERE $__timeFilter(time) AND {_MINE} GROUP BY 1 ORDER BY 1
-""", "suffix: mg/L", "As measured, mean of the chosen plants. Methane on the right axis.", right={"methane": "percent"}),
+""", "suffix: mg/L", "As measured, mean of the chosen plants. Methane is on the right axis.", right={word("methane"): "percent"}),
             ]),
             ("Canal", [
                 timeline("Water quality by day", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'vn-wqi' AND $__timeFilter(time) AND {_CANAL} ORDER BY time
-""", "Index of each station in canal or river by local day, by its country, where tonne has one: above 90 very good, 10 to 25 very poor, below 10 very heavily polluted.",
+""", "Water quality index of each station by local day. Above 90: very good; 10 to 25: very poor; below 10: very heavily polluted.",
                          steps=_WQI, height=6),
                 series("Oxygen and ammonium by hour", f"""
-SELECT time, device_id || CASE indicator WHEN 'do_1h_mg_l' THEN ' oxygen' ELSE ' ammonium' END AS metric, value
+SELECT time, device_id || CASE indicator WHEN 'do_1h_mg_l' THEN ' «oxygen»' ELSE ' «ammonium»' END AS metric, value
 FROM v_indicator_hour WHERE indicator IN ('do_1h_mg_l', 'nh4_n_1h_mg_l') AND $__timeFilter(time) AND {_CANAL} ORDER BY time
-""", "suffix: mg/L", "Hourly means at the stations. Fish need four mg/L of oxygen; ammonium comes with sewage.",
+""", "suffix: mg/L", "Hourly means at the stations. Fish need 4 mg/L of oxygen; ammonium indicates sewage.",
                        broken_ms=2 * 3_600_000, fill=0, span=14),
                 table("Stations", """
 SELECT h.device_id, w.value AS vn_wqi, h.state, w.day::text AS day, w.grade, h.site, h.last_reading FROM v_device_health h
@@ -89,7 +91,7 @@ LEFT JOIN LATERAL (SELECT v.value, v.day, v.grade FROM v_indicator_day v
     WHERE v.device_id = h.device_id AND v.indicator = 'vn-wqi' AND v.time > now() - INTERVAL '30 days'
     ORDER BY v.time DESC LIMIT 1) w ON true
 WHERE h.class = 'water_station' AND h.site = ANY(ARRAY[${site:sqlstring}]::text[]) ORDER BY w.value NULLS LAST
-""", "The newest index of each station, the worst first.", steps={"vn_wqi": _WQI}, span=10),
+""", "The newest index of each station, lowest first.", steps={"vn_wqi": _WQI}, span=10),
             ]),
         ],
         variables=[sites(), devices("wastewater_plant", "Plant"), console_address()],

@@ -109,7 +109,11 @@ def _attribute(name: str, attribute: Any) -> _Attribute:
 
 def _instance(attributes: list[Any]) -> Any:
     """Return the one of several instances that is the default: it has no `datasetId`."""
-    plain = [one for one in attributes if isinstance(one, dict) and "datasetId" not in one]
+    plain = [
+        attribute
+        for attribute in attributes
+        if isinstance(attribute, dict) and "datasetId" not in attribute
+    ]
     return plain[0] if len(plain) == 1 else None
 
 

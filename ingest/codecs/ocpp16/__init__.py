@@ -66,19 +66,19 @@ def decode(payload: bytes) -> Sequence[Stated]:
     return ocpp.readings(_moments(found, action), message)
 
 
-def _moments(found: _Body, action: str | None) -> Iterator[ocpp.Moment]:
+def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
     """Times and their samples, the transaction's own register among them."""
-    values = found.meterValue if found.meterValue is not None else found.transactionData
-    edge = found.meterStart if found.meterStop is None else found.meterStop
+    values = body.meterValue if body.meterValue is not None else body.transactionData
+    edge = body.meterStart if body.meterStop is None else body.meterStop
     if values is None and edge is None:
         required = (
             "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
         )
         raise PayloadError("wrong_shape", f"{_CODEC}: no {required} in it")
     if edge is not None:
-        if found.timestamp is None:
+        if body.timestamp is None:
             raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")
-        yield found.timestamp, [_register(edge)]
+        yield body.timestamp, [_register(edge)]
     for value in values or ():
         yield value.timestamp, _samples(value.sampledValue)
 

@@ -140,7 +140,7 @@ def _unknown(i: int, label: Any) -> None:
 
 
 def _number(value: Any) -> Number:
-    """Plain floats; what is no number is left for `resolve` to refuse by name."""
+    """Return a float, or the name of a wrong type, which `resolve` rejects."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:

@@ -43,9 +43,9 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
         With reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
         `ingest.formats.senml.resolve`.
     """
-    found = senml_learned.read(payload)
-    if found is not None:
-        return (found,)
+    content = senml_learned.read(payload)
+    if content is not None:
+        return (content,)
     try:
         records: Sequence[Record] = _known_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

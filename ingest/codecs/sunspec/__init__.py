@@ -43,7 +43,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
         With reason `malformed_json`, `time_missing`, `wrong_shape` or
         `registers_invalid`.
     """
-    return [_reading(one) for one in messages(_decoder, payload, _CODEC)]
+    return [_reading(message) for message in messages(_decoder, payload, _CODEC)]
 
 
 def _reading(message: _Message) -> Stated:

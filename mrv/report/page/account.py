@@ -69,12 +69,12 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
     ]
     rows = [
         [
-            f"{one.name} ({role(one.role, words)})" if one.role else one.name,
-            one.grade,
-            words.number(one.tonnes),
-            ", ".join(one.shown_by) or DASH,
+            f"{item.name} ({role(item.role, words)})" if item.role else item.name,
+            item.grade,
+            words.number(item.tonnes),
+            ", ".join(item.shown_by) or DASH,
         ]
-        for one in found.items
+        for item in found.items
     ]
     yield table(words, heads, rows, "page.more")
 
@@ -115,10 +115,10 @@ def _rules(facts: Facts, words: Words) -> Iterator[Block]:
         (words["page.rule_settled"], "r", 1.0),
     ]
     rows = [
-        [titled(one.rule, words.language),
-         words.number(one.alone_t) if one.applied else words["page.rule_not_applied"],
-         words.number(one.beside_t) if one.applied else DASH]
-        for one in effects
+        [titled(effect.rule, words.language),
+         words.number(effect.alone_t) if effect.applied else words["page.rule_not_applied"],
+         words.number(effect.beside_t) if effect.applied else DASH]
+        for effect in effects
     ]  # fmt: skip
     yield table(words, heads, rows)
 

@@ -53,7 +53,7 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
     yield pairs(uncertainty_rows(facts, words))
     yield chapter(words["page.quality"])
     yield pairs(procedure_rows(facts, words))
-    rows = list(quality_rows(facts))
+    rows = list(quality_rows(facts, words))
     if rows:
         names = ("plan_version", "parameter", "frequency_head", "qa_qc", "responsible")
         widths = (0.0, 1.2, 0.8, 1.8, 1.0)

@@ -12,6 +12,7 @@ from mrv.report.report_data import Facts
 from mrv.report.translations import (
     DASH,
     SHOWN,
+    calculated,
     certainty,
     certificate,
     error,
@@ -114,7 +115,7 @@ def _factors(facts: Facts, words: Words) -> Block:
     return table(words, heads, [
         [
             one.id, words.number(one.value), one.unit,
-            words.get(f"direction.{one.direction}", one.direction), one.source,
+            words.get(f"direction.{one.direction}", one.direction), calculated(one, words),
             certainty(one.certainty, words)
             + (f", {words['provisional']}" if one.provisional else ""),
             yes_no(one.verified, words), yes_no(one.accepted, words),

@@ -31,7 +31,7 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
         return
     months = by_month(facts.days)
     rows = (
-        _by_days(by_day(facts.days), [one.name for one in months])
+        _by_days(by_day(facts.days), [month.name for month in months])
         if len(months) <= _MOST_MONTHS
         else _by_months(months)
     )
@@ -59,13 +59,13 @@ def _by_days(days: Sequence[Span], months: Sequence[str]) -> list[dict[str, Any]
 
 
 def _by_months(months: Sequence[Span]) -> list[dict[str, Any]]:
-    known = {one.name: one for one in months}
+    known = {month.name: month for month in months}
     return [
         {
             "name": year,
             "cells": [_cell(str(m), known, f"{year}-{m:02d}") for m in range(1, _MONTHS + 1)],
         }
-        for year in sorted({one.name[:4] for one in months})
+        for year in sorted({month.name[:4] for month in months})
     ]
 
 
@@ -78,5 +78,5 @@ def _cell(text: str, known: Mapping[str, Span], name: str) -> dict[str, Any]:
 
 
 def _described(months: Sequence[Span], words: Words) -> str:
-    said = "; ".join(f"{one.name}: {words.percent(str(one.coverage))}" for one in months)
+    said = "; ".join(f"{month.name}: {words.percent(str(month.coverage))}" for month in months)
     return f"{words['page.calendar']}. {said}"

@@ -46,7 +46,7 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
         "unit": f"{words['page.tonnes']} {words['page.credited']}",
         "rounded": words.filled(
             "cert.rounded",
-            ", ".join(str(one.year) for one in subject.credited.vintages),
+            ", ".join(str(vintage.year) for vintage in subject.credited.vintages),
             words.number(subject.emissions.reduction.t),
         ),
         "parties": _parties(facts, words),
@@ -94,7 +94,7 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
     zone = facts.subject.monitoring_period.timezone
     proof = first_proof(facts.stated.proof)
     issuer = facts.stated.issuer
-    found = [
+    parties = [
         {
             "as": words["preparer"],
             "name": facts.organisation(issuer) if issuer else words["page.not_signed"],
@@ -106,7 +106,7 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
         said = opinion.credential_subject
         accredited = f"{words['accreditation']} {said.accreditation}" if said.accreditation else ""
         day = words.day(_day(opinion.valid_from, zone))
-        found.append(
+        parties.append(
             {
                 "as": words["verifier"],
                 "name": facts.organisation(opinion.issuer),
@@ -115,14 +115,14 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
         )
     if facts.log_index is not None:
         stamped = facts.stamps[-1] if facts.stamps else None
-        found.append(
+        parties.append(
             {
                 "as": words["cert.logged"],
                 "name": f"{facts.log_index}",
                 "note": "" if stamped is None else words.day(_day(stamped.time, zone)),
             }
         )
-    return found
+    return parties
 
 
 def _day(time: str, zone: str) -> str:

@@ -7,7 +7,8 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from mrv.calendar import days, part_of_year
+from mrv.accounting.rounded_figures import expected_of
+from mrv.calendar import days
 from mrv.report.axis import steps, unit_for
 from mrv.report.blocks import Block, chapter
 from mrv.report.page.spans import MOST_DAYS, Span, by_day, by_month, quantities
@@ -31,20 +32,23 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
         yield _bars(facts, words, places[0], (by_day if daily else by_month)(mine), daily=daily)
 
 
-def _expected_wh(facts: Facts, place: int) -> Fraction | None:
-    """Energy that the design expects in a year, if it is said of this quantity alone. [Wh]"""
+def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fraction | None]:
+    """Energy that the design expects of spans, if it is said of this quantity alone. [Wh]"""
     energies = {(p.parameter, p.role) for p in facts.compared}
     one = facts.parameters[place]
-    said = facts.plan.project.expected.get("energy_kwh_per_year")
-    if said is None or energies != {(one.parameter, one.role)}:
-        return None
-    return Fraction(str(said)) * 1000
+    if energies != {(one.parameter, one.role)}:
+        return [None for _ in spans]
+    of_day = _of_days(facts)
+    found = ([of_day[day] for day in span.days] for span in spans)
+    return [
+        None if None in every else 1000 * sum(filter(None, every), Fraction(0)) for every in found
+    ]
 
 
 def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
     one = facts.parameters[place]
-    yearly = _expected_wh(facts, place)
-    expected = [None if yearly is None else yearly * part for part in _parts(facts, spans)]
+    expected = _expected_wh(facts, place, spans)
+    known = any(one is not None for one in expected)
     most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
     unit, size = unit_for(one.unit, most, words.number)
     top, ticks = _ticks(most / size, words)
@@ -52,7 +56,7 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
     shape = "page.by_day" if daily else "page.by_month"
     name = f"{quantity(one, words)} ({role(one.role, words)})"
     caption = f"{name}, {words[shape]}"
-    if yearly is None:
+    if not known:
         caption = words.filled("page.caption", caption, words["page.no_expected"])
     return {
         "kind": "bars",
@@ -74,20 +78,19 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
             ["whole", words["page.measured"]],
             ["part", words["page.incomplete"]],
             ["none", words["page.no_data"]],
-            *([] if yearly is None else [["line", words["page.expected_line"]]]),
+            *([] if not known else [["line", words["page.expected_line"]]]),
         ],
     }
 
 
-def _parts(facts: Facts, spans: Sequence[Span]) -> list[Fraction]:
-    """Part of the design's year of each day or month, whatever was in service then."""
-    by_month = facts.plan.project.expected.get("by_month")
+def _of_days(facts: Facts) -> dict[date, Fraction | None]:
+    """Energy that the design expects of each day, whatever was in service then. [kWh]"""
     first, last = facts.span_us
-    found: dict[date, Fraction] = {
-        day: part_of_year(by_month, max(begin, first), min(end, last), facts.timezone)
-        for day, begin, end in days(*facts.span_us, facts.timezone)
+    expected, zone = facts.plan.project.expected, facts.timezone
+    return {
+        day: expected_of(expected, "energy_kwh_per_year", (max(begin, first), min(end, last), zone))
+        for day, begin, end in days(*facts.span_us, zone)
     }
-    return [sum((found[day] for day in span.days), Fraction(0)) for span in spans]
 
 
 def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
@@ -98,7 +101,7 @@ def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
-    """Say in words what the bars show, for whoever does not see them."""
+    """Say in words what the bars show, for anyone who does not see them."""
     known = "; ".join(
         f"{s.name}: {words['page.no_data']}"
         if s.value is None

@@ -63,7 +63,11 @@ def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:
 def _overview(facts: Facts, words: Words) -> Block:
     subject = facts.subject
     conditions = subject.applicability
-    whole = [one for one in facts.parameters if one.coverage.calibrated_share == "1.000000"]
+    whole = [
+        parameter
+        for parameter in facts.parameters
+        if parameter.coverage.calibrated_share == "1.000000"
+    ]
     asked, left = open_findings(facts)
     rows = [
         (words["check.computed"], words["check.computed_text"]),
@@ -108,22 +112,22 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
     ]  # fmt: skip
     yield table(words, heads, [
         [
-            one.name, one.kind, one.event or DASH,
-            one.by or DASH, words.day(one.at) if one.at else DASH, one.text,
-            DASH if one.effect_t is None else words.number(one.effect_t),
+            row.name, row.kind, row.event or DASH,
+            row.by or DASH, words.day(row.at) if row.at else DASH, row.text,
+            DASH if row.effect_t is None else words.number(row.effect_t),
         ]
-        for one in rows
+        for row in rows
     ])  # fmt: skip
 
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what the figures were held against."""
+    """List what the figures were compared with."""
     opinion = facts.opinion
     yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Name the evidence, and how whoever doubts checks it."""
+    """Name the evidence, and how anyone who doubts checks it."""
     yield part(words["page.evidence"])
     yield paragraph(words["page.check"])
     yield {

@@ -30,7 +30,7 @@ def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
     at = _pairs(sheet, at, words, None, uncertainty_rows(facts, words))
     points = ("device", "monitoring_point", "feeds")
     at = _table(sheet, at, words, "page.line_diagram", points, point_rows(facts))
-    at = _table(sheet, at, words, "page.quality", quality, quality_rows(facts))
+    at = _table(sheet, at, words, "page.quality", quality, quality_rows(facts, words))
     at = _pairs(sheet, at, words, None, procedure_rows(facts, words))
     at = _pairs(sheet, at, words, "page.deviations", deviation_rows(facts, words))
     at = _pairs(sheet, at, words, "page.arrival", arrival_rows(facts, words))

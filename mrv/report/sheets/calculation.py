@@ -124,10 +124,10 @@ class Reckoning:
         given = parameters_of(self.facts.methodology, project.parameters, project.id)
         # what a meter showed of a parameter stands behind what was typed of it
         counted = {
-            name: Fraction(one.value)
-            for one in self.facts.subject.fixed_parameters or ()
-            for name in [one.parameter.removeprefix(MEASURED)]
-            if one.device is None and name in specs and not specs[name].integer
+            name: Fraction(fixed_parameter.value)
+            for fixed_parameter in self.facts.subject.fixed_parameters or ()
+            for name in [fixed_parameter.parameter.removeprefix(MEASURED)]
+            if fixed_parameter.device is None and name in specs and not specs[name].integer
         }
         return self.links.of(None, {**given, **counted})
 
@@ -142,7 +142,7 @@ class Reckoning:
     def no_reduction(self, reductions: Mapping[int, Fraction]) -> str:
         """Return the rule by which nothing is reduced; empty where it counts."""
         subject = self.facts.subject
-        credited = any(Fraction(one.reduction_t) > 0 for one in subject.credited.vintages)
+        credited = any(Fraction(vintage.reduction_t) > 0 for vintage in subject.credited.vintages)
         if credited or max(reductions.values(), default=Fraction(0)) <= 0:
             return ""
         broken = {one.name for one in subject.applicability if not one.holds}

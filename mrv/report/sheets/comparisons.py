@@ -1,4 +1,4 @@
-"""Sheets of what figures were held against: check meters, design, other periods, errors."""
+"""Sheets of what figures were compared with: check meters, design, other periods, errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
 
+from mrv.accounting.rounded_figures import expected_of
 from mrv.calendar import instant_us, part_of_year
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Comparison, PeriodComparison
@@ -33,7 +34,7 @@ _EARLIER = {
 
 
 def checks(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what the meters were held against, and whether it holds."""
+    """Write what the meters were compared with, and whether it holds."""
     names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
              "unit", "difference", "tolerance", "effect_t", "page.holds", "comment")  # fmt: skip
     found = facts.subject.cross_checks or ()
@@ -52,18 +53,18 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
         _judged(sheet, row, one, words)
 
 
-def _judged(sheet: Grid, row: int, one: CrossCheck, words: Words) -> None:
+def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> None:
     """Difference and verdict of a check, from its own cells; a verdict only where there is one."""
     metered, witnessed, tolerance = (sheet.cell(row, c) for c in (_METERED, _WITNESSED, _TOLERANCE))
     off = f"({metered}-{witnessed})*100"
-    if one.difference_percent is not None:
-        ours, theirs = Fraction(one.metered), Fraction(one.witnessed)
+    if cross_check.difference_percent is not None:
+        ours, theirs = Fraction(cross_check.metered), Fraction(cross_check.witnessed)
         _live(sheet, (row, _DIFFERENCE), f"{off}/{witnessed}", (ours - theirs) * 100 / theirs,
-              one.difference_percent, 4)  # fmt: skip
-    if one.holds is not None:
+              cross_check.difference_percent, 4)  # fmt: skip
+    if cross_check.holds is not None:
         yes, no = words["yes"], words["no"]
         formula = f'=IF(ABS({off})<={tolerance}*ABS({witnessed}),"{yes}","{no}")'
-        sheet.formula(row, HOLDS, formula, yes if one.holds else no, "text")
+        sheet.formula(row, HOLDS, formula, yes if cross_check.holds else no, "text")
 
 
 def _percent(text: str | None) -> tuple[str, str]:
@@ -108,7 +109,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class _Other:
-    """A figure that the period is held against: of how many hours, and where it stands."""
+    """A figure that the period is compared with: of how many hours, and where it stands."""
 
     basis: str
     said: Comparison
@@ -135,26 +136,35 @@ def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: 
 def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     expected = facts.plan.project.expected
     begin, end = facts.span_us
-    part = part_of_year(expected.get("by_month"), begin, end, facts.timezone)
+    span = begin, end, facts.timezone
+    part = part_of_year(expected.get("by_month"), *span)
     # hours that a year would have if all were as rich as this period is by the design
     hours = Fraction(end - begin, _HOUR_US) / part if part else None
-    for one in facts.subject.comparisons:
-        key = _EXPECTED[one.what]
+    for comparison in facts.subject.comparisons:
+        key = _EXPECTED[comparison.what]
+        if expected.get("dated"):  # of several estimates, each of its own time: their sum
+            there = Fraction(end - begin, _HOUR_US)
+            yield _Other(
+                words["basis.design"], comparison, expected_of(expected, key, span), there, None
+            )
+            continue
         value = Fraction(str(expected[key]))
         if hours is None:  # of a month in which the design expects nothing
-            yield _Other(words["basis.design"], one, Fraction(0), Fraction(_YEAR_H), None)
+            yield _Other(words["basis.design"], comparison, Fraction(0), Fraction(_YEAR_H), None)
             continue
-        yield _Other(words["basis.design"], one, value, hours, cells.expected[key])
+        yield _Other(words["basis.design"], comparison, value, hours, cells.expected[key])
     earlier = {one.statement: one for one in facts.plan.earlier}
-    for one in facts.subject.other_periods or ():
-        yield _of_period(one, earlier[one.statement])
+    for other_period in facts.subject.other_periods or ():
+        yield _of_period(other_period, earlier[other_period.statement])
 
 
-def _of_period(one: PeriodComparison, there: StatementFigures) -> _Other:
-    figure, size = _EARLIER[one.what]
+def _of_period(period_comparison: PeriodComparison, there: StatementFigures) -> _Other:
+    figure, size = _EARLIER[period_comparison.what]
     begin, end = (instant_us(edge, "UTC") for edge in (there.from_, there.to))
     value = Fraction(int(figure(there)), size)
-    return _Other(one.statement, one, value, Fraction(end - begin, _HOUR_US), None)
+    return _Other(
+        period_comparison.statement, period_comparison, value, Fraction(end - begin, _HOUR_US), None
+    )
 
 
 def _compared(

@@ -126,16 +126,17 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
     sheet.text(at + 1 + max(1, len(entries)), first, words["table_2_factors"], "note")
 
 
-def _method(one: MonitoredParameter, words: Words) -> str:
+def _method(parameter: MonitoredParameter, words: Words) -> str:
     """Column (h), after the pattern of the JCM's sheets: equipment, recording, calibration."""
-    meter = one.meter
+    meter = parameter.meter
     shown = [
         f"{words['meter']}: {meter.class_}, {meter.profile}",
         f"{words['serial']}: {meter.serial or words['not_stated']}",
         f"{words['accuracy_class']}: {meter.accuracy_class or words['not_stated']}",
     ]
     certificates = "; ".join(
-        f"{c.certificate} ({c.performed} {DASH} {plain_until(c, words)})" for c in one.calibrations
+        f"{c.certificate} ({c.performed} {DASH} {plain_until(c, words)})"
+        for c in parameter.calibrations
     )
     return (
         f"{', '.join(shown)}. {words['recording']}"
@@ -143,20 +144,20 @@ def _method(one: MonitoredParameter, words: Words) -> str:
     )
 
 
-def _frequency(facts: Facts, one: MonitoredParameter, words: Words) -> str:
+def _frequency(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:
     specs = facts.methodology.inputs.values()
     fields = [s for spec in specs for s in (spec, *getattr(spec, "fields", {}).values())]
-    asked = [s.frequency for s in fields if getattr(s, "symbol", None) == one.symbol]
-    wanted = next((text for text in asked if text), None) if one.symbol else None
+    asked = [s.frequency for s in fields if getattr(s, "symbol", None) == parameter.symbol]
+    wanted = next((text for text in asked if text), None) if parameter.symbol else None
     said = words["frequency"]
     return f"{said}; {words['methodology_asks']}: {wanted}" if wanted else said
 
 
-def _comment(facts: Facts, one: MonitoredParameter, words: Words) -> str:
+def _comment(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:
     zone = facts.timezone
-    edges = [local_text(instant_us(edge, "UTC"), zone) for edge in (one.from_, one.to)]
+    edges = [local_text(instant_us(edge, "UTC"), zone) for edge in (parameter.from_, parameter.to)]
     served = dates.period(edges[0], edges[1], words.language)
-    percent = words.percent(one.coverage.measured_share)
+    percent = words.percent(parameter.coverage.measured_share)
     text = f"{words['in_service']} {served}; {words['measured_share']} {percent}"
-    swaps = one.meter.replacements
+    swaps = parameter.meter.replacements
     return f"{text}; {words['replacements']}: {swaps}" if swaps else text

@@ -25,6 +25,7 @@ from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
 from mrv.report.translations import (
     DASH,
+    calculated,
     certainty,
     certificate,
     error,
@@ -178,7 +179,7 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
             (one.unit, "text"),
             (words.get(f"direction.{one.direction}", one.direction), "text"),
             (one.valid_from or DASH, "text"), (one.valid_to or DASH, "text"),
-            (one.source, "text"), (certainty(one.certainty, words), "text"),
+            (calculated(one, words), "text"), (certainty(one.certainty, words), "text"),
             *((yes_no(n, words), "text") for n in (one.verified, one.provisional, one.accepted)),
             (one.sha256, "text"),
         ]

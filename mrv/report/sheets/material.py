@@ -50,20 +50,22 @@ def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[s
 def _sums(
     sheet: Grid,
     at: tuple[int, int],
-    found: Sequence[CrossCheck],
+    cross_checks: Sequence[CrossCheck],
     words: Words,
     spans: Sequence[str],
 ) -> None:
     """Net sum of a kind, and below it the sum without sign."""
     row, column = at
-    effects = [Fraction(one.effect_t) for one in found if one.holds is False]
+    effects = [
+        Fraction(cross_check.effect_t) for cross_check in cross_checks if cross_check.holds is False
+    ]
     kinds, verdicts, tonnes = spans
     picked = f'({kinds}={sheet.cell(row - 1, column)})*({verdicts}="{words["no"]}")'
     for place, (cells, total) in enumerate(
         ((tonnes, sum(effects)), (f"ABS({tonnes})", sum(map(abs, effects)))), row
     ):
         # a sheet without checks holds a word where effects would stand
-        formula = f"=SUMPRODUCT({picked}*{cells})" if found else "=0"
+        formula = f"=SUMPRODUCT({picked}*{cells})" if cross_checks else "=0"
         sheet.formula(place, column, formula, Fraction(total), "six")
 
 

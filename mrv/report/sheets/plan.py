@@ -81,9 +81,9 @@ def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]
         return [(None, words["structure.site"], words["structure.by_nobody"])]
     return [
         (
-            one.responsible,
+            version.responsible,
             words["structure.plan"],
-            words.filled("structure.by_plan", one.version, one.from_),
+            words.filled("structure.by_plan", version.version, version.from_),
         )
-        for one in versions
+        for version in versions
     ]

@@ -111,7 +111,7 @@ def _number(value: str | float | None) -> Fraction | None:
 
 
 def _stated(value: str | int | None, style: str) -> tuple[Value, str]:
-    """Return a cell of what somebody states or not: not stated is not missing."""
+    """Return a cell of what someone states or not: not stated is not missing."""
     return (None, "text") if value is None else (_number(value), style)
 
 
@@ -121,19 +121,19 @@ def _system(identifier: str | None, title: str, words: Words) -> str:
 
 def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) -> None:
     row = FIRST
-    for one in systems:
+    for system in systems:
         tonnes: list[Any] = [
-            (_number(one["expected_t"]), "six"),
-            (_number(one["tCO2"]), "six"),
-            (one["issued_credits_t"], "whole"),
+            (_number(system["expected_t"]), "six"),
+            (_number(system["tCO2"]), "six"),
+            (system["issued_credits_t"], "whole"),
         ]
-        if one["kind"] != "carbon":  # has none, which is not the same as a missing figure
+        if system["kind"] != "carbon":  # has none, which is not the same as a missing figure
             tonnes = [(DASH, "text")] * len(tonnes)
-        reason = one["reason"] and words.get(f"no_tonnes.{one['system']}", one["reason"])
+        reason = system["reason"] and words.get(f"no_tonnes.{system['system']}", system["reason"])
         sheet.row(row, [
-            (one["system"], "text"), (_system(one["system"], one["title"], words), "text"),
-            (words[f"programme.kind.{one['kind']}"], "text"), (one["devices"], "whole"),
-            (one["devices_heard"], "whole"), *tonnes, (reason or DASH, "text"),
+            (system["system"], "text"), (_system(system["system"], system["title"], words), "text"),
+            (words[f"programme.kind.{system['kind']}"], "text"), (system["devices"], "whole"),
+            (system["devices_heard"], "whole"), *tonnes, (reason or DASH, "text"),
         ])  # fmt: skip
         row += 1
     measured = sum((Fraction(s["tCO2"]) for s in systems if s["tCO2"]), start=Fraction(0))
@@ -144,7 +144,7 @@ def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) ->
 
 
 def _projects(sheet: Grid, document: Mapping[str, Any], words: Words) -> None:
-    titles = {one["system"]: one["title"] for one in document["systems"]}
+    titles = {system["system"]: system["title"] for system in document["systems"]}
     listed = [p for s in document["systems"] for p in s["projects"]] + document["without_system"]
     for row, one in enumerate(listed, FIRST):
         expected, measured = _number(one["expected_t_so_far"]), _number(one["monitored_t"])

@@ -85,12 +85,12 @@ def _beside(
     to_a_gram(sheet, (row, 4), cells, words, holds=holds)
 
 
-def _credit(sheet: Grid, row: int, rows: tuple[int, int], one: Vintage, words: Words) -> None:
+def _credit(sheet: Grid, row: int, rows: tuple[int, int], vintage: Vintage, words: Words) -> None:
     """Whole tonnes of a year, and never more than is left of the whole period's."""
     first, total = rows
     before = f"-SUM({sheet.span(first, row, 5)})" if row > first else ""
     own = f"MAX(0,INT({sheet.cell(row, 1)}/1000000))"
-    said = int(one.credited_t)
+    said = int(vintage.credited_t)
     sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", said, "result")
     sheet.number(row, 6, said, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
@@ -146,8 +146,8 @@ def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculat
         zip((BASELINE, PROJECT, LEAKAGE), of_sides, strict=True), 1
     ):
         blocks = calculated.years.values()
-        cells = "+".join(one.cells[name] for one in blocks if name in one.cells) or "0"
-        exact = sum((Fraction(one.values[name]) for one in blocks), start=Fraction(0))
+        cells = "+".join(block.cells[name] for block in blocks if name in block.cells) or "0"
+        exact = sum((Fraction(block.values[name]) for block in blocks), start=Fraction(0))
         sheet.formula(row, column, f"={cells}", exact, "six")
         holds = round(abs(exact - Fraction(amount.t)), _DIGITS) <= Fraction(1, MILLION)
         to_a_gram(

@@ -2,9 +2,9 @@
 Live readings of devices as server-sent events, one query for all viewers.
 
 The database is asked once for all watchers, and each scope's news is written once:
-what a further watcher costs is one copy of bytes.  Nothing is asked while nobody watches.
+what a further watcher costs is one copy of bytes.  Nothing is asked while no one watches.
 Every two seconds it is asked whose session still lives; the others are sent away, and all
-of them where nobody can tell for half a minute.
+of them where no one can tell for half a minute.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Row = dict[str, Any]
 
 
 class Watcher(NamedTuple):
-    """Somebody who watches, and by what their session is kept."""
+    """Someone who watches, and by what their session is kept."""
 
     who: Principal
     session: bytes
@@ -67,12 +67,12 @@ class Live:
 
     @property
     def full(self) -> bool:
-        """Whether nobody more can watch."""
+        """Whether no one more can watch."""
         return len(self._watchers) >= MOST
 
     def watches(self, who: Principal) -> int:
-        """Return in how many windows somebody watches, by whichever session."""
-        return sum(one.who.id == who.id for one in self._watchers.values())
+        """Return in how many windows someone watches, by whichever session."""
+        return sum(watcher.who.id == who.id for watcher in self._watchers.values())
 
     async def watch(
         self, reads: ConnectionPool, who: Principal, session: bytes
@@ -111,16 +111,16 @@ class Live:
                 queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool) -> None:
-        """Ask as long as somebody watches; for news at most a twentieth of the time."""
+        """Ask as long as someone watches; for news at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
         while self._watchers:
             try:
-                asked = [one.session for one in self._watchers.values()]
+                asked = [watcher.session for watcher in self._watchers.values()]
                 living = await run_in_threadpool(_living, reads, asked)
                 self._known_s = time.monotonic()
                 # who came meanwhile was let in a moment ago
-                came = {one.session for one in self._watchers.values()} - set(asked)
+                came = {watcher.session for watcher in self._watchers.values()} - set(asked)
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
@@ -132,8 +132,8 @@ class Live:
                     self._send_away()
             await asyncio.sleep(EVERY_S)
 
-    def _tell(self, found: list[Newest]) -> None:
-        rows = {one.device: (_row(one), one.projects) for one in found}
+    def _tell(self, newests: list[Newest]) -> None:
+        rows = {newest.device: (_row(newest), newest.projects) for newest in newests}
         changed = [v for device, v in rows.items() if self._rows.get(device) != v]
         self._rows = rows
         if not changed:
@@ -152,7 +152,7 @@ class Live:
 
 
 def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
-    """Return so many rows that somebody may see, the silent first; and how many there are."""
+    """Return so many rows that someone may see, the silent first; and how many there are."""
     seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
     seen.sort(key=lambda one: _RANK.get(one.state, 0))
     return [_row(one) for one in seen[:most]], len(seen)
@@ -179,28 +179,28 @@ def _ask(reads: ConnectionPool) -> list[Newest]:
         return console.newest(conn, shown())
 
 
-def _row(one: Newest) -> Row:
-    channel = classes.load()[one.class_id].channels[shown()[one.class_id]]
-    power = channel.unit == "W" and one.value is not None
-    shown_ = one.value if one.value is None or not power else one.value / 1000
+def _row(newest: Newest) -> Row:
+    channel = classes.load()[newest.class_id].channels[shown()[newest.class_id]]
+    power = channel.unit == "W" and newest.value is not None
+    shown_ = newest.value if newest.value is None or not power else newest.value / 1000
     value = None if shown_ is None else f"{Decimal(f'{shown_:.6g}'):f}"
     return {
-        "device": one.device,
+        "device": newest.device,
         # events write it where the page's own filter does not reach
-        "site": legible(one.site, _SITE),
-        "class": one.class_id,
+        "site": legible(newest.site, _SITE),
+        "class": newest.class_id,
         "channel": channel.name,
-        "state": one.state,
+        "state": newest.state,
         "at": None
-        if one.at is None
-        else one.at.astimezone(calendar.zone(one.timezone)).isoformat(timespec="seconds"),
+        if newest.at is None
+        else newest.at.astimezone(calendar.zone(newest.timezone)).isoformat(timespec="seconds"),
         "value": value,
         "unit": "kW" if channel.unit == "W" else channel.unit,
     }
 
 
 def _may(who: Principal, projects: tuple[str, ...]) -> bool:
-    return who.projects is None or any(who.sees(one) for one in projects)
+    return who.projects is None or any(who.sees(project) for project in projects)
 
 
 def _event(rows: list[Row]) -> bytes:

@@ -33,7 +33,7 @@ class Item(NamedTuple):
 
 
 def menu(who: Principal | None) -> list[Item]:
-    """Return the menu as it stands for somebody; None: nobody knows who asks, no lock shows."""
+    """Return the menu as it stands for someone; None: no one knows who asks, no lock shows."""
     return [Item(word, page, _locked(who, needs)) for word, page, needs in _PAGES]
 
 
@@ -41,7 +41,7 @@ def own(address: str) -> str | None:
     """
     Return an address that a sign-in may lead back to; None where it is none of our pages.
 
-    Another site could otherwise send somebody through our sign-in to a page of its own.
+    Another site could otherwise send someone through our sign-in to a page of its own.
     """
     if len(address) > _LONGEST or _OWN.fullmatch(address) is None:
         return None

@@ -125,8 +125,8 @@ def unit(code: str) -> str:
 
 def language_of(request: Request) -> str:
     """Return the language of an address, or else the one that the browser prefers."""
-    found = _IN_PATH.match(request.url.path)
-    return found[1] if found else preferred(request.headers.get("accept-language", ""))
+    match = _IN_PATH.match(request.url.path)
+    return match[1] if match else preferred(request.headers.get("accept-language", ""))
 
 
 def is_page(request: Request) -> bool:
@@ -187,7 +187,7 @@ def _others(request: Request) -> dict[str, str]:
     path = request.url.path
     if not _IN_PATH.match(path):
         return {}
-    return {one: _moved(path, request.url.query, one) for one in LANGUAGES}
+    return {language: _moved(path, request.url.query, language) for language in LANGUAGES}
 
 
 def _moved(path: str, query: str, language: str) -> str:

@@ -63,7 +63,7 @@ def principal(key: ApiKey) -> Principal:
 
 def signed_in(ask: Asked, what: str) -> bytes:
     """
-    Refuse whoever did not sign in; return by what the session of the others is kept.
+    Refuse anyone who did not sign in; return by what the session of the others is kept.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def signed_in(ask: Asked, what: str) -> bytes:
 
 def signed_in_for_all(ask: Asked, what: str) -> None:
     """
-    Refuse whoever did not sign in, or sees some projects only.
+    Refuse anyone who did not sign in, or sees some projects only.
 
     Raises
     ------

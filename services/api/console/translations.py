@@ -86,13 +86,13 @@ class Words:
         """Write the days from the first to the last."""
         return dates.days(first, last, self.language)
 
-    def month(self, one: date) -> str:
+    def month(self, day: date) -> str:
         """Write the month of a day."""
-        return dates.month(one, self.language)
+        return dates.month(day, self.language)
 
-    def short_month(self, one: date) -> str:
+    def short_month(self, day: date) -> str:
         """Write the month of a day alone, short."""
-        return dates.short_month(one, self.language)
+        return dates.short_month(day, self.language)
 
     def span(self, name: str) -> str:
         """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""

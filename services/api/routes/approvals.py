@@ -1,4 +1,4 @@
-"""Approvals of an issue: read by whoever sees the statement, taken as they were signed."""
+"""Approvals of an issue: read by anyone who sees the statement, taken as they were signed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
     """Return who approved the issue, as they signed it: a pack's `approvals.json`."""
     with ask.reading() as conn:
         found = visible(conn, ask.who, statement)
-        listed = [canonical.parse_object(one) for one in stored.documents(conn, statement)]
+        listed = [
+            canonical.parse_object(document) for document in stored.documents(conn, statement)
+        ]
     if not listed:
         raise ProblemError(404, f"no one approved the issue of {statement} apart")
     return conditional(ask, canonical.legible(listed), "application/json", found.state)

@@ -84,8 +84,8 @@ def checks(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
     words = Words(spoken)
     with ask.api.files.connection() as conn:
         _, lines = submission_of(conn, statement, spoken)
-    found = [line_json(one, words) for one in lines]
-    complete = all(one.holds for one in lines)
+    found = [line_json(line, words) for line in lines]
+    complete = all(line.holds for line in lines)
     return JSONResponse(
         {"statement": statement, "state": stored.state, "complete": complete, "checks": found}
     )
@@ -114,7 +114,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
 
 
 def project_zip(ask: Asked, project: str, form: str) -> Response:
-    """Send a project's export to somebody who may have it."""
+    """Send a project's export to someone who may have it."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
         if not sources:
@@ -124,7 +124,7 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
 
 
 def jcm_zip(ask: Asked, statement: str) -> Response:
-    """Send a statement's files of the JCM to somebody who may have them."""
+    """Send a statement's files of the JCM to someone who may have them."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
         made = export_files.jcm_files(
@@ -146,7 +146,7 @@ def submission(
         names = sorted({u.statement for a in authority.authorizations for u in a.units})
         sources = export_files.sources_of(conn, names, authority)
         draft = filed(conn, party, year, version) or aef(
-            authority, {one.name for one in sources}, party, year, version
+            authority, {source.name for source in sources}, party, year, version
         )
         made = export_files.aef_files(draft)
         return _sent(ask, conn, made, sources, f"aef-{party}-{year}-{version}")

@@ -1,4 +1,4 @@
-"""Findings of a verification: read by whoever sees the statement, taken as they were signed."""
+"""Findings of a verification: read by anyone who sees the statement, taken as they were signed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def findings(ask: Ask, statement: StatementId) -> Response:
     with ask.reading() as conn:
         found = visible(conn, ask.who, statement)
         records = steps.records(conn, steps.documents(conn, statement))
-    body = {"statement": statement, "findings": [one.to_json() for one in records]}
+    body = {"statement": statement, "findings": [record.to_json() for record in records]}
     return conditional(ask, msgspec.json.encode(body), "application/json", found.state)
 
 
@@ -41,7 +41,9 @@ def signed_events(ask: Ask, statement: StatementId) -> Response:
     """Return the signed events of all findings, first to last, as a pack's `findings.json`."""
     with ask.reading() as conn:
         found = visible(conn, ask.who, statement)
-        listed = [canonical.parse_object(one) for one in stored.documents(conn, statement)]
+        listed = [
+            canonical.parse_object(document) for document in stored.documents(conn, statement)
+        ]
     return conditional(ask, canonical.legible(listed), "application/json", found.state)
 
 

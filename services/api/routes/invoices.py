@@ -1,4 +1,4 @@
-"""Invoices (monitoring option B): what meters are held against, kept once and never changed."""
+"""Invoices (monitoring option B): what meters are compared with, kept once and never changed."""
 
 from __future__ import annotations
 
@@ -69,17 +69,17 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
         found = invoice_import.deliver(conn, rows, ask.who.name)
         if found.refused:
             raise ProblemError(_REFUSED, _refusal(found))
-        results = [{"id": one.id, "result": one.result} for one in found.results]
+        results = [{"id": result.id, "result": result.result} for result in found.results]
         return (_CREATED if found.new else _DONE), {"results": results}
 
     return ask.write(said.model_dump_json(), work)
 
 
-def _row(one: shapes.NewInvoice, project: str) -> Row:
+def _row(new_invoice: shapes.NewInvoice, project: str) -> Row:
     """Write an invoice as the row of a file, which is read and checked alike."""
-    said = one.model_dump(mode="json", by_alias=True, exclude_none=True)
+    said = new_invoice.model_dump(mode="json", by_alias=True, exclude_none=True)
     cells: dict[str, Value] = {key: _cell(value) for key, value in said.items()}
-    return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{one.id}]")
+    return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{new_invoice.id}]")
 
 
 def _cell(value: str | list[str]) -> Value:
@@ -90,8 +90,8 @@ def _refusal(found: Import) -> str:
     """Name what is wrong with each invoice; a body has no lines."""
     said = [
         message.removeprefix(f"{_BODY}:0: ")
-        for one in found.results
-        for message in (one.messages if one.result == "error" else ())
+        for result in found.results
+        for message in (result.messages if result.result == "error" else ())
     ]
     more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
     return f"nothing was kept: {'; '.join(said[:_SHOWN])}{more}"

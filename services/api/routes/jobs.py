@@ -1,4 +1,4 @@
-"""Jobs: steps and files that somebody asked for and did not wait for."""
+"""Jobs: steps and files that someone asked for and did not wait for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def job(ask: Reader, job: JobId) -> Response:
     """
     Return how far a job is, and what came of it.
 
-    Whoever asked for it sees it, and an administrator of all projects.
+    Anyone who asked for it sees it, and an administrator of all projects.
     """
     with ask.reading() as conn:
         steps = file_jobs.progress_of(conn, job)
@@ -57,7 +57,7 @@ def file(ask: Reader, job: JobId) -> Response:
     """
     Return the file that a job made, for a day since it was asked for.
 
-    Only whoever asked for it, and may see it now, is sent it.
+    Only anyone who asked for it, and may see it now, is sent it.
     """
     return send_file(ask, job)
 
@@ -91,12 +91,12 @@ def send_file(ask: Asked, job: UUID) -> Response:
 
 def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
-    Return a file's job of whoever asks.
+    Return a file's job of anyone who asks.
 
     Raises
     ------
     ProblemError
-        404, the same whether it is somebody else's, of a step, or not there.
+        404, the same whether it is another party's, of a step, or not there.
     """
     found = file_jobs.find(conn, job)
     if found is None or found.principal != ask.who.id:

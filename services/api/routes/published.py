@@ -37,7 +37,7 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     """
     Return a project's status list, byte for byte as its operator signed it last.
 
-    It needs no key: whoever holds a statement asks whether it still counts. Where a
+    It needs no key: anyone who holds a statement asks whether it still counts. Where a
     statement ended since and no list says so yet, none is given (409): an old list would
     say that it counts.
     """

@@ -36,7 +36,9 @@ def project(ask: Reader, project: IdPath) -> Response:
         if not found:
             raise unknown("project", project)
         devices = listing.project_devices(conn, project)
-        account = [_account(one) for one in console.account_sources(conn, project)]
+        account = [
+            _account(account_source) for account_source in console.account_sources(conn, project)
+        ]
     return current({**_project(found[0]), "devices": devices, "account": account})
 
 
@@ -81,16 +83,19 @@ def _project(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "parameters": parameters, "expected": expected}
 
 
-def _account(one: console.AccountSource) -> dict[str, Any]:
+def _account(account_source: console.AccountSource) -> dict[str, Any]:
     tonnes = {
         name: None if value is None else f"{value:f}"
-        for name, value in (("reduction_t", one.reduction_t), ("before_t", one.before_t))
+        for name, value in (
+            ("reduction_t", account_source.reduction_t),
+            ("before_t", account_source.before_t),
+        )
     }
     return {
-        "source": one.source,
-        "statement": one.statement,
-        "first_day": one.first,
-        "last_day": one.last,
+        "source": account_source.source,
+        "statement": account_source.statement,
+        "first_day": account_source.first,
+        "last_day": account_source.last,
         **tonnes,
-        "problem": one.problem,
+        "problem": account_source.problem,
     }

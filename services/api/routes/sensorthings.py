@@ -115,24 +115,24 @@ class _Answers:
         segments = [one for one in path.split("/") if one]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)
-        found = _SEGMENT.fullmatch(segments[0])
-        if found is None or found[1] not in SETS:
+        match = _SEGMENT.fullmatch(segments[0])
+        if match is None or match[1] not in SETS:
             raise _unknown(path)
-        of, keys, one = found[1], _keys(found[1], found[2], path), found[2] is not None
+        of, keys, one = match[1], _keys(match[1], match[2], path), match[2] is not None
         for at, segment in enumerate(segments[1:], 1):
-            found = _SEGMENT.fullmatch(segment)
-            step = SETS[of].navigation.get(found[1]) if found is not None and one else None
-            if found is None or step is None:
+            match = _SEGMENT.fullmatch(segment)
+            step = SETS[of].navigation.get(match[1]) if match is not None and one else None
+            if match is None or step is None:
                 return _Place(of, keys, one, tuple(segments[at:]))
             row = self._row(of, keys)
             if row is None:
                 raise _unknown(path)
             keys = {name: _keys_of(of, row)[name] for name in step.keys}
             of, one = step.to, not step.many
-            if found[2] is not None:
+            if match[2] is not None:
                 if not step.many:
                     raise _unknown(path)
-                keys, one = {**keys, **_keys(of, found[2], path)}, True
+                keys, one = {**keys, **_keys(of, match[2], path)}, True
         return _Place(of, keys, one)
 
     def _property(self, place: _Place, path: str) -> Response:
@@ -209,7 +209,7 @@ class _Answers:
     def _expanded(
         self, name: str, step: Navigation, keys: Mapping[str, Any], query: odata.Query, url: str
     ) -> dict[str, Any]:
-        led = {one: keys[one] for one in step.keys}
+        led = {key: keys[key] for key in step.keys}
         if not step.many:
             return {name: self._one(step.to, led, query)}
 

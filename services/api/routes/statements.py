@@ -57,7 +57,7 @@ def list_statements(
     cursor: Cursor = None,
     project: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
 ) -> Response:
-    """List statements in the order of their making."""
+    """List statements in the order of their creation."""
     with ask.reading() as conn:
         of = ("statements", ask.who.id, project)
         after = ask.api.cursors.read(of, cursor)
@@ -153,7 +153,9 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
 @router.get(
     "/statements/{statement}",
     response_model=shapes.StatementDetail,
-    responses={200: {"content": {VC: {}, **{one: {} for one in MEDIA_TYPES.values()}}}},
+    responses={
+        200: {"content": {VC: {}, **{media_kind: {} for media_kind in MEDIA_TYPES.values()}}}
+    },
 )
 def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     """
@@ -185,7 +187,7 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
 
 
 def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
-    """Send the workbook to whoever may see the project's evidence."""
+    """Send the workbook to anyone who may see the project's evidence."""
     if ask.who.role not in READERS:
         refuse(ask.who, READERS)
     with ask.reading() as conn:

@@ -1,4 +1,4 @@
-"""Webhooks, for administrators of all projects: who is told of events, and what came of it."""
+"""Webhooks, for administrators of all projects: who is informed of events, and what came of it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def deliveries(
         of = ("webhook", ask.who.id, webhook, state or "")
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])
-        rows = [one._asdict() for one in store.deliveries(conn, webhook, state, before, limit + 1)]
+        rows = [
+            delivery._asdict()
+            for delivery in store.deliveries(conn, webhook, state, before, limit + 1)
+        ]
         return page(ask, of, limit, rows, lambda row: [row["sequence"]])
 
 

@@ -44,7 +44,9 @@ class Findings(Shape):
 
 
 class Signed(Shape):
-    """A credential as its holder signed it; only its form is told here, the proof is checked."""
+    """A credential as its holder signed it; only its form is reported here, the proof is
+    checked.
+    """
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 

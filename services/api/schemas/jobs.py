@@ -1,4 +1,4 @@
-"""Jobs: steps of a statement's life, and files, that are made while nobody waits."""
+"""Jobs: steps of a statement's life, and files, that are made while no one waits."""
 
 from __future__ import annotations
 

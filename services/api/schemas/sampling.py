@@ -41,7 +41,7 @@ class SamplingList(Shape):
     """
     The verifier's credential, as `tonne statement sample PACK --key N --out FILE` signs it.
 
-    Only its form is told here; proof, issuer and draw are checked, and the list is drawn
+    Only its form is reported here; proof, issuer and draw are checked, and the list is drawn
     again from the evidence.
     """
 

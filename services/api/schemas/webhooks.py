@@ -26,7 +26,7 @@ class NewWebhook(Shape):
 
 
 class Webhook(Shape):
-    """Who is told what; `waiting` and `dead` are deliveries, `delivered` the last one taken."""
+    """Who is informed what; `waiting` and `dead` are deliveries, `delivered` the last one taken."""
 
     id: WebhookName
     url: str = Field(examples=["https://registry.example/tonne"])

@@ -153,7 +153,7 @@ def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"\n## {of}\n"
         yield "| clause | what it asks | where | shown by | certainty |"
         yield "|---|---|---|---|---|"
-        yield from (_map_row(one) for one in lines)
+        yield from (_map_row(line) for line in lines)
 
 
 def _map_row(one: dict[str, Any]) -> str:

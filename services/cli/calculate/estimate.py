@@ -77,33 +77,35 @@ def estimate(
         click.get_current_context().exit(Exit.FALSE)
 
 
-def _print(found: Outcome, *, expected: bool, compact: bool) -> None:
+def _print(outcome: Outcome, *, expected: bool, compact: bool) -> None:
     if not expected:
-        click.echo(write_json(_document(found), compact=compact))
+        click.echo(write_json(_document(outcome), compact=compact))
         return
-    values = _expected(found)
+    values = _expected(outcome)
     if values is None:
-        raise MethodologyError(f"nothing to expect: {found.withheld or _BELOW_ZERO}")
+        raise MethodologyError(f"nothing to expect: {outcome.withheld or _BELOW_ZERO}")
     inner = ", ".join(
         f"{key}: {float(v) if key.startswith('red') else v}" for key, v in values.items()
     )
     click.echo(f"expected: {{{inner}}}")
 
 
-def _document(found: Outcome) -> dict[str, Any]:
-    result = found.reductions
+def _document(outcome: Outcome) -> dict[str, Any]:
+    result = outcome.reductions
     return {
-        "method": found.method,
-        "energy_kwh_per_year": found.energy_kwh,
+        "method": outcome.method,
+        "energy_kwh_per_year": outcome.energy_kwh,
         "baseline_t_per_year": None if result is None else result.baseline_t,
         "project_t_per_year": None if result is None else result.project_t,
         "leakage_t_per_year": None if result is None else result.leakage_t,
         "reduction_t_per_year": None if result is None else result.reduction_t,
         "credit_t_per_year": None if result is None else floor_credit(result.reduction_t),
-        **found.figures,
-        "uncertainty_percent": found.uncertainty_percent,
-        "energy_kwh_in_9_of_10_years": _p90(found),
-        "flags": [{"about": f.about, "severity": f.severity, "text": f.text} for f in found.flags],
+        **outcome.figures,
+        "uncertainty_percent": outcome.uncertainty_percent,
+        "energy_kwh_in_9_of_10_years": _p90(outcome),
+        "flags": [
+            {"about": f.about, "severity": f.severity, "text": f.text} for f in outcome.flags
+        ],
         "assumptions": [
             {
                 "name": a.name,
@@ -113,27 +115,27 @@ def _document(found: Outcome) -> dict[str, Any]:
                 "source": a.source,
                 "certainty": a.certainty,
             }
-            for a in found.assumptions
+            for a in outcome.assumptions
         ],
-        "expected": _expected(found),
-        "expected_withheld": found.withheld,
+        "expected": _expected(outcome),
+        "expected_withheld": outcome.withheld,
     }
 
 
-def _p90(found: Outcome) -> int | None:
-    if found.energy_kwh is None or found.uncertainty_percent is None:
+def _p90(outcome: Outcome) -> int | None:
+    if outcome.energy_kwh is None or outcome.uncertainty_percent is None:
         return None
-    return int(found.energy_kwh * (1 - _P90 * found.uncertainty_percent / 100))
+    return int(outcome.energy_kwh * (1 - _P90 * outcome.uncertainty_percent / 100))
 
 
-def _expected(found: Outcome) -> dict[str, Any] | None:
+def _expected(outcome: Outcome) -> dict[str, Any] | None:
     """What the registry's entry of the project takes; the mean, so that half the years miss it."""
-    result = found.reductions
-    if found.withheld is not None or result is None or result.reduction_t < 0:
+    result = outcome.reductions
+    if outcome.withheld is not None or result is None or result.reduction_t < 0:
         return None
     tonnes = Fraction(int(result.reduction_t * 10), 10)
-    energy = {} if found.energy_kwh is None else {"energy_kwh_per_year": found.energy_kwh}
-    months = found.figures.get("kwh_by_month")
+    energy = {} if outcome.energy_kwh is None else {"energy_kwh_per_year": outcome.energy_kwh}
+    months = outcome.figures.get("kwh_by_month")
     by_month = {} if months is None else {"by_month": months}
     return {**energy, "reduction_t_per_year": tonnes, **by_month}
 

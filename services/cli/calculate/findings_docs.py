@@ -35,13 +35,13 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
         name = f"{tests.name}/{file.relative_to(tests)}"
         for address, test in _addressed(file.read_text("utf-8"), name):
             named.setdefault(address, []).append(test)
-    taken = {(_key(one["address"]), test) for one in rows for test in one.get("tests", ())}
-    for one in rows:
-        key = _key(one["address"])
-        if "tests" not in one:
+    taken = {(_key(row["address"]), test) for row in rows for test in row.get("tests", ())}
+    for row in rows:
+        key = _key(row["address"])
+        if "tests" not in row:
             found = dict.fromkeys(named.get(key, ()))
-            one["tests"] = [test for test in found if (key, test) not in taken]
-        one["now"] = one["now"] if one["tests"] else NEITHER
+            row["tests"] = [test for test in found if (key, test) not in taken]
+        row["now"] = row["now"] if row["tests"] else NEITHER
     return rows
 
 
@@ -69,7 +69,7 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "\n## Findings with which requests for issuance came back (CDM)\n"
     before, now = (
-        ", ".join(f"{sum(one[when] == v for one in rows)} {v}" for v in _VERDICTS)
+        ", ".join(f"{sum(row[when] == v for row in rows)} {v}" for v in _VERDICTS)
         for when in ("before", "now")
     )
     yield (

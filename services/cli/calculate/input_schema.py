@@ -2,8 +2,8 @@
 What a calculation asks for, as JSON Schema.
 
 Beside the schema's own words each number carries `unit`, `symbol`, `source`,
-`certainty` ([R] read, [T] transcribed, [r] second-hand, [B] back-solved, [M] from
-memory), where it is monitored `option` and `frequency`, and the published values
+`certainty` ([R] read, [T] transcribed, [r] second-hand, [B] back-solved, [M] unverified), where it
+is monitored `option` and `frequency`, and the published values
 to choose from.  A validator passes over words that it does not know.
 """
 
@@ -196,8 +196,8 @@ def _factor(factor: Factor) -> dict[str, Any]:
     }
 
 
-def _day(one: date | None) -> str | None:
-    return None if one is None else one.isoformat()
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _plain(text: str) -> int | float:

@@ -95,22 +95,22 @@ def _index() -> Iterator[str]:
     yield "condition that is not met) and at issue (rejected unless the statement names it). An"
     yield "unknown date rejects nothing. `named`: tonne does not compute it; its equations were"
     yield "not available.\n"
-    yield from _table(_LIFE_HEAD, [_life(one) for one in lives()])
+    yield from _table(_LIFE_HEAD, [_life(live) for live in lives()])
 
 
-def _life(one: Life) -> tuple[str, ...]:
-    until = "inactive, day not known" if one.inactive else str(one.register_until or "")
+def _life(life: Life) -> tuple[str, ...]:
+    until = "inactive, day not known" if life.inactive else str(life.register_until or "")
     return (
-        one.programme,
-        one.name,
-        one.version or "",
-        "computed" if one.computes else "named",
-        str(one.register_from or ""),
+        life.programme,
+        life.name,
+        life.version or "",
+        "computed" if life.computes else "named",
+        str(life.register_from or ""),
         until,
-        str(one.credits_until or ""),
-        next((n.name for n in lives() if n.id == one.successor), ""),
-        one.source,
-        one.certainty,
+        str(life.credits_until or ""),
+        next((n.name for n in lives() if n.id == life.successor), ""),
+        life.source,
+        life.certainty,
     )
 
 
@@ -177,9 +177,9 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield from _some("Parameters of the project:", about["parameters"])
 
 
-def _services(one: Methodology) -> Iterator[str]:
+def _services(methodology: Methodology) -> Iterator[str]:
     """Yield the limits of its services; outside of them the conservative bound applies."""
-    for taken in one.consumptions:
+    for taken in methodology.consumptions:
         yield (
             f"The service of `{', '.join(taken.serves)}` needs consumption of"
             f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that does not advance meanwhile"
@@ -201,22 +201,26 @@ def _services(one: Methodology) -> Iterator[str]:
                 f"The same applies below {float(closer):g} of `{taken.by_design}`{also} (MTR-06,"
                 " tonne's own rule).\n"
             )
-    for built in one.capacities:
+    for built in methodology.capacities:
         of = f" times `{built.of}`" if built.of else ""
         yield (
             f"The service of `{', '.join(built.serves)}`{of} counts up to `{built.parameter}` each"
             " week (MTR-07). That value needs a dated document, or invoices of the service. Without"
             " either, a service that only the plant's own meter reports counts zero (EVD-02;"
-            " tonne's own rule, docs/evidence.md).\n"
+            " tonne's own rule, docs/invoices.md).\n"
         )
-    if one.invoiced:
-        either = f", or the electricity `{', '.join(one.powering)}`" if one.powering else ""
-        names = ", ".join(r for r in one.roles if r in one.invoiced)
+    if methodology.invoiced:
+        either = (
+            f", or the electricity `{', '.join(methodology.powering)}`"
+            if methodology.powering
+            else ""
+        )
+        names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
         yield (
             f"No reduction is credited until invoices with file hashes support `{names}`{either},"
-            " over 95 % of the time (EVD-03; tonne's own rule, docs/evidence.md).\n"
+            " over 95 % of the time (EVD-03; tonne's own rule, docs/invoices.md).\n"
         )
-    for name, spec in one.parameters.items():
+    for name, spec in methodology.parameters.items():
         if spec.unmeasured is not None:
             channels = " and ".join(f"`{c}`" for c in spec.channels[1:])
             by = f"{channels} of the role `{spec.channels[0]}` or " if channels else ""

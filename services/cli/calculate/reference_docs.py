@@ -41,7 +41,7 @@ For: operators. These are the series that the processes of tonne expose at `/met
 (`TONNE_METRICS_BIND`; the API at its own address). Names end with their unit; a counter ends \
 with `_total` and only rises; no label holds a device's id. A histogram has `_bucket`, `_sum` and \
 `_count`. Each process exposes its memory and processor time as `process_*` as well. \
-[operations.md](operations.md) says which of them to look at; [runbook.md](runbook.md) what each \
+[monitoring.md](monitoring.md) says which of them to look at; [runbook.md](runbook.md) what each \
 alert means and what to do.
 
 Written by `make pages` from the code; edit that instead.
@@ -115,7 +115,7 @@ Where no database or broker is named, those that `tonne local up` started are us
 _COMPOSE = """
 ## In the compose files
 
-Four more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
+Five more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
 environment or from `deploy/.env`; no process of tonne reads them.
 
 | setting | without it | meaning |
@@ -124,6 +124,8 @@ _COMPOSED = {
     "MQTT_HOST": "By which name devices find the broker: it stands in the broker's certificate and"
     " in that of the enrolment service.",
     "BACKUP_AT": "When the base backup of a day is taken, `HH:MM` in UTC.",
+    "GRAFANA_LANGUAGE": "Language of Grafana's boards and alerts: a folder of"
+    " `deploy/grafana/dashboards`, such as vi. `tonne local up --grafana` reads it, too.",
     "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
     " `browser` is that of the reader. `TONNE_TIMEZONE` is its name of release 0.1.0, and counts"
     " where this one is absent.",

@@ -94,19 +94,19 @@ def list_(
             _tell_groups(groups_found, groups, zones, as_json=as_json)
             return
         letters = list_letters(conn, wanted, limit)
-        zones = zones_of(conn, [one.device for one in letters])
+        zones = zones_of(conn, [letter.device for letter in letters])
     if as_json:
         print_json(letters)
         return
     rows = [
         (
-            one.id,
-            time_text(one.received, zones[one.device]),
-            one.reason,
-            "yes" if one.replayed else "no",
-            f"{one.topic}: {one.detail}",
+            letter.id,
+            time_text(letter.received, zones[letter.device]),
+            letter.reason,
+            "yes" if letter.replayed else "no",
+            f"{letter.topic}: {letter.detail}",
         )
-        for one in letters
+        for letter in letters
     ]
     head = ("number", "received", "reason", "sent again", "topic and detail")
     click.echo(table(head, rows, empty=_NONE))

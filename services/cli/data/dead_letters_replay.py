@@ -51,7 +51,7 @@ __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_"
 
 NAME = "tonne deadletter"
 
-reason_ = click.option("--reason", help="Only this reason; docs/devices.md lists them.")
+reason_ = click.option("--reason", help="Only this reason; docs/rejected.md lists them.")
 device_ = click.option("--device", metavar="ID", help="Only this device.")
 principal_ = click.option(
     "--principal", metavar="ID", help="Only of who sent it, also before a device is known."

@@ -103,7 +103,7 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
         readings = found.decode(payload, received_us)
     except PayloadError as error:
         return [_gave_up(codec, error)]
-    lines = [f"{codec}: {line}" for one in readings[:_SHOWN] for line in _lines(one)]
+    lines = [f"{codec}: {line}" for reading in readings[:_SHOWN] for line in _lines(reading)]
     more = len(readings) - _SHOWN
     return [*lines, f"{codec}: and {more} readings more"] if more > 0 else lines
 

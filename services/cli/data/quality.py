@@ -73,7 +73,7 @@ def quality(
         others, percent = (against, 2.0) if against else flagged.beside(conn, device)
         share = (percent if tolerance is None else tolerance) / 100
         meters = (device, *others) if others else ()
-        measured = [_measured(conn, one, begin_us, end_us) for one in meters]
+        measured = [_measured(conn, meter, begin_us, end_us) for meter in meters]
     compared, apart = compare(registered, measured[0], measured[1:], share) if others else (0, [])
     if as_json:
         click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))
@@ -121,10 +121,10 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _flag_rows(found: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
+def _flag_rows(flaggeds: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
     """One line a test and channel, with the first times."""
     times: dict[tuple[str, str], list[str]] = {}
-    for one in found:
+    for one in flaggeds:
         times.setdefault((one.test, one.channel), []).append(time_text(one.time, zone))
     return [
         (

@@ -65,8 +65,8 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
 def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
     """Devices of one time zone, as many as are done at once."""
     zones: dict[str, list[int]] = {}
-    for one in members:
-        zones.setdefault(plan.fleet.devices[one].timezone, []).append(one)
+    for member in members:
+        zones.setdefault(plan.fleet.devices[member].timezone, []).append(member)
     for zone, found in zones.items():
         for k in range(0, len(found), AT_ONCE):
             yield zone, found[k : k + AT_ONCE]
@@ -78,27 +78,31 @@ def _members(plan: Plan, device: str | None) -> list[int]:
     return [plan.fleet.by_id[device]]
 
 
-def _show(found: list[Difference], zones: Mapping[str, str], *, check: bool, as_json: bool) -> None:
+def _show(
+    differences: list[Difference], zones: Mapping[str, str], *, check: bool, as_json: bool
+) -> None:
     if as_json:
         document = {
             "devices": len(zones),
-            "replaced": bool(found) and not check,
-            "differences": [one._asdict() for one in found],
+            "replaced": bool(differences) and not check,
+            "differences": [difference._asdict() for difference in differences],
         }
         click.echo(json.dumps(document, indent=2))
         return
-    for one in found[:_SHOWN]:
-        was = "nothing" if one.stored is None else one.stored
-        now = "nothing" if one.computed is None else one.computed
-        click.echo(f"{one.table} {_row(one, zones)}: stored {was}, readings give {now}")
-    if len(found) > _SHOWN:
-        click.echo(f"and {len(found) - _SHOWN} more; --json lists all")
-    verb = "differs" if len(found) == 1 else "differ"
+    for difference in differences[:_SHOWN]:
+        was = "nothing" if difference.stored is None else difference.stored
+        now = "nothing" if difference.computed is None else difference.computed
+        click.echo(
+            f"{difference.table} {_row(difference, zones)}: stored {was}, readings give {now}"
+        )
+    if len(differences) > _SHOWN:
+        click.echo(f"and {len(differences) - _SHOWN} more; --json lists all")
+    verb = "differs" if len(differences) == 1 else "differ"
     done = verb if check else "replaced"
-    click.echo(f"{counted(len(zones), 'device')}, {counted(len(found), 'row')} {done}")
+    click.echo(f"{counted(len(zones), 'device')}, {counted(len(differences), 'row')} {done}")
 
 
-def _row(one: Difference, zones: Mapping[str, str]) -> str:
+def _row(difference: Difference, zones: Mapping[str, str]) -> str:
     """Which row it is, its time by the clock of the device's site."""
-    at = time_text(one.time, zones[one.device])
-    return " ".join(at if word == one.time else word for word in one.key)
+    at = time_text(difference.time, zones[difference.device])
+    return " ".join(at if word == difference.time else word for word in difference.key)

@@ -263,11 +263,11 @@ def invoices_of(city: Path, month: Month) -> Path:
 
 
 _DATE = re.compile(r"(?<!\d)20\d\d-\d\d-\d\d(?!\d)")
-_INSTALLED = re.compile(r"^( +)installed: .*\n", re.MULTILINE)
+_INSTALLED = r"(- id: {}\n(?: +(?!- id).*\n)*?)( +)(installed: .*\n)"
 _YEAR = re.compile(r"((?:first|baseline)_year: (?:\{[^{}]*value: )?)(\d{4})")
 
 
-def moved(catalog: Path, into: Path, first: date, end: date) -> Month:
+def moved(catalog: Path, into: Path, first: date, end: date, expected: str) -> Month:
     """
     Write the catalog as if its month had begun on another day.
 
@@ -275,22 +275,25 @@ def moved(catalog: Path, into: Path, first: date, end: date) -> Month:
     ----------
     first, end : date
         The first day of the simulated meters, and the day after the last that is invoiced.
+    expected : str
+        Device that is expected to report from the first day on: one that breaks before anything
+        of it came on time would else raise no alarm.
     """
     by = first - CATALOG_MONTH.first
     month = Month(first, end, end)
     shutil.copytree(catalog, into, ignore=shutil.ignore_patterns("documents", "invoices"))
     for path in into.glob("*.yaml"):
         if path.name != REPLAY:
-            path.write_text(_later(path.read_text("utf-8"), by, first), "utf-8")
+            path.write_text(_later(path.read_text("utf-8"), by, first, expected), "utf-8")
     for path, held in files(into, month).items():
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(held)
     return month
 
 
-def _later(text: str, by: timedelta, first: date) -> str:
+def _later(text: str, by: timedelta, first: date, expected: str) -> str:
     dated = _DATE.sub(lambda found: str(date.fromisoformat(found[0]) + by), text)
-    # what breaks in the demo is expected to report, though nothing of its readings came on time
-    dated = _INSTALLED.sub(lambda found: f"{found[0]}{found[1]}commissioned: {first}\n", dated)
+    device = _INSTALLED.format(re.escape(expected))
+    dated = re.sub(device, lambda m: f"{m[1]}{m[2]}{m[3]}{m[2]}commissioned: {first}\n", dated)
     years = first.year - CATALOG_MONTH.first.year
     return _YEAR.sub(lambda found: f"{found[1]}{int(found[2]) + years}", dated)

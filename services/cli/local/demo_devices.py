@@ -26,11 +26,8 @@ from services.cli.output.progress import bar
 from services.shipped import shipped
 from services.store.postgres.pool import connect
 
-_SUMS = (
-    "SELECT coalesce((SELECT sum(value) FROM interval_quantity"
-    " WHERE quantity = 'energy_export'), 0),"
-    " coalesce((SELECT sum(reduction_ug) FROM v_account_day), 0)"
-)
+# energy alone: an account of all projects takes as long as the messages of some days
+_SUM = "SELECT coalesce(sum(value), 0) FROM interval_quantity WHERE quantity = 'energy_export'"
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400
 CATALOG = shipped("catalog/haiphong")
@@ -103,7 +100,7 @@ def fleet_of(stage: Stage) -> Fleet:
     registry, end = stage.packs / f"catalog-{first}", first + timedelta(days=DAYS - 1)
     if made:
         return Fleet(registry, Month(first, end, end))
-    return Fleet(registry, moved(CATALOG, registry, first, end))
+    return Fleet(registry, moved(CATALOG, registry, first, end, SILENT[0]))
 
 
 class Progress:
@@ -140,12 +137,9 @@ class Progress:
 
     def line(self) -> str:
         """Return what is stored so far."""
-        row = self._connection.execute(_SUMS).fetchone()
-        wh, ug = row if row is not None else (0, 0)
-        return (
-            f"  {self._messages():,.0f} messages stored:"
-            f" {float(wh) / 1000:,.3f} kWh generated, {float(ug) / 1e12:,.6f} tCO2e avoided"
-        )
+        row = self._connection.execute(_SUM).fetchone()
+        kwh = float(row[0]) / 1000 if row is not None else 0.0
+        return f"  {self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
 
     def _days(self, first: datetime, last: datetime) -> float:
         """Days until the last interval that is stored."""

@@ -70,7 +70,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
             " removed by SELECT delete_job(NUMBER)"
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
-    if long := [one for one in chunk_intervals.lengths(conn) if one.advised < one.days]:
+    if long := [length for length in chunk_intervals.lengths(conn) if length.advised < length.days]:
         size = sum(one.days * one.bytes_a_day for one in long) / 2**30
         found = f"indexes of open chunks come to {size:.1f} GiB, more than a quarter of memory"
         fix = "`tonne migrate` makes new chunks shorter; is effective_cache_size what there is?"

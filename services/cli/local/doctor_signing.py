@@ -1,5 +1,5 @@
 """
-What `tonne doctor` finds of what is signed and sent: seals, the signer, webhooks, witnesses.
+Checks of `tonne doctor` on signing and delivery: seals, signer, webhooks, witnesses.
 
 What `tonne doctor` says of days that wait for their seal, and seals for their time stamp.
 
@@ -134,7 +134,7 @@ def signer(conn: Connection) -> Finding:
 
 def webhooks(conn: Connection) -> Finding:
     """Whether events are delivered to their webhooks."""
-    open_ones = [one for one in store.webhooks(conn) if one.ended is None]
+    open_ones = [webhook for webhook in store.webhooks(conn) if webhook.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
         return Finding("webhooks", "ok", "no webhook is registered")

@@ -39,7 +39,7 @@ def print_result(document: object, text: str, *, as_json: bool) -> None:
 
 def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
     """
-    Print what is shown this once: alone, so that a shell can take it.
+    Print a secret that is shown once, alone on standard output so that a shell can read it.
 
     What is said of it goes to the error stream.
     """

@@ -61,23 +61,23 @@ def edge(
       tonne edge /etc/tonne/edge.yaml
       tonne edge /etc/tonne/edge.yaml --status
     """
-    found = configuration.read(config)
+    content = configuration.read(config)
     if check:
-        click.echo(json.dumps(configuration.plain(found), indent=2))
+        click.echo(json.dumps(configuration.plain(content), indent=2))
         return
     if status:
-        click.echo(json.dumps(summary(Path(found.outbox)), indent=2))
+        click.echo(json.dumps(summary(Path(content.outbox)), indent=2))
         return
     if enrol:
-        _enrol(found, ca_sha256)
+        _enrol(content, ca_sha256)
         return
     if public_key:
-        click.echo(_public_key(found))
+        click.echo(_public_key(content))
         return
     from services.edge.gateway import Gateway  # noqa: PLC0415 - pymodbus is an extra
 
     log = get_logger("edge")
-    gateway = Gateway(found, log, adopt=adopt)
+    gateway = Gateway(content, log, adopt=adopt)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: gateway.stop())
     with ExitStack() as stack:

@@ -82,8 +82,8 @@ class Redeliverer:
         """
         topic = where.removeprefix(PREFIX)
         producer = self._producer(topic)
-        found = _PLACE.match(detail)
-        partition = int(found[1]) if found else 0
+        match = _PLACE.match(detail)
+        partition = int(match[1]) if match else 0
         outgoing = load_kafka("services.intake.producer", "Outgoing")(
             record, partition % self._partitions[topic], headers=(("replay", str(letter).encode()),)
         )

@@ -149,10 +149,10 @@ def access(
     grants = needed(topic, group, bridge, worker, admin)
     if apply_:
         load_kafka("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
-    rows = [(one.user, one.operation, one.resource, one.name) for one in grants]
+    rows = [(grant.user, grant.operation, grant.resource, grant.name) for grant in grants]
     heads = ("user", "may", "of", "name")
     text = table(heads, rows, empty="")
-    commands = "\n".join(one.command for one in grants)
+    commands = "\n".join(grant.command for grant in grants)
     print_result(
         [dict(zip(heads, row, strict=True)) for row in rows],
         text if apply_ else f"{text}\n\n{commands}",

@@ -180,8 +180,8 @@ def claims_(*, as_json: bool) -> None:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
 
 
-def _letters_of(conn: Connection, one: UnknownDevice) -> list[str]:
-    letter, payload = get_letter(conn, one.example)
+def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
+    letter, payload = get_letter(conn, unknown_device.example)
     return legible(payload, letter.content_type, round(letter.received.timestamp() * 1e6))
 
 

@@ -99,26 +99,26 @@ class _Shown:
                 self.count += 1
                 self._reading(one)
 
-    def _reading(self, one: Arrival) -> None:
-        self._times.append(one.time.timestamp())
-        self._came |= one.values.keys()
+    def _reading(self, arrival: Arrival) -> None:
+        self._times.append(arrival.time.timestamp())
+        self._came |= arrival.values.keys()
         if self._as_json:
             line: dict[str, Any] = {
-                "time": one.time.isoformat(),
-                "values": one.values,
-                "units": {n: self._units[n] for n in one.values},
-                "flags": one.flags,
+                "time": arrival.time.isoformat(),
+                "values": arrival.values,
+                "units": {n: self._units[n] for n in arrival.values},
+                "flags": arrival.flags,
                 "missing": self._missing(),
             }
             click.echo(json.dumps(line))
             return
-        age = time.time() - one.time.timestamp()
-        click.echo(f"{time_text(one.time, self._zone)}  {age:.0f} s ago")
-        for name, value in one.values.items():
-            flags = f"   ! {', '.join(one.flags[name])}" if name in one.flags else ""
+        age = time.time() - arrival.time.timestamp()
+        click.echo(f"{time_text(arrival.time, self._zone)}  {age:.0f} s ago")
+        for name, value in arrival.values.items():
+            flags = f"   ! {', '.join(arrival.flags[name])}" if name in arrival.flags else ""
             number = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
             click.echo(f"    {name:<26} {number:>18} {self._units[name]:<6}{flags}")
-        rest = {n: f for n, f in one.flags.items() if n not in one.values}
+        rest = {n: f for n, f in arrival.flags.items() if n not in arrival.values}
         for name, tests in rest.items():
             click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
 

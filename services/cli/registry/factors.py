@@ -164,15 +164,15 @@ def _row(one: Affected, again: dict[str, str]) -> dict[str, Any]:
 
 def _text(document: dict[str, Any]) -> str:
     lines = []
-    for one in document["statements"]:
-        lines.append(f"{one['statement']}  {one['state']}")
-        for c in one["changes"]:
+    for statement in document["statements"]:
+        lines.append(f"{statement['statement']}  {statement['state']}")
+        for c in statement["changes"]:
             before = "provisional " if c["provisional"] else ""
             lines.append(f"  {c['kind']}: {before}{', '.join(c['was'])} -> {', '.join(c['now'])}")
         lines.append(
-            f"  closed again as {one['closed_again_as']}"
-            if one["closed_again_as"]
-            else f"  to do: {one['to_do']}"
+            f"  closed again as {statement['closed_again_as']}"
+            if statement["closed_again_as"]
+            else f"  to do: {statement['to_do']}"
         )
     if not lines:
         lines.append("no statement rests on a factor that would be another today")

@@ -65,9 +65,9 @@ def _show(found: Import, *, written: bool, as_json: bool) -> None:
         print_json(found.results)
     else:
         click.echo(f"{'RESULT':<9} ID")
-        for one in found.results:
-            click.echo(f"{one.result:<9} {one.id}")
-            for message in one.messages:
+        for result in found.results:
+            click.echo(f"{result.result:<9} {result.id}")
+            for message in result.messages:
                 click.echo(f"          {message}")
         click.echo(f"{len(found.new)} new: {'stored' if written else 'nothing was written'}")
     if found.refused:

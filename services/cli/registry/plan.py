@@ -71,10 +71,19 @@ def show(project: str, *, as_json: bool) -> None:
         rows = [
             (one.parameter, one.option, one.frequency, one.accuracy_class,
              f"{one.device or 'all devices'} {one.channel or ''}".strip(), one.qa_qc,
-             one.responsible)
+             one.responsible, one.error_percent)
             for one in version.lines
         ]  # fmt: skip
-        head = ("parameter", "option", "how often", "class", "meter", "qa/qc", "responsible")
+        head = (
+            "parameter",
+            "option",
+            "how often",
+            "class",
+            "meter",
+            "qa/qc",
+            "responsible",
+            "error %",
+        )
         click.echo(table(head, rows, empty="it names no parameter"))
     if not found:
         click.echo(f"{project} has no monitoring plan; `tonne plan draft {project}` starts one")

@@ -184,9 +184,9 @@ def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
         return None
     network = read(files)
     problems = [*network.problems, *_whole(conn, network)]
-    for one in problems:
-        if one.stops:
-            raise InputError(f"{one.place}: {one.asset}: {one.text}")
+    for problem in problems:
+        if problem.stops:
+            raise InputError(f"{problem.place}: {problem.asset}: {problem.text}")
     changed, events = stored.write(conn, network.assets.values(), network.events, author)
     summary = counted(len(network.assets), "asset")
     return f"sewers: {summary}, {changed} changed, {events} new in their history"

@@ -182,19 +182,19 @@ def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime
 
 
 def _bundle(
-    one: store.Certificate, hour: store.CertifiedHour, energy_source: str | None
+    certificate: store.Certificate, hour: store.CertifiedHour, energy_source: str | None
 ) -> dict[str, object]:
     """A bundle, with the fields that are known; ids and states are its registry's."""
-    end = min(hour.begin + timedelta(hours=1), one.end)
+    end = min(hour.begin + timedelta(hours=1), certificate.end)
     return {
-        "device_id": one.device,
+        "device_id": certificate.device,
         "energy_carrier": "electricity",
         "energy_source": energy_source,
         "face_value": hour.wh,
-        "production_starting_interval": max(hour.begin, one.begin).isoformat(),
+        "production_starting_interval": max(hour.begin, certificate.begin).isoformat(),
         "production_ending_interval": end.isoformat(),
-        "issuing_body": one.issuing_body,
-        "owner": one.owner,
+        "issuing_body": certificate.issuing_body,
+        "owner": certificate.owner,
     }
 
 

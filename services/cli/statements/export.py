@@ -156,7 +156,7 @@ def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
 
     stored = _filed(asked.what, party, year, version) if asked.entered is None else None
     sources, authority = _given(asked, named=not asked.what)
-    draft = stored or aef(authority, {one.name for one in sources}, party, year, version)
+    draft = stored or aef(authority, {source.name for source in sources}, party, year, version)
     _write(sources, aef_files(draft), asked.out, as_json=asked.as_json)
 
 

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import click
 from psycopg import Connection
 
-from mrv.documents.finding import FindingEvent
-from mrv.documents.form import read
+from mrv.documents.finding import About, FindingEvent
+from mrv.documents.form import UNSET, UnsetType, read
 from mrv.signatures import canonical
-from mrv.statement.findings import Kind, Record, What
+from mrv.statement.findings import Kind, Record, What, about_text
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_result
@@ -75,6 +75,9 @@ def finding() -> None:
     metavar="TONNES",
     help="By how many tonnes the reduction is too high for it; negative where it is too low.",
 )
+@click.option("--device", "devices", multiple=True, metavar="ID", help="Device that it is about.")
+@click.option("--from", "begin", metavar="DAY", help="First local day that it is about.")
+@click.option("--to", "end", metavar="DAY", help="First local day after those.")
 @_out
 @json_option
 def add(
@@ -83,6 +86,9 @@ def add(
     key_name: str,
     text: str,
     effect: str | None,
+    devices: tuple[str, ...],
+    begin: str | None,
+    end: str | None,
     out: Path | None,
     *,
     as_json: bool,
@@ -90,13 +96,19 @@ def add(
     """
     Raise a finding, as the verifier; the first puts the statement under verification.
 
+    Devices and days are those of the statement; others are refused.
+
     \b
     Example:
       tonne statement finding add TN-.. --kind CL --key auditor --text "which meter is main?"
+      tonne statement finding add TN-.. --kind CAR --key auditor --device inv-2 \\
+        --from 2026-03-02 --to 2026-03-04 --text "the register stood still in the sun"
       tonne statement finding add pack/ --kind CL --key auditor \\
         --text "which meter is main?" --out event.json
     """
-    _say(what, key_name, ("raised", kind, text, effect), out, as_json=as_json)
+    about = About(devices=devices, from_=begin or UNSET, to=end or UNSET)
+    named = about if devices or begin or end else UNSET
+    _say(what, key_name, ("raised", kind, text, effect), out, named, as_json=as_json)
 
 
 @finding.command()
@@ -202,8 +214,10 @@ def list_(id_: str, *, as_json: bool) -> None:
 def _lines(one: Record, zone: str) -> list[str]:
     shown: dict[str, Any] = one.to_json()
     effect = "" if shown["effect_t"] is None else f", {shown['effect_t']} t"
+    about = one.events[0].about
+    where = "" if about is UNSET else f"  {about_text(about)}"
     return [
-        f"{one.name}  {one.state}{effect}",
+        f"{one.name}  {one.state}{effect}{where}",
         *(f"  {time_text(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in one.events),
     ]
 
@@ -213,11 +227,12 @@ def _say(
     key_name: str,
     said: tuple[What, str, str, str | None],
     out: Path | None,
+    about: About | UnsetType = UNSET,
     *,
     as_json: bool,
 ) -> None:
     if out is not None:
-        document = apart.event(what, key_name, said)
+        document = apart.event(what, key_name, said, about)
         write_whole(out, canonical.encode(document))
         signed = read(FindingEvent, document, "the event")
         name = signed.credential_subject.finding
@@ -227,7 +242,7 @@ def _say(
         return
     signer = steps.Signer(*keys.load(Settings().home, key_name))
     with _database() as conn:
-        event = accept.finding(conn, what, sign(conn, what, signer, said))
+        event = accept.finding(conn, what, sign(conn, what, signer, said, about))
     by = signer.holder.name
     told = f"{event.finding} of {what} is {event.what}, signed by {by}"
     print_result(_done(what, event.finding, event.what, by), told, as_json=as_json)

@@ -130,9 +130,11 @@ def tiles(folder: Path, *, as_json: bool) -> None:
             )
         entries = stored.entries(conn)
         keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
-    done = publish(folder, note, [one.body for one in entries], [one.leaf for one in entries])
+    done = publish(
+        folder, note, [entry.body for entry in entries], [entry.leaf for entry in entries]
+    )
     origin = Checkpoint.from_text(signature_lines(note)[0]).origin
-    vkeys = [NoteKey(one.name, one.public).vkey for one in keys if one.name == origin]
+    vkeys = [NoteKey(key.name, key.public).vkey for key in keys if key.name == origin]
     result = {"folder": folder, "size": done.size, "written": done.written, "vkeys": vkeys}
     lines = "".join(f"\nkey of the log: {vkey}" for vkey in vkeys)
     message = (

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
+from mrv.documents.finding import About
+from mrv.documents.form import UNSET, UnsetType
 from mrv.documents.statement import Claims
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
@@ -57,7 +59,12 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     return {n: signed[n] for n in ("issuer", "proof")}, [str(one) for one in unmet(subject.claims)]
 
 
-def event(what: str, key_name: str, said: tuple[What, str, str, str | None]) -> dict[str, Any]:
+def event(
+    what: str,
+    key_name: str,
+    said: tuple[What, str, str, str | None],
+    about: About | UnsetType = UNSET,
+) -> dict[str, Any]:
     """
     Sign an event of a finding of a submitted statement.
 
@@ -65,12 +72,14 @@ def event(what: str, key_name: str, said: tuple[What, str, str, str | None]) -> 
     ----------
     what : str
         A folder with `statement.json` and, once something was found, `findings.json`.
-    said : tuple
-        As `mrv.statement.findings.sign_event` takes it.
+    said, about
+        As `mrv.statement.findings.sign_event` takes them.
     """
     subject = _submitted(what)
     key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
-    return sign_event(subject.statement, _records(subject), said, key, holder, datetime.now(UTC))
+    return sign_event(
+        subject.statement, _records(subject), said, key, holder, datetime.now(UTC), about
+    )
 
 
 def claims(what: str) -> Claims:

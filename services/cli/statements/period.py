@@ -111,7 +111,7 @@ def summary(closed: Closed) -> dict[str, Any]:
         "coverage": said.coverage,
         "deductions": plain["deductions"],
         "gaps": plain["gaps"],
-        "findings": [finding_json(one) for one in findings(said)],
+        "findings": [finding_json(finding) for finding in findings(said)],
         "evidence": {} if said.evidence is UNSET else dict(said.evidence.shares),
         "worklist": [] if said.evidence is UNSET else plain["evidence"]["items"],
         "not_met": [finding_json(one) for one in unmet(said)],
@@ -154,5 +154,5 @@ def _lines(closed: Closed) -> list[str]:
         shares = (f"{grade} {_percent(share)} %" for grade, share in said.evidence.shares.items())
         lines.append(f"  evidence    {', '.join(shares)} of the reduction by grade")
     lines += [f"  not met     {one}" for one in unmet(said)]
-    lines += [f"  observation {one}" for one in observations(said)]
+    lines += [f"  observation {observation}" for observation in observations(said)]
     return lines

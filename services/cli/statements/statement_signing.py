@@ -46,8 +46,8 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     Sign a draft as its operator.
 
     What the statement says does not hold is said again here. With
-    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor from
-    memory which its project does not accept by name is refused.
+    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor unverified which its
+    project does not accept by name is refused.
 
     With --out, and a draft's file or PACK in place of an ID, issuer and proof are
     signed into a file where the key is, without any database; the API takes them. A
@@ -176,7 +176,7 @@ def verify(
         words,
         procedure,
         tuple(person("--team", one) for one in team),
-        tuple(site_visit(one) for one in visits),
+        tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
     )

@@ -46,22 +46,22 @@ def check(statement: str, language: str, *, as_json: bool) -> None:
         database_url(), role="tonne_mrv", name="tonne submission", autocommit=True
     ) as conn:
         facts, lines = checked(conn, statement, language)
-    complete = all(one.holds for one in lines)
+    complete = all(line.holds for line in lines)
     if as_json:
-        rows = [line_json(one, words) for one in lines]
+        rows = [line_json(line, words) for line in lines]
         print_json(
             {"statement": statement, "state": facts.state, "complete": complete, "checks": rows}
         )
     else:
-        for part in dict.fromkeys(one.part for one in lines):
+        for part in dict.fromkeys(line.part for line in lines):
             click.echo(words[f"submission.{part}"])
-            for one in lines:
-                if one.part == part:
-                    page = "" if one.page is None else f", {words['page.page']} {one.page}"
-                    mark = words["submission.ok" if one.holds else "submission.lacks"]
-                    title = words[f"submission.{one.check}"]
-                    click.echo(f"  {mark:8} {title} ({one.chapter}{page})")
-                    for each in one.lacking:
+            for line in lines:
+                if line.part == part:
+                    page = "" if line.page is None else f", {words['page.page']} {line.page}"
+                    mark = words["submission.ok" if line.holds else "submission.lacks"]
+                    title = words[f"submission.{line.check}"]
+                    click.echo(f"  {mark:8} {title} ({line.chapter}{page})")
+                    for each in line.lacking:
                         click.echo(f"           {each}")
     if not complete:
         click.get_current_context().exit(Exit.NOT_ENOUGH)

@@ -278,7 +278,7 @@ def show(file: Path, *, as_json: bool) -> None:
             f" {root.issue.since}"
         )
     if root.timestamps is not None:
-        names = ", ".join(one.name for one in root.timestamps.authorities)
+        names = ", ".join(authority.name for authority in root.timestamps.authorities)
         click.echo(
             f"{root.timestamps.threshold} of the time-stamp authorities {names} stamp statements of"
             f" periods that end after {root.timestamps.since}"

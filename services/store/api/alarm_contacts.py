@@ -217,10 +217,10 @@ def _elsewhere(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
     if own.on_duty is not False:
         return False
     return any(
-        one.on_duty is not False
-        and event.data["severity"] in one.severities
-        and (one.projects is None or set(one.projects) & set(event.projects))
-        for one in contacts(conn)
+        contact.on_duty is not False
+        and event.data["severity"] in contact.severities
+        and (contact.projects is None or set(contact.projects) & set(event.projects))
+        for contact in contacts(conn)
     )
 
 

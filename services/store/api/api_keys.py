@@ -109,7 +109,7 @@ def find(conn: Connection, token: str) -> ApiKey | None:
 
 
 def valid(conn: Connection, id_: str) -> ApiKey | None:
-    """Return a key by its id, if it is valid now; whoever asks has proven that it is theirs."""
+    """Return a key by its id, if it is valid now; anyone who asks has proven that it is theirs."""
     row = conn.execute(
         f"SELECT {_COLUMNS} FROM api_key WHERE id = %s AND revoked IS NULL"
         " AND (expires IS NULL OR expires > now())",

@@ -58,7 +58,7 @@ def audit_rows(conn: Connection, after: int, limit: int) -> list[AuditRow]:
 
 
 def count_refusal(conn: Connection, method: str, path: str, status: int) -> None:
-    """Count an attempt of somebody unknown: one row an hour, however many there are."""
+    """Count an attempt of someone unknown: one row an hour, however many there are."""
     conn.execute(
         "INSERT INTO api_refusal (hour, method, path, status, times)"
         " VALUES (date_trunc('hour', now()), %s, %s, %s, 1)"

@@ -1,4 +1,4 @@
-"""Webhooks: who is told, by which secrets, and what came of each delivery."""
+"""Webhooks: who is informed, by which secrets, and what came of each delivery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 class Webhook(NamedTuple):
-    """Who is told; `projects` None is all of them. `ended` once nothing more is sent."""
+    """Who is informed; `projects` None is all of them. `ended` once nothing more is sent."""
 
     id: str
     url: str
@@ -80,7 +80,7 @@ class Open(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Events that were removed, and their deliveries that nobody had taken."""
+    """Events that were removed, and their deliveries that no one had taken."""
 
     events: int
     undelivered: int
@@ -357,7 +357,7 @@ def expire(conn: Connection, before: datetime) -> Expired:
     """
     Remove events from before a moment, some in each transaction.
 
-    One that somebody has sent again stays for a day, as long as it is not delivered.
+    One that someone has sent again stays for a day, as long as it is not delivered.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def with_archived(cursor: Cursor, stored: Frame, asked: Sequence[Asked]) -> Fram
 
 def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     """
-    Archived readings of a class, each device-day held against its seal.
+    Archived readings of a class, each device-day compared with its seal.
 
     Raises
     ------
@@ -77,8 +77,12 @@ def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     return out
 
 
-def _touches(one: Asked, part: Part) -> bool:
-    return one.id in part.leaves and one.from_us < part.day.to_us and one.to_us > part.day.from_us
+def _touches(asked: Asked, part: Part) -> bool:
+    return (
+        asked.id in part.leaves
+        and asked.from_us < part.day.to_us
+        and asked.to_us > part.day.from_us
+    )
 
 
 def _cut(read: table.Stored, asked: Sequence[Asked]) -> Frame:
@@ -129,7 +133,7 @@ def _absent(values: Column) -> NDArray[np.bool_]:
 
 class Split(NamedTuple):
     """
-    Readings that arrived, held against archived ones of the same device and time.
+    Readings that arrived, compared with archived ones of the same device and time.
 
     `rows` of the frame are to be stored, as `frame` has them: with what the
     archive holds beside what they fill, which are the channels in `filled`.

@@ -50,7 +50,7 @@ def tidy(conn: Connection, before: datetime | None) -> None:
     Parameters
     ----------
     before : datetime or None
-        How messages of before then began goes; None keeps it.
+        How messages from before then began goes; None keeps it.
     """
     conn.execute("SELECT tonne_tidy_letters(%s)", [before])
 

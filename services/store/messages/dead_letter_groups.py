@@ -1,4 +1,4 @@
-"""Dead letters in groups, so that one broken device can be told from a broken fleet."""
+"""Dead letters in groups, so that one broken device can be distinguished from a broken fleet."""
 
 from __future__ import annotations
 

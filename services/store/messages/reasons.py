@@ -1,4 +1,4 @@
-"""Why a message can be refused; `docs/devices.md` tells what each means and what to do."""
+"""Why a message can be refused; `docs/rejected.md` has meaning and remedy of each."""
 
 REASONS = (
     "unknown_device",

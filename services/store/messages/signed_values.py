@@ -93,13 +93,13 @@ def record(cursor: Cursor, fleet: Fleet, noted: Sequence[Rejected], messages: Le
     return max(cursor.rowcount, 0)
 
 
-def _row(fleet: Fleet, one: Rejected, messages: Letters) -> tuple[object, ...]:
-    note = msgspec.json.decode(one.detail, type=_Note)
-    topic, payload = messages.topics[one.message], messages.payloads[one.message]
+def _row(fleet: Fleet, rejected: Rejected, messages: Letters) -> tuple[object, ...]:
+    note = msgspec.json.decode(rejected.detail, type=_Note)
+    topic, payload = messages.topics[rejected.message], messages.payloads[rejected.message]
     device = device_of(topic, fleet)
     texts = (note.channel, note.context, note.data, note.method, note.encoding, note.public_key)
     return (
-        stamp(messages.received(one.message)),
+        stamp(messages.received(rejected.message)),
         _clean(topic),
         device if device in fleet.by_id else None,
         stamp(time_us(note.ts)),

@@ -20,7 +20,7 @@ class UnknownDevice:
     A device that the registry does not hold, and the principal that spoke for it.
 
     `example` is the number of its newest dead letter; `refused` says why it is not
-    wanted, where somebody decided so.
+    wanted, where someone decided so.
     """
 
     device: str

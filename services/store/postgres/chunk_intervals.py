@@ -64,7 +64,7 @@ def memory(conn: Connection) -> int:
 
 def shorten(conn: Connection) -> list[Length]:
     """Make new chunks as short as is advised, as the tables' owner; return what was changed."""
-    changed = [one for one in lengths(conn) if one.advised < one.days]
+    changed = [length for length in lengths(conn) if length.advised < length.days]
     for one in changed:
         with conn.transaction():
             conn.execute("SET LOCAL ROLE tonne_owner")

@@ -120,7 +120,7 @@ def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]
             continue
         fields, _, number = _NUMBER.unpack_from(row)
         if fields != 1 + len(types):
-            raise ValueError(f"a run of {fields - 1} columns; expected {len(types)}")
+            raise ValueError(f"a block has {fields - 1} columns instead of {len(types)}")
         at = _NUMBER.size
         arrays: list[Any] = []
         for name, kind in types.items():

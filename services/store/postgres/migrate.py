@@ -245,8 +245,8 @@ def _whole(conn: Connection, what: str) -> Iterator[None]:
         reason = str(error).splitlines()[0]
         if conn.closed:
             raise ServerError(
-                f"the database was lost during {what}, nothing of which is done: {reason};"
-                " run `tonne migrate` again"
+                f"the connection to the database was lost during {what}; nothing of it was"
+                f" applied: {reason}; run `tonne migrate` again"
             ) from error
         raise SchemaError(
             f"{what} failed and was rolled back: {reason}; "

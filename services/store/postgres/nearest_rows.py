@@ -110,7 +110,7 @@ def within(column: str, since_us: int, until_us: int) -> str:
     """
     SQL for a half-open span, behind other conditions; nothing for an end that is far. [us UTC]
 
-    It stands beside the times of each device and says in values what these come to together:
+    It is listed with the times of each device and says in values what these come to together:
     a server knows no times that come out of a join before it runs.
     """
     ends = ((">=", since_us), ("<", until_us))

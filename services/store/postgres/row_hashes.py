@@ -197,7 +197,7 @@ class _Column(NamedTuple):
 
 def _columns(conn: Connection, names: Sequence[str]) -> dict[str, list[_Column]]:
     """Columns of tables, in their order."""
-    found: dict[str, list[_Column]] = {name: [] for name in names}
+    columns: dict[str, list[_Column]] = {name: [] for name in names}
     for table, *column in conn.execute(
         "SELECT c.relname, a.attname, a.atttypid = 'bytea'::regtype,"
         " coalesce(a.attnum = ANY (i.indkey), false)"
@@ -207,12 +207,12 @@ def _columns(conn: Connection, names: Sequence[str]) -> dict[str, list[_Column]]
         " ORDER BY a.attnum",
         [list(names)],
     ):
-        found[table].append(_Column(*column))
-    return found
+        columns[table].append(_Column(*column))
+    return columns
 
 
 def _key(columns: list[_Column]) -> str:
-    names = ", ".join(f'r."{one.name}"' for one in columns if one.of_key)
+    names = ", ".join(f'r."{column.name}"' for column in columns if column.of_key)
     return f"concat_ws(' ', {names}) COLLATE \"C\""
 
 
@@ -246,9 +246,11 @@ def _hashes(
     conn: Connection, table: str, columns: list[_Column], without: tuple[str, ...]
 ) -> list[RowHash]:
     shown = ", ".join(
-        f'encode(sha256("{one.name}"), \'hex\') AS "{one.name}"' if one.long else f'"{one.name}"'
-        for one in columns
-        if one.name not in without
+        f'encode(sha256("{column.name}"), \'hex\') AS "{column.name}"'
+        if column.long
+        else f'"{column.name}"'
+        for column in columns
+        if column.name not in without
     )
     rows = conn.execute(
         f"SELECT {_key(columns)} AS key, encode(sha256(convert_to((SELECT"

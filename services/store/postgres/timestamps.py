@@ -10,7 +10,7 @@ _BEYOND = 2**61
 
 
 def stamp(us: int) -> str:
-    """Text of a time that PostgreSQL takes exactly; before or after all, an infinity."""
+    """Return a time as text that PostgreSQL reads exactly; `infinity` beyond its range."""
     if abs(us) >= _BEYOND:
         return "infinity" if us > 0 else "-infinity"
     text = np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC")

@@ -85,5 +85,5 @@ def filed(conn: Connection, party: str, year: int, version: int) -> Draft | None
     return None if row is None else Draft(row[0])
 
 
-def _plain(one: Entered) -> dict[str, Any]:
-    return dict(msgspec.to_builtins(document(one)))
+def _plain(entered: Entered) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(document(entered)))

@@ -53,7 +53,7 @@ def all_of(conn: Connection, principals: Sequence[str]) -> list[Credential]:
 
 
 def by_serial(conn: Connection, serial: str) -> Credential | None:
-    """Return what is on record of a certificate; None where it is nobody's."""
+    """Return what is on record of a certificate; None where it is no one's."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM credential WHERE serial = %s", [serial]).fetchone()
     return None if row is None else Credential(*row)
 

@@ -252,6 +252,7 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             events=found_of.events,
             design=found_of.design,
             shared_meters=found_of.shared_meters,
+            defaults=found_of.defaults,
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,

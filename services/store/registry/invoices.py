@@ -76,7 +76,7 @@ def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoic
 def listed(
     conn: Connection, scope: Sequence[str] | None, project: str | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return invoices by id from the one after `after` on, as documents with what came of them."""
+    """Return invoices by id, those after `after`, as documents with their comparisons."""
     rows = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id > %(after)s"
         " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))"

@@ -53,7 +53,7 @@ def require(conn: Connection, kind: str, *wanted: str | None) -> None:
 
 def zones_of(conn: Connection, devices: Collection[str | None]) -> dict[str | None, str]:
     """Return the zone of each device's site; UTC where it is not registered, as for None."""
-    wanted = sorted({one for one in devices if one is not None})
+    wanted = sorted({device for device in devices if device is not None})
     rows = conn.execute(
         "SELECT d.id, s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = ANY (%s)",
         [wanted],

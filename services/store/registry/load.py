@@ -91,10 +91,10 @@ def changed_since(conn: Connection, version: int) -> Changes | None:
     kinds = {"device": found.devices, "project": found.projects}
     rows = conn.execute("SELECT changes FROM registry_version WHERE version > %s", [version])
     for (changes,) in rows:
-        if not isinstance(changes, list) or any(one["kind"] not in kinds for one in changes):
+        if not isinstance(changes, list) or any(change["kind"] not in kinds for change in changes):
             return None
-        for one in changes:
-            kinds[one["kind"]].add(one["id"])
+        for change in changes:
+            kinds[change["kind"]].add(change["id"])
     return found if len(found.devices) + len(found.projects) <= _FEW else None
 
 

@@ -9,7 +9,7 @@ from mrv.method_lives import lives
 
 def write_lives(conn: Connection) -> None:
     """Write the ledger's rows in place of those that stand there."""
-    names = {one.id: one.name for one in lives()}
+    names = {live.id: live.name for live in lives()}
     with conn.transaction(), conn.cursor() as cur:
         cur.execute("DELETE FROM method_life")
         cur.executemany(
@@ -17,9 +17,9 @@ def write_lives(conn: Connection) -> None:
             " register_until, credits_until, inactive, successor, source)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
-                (one.programme, [n.lower() for n in (one.programme, *one.programmes)], one.id,
-                 one.name, one.version, one.register_until, one.credits_until, one.inactive,
-                 names.get(one.successor or ""), one.source)
-                for one in lives()
+                (live.programme, [n.lower() for n in (live.programme, *live.programmes)], live.id,
+                 live.name, live.version, live.register_until, live.credits_until, live.inactive,
+                 names.get(live.successor or ""), live.source)
+                for live in lives()
             ],
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Monitoring plans and the check meters that main meters are held against."""
+"""Monitoring plans and the check meters that main meters are compared with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.store.postgres.jsonb import jsonb
 
 def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
     """Load the versions of all projects' plans, in the order of their import."""
-    found: dict[str, tuple[Version, ...]] = {}
+    versions: dict[str, tuple[Version, ...]] = {}
     for project, text, entered, approval in conn.execute(
         "SELECT p.project_id, p.document::text,"
         " (extract(epoch FROM p.imported) * 1000000)::bigint, a.document::text"
@@ -27,8 +27,8 @@ def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
             entered=entered,
             approval=None if approval is None else approval_in(json.loads(approval)),
         )
-        found[project] = (*found.get(project, ()), version)
-    return found
+        versions[project] = (*versions.get(project, ()), version)
+    return versions
 
 
 def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], author: str) -> None:
@@ -45,9 +45,9 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
         "INSERT INTO plan_approval (project_id, version, document, author)"
         " VALUES (%s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
         [
-            (project, one.name, jsonb(approval_out(one.approval)), author)
-            for one in versions
-            if one.approval is not None
+            (project, version.name, jsonb(approval_out(version.approval)), author)
+            for version in versions
+            if version.approval is not None
         ],
     )
 

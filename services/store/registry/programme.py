@@ -55,7 +55,7 @@ def name_of(conn: Connection) -> str | None:
 
 
 def issue_signatures(conn: Connection) -> int:
-    """Return how many operators have to approve an issue; 1 where nobody asks for more."""
+    """Return how many operators have to approve an issue; 1 where no one asks for more."""
     row = conn.execute("SELECT issue_signatures FROM programme").fetchone()
     return 1 if row is None or row[0] is None else int(row[0])
 

@@ -53,8 +53,8 @@ def enroll(conn: Connection, key: EnrolledKey) -> None:
         )
 
 
-def _lives(one: Enrolment) -> bool:
-    return one.valid_until is None or one.valid_until > datetime.now(UTC)
+def _lives(enrolment: Enrolment) -> bool:
+    return enrolment.valid_until is None or enrolment.valid_until > datetime.now(UTC)
 
 
 def _bounds(key: EnrolledKey) -> Jsonb | None:

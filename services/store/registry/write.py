@@ -83,8 +83,8 @@ def _write_topics(cur: Cursor, topics: list[Topic]) -> None:
     cur.executemany(_upsert("topic_template", "id template active"), rows)
 
 
-def _write_factors(cur: Cursor, found: list[Published]) -> None:
-    rows = [(f.id, jsonb(f.record)) for f in found]
+def _write_factors(cur: Cursor, publisheds: list[Published]) -> None:
+    rows = [(f.id, jsonb(f.record)) for f in publisheds]
     cur.executemany(_upsert("published_factor", "id record"), rows)
 
 
@@ -235,8 +235,8 @@ def _write_quality(cur: Cursor, devices: list[Device], author: str) -> None:
     )
 
 
-def _outside(one: Outside) -> dict[str, Any]:
-    return {key: value for key, value in asdict(one).items() if value != ()}
+def _outside(outside: Outside) -> dict[str, Any]:
+    return {key: value for key, value in asdict(outside).items() if value != ()}
 
 
 def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:

@@ -50,19 +50,19 @@ def write(
         "INSERT INTO account_span_day VALUES (%s, %s, %s, %s::timestamptz, %s::timestamptz,"
         " %s, %s, %s, %s)",
         [
-            (row[0], project, one.day, stamp(one.begin_us), stamp(one.end_us), *one.sums)
-            for one in days
+            (row[0], project, day.day, stamp(day.begin_us), stamp(day.end_us), *day.sums)
+            for day in days
         ],
     )
 
 
 def forget(conn: Connection, project: str, spans: Sequence[Span]) -> None:
     """Drop what was made of open time."""
-    for one in spans:
+    for span in spans:
         conn.execute(
             "DELETE FROM account_span WHERE project_id = %s AND statement_id IS NULL AND key = %s"
             " AND during = tstzrange(%s::timestamptz, %s::timestamptz)",
-            (project, one.key, stamp(one.from_us), stamp(one.to_us)),
+            (project, span.key, stamp(span.from_us), stamp(span.to_us)),
         )
 
 
@@ -98,7 +98,7 @@ def without_days(conn: Connection, most: int) -> list[str]:
 
 def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[int, int, int]]:
     """
-    Return the local days before `end` of which a project's meters told something.
+    Return the local days before `end` of which a project's meters reported a value.
 
     Each with how many sums there are of it, and what values and measured times come to.
     """
@@ -113,7 +113,7 @@ def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[
 
 
 def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> tuple[int, int]:
-    """Return from when to when a project's meters told something within a time. [us UTC]"""
+    """Return from when to when a project's meters reported a value within a time. [us UTC]"""
     row = conn.execute(
         f"SELECT {_US.format('min(first)')}, {_US.format('max(last)')} + 900000000"
         " FROM (SELECT DISTINCT m.device_id FROM project_device m WHERE m.project_id = %(p)s) m"
@@ -128,7 +128,9 @@ def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> t
 
 
 def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | None:
-    """Return until when all devices told that told something since a time; None: none did."""
+    """Return until when all devices reported that reported something since a time; None: none
+    did.
+    """
     row = conn.execute(
         f"SELECT {_US.format('min(last)')} + 900000000 FROM unnest(%(ids)s::text[]) d (id)"
         " CROSS JOIN LATERAL (SELECT max(i.start) AS last FROM interval_quantity i"

@@ -3,7 +3,7 @@ Negative balances of issued periods that no later one has taken yet, and the tim
 
 Mostly it is the balance of the period before.  But a period may be issued after a later
 one, or corrected after the next one took what it left: what is owed then is taken by
-whoever closes next, whatever the order.
+anyone who closes next, whatever the order.
 
 What is owed goes with the meters.  A project that counts a meter of another project's
 statement takes what that one left, the whole of it: under a new name the same meters would
@@ -83,7 +83,7 @@ def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, t
     """
     claims, places, reached = _history(conn, project, from_us, to_us)
     wanted = _wanted(conn, project, devices)
-    mine = [one for one in claims if one.before and reached[one.place] & wanted]
+    mine = [claim for claim in claims if claim.before and reached[claim.place] & wanted]
     owing = list(_owing(claims, places, mine))
     return Owed(sum(ug for _, ug in owing), _AND.join(name for name, _ in owing) or None)
 
@@ -94,18 +94,18 @@ def owed_at_site(
     """
     Return what projects of other meters left below zero at the sites of these, before a period.
 
-    A project that had issued something before they did is a neighbour, and is told of nothing.
+    A project that had issued something before they did is a neighbour, and is not informed.
 
     Returns
     -------
     list of (str, int)
-        Statements, and what of each nobody took yet. [ug CO2e]
+        Statements, and what of each no one took yet. [ug CO2e]
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)
     own = next((i for i, one in enumerate(claims) if one.project == project), len(claims))
     wanted = _wanted(conn, project, names)
-    beside = [one for one in claims[:own] if one.before and not reached[one.place] & wanted]
+    beside = [claim for claim in claims[:own] if claim.before and not reached[claim.place] & wanted]
     found = list(_owing(claims, places, beside))
     if not found:
         return []
@@ -130,7 +130,7 @@ def _history(
     """Claims in the order of time, places of the statements that they name, and whose each is."""
     given = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
     claims = [_Claim(*row) for row in conn.execute(_CLAIMS, given).fetchall()]
-    places = _places(conn, [name for one in claims for name in one.names])
+    places = _places(conn, [name for claim in claims for name in claim.names])
     return claims, places, _reached(claims, places)
 
 
@@ -139,9 +139,9 @@ def _owing(
 ) -> Iterator[tuple[str, int]]:
     """What of some claims' balances no other one took, where it is below zero. [ug CO2e]"""
     left = {one.place: int(one.left_ug) for one in some}
-    for one in claims:
-        rest = 0 if one.own else int(one.taken_ug)
-        for place in (places.get(name) for name in one.names):
+    for claim in claims:
+        rest = 0 if claim.own else int(claim.taken_ug)
+        for place in (places.get(name) for name in claim.names):
             if place in left:
                 part = max(rest, left[place])
                 rest -= part
@@ -160,11 +160,11 @@ def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place
     Claims come in the order of time, and take over from earlier ones only.
     """
     found: dict[_Place, set[str]] = {}
-    for one in claims:
-        mine = {one.project, *(_OF_DEVICE + name for name in one.devices)}
-        for name in one.names:
+    for claim in claims:
+        mine = {claim.project, *(_OF_DEVICE + name for name in claim.devices)}
+        for name in claim.names:
             mine |= found.get(places.get(name, ("", "")), set())
-        found[one.place] = mine
+        found[claim.place] = mine
     return found
 
 

@@ -64,7 +64,7 @@ def kept(conn: Connection, statement: str, names: Sequence[str] | None = None) -
 
 
 def _whole(conn: Connection, paths: Sequence[str]) -> dict[str, bytes]:
-    """Read archived files, each held against its digest."""
+    """Read archived files, each compared with its digest."""
     if not paths:
         return {}
     with conn.cursor() as cursor:

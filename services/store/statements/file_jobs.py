@@ -1,5 +1,5 @@
 """
-Reports and packs that are made while nobody waits, and how far a job is.
+Reports and packs that are made while no one waits, and how far a job is.
 
 A process of the API takes a job, makes the file and notes what came of it.  One that ended
 meanwhile leaves its job to another after `STALE_S` without progress.
@@ -86,7 +86,7 @@ RETURNING {_ROW}, attempts
 
 def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | None:
     """
-    Ask for a file; return the job's id, or None where too many wait for whoever asks.
+    Ask for a file; return the job's id, or None where too many wait for anyone who asks.
 
     What the same principal already waits for is not asked for twice.
     """
@@ -112,7 +112,7 @@ def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | N
 
 
 def take(conn: Connection) -> FileJob | None:
-    """Take the next job that nobody works on; None where there is none."""
+    """Take the next job that no one works on; None where there is none."""
     while True:
         row = conn.execute(_TAKE, {"stale": STALE_S}).fetchone()
         if row is None:
@@ -137,7 +137,7 @@ def end(
 
 
 def give_back(conn: Connection, id_: UUID) -> None:
-    """Leave a job to whoever comes next: this process ends."""
+    """Leave a job to anyone who comes next: this process ends."""
     conn.execute(
         "UPDATE file_job SET began = NULL, attempts = attempts - 1 WHERE id = %s AND ended IS NULL",
         [id_],
@@ -165,7 +165,7 @@ def _job(row: TupleRow, ahead: int) -> FileJob:
 
 
 def forget_old(conn: Connection) -> int:
-    """Remove jobs that were asked for more than a day ago, and what was told of them."""
+    """Remove jobs that were asked for more than a day ago, and what was reported of them."""
     conn.execute(
         "DELETE FROM job_progress WHERE at < clock_timestamp() - make_interval(secs => %s)",
         [KEPT_S],

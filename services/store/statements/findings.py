@@ -30,7 +30,7 @@ def insert(
     Raises
     ------
     StatementStateError
-        If the database finds that it does not follow: somebody was first.
+        If the database finds that it does not follow: someone was first.
     """
     try:
         conn.execute(

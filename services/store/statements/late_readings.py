@@ -170,7 +170,7 @@ def _insert(
 
 def announce(conn: Connection, until: datetime) -> None:
     """
-    Have all commits from now on note readings of before a time, and wait for those under way.
+    Have all commits from now on note readings from before a time, and wait for those under way.
 
     Parameters
     ----------

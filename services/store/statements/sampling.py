@@ -24,7 +24,7 @@ def insert(
     Raises
     ------
     StatementStateError
-        If there is one already, or the database finds that nobody may draw now.
+        If there is one already, or the database finds that no one may draw now.
     """
     try:
         conn.execute(

@@ -28,7 +28,7 @@ _AT_A_GLANCE = 20
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What somebody asked for.
+    What someone asked for.
 
     Attributes
     ----------
@@ -106,8 +106,10 @@ def ask(conn: Connection, request: Request) -> None:
 
 @contextmanager
 def taken(conn: Connection, kinds: Collection[str]) -> Iterator[Request | None]:
-    """Hold the next request of some kinds that nobody else holds; None where there is none."""
-    held = next((one for one in _candidates(conn, kinds) if _lock(conn, one)), None)
+    """Hold the next request of some kinds that no one else holds; None where there is none."""
+    held = next(
+        (candidate for candidate in _candidates(conn, kinds) if _lock(conn, candidate)), None
+    )
     try:
         # it may have been answered between the look and the lock
         yield None if held is None or answer_of(conn, held.id) is not None else held

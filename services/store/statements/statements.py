@@ -278,7 +278,7 @@ def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
     """
     Return each value that a project's issued statements fixed ex ante, with the first that did.
 
-    Whatever their time: a period that is closed late has later statements to be held against.
+    Whatever their time: a period that is closed late has later statements to be compared with.
     """
     rows = conn.execute(
         "SELECT s.id, coalesce(p->'fixedParameters', '[]')::text, (p->'applicability')::text"
@@ -350,6 +350,36 @@ def certificates_of_devices(conn: Connection, devices: Sequence[str]) -> list[Is
         (list(devices), list(devices)),
     ).fetchall()
     return [IssuedCertificate(*row) for row in rows]
+
+
+class IssuedPoint(NamedTuple):
+    """Where a device measured and what it fed, by the last issued statement of a time before."""
+
+    device: str
+    point: str
+    feeds: tuple[str, ...]
+    statement: str
+    since: date
+
+
+def points_of_devices(
+    conn: Connection, devices: Sequence[str], to_us: int
+) -> dict[str, IssuedPoint]:
+    """Return the monitoring points of devices by their last issued statements that end by then."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (p->>'device') p->>'device', p->'meter'->>'point',"
+        " coalesce(p->'meter'->'feeds', '[]'), s.id,"
+        " left(s.document->'credentialSubject'->'monitoringPeriod'->>'localFrom', 10)"
+        " FROM claim c JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL"
+        " jsonb_array_elements(s.document->'credentialSubject'->'monitoredParameters') p"
+        f" WHERE {_OF_DEVICES} AND p->>'device' = ANY(%s) AND p->'meter' ? 'point'"
+        " AND upper(c.period) <= %s ORDER BY 1, upper(c.period) DESC",
+        (list(devices), list(devices), utc_text(to_us)),
+    )
+    return {
+        device: IssuedPoint(device, point, tuple(feeds), name, date.fromisoformat(since))
+        for device, point, feeds, name, since in rows
+    }
 
 
 def last_of_devices(

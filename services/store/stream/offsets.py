@@ -7,7 +7,7 @@ Kafka's consumer group believes is a hint.  Each taking over of a partition
 raises its epoch: a worker that lost the partition without noticing cannot
 move the offset any more, and what it would have stored rolls back with that.
 
-A partition's row also guards its devices.  Whoever writes rows of devices that
+A partition's row also guards its devices.  Anyone who writes rows of devices that
 another partition answers for (records from before the number of partitions
 changed, a replay) locks that partition's row and counts a visit: the holder
 then knows that what it remembers of registers may be out of date.
@@ -29,7 +29,7 @@ class FencedError(TonneError):
 
 
 class VisitedError(TonneError):
-    """Somebody wrote for this partition's devices: look at the database again, then go on."""
+    """Someone wrote for this partition's devices: look at the database again, then go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def advance(cursor: Cursor, position: Position, offset: int, digest: bytes | Non
     FencedError
         When the partition is no longer ours.
     VisitedError
-        When somebody else wrote for its devices since `position` was read.
+        When another party wrote for its devices since `position` was read.
     """
     cursor.execute(
         'UPDATE stream_offset SET "offset" = %s, last_sha256 = %s'
@@ -104,7 +104,7 @@ def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
     """
     Keep everybody else from writing for these partitions' devices until the transaction ends.
 
-    In ascending order, as all who lock several do: nobody waits in a circle.
+    In ascending order, as all who lock several do: no one waits in a circle.
     """
     cursor.execute(
         "SELECT FROM stream_offset WHERE topic = %s AND partition = ANY(%s)"
@@ -132,7 +132,7 @@ def confirm(cursor: Cursor, positions: Sequence[Position]) -> None:
     FencedError
         When one is no longer ours.
     VisitedError
-        When somebody else wrote for the devices of one.
+        When another party wrote for the devices of one.
     """
     for position in sorted(positions, key=lambda p: p.partition):
         cursor.execute(
@@ -151,7 +151,7 @@ def _check(position: Position, row: TupleRow | None) -> None:
 
 
 def visited(connection: Connection, topic: str, positions: Iterable[Position]) -> bool:
-    """Whether somebody else wrote for the devices of one; of what is not ours any more, no."""
+    """Whether another party wrote for the devices of one; of what is not ours any more, no."""
     rows = connection.execute(
         "SELECT partition, epoch, visits FROM stream_offset WHERE topic = %s", [topic]
     )

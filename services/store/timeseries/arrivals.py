@@ -178,7 +178,7 @@ def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dic
 
 
 def pack(conn: Connection, before: date) -> None:
-    """Keep by day what is of before a day of UTC, some devices in each transaction."""
+    """Keep by day what is from before a day of UTC, some devices in each transaction."""
     beyond: str | None = ""
     while beyond is not None:
         row = conn.execute(

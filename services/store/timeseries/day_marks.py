@@ -1,9 +1,9 @@
 """
 Marks of days that late rows change, so that these days are added up again.
 
-Derived rows are marked by triggers, whoever writes them, which costs most where rows of
+Derived rows are marked by triggers, no matter who writes them, which costs most where rows of
 many devices come in turn: the pipeline marks what it writes at once instead.  Tables of
-readings have no triggers, for every row of a COPY would pay for them: whoever stores
+readings have no triggers, for every row of a COPY would pay for them: anyone who stores
 readings marks their days, of the only class whose days are made from readings.
 """
 

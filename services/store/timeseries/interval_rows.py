@@ -318,8 +318,8 @@ def older_rows(
         " AND start >= %s AND start < %s AND metering < %s LIMIT 1",
         (list(device_ids), stamp(from_us), stamp(to_us), METERING),
     )
-    found = cursor.fetchone()
-    return None if found is None else (found[0], found[1])
+    row = cursor.fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 def older_until(cursor: Cursor, fleet: Fleet, device_ids: Sequence[str]) -> dict[int, int]:

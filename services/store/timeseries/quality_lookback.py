@@ -223,7 +223,7 @@ class _Look:
         if limits is not None:
             floor = limits.floor[self._checks.version(members, self._before - 1)]
             members = members[np.abs(run.value[members]) > floor]
-        names = [one.name for one in watch.registers]
+        names = [register.name for register in watch.registers]
         if len(members):
             begins_us, ends_us = run.start_us[members], run.last_us[members]
             self._cursor.execute(

@@ -143,9 +143,9 @@ def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
             " AS d (id, first, last, whole) WHERE r.device_id = d.id",
             (
                 list(requests),
-                [stamp(one.from_us) for one in requests.values()],
-                [stamp(one.last_us) for one in requests.values()],
-                [one.whole for one in requests.values()],
+                [stamp(request.from_us) for request in requests.values()],
+                [stamp(request.last_us) for request in requests.values()],
+                [request.whole for request in requests.values()],
             ),
         )
 

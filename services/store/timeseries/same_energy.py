@@ -53,12 +53,12 @@ def values_at(
 ) -> Int64:
     """Return what devices measured in some quarter hours, 0 where nothing. [n x k, base unit]"""
     starts = [stamp(number * INTERVAL_US) for number in numbers]
-    found: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
+    values: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
     with conn.cursor() as cursor:
         arguments = [list(devices), starts, quantity, starts]
         rows = column_copy.fetch(cursor, _AT, arguments, _AT_TYPES)
-    found[rows["device"], rows["number"]] = rows["value"]
-    return found
+    values[rows["device"], rows["number"]] = rows["value"]
+    return values
 
 
 def series(conn: Connection, device: str, quantity: str, period_us: tuple[int, int]) -> Int32:

@@ -1,5 +1,5 @@
 """
-Raise and clear alarms: what holds now against the alarms that are open, in one statement.
+Raise and clear alarms: compare current faults with open alarms in one SQL statement.
 
 A cause that is one with another's joins it: of devices behind a dark gateway, and of a
 project that is silent as a whole, there is one alarm.
@@ -97,7 +97,7 @@ class Round:
 
 
 def run(conn: Connection) -> Round:
-    """Raise and clear, as `tonne_mrv`; one round at a time, whoever watches."""
+    """Raise and clear, as `tonne_mrv`; one round at a time, no matter who watches."""
     with conn.transaction():
         conn.execute(_LOCK)
         _sync_rules(conn)

@@ -159,19 +159,19 @@ def acknowledge(
     conn: Connection, id_: int, actor: str, text: str = "", principal: str | None = None
 ) -> None:
     """
-    Note that somebody took an alarm up.
+    Note that someone took an alarm up.
 
     Raises
     ------
     StatementStateError
-        Where somebody has before.
+        Where someone has before.
     """
     _require(conn, id_)
     try:
         conn.execute(_SAY, [id_, "acknowledged", actor, principal, _text(text)])
     except errors.UniqueViolation as error:
-        found = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
-        by = "another operator" if found is None else found[0]
+        row = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
+        by = "another operator" if row is None else row[0]
         raise StatementStateError(
             f"alarm {id_} is acknowledged, by {by}; add a comment: tonne alarms comment {id_}"
         ) from error
@@ -180,7 +180,7 @@ def acknowledge(
 def comment(
     conn: Connection, id_: int, actor: str, text: str, principal: str | None = None
 ) -> None:
-    """Add what somebody says of an alarm, also after it is cleared."""
+    """Add what someone says of an alarm, also after it is cleared."""
     _require(conn, id_)
     if not text.strip():
         raise InputError("the comment is empty; say what was found or done")

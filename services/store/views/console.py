@@ -290,7 +290,7 @@ def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
             [class_id],
         )
         values.update((device, float(value)) for device, value in rows)
-    found = conn.execute(
+    cursor = conn.execute(
         "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, s.timezone,"
         " coalesce(m.projects, '{}')"
         " FROM v_device_health h JOIN site s ON s.id = h.site"
@@ -300,7 +300,7 @@ def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
     )
     return [
         Newest(device, site, class_id, state, at, zone, values.get(device), tuple(projects))
-        for device, site, class_id, state, at, zone, projects in found
+        for device, site, class_id, state, at, zone, projects in cursor
     ]
 
 
@@ -333,7 +333,7 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
 
     A device belongs to the system that its attributes name, or that its project is of.
     """
-    named = {one.id: one for one in projects}
+    named = {project.id: project for project in projects}
     of = conn.execute("SELECT id, system FROM project WHERE system IS NOT NULL ORDER BY id")
     members: dict[str, list[ProjectSums]] = {}
     for id_, system in of:
@@ -368,6 +368,6 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
     return found
 
 
-def _added(found: Iterable[Decimal | None]) -> Decimal | None:
-    known = [one for one in found if one is not None]
+def _added(decimals: Iterable[Decimal | None]) -> Decimal | None:
+    known = [decimal for decimal in decimals if decimal is not None]
     return sum(known, start=Decimal(0)) if known else None

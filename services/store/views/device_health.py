@@ -34,7 +34,7 @@ def devices(
     alarm: bool = False,
 ) -> list[dict[str, Any]]:
     """
-    Return devices by id, as `NAMES`; `alarm` leaves those of which one has to be told.
+    Return devices by id, as `NAMES`; `alarm` leaves those of which one has to be informed.
 
     What a gateway says of its own clock counts before what its readings tell, whose times
     it has corrected.
@@ -45,7 +45,7 @@ def devices(
 
 class NotCommissioned(NamedTuple):
     """
-    A device that has not reported yet, and that nobody waits for.
+    A device that has not reported yet, and that no one waits for.
 
     `stored` is its newest reading, from a file of earlier days; `commissioned` is a day to come.
     """

@@ -1,5 +1,5 @@
 """
-Everything that is known of one device, for whoever has to see to it.
+Everything that is known of one device, for anyone who has to see to it.
 
 State and its cause, since when, what it costs, what to do; registers and what metering made
 of them; flags, refused messages, certificates, credentials, clock.  A device that is not
@@ -169,8 +169,8 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
         "projects": _rows(conn, _SERVES, [id_], ("project", "role", "from", "to")),
         "newest": _newest(conn, known["class"], id_),
         "registers": [
-            {**one, "unit": _UNITS[one["quantity"]]}
-            for one in _rows(conn, _REGISTERS, {"id": id_, "names": list(_UNITS)}, _REGISTER_NAMES)
+            {**row, "unit": _UNITS[row["quantity"]]}
+            for row in _rows(conn, _REGISTERS, {"id": id_, "names": list(_UNITS)}, _REGISTER_NAMES)
         ],
         "days": [
             {"day": day, "quantity": quantity, "value": value, "unit": _UNITS[quantity],
@@ -227,7 +227,7 @@ def _cause(
 def _own_cause(
     health: dict[str, Any], refused: list[dict[str, Any]], credentials: list[dict[str, Any]]
 ) -> tuple[str, Any] | None:
-    """What was refused, revoked or told of the device itself since it was heard."""
+    """What was refused, revoked or reported of the device itself since it was heard."""
     heard, received = health["last_reading"], health["received"]
     since = [r["received"] for r in refused if received is None or r["received"] > received]
     if since:
@@ -271,5 +271,5 @@ def _row(conn: Connection, query: str, values: Any, names: Sequence[str]) -> dic
 
 
 def _rows(conn: Connection, query: str, values: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    found = conn.execute(query.encode(), values).fetchall()
-    return [dict(zip(names, row, strict=True)) for row in found]
+    rows = conn.execute(query.encode(), values).fetchall()
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -44,7 +44,7 @@ def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict
     """
     Return a park's flows and the balance of its members in a half-open time.
 
-    Amounts are decimal text in the unit that stands beside them.
+    Amounts are decimal text in the unit that is listed with them.
 
     Raises
     ------

@@ -28,7 +28,7 @@ _ACCOUNTS = (
 
 def progress_document(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
     """
-    Return every action's target and progress in a year, and what may go abroad.
+    Return target and progress of each action in a year, and what may be transferred abroad.
 
     Parameters
     ----------

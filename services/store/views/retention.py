@@ -1,7 +1,7 @@
 """
 What stands in the database longer than policy keeps it.
 
-Whoever removes it says so in a log that nobody may read; the rows say it for certain.
+Anyone who removes it says so in a log that no one may read; the rows say it for certain.
 """
 
 from __future__ import annotations

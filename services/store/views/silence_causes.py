@@ -2,7 +2,7 @@
 Why a silent device is not heard, and what to do about each cause.
 
 An alarm keeps the cause that it was raised for.  What a technician does goes by the cause of
-now: whoever drives to a meter that speaks and is refused drives in vain.
+now: anyone who drives to a meter that speaks and is refused drives in vain.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from psycopg import Connection
 
-# where docs/operations.md says what to do, and that in a sentence
+# where docs/alarms.md says what to do, and that in a sentence
 TO_DO = {
     "removed": ("", "Nothing: the registry says that it was taken away."),
     "unknown": (

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from datetime import date
 from functools import cache
+from importlib import resources
 from io import BytesIO
 
 import pytest
@@ -186,6 +187,14 @@ def test_no_text_leaves_the_page(pages, tmp_path, key):
     assert len(edges) > 500
     assert min(float(left) for left, _ in edges) > MARGIN_PT - 1
     assert max(float(right) for _, right in edges) < 595.28 - MARGIN_PT + 1
+
+
+def test_no_letter_is_smaller_than_eight_points():
+    """A reader of the paper would not make out what was deducted, and why."""
+    text = resources.files("mrv.report.page").joinpath("page.typ").read_text("utf-8")
+    sizes = [float(one) for one in re.findall(r"size: ([0-9.]+)pt", text)]
+    assert len(sizes) > 20
+    assert min(sizes) >= 8
 
 
 def test_the_calendar_adds_up_to_the_coverage_that_is_stated(facts):

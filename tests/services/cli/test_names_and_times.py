@@ -11,7 +11,7 @@ from services.store.messages.reasons import REASONS
 from tests.invoked import tonne as invoke
 
 ROOT = Path(__file__).parents[3]
-DOCS = ROOT / "docs" / "devices.md"
+DOCS = ROOT / "docs" / "rejected.md"
 
 
 @pytest.fixture

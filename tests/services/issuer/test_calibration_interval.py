@@ -200,3 +200,57 @@ def test_an_interval_that_is_no_number_of_months_is_refused(url, tmp_path, wrong
     said = "\n".join(m for r in planned.results for m in r.messages)
     assert planned.refused
     assert "whole number of months from 1 to 240" in said
+
+
+def _corrected(percent, text=plant.REGISTRY):
+    """Return a registry whose plan corrects what the meters of the plant read."""
+    return text.replace('"0.5S", qa_qc', f'"0.5S", error_percent: {percent}, qa_qc')
+
+
+def test_an_error_that_the_plan_prescribes_is_taken_off(url, tmp_path):
+    """
+    A plan's correction of its meters (0.9979 of what is fed in) would stay on paper.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/07OWUARDMZL9NGP/viewPublic
+    """
+    before, _ = _of(_closed(url))
+    # a version that is stored stays as it is: its correction is the next one
+    second = _corrected("0.21", plant.PLAN).replace('version: "1"', 'version: "2"')
+    change = "kind: permanent_change\n        from: 2026-03-02"
+    second = second.replace("    monitoring:\n", "").replace("from: 2026-01-01", change)
+    _import(url, tmp_path, plant.REGISTRY.replace(plant.PLAN, plant.PLAN + second))
+    claims = _closed(url)
+    one, why = _of(claims)
+    assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.0021"))
+    assert [w["code"] for w in why] == ["calibration.by_plan"]
+    assert one["plan"]["error_percent"] == "0.21"
+    assert float(one["coverage"]["calibratedShare"]) == 1
+    (taken,) = (d for d in claims["deductions"] if d["device"] == "inv-1")
+    assert (taken["kind"], taken["percent"]) == ("calibration", "0.210000")
+    differs = " ".join(str(one) for one in claims["monitoringPlan"][-1]["differs"])
+    assert "error_percent" in differs
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        detail = statements.detail(conn, claims["statement"])
+        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
+        again = recollect(conn, body, detail)
+        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+
+
+def test_the_larger_of_two_errors_counts(database_url, tmp_path):
+    """A small correction by the plan would excuse an expired certificate, or count beside it."""
+    text = _corrected("0.21").replace(
+        VALID, "performed: 2025-12-20, valid_until: 2026-01-20, certificate: C-1"
+    )
+    plant.register(database_url, tmp_path, text)
+    plant.fill_pv(database_url, minutes=15, silent=False)
+    one, why = _of(_closed(database_url))
+    assert Fraction(one["deducted"]) == Fraction(one["metered"]) * Fraction("0.005")
+    assert [w["code"] for w in why] == ["calibration.expired"]
+
+
+@pytest.mark.parametrize("given", ["-0.21", "51", "'0.21 %'"])
+def test_a_correction_in_the_claimants_favour_cannot_be_entered(url, tmp_path, given):
+    """A plan would raise what its meters read."""
+    planned = registering.told(url, tmp_path, _corrected(given), "owner")
+    assert planned.refused
+    assert "error_percent" in "\n".join(m for r in planned.results for m in r.messages)

@@ -16,12 +16,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mrv.documents.statement import claims_of
+from mrv.documents.form import read
+from mrv.documents.statement import Claims, claims_of
 from mrv.registry.project import Common
+from mrv.report.dated_values import dated_rows
+from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.statement.compose import compose, label_of
 from services.issuer.collect_evidence import recollect
+from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
 from tests import registering
 from tests.findings import worded
@@ -124,6 +129,48 @@ def test_the_project_s_side_has_no_less(monkeypatch):
     assert after.net.reduction.ug < before.net.reduction.ug
 
 
+JOINT_OF = (
+    "main: grid, users: [inv-1], readings: [{{from: 2026-03-01, to: 2026-03-04, document: D, by: U,"
+    " {}}}]"
+)
+JOINT = (
+    "lost: 5, readings: [{{from: 2026-03-01, to: 2026-03-04, quantity: energy_export,"
+    " amount: {}, document: joint reading 3, by: Utility, sha256: " + "ab" * 32 + "}}]"
+)
+
+
+def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp_path):
+    """A main meter that is read by people once a month would apportion nothing."""
+    # without a reading of its own, and of 30 % less than both plants count
+    plant.register(database_url, tmp_path, _registry(JOINT.format("1")))
+    plant.fill_pv(database_url, minutes=15, silent=False)
+    _, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
+    whole = int(energy[-1] - energy[0]) * 3 // 2
+    text = _registry(JOINT.format(f"{whole * 70 // 100}, unit: Wh"))
+    plant.register(database_url, tmp_path, text)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        claims = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+        (common,) = statements.detail(conn, claims["statement"])["plan"]["commonMeters"]
+    share, ((holds, _),) = _of(claims)
+    assert abs(share - Fraction(70, 100)) < Fraction(1, 100)
+    assert not holds  # 30 % are more than may be lost
+    assert (common["joint"], common["comparedShare"]) == (True, "1.000000")
+    typed = read(Claims, claims, "claims")
+    rows = [" | ".join(row) for row in dated_rows(typed, Words("en"))]
+    assert any("joint meter reading until 3 March 2026" in row for row in rows)
+    # the lower of both applies
+    times, _, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
+    plant.send(database_url, "grid", times, energy_export_wh=energy * 3 // 2)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        again = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+    assert abs(_of(again)[0] - Fraction(70, 100)) < Fraction(1, 100)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        stored = load_registry(conn)
+    (shared,) = stored.projects["pv"].shared_meters
+    assert shared.readings[0].value == whole * 70 // 100
+    assert "joint reading 3" in to_yaml(stored)
+
+
 @pytest.mark.parametrize(
     ("shared", "wrong"),
     [
@@ -132,6 +179,9 @@ def test_the_project_s_side_has_no_less(monkeypatch):
         ("main: bus-1, users: [inv-1]", "count no quantity in common"),
         ("main: grid, users: [grid, inv-1]", "must be a list of other meters"),
         ("main: grid, users: []", "must be a list of other meters"),
+        (JOINT_OF.format("quantity: energy_export, amount: 1"), "sha256"),
+        (JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"), "counts no flow"),
+        (JOINT_OF.format(f"quantity: storms, amount: 1, sha256: {'ab' * 32}"), "no metered"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(database_url, tmp_path, shared, wrong):

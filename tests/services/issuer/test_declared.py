@@ -18,11 +18,14 @@ import pytest
 
 from mrv.documents.form import read
 from mrv.documents.statement import Claims, claims_of
+from mrv.report import make
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import LANGUAGES, Words
 from mrv.signatures import canonical
 from mrv.statement.compose import compose, label_of
 from services.issuer.collect_evidence import recollect
+from services.issuer.report import facts_of
+from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
@@ -118,6 +121,60 @@ def test_an_estimate_that_no_such_plant_can_give_is_a_finding(url, tmp_path):
     said = _told(_closed(url, tmp_path, much))
     assert "9,542,000 kWh a year is 4,771 full-load hours" in said
     assert "2,800 at most" in said
+
+
+PHASES = """, dated: [
+      {from: 2026-03-01, capacity_kw: 1000, energy_kwh_per_year: 1000000,
+       reduction_t_per_year: 400},
+      {from: 2026-03-03, capacity_kw: 2000, energy_kwh_per_year: 2400000,
+       reduction_t_per_year: 799.2}]}"""
+
+
+def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
+    """
+    Half a plant would be held to the estimate of the whole, and never be above it.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/EOKIN5QTGHJPZF1/viewPublic
+    """
+    before = _closed(url, tmp_path, plant.REGISTRY)["comparisons"]
+    text = plant.REGISTRY.replace(
+        "reduction_t_per_year: 799.2}", f"reduction_t_per_year: 799.2{PHASES}"
+    )
+    claims = _closed(url, tmp_path, text)
+    energy, reduction = claims["comparisons"]
+    assert float(energy["expected"]) == pytest.approx(1_000_000 / 365, abs=1e-5)
+    assert float(reduction["expected"]) == pytest.approx(400 / 365, abs=1e-5)
+    assert float(before[0]["expected"]) == pytest.approx(2_400_000 / 365, abs=1e-5)
+    assert "from 2026-03-01 on is of 1,000 kW, and the meters in service are rated 2,000" in _told(
+        claims
+    )
+    # over both estimates, each counts for its own days
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        days = plant.us("2026-03-02"), plant.us("2026-03-04")
+        both = close_period(conn, "pv", *days, "test").document["credentialSubject"]
+        assert "rated 2,000" not in _told(both)
+        detail = statements.detail(conn, both["statement"])
+        body = canonical.parse_object(statements.find(conn, both["statement"]).body)
+        again = recollect(conn, body, detail)
+        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == both
+        facts = facts_of(conn, both["statement"])
+        stored = load_registry(conn)
+    expected = float(both["comparisons"][0]["expected"])
+    assert expected == pytest.approx((1_000_000 + 2_400_000) / 365, abs=1e-5)
+    assert make(facts, "xlsx", "en")
+    assert make(facts, "pdf", "en")
+    assert "capacity_kw: 1000" in to_yaml(stored)
+    for old, new, wrong in (
+        ("from: 2026-03-03", "from: 2026-03-01", "give each day once"),
+        (
+            "energy_kwh_per_year: 1000000,\n       reduction_t_per_year: 400",
+            "by_month: []",
+            "neither",
+        ),
+    ):
+        planned, said = _import(url, tmp_path, text.replace(old, new))
+        assert planned.refused
+        assert wrong in said or "by_month" in said
 
 
 def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):

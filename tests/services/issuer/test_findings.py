@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from psycopg import errors
 
+from mrv.documents.finding import About
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
+from mrv.report.opinion import finding_rows
+from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keyfile import read_keyring
@@ -24,6 +27,7 @@ from services.issuer import transitions as life
 from services.issuer.close import supersede
 from services.issuer.findings import sign
 from services.issuer.pack import export
+from services.issuer.submission import submission
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
@@ -238,6 +242,38 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
     with pytest.raises(CanonicalError, match="with its 1 findings"):
         accept.verification(conn, name, early)
     assert statements.find(conn, name).state == "under_verification"
+
+
+def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_path):
+    """
+    The months of a request would be others than those of the spreadsheet.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic
+    """
+    raised = "raised", "CAR", "the register stood still in the sun", None
+    for wrong, match in (
+        (About(devices=("inv-9",)), "'inv-9' is none of"),
+        (About(from_="2026-03-02", to="2026-03-03"), "2026-03-01 to 2026-03-02"),
+        (About(from_="2026-02-28", to="2026-03-02"), "are not within"),
+        (About(from_="2026-03-01"), "both `from` and `to`"),
+        (About(from_="march", to="april"), "write 2026-01-31"),
+        (About(from_="20260301", to="20260302"), "write 2026-01-31"),
+    ):
+        with pytest.raises(StatementStateError, match=match):
+            accept.finding(conn, name, sign(conn, name, who["verifier"], raised, wrong))
+    about = About(devices=("inv-1",), from_="2026-03-01", to="2026-03-02")
+    accept.finding(conn, name, sign(conn, name, who["verifier"], raised, about))
+    answered = "answered", "CAR-1", WORDS, None
+    with pytest.raises(StatementStateError, match="where a finding is raised"):
+        accept.finding(conn, name, sign(conn, name, who["operator"], answered, about))
+    life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
+    said = steps.documents(conn, name).verification["credentialSubject"]["findings"][0]
+    assert said["about"] == {"devices": ["inv-1"], "from": "2026-03-01", "to": "2026-03-02"}
+    facts, _ = submission(conn, name, "en")
+    (row,) = finding_rows(facts, Words("en"))
+    assert row.text.startswith("inv-1; 2026-03-01: the register")
+    pack = read_pack(export(conn, name, tmp_path / "pack"))
+    assert verify(pack).consistent
 
 
 def test_principals_of_the_api_are_two_as_well(conn, who, name):

@@ -21,11 +21,14 @@ from mrv.statement.plan_reader import read_plan
 from services.issuer.pack import export
 from services.issuer.report import facts_of
 from tests import registering
+from tests.findings import worded
 from tests.invoked import tonne
 from tests.mrv.plant import FLEET, PV
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 from tests.services.issuer.test_monitoring import HOSTILE
 
+DAY = plant.us("2026-03-02"), plant.us("2026-03-03")
 POINT = "M1, 0.4 kV side of the transformer, before the auxiliaries of the plant"
 PLACED = plant.REGISTRY.replace(
     "    serial: A1\n",
@@ -66,6 +69,48 @@ def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monke
     assert {d["id"]: d.get("feeds") for d in plan["devices"]}["inv-1"]
     checks = json.loads(tonne("submission", "check", name, "--json", code=4).stdout)["checks"]
     assert next(c for c in checks if c["check"] == "points")["lacking"] == ["inv-2"]
+
+
+def test_a_meter_that_moved_is_asked_for_its_document(database_url, tmp_path):
+    """
+    Two meters would move from the substation to the delivery point, and leave no trace.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic
+    """
+    registering.register(database_url, tmp_path, PLACED)
+    plant.fill_pv(database_url, minutes=15)
+    who = logged.signers(database_url, tmp_path / "home")
+    logged.seal_now(database_url, who)
+    issued = logged.issue(database_url, who, "2026-03-01", "2026-03-02")
+
+    def said(text):
+        registering.register(database_url, tmp_path, text)
+        with logged.issuer(database_url) as conn:
+            claims = close_period(conn, "pv", *DAY, "test").document["credentialSubject"]
+        return [
+            (one["severity"], worded(one))
+            for one in claims["applicability"]
+            if one["rule"] == "REG-03" and not one["holds"]
+        ]
+
+    assert issued
+    assert said(PLACED) == []
+    moved = PLACED.replace(POINT, "delivery point").replace("grid 22 kV, auxiliaries", "grid 22 kV")
+    ((severity, words),) = said(moved)
+    assert severity == "CL"
+    assert f"inv-1 measured at {POINT} and fed grid 22 kV, auxiliaries" in words
+    assert "now it measures at delivery point and feeds grid 22 kV" in words
+    ((severity, _),) = said(PLACED.replace(POINT, "M1"))
+    assert severity == "observation"
+    event = "{from: 2026-03-02, what: moved, found: the utility moved its meter, devices: [inv-1]"
+    before = "    monitoring:\n"
+    undocumented = moved.replace(before, f"    events: [{event}}}]\n{before}", 1)
+    assert said(undocumented)[0][0] == "CL"
+    documented = moved.replace(before, f"    events: [{event}, document: record 7}}]\n{before}", 1)
+    assert said(documented) == []
+    # a move of long ago explains none of today
+    old = documented.replace("from: 2026-03-02, what: moved", "from: 2026-01-02, what: moved")
+    assert said(old)[0][0] == "CL"
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,31 @@ Requests came back for it: https://cdm.unfccc.int/CCheck/poaiss_forms/1HFRNB78DX
 """
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import pytest
 from pypdf import PdfReader
 
+from mrv.documents.finding import About
+from mrv.errors import StatementStateError
+from mrv.packs.reader import read_pack
 from mrv.report import make
+from mrv.report.audit_rows import quality_rows
+from mrv.report.dated_values import dated_rows
 from mrv.report.words import LANGUAGES, Words
+from mrv.verify import verify
+from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
+from services.issuer.findings import sign
+from services.issuer.pack import export
 from services.issuer.submission import submission
 from tests import registering
 from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
-from tests.services.issuer import logged
+from tests.services.issuer import logged, plant
 
 FULL = """
 registrations:
@@ -99,3 +110,190 @@ def test_what_a_verifier_left_blank_or_open_is_named(database_url, issued):
     assert "generation (inv-1): no row" in found["words"].lacking
     assert len(found["closed"].lacking) > 0
     assert found["team"].lacking == ("Verification team", "Signatory", "Accreditation")
+
+
+EVENTS = """    events:
+      - {from: 2026-03-02, to: 2026-03-03, what: anomaly, devices: [inv-2], by: shift engineer,
+         resolved: 2026-03-02, found: the data logger was started again, document: log 7}
+      - {from: 2026-03-01, what: increase, found: six sunny weeks without a cloud, document: R-3}
+"""
+
+
+def test_an_increase_is_explained_and_judged(database_url, tmp_path):
+    """
+    Reductions 35 % above the estimate would be claimed without a word of operator and verifier.
+
+    https://cdm.unfccc.int/Projects/DB/DNV-CUK1158855257.5/iProcess/DNV-CUK1200044418.31/gotoRFR
+    """
+    plant.register(database_url, tmp_path, plant.REGISTRY)
+    plant.fill_pv(database_url, minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.submitted(database_url, who)
+    facts, found = _checks(database_url, name)
+    (above,) = (c for c in facts.subject.comparisons if c.what.startswith("reduction"))
+    assert float(above.difference_percent) > 10
+    assert found["explained"].lacking == (
+        f"{above.difference_percent} % above the estimate: no event `increase` with a document",
+        "Reduction above the ex-ante estimate",
+    )
+    with logged.issuer(database_url) as conn:
+        whole = concluded("unqualified", of=(conn, name))
+        without = tuple(r for r in whole.words.requirements if r.requirement != "estimate")
+        assert len(without) == len(whole.words.requirements) - 1
+        silent = replace(whole, words=replace(whole.words, requirements=without))
+        with pytest.raises(StatementStateError, match="estimate: means"):
+            life.verify(conn, name, who["verifier"], silent)
+    # an event without a document explains nothing
+    registering.register(
+        database_url, tmp_path, _with_events(EVENTS.replace(", document: R-3", ""))
+    )
+    name = logged.submitted(database_url, who)
+    assert len(_checks(database_url, name)[1]["explained"].lacking) == 2
+    registering.register(database_url, tmp_path, _with_events(EVENTS))
+    name = logged.verified(database_url, who)
+    assert _checks(database_url, name)[1]["explained"].holds
+
+
+def _with_events(events):
+    return plant.REGISTRY.replace("    monitoring:\n", f"{events}    monitoring:\n", 1)
+
+
+def test_anomalies_are_investigated_and_resolved(database_url, tmp_path):
+    """A morning without readings would be listed, and no one would say what was found."""
+    plant.register(database_url, tmp_path, plant.REGISTRY)
+    plant.fill_pv(database_url, minutes=15)
+    # a register that runs while the sun does not: unusual, not a gap
+    times = plant.sunny("2026-03-01", "2026-03-04", 15)[0] + plant.MINUTE_US
+    plant.send(database_url, "inv-1", times, active_power_w=np.full(len(times), 9e6))
+    who = logged.signers(database_url, tmp_path)
+    name = logged.submitted(database_url, who)
+    facts, found = _checks(database_url, name)
+    (first, second) = found["investigated"].lacking
+    assert first == "inv-1: 2 March 2026"
+    assert second == "inv-2: 2 March 2026"
+    runs = [run for test in facts.subject.unusual_readings for run in test.days]
+    assert ("inv-1", "2026-03-02", "2026-03-03") in {(r.device, r.from_, r.to) for r in runs}
+    text = "".join(p.extract_text() for p in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages)
+    assert "not investigated" in text
+    both = EVENTS.replace("[inv-2]", "[inv-1, inv-2]")
+    open_ = both.replace("         resolved: 2026-03-02, ", "         ")
+    registering.register(database_url, tmp_path, _with_events(open_))
+    name = logged.submitted(database_url, who)
+    assert len(_checks(database_url, name)[1]["investigated"].lacking) == 2
+    # one who was done with it before it happened has not looked at it
+    early = both.replace("from: 2026-03-02, to: 2026-03-03", "from: 2026-02-01").replace(
+        "resolved: 2026-03-02", "resolved: 2026-03-01"
+    )
+    registering.register(database_url, tmp_path, _with_events(early))
+    name = logged.submitted(database_url, who)
+    assert len(_checks(database_url, name)[1]["investigated"].lacking) == 2
+    registering.register(database_url, tmp_path, _with_events(both))
+    name = logged.submitted(database_url, who)
+    facts, found = _checks(database_url, name)
+    assert found["investigated"].holds
+    text = "".join(p.extract_text() for p in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages)
+    assert "investigated by shift engineer" in " ".join(text.split())
+
+
+def test_readings_come_as_often_as_the_plan_says(database_url, tmp_path):
+    """A plan of continuous monitoring would stand over a reading every third hour."""
+    plant.register(database_url, tmp_path, plant.REGISTRY)
+    plant.fill_pv(database_url, minutes=180)
+    who = logged.signers(database_url, tmp_path)
+    facts, found = _checks(database_url, logged.submitted(database_url, who))
+    assert found["cadence"].lacking[0].startswith("inv-1: continuous, delivered every 180")
+    ((_, _, often, *_),) = quality_rows(facts, Words("en"))
+    assert often.startswith("continuous; delivered every 205.7")
+
+
+def test_a_share_that_the_programme_wants_signed_is_asked_for(database_url, issued, tmp_path):
+    """Nothing would ask for signed readings, however much a programme counts on them."""
+    assert _checks(database_url, issued[1])[1]["backed"].holds
+    asked = FULL.replace("    registered:", '    signed_percent: "50"\n    registered:')
+    registering.register(database_url, tmp_path, asked)
+    assert _checks(database_url, issued[1])[1]["backed"].lacking == ("0 % signed, 50 % asked for",)
+
+
+def test_each_finding_names_what_it_is_about(database_url, issued):
+    """A verifier's request would name no meter and no month that the sheet has."""
+    who, _ = issued
+    name = logged.submitted(database_url, who, "2026-03-01", "2026-03-02")
+    with logged.issuer(database_url) as conn:
+        raised = "raised", "OBS", "the cabinet of the meter is not locked", None
+        accept.finding(conn, name, sign(conn, name, who["verifier"], raised))
+        about = About(devices=("inv-1",))
+        accept.finding(conn, name, sign(conn, name, who["verifier"], raised, about))
+    assert _checks(database_url, name)[1]["referenced"].lacking == ("OBS-1",)
+
+
+def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
+    """
+    A default would apply where the plan puts the supplier's own value first.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/9MXR475BQ8Z6UES/viewPublic
+    """
+    plant.register(database_url, tmp_path, plant.REGISTRY)
+    plant.fill_buses(database_url)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.submitted(database_url, who, project="bus")
+    lacking = _checks(database_url, name)[1]["defaults"].lacking
+    assert set(lacking) == {"diesel.ncv", "diesel.co2"}
+    reason = "the filling station states no heating value"
+    rows = "".join(
+        f"      - {{factor: {kind}, reason: {reason}, document: letter 4}}\n" for kind in lacking
+    )
+    registering.register(database_url, tmp_path, f"{plant.REGISTRY}    defaults:\n{rows}")
+    name = logged.submitted(database_url, who, project="bus")
+    facts, found = _checks(database_url, name)
+    assert found["defaults"].holds
+    assert any(reason in " ".join(row) for row in dated_rows(facts.subject, Words("en")))
+    wrong = f"{plant.REGISTRY}    defaults:\n{rows}".replace("diesel.ncv", "dieselncv")
+    planned = registering.told(database_url, tmp_path, wrong, "owner")
+    assert planned.refused
+    assert "did you mean diesel.ncv" in "\n".join(m for r in planned.results for m in r.messages)
+
+
+MARGIN = """factors:
+  - id: cm-2026
+    kind: grid.vn
+    value: 0.7315
+    unit: tCO2/MWh
+    direction: consumed
+    valid_from: 2026-01-01
+    source: own calculation
+    certainty: R
+    verified: true
+    calculation:
+      tool: tool07
+      result: ef_cm_t_per_mwh
+      inputs:
+        fuels: [{fuel: bituminous, mass_t: 8000000}]
+        generation_mwh: 16500000
+        ef_bm_t_per_mwh: 0.335
+        technology: wind
+"""
+DOCUMENT = "    document: {document: margin, by: Consultant, issued: 2026-01-10, sha256: SHA}\n"
+
+
+def test_a_calculated_factor_is_in_statement_and_pack(database_url, tmp_path):
+    """
+    The spreadsheet of a factor would not be submitted, and no verifier could calculate it again.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/ZUVQ43XY8MDBNTK/viewPublic
+    """
+    document = DOCUMENT.replace("SHA", "ab" * 32)
+    plant.register(database_url, tmp_path, plant.REGISTRY + MARGIN + document)
+    plant.fill_buses(database_url)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.submitted(database_url, who, project="bus")
+    facts, found = _checks(database_url, name)
+    (used,) = (one for one in facts.subject.factors if one.kind == "grid.vn")
+    assert used.id == "cm-2026"
+    assert used.calculation.inputs["generation_mwh"] == "16500000"
+    assert found["calculated"].holds
+    text = "".join(p.extract_text() for p in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages)
+    assert "calculated by tool07 (ef_cm_t_per_mwh)" in " ".join(text.split())
+    with logged.issuer(database_url) as conn:
+        report = verify(read_pack(export(conn, name, tmp_path / "pack")))
+    assert report.consistent, report.failure
+    assert any("tool07 gives 0.73" in one.detail for one in report.steps)

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from mrv import factors
+from mrv.factors.records import factor_of, from_record, to_record
+from mrv.methodologies.tools import calculated
 from services.registry.document import to_yaml
 from tests.services.registry.texts import BASE, PROJECT, messages
 
@@ -148,3 +151,57 @@ def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
     planned = load(BASE + bare.replace("grid.de", "grid.np"))
     assert "tonne publishes no grid.np; give the document" in messages(planned)
     assert planned.refused
+
+
+MARGIN = """
+factors:
+  - id: cm-2026
+    kind: grid.vn
+    value: 0.5109
+    unit: tCO2/MWh
+    direction: consumed
+    valid_from: 2026-01-01
+    source: own calculation
+    certainty: R
+    verified: true
+    calculation:
+      tool: tool07
+      result: ef_cm_t_per_mwh
+      inputs:
+        fuels: [{fuel: bituminous, mass_t: 4000000}, {fuel: natural_gas, mass_t: 900000}]
+        generation_mwh: 16500000
+        ef_bm_t_per_mwh: 0.335
+        technology: wind
+    document: {document: spreadsheet, by: Consultant, issued: 2026-01-10, sha256: SHA}
+""".replace("SHA", "ab" * 32)
+
+
+def test_a_factor_is_what_its_calculation_gives(load):
+    """
+    A factor would be used whose spreadsheet nobody submitted.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/ZUVQ43XY8MDBNTK/viewPublic
+    """
+    planned = load(BASE + MARGIN)
+    assert not planned.refused, messages(planned)
+    again = load(to_yaml(planned.merged))
+    assert again.merged == planned.merged
+    (factor,) = planned.merged.factors.values()
+    held = from_record(to_record(factor_of(factor.record)))
+    assert held.calculation.inputs["generation_mwh"] == "16500000"
+    book = factors.load().within("VN")
+    assert float(calculated(held.calculation, book, "x")) == pytest.approx(0.510871, abs=1e-6)
+    # of what is consumed the value is rounded up
+    wrong = load(BASE + MARGIN.replace("0.5109", "0.5108"))
+    assert wrong.refused
+    assert "tool07 gives 0.51087" in messages(wrong)
+    assert "of what is consumed 0.5109; 0.5108 is entered" in messages(wrong)
+    for old, new, said in (
+        ("tool: tool07", "tool: tool99", "no tool 'tool99'"),
+        ("ef_cm_t_per_mwh", "ef_t", "no result 'ef_t'"),
+        ("fuel: bituminous", "fuel: peat", "peat"),
+        ("      result: ef_cm_t_per_mwh\n", "", "must have `tool`"),
+    ):
+        wrong = load(BASE + MARGIN.replace(old, new))
+        assert wrong.refused, old
+        assert said in messages(wrong)

@@ -73,7 +73,10 @@ def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, 
     unit, size = _unit(found.values(), base, t)
     first = min(found)
     days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
-    drawn = [_bar(found.get(day), day.isoformat(), f"{day:%m-%d}", unit, size, t) for day in days]
+    drawn = []
+    for day in days:
+        label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
+        drawn.append(_bar(found.get(day), t.day(day), label, unit, size, t))
     return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
 
 
@@ -83,26 +86,28 @@ def shown(value: Fraction | int, unit: str, t: Words) -> str:
     return f"{t.number(text)} {unit}"
 
 
-def _unit(found: Collection[Amount], base: str, t: Words) -> tuple[str, int]:
-    most = max((abs(one.value) for one in found), default=0)
+def _unit(amounts: Collection[Amount], base: str, t: Words) -> tuple[str, int]:
+    most = max((abs(amount.value) for amount in amounts), default=0)
     return unit_for(base, Fraction(most), t.number)
 
 
-def _bar(one: Amount | None, told: str, label: str, unit: str, size: int, t: Words) -> Bar:
-    if one is None or one.kind == "none":
+def _bar(amount: Amount | None, told: str, label: str, unit: str, size: int, t: Words) -> Bar:
+    if amount is None or amount.kind == "none":
         return Bar(label, f"{told}: {t('missing')}", None)
-    value = Fraction(one.value, size)
+    value = Fraction(amount.value, size)
     return Bar(
-        label, f"{told}: {shown(value, unit, t)}, {t('kind.' + one.kind)}", ((one.kind, value),)
+        label,
+        f"{told}: {shown(value, unit, t)}, {t('kind.' + amount.kind)}",
+        ((amount.kind, value),),
     )
 
 
 def _alt(found: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
     amounts = list(found)
-    total = shown(Fraction(sum(one.value for one in amounts), size), unit, t)
+    total = shown(Fraction(sum(amount.value for amount in amounts), size), unit, t)
     kinds = [
         f"{t('kind.' + kind)}: {count}"
         for kind in KINDS[:3]
-        if (count := sum(one.kind == kind for one in amounts))
+        if (count := sum(amount.kind == kind for amount in amounts))
     ]
     return f"{name}: {total}. " + ", ".join(kinds)

@@ -23,7 +23,7 @@ def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     alt : str
         The values in words.
     """
-    most = max((abs(float(one)) for one in values if one is not None), default=0.0) or 1.0
+    most = max((abs(float(value)) for value in values if value is not None), default=0.0) or 1.0
     drawn = []
     for i, one in enumerate(values):
         if one is not None:

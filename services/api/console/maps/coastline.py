@@ -56,7 +56,7 @@ def _rings() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
         points = np.cumsum(steps.T, axis=0) * held["scale"] + held["translate"]
         ends = np.cumsum(held["lengths"])
     rings = np.split(points, ends[:-1].tolist())
-    return rings, [(*one.min(axis=0).tolist(), *one.max(axis=0).tolist()) for one in rings]
+    return rings, [(*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()) for ring in rings]
 
 
 def _cut(ring: Points, frame: tuple[float, float, float, float]) -> Points:

@@ -1,5 +1,5 @@
 """
-A window of the sewer network, drawn: assets while they can be told apart, counts beyond.
+A window of the sewer network, drawn: assets while they can be distinguished, counts beyond.
 
 The map is a picture with links that the server makes: every way of the window and every
 asset has an address, so that it works without scripts and can be sent to a colleague.
@@ -95,11 +95,11 @@ def drawn(box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = ()) -> Draw
     """
     scale = _Scale(box)
     lines = [
-        Line(one, "M" + "L".join(scale.text(p) for p in one.path), _width(one))
-        for one in assets
-        if one.kind == "pipe"
+        Line(asset, "M" + "L".join(scale.text(p) for p in asset.path), _width(asset))
+        for asset in assets
+        if asset.kind == "pipe"
     ]
-    dots = [Dot(one, *scale.at(one.path[0])) for one in assets if one.kind != "pipe"]
+    dots = [Dot(asset, *scale.at(asset.path[0])) for asset in assets if asset.kind != "pipe"]
     land = "".join(
         "M" + "L".join(scale.text(corner) for corner in ring.tolist()) + "Z"
         for ring in within(*box)

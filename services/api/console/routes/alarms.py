@@ -95,14 +95,14 @@ Text = Annotated[str, Depends(_said)]
 
 @router.post("/console/{language}/alarms/{alarm}/acknowledge")
 def acknowledge(ask: View, language: Language, alarm: AlarmId, text: Text) -> Response:
-    """Note that whoever is signed in takes an alarm up."""
+    """Note that anyone who is signed in takes an alarm up."""
     _write(ask, alarm, text, stored.acknowledge)
     return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
 
 
 @router.post("/console/{language}/alarms/{alarm}/comment")
 def comment(ask: View, language: Language, alarm: AlarmId, text: Text) -> Response:
-    """Add what whoever is signed in found or did."""
+    """Add what anyone who is signed in found or did."""
     _write(ask, alarm, text, stored.comment)
     return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
 

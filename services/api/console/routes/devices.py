@@ -74,8 +74,8 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         money=money,
         board=_board(ask.request.app.state.grafana, found),
         main=_main(found.get("registers", []), found.get("days", [])),
-        counts={one.name: one.quantity for one in channels},
-        units={one.name: one.unit for one in channels},
+        counts={channel.name: channel.quantity for channel in channels},
+        units={channel.name: channel.unit for channel in channels},
         charts=_charts(found, Words(language)) if found["registered"] else {},
     )
 
@@ -99,17 +99,19 @@ def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
     today = local_date(now_us(), found["timezone"])
     for name in _main([], found["days"]):
         title = t.or_as_is(f"quantity.{name}", name)
-        days = [one for one in found["days"] if one["quantity"] == name]
+        days = [day for day in found["days"] if day["quantity"] == name]
         quarters = [one for one in found["today"] if one["quantity"] == name]
         by_day = {
-            one["day"]: Amount(one["value"], *_times_us(one["measured_h"], one["unknown_h"]))
-            for one in days
+            day["day"]: Amount(day["value"], *_times_us(day["measured_h"], day["unknown_h"]))
+            for day in days
         }
         charts[name] = {"days": days_chart(by_day, today, days[0]["unit"], title, t)}
         if quarters:
             held = {
-                int(one["start"].timestamp()) * 1_000_000: Amount(one["value"], QUARTER_US, 0, 0)
-                for one in quarters
+                int(quarter["start"].timestamp()) * 1_000_000: Amount(
+                    quarter["value"], QUARTER_US, 0, 0
+                )
+                for quarter in quarters
             }
             edges = min(held), max(held) + QUARTER_US
             unit = quarters[0]["unit"]

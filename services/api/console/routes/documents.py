@@ -98,7 +98,7 @@ def file(
 
 
 def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
-    """Refuse whoever may not hand in; return the file's name and bytes."""
+    """Refuse anyone who may not hand in; return the file's name and bytes."""
     signed_in_for_all(ask, "documents")
     refuse_foreign(ask)
     if ask.who.role != _ROLE:

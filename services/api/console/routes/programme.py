@@ -16,6 +16,7 @@ from services.api.console.charts.flows import flows as flow_chart
 from services.api.console.render import Language, namer, render
 from services.api.console.routes.finding import short_name
 from services.api.console.routes.overview import rounded
+from services.api.console.routes.year import added, percent
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
@@ -40,10 +41,22 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         "programme.html",
         found=found,
         projects=listed,
+        finding=_finding(listed, found["year"], Words(language)),
         fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]],
         rounded=rounded,
     )
+
+
+def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> tuple[str, int | None]:
+    """Say what the programme's own projects avoided, and its share of the expected amount."""
+    avoided, expected = (
+        added(None if one[of] is None else Decimal(one[of]) for one in listed if one["counted"])
+        for of in ("monitored_t", "expected_t_so_far")
+    )
+    if avoided is None:
+        return t("finding.none", year=year), None
+    return t("finding.avoided", tonnes=t.tonnes(avoided), year=year), percent(avoided, expected)
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)

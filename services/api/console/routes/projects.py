@@ -47,7 +47,7 @@ _SPANS = {
     "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
-_MOST_GAPS = 50
+_MOST_GAPS, _FEW_DAYS = 50, 7
 
 
 class Row(NamedTuple):
@@ -235,7 +235,11 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
         heard = _local(sums.last, sums.timezone)
         if heard is not None:
-            return heard.replace(day=1)
+            first = heard.replace(day=1)
+            # of a month that has just begun there is little to see yet
+            begun = first == sums.today.replace(day=1) and heard.day <= _FEW_DAYS
+            before = begun and sums.crediting_from < first
+            return (first - timedelta(days=1)).replace(day=1) if before else first
         last = sums.crediting_to - timedelta(days=1)
         return max(sums.crediting_from, min(sums.today, last)).replace(day=1)
     return _first_day("month", month)

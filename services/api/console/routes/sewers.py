@@ -33,7 +33,7 @@ class Picked(NamedTuple):
     @property
     def inspected(self) -> Event | None:
         """The last inspection."""
-        return next((one for one in self.events if one.what == "inspection"), None)
+        return next((event for event in self.events if event.what == "inspection"), None)
 
 
 @router.get("/console/{language}/sewers")

@@ -165,7 +165,7 @@ def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
     """
     Return a day's value and times by quantity, and what the device avoided.
 
-    An interval's emissions are the device's, whichever of its quantities it stands beside:
+    An interval's emissions are the device's, whichever of its quantities it is listed with:
     they are added once.  None where nothing is known.
     """
     found = [row for row in rows if row[1] in wanted]

@@ -123,7 +123,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sample = sampling.document(conn, statement)
         public = programme.public_url(conn)
         twin = public_versions.published(conn, statement)
-        findings = [one.to_json() for one in records(conn, documents(conn, statement))]
+        findings = [record.to_json() for record in records(conn, documents(conn, statement))]
         keys = {one.key.did: one.key for one in signing_keys.load(conn)}
         called = programme.name_of(conn)
     said = stored.claims
@@ -142,7 +142,9 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         reasons={} if opinion is None else reasons_of(opinion.credential_subject),
         remarks=_remarks(opinion),
         programme=called,
-        issued_on=next((_local_day(one.at, said) for one in steps if one.state == "issued"), None),
+        issued_on=next(
+            (_local_day(step.at, said) for step in steps if step.state == "issued"), None
+        ),
         prepared=_prepared(steps, keys),
         verified=_verified(opinion, keys),
         index=_index(entry),
@@ -169,7 +171,7 @@ class Party(NamedTuple):
 
 
 def _prepared(steps: list[Event], keys: dict[str, EnrolledKey]) -> Party | None:
-    """Return who signed a statement; None of a draft, which nobody signed."""
+    """Return who signed a statement; None of a draft, which no one signed."""
     for step in steps:
         if step.state == "submitted" and step.document is not None:
             issuer = read_bytes(Statement, step.document, "the statement").issuer
@@ -260,7 +262,7 @@ def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | 
 
 
 def _unanswered(said: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
-    """Return the conditions that do not hold, and over which nobody signed a reason."""
+    """Return the conditions that do not hold, and over which no one signed a reason."""
     return unmet(said) if opinion is None else unanswered(said, opinion.credential_subject)
 
 
@@ -291,7 +293,7 @@ def check_pack(ask: View, language: Language) -> Response:
 def _comparison_blocks(
     said: Claims, opinion: Verification | None, sample: bytes | None, words: ReportWords
 ) -> list[Block]:
-    """Set what the figures were held against in blocks, as the reports print them."""
+    """Set what the figures were compared with in blocks, as the reports print them."""
     document = None if sample is None else read_bytes(SamplingList, sample, "the sample")
     concluded = None if opinion is None else opinion.credential_subject
     parts = (

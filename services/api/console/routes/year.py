@@ -67,7 +67,7 @@ class Progress(NamedTuple):
 
 def progress(of: Year, issued_t: int) -> Progress | None:
     """Return how far a year has come; None where nothing is avoided yet."""
-    counted = [one for one in of.projects if one.counted]
+    counted = [project for project in of.projects if project.counted]
     avoided, ahead = (
         added(getattr(one, of_) for one in counted) for of_ in ("avoided_t", "ahead_t")
     )
@@ -85,9 +85,9 @@ def progress(of: Year, issued_t: int) -> Progress | None:
     )
 
 
-def added(found: Iterable[Decimal | None]) -> Decimal | None:
+def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
     """Return a sum; None where nothing is known."""
-    known = [one for one in found if one is not None]
+    known = [decimal for decimal in decimals if decimal is not None]
     return sum(known, Decimal(0)) if known else None
 
 
@@ -134,8 +134,8 @@ def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
         return None
     firsts = [date(of.year, month, 1) for month in _MONTHS]
     figures: dict[str, Any] = {
-        "labels": [t.short_month(one) for one in firsts],
-        "long": [t.month(one) for one in firsts],
+        "labels": [t.short_month(first) for first in firsts],
+        "long": [t.month(first) for first in firsts],
         "last": known[-1] if known else -1,
         "actions": [
             {"key": one.key, "name": one.name, "values": one.months, "total": one.avoided_t or 0}

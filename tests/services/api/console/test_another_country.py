@@ -81,7 +81,8 @@ def test_no_page_of_another_country_speaks_of_viet_nam(freiburg, language):
 
 def test_no_board_speaks_of_viet_nam_where_no_station_is_in_it():
     """A price or a limit of another country would be drawn beside a city's own readings."""
-    for board in boards():
-        for panel in panels(board):
-            said = f"{panel.get('title')} {panel.get('description')}"
-            assert not _VIETNAMESE.search(said), (board["uid"], panel["title"])
+    for language in LANGUAGES:
+        for board in boards(language):
+            for panel in panels(board):
+                text = f"{panel.get('title')} {panel.get('description')}"
+                assert not _VIETNAMESE.search(text), (language, board["uid"], panel["title"])

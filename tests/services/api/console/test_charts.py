@@ -5,9 +5,10 @@ import html
 import json
 import re
 import xml.etree.ElementTree as ET
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from services.api.console.charts.quantities import QUARTER_US, Amount, days_char
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps
 from services.api.console.maps.plots import month_calendar, week_of
+from services.api.console.routes.projects import _first_of
 from services.api.console.translations import Words
 from tests.fix_node import CHARTS, built_charts
 
@@ -92,14 +94,15 @@ def test_days_without_a_value_are_drawn_until_today():
         "energy",
         Words("en"),
     )
-    told = [(bar["told"][9:10], bar["told"][12:]) for bar in figures(drawn)["bars"]]
-    assert told == [
-        ("1", "5 kWh, measured"),
-        ("2", "missing"),
-        ("3", "5 kWh, measured"),
-        ("4", "missing"),
-        ("5", "missing"),
+    said = [bar["told"] for bar in figures(drawn)["bars"]]
+    assert said == [
+        "1 February 2026: 5 kWh, measured",
+        "2 February 2026: missing",
+        "3 February 2026: 5 kWh, measured",
+        "4 February 2026: missing",
+        "5 February 2026: missing",
     ]
+    assert [bar["label"] for bar in figures(drawn)["bars"]] == ["Feb", "2", "3", "4", "5"]
 
 
 def test_the_worst_of_a_quarter_hour_names_it():
@@ -164,6 +167,26 @@ def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return sum(k * p for k, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("last", "opened"),
+    [
+        ("2026-12-01", "2026-11-01"),  # today: the month has just begun
+        ("2026-12-08", "2026-12-01"),
+        ("2026-02-03", "2026-02-01"),  # silent since
+        (None, "2026-12-01"),
+    ],
+)
+def test_a_project_opens_on_a_month_with_something_to_see(last, opened):
+    """On the first of a month each project would be one bar of some hours, below its plan."""
+    today = date(2026, 12, 8 if last == "2026-12-08" else 1)
+    heard = None if last is None else datetime.fromisoformat(f"{last}T05:00:00+00:00")
+    sums = SimpleNamespace(
+        last=heard, timezone="UTC", today=today,
+        crediting_from=date(2026, 1, 1), crediting_to=date(2036, 1, 1),
+    )  # fmt: skip
+    assert _first_of(None, sums).isoformat() == opened
 
 
 @pytest.mark.parametrize(

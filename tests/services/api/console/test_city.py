@@ -80,6 +80,11 @@ def test_the_programme_is_that_of_the_api(city):
         assert one["tCO2"] is not None or one["reason"] is None or one["reason"] in text
     for one in said["actions"]:
         assert one["name"] in text
+    listed = [p for s in said["systems"] for p in s["projects"]] + said["without_system"]
+    known = [Decimal(p["monitored_t"]) for p in listed if p["counted"] and p["monitored_t"]]
+    t = Words("en")
+    avoided = t("finding.avoided", tonnes=t.tonnes(sum(known)), year=2026)
+    assert f"<h1>{avoided if known else t('finding.none', year=2026)}" in text
     cookies = session(city, "auditor")
     file = get(city, "/console/en/programme/report.xlsx?year=2026", cookies).content
     titles = [c.value for c in load_workbook(BytesIO(file))["Systems"]["B"]]

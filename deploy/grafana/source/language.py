@@ -1,0 +1,72 @@
+"""
+Boards in every language: a declaration marks what its reader reads, words take its place.
+
+A marked text is its own key in the word files of `deploy/grafana/words`; one that begins with @
+is a key of the console's words, so that a board calls a class or an alarm as the console does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from mrv.report.words import names
+from mrv.texts.word_files import ENGLISH, read, tags
+from services.api.console.translations import texts
+
+WORDS = Path(__file__).parents[1] / "words"
+_MARKED = re.compile(r"«([^«»]+)»")
+_HEAD = "# English texts of the boards, written by `make dashboards`: each is its own key.\n\n"
+
+
+def word(text: str) -> str:
+    """Mark a text that its reader reads; one with marks of its own stays as it is."""
+    return text if "«" in text else f"«{text}»"
+
+
+def named(key: str) -> str:
+    """Mark a name that the console's words hold, such as `class.pump`."""
+    return f"«@{key}»"
+
+
+def languages() -> tuple[str, ...]:
+    """Return the languages that have a word file, English first."""
+    return tags(WORDS)
+
+
+def marked(text: str) -> set[str]:
+    """Return the texts of a declaration that a language has to have."""
+    return {one for one in _MARKED.findall(text) if not one.startswith("@")}
+
+
+def spoken(text: str, language: str) -> str:
+    """Return a declaration in a language; a text without words of it stays English."""
+    own, common = _own(language), _common(language)
+
+    def words_of(match: re.Match[str]) -> str:
+        text = match[1]
+        return common[text[1:]] if text.startswith("@") else own.get(text) or text
+
+    return _MARKED.sub(words_of, text)
+
+
+def english(marks: Iterable[str]) -> str:
+    """Return the English word file: what the boards have to say."""
+    lines = (
+        f"{json.dumps(mark, ensure_ascii=False)} = {json.dumps(mark, ensure_ascii=False)}\n"
+        for mark in sorted(marks)
+    )
+    return _HEAD + "".join(lines)
+
+
+@cache
+def _own(language: str) -> Mapping[str, str]:
+    return {} if language == ENGLISH else read(WORDS, language)
+
+
+@cache
+def _common(language: str) -> Mapping[str, str]:
+    return {**names(language), **texts(language)}

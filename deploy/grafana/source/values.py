@@ -1,0 +1,103 @@
+"""What stands in a column as a code, and how its reader reads it: states, classes, tests, causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from grafana_foundation_sdk.models import dashboard as model
+
+from deploy.grafana.source.language import named, word
+from deploy.grafana.source.palette import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
+from ingest import classes
+from mrv.report.words import names
+from mrv.texts.word_files import ENGLISH
+from services.api.console.translations import texts
+
+STATES = {
+    "online": GREEN, "late": YELLOW, "offline": RED, "dark": RED, "not commissioned": GREY,
+    "reporting": GREEN, "silent": RED, "never heard": RED,
+    "valid": GREEN, "expiring": ORANGE, "expired": RED, "missing": RED,
+    "within": GREEN, "exceeded": RED, "good": GREEN, "ahead": ORANGE, "behind": ORANGE,
+    "drifting": ORANGE, "issued": GREEN, "verified": BLUE, "submitted": BLUE,
+    "under_verification": BLUE, "draft": GREY, "rejected": RED, "revoked": RED,
+    "superseded": GREY, "critical": RED, "major": ORANGE, "minor": YELLOW,
+    "open": RED, "acknowledged": ORANGE, "cleared": GREEN,
+}  # fmt: skip
+# what the database calls a thing in a column, and how a board calls it
+_CALLED = {
+    "dark": "offline",
+    "never heard": "never reported",
+    "silent": "no data",
+    "under_verification": "under verification",
+}
+_NO_RATIO = (
+    "no dc_power_w in the registry",
+    "irradiance not measured",
+    "less than 8 hours of sun measured",
+)
+_MONEY = ("cost", "earned", "saved")
+_EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
+
+
+def states() -> list[Any]:
+    """Words of states, each with its colour."""
+    return colored(STATES)
+
+
+def called(value: str) -> str:
+    """Return how a board calls a state or an event of the database."""
+    return word(_CALLED.get(value, value.replace("_", " ")))
+
+
+def colored(values: Mapping[str, str]) -> list[Any]:
+    """Words that stand for a state, each with its colour."""
+    results = {
+        value: model.ValueMappingResult(text=called(value), color=color, index=k)
+        for k, (value, color) in enumerate(values.items())
+    }
+    return [model.ValueMap(options=results)]
+
+
+def columns() -> dict[str, dict[str, str]]:
+    """Words of the codes of each column that has some."""
+    kinds = {**_common("alarm.kind"), **_common("kind")} | {one: word(one) for one in _MONEY}
+    return {
+        "class": {one: named(f"class.{one}") for one in classes.load()},
+        "system": _common("system"),
+        "kind": kinds,
+        "test": _common("test"),
+        "cause": _common("cause") | {"never heard": named("cause.never_heard")},
+        "side": _common("side"),
+        "role": _common("role"),
+        "grade": _common("grade"),
+        "part": {**_common("channel"), **_common("indicator")},
+        "channel": _common("channel"),
+        "no_ratio": {one: word(one) for one in _NO_RATIO},
+    }
+
+
+def class_words() -> str:
+    """Return SQL that gives the name of a device class in place of its code in `class`."""
+    cases = " ".join(f"WHEN '{one}' THEN '{named(f'class.{one}')}'" for one in classes.load())
+    return f"CASE class {cases} END"
+
+
+def events() -> dict[str, str]:
+    """Words of what registers did."""
+    return {event: called(event) for event in _EVENTS}
+
+
+def mapped(codes: Mapping[str, str]) -> list[dict[str, object]]:
+    """Mapping of an override: a word in place of each code."""
+    options = {code: {"text": text, "index": k} for k, (code, text) in enumerate(codes.items())}
+    return [{"type": "value", "options": options}]
+
+
+def _common(head: str) -> dict[str, str]:
+    known: Iterable[str] = {**names(ENGLISH), **texts(ENGLISH)}
+    return {
+        key.removeprefix(f"{head}."): named(key)
+        for key in sorted(known)
+        if key.startswith(f"{head}.") and "." not in key.removeprefix(f"{head}.")
+    }

@@ -13,6 +13,9 @@ with chance.  It begins at 4.0 times or more for all 233 pairs of real inverters
 than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power Generation Data";
 two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Turbines side by side differ by
 14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).
+
+A copy that is shifted as well is moved back first (`in_step`), and one whose days are in another
+order is put in order (`in_order`): each day of a copy is like one day of the other meter alone.
 """
 
 from __future__ import annotations
@@ -51,6 +54,12 @@ _MEDIAN = 0.6745
 _LOOKED_AT = ((64, 1.7), (400, 1.25))
 # quarter hours of a day, and how many say how much differs on it
 _DAY, _OF_A_DAY = 96, 12
+# quarter hours by which a copy under noise may be shifted, and how many of them say by how much
+_FAR, _SHIFTED_BY = 16, 400
+# days of a copy that are like one of the other meter's, and how near that one is to the next one
+_IN_ORDER, _LIKE = 0.75, 0.5
+# meters that may be parts of a sum, and the weight from which on one is
+_MOST_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
@@ -157,12 +166,52 @@ def summed(own: Int64) -> Iterator[Summed]:
             weights = np.linalg.lstsq(table.T, values[known], rcond=None)[0]
         parts = np.rint(weights)
         whole = (np.abs(weights - parts) <= _WHOLE).all() and np.isin(parts, (0, 1)).all()
-        if not whole or np.count_nonzero(parts) < _PARTS:
-            continue
-        room = np.maximum(_EXACTLY * values[known], len(others))
-        agree = np.abs(parts @ table - values[known]) <= room
-        if np.count_nonzero(agree) >= max(LEAST_DAYS, _ORDER_SHARE * len(agree)):
+        if whole and _adds_up(values, own[others[parts == 1]]):
             yield Summed(i, tuple(others[parts == 1].tolist()))
+
+
+def _adds_up(values: Int64, parts: Int64) -> bool:
+    """Say whether the sums of days of some meters together are those of another one."""
+    known = values > 0
+    if len(parts) < _PARTS or not _telling(-np.sort(-values[known])):
+        return False
+    room = np.maximum(_EXACTLY * values[known], len(parts) + 1)
+    agree = np.abs(parts[:, known].sum(axis=0) - values[known]) <= room
+    return bool(np.count_nonzero(agree) >= max(LEAST_DAYS, _ORDER_SHARE * len(agree)))
+
+
+def may_be_parts(values: Int64, others: Int64) -> list[int]:
+    """Say which of some meters may be parts of a sum: none is above it; the largest ones first."""
+    known = values > 0
+    if np.count_nonzero(known) < LEAST_DAYS or not _telling(-np.sort(-values[known])):
+        return []
+    below = others[:, known] <= values[known] * (1 + _EXACTLY)
+    whole = others.sum(axis=1)
+    fits = (np.count_nonzero(below, axis=1) >= _ORDER_SHARE * below.shape[1]) & (whole > 0)
+    found = np.flatnonzero(fits)
+    largest: list[int] = found[np.argsort(-whole[found], kind="stable")][:_MOST_PARTS].tolist()
+    return largest
+
+
+def parts_of(values: Int64, others: Int64, one: Int32, there: Int32) -> list[int]:
+    """
+    Find the meters of which one is the sum, among others; none where it is no sum of them.
+
+    Parameters
+    ----------
+    values, others : int64 arrays, days and m x days
+        Sums of days, which have to add up. [base unit]
+    one, there : int32 arrays, k and m x k
+        Quantities of quarter hours, which say which ones add up. [base unit]
+    """
+    some = np.arange(len(others))
+    for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
+        table = there[some].T.astype(np.float64)
+        if len(some) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(some):
+            return []
+        weights = np.linalg.lstsq(table, one, rcond=None)[0]
+        some = some[weights > weight]
+    return some.tolist() if _adds_up(values, others[some]) else []
 
 
 class Noise(NamedTuple):
@@ -241,6 +290,53 @@ def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
     found = np.zeros(len(others), dtype=np.bool_)
     found[left] = True
     return found
+
+
+def in_step(one: Int32, others: Int32) -> Int32:
+    """Return others, each moved by up to four hours to where it is most like one."""
+    at = np.flatnonzero(one[_FAR:-_FAR] > _LARGE * one.max(initial=0)) + _FAR
+    if len(at) < _ENOUGH or not len(others):
+        return others
+    at = np.sort(np.random.default_rng(crc32(one.tobytes())).permutation(at)[:_SHIFTED_BY])
+    lags = np.array(sorted(range(-_FAR, _FAR + 1), key=abs))
+    off = np.stack([_off(others[:, at + lag] / one[at]) for lag in lags])
+    return np.stack([
+        np.roll(other, -lags[best]) for other, best in zip(others, off.argmin(axis=0), strict=True)
+    ])  # fmt: skip
+
+
+def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by which part ratios differ from their median, row by row."""
+    middle = np.median(ratio, axis=-1, keepdims=True)
+    size = np.median(np.abs(ratio - middle), axis=-1)
+    whole = middle[..., 0]
+    found: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
+    return found
+
+
+def in_order(one: Int32, other: Int32) -> Int32 | None:
+    """Return another meter's days in the order of one's that they are like; None where in none."""
+    own, there = one.reshape(-1, _DAY), other.reshape(-1, _DAY)
+    large = own > _LARGE * own.max(initial=0)
+    days = np.flatnonzero(np.count_nonzero(large, axis=1) >= _OF_A_DAY)
+    if len(days) < LEAST_DAYS:
+        return None
+    few = days[:: len(days) // _RANKS]
+    for some in (few, days):
+        off = np.stack([_off(there[:, large[day]] / own[day, large[day]]) for day in some])
+        if np.median(off.min(axis=1)) > _MEDIAN * _LOUD:
+            return None
+    best = off.argmin(axis=1)
+    least, next_ = np.partition(off, 1, axis=1)[:, :2].T
+    like = least <= _LOOKED_AT[1][1] * _MEDIAN * _LOUD
+    in_order_already = (best == days).mean() > _LIKE
+    if in_order_already or len(np.unique(best[like])) < _IN_ORDER * len(days):
+        return None
+    if np.median(least[like] / next_[like]) > _LIKE:  # each day is like many others
+        return None
+    found = np.zeros_like(there)
+    found[days[like]] = there[best[like]]
+    return found.reshape(-1)
 
 
 def _linked(off: NDArray[np.float64], deviation: float) -> float:

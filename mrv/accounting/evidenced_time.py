@@ -193,9 +193,17 @@ class Corroboration:
 
         They count in the meter's place (`mrv.rules.lower_invoices`): what counts rests on them.
         """
+        return filter(states_less, self._bounding(one))
+
+    def _bounding(self, one: Monitored) -> Iterator[CrossCheck]:
+        """
+        Yield the comparisons of a meter of the baseline's side with invoices that differ.
+
+        The lower of the two counts: that of an invoice, or of the meter where an invoice is higher.
+        """
         for check in self.of(one) if one.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            if check.against in self.documents and narrow and states_less(check):
+            if check.against in self.documents and narrow and check.holds is False:
                 yield check
 
     def more(self, one: Monitored) -> Iterator[CrossCheck]:
@@ -206,14 +214,14 @@ class Corroboration:
                 yield check
 
     def showing(self, one: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with invoices that agree with a meter, or count in its place."""
+        """Yield the comparisons with invoices that corroborate what counts of a meter."""
         yield from self.holding(one)
-        yield from self.less(one)
+        yield from (check for check in self._bounding(one) if not _agrees(check))
 
     def _refuting(self, one: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a device with invoices that neither agree nor count."""
-        less = [*self.less(one)]
-        return (c for c in self.of(one) if c.holds is False and c not in less and not _agrees(c))
+        """Yield the comparisons of a device with invoices that neither agree nor bound it."""
+        bound = [*self._bounding(one)]
+        return (c for c in self.of(one) if c.holds is False and c not in bound and not _agrees(c))
 
     def invoiced(self, one: Monitored) -> bool:
         """

@@ -314,8 +314,9 @@ class EvidenceItem:
     role : str
         Of a meter, or of the devices that a parameter belongs to; empty of the project's own.
     tonnes : str
-        Emissions of the quantity on its side; of a value, by how much the reduction would be
-        another one without it, at most the whole reduction. [tCO2e]
+        Emissions of the quantity on its side, of a project-side meter at its highest plausible
+        rate; of a value, by how much the reduction would be another one without it. The last two
+        are at most the whole reduction. [tCO2e]
     shown_by : tuple of str
         Certificates, invoices, documents or reports.
     """

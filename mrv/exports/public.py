@@ -26,7 +26,7 @@ from mrv.signatures import canonical
 TYPE = "PublicStatement"
 # what is hidden, by category: the fields whose texts are secrets
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
-    "meter": ("device", "devices", "gateway", "meter", "of"),
+    "meter": ("device", "devices", "gateway", "main", "meter", "of", "users"),
     "serial": ("serial",),
     "maker": ("maker", "model"),
     "certificate": ("certificate",),

@@ -6,6 +6,9 @@ party's document with the hash of its file, C an instrument under valid calibrat
 other source contradicts, D the claimant's own statement, or any other instrument.  What a claim
 rests on is as good as the weakest evidence that carries it: the share at a grade or below is that
 of the meters there, or what one entered value there carries, whichever is more.
+
+A meter of the project's side carries what it could hide: that it ran at its highest plausible rate
+throughout, at most the whole reduction.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, uncovered_share
@@ -59,6 +63,17 @@ def _carries(account: Account, one: Monitored) -> Fraction:
     return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
 
 
+def _hides(account: Account, one: Monitored) -> Fraction:
+    """Return the reduction that a meter's readings alone leave there. [tCO2e]"""
+    tonnes = _carries(account, one)
+    if one.needs.side == "baseline" or one.rate is None:
+        return tonnes
+    hours = [Fraction((b - a) * INTERVAL_US, HOUR_US) for a, b in (p.edges for p in one.parts)]
+    prices = (account.pricing.rate(one, part.year) for part in one.parts)
+    most = sum((one.rate * h * abs(price) for h, price in zip(hours, prices, strict=True)), ZERO)
+    return max(tonnes, min(most, abs(account.reduction_t)))
+
+
 def signed(
     items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
 ) -> tuple[EvidenceItem, ...]:
@@ -84,11 +99,13 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     Parameters
     ----------
     reduction_t : Fraction
-        What values carry a part of. [tCO2e]
+        What meters and values carry a part of. [tCO2e]
     """
     meters = [one for one in items if one.kind == METERED]
     values = [one for one in items if one.kind == PARAMETER]
     whole = sum((Fraction(one.tonnes) for one in meters), start=Fraction(0))
+    if reduction_t > 0:
+        whole = min(whole, reduction_t)
     found: dict[Grade, str] = {}
     below = Fraction(0)
     for place in reversed(range(len(GRADES))):
@@ -108,7 +125,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """Grade each meter's quantity; time without a certificate by itself."""
     for one in account.views:
-        tonnes = _carries(account, one)
+        tonnes = _hides(account, one)
         if not tonnes:
             continue
         shown, evidence = of_role(one.bound.role), facts.evidence

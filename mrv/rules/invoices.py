@@ -21,7 +21,7 @@ its kind does at most as a mean, unless invoices show what was used for it (EVD-
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -139,7 +139,7 @@ def _beyond_invoices(
             roles[role] = some
     priced = [*facts.compare(facts.besides, facts.price.pricing)]
     evidence = Corroboration(facts.besides, priced)
-    checks = (check for some in roles.values() for check in _apart(evidence, some))
+    checks = (check for some in roles.values() for check in _apart(some, evidence.holding))
     # what the reduction would be lower by by invoices in place of meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
     # where the reduction is a difference of two large quantities, a little of one is much of it
@@ -202,9 +202,11 @@ def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
             yield check
 
 
-def _apart(evidence: Corroboration, role: Sequence[Monitored]) -> Iterator[CrossCheck]:
+def _apart(
+    role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
+) -> Iterator[CrossCheck]:
     """Yield comparisons of a role's meters that count as evidence, none over another's time."""
-    held = {(c.from_us, c.to_us, c.against): c for m in role for c in evidence.holding(m)}
+    held = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
     return _successive(held.values())
 
 
@@ -213,7 +215,8 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
-    for check in _apart(facts.evidence, role):
+    # also of those that state more or less than a meter: the lower of the two counts
+    for check in _apart(role, facts.evidence.showing):
         first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
         for name, share in _shares(facts, check).items():
             if name in names:

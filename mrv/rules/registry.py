@@ -32,7 +32,7 @@ from mrv.rounding import decimal_text
 from mrv.rules.duplicates import overlapping
 from mrv.rules.effects import Effect, Exclude, Said
 from mrv.rules.facts import Facts
-from mrv.texts import Text, text
+from mrv.texts import Text, Value, text
 
 _PLACES = 6
 # falls to about zero on as many days in a row are those of a counter of each day
@@ -145,11 +145,13 @@ def _causes(
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
     """Where a register of a device left its line, with the unknown time that this left."""
     some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
-    daily = dict.fromkeys(_daily([fall for fall, _ in some]))
-    if daily:
-        yield [*daily], [gap for fall, gaps in some if fall in daily for gap in gaps]
+    named = list[Fallen]()
+    for each in (_daily([fall for fall, _ in some]), _rising(one, some)):
+        named += each
+        if each:
+            yield each, [gap for fall, gaps in some if fall in each for gap in gaps]
     for fall, gaps in some:
-        if fall not in daily and not (fall.brief and fall.after < fall.before):
+        if fall not in named and not (fall.brief and fall.after < fall.before):
             yield [fall], gaps
 
 
@@ -177,8 +179,29 @@ def _touched(
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
     """Falls to about zero, where they are those of a counter of each day."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
-    days = sorted({fall.at_us // (24 * HOUR_US) for fall in zero})
+    days = _days(zero)
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
+
+
+def _rising(one: Monitored, some: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
+    """Jumps that are too many, or leave too much, to be those of replaced meters."""
+    falls = [fall for fall, _ in some]
+    return falls if _beyond(one, falls, [gap for _, gaps in some for gap in gaps]) else []
+
+
+def _beyond(one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome]) -> bool:
+    """
+    Say whether a register rises by more than it may, on several days or for most of the time.
+
+    No meter is replaced so often: its rated power is too low, or its unit is wrong.
+    """
+    begin, end = one.span_us
+    most = 2 * sum(gap.time_us for gap in gaps) > end - begin
+    return all(fall.after > fall.before for fall in falls) and (most or len(_days(falls)) >= _DAYS)
+
+
+def _days(falls: Sequence[Fallen]) -> list[int]:
+    return sorted({fall.at_us // (24 * HOUR_US) for fall in falls})
 
 
 def _left_by(jump: Fallen, found: Sequence[Fallen]) -> list[Fallen]:
@@ -204,10 +227,17 @@ def _named(
     if one.needs.side == "project":
         effect = text("REG-03.charged", hours=hours, cost=cost)
     register = file_registers.of_column(one.device.class_id, falls[0].channel)
-    where = {"device": one.device.id, "role": one.bound.role, "register": register.name}
-    if len(falls) >= _DAYS:
+    where: dict[str, Value] = {
+        "device": one.device.id, "role": one.bound.role, "register": register.name,
+    }  # fmt: skip
+    rises = _beyond(one, falls, lost)
+    if len(falls) >= _DAYS or rises:
         first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))
-        yield text("REG-03.daily", count=len(falls), first=first, last=last, effect=effect, **where)
+        where |= {"first": first, "last": last, "effect": effect}
+        if rises:
+            yield text("REG-03.rises_daily", count=len(_days(falls)), **where)
+        else:
+            yield text("REG-03.daily", count=len(falls), **where)
         return
     rows = tuple(_row(register, fall, timezone) for fall in falls)
     moves = tuple(_move(register, fall, timezone) for fall in falls)

@@ -302,7 +302,8 @@ def _alike(one: Copy) -> Text:
     if one.by_day.noise:
         ratio = plain_text(Fraction(one.by_day.ratio), 3)
         noise = plain_text(100 * Fraction(one.by_day.noise), 1)
-        return text("copy.under_noise", **of, ratio=ratio, noise=noise)
+        code = "copy.under_noise" if one.by_day.ordered else "copy.under_noise_moved"
+        return text(code, **of, ratio=ratio, noise=noise)
     of |= {"ratio": ratio, "agree": one.by_day.days, "known": one.by_day.known}
     if one.by_day.ordered:
         return text("copy.proportional_days", **of)

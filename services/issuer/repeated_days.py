@@ -223,9 +223,9 @@ def repeated_days(
                 break
 
 
-def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
+def near_days(own: Int64, others: Int64, nearly: float, share: float = SHARE) -> NDArray[np.bool_]:
     """
-    Say of which meters most days have one ratio, by some of the days. [n x m]
+    Say of which meters a share of days have one ratio, by some of the days. [n x m]
 
     Parameters
     ----------
@@ -235,16 +235,16 @@ def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
         Part by which ratios may differ. [1]
     """
     some = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
-    need = _needed(own[:, some], _LEAST_LOOKED)
+    need = _needed(own[:, some], _LEAST_LOOKED, share)
     found = np.zeros((len(own), len(others)), dtype=np.bool_)
     for i, j in agreeing(own[:, some], others[:, None, some], need, nearly):
         found[i, j] = True
     return found
 
 
-def _needed(own: Int64, least: int) -> Int64:
+def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
     """Of how many days the ratio is to be one; more than there are where they are too few."""
-    many = np.ceil(SHARE * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
+    many = np.ceil(share * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
     needed: Int64 = np.maximum(many, least)
     return needed
 

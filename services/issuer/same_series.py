@@ -49,7 +49,7 @@ class Agreeing(NamedTuple):
     Attributes
     ----------
     ordered : bool
-        Each day agrees with the same day; else with some other one.
+        Each day agrees with the same day; else with some other one, or shifted by some hours.
     noise : float
         Deviation of the quarter hours, where it is even as that of noise is; else 0. [1]
     """

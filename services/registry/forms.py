@@ -119,8 +119,13 @@ def _project(
     for key in dict.fromkeys((*method.designed, *method.papers, *method.dated)):
         made.setdefault("documents", {})[key] = {
             "document": f"{PLACEHOLDER}TITLE-AND-NUMBER", "by": f"{PLACEHOLDER}ISSUER",
-            "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256", "value": f"{PLACEHOLDER}NUMBER",
+            "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256",
         }  # fmt: skip
+        spec = method.parameters.get(key) or next(
+            (one.params[key] for one in taken.values() if key in one.params), None
+        )
+        if not getattr(spec, "choices", None):  # a choice is no number that a document states
+            made["documents"][key]["value"] = f"{PLACEHOLDER}NUMBER"
         whole = key in method.papers
         notes["projects.documents", key] = (
             "without it nothing is reduced"

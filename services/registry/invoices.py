@@ -220,7 +220,10 @@ def _check(
     for device in one.devices:
         serving = [d for d in project.devices if d.device == device]
         if not serving:
-            found.append(f"device {device} does not serve project {project.id}")
+            found.append(
+                f"device {device} does not serve project {project.id}; enter invoices of its meters"
+                " alone, and show one that is of others too to the verifier"
+            )
         elif one.quantity not in drawn.get(device, ()) and one.quantity not in {
             quantities.get(d.role) for d in serving
         }:

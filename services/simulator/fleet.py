@@ -15,6 +15,10 @@ import msgspec
 import yaml
 
 from ingest import profiles
+from ingest.errors import RegistryError
+from services.registry.document import dump
+from services.registry.located import native
+from services.registry.workbook import SUFFIX, read_workbook
 from services.simulator.model import Device, SimulatorError
 from services.simulator.simulated import MODELS
 
@@ -136,7 +140,7 @@ def _content(path: Path) -> Any:
     if not path.is_dir():
         return _read(path)
     whole: dict[str, list[Any]] = {"sites": [], "devices": []}
-    for file in sorted(path.glob("*.yaml")):
+    for file in sorted((*path.glob("*.yaml"), *path.glob(f"*{SUFFIX}"))):
         content = _read(file)
         for key, rows in whole.items():
             rows.extend(content.get(key) or [] if isinstance(content, dict) else [])
@@ -145,7 +149,13 @@ def _content(path: Path) -> Any:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe one)
+        if path.suffix.lower() == SUFFIX:
+            text = dump(native(read_workbook(path.read_bytes(), str(path))))
+        else:
+            text = path.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 (a safe one)
+    except RegistryError as error:
+        raise SimulatorError(str(error)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SimulatorError(f"{path} is no YAML: {error}") from error
 

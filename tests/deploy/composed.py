@@ -35,7 +35,7 @@ class Composed:
     """Services of a compose file as processes of this machine, below a folder."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
-        self._folder, self._database = folder, database_url
+        self.folder, self._database = folder, database_url
         self._services: dict[str, Any] = read(DEPLOY / "compose.yaml")[0]["services"]
         self._mqtt, self._running = free_port(), {}
         self.api = f"127.0.0.1:{free_port()}"
@@ -57,9 +57,14 @@ class Composed:
 
     def volume(self, name: str) -> Path:
         """Return the folder that stands for a volume."""
-        found = self._folder / "volumes" / name
+        found = self.folder / "volumes" / name
         found.mkdir(parents=True, exist_ok=True)
         return found
+
+    def tonne(self, words: list[str], **settings: str) -> str:
+        """Run a command of this machine, in the folder of the move."""
+        rest = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
+        return self._done(words, {**rest, **settings}, None, commands.run)
 
     def end(self) -> None:
         """End every process."""
@@ -70,7 +75,7 @@ class Composed:
 
     def log(self, name: str) -> str:
         """Return what a service printed."""
-        return (self._folder / f"{name}.log").read_text()
+        return (self.folder / f"{name}.log").read_text()
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the settings that a service is given, with the places of this machine."""
@@ -85,7 +90,7 @@ class Composed:
     def _here(self, name: str, text: str) -> str:
         """Return a path or address of a container as it is on this machine."""
         text = text.replace("mosquitto:8883", f"127.0.0.1:{self._mqtt}")
-        places = {"/run/secrets": self._folder / "secrets", _HOME: self.volume(f"tmpfs-{name}")}
+        places = {"/run/secrets": self.folder / "secrets", _HOME: self.volume(f"tmpfs-{name}")}
         for one in self._services[name].get("volumes", []):
             volume, place = one.split(":")[:2]
             places[place] = self.volume(volume) if volume[0] != "." else DEPLOY / volume
@@ -94,8 +99,45 @@ class Composed:
                 return str(places[place]) + text[len(place) :]
         return text
 
+    def pod(self, name: str) -> None:
+        """Start what a manifest of deploy/kubernetes/account runs, with the settings it gives."""
+        (manifest,) = (
+            one
+            for one in read(DEPLOY / f"kubernetes/account/{name}.yaml")
+            if one["kind"] == "Deployment"
+        )
+        pod = manifest["spec"]["template"]["spec"]
+        (found,), held = pod["containers"], {one["name"]: one for one in pod["volumes"]}
+        (settings,) = read(DEPLOY / "kubernetes/base/settings.yaml")
+        given = {**settings["data"], **{one["name"]: one["value"] for one in found["env"]}}
+        given |= {"TONNE_HOME": _HOME, "TONNE_METRICS_BIND": f"127.0.0.1:{free_port()}"}
+        if "TONNE_API_BIND" in given:
+            given["TONNE_API_BIND"] = self.api
+        places = {}
+        for mount in found["volumeMounts"]:
+            volume = held[mount["name"]]
+            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+            login = volume.get("secret", {}).get("secretName")
+            folder = self.volume(claim or login or f"{name}-{mount['name']}")
+            file = self.folder / "secrets" / f"{(login or '').removeprefix('tonne-')}_url"
+            # the secret `tonne-service` is the login of the API
+            file = file.with_name("api_url") if login == "tonne-service" else file
+            if file.exists():
+                shutil.copy(file, folder / "database_url")
+            places[mount["mountPath"]] = folder
+        for key, value in given.items():
+            for place in sorted(places, key=len, reverse=True):
+                if value == place or value.startswith(f"{place}/"):
+                    given[key] = str(places[place]) + value[len(place) :]
+                    break
+        rest = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
+        with (self.folder / f"{name}.log").open("wb") as out:
+            self._running[name] = commands.start(
+                found["args"], env={**rest, **given}, stdout=out, stderr=out
+            )
+
     def _secrets(self) -> str:
-        folder = self._folder / "secrets"
+        folder = self.folder / "secrets"
         env = os.environ | {"TONNE_SECRETS": str(folder)}
         subprocess.run(["sh", str(DEPLOY / "secrets.sh")], env=env, capture_output=True, check=True)
         parts = urlsplit(self._database)
@@ -125,7 +167,7 @@ class Composed:
             elif self._services[name].get("restart") == "on-failure":
                 self._tonne(name, self._command(name))
             else:
-                with (self._folder / f"{name}.log").open("wb") as out:
+                with (self.folder / f"{name}.log").open("wb") as out:
                     self._running[name] = commands.start(
                         self._command(name), env=self.environment(name), stdout=out, stderr=out
                     )
@@ -142,11 +184,11 @@ class Composed:
         return [*words[:3], *(plugin if one.endswith("security.so") else one for one in told)]
 
     def _tonne(self, name: str, words: list[str]) -> str:
-        return self._done(words, self.environment(name), self._folder, commands.run)
+        return self._done(words, self.environment(name), self.folder, commands.run)
 
     def _logins(self) -> None:
         script = (DEPLOY / "timescaledb/logins.sql").read_text()
-        text = script.replace("/run/secrets", str(self._folder / "secrets"))
+        text = script.replace("/run/secrets", str(self.folder / "secrets"))
         psql = shutil.which("psql", path=POSTGRES_BIN)
         subprocess.run(
             [psql, self._database], input=text, text=True, check=True, stdout=subprocess.DEVNULL
@@ -155,7 +197,7 @@ class Composed:
     def _mosquitto(self) -> None:
         folder, account = self.volume("broker"), service_account("mosquitto")
         own_folder(folder, account)
-        with (self._folder / "mosquitto.log").open("wb") as out:
+        with (self.folder / "mosquitto.log").open("wb") as out:
             self._running["mosquitto"] = subprocess.Popen(
                 [str(MOSQUITTO), *self._services["mosquitto"]["command"][1:]],
                 cwd=folder, stdout=out, stderr=out,
@@ -168,7 +210,7 @@ class Composed:
         while words[0].startswith("-"):
             if words.pop(0) == "-v":
                 here, there = words.pop(0).split(":")[:2]
-                mounted[there] = here.replace("$PWD", str(self._folder))
+                mounted[there] = here.replace("$PWD", str(self.folder))
         name, *rest = words
         return self._tonne(name, [mounted.get(one, one) for one in rest])
 
@@ -195,7 +237,7 @@ class Composed:
         run: Any = subprocess.run,
     ) -> str:
         done = run(
-            words, env=env, cwd=folder or self._folder, capture_output=True, text=True, check=False
+            words, env=env, cwd=folder or self.folder, capture_output=True, text=True, check=False
         )
         # `doctor` also names what this installation does without, such as Kafka
         fine = done.returncode == 0 or words[0] == "doctor"

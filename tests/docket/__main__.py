@@ -33,7 +33,7 @@ def plain(found):
         "costs": {rule: cost for rule, cost in sorted(costs.items()) if any(cost)},
     }
     rests = {grade: round(share, _PLACES) for grade, share in (found.rests or {}).items() if share}
-    more = {"refused": found.refused, "rests": rests}
+    more = {"refused": found.refused, "rests": rests, "listed": found.listed}
     return one | {key: value for key, value in more.items() if value}
 
 
@@ -53,20 +53,23 @@ def main():
         )
     before = stored() if RESULTS.exists() else {}
     found = {}
-    with server() as database:
-        for number, name in enumerate(names, 1):
-            try:
-                outcome = run(database.url, name)
-            except NotThereError as error:
-                tell(f"{name} is left out: {error}")
-                continue
-            found[name] = plain(outcome)
-            sys.stderr.write(f"{number}/{len(names)} {name}: {found[name]['t']} t\n")
-            if asked.statements:
-                save(asked.statements, name, outcome.statements)
-            if asked.details:
-                for rule, texts in outcome.details.items():
-                    tell(f"{name} {rule}: {' / '.join(texts)}")
+    try:
+        with server() as database:
+            for number, name in enumerate(names, 1):
+                try:
+                    outcome = run(database.url, name)
+                except NotThereError as error:
+                    tell(f"{name} is left out: {error}")
+                    continue
+                found[name] = plain(outcome)
+                sys.stderr.write(f"{number}/{len(names)} {name}: {found[name]['t']} t\n")
+                if asked.statements:
+                    save(asked.statements, name, outcome.statements)
+                if asked.details:
+                    for rule, texts in outcome.details.items():
+                        tell(f"{name} {rule}: {' / '.join(texts)}")
+    finally:
+        keep(found, every)
     if asked.json:
         tell(json.dumps(found, indent=1))
     else:
@@ -74,7 +77,6 @@ def main():
             results({n: every[n] for n in names}, {**before, **found}), whole=not asked.names
         ):
             tell(line)
-    keep(found, every)
 
 
 def save(folder, name, statements):

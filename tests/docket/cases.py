@@ -26,3 +26,18 @@ def cases() -> dict[str, dict[str, Any]]:
                 said = {"plant": plant, "label": label, "is": one.pop(label)}
                 found[f"{plant}/{name}"] = {**said, "asked": [], "grade": "C", "earns": 1.0, **one}
     return found
+
+
+# values of distortions that name what is false
+_NAMING = ("on", "of", "device", "with_", "name")
+
+
+def false_in(case: dict[str, Any]) -> set[str]:
+    """Return the meters and values of a fraud that say what is false, or stand for what does."""
+    found = {*case.get("params", ()), *case.get("false", ())}
+    for word, values in (pair for step in case["do"] for pair in step.items()):
+        names = [values[key] for key in _NAMING if key in values]
+        flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]
+        found |= {one.partition(".")[0] for one in flat}
+        found |= set(values) - {"on", "stated"} if word in ("typed", "typed_later") else set()
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -34,7 +34,7 @@ from services.store.registry import signing_keys
 from services.store.statements import energy_certificates
 from tests import databases, memory, registering
 from tests.docket import distortions
-from tests.docket.cases import cases
+from tests.docket.cases import cases, false_in
 from tests.docket.shapes import HOUR_US
 from tests.docket.world import (
     FROM_US,
@@ -49,6 +49,7 @@ from tests.docket.world import (
     truth,
 )
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
+from tests.services.issuer import logged
 from tests.services.issuer.plant import store_of
 
 OPERATOR = "Plant Operating Company"
@@ -67,6 +68,7 @@ class Outcome(NamedTuple):
     What a case came to: tonnes, what is true, findings that do not hold, what rules take.
 
     `rests` is the share of the reduction by grade of evidence, as the statement says it.
+    `listed` is what a fraud has false, with its grade in the verifier's worklist.
     `silent` are devices of which more was taken or added than the statement has lines for,
     `statements` the documents of the projects.
     """
@@ -78,6 +80,7 @@ class Outcome(NamedTuple):
     details: dict[str, list[str]]
     refused: str = ""
     rests: dict[str, float] | None = None
+    listed: dict[str, str] | None = None
     silent: tuple[str, ...] = ()
     statements: tuple[dict[str, Any], ...] = ()
 
@@ -114,12 +117,14 @@ def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
     distortions.apply(world, case["do"], distortions.SAID)
     url = databases.make(server_url, _TEMPLATE)
     try:
-        return _closed(url, world, float(tonnes))
+        return _closed(
+            url, world, float(tonnes), false_in(case) if case["label"] == "fraud" else ()
+        )
     finally:
         databases.drop(url)
 
 
-def _closed(url: str, world: World, truth_t: float) -> Outcome:
+def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "registry.yaml"
         try:
@@ -127,17 +132,17 @@ def _closed(url: str, world: World, truth_t: float) -> Outcome:
             _register(url, file, world)
             _store(url, world.readings, world.arrived)
             _remake(url)
+            _issue(url, Path(folder), world)
             for change in world.later:
                 change(world.document)
                 _imported(url, file, world.document)
                 _remake(url)
             _certify(url, world)
-            _bill(url, Path(folder), world)
+            refused = _bill(url, Path(folder), world)
             with connect(url, role="tonne_mrv", autocommit=True) as conn:
-                projects = [one["id"] for one in world.document["projects"]]
-                return _outcome(
-                    [preview_period(conn, one, FROM_US, TO_US) for one in projects], truth_t
-                )
+                projects = world.closed or [one["id"] for one in world.document["projects"]]
+                closed = [preview_period(conn, one, FROM_US, TO_US) for one in projects]
+            return _outcome(closed, truth_t, false)._replace(refused=refused)
         except (TonneError, RefusedError) as error:
             said = str(error).replace(f"{folder}/", "")
             return Outcome(0.0, truth_t, {}, {}, {}, f"{type(error).__name__}: {said}"[:300])
@@ -146,7 +151,7 @@ def _closed(url: str, world: World, truth_t: float) -> Outcome:
 HOSTED = hosted(()).clause
 
 
-def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
+def _outcome(closed: list[Closed], truth_t: float, false: Collection[str]) -> Outcome:
     """Sum what the projects of a case come to; most cases have one."""
     findings: dict[str, str] = {}
     details: dict[str, list[str]] = {}
@@ -167,9 +172,13 @@ def _outcome(closed: list[Closed], truth_t: float) -> Outcome:
     tonnes = sum(one.result.net.reduction.ug for one in closed) / UG
     shares = claims_of(closed[0].document).evidence.shares
     rests = {grade: float(share) for grade, share in shares.items()}
+    listed = dict[str, str]()
+    for item in (item for one in closed for item in claims_of(one.document).evidence.items):
+        if item.name in false:
+            listed[item.name] = max(item.grade, listed.get(item.name, item.grade))
     silent = tuple(name for one in closed for name in _silent(one.result))
     statements = tuple(one.document for one in closed)
-    return Outcome(tonnes, truth_t, findings, costs, details, "", rests, silent, statements)
+    return Outcome(tonnes, truth_t, findings, costs, details, "", rests, listed, silent, statements)
 
 
 def _silent(result: PeriodResult) -> Iterator[str]:
@@ -188,6 +197,14 @@ def _silent(result: PeriodResult) -> Iterator[str]:
 
 class RefusedError(Exception):
     """An import that refused what a case brings."""
+
+
+def _issue(url: str, home: Path, world: World) -> None:
+    """Issue statements of earlier time, with a verifier's reason for each finding."""
+    if world.issued:
+        who = logged.signers(url, home)
+        for project, first, last in world.issued:
+            logged.issue(url, who, first, last, project)
 
 
 def _enrol(url: str, world: World) -> None:
@@ -252,32 +269,33 @@ def _certify(url: str, world: World) -> None:
             )  # fmt: skip
 
 
-def _bill(url: str, folder: Path, world: World) -> None:
+def _bill(url: str, folder: Path, world: World) -> str:
+    """Import invoices; those of a file that is refused are left out, with what was said."""
     if not world.invoices:
-        return
+        return ""
     file = folder / "invoices.yaml"
     file.write_text(yaml.safe_dump({"invoices": world.invoices}), "utf-8")
     with connect(url, autocommit=True) as conn:
         found = deliver(conn, read_invoices(file), "operator")
-    if found.refused:
-        raise RefusedError("; ".join(m for r in found.results for m in r.messages))
+    return "; ".join(m for r in found.results for m in r.messages) if found.refused else ""
 
 
-def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int]) -> None:
+def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.ndarray]) -> None:
     """Store readings as `tonne run` does: each came within its hour, or where it is said."""
     readings = {name: one for name, one in readings.items() if len(one.time_us)}
     first = min(int(one.time_us[0]) for one in readings.values())
     last = max(int(one.time_us[-1]) for one in readings.values())
     hours = np.arange(first // HOUR_US, last // HOUR_US + 1)
-    came = [*(hours * HOUR_US + HOUR_US - 1).tolist(), *arrived.values()]
+    at_once = [name for name, us in arrived.items() if isinstance(us, int)]
+    came = [*(hours * HOUR_US + HOUR_US - 1).tolist(), *(arrived[name] for name in at_once)]
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = store_of(conn)
         by_id = store.plan.fleet.by_id
         frames = []
         for name, one in readings.items():
-            message = one.time_us // HOUR_US - hours[0]
-            if name in arrived:
-                message = np.full(len(message), len(hours) + list(arrived).index(name))
+            message = arrived.get(name, one.time_us) // HOUR_US - hours[0]
+            if name in at_once:
+                message = np.full(len(one.time_us), len(hours) + at_once.index(name))
             frames.append(_frame(by_id[name], one, message))
         store.commit(conn, _together(frames), [], Letters([], [], [], [], came))
 

@@ -20,6 +20,7 @@ from tests.docket.world import (
     END,
     FIRST,
     OFFSET_US,
+    PROJECT,
     TIMES_US,
     Readings,
     World,
@@ -175,9 +176,16 @@ def noise(world: World, on: str, share: float) -> None:
 
 
 @_said
-def clock(world: World, device: str, hours: float) -> None:
-    """A meter's clock is off."""
-    world.readings[device].time_us += round(hours * HOUR_US)
+def clock(
+    world: World, device: str, hours: float, first: str | None = None, last: str | None = None
+) -> None:
+    """A meter's clock is off; of two readings of one time the first is stored."""
+    some = world.readings[device]
+    inside = _within(some.time_us, first, last)
+    some.time_us = np.where(inside, some.time_us + round(hours * HOUR_US), some.time_us)
+    _, order = np.unique(some.time_us, return_index=True)
+    some.time_us = some.time_us[order]
+    some.columns = {name: values[order] for name, values in some.columns.items()}
 
 
 @_said
@@ -209,6 +217,23 @@ def silent(world: World, device: str, first: str, last: str) -> None:
 def read_out(world: World, device: str, at: str) -> None:
     """A device keeps its readings until somebody reads them out."""
     world.arrived[device] = _moment(at)
+
+
+@_said
+def clock_fast(world: World, device: str, at: str) -> None:
+    """A clock was set back to the month's first day on another one, and is right at its end."""
+    some = world.readings[device]
+    begin, end, set_ = _moment(str(FIRST)), _moment(str(END)), _moment(at)
+    some.keep(_within(some.time_us, str(FIRST), None))
+    elapsed = (some.time_us - some.time_us[0]) // 1_000_000
+    some.columns = {
+        name: elapsed if values.dtype.kind == "i" else values
+        for name, values in some.columns.items()
+    }
+    slow = (end - set_) / (end - begin)
+    true = set_ + np.rint((some.time_us - begin) * slow).astype(np.int64)
+    world.arrived[device] = np.where(some.time_us < end, true, some.time_us)
+    world.registered(device)["installed"] = f"{FIRST}T00:00:00+07:00"
 
 
 @_said
@@ -319,6 +344,29 @@ def replaced(
 def replacement_last(world: World, on: str, by: float) -> None:
     """The old register's last value is entered too high. [unit of the channel]"""
     world.registered(on)["replacements"][0]["last"] += by
+
+
+@_said
+def commissioned(world: World, device: str, at: str) -> None:
+    """A device came within the month: it is registered, tested and read from then on."""
+    row = world.registered(device)
+    row["installed"] = f"{at}T00:00:00+07:00"
+    some = world.readings[device]
+    some.keep(~_within(some.time_us, None, at))
+
+
+@_said
+def again(world: World, device: str, days: int) -> None:
+    """A meter's month is its own of some days before, sent a second time."""
+    some = world.readings[device]
+    back = days * DAY_US
+    inside = _within(some.time_us, str(FIRST), None)
+    for channel, values in some.columns.items():
+        then = np.interp(some.time_us - back, some.time_us, values)
+        if values.dtype.kind == "i":
+            begin = int(np.flatnonzero(inside)[0])
+            then = np.rint(then - then[begin]) + values[begin]
+        some.columns[channel] = np.where(inside, then, values).astype(values.dtype)
 
 
 @_said
@@ -461,9 +509,17 @@ def typed(world: World, on: str = "", **values: Any) -> None:
 
 
 @_said
-def typed_later(world: World, **values: Any) -> None:
-    """The same, after the readings came."""
-    world.later.append(lambda file: file["projects"][0]["parameters"].update(values))
+def typed_later(world: World, *, stated: bool = False, **values: Any) -> None:
+    """The same, after the readings came; `stated` by another document of each value."""
+
+    def change(file: dict[str, Any]) -> None:
+        project = file["projects"][0]
+        project["parameters"].update(values)
+        for name, value in values.items() if stated else ():
+            new = {"document": f"Second report on {name}", "sha256": sha(f"second {name}")}
+            project["documents"][name] |= {**new, "value": value}
+
+    world.later.append(change)
 
 
 @_said
@@ -587,9 +643,10 @@ def class_of(world: World, on: str, kind: str, **columns: str) -> None:
 
 @_said
 def other_project(
-    world: World, of: str, by: float = 1.0, scatter: float = 0.0, *, permute: bool = False
-) -> None:
-    """A second project at another site claims what a meter of the first one tells."""
+    world: World, of: str, by: float = 1.0, scatter: float = 0.0, *, permute: bool = False,
+    shift_minutes: int = 0, plus: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """A second project at another site claims what a meter, or several, of the first one report."""
     site = {**world.document["sites"][0], "id": "site-2", "latitude": 20.9}
     row = {**deepcopy(world.registered(of)), "id": f"{of}-2", "site": "site-2"}
     row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
@@ -606,8 +663,56 @@ def other_project(
     )
     copied(
         world, f"{row['id']}.{register}", f"{of}.{register}", by=by, scatter=scatter,
-        permute=permute,
+        permute=permute, shift_minutes=shift_minutes,
     )  # fmt: skip
+    for other in plus:
+        for channel, values in world.readings[other].columns.items():
+            world.readings[row["id"]].columns[channel] += values
+        row["rated_power_w"] += world.registered(other)["rated_power_w"]
+
+
+@_said
+def issued(world: World, first: str, last: str, project: str = PROJECT) -> None:
+    """A statement of earlier days was issued, by what the registry said then."""
+    world.issued.append((project, first, last))
+
+
+@_said
+def predecessor(world: World, of: Sequence[str], stood: Sequence[str]) -> None:
+    """Before it there was another project of other meters at the site, of which some stood."""
+    bound, rows = [], []
+    for name in of:
+        row, old = deepcopy(world.registered(name)), f"old-{name}"
+        row |= {
+            "id": old,
+            "serial": f"S-{seed_of(old) % 10**7}",
+            "removed": f"{FIRST}T00:00:00+07:00",
+        }
+        row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+        rows.append(row)
+        bound.append({**deepcopy(world.bound(name)), "device": old})
+        some = deepcopy(world.readings[name])
+        some.keep(_within(some.time_us, None, str(FIRST)))
+        if name in stood:
+            some.columns = {channel: 0 * values + 7 for channel, values in some.columns.items()}
+        world.readings[old] = some
+        commissioned(world, name, str(FIRST))
+    world.document["devices"] += rows
+    before = {**deepcopy(world.project), "id": "before", "devices": bound}
+    for one in before["documents"].values():
+        if isinstance(one.get("value"), dict):
+            one["value"] = {f"old-{name}": value for name, value in one["value"].items()}
+    world.document["projects"].append(before)
+    world.closed = (PROJECT,)
+
+
+@_said
+def registered(world: World, programme: str, on: str) -> None:
+    """A programme registered the project on some day."""
+    world.document["registrations"] = [{
+        "project": PROJECT, "programme": programme, "registry": programme, "project_id": "1",
+        "registered": date.fromisoformat(on),
+    }]  # fmt: skip
 
 
 @_said

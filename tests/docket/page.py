@@ -16,7 +16,8 @@ _HOW = (
     " and bring true documents; a request that a fair verifier would raise accuses no one. A fraud"
     " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
     " where it earns more than 1.02 of the truth without one, and graded too well where the"
-    " statement says that less rests on such weak evidence than the fraud earns. Graded D is an"
+    " statement says that less rests on such weak evidence than the fraud earns, or where its"
+    " worklist does not name what is false. Graded D is an"
     " honest case of which the statement says that most rests on the claimant's word. Tonnes are of"
     " the cases alone and say nothing of a programme.\n"
 )

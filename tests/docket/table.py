@@ -34,6 +34,7 @@ class Result(NamedTuple):
     said: frozenset[str]  # rules with any finding, or that take something
     costs: Mapping[str, tuple[float, float]]
     rests: Mapping[str, float]  # share of the reduction by grade, as the statement says it
+    listed: Mapping[str, str]  # what is false, with its grade in the verifier's worklist
     text: str
 
     @property
@@ -63,9 +64,14 @@ class Result(NamedTuple):
 
     @property
     def flattered(self) -> bool:
-        """Whether the statement says that less rests on evidence so weak than the fraud earns."""
+        """
+        Whether less rests on evidence so weak than the fraud earns, as the statement says it.
+
+        Or nothing of what is false is in the verifier's worklist with so weak a grade.
+        """
         weak = sum(share for grade, share in self.rests.items() if grade >= self.grade)
-        return self.unseen and self.more_t / self.t > weak + NEAR
+        listed = any(grade >= self.grade for grade in self.listed.values())
+        return self.unseen and (min(1, self.more_t / self.t) > weak + NEAR or not listed)
 
     @property
     def more_t(self) -> float:
@@ -104,7 +110,7 @@ def results(
                 tuple(case["asked"]), case["earns"], one["truth_t"], one["t"], frozenset(open_),
                 frozenset({*one["findings"], *one.get("costs", {})}),
                 {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()},
-                one.get("rests", {}), case["is"],
+                one.get("rests", {}), one.get("listed", {}), case["is"],
             )
         )  # fmt: skip
     return joined
@@ -165,7 +171,8 @@ class OfMethodology(NamedTuple):
     Honest cases: all, right, without a request, both; frauds: all, more, unseen; tonnes.
 
     `weak` are honest cases of which the statement says that most rests on the claimant's word.
-    `flattered` are unseen frauds of which the statement grades the evidence too well.
+    `flattered` are unseen frauds of which the statement grades the evidence too well, or which the
+    verifier's worklist does not name.
     """
 
     methodology: str
@@ -212,8 +219,8 @@ def worst(some: Iterable[Result]) -> tuple[list[Result], list[Result]]:
     wronged = [one for one in some if one.honest and (not one.right or not _free(one))]
     passed = [one for one in some if not one.honest and one.more_t]
     return (
-        sorted(wronged, key=lambda one: -one.lost_t / abs(one.truth_t)),
-        sorted(passed, key=lambda one: (bool(one.open), -one.more_t / abs(one.truth_t))),
+        sorted(wronged, key=lambda one: -one.lost_t / (abs(one.truth_t) or 1)),
+        sorted(passed, key=lambda one: (bool(one.open), -one.more_t / (abs(one.truth_t) or 1))),
     )
 
 

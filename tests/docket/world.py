@@ -92,7 +92,12 @@ class World:
     approved : bool
         Whether the programme approved the monitoring plan before the period.
     arrived : dict
-        When readings of a device came that were not sent within the hour, by device. [us UTC]
+        When readings of a device came that were not sent within the hour, by device: all of them
+        at once, or each. [us UTC]
+    issued : list of (str, str, str)
+        Projects with local days of which a statement was issued before what is changed later.
+    closed : tuple of str
+        The projects whose month is closed; all where none is named.
     """
 
     plant: dict[str, Any]
@@ -102,7 +107,9 @@ class World:
     document: dict[str, Any] = field(default_factory=dict)
     invoices: list[dict[str, Any]] = field(default_factory=list)
     later: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
-    arrived: dict[str, int] = field(default_factory=dict)
+    arrived: dict[str, int | np.ndarray] = field(default_factory=dict)
+    issued: list[tuple[str, str, str]] = field(default_factory=list)
+    closed: tuple[str, ...] = ()
     certificates: list[dict[str, Any]] = field(default_factory=list)
     approved: bool = True
 

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrv.accounting.disguised_series import likely_noisy, noisy, shuffled, summed
+from mrv.accounting.disguised_series import (
+    in_order,
+    in_step,
+    likely_noisy,
+    may_be_parts,
+    noisy,
+    parts_of,
+    shuffled,
+    summed,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 DAYS, DAY = 28, 96
@@ -80,6 +89,62 @@ def test_neighbours_are_no_copies_under_noise():
     stands = np.concatenate([[0], np.cumsum(_flat(values))])
     read = np.interp(np.arange(values.size + 1) + late, np.arange(values.size + 1), stands)
     assert noisy(_flat(values), np.diff(read).astype(np.int32)) is None
+
+
+@pytest.mark.parametrize("lag", [-13, -4, 1, 4, 12])
+def test_a_copy_under_noise_that_is_shifted_is_seen(lag):
+    """A bus that never drives would report another one's kilometres an hour later."""
+    for values in (_flat(_sunny(3)), _flat(_recorded())):
+        copy = np.roll(_scattered(values, 0.03, by=0.9), lag)
+        assert noisy(values, copy) is None
+        (moved,) = in_step(values, copy[None])
+        assert noisy(values, moved).ratio == pytest.approx(0.9, rel=0.01)
+        assert likely_noisy(values, moved[None]).all()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.04])
+def test_days_in_another_order_under_noise_are_seen(share):
+    """A plant that does not exist would report the days of another one, shuffled and blurred."""
+    for values in (_sunny(3), _recorded()):
+        copy = _scattered(_draw(2).permutation(values), share, by=0.9)
+        assert noisy(_flat(values), _flat(copy)) is None
+        found = noisy(_flat(values), in_order(_flat(values), _flat(copy)))
+        assert found.ratio == pytest.approx(0.9, rel=0.01)
+        assert found.deviation == pytest.approx(share, rel=0.15)
+
+
+def test_neighbours_are_no_copies_however_they_are_moved():
+    """Of two honest plants some shift or order is always the nearest one."""
+    values = _sunny(5)
+    others = [_neighbour(values, seed) for seed in range(5)]
+    others += [_sunny(seed + 10) for seed in range(5)]
+    others += [_draw(seed).permutation(_neighbour(values, seed)) for seed in range(5)]
+    for one, moved in zip(others, in_step(_flat(values), np.stack(others).reshape(15, -1)),
+                          strict=True):  # fmt: skip
+        assert noisy(_flat(values), moved) is None
+        ordered = in_order(_flat(values), _flat(one))
+        assert ordered is None or noisy(_flat(values), ordered) is None
+    # buses of one timetable: each day is like each other one
+    drives = np.where(np.arange(DAY) % 6 < 4, 9_000, 0)
+    line = [_scattered(np.tile(drives, (DAYS, 1)), 0.01, seed) for seed in (1, 2)]
+    assert in_order(*map(_flat, line)) is None
+    assert noisy(_flat(line[0]), in_step(_flat(line[0]), _flat(line[1])[None])[0]) is None
+
+
+def test_a_sum_of_meters_of_other_places_is_found_among_many():
+    """A third project would claim what the meters of two others report together."""
+    many = np.stack([_flat(_sunny(seed)) for seed in range(60)])
+    whole = many[[7, 31, 40]].sum(axis=0) + _draw(1).integers(-1, 2, many.shape[1])
+    days = many.reshape(60, DAYS, DAY).sum(axis=2).astype(np.int64)
+    sums = whole.reshape(DAYS, DAY).sum(axis=1).astype(np.int64)
+    some = may_be_parts(sums, days)
+    found = parts_of(sums, days[some], whole.astype(np.int32), many[some])
+    assert sorted(some[k] for k in found) == [7, 31, 40]
+    # a meter of its own weather is no sum
+    other = _flat(_sunny(99, peak=60_000))
+    theirs = other.reshape(DAYS, DAY).sum(axis=1).astype(np.int64)
+    some = may_be_parts(theirs, days)
+    assert parts_of(theirs, days[some], other, many[some]) == []
 
 
 def test_too_little_says_nothing():

@@ -166,6 +166,16 @@ def test_a_counter_of_each_day_is_told_what_it_is():
     assert said.endswith("the meter's total, which is never reset, as energy_export_kwh")
 
 
+def test_a_rated_power_that_is_too_low_is_told_what_it_is():
+    """Who typed kW for W would be asked on each day of the month which meter he replaced."""
+    small = (replace(PANELS[0], rated_power_w=100),)
+    shown = {"active_power_w": sun()}
+    reading = frame(Fleet(small), "inv-1", GENERATION, generated(), TIMES, shown)
+    said = told(closed(PV, small, [reading]))
+    assert re.search(r"energy_export_kwh rises on \d+ days from .* rated power allows", said)
+    assert "replacements" not in said
+
+
 @pytest.mark.parametrize("length", [1, 2, 40])
 def test_zeros_of_a_silent_meter_are_no_replacement(length):
     """A gateway that sends zeros for hours would accuse its owner of a meter that was changed."""

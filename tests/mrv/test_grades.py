@@ -39,11 +39,12 @@ def _shares(items, reduction):
 def test_a_claim_is_as_good_as_the_weakest_evidence_that_carries_it():
     """A typed consumption that carries all of a claim would hide behind calibrated meters."""
     meters = [_item("meter", "km", "C", "8"), _item("meter", "kwh", "B", "2")]
-    assert _shares(meters, "6") == {"A": 0, "B": 0.2, "C": 0.8, "D": 0}
+    assert _shares(meters, "6") == {"A": 0, "B": 0, "C": 1, "D": 0}
+    assert _shares(meters, "10") == {"A": 0, "B": 0.2, "C": 0.8, "D": 0}
     typed = _item("parameter", "sfc_l_per_100km", "D", "6")
     assert _shares([*meters, typed], "6") == {"A": 0, "B": 0, "C": 0, "D": 1}
     small = _item("parameter", "tdl", "D", "0.3")
-    assert _shares([*meters, small], "6") == {"A": 0, "B": 0.2, "C": 0.75, "D": 0.05}
+    assert _shares([*meters, small], "6") == {"A": 0, "B": 0, "C": 0.95, "D": 0.05}
     shown = _item("parameter", "sfc_l_per_100km", "B", "6")
     assert _shares([*meters, shown], "6") == _shares(meters, "6")
 
@@ -189,6 +190,19 @@ def test_each_device_needs_a_stated_value_for_its_parameter(without, grade):
     found = earned("ams-iii-ba", documents=documents).evidence
     # what is documented is apart from what is not
     assert max(i.grade for i in found if i.name == "ef_t_per_t" and i.role == "metal") == grade
+
+
+def test_a_meter_of_the_project_s_side_carries_what_it_could_hide():
+    """Page 1 would say that pumps carry a third of a claim which they double by 0.85."""
+    result = earned("am0020")
+    reduction = Fraction(result.net.reduction.t)
+    used = {o.device: Fraction(o.emissions_t) for o in result.devices if o.role == "power"}
+    carried = {o.name: Fraction(o.tonnes) for o in result.evidence if o.name in used}
+    assert carried.keys() == used.keys()
+    # its rated power is eight times what it took
+    assert all(carried[name] >= min(reduction, 7 * used[name]) for name in used)
+    found = shares(result.evidence, reduction)
+    assert Fraction(found["C"]) + Fraction(found["D"]) == 1
 
 
 @pytest.mark.parametrize(("small", "severity"), [(1, "observation"), (20, "CAR")])

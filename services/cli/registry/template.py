@@ -38,7 +38,7 @@ def template_(
 
     \b
     Example:
-      tonne registry template --country VN > registry.yaml
+      tonne registry template --country DE > registry.yaml
       tonne registry template ev_charger --country ID > chargers.yaml
       tonne registry template --methodology ams-i-d --country KE --xlsx solar.xlsx
     """

@@ -2995,7 +2995,7 @@ CROSS JOIN LATERAL (
     SELECT l.day, l.least_us FROM clock_lag l WHERE l.device_id = d.id ORDER BY l.day DESC LIMIT 1
 ) newest
 CROSS JOIN LATERAL (
-    SELECT newest.least_us <= 900e6 OR EXISTS (
+    SELECT newest.least_us <= 300e6 OR EXISTS (
         SELECT FROM clock_lag l WHERE l.device_id = d.id AND l.day < newest.day AND l.day >= newest.day - 14
           AND abs(l.least_us - newest.least_us) <= greatest(60e6, 30e6 * (newest.day - l.day))
     ) AS known

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from services.registry.document import sections
+from services.registry.files import read_files
+from services.registry.workbook import write_workbook
 from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.model import SimulatorError
 from services.simulator.simulated import MODELS
@@ -78,3 +81,16 @@ def test_a_device_that_replays_can_be_left_out():
         leave_out(devices, ("demo-pv-9",))
     with pytest.raises(SimulatorError, match="no device"):
         leave_out(devices, tuple(device.id for device in devices))
+
+
+def test_a_workbook_is_a_fleet_file(tmp_path):
+    """Whoever fills in a workbook would have to write every device again to try it."""
+    city = CATALOG / "freiburg"
+    held = sections(read_files([city]).registry)
+    (tmp_path / "city.xlsx").write_bytes(write_workbook(held))
+    expected = sorted(read_fleet(city), key=lambda one: one.id)
+    for path in (tmp_path / "city.xlsx", tmp_path):
+        assert sorted(read_fleet(path), key=lambda one: one.id) == expected
+    (tmp_path / "city.xlsx").write_bytes(b"PK none")
+    with pytest.raises(SimulatorError, match="no XLSX workbook"):
+        read_fleet(tmp_path / "city.xlsx")

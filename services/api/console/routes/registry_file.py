@@ -26,6 +26,7 @@ from services.processing.registry_import import Outcome, try_out
 from services.registry import forms
 from services.registry.files import FORMATS, read_bytes
 from services.registry.plan import Result
+from services.store.registry.load import load_projects
 
 router = APIRouter(include_in_schema=False)
 # text of a form is YAML, or CSV for devices
@@ -111,8 +112,19 @@ def _page(
         ask, language, "registry_file.html", tried=tried, done=done, formats=FORMATS,
         text=form.fields.get("text", "") if form else "",
         form=form.said("form") if form else "yaml", may=ask.who.role == _ROLE,
-        methods=[(one.id, one.title) for one in methodologies.load().values()],
+        methods=_methods(ask),
     )  # fmt: skip
+
+
+def _methods(ask: Asked) -> list[tuple[str, str]]:
+    """Return the methodologies of the countries that are registered; all before there is any."""
+    with ask.reading() as conn:
+        here = {countries.country_of(one) for one in load_projects(conn)}
+    return [
+        (one.id, one.title)
+        for one in methodologies.load().values()
+        if not here or any(methodologies.abroad(one.countries, c) is None for c in here)
+    ]
 
 
 def _given(form: Upload) -> tuple[str, bytes]:

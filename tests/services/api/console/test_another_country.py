@@ -79,6 +79,16 @@ def test_no_page_of_another_country_speaks_of_viet_nam(freiburg, language):
     }
 
 
+def test_forms_are_of_methodologies_of_the_country(freiburg):
+    """An officer in Freiburg would plan a project by a methodology of another country."""
+    page = plain.get(
+        f"{freiburg.url}/console/en/registry", cookies=session(freiburg, "auditor")
+    ).text
+    offered = re.findall(r'<option value="([^"]+)">', page)
+    assert "ams-i-d" in offered
+    assert [one for one in offered if one.startswith("jcm-vn")] == []
+
+
 def test_no_board_speaks_of_viet_nam_where_no_station_is_in_it():
     """A price or a limit of another country would be drawn beside a city's own readings."""
     for language in LANGUAGES:

@@ -235,7 +235,7 @@ class Session:
 
     def listen(self, topics: Sequence[str]) -> None:
         """
-        Hold these topic filters from now on.
+        Subscribe to these topic filters from now on.
 
         The session is durable, so filters that are no longer wanted are taken
         back; a filter that an earlier process left is only known to the broker.

@@ -42,7 +42,7 @@ def timestamps(subject: Subject) -> str:
     if rule is None:
         there = "no time stamps" if held is None else f"{held.tokens} time stamps"
         raise NotApplicableError(
-            f"{there} in the pack, and no authority that you trust; name some with {_OPTION}"
+            f"{there} in the pack, and no trusted authority is given; name some with {_OPTION}"
         )
     if held is None or not held.tokens:
         _lack(subject, rule, 0)

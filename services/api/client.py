@@ -318,7 +318,7 @@ class Client:
         return self._get("/programme/report", shapes.ProgrammeReport, **more)
 
     def programme_workbook(self, year: int | None = None, language: str = "en") -> bytes:
-        """Return the same as a workbook, in one of the languages of reports."""
+        """Return the programme's report as a workbook, in a language of the reports."""
         more = {} if year is None else {"year": year}
         path = "/programme/report.xlsx"
         return self._ask("GET", path, params={"lang": language, **more}).content

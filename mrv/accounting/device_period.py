@@ -35,7 +35,7 @@ _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
 class Kind(StrEnum):
-    """What a cut is for, as a statement names it; the last two are listed as plausibility."""
+    """What a cut is for, as a statement of release 0.1.0 names it; later ones name the rule."""
 
     GAP = "gap"
     CALIBRATION = "calibration"
@@ -67,7 +67,7 @@ class Cut:
     Metered less counted: so much, from when to when, and why. [base units, us UTC]
 
     `percent` is of a meter's error alone, `lost` of a gap, `certified` of certified energy: which
-    certificate, and how much of it is of a part of a year. [Wh]
+    certificate, and how much of it is of a part of a year. [Wh]  `rule` is the one that took it.
     """
 
     kind: Kind
@@ -78,6 +78,7 @@ class Cut:
     percent: Fraction | None = None
     lost: Lost | None = None
     certified: tuple[str, int] | None = None
+    rule: str = ""
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
         """Return the part of it that is of a span, by time. [base units]"""

@@ -16,16 +16,16 @@ from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Cut, Kind, Monitored, YearPart
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
-from mrv.model import Factors, Methodology, Reductions
+from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Silent
 from mrv.rounding import Mode, decimal_text, figure, share_text
 from mrv.texts import signed_by_0_1_0, text
 
 _PLACES = 6
-_IMPLAUSIBLE = Kind.PLAUSIBILITY, Kind.CONSUMPTION, Kind.SERVICE
-# kinds of cuts as a statement lists them
-_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), _IMPLAUSIBLE, (Kind.CERTIFIED,), (Kind.CALIBRATION,))
+# kinds of cuts as release 0.1.0 listed them, and those that are no gaps
+_LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
+_APPLIED = tuple(kind for kind in Kind if kind is not Kind.GAP)
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -164,28 +164,42 @@ def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
     )
 
 
-def deductions(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
     """
-    What late calibrations, own use, output above the design and what is not plausible cost.
+    What errors of meters, own use, rules and the design took, in the order in which they apply.
 
-    A quantity below zero is one that was added.
+    `first`: as release 0.1.0 (rule set 1) listed them.
     """
-    for kinds in _LISTED:
-        if Kind.CALIBRATION in kinds:
-            yield from _measured(monitored, pricing)
+    for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
             for cut in part.cuts:
                 if cut.kind in kinds:
-                    yield Deduction(
-                        device=monitored.device.id,
-                        start_us=cut.start_us,
-                        end_us=cut.end_us,
-                        kind=(Kind.PLAUSIBILITY if cut.kind in _IMPLAUSIBLE else cut.kind).value,
-                        reason=cut.reason,
-                        percent=_up(_percent(part, cut)),
-                        quantity=_up(_sign(monitored) * cut.quantity),
-                        cost_t=_up(abs(cut.quantity) * _price(monitored, part, pricing)),
-                    )
+                    yield _deduction(monitored, part, cut, pricing, first=first)
+    if not first:
+        yield from _measured(monitored, pricing)
+
+
+def _deduction(
+    monitored: Monitored, part: YearPart, cut: Cut, pricing: Pricing, *, first: bool
+) -> Deduction:
+    kind, quantity = cut.rule or cut.kind.value, adjusts(monitored.needs.side, -cut.quantity)
+    if first:
+        kind, quantity = cut.kind.value, _up(_sign(monitored) * cut.quantity)
+    return Deduction(
+        device=monitored.device.id,
+        start_us=cut.start_us,
+        end_us=cut.end_us,
+        kind=kind,
+        reason=cut.reason,
+        percent=_up(_percent(part, cut)),
+        quantity=quantity,
+        cost_t=_up(abs(cut.quantity) * _price(monitored, part, pricing)),
+    )
+
+
+def adjusts(side: Side, quantity: Fraction) -> str:
+    """Return what is added to a metered quantity, rounded against the claimant. [base units]"""
+    return decimal_text(quantity, _PLACES, "down" if side == "baseline" else "up")
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
@@ -212,7 +226,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             device=monitored.device.id,
             start_us=monitored.span_us[0],
             end_us=monitored.span_us[1],
-            kind=Kind.PLAUSIBILITY.value,
+            kind="MTR-12",
             reason=reason,
             percent=_up(beyond),
             quantity=_up(Fraction(0)),
@@ -237,8 +251,9 @@ def silent_days(
     """
     Yield the gaps of a plant's analysers: days on which something flowed and none was reported.
 
-    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each forwent at most
-    what it would have earned by the best of the other days, by what flowed on it.
+    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each costs, by what
+    flowed on it, its part of what the mean of the other days would have brought, and forwent at
+    most what the best of them would have.
 
     Parameters
     ----------
@@ -250,13 +265,16 @@ def silent_days(
         What the period comes to with some parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
+    read = dict[str, Fraction]()
     for name, one in besides.channels.items():
         if one.silent and one.most is not None and name in measured:
-            best[name] = one.most
+            best[name], read[name] = one.most, one.most if one.read is None else one.read
             for span in dict.fromkeys(one.silent):
                 days[span].append(name)
-    forgone = max(Fraction(0), reduction({**parameters, **best}) - reduction(parameters))
-    nothing = _up(Fraction(0))
+    costs, forgone = (
+        max(Fraction(0), reduction({**parameters, **other}) - reduction(parameters))
+        for other in (read, best)
+    )
     flow = sum(span.flow for span in days)
     for span, names in sorted(days.items()):
         yield GapOutcome(
@@ -265,8 +283,8 @@ def silent_days(
             end_us=span.to_us,
             kind="missing",
             time_us=span.to_us - span.from_us,
-            rule=f"analyser: {', '.join(names)} at the conservative value on these days",
-            substituted=nothing,
-            cost_t=nothing,
+            rule=f"analyser: no reading of {', '.join(names)}; the conservative value counts",
+            substituted=_up(Fraction(0)),
+            cost_t=_up(costs * span.flow / flow),
             forgone_at_most_t=_up(forgone * span.flow / flow),
         )

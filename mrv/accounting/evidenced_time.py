@@ -206,6 +206,13 @@ class Corroboration:
             if check.against in self.documents and narrow and check.holds is False:
                 yield check
 
+    def more(self, one: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""
+        for check in self.of(one) if one.needs.side == "project" else ():
+            states_more = check.holds is False and int(check.ours) < int(check.theirs)
+            if check.against in self.documents and states_more:
+                yield check
+
     def showing(self, one: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with invoices that corroborate what counts of a meter."""
         yield from self.holding(one)

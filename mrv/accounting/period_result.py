@@ -112,7 +112,12 @@ class GapOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Deduction:
-    """What a late or absent calibration cost."""
+    """
+    What an error of a meter, own use, the design or a rule took off or added, and what it cost.
+
+    `quantity` is what is added to the metered quantity, below zero where it was taken off; by rule
+    set 1 above zero on either side. [base units]  `kind` is the rule's id where it is a rule.
+    """
 
     device: str
     start_us: int

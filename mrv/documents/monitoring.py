@@ -150,8 +150,8 @@ class MonitoredParameter(Form):
     """
     What one device in one role metered, and what of it counts. [base unit]
 
-    `counted` = `metered` less `deducted` on the baseline side, and plus `deducted` plus
-    `substituted` on the project side.
+    `counted` = `metered` + `adjusted` + `substituted`.  tonne 0.1.0 wrote `deducted` in the place
+    of `adjusted`: taken off on the baseline side, added on the project side.
     """
 
     device: str
@@ -166,7 +166,8 @@ class MonitoredParameter(Form):
     to: Time
     metered: Whole
     outside_service: Whole
-    deducted: Number
+    deducted: Number | UnsetType = UNSET
+    adjusted: Number | UnsetType = UNSET
     substituted: Number
     counted: Number
     emissions_t: Number

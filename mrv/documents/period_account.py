@@ -6,6 +6,7 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 `UNSET` came after tonne 0.1.0's first statements, in which they are absent.
 """
 
+from fractions import Fraction
 from typing import Any, Literal
 
 from mrv.documents.coded import Coded, text_in
@@ -127,9 +128,11 @@ class Gap(Form):
 
 class Deduction(Form):
     """
-    What was taken off for a meter's error or a design, why, and what it cost.
+    What changed a metered quantity, why, and what it cost, in the order in which it applied.
 
-    `kind` came after tonne 0.1.0, which wrote `reason` in words.
+    `kind` is the rule's id, or calibration, own use or design; `adjustment` is added to what was
+    metered. [base unit]  tonne 0.1.0 wrote no kind, `reason` in words, and as `quantity` what was
+    taken off the baseline side or added on the project side.
     """
 
     device: str
@@ -138,8 +141,15 @@ class Deduction(Form):
     to: Time
     reason: str | Coded
     percent: Number
-    quantity: Number
+    quantity: Number | UnsetType = UNSET
+    adjustment: Number | UnsetType = UNSET
     cost_t: Number
+
+    def adjusts(self, side: Literal["baseline", "project"]) -> Fraction:
+        """Return what is added to the metered quantity of a side. [base unit]"""
+        if self.adjustment is not UNSET:
+            return Fraction(self.adjustment)
+        return Fraction(self.quantity or 0) * (-1 if side == "baseline" else 1)
 
 
 class Condition(Form):

@@ -421,9 +421,10 @@ class Measured:
 
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
-    most where these count as the best of the others.  `days` are what flowed on each and the load
-    by the first of the channels.  `off` are the values by the permissible errors of channels in
-    time without a certificate, in either direction, and `uncovered` says which those are.
+    most where these count as the best of the others, `read` that of the other days.  `days` are
+    what flowed on each and the load by the first of the channels.  `off` are the values by the
+    permissible errors of channels in time without a certificate, in either direction, and
+    `uncovered` says which those are.
     """
 
     value: Fraction
@@ -435,6 +436,7 @@ class Measured:
     days: tuple[Loaded, ...] = ()
     off: tuple[Fraction, ...] = ()
     uncovered: tuple[Text, ...] = ()
+    read: Fraction | None = None
 
 
 class Common(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -261,21 +261,16 @@ class Facts:
                 found.setdefault((_year_named(entry) or year, month, parameter), []).append(place)
         return found
 
-    def deducted(self, line: Line) -> Fraction:
-        """What meter errors and the design took from a line. [base unit]"""
-        return _total(self.subject.deductions[i].quantity for i in line.deductions)
+    def adjusted(self, line: Line) -> Fraction:
+        """What errors of meters, the design and rules add to a line. [base unit]"""
+        side = self.parameters[line.parameter].side
+        some = (self.subject.deductions[i].adjusts(side) for i in line.deductions)
+        return sum(some, start=Fraction(0))
 
     def substituted(self, line: Line) -> Fraction:
         """What was put in for a line's gaps. [base unit]"""
-        return _total(self.subject.gaps[i].substituted for i in line.gaps)
+        return sum((Fraction(self.subject.gaps[i].substituted) for i in line.gaps), Fraction(0))
 
     def counted(self, line: Line) -> Fraction:
         """What of a line goes into the equation. [base unit]"""
-        if self.parameters[line.parameter].side == "baseline":
-            # what costs too may have been put in, and its error added
-            return line.metered - self.deducted(line) + self.substituted(line)
-        return line.metered + self.deducted(line) + self.substituted(line)
-
-
-def _total(amounts: Iterable[str]) -> Fraction:
-    return sum(map(Fraction, amounts), start=Fraction(0))
+        return line.metered + self.adjusted(line) + self.substituted(line)

@@ -35,7 +35,7 @@ from mrv.model import (
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import FIRST, Besides, Project
 from mrv.rounding import UG_PER_T, to_integer
-from mrv.rules.effects import Bound, Effect, Fix, Least, NoReduction, Withheld
+from mrv.rules.effects import CHANNELS, Bound, Effect, Fix, Least, NoReduction, Withheld
 from mrv.rules.equipment import Performance, performing, with_measured_power
 from mrv.rules.plausible_values import as_measured
 from mrv.texts import Text
@@ -166,6 +166,16 @@ class Account:
         """All that counts, with measured performance."""
         return self.performed.counted(self.stated)
 
+    def as_read(self, used: Inputs) -> Inputs:
+        """Return parameters with days on which an analyser was silent as the mean of the others."""
+        read = {
+            name: one.read
+            for name, one in self.terms.besides.channels.items()
+            if one.silent and one.read is not None
+            if self.how.get(name) == CHANNELS and used.get(name) == one.value
+        }
+        return {**used, **read}
+
     @cached_property
     def ledger(self) -> Ledger:
         """Factors that were asked for, also those that a unit costs by."""
@@ -177,8 +187,9 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """By calendar year, before deductions."""
-        inputs = self._inputs(self.entered, self.parameters, self._own, gross=True)
+        """By calendar year, before deductions and without days of silent analysers."""
+        parameters = self.as_read(self.parameters)
+        inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
 
     @cached_property

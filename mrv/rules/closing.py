@@ -199,7 +199,7 @@ class _Closing:
                 *(g for m in views for g in gap_outcomes(m, pricing)),
                 *silent_days(besides, account.stated, read, account.reduced),
             ),
-            deductions=tuple(d for m in views for d in deductions(m, pricing)),
+            deductions=tuple(d for m in views for d in deductions(m, pricing, first=first)),
             factors=tuple(factor_use(f, names) for f in account.ledger.used()),
             parameters=(
                 *parameter_uses(method, account.stated, views),

@@ -74,6 +74,7 @@ class Cap:
     at_most: Fraction
     reason: Text | str
     moves_weeks: bool = True
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,7 @@ class CapEach:
     at_most: Int64
     reason: Text | str
     plausible: bool = False
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Exclude:
 
     of: int
     reason: Text | str
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +113,7 @@ class SetAside:
     certificate: str
     scheme: str
     value: Int64
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ class Floor:
     span_us: tuple[int, int]
     week: int | None = None
     invoiced: bool = False
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,9 @@ class NoReduction:
 
 
 _OfDevice = CapEach | Exclude | SetAside | Floor
-Effect = Cap | _OfDevice | Fix | Bound | Least | Withheld | NoReduction
+# each takes the id of its rule (`Ruled.add`), which the statement names
+Bounding = Cap | _OfDevice
+Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +260,11 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
     parts = [(i, j, part) for i, view in enumerate(views) for j, part in enumerate(view.parts)]
     for (role, year), most in design.items():
         of = [(i, j) for i, j, p in parts if views[i].bound.role == role and p.year == year]
-        _cap_counted(views, of, most, Kind.DESIGN)
+        _cap_counted(views, of, most)
     for node, cap in caps:
         if node.level > Level.PERIOD:
             of = [(i, j) for i, j, _ in parts if i in node.of]
-            _cap_counted(views, of, cap.at_most, Kind.SERVICE, _why(cap.reason))
+            _cap_counted(views, of, cap.at_most, cap)
     return Solved([one.kept for one in devices], seen, tuple(views))
 
 
@@ -281,25 +288,23 @@ class _Device:
     def __init__(self, one: Metered, mine: Sequence[CapEach | Exclude | SetAside | Floor]) -> None:
         self.one = one
         self.kept = one.whole.value
-        # what bounds of intervals take off; a meter's error is one of what other channels support
-        self.above: list[tuple[Text | str, Int64]] = []
-        self.supported = one.whole.value
-        self.excluded = min((e.reason for e in mine if isinstance(e, Exclude)), default="")
+        # what bounds of intervals take off
+        self.above: list[tuple[Exclude | CapEach, Int64]] = []
+        out = [e for e in mine if isinstance(e, Exclude)]
+        self.excluded = min(out, key=lambda e: e.reason) if out else None
         self.aside = list({e.certificate: e for e in mine if isinstance(e, SetAside)}.values())
         self.floors = [e for e in mine if isinstance(e, Floor)]
         self.taken: defaultdict[int, list[_Taken]] = defaultdict(list)
         if one.baseline and self.excluded:
-            self.above = [(_why(self.excluded, "not counted"), one.whole.value)]
+            self.above = [(self.excluded, one.whole.value)]
             self.kept = np.zeros_like(self.kept)
         elif one.baseline:
             each = [e for e in mine if isinstance(e, CapEach)]
             for cap in sorted(each, key=lambda e: not e.plausible):
                 above = self.kept - np.minimum(self.kept, np.maximum(cap.at_most, 0))
                 if above.any():
-                    self.above.append((_why(cap.reason), above))
+                    self.above.append((cap, above))
                     self.kept = self.kept - above
-                    if not cap.plausible:
-                        self.supported = self.supported - above
         self.cells: dict[_Cell, Fraction] = {
             (k, j): Fraction(exact_sum(self.kept[low:high])) for k, j, low, high in one.cells
         }
@@ -332,16 +337,14 @@ class _Device:
         stretches = tuple(
             Stretch(int(week), *times) for week, times in zip(weeks, one.lost, strict=True)
         )
-        return replace(one.base, parts=parts, stretches=stretches, uncounted=self.excluded)
+        uncounted = self.excluded.reason if self.excluded else ""
+        return replace(one.base, parts=parts, stretches=stretches, uncounted=uncounted)
 
     def _baseline(self, j: int, part: YearPart) -> YearPart:
         one, first = self.one, self.one.whole.first
         a, b = one.edges[j]
         low, high = a - first, b - first
-        kept = [cut for cut in part.cuts if cut.kind is not Kind.CALIBRATION]
-        made = replace(part, cuts=(*kept, *self._errors(part, a, b))).less(
-            *self._implausible(a, low, high), *self._elsewhere(a, low, high)
-        )
+        made = part.less(*self._implausible(a, low, high), *self._elsewhere(a, low, high))
         taken = self.taken[j]
         total = sum((one.quantity for one in taken), start=ZERO)
         if not total:
@@ -350,26 +353,30 @@ class _Device:
         return made.less(*(
             Cut(
                 Kind.SERVICE, some.quantity * share, max(some.first, a) * INTERVAL_US,
-                min(some.last, b) * INTERVAL_US, _why(some.cap.reason),
+                min(some.last, b) * INTERVAL_US, _why(some.cap.reason), rule=some.cap.rule,
             )
             for some in taken
             if some.quantity * share
         ))  # fmt: skip
 
     def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
-        """What no such device can have done, or its other channels do not corroborate."""
-        for reason, above in self.above:
-            if above[low:high].any():
-                quantity = Fraction(exact_sum(above[low:high]))
-                yield Cut(Kind.PLAUSIBILITY, quantity, *_span_us(first, above[low:high]), reason)
+        """
+        What no such device can have done, or its other channels do not corroborate.
 
-    def _errors(self, part: YearPart, a: int, b: int) -> Iterable[Cut]:
-        if self.excluded and self.one.base.needs.costs is None:
-            return ()
-        if self.excluded or self.supported is self.one.whole.value:
-            return (cut for cut in part.cuts if cut.kind is Kind.CALIBRATION)
-        kept = replace(self.one.whole, value=self.supported).cut(a, b)
-        return cuts_of_errors(self.one.base.errors, kept)
+        The error of a meter without certificate is taken off before; what other sources do not
+        support is without the error of its own.
+        """
+        for bound, above in self.above:
+            if not above[low:high].any():
+                continue
+            quantity = Fraction(exact_sum(above[low:high]))
+            if isinstance(bound, Exclude) or not bound.plausible:
+                part = replace(self.one.whole, value=above).cut(first, first + high - low)
+                errors = cuts_of_errors(self.one.base.errors, part)
+                quantity -= sum((cut.quantity for cut in errors), start=ZERO)
+            why = _why(bound.reason, "not counted" if isinstance(bound, Exclude) else _NOT)
+            time = _span_us(first, above[low:high])
+            yield Cut(Kind.PLAUSIBILITY, quantity, *time, why, rule=bound.rule)
 
     def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Cut]:
         if self.excluded:
@@ -384,7 +391,7 @@ class _Device:
                 reason = text("deduction.certified_elsewhere", **names)
                 quantity, of = Fraction(exact_sum(taken)), (some.certificate, exact_sum(certified))
                 time = _span_us(first, certified)
-                yield Cut(Kind.CERTIFIED, quantity, *time, reason, certified=of)
+                yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, some.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
         """Add the most of all floors: stretches add up, a part's floor is one of all of them."""
@@ -405,13 +412,16 @@ class _Device:
         return part.less(*(
             Cut(
                 Kind.SERVICE if f.week is None else Kind.CONSUMPTION, -more, *f.span_us,
-                _why(f.reason),
+                _why(f.reason), rule=f.rule,
             )
             for f, more in raised
         ))  # fmt: skip
 
 
-def _why(reason: Text | str, what: str = "not plausible") -> Text | str:
+_NOT = "not plausible"
+
+
+def _why(reason: Text | str, what: str = _NOT) -> Text | str:
     return reason if isinstance(reason, Text) else f"{what}: {reason}"
 
 
@@ -436,8 +446,7 @@ def _cap_counted(
     views: list[Monitored],
     places: Sequence[tuple[int, int]],
     most: Fraction,
-    kind: Kind,
-    reason: Text | str = "",
+    cap: Cap | None = None,
 ) -> None:
     """Take what is above a cap of counted quantities off each part, in proportion."""
     counted = {(i, j): views[i].parts[j].counted for i, j in places}
@@ -451,6 +460,11 @@ def _cap_counted(
             one, parts = views[i], list(views[i].parts)
             design = one.needs.cap[0] if one.needs.cap else ""
             year = parts[j].year
-            why = reason or text("deduction.above_design", year=year, parameter=design)
-            parts[j] = parts[j].less(Cut(kind, value * share, *one.span_us, why))
+            if cap is None:
+                above = text("deduction.above_design", year=year, parameter=design)
+                cut = Cut(Kind.DESIGN, value * share, *one.span_us, above)
+            else:
+                why = _why(cap.reason)
+                cut = Cut(Kind.SERVICE, value * share, *one.span_us, why, rule=cap.rule)
+            parts[j] = parts[j].less(cut)
             views[i] = replace(one, parts=tuple(parts))

@@ -30,7 +30,7 @@ from mrv.registry.project import Besides, Project
 from mrv.rounding import decimal_text
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Design, Effect, Level, Node, Said, Solved, solve
+from mrv.rules.effects import Bounding, Design, Effect, Level, Node, Said, Solved, solve
 from mrv.rules.metering import WEEKS, Metered
 from mrv.texts import Text, Value, text
 
@@ -203,8 +203,9 @@ class Ruled:
         for found in one.judge(facts):
             if isinstance(found, Said):
                 self.said.append((one, found))
-            else:
-                self.effects.setdefault(one.rule, []).append(found)
+                continue
+            mine = replace(found, rule=one.rule) if isinstance(found, Bounding) else found
+            self.effects.setdefault(one.rule, []).append(mine)
 
 
 class Priced(NamedTuple):

@@ -2,10 +2,10 @@
 Grades of evidence: what each meter and each entered value rests on, and what it carries.
 
 Grades are those of `mrv/rules/words`: A signed by a key that is not the claimant's, B a third
-party's document with the hash of its file, C an instrument under valid calibration, D the
-claimant's own statement, or an instrument without.  What a claim rests on is as good as the
-weakest evidence that carries it: the share at a grade or below is that of the meters there, or
-what one entered value there carries, whichever is more.
+party's document with the hash of its file, C an instrument under valid calibration that no
+other source contradicts, D the claimant's own statement, or any other instrument.  What a claim
+rests on is as good as the weakest evidence that carries it: the share at a grade or below is that
+of the meters there, or what one entered value there carries, whichever is more.
 
 A meter of the project's side carries what it could hide: that it ran at its highest plausible rate
 throughout, at most the whole reduction.
@@ -36,6 +36,7 @@ from mrv.rounding import decimal_text
 from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
+from mrv.rules.invoiced_use import applied
 from mrv.rules.published import published_of
 
 # of a value that has no account at 0: its effect at a hundredth less, a hundred times
@@ -127,20 +128,28 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
         tonnes = _hides(account, one)
         if not tonnes:
             continue
-        shown = of_role(one.bound.role)
-        if "invoice" in shown and facts.invoiced(one):
-            signed = facts.evidence.signed()
+        shown, evidence = of_role(one.bound.role), facts.evidence
+        if "invoice" in shown and (facts.invoiced(one) or _counts_by_invoice(facts, one)):
+            signed = evidence.signed()
             grade: Grade = "A" if signed.invoiced(one) else "B"
-            evidence = signed if grade == "A" else facts.evidence
+            of = signed if grade == "A" else evidence
+            invoices = {c.against for c in (*of.showing(one), *of.more(one))}
             if facts.shared_invoice(one):
                 grade = "C"  # the others' calibrated meters
-            yield _meter(one, grade, tonnes, sorted({c.against for c in evidence.showing(one)}))
+            yield _meter(one, grade, tonnes, sorted(invoices))
             continue
-        bare = uncovered_share(one) if "certificate" in shown else Fraction(1)
+        calibrated = "certificate" in shown and not evidence.contradicted(one)
+        bare = uncovered_share(one) if calibrated else Fraction(1)
         if bare < 1:
             yield _meter(one, "C", tonnes * (1 - bare), [c.certificate for c in one.calibrations])
         if bare:
             yield _meter(one, "D", tonnes * bare, [])
+
+
+def _counts_by_invoice(facts: Facts, one: Monitored) -> bool:
+    """Whether invoices that state more than a meter count in its place, over nearly all time."""
+    spans = applied(facts).get(one.device.id, ()) if one.needs.side == "project" else ()
+    return bool(spans) and facts.evidence.covered(one, spans)
 
 
 def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]) -> EvidenceItem:

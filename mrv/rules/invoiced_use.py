@@ -34,7 +34,7 @@ from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
 from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
-from mrv.quantity_text import amount_text
+from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Besides, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text, exact_sum
 from mrv.rules.effects import Effect, Floor, Said
@@ -132,9 +132,8 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
     texts = [*_counted(list(_bills(facts, evidence)), meters)]
     if not texts:
         return
-    for meter in meters.values():
-        if meter.billed:
-            _without_invoice(meter, evidence)
+    billed = [meter for meter in meters.values() if meter.billed]
+    alike = [meter for meter in billed if _without_invoice(meter, evidence)]
     for i, metered in enumerate(facts.metered):
         of = meters.get(_key(metered.base))
         added = of.added if of is not None else []
@@ -149,7 +148,8 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
                 quantity = sum((q for *_, q in inside), start=Fraction(0))
                 time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
                 yield Floor(i, j, quantity, MORE, time, invoiced=True)
-    yield Said(False, (*lines(texts), text("EVD-05.proportion")))
+    takes = text("EVD-05.proportion" if alike else "EVD-05.takes")
+    yield Said(False, (*lines(texts), takes))
 
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
@@ -178,6 +178,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
             meters=tuple(dict.fromkeys(f"{device} ({role})" for device, role, _ in bill.keys)),
             says=amount_text(bill.says, unit), counted=amount_text(counted, unit),
             more=amount_text(counting, unit),
+            percent=plain_text((counted / bill.says - 1) * 100, 2),
         )  # fmt: skip
 
 
@@ -264,8 +265,12 @@ def _within(charge: _Charge, span: Span) -> Fraction:
     return quantity * Fraction(shared, end - begin) if shared > 0 else Fraction(0)
 
 
-def _without_invoice(meter: _Meter, evidence: Corroboration) -> None:
-    """Count time without an invoice in the same proportion, up to the mean of the invoices."""
+def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
+    """
+    Count time without an invoice in the same proportion, up to the mean of the invoices.
+
+    Return whether that adds anything.
+    """
     others = [
         (c.from_us, c.to_us)
         for c in evidence.of(meter.one)
@@ -279,13 +284,14 @@ def _without_invoice(meter: _Meter, evidence: Corroboration) -> None:
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
     bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
     if not bare or not length:
-        return
+        return False
     metered = sum(meter.metered(span) for span in bare)
     mean = says * Fraction(sum(end - begin for begin, end in bare), length)
     most = min(mean, metered * says / meter.reported) if meter.reported else mean
     more = most - sum((meter.counts(span) for span in bare), start=Fraction(0))
     for span, share in zip(bare, _weights([meter] * len(bare), bare), strict=True):
         meter.add(span, more * share)
+    return more > 0
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

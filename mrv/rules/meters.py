@@ -292,7 +292,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             continue
         if not metered.baseline or needs.unit != "Wh":
             continue
-        counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in view.parts)
+        parts = () if view.uncounted else view.parts
+        counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in parts)
         whole += counts
         alone = facts.besides.alone.get((name, needs.quantity))
         if alone is None or counts <= 0:
@@ -323,7 +324,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             above = sum((lay_out(metered, some) for some in unshown), start=rests)
             yield CapEach(i, metered.whole.value - above, alone.reason)
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
-    share = text("EVD-01.share", tolerance=round(100 * METERS), **size)
+    limits = {"tolerance": round(100 * METERS), "least": round(100 * LEAST)}
+    share = text("EVD-01.share", **limits, **size)
     yield from _reported(texts, settled, share)
     yield from _reported(left_out)
 

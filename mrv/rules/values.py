@@ -23,7 +23,6 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.sample_precision import Precision, of_samples, of_survey, required
 from mrv.rounding import decimal_text
-from mrv.rules import Severity
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
@@ -72,7 +71,8 @@ def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
     """PAR-08: quantities that are measured apart and have to agree, such as gas and its COD."""
     price, method = facts.price, facts.methodology
-    years = price.quantities(price.stated) if method.agreement else {}
+    # gas of all days against what all days brought, also those on which an analyser was silent
+    years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
     for one in method.agreement:
         found = {y: f for y, of in years.items() if (f := one.test(of, price.book)) is not None}
         for _, most in found.values():
@@ -95,7 +95,7 @@ def least_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
 def _least(
     price: Account, test: Callable[[Inputs, Factors], Fraction], spec: ParameterSpec, used: Inputs
 ) -> Fraction:
-    years = price.quantities(used).values()
+    years = price.quantities(price.as_read(used)).values()
     return rounded(max((test(year, price.book) for year in years), default=Fraction(0)), spec)
 
 
@@ -195,10 +195,7 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     lacking = [*(one for one in found if one not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
         by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
-        # days of which nothing was read count 0, and what was measured of them elsewhere is more
-        silent = any(channel.silent for channel in facts.besides.channels.values())
-        severity: Severity | None = "observation" if by_quantities and silent else None
-        yield Said(not lacking, (*lacking, *measured), severity, by_quantities)
+        yield Said(not lacking, (*lacking, *measured), priced=by_quantities)
 
 
 def _monitored(  # noqa: PLR0911 - one return a way of measuring

@@ -204,6 +204,7 @@ class _Bench:
         gains = spec.unmeasured == "0"
         loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
         best, silent = list(loads), list[Silent]()
+        read, read_flow = list(loads), 0
         errors, bare = list(loads), list[Text]()
         count = len(self.edges) - 1
         flows, first = [0] * count, [Fraction(0)] * count
@@ -213,11 +214,14 @@ class _Bench:
                 continue
             by_day = self._flow(device, role)
             flow += int(by_day.sum())
+            both = np.where(np.all([one.number > 0 for one in seen], axis=0), by_day, 0)
+            read_flow += int(both.sum())
             compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
             for k, one in enumerate(seen):
                 # what is removed gains by what comes in, and loses by what goes out
                 loads[k] += _load(compared, one, low=gains == (k == 0))
                 best[k] += _load(compared, one, low=gains != (k == 0))
+                read[k] += _load(both, one, low=True)
                 percents, told_of = self._errors(device, channels[k], compared)
                 bare += told_of
                 each = _loads(compared, one, low=gains == (k == 0))
@@ -246,6 +250,7 @@ class _Bench:
                 )
             ),
             tuple(rounded(one, spec) for one in off) if bare else (), tuple(bare),
+            rounded(_mean(read, read_flow, spec), spec) if read[0] else None,
         )  # fmt: skip
 
     def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from mrv.accounting.device_results import adjusts
 from mrv.accounting.period_result import (
     METERED,
     Amount,
@@ -389,7 +390,8 @@ def _parameter(case: Case, one: DeviceOutcome) -> wire_monitoring.MonitoredParam
         to=utc_text(one.to_us),
         metered=str(one.metered),
         outside_service=str(one.outside_service),
-        deducted=one.deducted,
+        deducted=one.deducted if case.plan.accounting == FIRST else UNSET,
+        adjusted=UNSET if case.plan.accounting == FIRST else _adjusted(one),
         substituted=one.substituted,
         counted=one.counted,
         emissions_t=one.emissions_t,
@@ -426,6 +428,12 @@ def _meter(case: Case, one: DeviceOutcome) -> wire_monitoring.Meter:
         point=case.plan.points.get(one.device, NOWHERE)[0] or UNSET,
         feeds=case.plan.points.get(one.device, NOWHERE)[1] or UNSET,
     )
+
+
+def _adjusted(one: DeviceOutcome) -> str:
+    """Return what is added to the metered quantity of a device. [base unit]"""
+    sign = -1 if one.side == "baseline" else 1
+    return adjusts(one.side, sign * Fraction(one.deducted))
 
 
 def _coverage(one: Coverage, side: str) -> wire_monitoring.CoverageShown:
@@ -470,7 +478,8 @@ def _deduction(one: Deduction, accounting: int) -> wire_account.Deduction:
         to=utc_text(one.end_us),
         reason=words_of_0_1_0(one.reason) if accounting == FIRST else coded_or_words(one.reason),
         percent=one.percent,
-        quantity=one.quantity,
+        quantity=one.quantity if accounting == FIRST else UNSET,
+        adjustment=UNSET if accounting == FIRST else one.quantity,
         cost_t=one.cost_t,
     )
 

@@ -60,9 +60,15 @@ def unmet(said: Claims) -> tuple[Unmet, ...]:
 
 
 def _all(said: Claims) -> Iterator[Unmet]:
-    yield from (_finding(one) for one in said.applicability if not one.holds)
+    reported = [_finding(one) for one in said.applicability if not one.holds]
+    yield from reported
+    by_rule = {name for one in reported for each in one.texts for name in each.named("invoice")}
     for one in said.cross_checks or ():
         if one.holds is False:
+            # what is counted already is the conservative one of the two
+            lower = Decimal(one.effect_t) <= 0
+            if lower and one.against in by_rule:
+                continue  # one finding an invoice: the rule that counts by it
             rule = INVOICED if one.kind == INVOICE else AGREEING
             differs = text(
                 "cross_check.of_zero" if one.difference_percent is None else "cross_check.differs",
@@ -73,8 +79,6 @@ def _all(said: Claims) -> Iterator[Unmet]:
                 tolerance=one.tolerance_percent,
                 effect=one.effect_t,
             )
-            # what is counted already is the conservative one of the two
-            lower = Decimal(one.effect_t) <= 0
             severity = OBSERVATION if lower else severity_of(rule)
             yield Unmet(rule, (differs,), severity, one.effect_t, one.devices)
 

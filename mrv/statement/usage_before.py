@@ -16,7 +16,8 @@ from mrv.methodologies import find
 from mrv.registry.project import Usage
 
 _KNOWN = Fraction(9, 10)
-# how a deduction of what is not plausible begins (mrv/accounting/device_results)
+# kinds of deductions that leave the service plausible; others are rules, by their id
+_PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
 def usage(said: Claims) -> Usage | None:
@@ -46,9 +47,9 @@ def _implausible(said: Claims, roles: Iterable[str]) -> Fraction:
     devices = {p.device for p in said.monitored_parameters if p.role in wanted}
     return sum(
         (
-            Fraction(d.quantity)
+            -d.adjusts("baseline")
             for d in said.deductions
-            if d.device in devices and d.kind == Kind.PLAUSIBILITY
+            if d.device in devices and d.kind and d.kind not in _PLAUSIBLE
         ),
         start=Fraction(0),
     )

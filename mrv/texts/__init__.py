@@ -52,13 +52,13 @@ class Text:
             return NotImplemented
         return repr(self) < repr(other)
 
-    def devices(self) -> Iterator[str]:
-        """Yield the devices that it names, in texts of its own as well."""
+    def named(self, what: str) -> Iterator[str]:
+        """Yield what it names, such as a `device` or an `invoice`; in texts of its own as well."""
         for name, value in self.values:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Text):
-                    yield from each.devices()
-                elif name == "device" and isinstance(each, str):
+                    yield from each.named(what)
+                elif name == what and isinstance(each, str):
                     yield each
 
 
@@ -96,7 +96,7 @@ def texts_of(given: Texts) -> tuple[Text, ...]:
 
 def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
     """Return the devices that texts name, each once."""
-    return tuple(sorted({name for one in texts for name in one.devices()}))
+    return tuple(sorted({name for one in texts for name in one.named("device")}))
 
 
 def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:

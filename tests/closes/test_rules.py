@@ -131,7 +131,10 @@ def test_each_device_is_metered_less_its_cuts(closes):
                 signs = {cut.quantity > 0 for cut in part.cuts if cut.quantity}
                 assert part.at_most or signs <= {not added}, (name, one.device.id)
                 assert value >= 0, (name, one.device.id)
-            lines = [*gap_outcomes(one, account.pricing), *deductions(one, account.pricing)]
+            lines = [
+                *gap_outcomes(one, account.pricing),
+                *deductions(one, account.pricing, first=False),
+            ]
             cuts = sorted(
                 (cut.start_us, cut.end_us, abs(cut.quantity))
                 for part in one.parts

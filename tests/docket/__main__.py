@@ -8,6 +8,7 @@ its table.
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from tests.docket.cases import cases
 from tests.docket.closing import run, server
@@ -42,6 +43,7 @@ def main():
     known.add_argument("names", nargs="*", help="parts of names of cases; all without one")
     known.add_argument("--json", action="store_true", help="results as JSON")
     known.add_argument("--details", action="store_true", help="what the findings say")
+    known.add_argument("--statements", type=Path, metavar="FOLDER", help="keep each as JSON there")
     asked = known.parse_args()
     every = cases()
     names = [n for n in every if not asked.names or any(part in n for part in asked.names)]
@@ -61,6 +63,8 @@ def main():
                     continue
                 found[name] = plain(outcome)
                 sys.stderr.write(f"{number}/{len(names)} {name}: {found[name]['t']} t\n")
+                if asked.statements:
+                    save(asked.statements, name, outcome.statements)
                 if asked.details:
                     for rule, texts in outcome.details.items():
                         tell(f"{name} {rule}: {' / '.join(texts)}")
@@ -73,6 +77,14 @@ def main():
             results({n: every[n] for n in names}, {**before, **found}), whole=not asked.names
         ):
             tell(line)
+
+
+def save(folder, name, statements):
+    """Write the statements of a case, one a project."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(statements, 1):
+        file = folder / f"{name.replace('/', '-')}-{number}.json"
+        file.write_text(json.dumps(one, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def keep(found, every):

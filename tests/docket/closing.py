@@ -69,7 +69,8 @@ class Outcome(NamedTuple):
 
     `rests` is the share of the reduction by grade of evidence, as the statement says it.
     `listed` is what a fraud has false, with its grade in the verifier's worklist.
-    `silent` are devices of which more was taken or added than the statement has lines for.
+    `silent` are devices of which more was taken or added than the statement has lines for,
+    `statements` the documents of the projects.
     """
 
     t: float
@@ -81,6 +82,7 @@ class Outcome(NamedTuple):
     rests: dict[str, float] | None = None
     listed: dict[str, str] | None = None
     silent: tuple[str, ...] = ()
+    statements: tuple[dict[str, Any], ...] = ()
 
 
 @contextmanager
@@ -175,14 +177,15 @@ def _outcome(closed: list[Closed], truth_t: float, false: Collection[str]) -> Ou
         if item.name in false:
             listed[item.name] = max(item.grade, listed.get(item.name, item.grade))
     silent = tuple(name for one in closed for name in _silent(one.result))
-    return Outcome(tonnes, truth_t, findings, costs, details, "", rests, listed, silent)
+    statements = tuple(one.document for one in closed)
+    return Outcome(tonnes, truth_t, findings, costs, details, "", rests, listed, silent, statements)
 
 
 def _silent(result: PeriodResult) -> Iterator[str]:
     """Yield devices whose deductions and gaps do not add up to what was taken and added."""
     for name in dict.fromkeys(one.device for one in result.devices):
         of = [one for one in result.devices if one.device == name]
-        taken = sum(Decimal(one.deducted) for one in of)
+        taken = sum(Decimal(one.deducted) * (-1 if one.side == "baseline" else 1) for one in of)
         added = sum(Decimal(one.substituted) for one in of)
         taken -= sum(Decimal(d.quantity) for d in result.deductions if d.device == name)
         # days without an analyser are gaps of a value, not of a register

@@ -9,8 +9,7 @@ from tests.docket.table import results, stored, tables
 
 PAGE = Path("docs/rules.md")
 _BEGIN, _END = "<!-- docket: begin, `make pages` -->", "<!-- docket: end -->"
-_CATALOGUE = "<!-- rules: begin"
-_HEAD = "\n## What each rule is worth\n"
+_HEAD = "\n## Annex: tests of the rules by labelled cases\n"
 _HOW = (
     "{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules"
     " (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes"
@@ -29,14 +28,9 @@ _COSTS = (
 
 
 def page(text: str) -> str:
-    """Return the page with its section written anew."""
-    before, _, rest = text.partition(_BEGIN)
-    if rest:
-        after = rest.partition(_END)[2].lstrip("\n")
-    else:
-        before, _, after = text.partition(_CATALOGUE)
-        after = _CATALOGUE + after
-    return f"{before.rstrip()}\n\n{_BEGIN}\n{_section()}\n\n{_END}\n\n{after}"
+    """Return the page with its annex written anew."""
+    before = text.partition(_BEGIN)[0]
+    return f"{before.rstrip()}\n\n{_BEGIN}\n{_section()}\n\n{_END}\n"
 
 
 def _section() -> str:

@@ -135,14 +135,26 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     assert not [g for g in whole.gaps if g.rule.startswith("analyser")]
     (gap,) = (g for g in lost.gaps if g.rule.startswith("analyser"))
     assert (gap.device, gap.start_us, gap.end_us) == ("in", BEGIN + 96 * QUARTER_US, END)
-    assert gap.rule == "analyser: cod_in_kg_per_m3 at the conservative value on these days"
-    assert gap.cost_t == "0.000000"
+    assert gap.rule == "analyser: no reading of cod_in_kg_per_m3; the conservative value counts"
     less = Decimal(whole.net.reduction.t) - Decimal(lost.net.reduction.t)
+    # a verifier finds the day's tonnes between the figures before and after deductions
+    assert lost.gross == whole.gross
+    before_less_after = Decimal(lost.gross.reduction.t) - Decimal(lost.net.reduction.t)
+    assert abs(Decimal(gap.cost_t) - before_less_after) < Decimal("0.00001")
     assert abs(Decimal(gap.forgone_at_most_t) - less) < Decimal("0.00001")
     assert less > 0
     # statements of before have no such line
     before = ended((1000.0, None), accounting=FIRST)
     assert not [g for g in before.gaps if g.rule.startswith("analyser")]
+
+
+def test_an_outage_of_an_analyser_contradicts_no_value():
+    """A repair made gas of all days look like more than the COD of the others can form."""
+    whole, lost = ended((14_000.0, 14_000.0)), ended((14_000.0, None))
+    now = {p.name: p.value for p in lost.parameters if p.device is None}
+    assert now["cod_in_kg_per_m3"] == "3.5"
+    for one in (whole, lost):
+        assert not [f for f in one.applicability if f.rule == "PAR-08" and not f.holds]
 
 
 SECOND = TIMES >= BEGIN + 96 * QUARTER_US

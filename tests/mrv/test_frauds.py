@@ -160,9 +160,14 @@ def test_energy_that_rests_on_one_channel_is_graded_or_counts_nothing(told, shar
     assert not holds
     (one,) = case.result.devices
     assert float(one.counted) == 0
-    (taken,) = (d for d in case.result.deductions if d.kind == "plausibility")
-    assert taken.reason == ALONE
-    assert said.startswith(f"{float(taken.quantity) / 1000:,.10g} kWh, 100.0 % of the period's")
+    # the error of the meter without certificate applies first, then the rule to the rest
+    error, taken = case.result.deductions
+    assert (error.kind, taken.kind, taken.reason) == ("calibration", RULE, ALONE)
+    assert float(error.quantity) == pytest.approx(-0.02 * one.metered)
+    assert float(error.quantity) + float(taken.quantity) == -one.metered
+    (effect,) = (e for e in case.result.rules if e.rule == RULE)
+    assert effect.alone_t == taken.cost_t
+    assert said.startswith(f"{one.metered / 1000:,.10g} kWh, 100.0 % of the period's")
     body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
     (found,) = (a for a in body["applicability"] if a["rule"] == RULE)
     assert (found["holds"], worded(found), found["severity"]) == (False, said, "CL")
@@ -278,7 +283,8 @@ def test_what_no_channel_shows_is_a_deduction_and_a_condition():
     (taken,) = body["deductions"]
     assert taken["reason"] == {"code": POWER.code, "values": {}}
     (one,) = body["monitoredParameters"]
-    assert int(one["metered"]) - float(taken["quantity"]) == float(one["counted"])
+    assert taken["kind"] == "MTR-02"
+    assert int(one["metered"]) + float(taken["adjustment"]) == float(one["counted"])
     (unmet,) = [c for c in body["applicability"] if c["rule"] == "MTR-02"]
     assert not unmet["holds"]
     assert str(POWER) in worded(unmet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,14 +13,18 @@ from mrv.accounting.coverage import Served
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
+from mrv.documents.coded import coded
 from mrv.factors import load
 from mrv.methodologies import find
 from mrv.parameters.evidence import GRADES
 from mrv.registry.project import ACCOUNTING, Besides, ProjectDevice
+from mrv.rules import rules
 from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
+from mrv.statement.conditions import findings
 from tests.closes import corpus
 from tests.mrv import plant
+from tests.mrv.test_invoiced_use import bill, told
 from tests.mrv.test_service_attacks import PLANTS, earned
 
 
@@ -127,6 +132,47 @@ def test_every_close_says_what_it_rests_on(closes):
         ), name
         devices = {one.device for one in result.devices if Fraction(one.emissions_t)}
         assert devices <= {o.name for o in result.evidence if o.kind == "meter"}, name
+
+
+def test_every_line_of_a_close_adds_up(closes):
+    """A verifier who adds up the lines of a statement would not come to what counts."""
+    for name, result in closes.items():
+        for device in {one.device for one in result.devices}:
+            mine = [one for one in result.devices if one.device == device]
+            lines = [d for d in result.deductions if d.device == device]
+            adjusted = sum(Fraction(d.quantity) for d in lines)
+            adjusted += sum(Fraction(one.substituted) for one in mine)
+            counted = sum(Fraction(one.counted) - one.metered for one in mine)
+            assert adjusted == pytest.approx(counted, abs=1e-6 * (len(lines) + 2)), (name, device)
+        known = {*rules(), "calibration", "own use", "design"}
+        assert {d.kind for d in result.deductions} <= known, name
+
+
+@pytest.mark.parametrize(("truth", "grade"), [(1, "B"), (1.25, "B"), (0.9, "D")])
+def test_a_meter_is_graded_by_the_source_of_what_counts(truth, grade):
+    """A charger that an invoice refutes was graded C, as if nothing contradicted it."""
+    found = told(bill("aux", scale=truth))
+    (one,) = (i for i in found.evidence if i.name == "aux")
+    assert one.grade == grade
+    assert one.shown_by == (("i-aux: its supplier, 1",) if grade == "B" else ())
+
+
+def test_an_invoice_that_counts_is_one_finding():
+    """An operator would answer for one difference twice, once at an effect of 0 t."""
+    result = told(bill("aux", scale=1.25))
+    claims = SimpleNamespace(
+        applicability=[
+            SimpleNamespace(
+                name=f.rule, holds=f.holds, texts=tuple(map(coded, f.lines)), detail="",
+                severity=f.severity, tonnes=f.tonnes, devices=f.devices,
+            )
+            for f in result.applicability
+        ],
+        cross_checks=result.cross_checks,
+    )  # fmt: skip
+    (one,) = (f for f in findings(claims) if "i-aux" in f.words())
+    assert one.rule == "EVD-05"
+    assert "20 %)" in one.words()
 
 
 @pytest.mark.parametrize(("without", "grade"), [(None, "B"), ("metal-2", "D")])

@@ -49,7 +49,7 @@ def test_an_invoice_that_says_more_counts(meter):
     assert not said(before, RULE)
     assert tonnes(found) == pytest.approx(tonnes(truth), abs=2e-6)
     detail = said(found, RULE)
-    cost = float(detail.rpartition("this takes ")[2].split(" t.")[0])
+    cost = float(detail.rpartition("This takes ")[2].split(" t.")[0])
     assert cost == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)
     assert f"{meter} ({meter if meter == 'fuel' else 'auxiliary'})" in detail
     (taken,) = (d for d in found.deductions if d.device == meter and d.reason == MORE)
@@ -63,7 +63,7 @@ def test_both_figures_stand_in_the_condition():
     detail = said(told(bill("aux"), scale=0.1), RULE)
     kwh = TRUTH["aux"] * COUNT / 1000
     assert f"i-aux: its supplier, 1 states {kwh:,.0f} kWh, and {kwh / 10:,.0f} kWh count" in detail
-    assert f"{0.9 * kwh:,.0f} kWh more count" in detail
+    assert f"{0.9 * kwh:,.0f} kWh are added" in detail
 
 
 def two(value, **given):

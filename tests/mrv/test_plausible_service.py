@@ -85,7 +85,7 @@ def test_charger_that_stands_still_earns_nothing():
     result = closed(rows, "ch-1")
     assert float(result.net.reduction.t) < 0
     assert "0 kWh/km" in unmet(result)[0].detail
-    charge = next(d for d in result.deductions if d.kind == "plausibility")
+    charge = next(d for d in result.deductions if d.kind == "MTR-05")
     assert charge.device == "ch-1"
     # 2,268 km at the highest of its class
     assert charge.quantity == "4536000.000000"

@@ -129,8 +129,8 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         counted = {one.device: Decimal(one.counted) for one in said.monitored_parameters}
         before = {one.device: Decimal(one.counted) for one in bare.monitored_parameters}
         assert counted == {"inv-1": before["inv-1"], "inv-2": before["inv-2"] - 500}
-        taken = [one for one in said.deductions if one.kind == "certified energy"]
-        assert [(one.device, one.quantity) for one in taken] == [("inv-2", "500.000000")]
+        taken = [one for one in said.deductions if one.kind == "CLM-01"]
+        assert [(one.device, one.adjustment) for one in taken] == [("inv-2", "-500.000000")]
         assert said.emissions.reduction.ug < bare.emissions.reduction.ug
         told = [one for one in said.applicability if one.rule == "CLM-01"]
         assert "C-3 of I-REC certifies 500 Wh" in told[0].words()

@@ -61,20 +61,21 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     if not found:
         yield paragraph(words["page.no_deductions"])
         return
-    units = {parameter.device: parameter.unit for parameter in facts.parameters}
+    yield note(words["deductions_note"])
+    of = {one.device: one for one in facts.parameters}
     heads = [
         (words["device"], "l", 1.3),
         (words["from"], "l", 0),
         (words["to"], "l", 0),
         (words["reason"], "l", 2.0),
         (words["percent"], "r", 0),
-        (words["deducted"], "r", 1.1),
+        (words["adjustment"], "r", 1.1),
         (words["cost_t"], "r", 0.9),
     ]
     rows = []
     for one in found:
-        unit, size = SHOWN[units[one.device]]
-        amount = words.number(words.plain(Fraction(one.quantity) / size, 6))
+        unit, size = SHOWN[of[one.device].unit]
+        amount = words.number(words.plain(one.adjusts(of[one.device].side) / size, 6))
         rows.append(
             [
                 one.device,

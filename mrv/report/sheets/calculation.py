@@ -37,7 +37,7 @@ _COUNTED_COLUMN = xl_col_to_name(COUNTED)
 _VALUE = 4
 # the rule that may take the whole reduction (`mrv/rules/evidence.py`)
 INVOICED = "EVD-03"
-_NAMES = ("year", "device", "role", "unit", "metered", "deducted", "substituted", "counted")
+_NAMES = ("year", "device", "role", "unit", "metered", "adjustment", "substituted", "counted")
 
 
 @dataclass(frozen=True)
@@ -228,11 +228,9 @@ def _quantity(
     span = days.span(FIRST + line.first, FIRST + line.last, VALUE)
     sheet.formula(row, METERED, f"=SUM({span})", line.metered, "whole")
     taken = _sum_of(deductions, line.deductions, QUANTITY)
-    sheet.formula(row, 5, taken, facts.deducted(line), "six")
+    sheet.formula(row, 5, taken, facts.adjusted(line), "six")
     sheet.formula(row, 6, _sum_of(gaps, line.gaps, SUBSTITUTED), facts.substituted(line), "six")
-    metered, deducted, substituted = (sheet.cell(row, c) for c in (METERED, 5, 6))
-    baseline = one.side == "baseline"
-    net = f"{metered}{'-' if baseline else '+'}{deducted}+{substituted}"
+    net = "+".join(sheet.cell(row, c) for c in (METERED, 5, 6))
     sheet.formula(row, COUNTED, f"=ROUND({net},6)", facts.counted(line), "six")
 
 

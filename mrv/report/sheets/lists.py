@@ -104,24 +104,27 @@ def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
     """Write what meter errors and the design took off; live where it is a share of whole days."""
-    names = ("device", "from", "to", "reason", "percent", "deducted", "cost_t")
+    names = ("device", "from", "to", "reason", "percent", "adjustment", "cost_t")
     entries = facts.subject.deductions
+    sides = {one.device: one.side for one in facts.parameters}
+    values = [one.adjusts(sides[one.device]) for one in entries]
     listed(sheet, words, "deductions", names, [
         [
             (one.device, "text"),
             *edges(facts, one),
             (reason(one, words), "text"),
             (one.percent, "plain"),
-            (one.quantity, "six"),
+            (value, "six"),
             (one.cost_t, "six"),
         ]
-        for one in entries
+        for one, value in zip(entries, values, strict=True)
     ])  # fmt: skip
     for place, whole in _whole_days(facts).items():
         row = FIRST + place
         days_cells = days_sheet.span(FIRST + whole[0], FIRST + whole[1], VALUE)
-        formula = f"=ROUNDUP(ROUND(SUM({days_cells})*{sheet.cell(row, 4)}/100,8),6)"
-        sheet.formula(row, QUANTITY, formula, Fraction(entries[place].quantity), "six")
+        sign = "-" if sides[entries[place].device] == "baseline" else ""
+        formula = f"={sign}ROUNDUP(ROUND(SUM({days_cells})*{sheet.cell(row, 4)}/100,8),6)"
+        sheet.formula(row, QUANTITY, formula, values[place], "six")
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
@@ -139,7 +142,8 @@ def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
             ]
             total = sum(facts.days[i].value or 0 for i in inside)
             exact = Fraction(one.percent) / 100 * total
-            if inside and abs(exact - Fraction(one.quantity)) <= Fraction(1, 10**6):
+            size = abs(one.adjusts(facts.parameters[line.parameter].side))
+            if inside and abs(exact - size) <= Fraction(1, 10**6):
                 found[place] = (inside[0], inside[-1] + 1)
     return found
 

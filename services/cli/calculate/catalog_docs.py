@@ -55,7 +55,7 @@ page of its owner, [T] transcribed, [r] second-hand, [M] unverified; the texts o
 had. A line without a test is open.
 """
 RULES_PAGE = Path("docs/rules.md")
-_RULES_BEGIN = "<!-- rules: begin, `make pages` -->"
+_RULES_BEGIN, _ANNEX = "<!-- rules: begin, `make pages` -->", "<!-- docket: begin"
 
 
 def section(page: str) -> str:
@@ -171,8 +171,11 @@ def write_conformity() -> None:
 
 
 def rules_page(text: str) -> str:
-    """Return the page with its catalogue written anew; what stands before it is kept."""
-    return "\n".join((f"{text.partition(_RULES_BEGIN)[0]}{_RULES_BEGIN}", *_rules_lines())) + "\n"
+    """Return the page with its catalogue written anew; what stands around it is kept."""
+    before, _, rest = text.partition(_RULES_BEGIN)
+    lines = "\n".join((f"{before}{_RULES_BEGIN}", *_rules_lines()))
+    _, annex, after = rest.partition(_ANNEX)
+    return f"{lines}\n{annex and chr(10)}{annex}{after}"
 
 
 def _rules_lines() -> Iterator[str]:

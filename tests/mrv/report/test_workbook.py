@@ -113,7 +113,7 @@ def test_every_formula_can_be_traced_to_the_days(books):
     equation = [c.value for row in calculation.iter_rows(min_row=8) for c in row]
     assert any(str(v).startswith("='Factors'!C") for v in equation)
     assert "'Deductions'!" in calculation["F6"].value
-    assert book["Deductions"]["F5"].value.startswith("=ROUNDUP(ROUND(SUM('Days'!E")
+    assert book["Deductions"]["F5"].value.startswith("=-ROUNDUP(ROUND(SUM('Days'!E")
 
 
 def test_libreoffice_comes_to_the_same_figures(books, tmp_path):

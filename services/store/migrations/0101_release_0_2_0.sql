@@ -40,6 +40,7 @@ CREATE TABLE laboratory_result (
     sha256     text COLLATE "C" CHECK (sha256 ~ '^[0-9a-f]{64}$'),
     author     text NOT NULL DEFAULT session_user,
     recorded   timestamptz NOT NULL DEFAULT now(),
+    signed     text,  -- empty where nothing is signed, so that the hashes of rows that are sealed stay
     PRIMARY KEY (project_id, laboratory, sample, parameter)
 );
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON laboratory_result
@@ -708,9 +709,9 @@ CREATE TABLE signer_request (
     id        uuid PRIMARY KEY,
     number    bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     kind      text COLLATE "C" NOT NULL CHECK (kind IN ('close', 'supersede', 'submit', 'sample', 'finding',
-                                                        'verify', 'approve', 'issue', 'revoke', 'status-list')),
+                                                        'verify', 'approve', 'issue', 'revoke', 'status-list', 'registry')),
     subject   text COLLATE "C" NOT NULL CHECK (length(subject) BETWEEN 1 AND 200),
-    said      bytea NOT NULL CHECK (length(said) <= 1048576),
+    said      bytea NOT NULL CHECK (length(said) <= CASE kind WHEN 'registry' THEN 8388608 ELSE 1048576 END),
     actor     text NOT NULL CHECK (length(actor) <= 500),
     principal text CHECK (length(principal) <= 500),
     asked     timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -2580,7 +2581,8 @@ CREATE TABLE underived (
     stored  timestamptz NOT NULL DEFAULT clock_timestamp(),
     devices text[] COLLATE "C" NOT NULL,
     first   bigint[] NOT NULL,
-    last    bigint[] NOT NULL
+    last    bigint[] NOT NULL,
+    home    integer  -- the partition that answers for the devices; none where `tonne run` stored
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
 GRANT SELECT ON underived TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 GRANT INSERT, DELETE ON underived TO tonne_ingest;
@@ -3860,3 +3862,59 @@ COMMENT ON VIEW v_tariff IS 'Prices of electricity at a site, of local days from
 COMMENT ON VIEW v_day_money IS 'What the metered energy of a device cost, saved or earned on a local day, by the tariffs of its site: `cost` is energy drawn, `earned` is sold, `saved` is made and not bought. Money is never added to tonnes, nor one currency to another.';
 
 GRANT SELECT ON v_tariff, v_day_money TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+
+-- A registry file that is taken in the console: the web process asks, and who holds tonne_mrv takes it
+-- by the same code as `tonne registry import`.  Documents that people hand in are kept by their hash.
+GRANT INSERT, UPDATE, DELETE ON site, device, calibration, device_replacement, device_quality, topic_template,
+    published_factor, project, project_device, programme, programme_action, programme_reported, method_life TO tonne_mrv;
+GRANT INSERT ON device_rating, meter_key, device_array, authority_entry, filed_submission, laboratory_result,
+    monitoring_plan, plan_approval TO tonne_mrv;
+-- one import at a time takes the table's lock, for which it needs UPDATE; rows are only added
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_version FOR EACH ROW EXECUTE FUNCTION tonne_append_only();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON registry_version FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only();
+GRANT INSERT, UPDATE ON registry_version TO tonne_mrv;
+
+-- The file itself, so that it is in every backup; its hash is what registry and invoices name.
+CREATE TABLE document_file (
+    sha256    text COLLATE "C" PRIMARY KEY CHECK (sha256 = encode(sha256(data), 'hex')),
+    name      text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    data      bytea NOT NULL CHECK (length(data) BETWEEN 1 AND 8388608),
+    author    text NOT NULL CHECK (length(author) <= 500),
+    principal text NOT NULL CHECK (length(principal) <= 500),
+    kept      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+ALTER TABLE document_file ALTER data SET STORAGE EXTERNAL;
+CREATE INDEX document_file_kept ON document_file (kept);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON document_file FOR EACH ROW EXECUTE FUNCTION tonne_append_only();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON document_file FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only();
+GRANT SELECT ON document_file TO tonne_mrv, tonne_api;
+GRANT INSERT (sha256, name, data, author, principal) ON document_file TO tonne_api;
+
+-- Suppliers, laboratories and makers have keys, and sign their rows.
+ALTER TABLE enrolled_key DROP CONSTRAINT enrolled_key_role_check;
+ALTER TABLE enrolled_key ADD CONSTRAINT enrolled_key_role_check
+    CHECK (role IN ('operator', 'verifier', 'log', 'witness', 'third-party'));
+
+-- Workers store first and make rows behind it, as `tonne run` does.  Each makes those of its own
+-- partitions.
+-- A worker that takes a partition over has what is noted for it wait by device; what the worker before
+-- was just making of it fails by that, as its note is gone.
+
+-- Has what is noted for some partitions, or for none, wait by device; all that is noted if NULL.
+CREATE FUNCTION tonne_fold_underived(homes integer[]) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (
+        DELETE FROM underived WHERE homes IS NULL OR home IS NULL OR home = ANY(homes)
+        RETURNING devices, first, last
+    )
+    INSERT INTO remake_request AS r (device_id, from_time, last_time, whole, held, unjudged)
+    SELECT d.id, TIMESTAMPTZ 'epoch' + min(d.first) * INTERVAL '1 microsecond',
+           TIMESTAMPTZ 'epoch' + max(d.last) * INTERVAL '1 microsecond', false, true, true
+    FROM gone g CROSS JOIN LATERAL unnest(g.devices, g.first, g.last) AS d (id, first, last)
+    GROUP BY d.id ORDER BY d.id
+    ON CONFLICT (device_id) DO UPDATE SET
+        from_time = least(r.from_time, excluded.from_time),
+        last_time = greatest(r.last_time, excluded.last_time, r.from_time),
+        held = true, unjudged = true
+$$;
+REVOKE ALL ON FUNCTION tonne_fold_underived(integer[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tonne_fold_underived(integer[]) TO tonne_ingest;

@@ -4,6 +4,11 @@ Many payloads to columns: one frame a device class.
 The loop over messages ends where bytes have become numbers.  Messages of one
 profile with the same channels in the same order share a bucket, so units,
 unknown channels and missing ones are settled once a bucket, in columns.
+
+Put readings of Sparkplug and other decoders into the buckets of `decode`.
+
+A message by exception tells what has changed, and mostly of more than tonne
+keeps: one without a known channel is no fault, but a birth without any is.
 """
 
 from __future__ import annotations
@@ -11,13 +16,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn
 
 import numpy as np
 
 from ingest import classes, columns, profiles
 from ingest import codec_detection as encodings
-from ingest import line_buckets as lines
 from ingest.codecs import json_object, senml_json, sparkplug_b
 from ingest.columns import UNUSABLE, Bucket, Key, Rejected, convert
 from ingest.errors import PayloadError
@@ -25,6 +30,84 @@ from ingest.formats.row_reading import Given
 from ingest.model import NULL, Column, Device, Fleet, Frame
 from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Names, Reading, Registers, Row, Stated, time_us
+
+_LAST = 1 << 60  # after all that came before in a batch
+_UNKNOWN = Bucket("", "", ())
+
+
+def place(
+    fleet: Fleet,
+    route: Callable[[str], int],
+    given: Iterable[Given],
+    buckets: dict[Key, Bucket],
+    rejected: list[Rejected],
+) -> None:
+    """
+    Put readings into buckets; what cannot be used of them is refused.
+
+    Parameters
+    ----------
+    route : callable
+        Topic to fleet index; raises PayloadError.
+    """
+    order = _LAST
+    known: dict[tuple[int, Names], Bucket | None] = {}
+    for one in given:
+        try:
+            index = route(one.topic)
+        except PayloadError as error:
+            rejected.append(Rejected(one.message, error.reason, error.detail))
+            continue
+        if one.refused or one.declares:
+            _refuse(one, fleet.devices[index], rejected)
+        for line in one.lines:
+            where = index, line.of
+            bucket = known.get(where, _UNKNOWN)
+            if bucket is _UNKNOWN:
+                bucket = known[where] = _bucket(fleet.devices[index], line.of, buckets)
+            if bucket is None:
+                continue
+            ts = line.ts
+            if not -MAX_MS < ts < MAX_MS:
+                detail = f"timestamp {ts} is no epoch milliseconds"
+                rejected.append(Rejected(one.message, "time_invalid", detail))
+                continue
+            bucket.time.append(ts * 1000)
+            bucket.device.append(index)
+            bucket.message.append(one.message)
+            bucket.order.append(order)
+            bucket.flat.extend(line.numbers)
+            order += 1
+
+
+def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | None:
+    """Bucket of readings alike; None where the profile knows none of their names."""
+    if not holds(device.class_id, device.profile, of):
+        return None
+    key = columns.key(device.class_id, device.profile, of)
+    bucket = buckets.get(key)
+    if bucket is None:
+        bucket = buckets[key] = Bucket(*key)
+    return bucket
+
+
+def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
+    """Refuse what the profile knows and was not usable, and a birth without anything known."""
+    where = device.class_id, device.profile
+    for name, reason, detail in given.refused:
+        if not name or holds(*where, Names("", (name,))):
+            rejected.append(Rejected(given.message, reason, detail))
+    if given.declares is not None and not holds(*where, given.declares):
+        detail = f"{', '.join(given.declares.names)[:200] or 'no metric'}; see the profile"
+        rejected.append(Rejected(given.message, "no_known_channel", detail))
+
+
+@lru_cache(maxsize=16_384)
+def holds(class_id: str, profile_id: str, of: Names) -> bool:
+    """Tell whether a profile knows any of these names."""
+    known = columns.slots(class_id, profile_id)
+    return any(path in known for path in columns.key(class_id, profile_id, of)[2])
+
 
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 
@@ -160,7 +243,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 codecs[k] = encodings.UNREAD
     for k in left:
         codecs[k] = SPARKPLUG
-    lines.place(fleet, route, given, buckets, out.rejected)
+    place(fleet, route, given, buckets, out.rejected)
     out.frames = _frames(list(buckets.values()), out)
     return out
 

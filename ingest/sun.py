@@ -4,7 +4,7 @@ Where the sun stands, and whether a quarter hour has any of its light.
 What the sun makes is made by day: a step that a register took in darkness was not, and one
 over days and nights was made in the days.
 
-`services/simulator/sun.py` is another sun, on purpose.  This one is part of the rules of
+`services/simulator/sky.py` is another sun, on purpose.  This one is part of the rules of
 metering: a hundredth of a degree is enough for a quarter hour, it runs in the hot path, and
 to change it would change what statements count.  That one gives pvlib's figures to the last
 bit, at many times the work.  Tests hold both against pvlib.

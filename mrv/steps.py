@@ -4,6 +4,11 @@ What a methodology calculates: steps from its inputs to its emissions, each decl
 A formula names inputs, published factors and earlier steps.  Python evaluates it exactly
 (`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
 the methodology: none of them has arithmetic of its own.
+
+Powers and exponentials, the only numbers here that no fraction holds.
+
+Decimals of fifty digits: correctly rounded by the language's definition, hence
+the same on every machine, which no floating-point library promises.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
 from types import CodeType, MappingProxyType
@@ -19,7 +25,24 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mrv.decimal_functions import exponential, power
+_DIGITS = 50
+
+
+def exponential(exponent: Fraction) -> Fraction:
+    """Return e to a power, to fifty digits."""
+    with localcontext(prec=_DIGITS):
+        return Fraction(_decimal(exponent).exp())
+
+
+def power(base: Fraction, exponent: Fraction) -> Fraction:
+    """Return a positive number to a power, to fifty digits."""
+    with localcontext(prec=_DIGITS):
+        return Fraction(_decimal(base) ** _decimal(exponent))
+
+
+def _decimal(number: Fraction) -> Decimal:
+    return Decimal(number.numerator) / Decimal(number.denominator)
+
 
 ZERO = Fraction(0)
 # Numbers that a formula may name: conversions of units, and ratios of molar masses.

@@ -21,8 +21,7 @@ from prometheus_client import (
 )
 
 from ingest.pipeline import EVENTS
-from services.pulse import Pulse
-from services.scraping import serving
+from services.scraping import Pulse, serving
 
 # a second series beside each counter, which no rule reads
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 
 from services.local import machine
-from services.local.postgres import DATABASE, Postgres
+from services.local.stack import DATABASE, Postgres
 from tests import databases, memory, reused
 from tests.ports import give_ports
 

@@ -18,9 +18,8 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import FLAT_PARTS, UNIT_LEVELS
 from ingest.model import Float64, Int32, Int64, others
-from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import NEVER
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import TIME, Checks
 
 _HOUR_US = 3_600_000_000
 NEAR_US = _HOUR_US  # neighbours farther apart than this are none

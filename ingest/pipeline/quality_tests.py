@@ -21,8 +21,14 @@ from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL, Column, Float64, Frame, Int32, Int64
 from ingest.pipeline.channel_series import Series, each, heads
-from ingest.pipeline.flags import TIME, Flags
-from ingest.pipeline.quality_limits import PHASES_FLOOR, PHASES_LEAST_W, Checks, Thresholds
+from ingest.pipeline.quality_limits import (
+    PHASES_FLOOR,
+    PHASES_LEAST_W,
+    TIME,
+    Checks,
+    Flags,
+    Thresholds,
+)
 from ingest.pipeline.quality_state import (
     Pair,
     Standing,

@@ -5,13 +5,11 @@ from typing import Any
 import msgspec
 
 from mrv.documents.approval import IssueApproval
-from mrv.documents.finding import FindingEvent
 from mrv.documents.form import Form
 from mrv.documents.plan import PlanExtract
-from mrv.documents.sampling_list import SamplingList
+from mrv.documents.sampling_list import SamplingList, StatusList
 from mrv.documents.statement import Statement
-from mrv.documents.status_list import StatusList
-from mrv.documents.verification import Verification
+from mrv.documents.verification import FindingEvent, Verification
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS: dict[str, type[Form]] = {

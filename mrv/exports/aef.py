@@ -5,6 +5,8 @@ A version of a year reports what versions up to its own day reported, so that a 
 that was filed comes out the same for ever; what was left out then is entered with the
 version that reports it (`reported_in`).  Review status, consistency results and links to
 reviews are the CARP's, and never written.
+
+A submission as one workbook, a sheet a table; text is text and never a formula.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Collection, Mapping
-from datetime import date
-from io import StringIO
+from datetime import date, datetime
+from io import BytesIO, StringIO
+
+from xlsxwriter import Workbook
 
 from mrv.errors import ExportError
 from mrv.exports.contradictions import FORMULA
@@ -292,3 +296,31 @@ def _actor(authorization: Authorization, action: Action) -> str:
     if action.type == "Acquisition":
         return action.to_party or authorization.party
     return action.from_party or authorization.party
+
+
+TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Holdings",
+          "T5": "Authorized entities"}  # fmt: skip
+
+
+def workbook(draft: Draft, only: str | None = None) -> bytes:
+    """Return the five tables, or one, as XLSX, the same bytes each time."""
+    out = BytesIO()
+    book = Workbook(out, {"in_memory": True})
+    # the submission's day, which every copy has in common
+    day = datetime.fromisoformat(draft.tables["T1"][0]["submissionDate"])
+    book.set_properties({"title": "Agreed electronic format, Article 6.2", "created": day})
+    head = book.add_format({"bold": True, "text_wrap": True})
+    for table, columns in COLUMNS.items():
+        if only not in (None, table):
+            continue
+        sheet = book.add_worksheet(f"{table} {TITLES[table]}")
+        sheet.set_column(0, len(columns) - 1, 20)
+        for column, name in enumerate(columns):
+            sheet.write_string(0, column, name, head)
+        for number, row in enumerate(draft.tables[table], 1):
+            for column, name in enumerate(columns):
+                value = row.get(name, "")
+                write = sheet.write_number if isinstance(value, int) else sheet.write_string
+                write(number, column, value)
+    book.close()
+    return out.getvalue()

@@ -11,6 +11,11 @@ COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of 
 behind each other.  Of a library for COSE we would need no more than this page: pycose rests on
 `ecdsa`, which is not made against timing attacks, and on certvalidator, which no one keeps;
 cwt asks for an older cbor2 than ours.
+
+Keys of meters and gateways that a reader brings: off the labels, or a maker's list.
+
+A text with a line a key, `NAME KEY`: the device's id or serial number, then the public key in hex
+or base64 (DER or a point).  What follows `#` is a remark.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +39,7 @@ from mrv.errors import SignedValueError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
 
 _ALGORITHM = re.compile(r"ECDSA-(.+)-SHA256")
 _CURVES: dict[str, ec.EllipticCurve] = {
@@ -239,3 +246,31 @@ def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in _OURS:
         raise NotCheckedError(f"it is of another kind or curve; known are {', '.join(_CURVES)}")
     return public
+
+
+OwnKeys = Mapping[str, tuple[MeterKey, ...]]
+
+
+def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
+    """
+    Keys by the name that stands before them; a name may stand on several lines.
+
+    Raises
+    ------
+    SignedValueError
+        Naming the first line that is no name with a key, or that there is none at all.
+    """
+    own_keys: dict[str, tuple[MeterKey, ...]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        parts = line.partition("#")[0].split(maxsplit=1)
+        if not parts:
+            continue
+        if len(parts) == 1:
+            raise SignedValueError(f"line {number}: give an id or serial number, a blank, a key")
+        try:
+            own_keys[parts[0]] = (*own_keys.get(parts[0], ()), parse_key(parts[1]))
+        except SignedValueError as error:
+            raise SignedValueError(f"line {number}: {error}") from error
+    if not own_keys:
+        raise SignedValueError("it holds no key; give a line `NAME KEY` for each meter")
+    return own_keys

@@ -21,18 +21,19 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.calendar import instant_us, local_date
-from mrv.documents.finding import (
+from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.statement import Claims, claims_of
+from mrv.documents.verification import (
     MOST_CHARACTERS,
     About,
+    EventShown,
     FindingEvent,
     FindingSaid,
+    FindingShown,
     Kind,
     State,
     What,
 )
-from mrv.documents.form import UNSET, UnsetType, read, write
-from mrv.documents.statement import Claims, claims_of
-from mrv.documents.verification import EventShown, FindingShown
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import exact_text
 from mrv.signatures import canonical

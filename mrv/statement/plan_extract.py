@@ -71,7 +71,6 @@ from mrv.statement.plan_json import (
     outside_out,
     span_out,
 )
-from mrv.statement.plan_values import time_out, values_out
 from mrv.statement.plan_writer import (
     calibration_out,
     changed_late_out,
@@ -79,7 +78,9 @@ from mrv.statement.plan_writer import (
     place_out,
     project_out,
     sample_out,
+    time_out,
     usage_out,
+    values_out,
     version_out,
 )
 

@@ -49,7 +49,7 @@ from mrv.statement.plan_json import (
     outside_in,
     span_in,
 )
-from mrv.statement.plan_values import time_in, time_us, values_in
+from mrv.statement.plan_writer import time_in, time_us, values_in
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Int64
-from ingest.pipeline.flags import TESTS
+from ingest.pipeline.quality_limits import TESTS
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import days
 from mrv.documents.monitoring import UnusualDays, UnusualReadings

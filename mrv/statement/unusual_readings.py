@@ -16,8 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, Frame, Int16, Int32, Int64
-from ingest.pipeline.flags import TESTS
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import TESTS, Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
 

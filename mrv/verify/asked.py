@@ -12,7 +12,7 @@ from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.trust_root import Trust, read_trusted
-from mrv.signed_values.own_keys import OwnKeys, read_own_keys
+from mrv.signed_values.meter_keys import OwnKeys, read_own_keys
 from mrv.statement.status import lasts
 
 # how far the clock that somebody read may be ahead of this machine's

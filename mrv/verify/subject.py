@@ -37,7 +37,7 @@ from mrv.signatures.authorities import StampRule
 from mrv.signatures.day_digests import DayLeaf, differences
 from mrv.signatures.keys import EnrolledKey, Role
 from mrv.signatures.trust_root import IssueRule
-from mrv.signed_values.own_keys import OwnKeys
+from mrv.signed_values.meter_keys import OwnKeys
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan

@@ -4,24 +4,248 @@ The step about time: what was signed when, and whether each key could sign then.
 The time in a proof is its signer's own word.  The log's order is not: what the log holds
 was made before what the log holds later.  So a key that ended counts for what stands in
 the log before its end, and for nothing that only says that it is older.
+
+Whether a pack is whole: exactly the files of its manifest, and the manifest in the log.
+
+The step about signed values and rows, verified again.
+
+Meters and gateways sign values of the energy; suppliers, laboratories and makers sign rows.
+
+The page that an evidence pack begins with: VERIFY.md, in plain words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
 from typing import Any
 
-from mrv.errors import EnrolmentError, LogError, SignatureError
+from msgspec.structs import replace
+
+from ingest.errors import InputError
+from mrv.documents.form import UNSET
+from mrv.documents.statement import Claims
+from mrv.errors import CanonicalError, EnrolmentError, LogError, PackTooLargeError, SignatureError
+from mrv.log.entries import evidence_entry
 from mrv.log.note import NoteKey
-from mrv.log.receipt import parse_receipt, verify_checkpoint
-from mrv.packs.pack import FINDINGS, SAMPLING
+from mrv.log.receipt import Checkpoint, parse_receipt, verify_checkpoint, verify_receipt
+from mrv.packs.pack import (
+    DEAD_LETTERS,
+    FINDINGS,
+    GUIDE,
+    MANIFEST,
+    MANIFEST_RECEIPT,
+    SAMPLING,
+    UNLISTED,
+    manifest_of,
+)
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey
-from mrv.verify.signature_steps import AHEAD, log_holder
-from mrv.verify.subject import NotApplicableError, Subject
+from mrv.signed_values.meter_keys import OwnKeys, parse_key, same_key
+from mrv.statement import signed_proof
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, NONE, OCMF
+from mrv.statement.signed_proof import ENDED
+from mrv.statement.signed_rows import ROLE, AnyRow, check_kept, check_named
+from mrv.verify.signature_steps import AHEAD, log_holder, log_key
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import seen_before
+
+# The wording of now, and the one that packs of 0.1.0 hold.
+_WORDINGS = ("guide.md", "guide_0_1_0.md")
+
+
+def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
+    """Write the page for a statement."""
+    period, method = said.monitoring_period, said.methodology
+    return (
+        _text(wording)
+        .format(
+            name=said.statement,
+            project=said.project.id,
+            project_name=said.project.name,
+            methodology=method.id,
+            version=method.version,
+            title=method.title,
+            begin=period.local_from,
+            end=period.local_to,
+            zone=period.timezone,
+            reduction=said.emissions.reduction.t,
+            credited=said.credited.t,
+        )
+        .encode()
+    )
+
+
+def is_guide(data: bytes, said: Claims) -> bool:
+    """Whether bytes are the page that this or an earlier version writes for a statement."""
+    return any(data == guide(said, wording) for wording in _WORDINGS)
+
+
+@cache
+def _text(wording: str) -> str:
+    return resources.files(__package__).joinpath(wording).read_text(encoding="utf-8")
+
+
+_NAMES = {
+    OCMF: "by its meter or station (OCMF)",
+    COSE_METER: "by its meter (COSE_Sign1)",
+    COSE_GATEWAY: "by its gateway (COSE_Sign1)",
+    NONE: "not signed",
+}
+
+
+def signed_values(subject: Subject) -> str:
+    """Signed rows and values hold by the keys of plan.json, and back what is stated of them."""
+    subject.needs_evidence()
+    rows = _rows(subject)
+    plan, stated = subject.plan, subject.claims.signed_energy
+    if plan.signed is None or stated is UNSET:
+        if rows:
+            return rows
+        raise NotApplicableError("the statement does not tell how much of its energy is signed")
+    try:
+        signed_proof.check_kept(plan.signed, plan.devices, plan.serials)
+        if subject.meter_keys is not None:
+            _hold_against(subject, plan, subject.meter_keys)
+    except ImportError as error:
+        raise NotCheckedError(
+            f"its batches need a library that is not here ({error.name}); pip install cbor2"
+        ) from error
+    if {value.signer for value in plan.signed.values} != set(stated.signers):
+        raise CanonicalError("plan.json names other signers than the statement")
+    told = ", ".join(
+        f"{share.share_percent} % {_NAMES[share.kind]}"
+        for share in stated.shares
+        if share.energy_wh != "0" or share.kind == NONE
+    )
+    values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {told}"
+    return f"{rows}; values: {values}" if rows else values
+
+
+def _rows(subject: Subject) -> str:
+    """
+    Rows that third parties signed: they hold, by keys of others than who signed the statement.
+
+    Whose a key is, the reader's own keys say; a signer that they do not name is noted.
+    """
+    plan, project = subject.plan, subject.plan.project.id
+    rows: tuple[AnyRow, ...] = (*plan.invoices, *plan.samples, *plan.documents)
+    if not plan.row_signers and not any(one.signed for one in rows):
+        return ""
+    ring = subject.trusted or subject.ring
+    issuer = subject.statement.get("issuer")
+    operators = [
+        key
+        for key in ring
+        if key.role == "operator" and isinstance(issuer, dict) and issuer.get("id") == key.did
+    ]
+    held = check_kept(project, rows, plan.row_signers, operators)
+    for one in plan.row_signers:
+        named = [key for key in subject.trusted or () if key.multikey == one.key]
+        if not any(key.role == ROLE for key in named) and subject.trusted is not None:
+            subject.lack(
+                "row-key",
+                "draft",
+                f"the key {one.key} of {one.organisation} as {ROLE} among the keys that you trust:"
+                f" it signed {held[one.key]} rows of grade A",
+                f"compare it with {one.organisation} itself, and have the programme name it in its"
+                " trust root, or add it to your keys",
+            )
+    check_named(project, rows, subject.trusted)
+    told = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
+    return f"signed rows hold: {told}"
+
+
+def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
+    """Verify the values once more by the keys that the reader has too; note signers without one."""
+    said = plan.signed
+    if said is None:
+        return
+    for signer in sorted({value.signer for value in said.values}):
+        serial = next((one.serial for one in said.keys if one.device == signer), None)
+        named = f"{signer} (serial {serial})" if serial else signer
+        # a serial number stands on the label; an id is the operator's choice, and may be another's
+        mine = own.get(serial or "") or own.get(signer, ())
+        if not mine:
+            subject.lack(
+                "meter-key",
+                "draft",
+                f"a key of {named} among your --meter-keys: it signed values of this period",
+                "add its line, off the label or the maker's list, or leave --meter-keys out",
+            )
+            continue
+        theirs = [one for one in said.keys if one.device == signer and one.key != ENDED]
+        strange = [x for x in theirs if not any(same_key(parse_key(x.key), key) for key in mine)]
+        if len(strange) == len(theirs):
+            ends = ", ".join(f"..{one.key[-16:]} from {one.from_}" for one in strange)
+            raise CanonicalError(
+                f"plan.json has the key {ends} of {named}; your --meter-keys has another one of it"
+            )
+        said = replace(said, keys=tuple(one for one in said.keys if one not in strange))
+    try:
+        signed_proof.check_kept(said, plan.devices, plan.serials)
+    except CanonicalError as error:
+        raise CanonicalError(f"by your --meter-keys alone: {error}") from error
+
+
+def manifest(subject: Subject) -> str:
+    """Every file is the one that the manifest lists, and the log holds that manifest."""
+    subject.needs_evidence()
+    pack, data = subject.pack, subject.pack.files[MANIFEST]
+    listed: dict[str, Any] = canonical.parse_object(data)["files"]
+    changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
+    if changed:
+        raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
+    if pack.letters is not None:
+        _letters(pack.letters)
+    if data != manifest_of(pack.hashes):
+        raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
+    if not is_guide(pack.files[GUIDE], subject.claims):
+        raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
+    if subject.receipt is None:
+        return f"{len(listed)} files; the manifest enters the log when the statement is issued"
+    receipt = pack.files.get(MANIFEST_RECEIPT)
+    if receipt is None:
+        raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
+    subject.needs_keys("log")
+    entry = evidence_entry(subject.claims.statement, data)
+    try:
+        text = receipt.decode()
+    except UnicodeDecodeError as error:
+        raise CanonicalError(f"{MANIFEST_RECEIPT} is not UTF-8; get the pack again") from error
+    head = verify_receipt(text, entry, log_key(subject.ring, parse_receipt(text).checkpoint))
+    _same_tree(subject, head, parse_receipt(text).index)
+    return f"{len(listed)} files, all in the log"
+
+
+def _letters(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except PackTooLargeError:
+        raise
+    except InputError as error:
+        raise CanonicalError(f"{DEAD_LETTERS}.parquet cannot be read: {error}") from error
+
+
+def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
+    """The manifest entered the log with the statement, under the same head."""
+    if subject.head is None:
+        raise NotCheckedError("the receipt of the statement was not checked")
+    issued = parse_receipt(subject.receipt or "").index
+    if head != subject.head or index != issued + 1:
+        raise LogError(
+            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, the"
+            f" statement is entry {issued} under another head or not before it; ask the log for"
+            " both receipts again"
+        )
+
+
+def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
+    return name not in UNLISTED and listed.get(name) != digest
 
 
 def times(subject: Subject) -> str:

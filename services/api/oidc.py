@@ -4,18 +4,158 @@ Bearer tokens of an identity provider: OpenID Connect, signatures by its publish
 Claims `tonne_role` (operator, verifier, auditor, admin) and `tonne_projects` (a list
 of ids, or `["*"]` for all; none where absent) say what the holder may do.  Only
 asymmetric signatures are taken, as RFC 8725 section 3.1 asks.
+
+An identity provider's published keys (RFC 7517), kept so that it is asked seldom.
+
+No one who sends a token can make us ask more often: one request is under way at most,
+the next one begins so much later, and a key id that the provider did not know is
+remembered.  Anyone who waits for it holds no thread and no connection of the database.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
+from urllib.request import Request, urlopen
 
 import jwt
+import msgspec
 
 from services.api.principals import Principal
 from services.api.problems import ProblemError
-from services.api.provider_keys import ProviderAwayError, ProviderKeys
 from services.store.api.api_keys import ApiRole
+
+FRESH_S = 300.0
+STALE_S = 24 * 3600.0
+BETWEEN_S = 10.0
+UNKNOWN_S = 300.0
+MOST_UNKNOWN = 10_000
+WAIT_S = 2.0
+_FETCH_S = 5.0
+_LARGEST = 1_048_576
+_PART = 65_536
+
+
+class ProviderAwayError(Exception):
+    """The keys cannot be had now."""
+
+
+class ProviderKeys:
+    """
+    Keys by their id.
+
+    Parameters
+    ----------
+    url : str
+        Where the provider publishes them.
+    fetch : callable, optional
+        Takes the address; returns the document's bytes, or raises `OSError`.
+    """
+
+    def __init__(self, url: str, fetch: Callable[[str], bytes] | None = None) -> None:
+        self._url = url
+        self._fetch = fetch or read
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._had_s = float("-inf")
+        self._asked_s = float("-inf")
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._flight: asyncio.Future[bool] | None = None
+        self._thread = ThreadPoolExecutor(1, "provider-keys")
+
+    async def key(self, id_: str) -> jwt.PyJWK | None:
+        """
+        Return the key of an id; None where the provider has none.
+
+        Raises
+        ------
+        ProviderAwayError
+            When it cannot be asked, and nothing is known from before.
+        """
+        age_s = time.monotonic() - self._had_s
+        found = self._keys.get(id_) if age_s < STALE_S else None
+        if found is not None:
+            if age_s > FRESH_S:  # for the next one; this one does not wait
+                self._begin()
+            return found
+        if self._is_unknown(id_):
+            return None
+        answered = await self._answer()
+        found = self._keys.get(id_)
+        if found is None and not answered and time.monotonic() - self._had_s > FRESH_S:
+            raise ProviderAwayError
+        if found is None:
+            self._remember_unknown(id_)
+        return found
+
+    async def _answer(self) -> bool:
+        """Wait for the provider's answer; whether there was one, or one a moment ago."""
+        flight = self._begin()
+        if flight is None:
+            return self._had_s >= self._asked_s
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            return False
+
+    def _begin(self) -> asyncio.Future[bool] | None:
+        """Ask the provider, or wait with others; None where it was asked a moment ago."""
+        if self._flight is not None and not self._flight.done():
+            return self._flight
+        if time.monotonic() - self._asked_s < BETWEEN_S:
+            return None
+        self._asked_s = time.monotonic()
+        self._flight = asyncio.ensure_future(self._ask())
+        return self._flight
+
+    async def _ask(self) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            body = await loop.run_in_executor(self._thread, self._fetch, self._url)
+            found = jwt.PyJWKSet.from_dict(msgspec.json.decode(body, type=dict))
+        except (OSError, ValueError, msgspec.DecodeError, jwt.PyJWTError):
+            return False
+        self._keys = {
+            key.key_id: key
+            for key in found.keys
+            if key.key_id is not None and key.public_key_use in {None, "sig"}
+        }
+        self._had_s = time.monotonic()
+        self._unknown.clear()
+        return True
+
+    def _is_unknown(self, id_: str) -> bool:
+        return time.monotonic() < self._unknown.get(id_, float("-inf"))
+
+    def _remember_unknown(self, id_: str) -> None:
+        self._unknown[id_] = time.monotonic() + UNKNOWN_S
+        while len(self._unknown) > MOST_UNKNOWN:
+            self._unknown.popitem(last=False)
+
+
+def read(url: str) -> bytes:
+    """
+    Return what stands at an address, at most a megabyte, within some seconds.
+
+    Raises
+    ------
+    OSError
+        When it cannot be had so.
+    """
+    until_s = time.monotonic() + _FETCH_S
+    request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - the operator's own setting
+    body = bytearray()
+    with urlopen(request, timeout=_FETCH_S) as answer:  # noqa: S310 - the operator's own setting
+        while part := answer.read1(_PART):
+            body += part
+            if len(body) > _LARGEST or time.monotonic() > until_s:
+                raise OSError(f"{url}: too large, or too slow")
+    return bytes(body)
+
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _ALL = ["*"]

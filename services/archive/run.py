@@ -10,29 +10,227 @@ Archive from time to time, for as long as the process is let.
 
 A round that fails is logged, and the next one finishes its work: a store that is
 away tonight stops neither the process nor what it runs beside.
+
+Put what of a sealed day is not archived yet into files; drop chunks that are wholly there.
+
+Put what of a sealed day is not archived yet into files, and record them.
+
+A day's readings are read a few devices at a time and must be what the log sealed.
+They are written, read back, decoded and compared with the same leaves; only then is
+the part recorded.
+
+Drop chunks of the database of which everything is in the archive.
+
+All that a chunk holds is read again from both places, and must be the same.  Then
+a function of the database looks once more, under a lock, and drops it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 
+import numpy as np
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
+from ingest.model import Fleet, Frame
 from mrv.calendar import utc_text
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.statement import evidence_rows
 from services.archive import location as home
-from services.archive.archive_day import archive_day, drop
-from services.archive.context import Pace, Report, Run
+from services.archive.context import Pace, Report, Run, batches, leaves_of, read_day
 from services.clock import now_us
+from services.issuer.changes import sealed_leaves
+from services.issuer.close import snapshot
+from services.issuer.compared_days import compared, sealed_day
 from services.logs import get_logger
 from services.store.archive import catalog as archived
+from services.store.archive.catalog import Chunk
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
+from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals
+from services.store.statements import transparency_log as log
+from services.store.statements.sealed_days import Seal
+from services.store.timeseries.readings import said_of
+from services.vault import part as parts
+from services.vault import table
+from services.vault.part import Day, Part
+
+
+def archive_day(now: Run, seal: Seal) -> None:
+    """Archive what of a sealed day is not archived yet, and note when all of it is."""
+    entry, detail = log.at(now.conn, seal.entry)
+    body = canonical.parse_object(entry.body)
+    begin, end = (int(edge.timestamp() * 1e6) for edge in (seal.begin, seal.end))
+    day = Day(seal.project, seal.day, body["timezone"], begin, end, seal.entry)
+    have = {
+        (part.class_id, name): leaf
+        for part in archived.newest(archived.of_day(now.conn, seal.project, seal.day))
+        for name, leaf in part.leaves.items()
+    }
+    todo = [
+        leaf
+        for leaf in sealed_leaves(body, detail)["readings"]
+        if have.get((_class_of(leaf), leaf.device)) != leaf
+    ]
+    whole = True
+    for (class_id, site), some in groupby(sorted(todo, key=_by_file(now.fleet)), _file(now.fleet)):
+        whole &= _archive_part(now, day, class_id, site, list(some))
+    if whole:
+        archived.add_day(now.conn, day)
+        now.report.days += 1
+
+
+def _class_of(leaf: DayLeaf) -> str:
+    return leaf.table.removeprefix("reading_")
+
+
+def _file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str]]:
+    """Class and site by which readings are filed."""
+
+    def of(leaf: DayLeaf) -> tuple[str, str]:
+        index = fleet.by_id.get(leaf.device)
+        return _class_of(leaf), "unknown" if index is None else fleet.devices[index].site
+
+    return of
+
+
+def _by_file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str, str]]:
+    of = _file(fleet)
+    return lambda leaf: (*of(leaf), leaf.device)
+
+
+def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[DayLeaf]) -> bool:
+    """Make one file; whether its readings are what was sealed."""
+    writer = table.Writer(class_id)
+    ends: dict[str, tuple[int, int]] = {}
+    for some in batches(leaves):
+        # each device-day is compared with its seal, so each batch may see a state of its own
+        with snapshot(now.conn), now.conn.cursor() as cursor:
+            names = [leaf.device for leaf in some if leaf.device in now.fleet.by_id]
+            frame = read_day(cursor, now.fleet, class_id, names, day)
+            found = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
+            wrong = [leaf for leaf in some if found.get(leaf.device) != leaf]
+            if wrong:
+                _refuse(now, cursor, day, {leaf.device for leaf in wrong})
+                return False
+            flags = said_of(cursor, class_id, names, day.from_us, day.to_us)
+        ends |= _write(writer, now.fleet, frame, flags)
+        now.pace.did(len(frame))
+    data = writer.close()
+    made, manifest = parts.of(
+        now.archive.id, day, class_id, site, data, {leaf.device: leaf for leaf in leaves}
+    )
+    _keep(now, made, data, manifest)
+    archived.add(now.conn, made, ends)
+    now.report.parts += 1
+    now.report.rows += made.rows
+    now.report.bytes += made.bytes + len(manifest)
+    return True
+
+
+def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> None:
+    """Say why devices are left where they are, in the snapshot in which they differed."""
+    whose = f"{day.day} {day.project or 'without project'}"
+    last = seals.last_of(now.conn, day.project, [day.day])[day.day]
+    if last.entry != day.seal:
+        now.report.waiting.append(f"{whose}: sealed again meanwhile; the next run archives it")
+        return
+    fleet = registry.load_fleet(now.conn)
+    ((_, found, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
+    now.report.refused += [
+        f"{one.table} of {one.device} on {one.day} is not as it was sealed, {one.what};"
+        " `tonne log audit` tells more"
+        for one in found.by_hand
+        if one.device in devices
+    ]
+    late = [one.device for one in found.late if one.device in devices]
+    if late:
+        now.report.waiting.append(
+            f"{whose}: late readings of {', '.join(late)} wait for their seal; `tonne log seal`"
+        )
+
+
+def _write(
+    writer: table.Writer, fleet: Fleet, frame: Frame, said: Mapping[tuple[str, int], str]
+) -> dict[str, tuple[int, int]]:
+    """Write devices in order of their ids; return the times of each one's first and last row."""
+    edges = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
+    ends = {}
+    for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(frame)], strict=True):
+        name = fleet.devices[frame.device[begin]].id
+        own = evidence_rows.part(frame, begin, end)
+        times = own.time_us.tolist()
+        flags = {k: said[name, us] for k, us in enumerate(times) if (name, us) in said}
+        writer.add(name, own, flags if said else {})
+        ends[name] = times[0], times[-1]
+    return ends
+
+
+def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
+    """Write a file and its manifest, read both back, and hold the rows against their seal."""
+    place = now.archive.place
+    place.keep(made.path, data)
+    place.keep(parts.manifest_path(made.path), manifest)
+    # the bytes that came back are those that were written; now what they say
+    table.read_bytes(made, data, f"archive {place.url}: {made.path}")
+
+
+def drop(now: Run, chunk: Chunk) -> None:
+    """Drop a chunk if all of it is in the archive, read again from both places."""
+    what = f"{chunk.class_id} from {utc_text(chunk.from_us)} to {utc_text(chunk.to_us)}"
+    trouble = _proof(now, chunk)
+    if trouble:
+        now.report.waiting.append(f"{what}: {trouble}")
+        return
+    why = archived.drop(now.conn, chunk)
+    if why:
+        now.report.waiting.append(f"{what}: {_REASONS.get(why, why)}")
+    else:
+        now.report.dropped.append(what)
+
+
+_REASONS = {
+    "readers": "old readings are being read or written; the next run tries again",
+    "late": "late readings wait for their seal; `tonne log seal`, then run again",
+    "held": "held since it was restored",
+    "sealed again": "days in it are not archived as they were sealed last; run again",
+}
+
+
+def _proof(now: Run, chunk: Chunk) -> str:
+    """What speaks against dropping a chunk; '' for nothing."""
+    with now.conn.cursor() as cursor:
+        if archived.held(cursor, chunk):
+            return _REASONS["held"]
+        every = [d.id for d in now.fleet.devices if d.class_id == chunk.class_id]
+        found = archived.newest(
+            archived.parts(cursor, chunk.class_id, every, chunk.from_us, chunk.to_us)
+        )
+    if not found:
+        return "nothing of it is archived yet: days are once they are sealed, by `tonne log seal`"
+    for one in found:
+        for leaves in batches(one.leaves.values()):
+            some = [leaf.device for leaf in leaves]
+            with snapshot(now.conn), now.conn.cursor() as cursor:
+                frame = read_day(cursor, now.fleet, chunk.class_id, some, one.day)
+                late = late_readings.waits(cursor.connection, some, one.day.from_us, one.day.to_us)
+            now.pace.did(len(frame))
+            same = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, one.day)}
+            wrong = [name for name in some if same.get(name) != one.leaves[name]]
+            if late:
+                return _REASONS["late"]
+            if wrong:
+                return f"device {wrong[0]} on {one.day.day} has readings that no part holds"
+    return ""
+
 
 _RUNNING = "hashtextextended('tonne archive run', 0)"
 _SHOWN = 10

@@ -1,4 +1,12 @@
-"""`tonne edge`: sources that record, an uplink that forwards, a line of status a minute."""
+"""`tonne edge`: sources that record, an uplink that forwards, a line of status a minute.
+
+Topics of a broker on the plant's own network.
+
+Its clients may be anything that speaks JSON.  An object with `ts` goes on as it is;
+one without is taken for values of now, which is why nothing retained is taken: that may
+be of last week, and comes anew with each connection.  Acknowledged once it is in the
+outbox, over a session that the broker keeps while the gateway is off.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +16,184 @@ import time
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
-from ingest.mqtt.tls import Tls
+from ingest.mqtt.tls import Tls, close_sockets
+from ingest.mqtt.topics import PORTS
 from services.edge import identity
 from services.edge.config import Config, CsvFolder, LocalMqtt
-from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder
 from services.edge.identity import Renewal
-from services.edge.local_mqtt import Listener
 from services.edge.metrics import GatewayMetrics, registry
-from services.edge.outbox import Outbox
+from services.edge.outbox import Clock, Outbox, Record
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
 from services.edge.signing import Signer
 from services.edge.uplink import Link
-from services.pulse import Pulse
-from services.scraping import serving
+from services.registry.fields import ID
+from services.scraping import Pulse, serving
+
+_DAY_S = 86_400
+_RETRY_S = 5.0
+# until a topic that the broker refused is asked for again
+_REFUSED_S = 60.0
+
+
+def _at(found: dict[str, Any], path: str) -> Any:
+    """Return what stands at a path of names; ValueError if nothing does."""
+    value: Any = found
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            raise ValueError(f"has nothing at {path!r}, where the source says it is")
+        value = value[name]
+    return value
+
+
+class Listener(threading.Thread):
+    """One local broker."""
+
+    def __init__(
+        self, source: LocalMqtt, name: str, recorder: Recorder, stopping: threading.Event
+    ) -> None:
+        super().__init__(name=f"listen-{source.url}", daemon=True)
+        self._source, self._recorder, self._stopping = source, recorder, stopping
+        self._topics = [topic.split("/") for topic in source.topics]
+        self._filters = ["/".join("+" if w == "{device}" else w for w in t) for t in self._topics]
+        self._parts = urlsplit(source.url)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, f"tonne-edge-{name}", protocol=mqtt.MQTTv5, manual_ack=True
+        )
+        if self._parts.scheme == "mqtts":
+            self._client.tls_set_context(Tls().context())
+        if self._parts.username:
+            password = unquote(self._parts.password) if self._parts.password else None
+            self._client.username_pw_set(unquote(self._parts.username), password)
+        self._unrecorded = False
+        self._subscribe_s: float | None = None
+        self._client.on_connect = self._connected
+        self._client.on_subscribe = self._subscribed
+        self._client.on_message = self._heard
+
+    def run(self) -> None:
+        """Listen until `stop` is set."""
+        while not self._stopping.is_set():
+            if self._client.socket() is None and not self._connect():
+                self._stopping.wait(_RETRY_S)
+                continue
+            if self._subscribe_s is not None and time.monotonic() >= self._subscribe_s:
+                self._subscribe()
+            self._client.loop(0.5)
+            if self._unrecorded:
+                # a broker sends again what was not acknowledged with the next connection
+                self._unrecorded = False
+                self._client.disconnect()
+                self._stopping.wait(_RETRY_S)
+        self._client.disconnect()
+        close_sockets(self._client)
+
+    def _connect(self) -> bool:
+        self._subscribe_s = None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = _DAY_S
+        host = self._parts.hostname or "localhost"
+        port = self._parts.port or PORTS.get(self._parts.scheme, 1_883)
+        try:
+            self._client.connect(host, port, 30, clean_start=False, properties=properties)
+        except OSError as error:
+            self._recorder.fault(self._source.url, str(error))
+            return False
+        return True
+
+    def _connected(self, _client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._recorder.fault(self._source.url, str(reason))
+            return
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._subscribe_s = None
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        self._client.subscribe([(one, options) for one in self._filters])
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        answers = zip(self._filters, reasons, strict=False)
+        refused = [f"{topic} ({why})" for topic, why in answers if why.is_failure]
+        if not refused:
+            self._recorder.well(self._source.url)
+            return
+        self._subscribe_s = time.monotonic() + _REFUSED_S
+        self._recorder.fault(
+            self._source.url,
+            f"the broker does not let us hear {', '.join(refused)}; allow them there to the user"
+            " of this url",
+        )
+
+    def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        """Record, then acknowledge; what could not be recorded the broker sends again."""
+        content_type = getattr(message.properties, "ContentType", None)
+        try:
+            records = self._records(message.topic, bytes(message.payload), content_type)
+        except ValueError as error:
+            self._recorder.refuse(message.topic, str(error), bytes(message.payload))
+            client.ack(message.mid, message.qos)
+            return
+        if self._recorder.put(message.topic, records, again=True):
+            client.ack(message.mid, message.qos)
+        else:
+            self._unrecorded = True
+
+    def _records(self, topic: str, payload: bytes, content_type: str | None) -> list[Record]:
+        device = self._device(topic)
+        try:
+            found = msgspec.json.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"is no JSON, and nothing else is forwarded: {error}") from error
+        objects = found if isinstance(found, list) else [found]
+        if not objects or not all(isinstance(one, dict) for one in objects):
+            raise ValueError("is no JSON object, nor an array of such")
+        return [self._record(device, one, content_type) for one in objects]
+
+    def _record(self, device: str, found: dict[str, Any], content_type: str | None) -> Record:
+        if self._source.values is not None or self._source.time is not None:
+            return self._foreign(device, found)
+        if "ts" in found:
+            return Record(device, found, content_type)
+        values = found.get("values", found)
+        return Record(device, {"values": values}, None, self._recorder.clock.now())
+
+    def _foreign(self, device: str, found: dict[str, Any]) -> Record:
+        """Take values and time from where another system's message has them."""
+        values = found if self._source.values is None else _at(found, self._source.values)
+        if not isinstance(values, dict):
+            raise ValueError(f"{self._source.values!r} holds no object of values")  # noqa: TRY004
+        # a decoder may add texts, such as a state; a message is of numbers
+        numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
+        if self._source.time is None:
+            return Record(device, {"values": numbers}, None, self._recorder.clock.now())
+        return Record(device, {"ts": _at(found, self._source.time), "values": numbers})
+
+    def _device(self, topic: str) -> str:
+        words = topic.split("/")
+        for levels in self._topics:
+            pairs = list(zip(levels, words, strict=False))
+            fits = len(levels) == len(words) and all(w in ("+", "{device}", v) for w, v in pairs)
+            if fits:
+                name = words[levels.index("{device}")]
+                if ID.match(name):
+                    return name
+                raise ValueError(f"{name!r} is no device id: letters, digits, _ and - only")
+        raise ValueError("is none of the topics that are listened to")
+
 
 _STEP_S = 0.1
 _WORD_S = 60.0

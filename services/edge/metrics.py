@@ -25,8 +25,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from ingest.errors import InputError
-from services.edge.corrected_clock import Moment
-from services.edge.outbox import Outbox
+from services.edge.outbox import Moment, Outbox
 from services.edge.recorder import Recorder
 from services.edge.uplink import Link
 

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 from structlog.typing import FilteringBoundLogger
 
-from services.edge.corrected_clock import Clock
-from services.edge.outbox import FullError, Outbox, Record
+from services.edge.outbox import Clock, FullError, Outbox, Record
 
 
 class Recorder:

@@ -1,20 +1,329 @@
-"""`tonne run`: MQTT to TimescaleDB in one process."""
+"""`tonne run`: MQTT to TimescaleDB in one process.
+
+The storing thread of `tonne run`: admit and write, each batch until it is durable.
+
+Runs beside the receiving thread, so that receiving goes on while the database
+works, and before the deriving one.  A database that is down is waited for; the batch is
+not let go.
+
+Step 2 of `tonne run`: messages to readings that may be stored, and refusals. No I/O.
+
+What one registry version is to `tonne run`.
+
+Step 3 of `tonne run`: readings and what goes with them, in one transaction.
+
+What the server refuses is stored in parts, and the message that it does not take
+becomes a dead letter.  Only the loss of the server comes out of here.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
+from psycopg import Connection, Cursor
 from structlog.typing import FilteringBoundLogger
 
+from ingest.columns import Rejected
+from ingest.decode import SPARKPLUG
+from ingest.model import Fleet
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.tls import Tls
+from ingest.mqtt.topics import Router
+from ingest.pipeline import admit as decoding
+from ingest.pipeline.admit import Admitted
 from ingest.sparkplug import Rules
-from services.embedded.chain import EmbeddedChain
-from services.intake.principal_quota import Limits
+from mrv import factors
+from services.clock import now_us
+from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
+from services.intake.clock_check import require_same_time
+from services.intake.database import Database
+from services.intake.deriving import Deriving
+from services.intake.handover import Done
+from services.intake.newer_registry import NewerRegistry, Prepared
+from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.receive import BATCH, Receive
-from services.intake.sparkplug import SparkplugNodes
+from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
+from services.intake.sparkplug import SparkplugNodes, Turn, of_nodes
 from services.intake.two_threads import TwoThreads
+from services.intake.writer_lock import alone
 from services.metrics import Metrics
+from services.processing.batch import Batch, Committed
+from services.processing.commit import Store, Written
+from services.processing.parts import in_parts
 from services.store.messages.dead_letter_write import DAY_BYTES
+from services.store.messages.principal_status import Said
+from services.store.timeseries.last_seen import see, since_received_s
+
+
+def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:
+    """
+    Store a batch with what it changes of Sparkplug's nodes; return once it is durable.
+
+    Raises
+    ------
+    psycopg.Error
+        Not all of it is stored; the same call may be made again.
+    """
+
+    def commit(batch: Batch, *, last: bool) -> Committed:
+        def fill(cursor: Cursor, batch: Batch) -> Written:
+            if last:
+                turn.write(cursor)
+            return store.write(cursor, batch)
+
+        return store.durably(connection, batch, fill)
+
+    committed = in_parts(batch, commit, partial(store.around, connection))
+    turn.keep()
+    return committed
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The store of a registry version, and its topics."""
+
+    store: Store
+    router: Router
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of this version."""
+        return self.router.fleet
+
+
+def take_up(
+    connection: Connection, prepared: Prepared, before: Version | None, log: FilteringBoundLogger
+) -> Version:
+    """Use a newer version of the registry; rows that its changes ask for wait from then on."""
+    store = prepared.store
+    if before is not None:
+        store.go_on_from(before.store, prepared.here, prepared.there)
+    fleet = store.plan.fleet
+    waiting = store.look_for_requests(connection)
+    log.info("registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting)
+    return Version(store, Router(fleet))
+
+
+def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
+    """
+    Admit a batch by a registry version; `turn` takes what Sparkplug's messages change.
+
+    The same batch may come again, by a newer version.  `unread` are messages of it that are
+    refused as they are.
+    """
+    shut = {one.message for one in unread}
+    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
+    given = turn.read_anew(router.fleet, inbox, nodes)
+    admitted = decoding.admit(
+        router.fleet,
+        router.route,
+        inbox.topics,
+        inbox.payloads,
+        inbox.content_types,
+        inbox.received_us,
+        given,
+        unread,
+    )
+    admitted.rejected.extend(turn.outcome.rejected)
+    admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
+    return admitted
+
+
+# what somebody set for the login's questions would stop its storing
+LIMITS = ("statement_timeout=0", "lock_timeout=0")
+
+
+class EmbeddedChain:
+    """Takes batches through the steps, over one connection; rows are made over another."""
+
+    def __init__(
+        self,
+        database_url: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        nodes: SparkplugNodes,
+        letter_bytes: int = DAY_BYTES,
+        limits: Limits | None = None,
+    ) -> None:
+        self._quota = PrincipalQuota(limits)
+        self._database = Database(
+            database_url,
+            "tonne run",
+            log,
+            stopping,
+            LIMITS,
+            pulse=metrics.pulse,
+            join=alone,
+            opened=self._forget,
+        )
+        self._metrics = metrics
+        self._log = log
+        self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)
+        self._watch = RegistryWatch()
+        self._held: Version | None = None
+        self._ignored = Ignored(log)
+        self._statuses = Statuses(log)
+        self._nodes = nodes
+        self._swept_s = 0.0
+        self._deriving = Deriving(database_url, "tonne run (rows)", metrics, log, stopping, LIMITS)
+
+    def open(self) -> None:
+        """
+        Connect and read the registry.
+
+        Raises
+        ------
+        ServerError
+            When the database cannot be reached at start.
+        InputError
+            When our clock is off.
+        """
+        try:
+            connection = self._database.connection()
+            require_same_time(connection)
+            self._refreshed(connection)
+            self._quota.note_pause(since_received_s(connection))
+        except BaseException:
+            self._database.close()
+            self._held = None
+            raise
+        self._deriving.start()
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of the registry version that is in use."""
+        return self._version.fleet
+
+    @property
+    def _version(self) -> Version:
+        if self._held is None:
+            raise RuntimeError("open() reads the registry first")
+        return self._held
+
+    def store(self, inbox: Inbox) -> Done:
+        """
+        Make a batch durable, however long the database takes.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is asked to stop while the database is down.
+        """
+        unread = self._quota.over(self._version.router, inbox)
+        began_s = time.monotonic()
+        while True:
+            with self._database.attempt() as connection:
+                done = self._store(connection, inbox, unread)
+                self._quota.stored(time.monotonic() - began_s)
+                return done
+            # the answer may be lost and not the commit: look before keeping a refusal twice
+            inbox.repeated = [True] * len(inbox)
+
+    def _store(self, connection: Connection, inbox: Inbox, unread: Sequence[Rejected]) -> Done:
+        """Take a batch through the steps."""
+        if time.monotonic() - self._swept_s > CHECK_S:
+            self._sweep(connection)
+        if self._watch.due() or self._newer.ready:
+            self._refreshed(connection, waits=False)
+        version = self._version
+        turn = Turn(self._nodes, connection)
+        admitted = admit(version.router, inbox, turn, unread)
+        if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
+            version = self._version
+            admitted = admit(version.router, inbox, turn, unread)
+        self._write(connection, version, admitted, turn, inbox)
+        return Done.of(inbox, version.router, admitted)
+
+    def _write(
+        self, connection: Connection, version: Version, admitted: Admitted, turn: Turn, inbox: Inbox
+    ) -> None:
+        began = time.monotonic()
+        batch = Batch(admitted.frames, admitted.rejected, turn.letters(inbox))
+        committed = write(connection, version.store, batch, turn)
+        self._deriving.wake()
+        self._metrics.commit_seconds.observe(time.monotonic() - began)
+        count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
+        count_lag(self._metrics, admitted.frames, inbox.received_us)
+        count_commit(self._metrics, committed)
+        self._ignored.log_new(admitted)
+
+    def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
+        """
+        Take up a newer registry version, if there is one; return the one to use.
+
+        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        """
+        if prepared := self._newer.taken():
+            self._take_up(connection, prepared)
+        held = self._held
+        if self._watch.newer(connection, None if held is None else held.fleet):
+            if held is None:
+                see(connection)
+                self._take_up(connection, self._newer.now(connection, None))
+            elif waits:
+                self._take_up(connection, self._newer.now(connection, held.store))
+            else:
+                self._newer.begin(held.store)
+        return self._version
+
+    def _take_up(self, connection: Connection, prepared: Prepared) -> None:
+        with self._deriving.changing():
+            self._held = take_up(connection, prepared, self._held, self._log)
+            self._deriving.use(self._held.store)
+
+    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+        """
+        Do what is due between batches; a lost database is left for later.
+
+        Returns
+        -------
+        list of (str, bytes)
+            What edge nodes are to be sent now: topics and payloads.
+        """
+        with self._database.if_connected() as connection:
+            if connection is not None:
+                for some in said:
+                    self._statuses.keep(connection, self.fleet, some)
+                found = self._nodes.commands(connection)
+                for topic, _ in found:
+                    self._log.info("rebirth asked for", topic=topic)
+                return found
+        return []
+
+    def idle(self) -> None:
+        """Do what is due while no batch comes; a lost database is left for later."""
+        with self._database.if_connected() as connection:
+            if connection is not None:
+                self._refreshed(connection)
+                self._sweep(connection)
+                self._version.store.flush(connection)
+
+    def _sweep(self, connection: Connection) -> None:
+        """Decide on messages of edge nodes that have waited too long."""
+        self._swept_s = time.monotonic()
+        now = now_us()
+        if names := self._nodes.waiting(connection, now):
+            turn = Turn(self._nodes, connection)
+            turn.sweep(names, now)
+            version = self._version
+            admitted = turn.admit_released(version.router, now)
+            self._write(connection, version, admitted, turn, Inbox(0, received_us=now))
+
+    def _forget(self) -> None:
+        """Trust no remembered mark: while we had no connection, another may have written."""
+        self._nodes.forget()
+        if self._held is not None:
+            self._held.store.forget()
+
+    def close(self) -> None:
+        """Close the connections, once rows are made."""
+        self._deriving.close()
+        self._database.close()
 
 
 class Runner(TwoThreads):

@@ -14,10 +14,9 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
 from services.intake.retry import ServerRetry, line
-from services.pulse import Pulse
-from services.store.postgres.columnstore import lift_limit
+from services.scraping import Pulse
+from services.store.postgres.columnstore import Verdict, lift_limit, verdict
 from services.store.postgres.pool import connect
-from services.store.postgres.sqlstates import Verdict, verdict
 
 _BLIND_S = 5.0
 

@@ -4,25 +4,104 @@ What the receiving thread and the storing thread of a process hand each other.
 Batches go to the storing thread, at most `IN_FLIGHT` waiting; what is durable comes
 back.  Beside them go what principals say of themselves, and what devices are to be sent.  The bell
 wakes the receiving thread, which waits for the network as well.
+
+Self-pipe: lets one thread wake another that blocks in `select`.
+
+A batch that is durable, on its way to the acknowledgement.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+import select
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from ingest.errors import ServerError
+from ingest.columns import Rejected
+from ingest.errors import PayloadError, ServerError
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
+from ingest.mqtt.topics import Router
+from ingest.pipeline.admit import Admitted
+from ingest.reading import SIGNED_VALUE, Reading
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
-from services.intake.wakeup_pipe import Bell
 from services.store.messages.principal_status import Said
 
-if TYPE_CHECKING:  # the bridge decodes nothing
-    from services.intake.durable_batch import Done
+# of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
+_MOST = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A batch that is durable, and what receipts say of it: readings, and what was refused."""
+
+    inbox: Inbox
+    fleet: Fleet
+    seen: list[tuple[int, Sequence[Reading]]]
+    refused: list[tuple[int, Rejected, Sequence[Reading]]]
+
+    @staticmethod
+    def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
+        """Gather what receipts need of a batch."""
+        route = router.route
+        seen = [(route(inbox.topics[k]), found) for k, found in admitted.seen.items()]
+        refused = [
+            (index, one, admitted.seen.get(one.message, ()))
+            for one in admitted.rejected[:_MOST]
+            if one.reason != SIGNED_VALUE
+            and (index := _routed(router, inbox.topics[one.message])) >= 0
+        ]
+        return Done(inbox, router.fleet, seen, refused)
+
+
+def _routed(router: Router, topic: str) -> int:
+    """Return the device that a topic names; -1 where it names none."""
+    try:
+        return router.route(topic)
+    except PayloadError:
+        return -1
+
+
+class Bell:
+    """
+    Rung by one thread, heard by another that waits with `select` for more than that.
+
+    Attributes
+    ----------
+    descriptor : int
+        Readable while it has rung and no one has silenced it.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor, rung = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rung: int | None = rung
+
+    def ring(self) -> None:
+        """Wake anyone who waits; safe in a signal handler."""
+        with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
+            if self._rung is not None:
+                os.write(self._rung, b"w")
+
+    def wait(self, most_s: float) -> None:
+        """Wait until it rings, or for a moment."""
+        select.select([self.descriptor], [], [], most_s)
+
+    def silence(self) -> None:
+        """Have heard it."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.descriptor, 4_096)
+
+    def close(self) -> None:
+        """Let go of both ends; ringing does nothing from then on."""
+        rung, self._rung = self._rung, None
+        if rung is not None:
+            os.close(rung)
+            os.close(self.descriptor)
+
 
 IN_FLIGHT = 2
 _T = TypeVar("_T")

@@ -2,6 +2,11 @@
 Step 1 of `tonne run` and `tonne bridge`: messages of the MQTT session, cut into batches.
 
 While the storing thread is busy, messages gather: batches grow with the load.
+
+Separate births and wills from the readings that they come among.
+
+They say of now: what is lost of them, the expected cadence of readings makes good.
+So they come at most once, and need no acknowledgement.
 """
 
 from __future__ import annotations
@@ -13,15 +18,31 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
 from ingest.model import Fleet
+from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.tls import Tls
-from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
+from ingest.mqtt.topics import SUBSCRIPTIONS, status_of, subscriptions
 from services.clock import now_us
 from services.intake.handover import IN_FLIGHT, Handover
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
-from services.intake.status_messages import part_statuses
 from services.metrics import Metrics
+from services.store.messages.principal_status import Said
+
+
+def part_statuses(inbox: Inbox) -> list[Said]:
+    """Take the statuses out of an inbox, in their order."""
+    rows = [i for i, topic in enumerate(inbox.topics) if topic.endswith("/status")]
+    found = [(i, status_of(inbox.topics[i])) for i in rows]
+    ours = {i: principal for i, principal in found if principal is not None}
+    if not ours:
+        return []
+    taken = inbox.part(list(ours))
+    return [
+        Said(principal, payload, inbox.received_us)
+        for principal, payload in zip(ours.values(), taken.payloads, strict=True)
+    ]
+
 
 BATCH = 10_000
 # ten thousand plain messages of twelve channels; a message may hold thousands of readings

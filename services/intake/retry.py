@@ -8,7 +8,7 @@ from types import TracebackType
 
 from structlog.typing import FilteringBoundLogger
 
-from services.pulse import Pulse
+from services.scraping import Pulse
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 PULSE = "storing"

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
 from services.intake.retry import GaveUpError, line
-from services.store.postgres.sqlstates import Verdict, verdict
+from services.store.postgres.columnstore import Verdict, verdict
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 _T = TypeVar("_T")

@@ -2,11 +2,23 @@
 The two threads of `tonne run` and `tonne bridge`: one receives and acknowledges, one stores.
 
 Each runner brings its own chain of steps, which the storing thread takes batches through.
+
+The receiving thread of `tonne run` and `tonne bridge`: the first step, and the last.
+
+It receives and hands on; a second thread admits and stores; what comes back is
+acknowledged.  SIGTERM stores and acknowledges what was received, then leaves; the
+broker keeps the rest for the next start.
+
+The last step of `tonne run` and `tonne bridge`: what is durable is acknowledged.
+
+The broker hears it by a PUBACK, on the connection that brought the message; the
+device by a receipt, since a broker's word is no promise that anything is stored.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 from typing import Protocol
 
@@ -14,13 +26,124 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
-from services.intake.durable_batch import Done
-from services.intake.handover import Handover
+from ingest.mqtt.session import Session
+from services.intake.handover import Done, Handover
+from services.intake.receipts import Receipts
 from services.intake.receive import Receive
-from services.intake.receiver import Receiver
 from services.intake.start import quiet_stop, wait_for_server
 from services.metrics import Metrics
 from services.store.messages.principal_status import Said
+
+
+class Acknowledge:
+    """Acknowledges batches, and tells devices of them and of what else waits for them."""
+
+    def __init__(self, session: Session, metrics: Metrics) -> None:
+        self._session, self._metrics = session, metrics
+        self._receipts = Receipts()
+
+    def step(self, handover: Handover) -> int:
+        """Acknowledge what has become durable; return how many batches."""
+        now_s = time.monotonic()
+        durable = handover.durable()
+        for done in durable:
+            self._metrics.unacked.dec(len(done.inbox))
+            self._session.ack(done.inbox)
+            self._receipts.add(done.fleet, done.seen, now_s, done.refused)
+        self._session.publish(self._receipts.due(now_s))
+        self._session.publish(handover.messages())
+        return len(durable)
+
+    def finish(self) -> None:
+        """Tell devices what they have not been informed yet."""
+        self._session.publish(self._receipts.due(float("inf")))
+
+
+_DRAIN_S = 30.0
+
+
+class Receiver:
+    """
+    Receives, and acknowledges what is durable.
+
+    Parameters
+    ----------
+    stopping : threading.Event
+        Shared with the storing thread, which gives up waiting for a server once it is set.
+    """
+
+    def __init__(
+        self,
+        receive: Receive,
+        handover: Handover,
+        stopping: threading.Event,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._receive = receive
+        self._acknowledge = Acknowledge(receive.session, metrics)
+        self._handover = handover
+        self._stopping = stopping
+        self._metrics, self._log = metrics, log
+        self._pending = 0
+
+    def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
+        """
+        Receive until asked to stop, with the storing thread beside.
+
+        Parameters
+        ----------
+        wait_s : float
+            How long a broker that is not there is waited for at the start. [s]
+
+        Raises
+        ------
+        ServerError
+            When the broker cannot be reached at start, or a server refuses us later.
+        """
+        wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
+        storing.start()
+        try:
+            while not self._stopping.is_set() and self._handover.failure is None:
+                self._metrics.pulse.beat("receiving")
+                self._receive.step(self._handover)
+                self._pass(stopping=False)
+                self._receive.listen(self._handover.fleet)
+            self._finish()
+        finally:
+            self._leave(storing)
+        if self._handover.failure is not None:
+            raise self._handover.failure
+
+    def _connect(self) -> None:
+        self._receive.connect(self._handover.fleet)
+
+    def _pass(self, *, stopping: bool) -> None:
+        self._pending -= self._acknowledge.step(self._handover)
+        self._pending += self._receive.hand_on(self._handover, stopping=stopping)
+
+    def _finish(self) -> None:
+        """
+        Store what was received before the stop; leave the rest to the broker.
+
+        Nothing more is read: under load, each acknowledgement brings new messages,
+        and there would be no end.
+        """
+        deadline_s = time.monotonic() + _DRAIN_S
+        while self._handover.failure is None and time.monotonic() < deadline_s:
+            self._pass(stopping=True)
+            if not self._pending and not self._receive.session.waiting:
+                break
+            self._receive.step_unread(self._handover)
+        self._acknowledge.finish()
+
+    def _leave(self, storing: threading.Thread) -> None:
+        self._stopping.set()
+        if left := self._handover.end():
+            self._log.warning("left unstored batches to the broker", batches=left)
+        storing.join(timeout=_DRAIN_S)
+        if not self._receive.session.close(self._handover.bell.descriptor):
+            self._log.warning("the broker may send again what is stored; nothing is lost")
 
 
 class Chain(Protocol):

@@ -12,8 +12,8 @@ from __future__ import annotations
 from psycopg import Connection, errors
 
 from ingest.errors import ServerError
-from services.store.stream import topic_source as source
-from services.store.stream.topic_source import Source
+from services.store.stream import offsets as source
+from services.store.stream.offsets import Source
 
 _LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number
 PREDECESSOR_S = 10

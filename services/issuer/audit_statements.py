@@ -1,8 +1,12 @@
-"""Whether statements stand as the log says: documents, steps, claims, figures, evidence."""
+"""Whether statements stand as the log says: documents, steps, claims, figures, evidence.
+
+What the steps of an audit share: the connection, the log, and what was found.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import Connection
@@ -11,10 +15,26 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us
 from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
+from services.issuer.sealed_day_contents import Job
 from services.issuer.transitions import Documents, documents
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 from services.store.statements.transparency_log import Entry
+
+
+@dataclass
+class Walk:
+    """What the steps share."""
+
+    conn: Connection
+    now_us: int
+    held: tuple[str, ...] = ()
+    entries: list[Entry] = field(default_factory=list)
+    origin: str = ""
+    ended: list[Job] = field(default_factory=list)
+    breaks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
 
 _STATES = ("issued", "superseded", "revoked")
 _LOGGED = (*_STATES, "evidence")

@@ -44,7 +44,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.verify.seal_step import readings_root
-from mrv.verify.verify_md import guide
+from mrv.verify.time_step import guide
 from services.store.messages import dead_letter_query as dead_letters
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import approvals, findings, sampling

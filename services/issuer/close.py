@@ -1,4 +1,12 @@
-"""Close a period: evidence, figures, draft statement, in one snapshot."""
+"""Close a period: evidence, figures, draft statement, in one snapshot.
+
+Whether a period is over: it has ended, and the log holds its last day.
+
+A statement of a time that has not come, or of readings that may still be changed unseen,
+says more than anybody knows.
+
+A closed period's account by its local days, from its figures or from its signed statement.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +14,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
+from ingest.classes import QUANTITY_INDEX
 from mrv.accounting.conservative_range import check_costed
+from mrv.accounting.emission_rows import AccountDay, Counted, Sums, by_day
 from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
-from mrv.registry.project import FIRST
+from mrv.registry.project import FIRST, Project
+from mrv.rounding import UG_PER_T
 from mrv.rules.closing import check_edges
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
@@ -25,14 +37,99 @@ from mrv.statement.conditions import check_reason
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.states import check_step
 from services.clock import now_us
-from services.issuer import account_days
 from services.issuer.collect_evidence import collect, correcting
 from services.issuer.earlier_projects import counted_elsewhere
-from services.issuer.period_over import check_over
+from services.issuer.sealed_day_contents import SETTLE_US
 from services.store.archive import catalog as archived
+from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
 from services.store.statements import account_spans, statements
+from services.store.statements import sealed_days as seals
 from services.store.statements.statements import Stored
+from services.store.timeseries.interval_rows import intervals_of
+
+
+def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
+    """Spread the figures of a case over its local days."""
+    net, device = result.net, case.fleet.by_id
+    sums = Sums(net.baseline.ug, net.project.ug, net.leakage.ug, net.reduction.ug)
+    counted = [
+        Counted(device[one.device], QUANTITY_INDEX[one.quantity], one.side, _ug(one.emissions_t))
+        for one in result.devices
+    ]
+    zone = case.plan.project.timezone
+    return by_day(sums, counted, case.rows, case.from_us, case.to_us, zone)
+
+
+def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[AccountDay]:
+    """Spread a statement over its local days; its devices' intervals are those of now."""
+    said = claims.emissions
+    sides = said.baseline, said.project, said.leakage, said.reduction
+    sums = Sums(*(int(side.ug) for side in sides))
+    fleet = registry.load_fleet(conn)
+    known = sorted(
+        {monitored_parameter.device for monitored_parameter in claims.monitored_parameters}
+        & fleet.by_id.keys()
+    )
+    with conn.cursor() as cursor:
+        rows = intervals_of(cursor, fleet, stored.from_us, stored.to_us, known, marks=False)
+    zone = claims.monitoring_period.timezone
+    counted = _of_claims(claims, fleet.by_id)
+    return by_day(sums, counted, rows, stored.from_us, stored.to_us, zone)
+
+
+def _of_claims(claims: Claims, device: dict[str, int]) -> Iterator[Counted]:
+    for monitored_parameter in claims.monitored_parameters:
+        if monitored_parameter.device in device:
+            quantity = QUANTITY_INDEX[monitored_parameter.parameter]
+            yield Counted(
+                device[monitored_parameter.device],
+                quantity,
+                monitored_parameter.side,
+                _ug(monitored_parameter.emissions_t),
+            )
+
+
+def _ug(tonnes: str) -> int:
+    return int(Decimal(tonnes) * UG_PER_T)
+
+
+HOUR_US = 3_600_000_000
+_SEALED = (
+    "SELECT EXISTS (SELECT FROM data_seal WHERE project_id = %s AND from_time < %s"
+    " AND to_time >= %s)"
+)
+
+
+def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now_us: int) -> None:
+    """
+    Refuse a period that has not ended, or whose last local day is not sealed.
+
+    A project without any reading before its end has nothing to seal.
+
+    Raises
+    ------
+    PeriodError
+        Says when it can be closed, or what to run.
+    """
+    if to_us > now_us:
+        raise PeriodError(
+            f"the period {utc_text(from_us)} to {utc_text(to_us)} of project {project.id} has not"
+            f" ended: it is {utc_text(now_us // 1_000_000 * 1_000_000)}; close it after its end"
+        )
+    with conn.cursor() as cursor:
+        began = seals.first_us(cursor, [d.device for d in project.devices])
+        if all(us >= to_us for us in began.values()):
+            return
+        cursor.execute(_SEALED, (project.id, stamp(to_us), stamp(to_us)))
+        row = cursor.fetchone()
+    if row is None or not row[0]:
+        raise PeriodError(
+            f"the last day of the period {utc_text(from_us)} to {utc_text(to_us)} of project"
+            f" {project.id} is not sealed: run `tonne log seal`, which seals a day"
+            f" {SETTLE_US // HOUR_US} hours after its end, and close again"
+        )
+
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 _SHOWN = 3
@@ -149,7 +246,7 @@ def _keep_days(conn: Connection, case: Case, statement: str) -> None:
         project.id,
         account_spans.Span(case.from_us, case.to_us, statement),
         project.timezone,
-        account_days.of_result(case, case.result),
+        of_result(case, case.result),
         statement=statement,
         before_evidence_ug=case.before_evidence.net.reduction.ug,
     )

@@ -37,13 +37,11 @@ from mrv.statement.prior_statements import figures
 from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_rows import counted
 from mrv.statement.usage_before import usage
-from services.issuer.common_meters import with_common
 from services.issuer.earlier_projects import before_elsewhere, changed_late
-from services.issuer.forward_actions import open_actions
-from services.issuer.outside_period import metered_outside
+from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
-from services.issuer.signed_evidence import signed_of
+from services.issuer.signed_evidence import open_actions, signed_of
 from services.issuer.trust import asked_grades
 from services.settings import Settings
 from services.store.registry import load as registry

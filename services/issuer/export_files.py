@@ -1,25 +1,179 @@
-"""The files of each export by name, for the command line and the API alike."""
+"""The files of each export by name, for the command line and the API alike.
+
+A facility's inventory of a year: from the registry and interval rows to files.
+
+Issued statements for exports: from the database, or from evidence packs without any server.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
+from datetime import date
+from decimal import Decimal
+from io import BytesIO, StringIO
 from typing import Any, NamedTuple
 
+import msgspec
 from psycopg import Connection
 
+from ingest.errors import RegistryError
+from mrv import factors, verify
+from mrv.calendar import period_us
 from mrv.countries import country_of
+from mrv.documents.form import read_bytes
+from mrv.documents.plan import PlanExtract
+from mrv.documents.statement import claims_of
+from mrv.documents.verification import Verification
+from mrv.errors import CanonicalError, ExportError, VerificationError
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
-from mrv.exports.cell_map import CellMap
+from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.contradictions import check
 from mrv.exports.entered import Authority
-from mrv.exports.source import Draft, Source, begin_us, check_one_project, check_together, days
-from services.issuer.exports import source_of
-from services.issuer.facility import facility_files, facility_inventory
+from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
+from mrv.exports.source import (
+    Draft,
+    Source,
+    begin_us,
+    check_issued,
+    check_one_project,
+    check_together,
+    days,
+)
+from mrv.factors.records import factor_of
+from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
+from mrv.signatures import canonical
+from mrv.signatures.trust_root import Trust
+from services.issuer.documents import documents
+from services.registry.authority import entered_records
 from services.store.registry.entries_from_rows import load_registry
+from services.store.statements import evidence, statements
+from services.store.timeseries.year_sums import year_sums
+
+
+def source_of(conn: Connection, statement: str) -> Source:
+    """
+    Load an issued statement.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such statement.
+    ExportError
+        If it is not issued, or was superseded.
+    """
+    have = documents(conn, statement)
+    check_issued(statement, have.stored.state, statements.successor(conn, statement))
+    kept = evidence.kept(conn, statement, (PLAN,))
+    if have.verification is None or PLAN not in kept:
+        raise ExportError(f"{statement} has no evidence beside it; restore the database's backup")
+    return Source(
+        have.claims,
+        read_bytes(Verification, canonical.encode(have.verification), "the verification"),
+        read_bytes(PlanExtract, kept[PLAN], PLAN),
+    )
+
+
+def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> Source:
+    """
+    Read an issued statement from its pack, once it holds.
+
+    Parameters
+    ----------
+    trusted : Trust or None
+        Keys that the reader trusts; without them the export stays a draft.
+    status : bytes or None
+        The project's status list, which says whether the statement still counts.
+
+    Raises
+    ------
+    VerificationError
+        Naming the first step of `tonne verify` that fails.
+    ExportError
+        If it is not issued.
+    CanonicalError
+        If it is a statement without its evidence.
+    """
+    if pack.bare:
+        raise CanonicalError(
+            "a statement's file alone has no evidence to export; give the pack's folder"
+        )
+    report = verify.verify(pack, trusted, status)
+    if (bad := report.failure) is not None:
+        raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
+    check_issued(report.statement, report.state)
+    return Source(
+        claims_of(canonical.parse_object(pack.files[STATEMENT])),
+        read_bytes(Verification, pack.files[VERIFICATION], "the verification"),
+        read_bytes(PlanExtract, pack.files[PLAN], PLAN),
+        tuple(f"{one.what}; {one.remedy}" for one in report.missing),
+    )
+
+
+def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
+    """
+    Return the inventory of a site's facility.
+
+    Raises
+    ------
+    RegistryError
+        If no facility is registered for the site.
+    """
+    registry = load_registry(conn)
+    found = next(
+        (facility for facility in entered_records(registry).facilities if facility.site == site),
+        None,
+    )
+    if found is None:
+        raise RegistryError(
+            f"no facility is registered for site {site!r}; add it under `facilities`, see"
+            " docs/registries.md"
+        )
+    zone = registry.sites[site].clock
+    span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
+    meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
+    sums = year_sums(conn, meters, *span)
+    book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
+    book = book.within(country_of(registry.sites[site]))
+    return inventory(found, year, {key: Metered(*one) for key, one in sums.items()}, book)
+
+
+def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
+    """
+    Return the files of an inventory by name.
+
+    Raises
+    ------
+    ExportError
+        If map or template do not fit.
+    """
+    from mrv.exports.form_workbook import filled  # noqa: PLC0415 - an extra brings openpyxl
+
+    check_known(form, VALUES, COLUMNS)
+    day = date(made.values["year"], 12, 31)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
+    whole_ = {"inventory": made.values, "sources": made.rows}
+    encoded = msgspec.json.encode(whole_)  # numbers as decimal text, exact
+    return {
+        "inventory.json": msgspec.json.format(encoded, indent=2) + b"\n",
+        "sources.csv": text.getvalue().encode(),
+        "inventory.xlsx": filled(form, made.values, {"sources": made.rows}, day, template),
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    # a spreadsheet takes a text that begins so for a formula
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -95,8 +249,7 @@ def cad_trust_files(sources: Sequence[Source], authority: Authority) -> ExportFi
 
 def aef_files(draft: Draft) -> ExportFiles:
     """Return the tables of a Party's submission as CSV and workbooks."""
-    from mrv.exports.aef import COLUMNS, digest, to_csv  # noqa: PLC0415
-    from mrv.exports.aef_workbook import workbook  # noqa: PLC0415 - loads the XLSX writer
+    from mrv.exports.aef import COLUMNS, digest, to_csv, workbook  # noqa: PLC0415
 
     files = {f"{table}.csv": to_csv(draft, table).encode() for table in COLUMNS}
     files |= {f"{table}.xlsx": workbook(draft, table) for table in COLUMNS}

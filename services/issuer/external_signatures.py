@@ -40,11 +40,10 @@ from mrv.statement.states import (
 from mrv.statement.status import ended, lasts
 from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
-from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.documents import Documents
-from services.issuer.evidence import by_name, files
+from services.issuer.evidence import by_name, files, fitting
 from services.store.registry import load as registry
 from services.store.statements import approvals, evidence, findings, statements, status_lists
 from services.store.statements import sampling as store_sampling

@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from mrv.documents.finding import About
 from mrv.documents.form import UNSET, UnsetType
+from mrv.documents.verification import About
 from mrv.errors import StatementStateError
 from mrv.statement.findings import SIGNED_BY, What, sign_event
 from services.issuer import documents as steps

@@ -28,11 +28,10 @@ from mrv.registry.project import Project
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from services.clock import now_us
-from services.issuer import account_days
+from services.issuer import close
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import plan_of
-from services.issuer.common_meters import with_common
-from services.issuer.outside_period import metered_outside
+from services.issuer.outside_period import metered_outside, with_common
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import account_spans as spans
@@ -184,7 +183,7 @@ def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[Acc
         frames = _frames(conn, fleet, pairs, from_us, to_us)
         case = Case(plan, frames, rows, from_us, to_us, load_book(conn))
         check_costed(plan.project, fleet, (from_us, to_us), case.factors)
-        return account_days.of_result(case, case.result), case.before_evidence.net.reduction.ug
+        return close.of_result(case, case.result), case.before_evidence.net.reduction.ug
 
 
 def _frames(
@@ -200,7 +199,7 @@ def _statement(conn: Connection, name: str) -> int:
     """Spread a statement that an older release made over its days, by what it says itself."""
     stored = statements.find(conn, name)
     claims = stored.claims
-    days = account_days.of_statement(conn, stored, claims)
+    days = close.of_statement(conn, stored, claims)
     span = Span(stored.from_us, stored.to_us, name)
     zone = claims.monitoring_period.timezone
     with conn.transaction():

@@ -31,10 +31,9 @@ from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
 from services.issuer import bundle, timestamp_pack
-from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
-from services.issuer.evidence import by_name
+from services.issuer.evidence import by_name, fitting
 from services.issuer.evidence import files as case_files
 from services.issuer.transitions import Documents, documents
 from services.store.registry import signing_keys as enrolled

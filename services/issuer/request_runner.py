@@ -20,7 +20,7 @@ from ingest.errors import InputError, ServerError
 from services.issuer import requests as kinds
 from services.issuer.requests import Desk
 from services.metrics import Metrics
-from services.pulse import Pulse
+from services.scraping import Pulse
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs
 from services.store.statements import signer_requests as queue

@@ -4,6 +4,8 @@ What may be asked of the process that signs, and how each is done.
 The API does the same itself where it may: on one machine, its login holds the role that
 accounts.  Elsewhere it puts the request in a queue of the database, and `tonne signer`
 does it; the web process can then neither sign nor write what stands under a signature.
+
+Issue a statement with its time stamps: over the statement before, over the log's head after.
 """
 
 from __future__ import annotations
@@ -21,19 +23,76 @@ from ingest.errors import InputError, RegistryError, ServerError
 from mrv.documents.statement import claims_of
 from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 from mrv.signatures import canonical
-from services.issuer import close, keys, stamped_issue, timestamps
+from mrv.signatures.keys import EnrolledKey
+from mrv.statement.states import check_step
+from services.issuer import close, keys, timestamps
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
 from services.issuer.close import Closed
 from services.issuer.cosigning import require_enough
+from services.issuer.documents import Signer
 from services.issuer.keys import LOG_KEY
+from services.issuer.timestamps import Policy
 from services.processing.registry_import import import_registry
 from services.registry.files import read_bytes
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signer_requests as queue
 from services.store.statements import statements
 from services.store.statements.signer_requests import Answer, Request
+
+
+class Issued(NamedTuple):
+    """Place of the issue in the log, and what was stamped or who is away, in sentences."""
+
+    entry: int
+    notes: tuple[str, ...]
+
+
+def issue(
+    conn: Connection,
+    statement: str,
+    log_signer: Signer,
+    by: EnrolledKey | str,
+    policy: Policy | None,
+) -> Issued:
+    """
+    Issue a verified statement, as `transitions.issue` does, and have it stamped.
+
+    Parameters
+    ----------
+    policy : Policy or None
+        Whom to ask; no one where it is None.
+
+    Raises
+    ------
+    ServerError
+        If the policy lets issue wait for time stamps that are not there.
+    StatementStateError
+        If it is not verified, or another issued statement covers part of its period.
+    """
+    if policy is None:
+        return Issued(life.issue(conn, statement, log_signer, by), ())
+    first = stamped(conn, statement, policy)
+    index = life.issue(conn, statement, log_signer, by)
+    then = timestamps.request_missing(conn, policy)
+    return Issued(index, tuple(dict.fromkeys((*first.sentences, *then.sentences))))
+
+
+def stamped(conn: Connection, statement: str, policy: Policy) -> timestamps.Stamped:
+    """
+    Have a statement stamped that may be issued.
+
+    Raises
+    ------
+    ServerError
+        As for `issue`.
+    StatementStateError
+        If it is not verified.
+    """
+    check_step(statement, statements.find(conn, statement).state, "issued")
+    return timestamps.before_issue(conn, statement, policy)
+
 
 DEFECT = "defect"
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
@@ -168,7 +227,7 @@ def _issue(conn: Connection, asked: Request, desk: Desk) -> Done:
     policy = desk.stamps()
     if policy is not None:
         try:  # the log's head is stamped by the sealer: here the log may still be locked
-            notes = stamped_issue.stamped(conn, asked.subject, policy).sentences
+            notes = stamped(conn, asked.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
     index = life.issue(conn, asked.subject, signer, asked.actor)

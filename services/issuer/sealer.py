@@ -21,7 +21,7 @@ from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.metrics import Metrics
-from services.pulse import Pulse
+from services.scraping import Pulse
 from services.store.postgres.pool import connect
 
 EVERY_S = 3_600

@@ -4,6 +4,11 @@ Signed values that go into a period's evidence: the first and the last of each d
 Two registers that a meter signed bound the energy between them, so these are enough, whether
 it signed every minute or at each charge, and a pack stays small.  Only what verifies with the
 registry's keys and tells a register of energy at a synchronised time is taken.
+
+Forward actions that earlier verifications and the validation left to the next statement.
+
+One is open until a verifier closed it: by an event of its own statement, or by the reason that the
+verifier of a later issued statement signed over it.
 """
 
 from __future__ import annotations
@@ -16,15 +21,52 @@ from psycopg import Connection
 
 from ingest.model import Device
 from mrv.calendar import days, utc_text
-from mrv.documents.plan import SignedExtract, SignedRegister, SignedValueKept, SigningKeyNamed
+from mrv.documents.plan import (
+    ForwardAction,
+    SignedExtract,
+    SignedRegister,
+    SignedValueKept,
+    SigningKeyNamed,
+)
 from mrv.errors import SignedValueError
+from mrv.exports.entered import Registration
+from mrv.signatures import canonical
 from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import VERIFIED, Checked, check_items
+from mrv.statement.conditions import forward_of, reasons_of
+from mrv.statement.credentials import verification_of
 from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
+from services.store.registry import authority
 from services.store.registry.entries_from_rows import load_meter_keys
+from services.store.statements import findings
 from services.store.statements.period_evidence import load_serials
+
+
+def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardAction, ...]:
+    """Return a project's open forward actions of the validation and of statements before a time."""
+    found = [
+        ForwardAction(statement=None, finding=forward_action.id, text=forward_action.text)
+        for entered in authority.load(conn)
+        if isinstance(entered.record, Registration) and entered.record.project == project
+        for forward_action in entered.record.validation.forward_actions
+    ]
+    found += [
+        ForwardAction(statement=statement, finding=finding, text=text)
+        for statement, finding, text in findings.forward(conn, project, from_us)
+    ]
+    if not found:
+        return ()
+    closed = {
+        forward_of(texts)
+        for document in findings.conclusions(conn, project)
+        for _, texts in reasons_of(
+            verification_of(canonical.parse_object(document)).credential_subject
+        )
+    }
+    return tuple(one for one in found if (one.statement, one.finding) not in closed)
+
 
 _Tried = tuple[Candidate, Checked, Item]
 

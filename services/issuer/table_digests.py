@@ -20,7 +20,7 @@ from mrv.model import Factor
 from mrv.signatures import canonical
 from services.issuer.close import CODE_VERSION, snapshot
 from services.issuer.transitions import Signer
-from services.store.messages.dead_letter_expiry import removed_of
+from services.store.messages.dead_letter_query import removed_of
 from services.store.postgres.row_hashes import IMPORTED, STATES, WRITTEN, hashes, older_than, tables
 from services.store.registry import load as registry
 from services.store.statements import transparency_log as log

@@ -34,18 +34,19 @@ from services.issuer.watch_metrics import Looked
 from services.metrics import Metrics
 from services.processing import expected_months, pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
-from services.pulse import Pulse
+from services.scraping import Pulse
 from services.settings import Settings, local_urls
 from services.settle import Plan
 from services.store.api import webhooks
-from services.store.messages.dead_letter_expiry import expire, tidy
+from services.store.messages.dead_letter_query import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import witness_lines
 from services.store.timeseries import arrivals, remake_requests, underived
-from services.store.views import alarm_round, retention
+from services.store.views import alarm_round
+from services.store.views import alarm_round as retention
 from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ _USUAL = (Path("/usr/share/grafana"), Path("/opt/grafana"))
 _PROGRAM, _DEFAULTS = "bin/grafana", "conf/defaults.ini"
 _ACCOUNT = "grafana"
 _FILE = {kind: f"{kind}/tonne.yaml" for kind in ("datasources", "dashboards")}
-# see services/local/postgres.py: its account need not be able to walk to its folder
+# see services/local/stack.py: its account need not be able to walk to its folder
 _HERE = "/proc/self/cwd"
 _CONFIG = """\
 # written anew at each start of `tonne local up --grafana`

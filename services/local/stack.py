@@ -3,25 +3,203 @@ All local servers together, and the file that tells other commands their URLs.
 
 `local.json` in the data folder holds the URLs while the servers are up;
 `services.settings` reads it.
+
+PostgreSQL 17 with TimescaleDB.
+
+It never knows the path of its data folder: it is started inside it with
+its data is in `/proc/self/cwd`.  So the data may stay below a folder that the
+account `postgres` cannot walk through, such as root's home.  It listens on
+loopback alone, with a password, and on no Unix socket (the path of one may not
+pass 107 bytes, which deep folders do).
 """
 
 import fcntl
 import json
 import os
+import secrets
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
+from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
-from services.local import machine
+from services.local import machine, process
 from services.local.grafana import READER, Grafana
 from services.local.kafka import ApacheKafka, Kafka
+from services.local.machine import LOOPBACK, POSTGRES_BIN
 from services.local.mosquitto import Mosquitto
-from services.local.postgres import DATABASE, Postgres
+from services.local.process import Account, own_folder
 from services.local.prometheus import Prometheus
 from services.local.server import Server
 from services.settings import LOCAL_STATE
+
+_HERE = "/proc/self/cwd"
+DATABASE = "tonne"
+_CONFIG = """\
+# written anew at each start of `tonne local up`
+listen_addresses = '{host}'
+port = {port}
+unix_socket_directories = ''
+max_connections = 100
+password_encryption = 'scram-sha-256'
+shared_preload_libraries = 'timescaledb'
+timescaledb.telemetry_level = off
+
+# acknowledged means durable
+fsync = on
+full_page_writes = on
+synchronous_commit = on
+
+shared_buffers = 256MB
+maintenance_work_mem = 128MB
+max_wal_size = 2GB
+wal_compression = on
+# queries over many chunks look costly and take milliseconds; compiling them takes longer
+jit = off
+checkpoint_completion_target = 0.9
+timescaledb.max_background_workers = 4
+max_worker_processes = 12
+
+timezone = 'UTC'
+log_timezone = 'UTC'
+lc_messages = 'C.UTF-8'
+
+# a file a weekday, overwritten a week later; statements and values stay out of it
+logging_collector = on
+log_directory = 'log'
+log_filename = 'postgres-%a.log'
+log_truncate_on_rotation = on
+log_rotation_age = 1d
+log_rotation_size = 0
+log_checkpoints = off
+log_autovacuum_min_duration = -1
+log_min_error_statement = panic
+"""
+
+
+class Postgres(Server):
+    """The database, with a superuser `tonne` and a database `tonne`."""
+
+    name = "postgres"
+    usual_port = 15_432
+    user = "postgres"
+    stop_signal = signal.SIGINT  # "fast": roll back what is open, write a checkpoint, end
+    output = "start.log"
+
+    @property
+    def url(self) -> str:
+        """Connection URL, with the generated password."""
+        return self._url(DATABASE, self.port)
+
+    @property
+    def log(self) -> Path:
+        """What was written last: the server's own log, or what it printed while starting."""
+        written = [*self.folder.glob(self.output), *self.folder.glob("log/*.log")]
+        newest = max(written, key=lambda path: path.stat().st_mtime, default=None)
+        return newest or self.folder / self.output
+
+    def prepare(self, account: Account | None) -> None:
+        """Create the cluster at the first start; clear the traces of a killed one later."""
+        own_folder(self.folder, account)
+        if not (self.folder / "PG_VERSION").exists():
+            self._initdb(account)
+        self._forget_dead_postmaster()
+
+    def command(self, port: int) -> list[str]:
+        """Write postgresql.conf and return the command line."""
+        config = _CONFIG.format(host=LOOPBACK, port=port)
+        (self.folder / "postgresql.conf").write_text(config, encoding="utf-8")
+        return [str(POSTGRES_BIN / "postgres"), "-D", _HERE]
+
+    def ready(self, port: int) -> bool:
+        """Whether it lets us in: the password is ours alone, so it is no other server."""
+        try:
+            psycopg.connect(self._url("postgres", port), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def start(self) -> None:
+        """Start, and create the database `tonne` where it is not there yet."""
+        super().start()
+        with psycopg.connect(self._url("postgres", self.port), autocommit=True) as connection:
+            row = connection.execute(
+                "SELECT FROM pg_database WHERE datname = %s", (DATABASE,)
+            ).fetchone()
+            if row is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+    def let_read(self, login: str, password: str) -> None:
+        """Make a login that may read what boards read, and write nothing."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for role, may in (("tonne_grafana", "NOLOGIN"), (login, "LOGIN")):
+                known = "SELECT FROM pg_roles WHERE rolname = %s"
+                if connection.execute(known, (role,)).fetchone() is None:
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(may))
+                    )
+                for setting in ("statement_timeout = '30s'", "default_transaction_read_only = on"):
+                    connection.execute(
+                        sql.SQL("ALTER ROLE {} SET {}").format(
+                            sql.Identifier(role), sql.SQL(setting)
+                        )
+                    )
+            connection.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(login), sql.Literal(password)
+                )
+            )
+            connection.execute(sql.SQL("GRANT tonne_grafana TO {}").format(sql.Identifier(login)))
+
+    def port_conflict(self, port: int) -> bool:
+        """Also while backends of a killed server finish their last query."""
+        return super().port_conflict(port) or "shared memory block" in self.last_lines()
+
+    def _initdb(self, account: Account | None) -> None:
+        # in memory, readable by the account alone, gone when we close it
+        secret = os.memfd_create("password")
+        try:
+            os.write(secret, f"{self._password()}\n".encode())
+            os.fchmod(secret, 0o400)
+            if account is not None:
+                os.fchown(secret, account.uid, account.gid)
+            options = ["--username=tonne", f"--pwfile=/proc/self/fd/{secret}", "--data-checksums"]
+            options += ["--auth=scram-sha-256", "--locale=C.UTF-8", "--encoding=UTF8"]
+            command = [str(POSTGRES_BIN / "initdb"), "-D", _HERE, *options]
+            done = process.run(command, self.folder, account, files=[secret])
+        finally:
+            os.close(secret)
+        if done.returncode:
+            raise ServerError(f"initdb in {self.folder} failed: {done.stderr.strip()}")
+
+    def _forget_dead_postmaster(self) -> None:
+        """
+        Remove the lock file of a server that we started and that is gone.
+
+        PostgreSQL itself hesitates where another process of its account has got the
+        same id since, which is common after a container's restart.
+        """
+        lock = self.folder / "postmaster.pid"
+        remembered = process.load(self._pid_file)
+        if remembered and lock.exists() and not remembered.alive():
+            owner = lock.read_text(encoding="utf-8").split("\n", 1)[0]
+            if owner == str(remembered.pid):
+                lock.unlink()
+
+    def _password(self) -> str:
+        path = self.home / "postgres.password"
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(24))
+        return path.read_text(encoding="utf-8").strip()
+
+    def _url(self, database: str, port: int) -> str:
+        return f"postgresql://tonne:{self._password()}@{LOOPBACK}:{port}/{database}"
 
 
 @dataclass(frozen=True)

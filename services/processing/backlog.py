@@ -31,7 +31,7 @@ from services.processing.store_readings import Arrived
 from services.settle import Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.sqlstates import Verdict, verdict
+from services.store.postgres.columnstore import Verdict, verdict
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import late_readings
 from services.store.timeseries import readings

@@ -9,6 +9,12 @@ the commit.
 Anyone who has rows of its own to write hands over how it opens and fills the transaction:
 
     store.durably(connection, batch, lambda cursor, batch: store.write(cursor, batch))
+
+Set readings aside that cannot be judged while the archive cannot be read.
+
+Those of archived times; if there are none, those of devices whose history is
+all archived.  They become dead letters, to be replayed once it can be read:
+the readings of today must not wait for that.
 """
 
 from __future__ import annotations
@@ -25,7 +31,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 
 from ingest.decode import Rejected
-from ingest.model import Fleet, Frame, Int32
+from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.meter_state import NEVER
 from services.clock import now_us
 from services.processing.batch import Answered, Batch, Committed
@@ -35,13 +41,14 @@ from services.processing.parts import in_parts
 from services.processing.rejudge import Changed
 from services.processing.signatures import Signatures
 from services.processing.store_readings import Arrived, store_readings
-from services.processing.unreadable_archive import without_archived
 from services.settle import Plan
+from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
+from services.store.postgres.timestamps import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import arrivals, underived
@@ -50,6 +57,36 @@ from services.store.timeseries.device_clocks import Clocks
 from services.store.timeseries.last_seen import Seen, heard
 from services.store.timeseries.last_seen import Written as Heard
 from services.vault.part import DamagedError, VaultError
+
+
+def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:
+    """Return a batch in which these readings are refused; the same where there are none."""
+    last = _last_archived(connection, fleet, batch)
+    young, refused = [], []
+    for frame in batch.frames:
+        old = frame.time_us <= last[frame.device]
+        young.append(frame.take(~old))
+        refused += [
+            Rejected(int(m), "archive_unusable", why) for m in np.unique(frame.message[old])
+        ]
+    if not refused:
+        return batch
+    kept = [frame for frame in young if len(frame)]
+    return replace(batch, frames=kept, rejected=[*batch.rejected, *refused], trust=True)
+
+
+def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
+    """Up to when each device's readings, by fleet index, cannot be judged. [us UTC]"""
+    index = sorted({int(d) for frame in batch.frames for d in np.unique(frame.device)})
+    with connection.cursor() as cursor:
+        reach = archived.reach(cursor, fleet.ids(index))
+        known = [fleet.by_id[name] for name in reach]
+        lone = cold.lonely(cursor, fleet, known)
+    last = np.full(len(fleet), NEVER, dtype=np.int64)
+    last[known] = [us for _, us in reach.values()]
+    if not any((frame.time_us <= last[frame.device]).any() for frame in batch.frames):
+        last[lone] = FAR_US
+    return last
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from services.processing.store_readings import Arrived, joined, without
 from services.settle import Plan, Settled, settle
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.sqlstates import Verdict, verdict
+from services.store.postgres.columnstore import Verdict, verdict
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US

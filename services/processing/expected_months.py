@@ -18,8 +18,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from mrv.errors import MethodologyError
-from mrv.exante.sun import Roof
-from mrv.exante.typical_months import typical_months
+from mrv.exante.sun import Roof, typical_months
 
 # of one round: about ten seconds at most
 _MOST = 50

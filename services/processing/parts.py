@@ -23,7 +23,7 @@ from typing import Protocol, TypeVar
 import psycopg
 
 from services.processing.batch import Batch, Committed
-from services.store.postgres.sqlstates import Verdict, verdict, words
+from services.store.postgres.columnstore import Verdict, verdict, words
 
 _T = TypeVar("_T")
 UNSTORABLE = "unstorable"

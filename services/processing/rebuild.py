@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
-from ingest.pipeline.flags import CHANNELS, TESTS, Flags
+from ingest.pipeline.quality_limits import CHANNELS, TESTS, Flags
 from ingest.pipeline.quality_state import Watched
 from mrv.accounting.emission_rows import EmissionRows
 from mrv.calendar import utc_text

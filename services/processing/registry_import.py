@@ -20,8 +20,7 @@ from services.store.postgres.jsonb import jsonb
 from services.store.registry import signing_keys
 from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.method_lives import write_lives
-from services.store.registry.write import write_entries
+from services.store.registry.write import write_entries, write_lives
 
 
 class Outcome(NamedTuple):

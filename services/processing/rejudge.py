@@ -18,8 +18,7 @@ from psycopg import Cursor
 
 from ingest import classes
 from ingest.pipeline import FROM_START
-from ingest.pipeline.flags import Flags
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import Checks, Flags
 from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
 from ingest.pipeline.quality_tests import Judged, judge, settle
 from services.settle import Plan

@@ -14,7 +14,7 @@ from ingest import classes
 from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import NAMES
-from ingest.pipeline.flags import TIME
+from ingest.pipeline.quality_limits import TIME
 from services.registry.entries import Quality
 from services.registry.fields import Row
 

@@ -12,17 +12,183 @@ Clear-sky global irradiance after Haurwitz (1945), the diffuse part after Erbs e
 al. (1982), the plane of array with an isotropic sky, to the bit as pvlib has them.  Clouds are a
 clearness of the day and a wander of twenty minutes' memory, shared by all
 devices of the site as the real sky is.
+
+Where the sun stands: the Solar Position Algorithm of Reda and Andreas.
+
+NREL/TP-560-34302 (2008), doi:10.2172/15003974, for a site at sea level in a standard
+atmosphere.  The order of operations is that of pvlib's `spa.py` (BSD 3-Clause,
+pvlib.LICENSE.txt), so that both give the same figures to the last bit; tests hold one
+against the other.  pvlib itself brings scipy, pandas and HDF5, 200 MB for two angles.
+Metering has a sun of its own, `ingest/sun.py`, which says why.
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 
 import numpy as np
 
 from services.simulator.model import Floats, stream, wander
-from services.simulator.sun import Sun, position
+
+_DELTA_T_S = 67.0  # terrestrial time less UT1
+_PRESSURE_HPA = 1013.25
+_AIR_C = 12
+_REFRACTION_DEG = 0.5667  # at sunrise and sunset
+# mean elongation of the moon, mean anomalies of sun and moon, the moon's argument of latitude and
+# its ascending node: constant, first and second order, divisor of the third order (eq. 15-19)
+_MEAN = (
+    (297.85036, 445267.111480, -0.0019142, 189474),
+    (357.52772, 35999.050340, -0.0001603, -300000),
+    (134.96298, 477198.867398, 0.0086972, 56250),
+    (93.27191, 483202.017538, -0.0036825, 327270),
+    (125.04452, -1934.136261, 0.0020708, 450000),
+)
+_OBLIQUITY = (-4680.93, -1.55, 1999.25, -51.38, -249.67, -39.05, 7.12, 27.87, 5.79, 2.45)
+
+
+@dataclass(frozen=True, slots=True)
+class Sun:
+    """Angles of the sun at the times asked for. [deg]"""
+
+    zenith: Floats
+    apparent_zenith: Floats  # lifted by refraction
+    azimuth: Floats  # clockwise from north
+
+
+def position(unix_s: Floats, latitude: float, longitude: float) -> Sun:
+    """
+    Angles of the sun as seen from a place at sea level.
+
+    Parameters
+    ----------
+    unix_s : float array, n
+        Times since 1970 UTC. [s]
+    latitude, longitude : float
+        [deg north, deg east]
+
+    Returns
+    -------
+    Sun
+        Arrays of n.
+    """
+    day = unix_s * 1.0 / 86400 + 2440587.5
+    century = (day + _DELTA_T_S * 1.0 / 86400 - 2451545) * 1.0 / 36525
+    millennium = century * 1.0 / 10
+    radius = _series("R", millennium) / 10**8
+    longitude_of_earth = np.rad2deg(_series("L", millennium) / 10**8) % 360
+    beta = np.radians(-1.0 * np.rad2deg(_series("B", millennium) / 10**8))
+    nutation, wobble = _nutation(century)
+    tilt = np.radians(_obliquity(millennium) * 1.0 / 3600 + wobble)
+    aberration = -20.4898 / (3600 * radius)
+    apparent = np.radians((longitude_of_earth + 180.0) % 360 + nutation + aberration)
+    ascension = _ascension(apparent, tilt, beta)
+    declination = np.radians(_declination(apparent, tilt, beta))
+    sidereal = _sidereal(day) + nutation * np.cos(tilt)
+    hour = (sidereal + longitude - ascension) % 360
+    return _seen_from(latitude, hour, declination, np.radians(8.794 / (3600 * radius)))
+
+
+@cache
+def _terms(of: str) -> tuple[tuple[float, ...], ...]:
+    """Rows of the paper's tables A4.2 (L0 to R4) and A4.3 (nutation)."""
+    text = files("services.simulator").joinpath("spa_terms.csv").read_text("utf-8")
+    rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(tuple(map(float, row[1:])) for row in rows if row[0] == of)
+
+
+def _series(letter: str, millennium: Floats) -> Floats:
+    """Sum of a planetary series; table A4.2, equations 9 to 12."""
+    total = np.zeros_like(millennium)
+    for order in range(6):
+        part = np.zeros_like(millennium)
+        for amplitude, phase, speed in _terms(f"{letter}{order}"):
+            part += amplitude * np.cos(phase + speed * millennium)
+        total = total + part * millennium**order if order else part
+    return total
+
+
+def _nutation(century: Floats) -> tuple[Floats, Floats]:
+    """Nutation in longitude and in obliquity; table A4.3, equations 15 to 23. [deg]"""
+    moon_and_sun = [
+        c0 + c1 * century + c2 * century**2 + century**3 / c3 for c0, c1, c2, c3 in _MEAN
+    ]
+    along, across = np.zeros_like(century), np.zeros_like(century)
+    for *weights, a, b, c, d in _terms("Y"):
+        angle = np.radians(_weighed(weights, moon_and_sun))
+        along += (a + b * century) * np.sin(angle)
+        across += (c + d * century) * np.cos(angle)
+    return along * 1.0 / 36000000, across * 1.0 / 36000000
+
+
+def _weighed(weights: list[float], values: list[Floats]) -> Floats:
+    total = weights[0] * values[0]
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total = total + weight * value
+    return total
+
+
+def _obliquity(millennium: Floats) -> Floats:
+    """Mean obliquity of the ecliptic; equation 24. [arc seconds]"""
+    u = 1.0 * millennium / 10
+    total = 84381.448 + _OBLIQUITY[0] * u
+    for power, factor in enumerate(_OBLIQUITY[1:], 2):
+        total = total + factor * u**power
+    return total
+
+
+def _sidereal(day: Floats) -> Floats:
+    """Mean sidereal time at Greenwich; equation 28. [deg]"""
+    century = (day - 2451545) * 1.0 / 36525
+    turned = 280.46061837 + 360.98564736629 * (day - 2451545)
+    return (turned + 0.000387933 * century**2 - century**3 / 38710000) % 360.0
+
+
+def _ascension(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
+    """Right ascension of the sun, from the earth's centre; equation 30. [deg]"""
+    upper = np.sin(apparent) * np.cos(tilt) - np.tan(beta) * np.sin(tilt)
+    ascension: Floats = np.degrees(np.arctan2(upper, np.cos(apparent))) % 360
+    return ascension
+
+
+def _declination(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
+    """Declination of the sun, from the earth's centre; equation 31. [deg]"""
+    sine = np.sin(beta) * np.cos(tilt) + np.cos(beta) * np.sin(tilt) * np.sin(apparent)
+    declination: Floats = np.degrees(np.arcsin(sine))
+    return declination
+
+
+def _seen_from(latitude: float, hour: Floats, declination: Floats, parallax: Floats) -> Sun:
+    """From the earth's centre to a place on its surface; equations 33 to 47."""
+    place = np.radians(latitude)
+    u = np.arctan(0.99664719 * np.tan(place))
+    x, y = np.cos(u), 0.99664719 * np.sin(u)
+    turn = np.radians(hour)
+    below = np.cos(declination) - x * np.sin(parallax) * np.cos(turn)
+    shift = np.degrees(np.arctan2(-x * np.sin(parallax) * np.sin(turn), below))
+    above = (np.sin(declination) - y * np.sin(parallax)) * np.cos(np.radians(shift))
+    seen = np.radians(np.degrees(np.arctan2(above, below)))
+    angle = np.radians(hour - shift)
+    sine = np.sin(place) * np.sin(seen) + np.cos(place) * np.cos(seen) * np.cos(angle)
+    elevation = np.degrees(np.arcsin(sine))
+    from_south = np.degrees(
+        np.arctan2(np.sin(angle), np.cos(angle) * np.sin(place) - np.tan(seen) * np.cos(place))
+    )
+    return Sun(
+        zenith=90 - elevation,
+        apparent_zenith=90 - (elevation + _refraction(elevation)),
+        azimuth=(from_south % 360 + 180) % 360,
+    )
+
+
+def _refraction(elevation: Floats) -> Floats:
+    """How much the atmosphere lifts the sun; equation 42. [deg]"""
+    up = elevation >= -1.0 * (0.26667 + _REFRACTION_DEG)
+    at = np.tan(np.radians(elevation + 10.3 / (elevation + 5.11)))
+    return (_PRESSURE_HPA / 1010.0) * (283.0 / (273 + _AIR_C)) * 1.02 / (60 * at) * up
+
 
 _SOLAR_CONSTANT = 1366.1  # [W/m2]
 _LEAST_COSINE = 0.065  # of the zenith, for the clearness index

@@ -4,25 +4,278 @@ The Faust app of `tonne worker`: one agent, no tables, nothing declared.
 As Faust 0.15 behaves, `take` acknowledges what failed, and a failed event is
 not seen again by the same process.  So: acknowledged by us, one list at a time,
 retried in place, and a process that ends when anything else goes wrong.
+
+Faust's consumer, reading on from where the database says.
+
+Faust seeks to what the group committed in Kafka, which may be behind what is
+stored or, when it committed past work in flight, ahead of it.  The database
+knows, and asking it is also how a partition becomes ours.
+
+Events of a stream in lists: what came while the last list was stored, without a wait.
+
+Faust's own `take` waits out its time also where something is there.  As with it, nothing
+is taken from the stream while a list is stored: what was taken must be stored before the
+group can share anew.
+
+The storing thread, as the event loop sees it: one thing at a time, in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import faust
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.auth import OAuthCredentials
+from faust.transport.drivers import aiokafka as driver
 
 from services.intake.kafka_client import Tokens
 from services.kafka_access import TOKEN, KafkaAccess
-from services.stream.commit_thread import Storing
-from services.stream.consumer import TakeOver, transport
-from services.stream.gathering import gathered
+from services.stream.chain import StreamChain
 from services.stream.records import Record
-from services.stream.sharing import Sharing
-from services.stream.topic_view import FRESH_MS
+from services.stream.topic_view import FRESH_MS, AwayError, Sharing
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Storing:
+    """
+    Keeps the database out of the event loop, which must go on sending heartbeats.
+
+    `failure` is what ended the storing for good; the process is to leave with it.
+    """
+
+    def __init__(self, chain: StreamChain) -> None:
+        self._chain = chain
+        self._thread = ThreadPoolExecutor(1, "storing")
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+
+    async def take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:
+        """Make partitions, of so many, ours; return the next offset of each."""
+        return await self._do(self._chain.take_over, begins, seen)
+
+    async def store(self, records: Mapping[int, Sequence[Record]]) -> None:
+        """Make records of partitions durable."""
+        await self._do(self._chain.store_all, records)
+
+    async def idle(self) -> None:
+        """Do what is due now and then: look at the registry, set gauges."""
+        await self._do(self._chain.look)
+
+    async def positions(self) -> Mapping[int, int]:
+        """Return the next record to store of each partition that is ours."""
+        return await self._do(self._chain.positions)
+
+    def last_records(self) -> Mapping[int, tuple[int, bytes | None]]:
+        """Return the next record to store, and the digest of the one before it, of each."""
+        return self._chain.last_records()
+
+    def known(self) -> Mapping[int, int]:
+        """Return the positions without waiting for what is being stored."""
+        return self._chain.positions()
+
+    async def _do(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self.fail(error)
+            raise
+
+    def fail(self, error: BaseException) -> None:
+        """Note the first failure."""
+        if self.failure is None:
+            self.failure = error
+        self.failed.set()
+
+    def close(self) -> None:
+        """Wait for what is running, and end the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._chain.close()
+
+
+_QUIET = 5  # turns of the loop without another event, until what is there is taken
+
+
+async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
+    """
+    Yield what is there, at most so many events; anyone who takes them acknowledges them.
+
+    Raises
+    ------
+    BaseException
+        What ended the stream.
+    """
+    stream.enable_acks = False
+    held: list[Any] = []
+    came, wanted = asyncio.Event(), asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                held.append(event)
+                came.set()
+                if len(held) >= most:
+                    wanted.clear()
+                await wanted.wait()
+
+    reading = asyncio.ensure_future(read())
+    reading.add_done_callback(lambda _: came.set())
+    try:
+        while not reading.done():
+            wanted.set()
+            await came.wait()
+            await _quiet(held, most)
+            wanted.clear()
+            came.clear()
+            if held:
+                events = list(held)
+                held.clear()
+                yield events
+                if held:  # it was on its way while others were stored
+                    came.set()
+        if held:
+            yield list(held)
+        await reading
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+
+async def _quiet(held: list[Any], most: int) -> None:
+    """Let what is there come."""
+    turns, before = 0, len(held)
+    while turns < _QUIET and len(held) < most:
+        await asyncio.sleep(0)
+        turns, before = (turns + 1, before) if len(held) == before else (0, len(held))
+
+
+TakeOver = Callable[[Mapping[int, int], int], Awaitable[Mapping[int, int]]]
+
+
+FETCH_WAIT_MS = 100
+COMMIT_S = 5.0
+_AGAIN_S = 1.0
+
+
+class _SharedAnewError(Exception):
+    """The group shared partitions anew meanwhile."""
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """
+    Faust's reader, that asks for records more often, and waits for no commit.
+
+    Kafka answers a fetch as soon as it has a record.  Some brokers that speak its
+    protocol, the local one among them, answer when the fetch's longest wait is over:
+    Faust's 1.5 s would then be the age of every reading.
+    """
+
+    sharing: Sharing
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust passes a number and an assignor of its own
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        consumer._partition_assignment_strategy = [self.sharing]  # noqa: SLF001
+        self.sharing.joined_by(self._join_again)
+        return consumer
+
+    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        """
+        Tell Kafka how far we are, if it listens: the database knows.
+
+        aiokafka tries a commit for as long as Kafka is away, and Faust ends the process
+        where one fails.
+        """
+        tps = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
+        ours = self._ensure_consumer().assignment()
+        found = {tp: OffsetAndMetadata(o, "") for tp, o in tps.items() if tp in ours}
+        try:
+            await asyncio.wait_for(self._ensure_consumer().commit(found), COMMIT_S)
+        except (KafkaError, OSError) as error:
+            self.log.warning("Kafka does not take our offsets: %r", error)
+            return False
+        return True
+
+    def _join_again(self) -> None:
+        """Join the group once more; safe from any thread."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 (no other way is offered)
+        self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
+
+def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
+    """
+    Return a Faust transport whose consumer takes partitions over before it reads them.
+
+    Parameters
+    ----------
+    take_over : callable
+        Partitions with the first record that Kafka has of each, and how many partitions
+        there are, to the next offset of each.
+    sharing : Sharing
+        How the group shares the topic.
+    """
+
+    class Consumer(driver.Consumer):
+        """Seeks to the stored offsets."""
+
+        def _new_consumer_thread(self) -> Any:
+            thread = _Thread(self, loop=self.loop, beacon=self.beacon)
+            thread.sharing = sharing
+            return thread
+
+        _sharing = 0  # how often partitions were shared among the group
+
+        async def seek_to_committed(self) -> Mapping[Any, int]:
+            """
+            Take over what is assigned, and read on from there.
+
+            The group may share anew meanwhile: what was ours may be another's by then, and
+            taking it over again would end that one.
+            """
+            self._sharing += 1
+            ours = self._sharing
+            while ours == self._sharing:
+                assigned = {tp.partition: tp for tp in self.assignment()}
+                try:
+                    return await self._taken(assigned)
+                except _SharedAnewError:
+                    continue
+                except (AwayError, KafkaError) as error:
+                    self.log.warning("Kafka is waited for: %r", error)
+                    await asyncio.sleep(_AGAIN_S)
+            return {}
+
+        async def _taken(self, assigned: Mapping[int, Any]) -> Mapping[Any, int]:
+            if not assigned:  # what was ours is another's now
+                await take_over({}, 0)
+                return {}
+            seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
+            first = await self.earliest_offsets(*assigned.values())
+            if self.assignment() != set(assigned.values()):
+                raise _SharedAnewError
+            begins = {partition: first.get(assigned[partition]) or 0 for partition in assigned}
+            offsets = await take_over(begins, max(seen, max(assigned) + 1))
+            found = {assigned[partition]: offset for partition, offset in offsets.items()}
+            await self.seek_wait(found)
+            return found
+
+    class Transport(driver.Transport):
+        """Makes our consumer."""
+
+    Transport.Consumer = Consumer
+    return Transport(url, app)
+
 
 GROUP = "tonne-worker"
 SESSION_S = 30.0

@@ -1,26 +1,314 @@
-"""The parts of a worker, put together: what reads, what stores, what looks on."""
+"""The parts of a worker, put together: what reads, what stores, what looks on.
+
+How far each partition of the topic is behind Kafka, reported also while nothing is stored.
+
+Every worker tells it for every partition, its own and others', so that one which no one
+stores is reported as well: anyone who adds up takes each partition once,
+`max by (partition) (tonne_stream_offset_lag)`.  Where the group's last share leaves a
+partition out, it is asked to share anew; a topic that ends before what is stored of it
+ends the worker.
+
+Whether a partition still is the one that was stored: its last stored record is in its place.
+
+A topic that was deleted and made again begins at 0, and so does a log that lost its end in
+an election of a leader that was behind; reading on would take new records for stored ones.
+
+How far every partition is stored, by a connection that never waits for what is being stored.
+
+Whether a worker makes progress: offsets that Kafka holds beside those that are stored.
+
+A worker with nothing before it is well, and so is one that waits for Kafka; one that has
+records before it and stores none is not, whatever its port answers.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import faust
+import psycopg
+from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
+from services.intake.retry import PULSE
 from services.metrics import Metrics
+from services.scraping import Pulse
 from services.settings import Settings
-from services.stream.app import build_app
+from services.store.postgres.pool import connect
+from services.store.stream import offsets
+from services.stream.app import Storing, build_app
 from services.stream.chain import StreamChain
-from services.stream.commit_thread import Storing
-from services.stream.continuity import Continuity
-from services.stream.lag import Lag
-from services.stream.progress import Progress
-from services.stream.sharing import Sharing
-from services.stream.stored_offsets import StoredOffsets
-from services.stream.topic_view import TopicView
+from services.stream.topic_view import AwayError, Sharing, TopicView
+
+ASK_S = 10.0
+
+
+class Progress:
+    """Beats the pulse while the worker's partitions are stored, or were, or Kafka is away."""
+
+    def __init__(self, view: TopicView, storing: Storing, pulse: Pulse) -> None:
+        self._view, self._storing, self._pulse = view, storing, pulse
+        self._last: Mapping[int, int] = {}
+        self._asked_s = 0.0
+
+    async def look(self) -> None:
+        """Beat, if the worker moves; Kafka is asked now and then."""
+        positions = await self._storing.positions()
+        now = asyncio.get_running_loop().time()
+        moved, self._last = positions != self._last, positions
+        if not moved:
+            if now - self._asked_s < ASK_S:
+                return
+            self._asked_s = now
+            if await self._behind(positions):
+                return
+        self._pulse.beat(PULSE)
+
+    async def _behind(self, positions: Mapping[int, int]) -> bool:
+        """Whether Kafka holds records that are not stored."""
+        if not positions:
+            return False
+        try:
+            ends = await self._view.ends(positions)
+        except AwayError:
+            self._pulse.lost("kafka")
+            return False
+        return any(ends.get(partition, 0) > offset for partition, offset in positions.items())
+
+
+class StoredOffsets:
+    """Reads `stream_offset`; what it said last stands while the database is away."""
+
+    def __init__(self, database_url: str, topic: str) -> None:
+        self._url, self._topic = database_url, topic
+        self._connection: Connection | None = None
+        self._last: dict[int, int] = {}
+
+    def read(self) -> dict[int, int]:
+        """Return the next record to store of each partition that is known."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(
+                    self._url, role="tonne_ingest", name="tonne worker (lag)", autocommit=True
+                )
+            self._last = offsets.stored(self._connection, self._topic)
+        except (psycopg.Error, ServerError):
+            self.close()
+        return self._last
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+REMEDY = "give bridges and workers a new --topic; devices send again what has no receipt"
+
+
+class Continuity:
+    """Compares what Kafka holds with what is stored."""
+
+    def __init__(self, view: TopicView, log: FilteringBoundLogger) -> None:
+        self._view, self._log = view, log
+
+    async def check(
+        self, stored: Mapping[int, tuple[int, bytes | None]], begins: Mapping[int, int]
+    ) -> None:
+        """
+        Look at partitions before they are read on.
+
+        Parameters
+        ----------
+        stored : mapping
+            Partition to the next record to store, and the SHA-256 of the one before it.
+        begins : mapping
+            Partition to the first record that Kafka has.
+
+        Raises
+        ------
+        ServerError
+            When a partition ends before what is stored, or has another record there.
+        AwayError
+            When Kafka does not answer.
+        """
+        if not stored:
+            return
+        self.check_ends(
+            {p: offset for p, (offset, _) in stored.items()}, await self._view.ends(stored)
+        )
+        for partition, (offset, digest) in stored.items():
+            if digest is None or offset == 0:
+                continue
+            if begins.get(partition, 0) > offset - 1:
+                self._log.info(
+                    "the last stored record is past its retention: not compared",
+                    partition=partition,
+                    record=offset - 1,
+                )
+                continue
+            found = await self._view.record(partition, offset - 1)
+            if found is not None and found.digest != digest:
+                raise self._another(partition, offset - 1)
+
+    def check_ends(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """
+        Look at where partitions end.
+
+        Raises
+        ------
+        ServerError
+            When one ends before what is stored of it.
+        """
+        for partition, offset in stored.items():
+            end = ends.get(partition, offset)
+            if offset > end:
+                raise ServerError(
+                    f"partition {partition} of {self._view.topic!r} ends at {end}, but {offset}"
+                    " records of it are stored: the topic was made again, or its log was cut;"
+                    f" {REMEDY}"
+                )
+
+    def check_there(self, stored: Mapping[int, int], there: Collection[int]) -> None:
+        """
+        Look whether all partitions are there of which something is stored, ours or others'.
+
+        Raises
+        ------
+        ServerError
+            When one is not: Kafka takes no partition away.
+        """
+        for partition, offset in stored.items():
+            if offset and partition not in there:
+                raise ServerError(
+                    f"{self._view.topic!r} has {len(there)} partitions, but {offset} records of"
+                    f" partition {partition} are stored: the topic was made again; {REMEDY}"
+                )
+
+    def _another(self, partition: int, record: int) -> ServerError:
+        return ServerError(
+            f"record {record} of partition {partition} of {self._view.topic!r} is not the one that"
+            " was stored: the topic was made again, or its log was cut and written anew;"
+            f" {REMEDY}"
+        )
+
+
+EVERY_S = 5.0
+ASK_AGAIN_S = 20.0  # a rebalance takes a few seconds, and a leader's view may be ten old
+UNTOLD_S = 60.0  # the same where an older worker leads, and longer with each time
+TELL_S = 30.0
+KAFKA = "kafka"
+
+
+class Lag:
+    """
+    Looks at the topic now and then, and sets the gauges.
+
+    Parameters
+    ----------
+    others : StoredOffsets
+        How far partitions are stored that are not ours.
+    sharing : Sharing
+        How the group shares the topic.
+    group : str
+        The group that we read as.
+    """
+
+    def __init__(
+        self,
+        view: TopicView,
+        storing: Storing,
+        others: StoredOffsets,
+        continuity: Continuity,
+        sharing: Sharing,
+        group: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._view, self._storing, self._others = view, storing, others
+        self._group = group
+        self._continuity = continuity
+        self._sharing, self._metrics, self._log = sharing, metrics, log
+        self._told: set[int] = set()
+        self._asked_s = asyncio.get_running_loop().time() - ASK_AGAIN_S
+        self._said_s = float("-inf")
+        self._untold_s = UNTOLD_S
+
+    async def watch(self) -> None:
+        """
+        Look now and then until cancelled; while Kafka cannot tell, what it said last stands.
+
+        Raises
+        ------
+        ServerError
+            When the topic ends before what is stored of it.
+        """
+        while True:
+            try:
+                await self._look()
+            except AwayError as error:
+                self._lost(error)
+            else:
+                self._back()
+            await asyncio.sleep(EVERY_S)
+
+    async def _look(self) -> None:
+        partitions = await self._view.partitions()
+        if not partitions:
+            raise AwayError(f"topic {self._view.topic!r} is not there")
+        await self._view.require_group(self._group)
+        ends = await self._view.ends(partitions)
+        ours = self._storing.known()
+        self._continuity.check_ends(ours, ends)
+        stored = {**await asyncio.to_thread(self._others.read), **ours}
+        self._continuity.check_there(stored, partitions)
+        self._tell(stored, ends)
+        self._cover(len(partitions))
+
+    def _tell(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        gauge = self._metrics.offset_lag
+        for partition in self._told - ends.keys():
+            gauge.remove(str(partition))
+        self._told = set(ends)
+        for partition, end in ends.items():
+            gauge.labels(str(partition)).set(max(0, end - stored.get(partition, 0)))
+
+    def _cover(self, count: int) -> None:
+        """Have the group share anew where its last share leaves partitions out."""
+        covered = self._sharing.covered
+        left_out = 0 if covered is None else max(0, count - covered)
+        self._metrics.unassigned.set(left_out)
+        now_s = asyncio.get_running_loop().time()
+        if self._sharing.untold and now_s - self._asked_s >= self._untold_s:
+            # made before an update: no restart of named workers has the group share anew
+            self._asked_s, self._untold_s = now_s, self._untold_s * 2
+            self._sharing.anew()
+        elif left_out and now_s - self._asked_s >= ASK_AGAIN_S:
+            self._asked_s = now_s
+            self._log.warning(
+                "partitions without a worker, sharing anew", partitions=count, without=left_out
+            )
+            self._sharing.anew()
+
+    def _lost(self, error: AwayError) -> None:
+        pulse, now_s = self._metrics.pulse, asyncio.get_running_loop().time()
+        pulse.lost(KAFKA)
+        pulse.beat(PULSE)  # a server that is waited for is no standstill of ours
+        if now_s - self._said_s >= TELL_S:
+            self._said_s = now_s
+            self._log.warning(
+                "kafka lost, holding", error=str(error), since_s=round(pulse.waiting_s(KAFKA))
+            )
+
+    def _back(self) -> None:
+        away_s = self._metrics.pulse.back(KAFKA)
+        self._said_s = float("-inf")
+        if away_s is not None:
+            self._log.info("kafka back", after_s=round(away_s))
 
 
 @dataclass(frozen=True, slots=True)

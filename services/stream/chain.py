@@ -36,16 +36,12 @@ from services.intake.writer_lock import share
 from services.metrics import Metrics
 from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
-from services.store.stream.offsets import Position, VisitedError
-from services.store.stream.topic_source import Source
+from services.store.stream.offsets import Position, Source, VisitedError
 from services.store.timeseries.last_seen import see
-from services.stream.dead_letter_topic import DeadTopic
 from services.stream.own_partitions import OwnPartitions
-from services.stream.partition_map import Homes
-from services.stream.read import joined, read_records, refusals, together
-from services.stream.records import Record, Spoiled, portions, small
+from services.stream.read import Homes, joined, read_records, refusals, swept, together
+from services.stream.records import DeadTopic, Record, Spoiled, portions, small
 from services.stream.registry_version import Version, answer_requests
-from services.stream.sparkplug import swept
 from services.stream.write import Step, write
 
 # so long rows that devices wait for are worked on before the next records

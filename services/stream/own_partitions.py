@@ -11,9 +11,8 @@ from structlog.typing import FilteringBoundLogger
 from ingest.model import Fleet
 from ingest.wire import partition_of
 from services.store.stream import offsets
-from services.store.stream import topic_source as source
-from services.store.stream.offsets import Position
-from services.store.stream.topic_source import Source
+from services.store.stream import offsets as source
+from services.store.stream.offsets import Position, Source
 from services.stream.sequence import Following, begin
 
 

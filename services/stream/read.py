@@ -1,18 +1,148 @@
-"""Step 2 of `tonne worker`: records to parcels, and their Sparkplug messages read. No I/O."""
+"""Step 2 of `tonne worker`: records to parcels, and their Sparkplug messages read. No I/O.
+
+Sparkplug's messages in records: a bridge passes them on unread, here they are.
+
+Bridges that share a subscription each see a part of a node's messages, and none
+could number them.  The records of a node are of one partition, so the worker
+that holds it has them all, with the database beside it that keeps the session.
+
+Which partition answers for each device of a registry version.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
 
 from ingest.decode import SPARKPLUG, Rejected
-from ingest.model import Fleet
-from ingest.wire import Parcel, join
+from ingest.model import Device, Fleet, Frame, Int32
+from ingest.mqtt.topics import Router
+from ingest.pipeline.admit import admit
+from ingest.wire import Parcel, join, partition_of
 from services.intake.sparkplug import Turn
 from services.store.messages.dead_letter_write import Letters
 from services.store.stream.offsets import Position
-from services.stream.partition_map import Homes
 from services.stream.records import Record, Spoiled, read
-from services.stream.sparkplug import read_nodes
+
+
+class Homes:
+    """
+    Home partitions, by fleet index: of the principal, so that what speaks as one is one's.
+
+    A record holds devices of its own partition, unless a bridge wrote it when the
+    topic had another number of partitions.
+    """
+
+    def __init__(self, homes: Int32, partitions: int) -> None:
+        self._of, self._partitions = homes, partitions
+
+    @property
+    def by_device(self) -> Int32:
+        """Partitions, by fleet index."""
+        return self._of
+
+    @classmethod
+    def of_fleet(cls, fleet: Fleet, partitions: int) -> Homes:
+        """Return the homes of a fleet's devices among so many partitions."""
+        return cls(_homes(fleet.devices, partitions), partitions)
+
+    def moved(self, fleet: Fleet, here: Int32, there: Int32) -> Homes:
+        """
+        Return the homes of a later version's devices.
+
+        Parameters
+        ----------
+        here, there : int32 array
+            Indices of devices that are as they were, in that version and in this.
+        """
+        new = np.ones(len(fleet), dtype=np.bool_)
+        new[here] = False
+        homes = np.empty(len(fleet), dtype=np.int32)
+        homes[here] = self._of[there]
+        changed = np.flatnonzero(new)
+        homes[changed] = _homes([fleet.devices[k] for k in changed.tolist()], self._partitions)
+        return Homes(homes, self._partitions)
+
+    def all(self, frames: Iterable[Frame]) -> list[int]:
+        """Return the partitions that answer for the devices of these frames, ascending."""
+        return sorted({int(p) for f in frames for p in np.unique(self._of[f.device])})
+
+    def strangers(self, frames: Iterable[Frame], partitions: Collection[int]) -> Int32:
+        """Return the devices of these frames that are of none of these partitions."""
+        held = np.array(sorted(partitions), dtype=np.int32)
+        found = [np.unique(f.device[~np.isin(self._of[f.device], held)]) for f in frames]
+        empty: Int32 = np.empty(0, dtype=np.int32)
+        return np.unique(np.concatenate([empty, *found]))
+
+    def of(self, devices: Int32) -> list[int]:
+        """Return the home partitions of devices, each once, ascending."""
+        return [int(p) for p in np.unique(self._of[devices])]
+
+
+def _homes(devices: Sequence[Device], partitions: int) -> Int32:
+    return np.array(
+        [partition_of(device.gateway or device.id, partitions) for device in devices],
+        dtype=np.int32,
+    )
+
+
+MISSING = ("birth_missing", "sequence_gap")
+
+
+def read_nodes(
+    turn: Turn, found: Sequence[Parcel | Spoiled], fleet: Fleet
+) -> list[Parcel | Spoiled]:
+    """Return parcels with what their Sparkplug messages say; anew with each call."""
+    turn.begin()
+    out: list[Parcel | Spoiled] = []
+    for one in found:
+        if isinstance(one, Parcel) and SPARKPLUG in one.codecs:
+            theirs = np.array([codec == SPARKPLUG for codec in one.codecs])
+            rest = one.take(np.flatnonzero(~theirs).astype(np.int32))
+            out += [rest] if len(rest) else []
+            out.append(_read(turn, one.take(np.flatnonzero(theirs).astype(np.int32)), fleet))
+        else:
+            out.append(one)
+    return out
+
+
+def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
+    refused = {refusal.message for refusal in parcel.rejected}
+    left = [k for k in range(len(parcel)) if k not in refused]
+    given = turn.read(fleet, parcel, left)
+    admitted = admit(
+        fleet,
+        Router(fleet).route,
+        parcel.topics,
+        parcel.payloads,
+        parcel.content_types,
+        parcel.received_us,
+        given,
+    )
+    parcel.frames = admitted.frames
+    parcel.rejected += admitted.rejected + turn.outcome.rejected
+    _append(parcel, turn)
+    return parcel
+
+
+def swept(turn: Turn, fleet: Fleet, names: Iterable[str], now_us: int) -> Parcel:
+    """Return what is decided of messages that have waited too long at these nodes."""
+    turn.sweep(list(names), now_us)
+    admitted = turn.admit_released(Router(fleet), now_us)
+    parcel = Parcel([], [], [], [], [], now_us, admitted.frames, admitted.rejected)
+    _append(parcel, turn)
+    return parcel
+
+
+def _append(parcel: Parcel, turn: Turn) -> None:
+    """Put messages of earlier records that were decided now behind a parcel's own."""
+    for one in turn.outcome.released:
+        parcel.topics.append(one.topic)
+        parcel.payloads.append(one.payload)
+        parcel.content_types.append(None)
+        parcel.repeated.append(False)
+        parcel.codecs.append(SPARKPLUG)
 
 
 def read_records(

@@ -1,15 +1,30 @@
-"""Kafka records to parcels; what is no parcel becomes a message of its own, refused."""
+"""Kafka records to parcels; what is no parcel becomes a message of its own, refused.
+
+Records that cannot be stored, for the dead-letter topic.
+
+The table `dead_letter` keeps them as well, with their bytes; the topic is for
+those who watch Kafka.  It is written before the table, so a record may come
+twice: its key names partition and offset.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from aiokafka.errors import KafkaError
+from structlog.typing import FilteringBoundLogger
 
 from ingest.codec_detection import UNREAD
 from ingest.decode import Rejected
 from ingest.model import Fleet
 from ingest.wire import Parcel, WireError, decode
 from services.clock import now_us
+from services.intake.producer import MAX_RECORD, Outgoing, Producer
+from services.intake.retry import ServerRetry, any_of
+from services.kafka_access import KafkaAccess
+from services.scraping import Pulse
 
 MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
 
@@ -78,3 +93,56 @@ def portions(records: Sequence[Record]) -> list[list[Record]]:
 def small(records: Iterable[Sequence[Record]]) -> bool:
     """Whether all of it may go into one transaction."""
     return sum(len(record.value) for some in records for record in some) <= MAX_BYTES
+
+
+class DeadTopic:
+    """
+    Writes spoiled records into the dead-letter topic `name`.
+
+    Its broker is waited for like any server.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        name: str,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._producer = Producer(kafka, name, log, stopping)
+        self._retry = ServerRetry("kafka", any_of(KafkaError, OSError), log, stopping, pulse)
+
+    def keep(self, records: Sequence[Spoiled]) -> None:
+        """
+        Store records in the dead-letter topic, however long Kafka takes.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is asked to stop while Kafka is away.
+        """
+        outgoing = [_outgoing(record) for record in records]
+        while True:
+            with self._retry:
+                return self._producer.send(outgoing)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._producer.close()
+
+
+def _outgoing(record: Spoiled) -> Outgoing:
+    whole = len(record.value) <= MAX_RECORD
+    return Outgoing(
+        record.value if whole else b"",  # the table has it whole
+        key=f"{record.topic}:{record.partition}:{record.offset}".encode(),
+        headers=(
+            ("topic", record.topic.encode()),
+            ("partition", str(record.partition).encode()),
+            ("offset", str(record.offset).encode()),
+            ("bytes", str(len(record.value)).encode()),
+            ("reason", record.reason.encode()),
+            ("detail", record.detail.encode()),
+        ),
+    )

@@ -12,7 +12,7 @@ from services.processing.batch import Committed
 from services.processing.commit import Store
 from services.store.stream import offsets
 from services.stream.own_partitions import OwnPartitions
-from services.stream.partition_map import Homes
+from services.stream.read import Homes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""How a topic and what is stored of it stand to each other, asked once: for `tonne doctor`."""
+"""How a topic and what is stored of it stand to each other, asked once: for `tonne doctor`.
+
+Which partitions the workers' group has given to a member, as Kafka tells it.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,37 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import for_code
+
 from ingest.errors import ServerError
-from services.intake.kafka_client import run_once
+from services.intake.kafka_client import run_once, words
+from services.intake.topics import administering
 from services.kafka_access import KafkaAccess
-from services.stream.group_view import assigned
 from services.stream.topic_view import AwayError, TopicView
+
+
+async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
+    """
+    Return the partitions of a topic that members of a group have.
+
+    Raises
+    ------
+    ServerError
+        When Kafka cannot be asked, or does not tell us.
+    """
+    async with administering(kafka, doing=f"look at group {group!r}") as admin:
+        (answer,) = await admin.describe_consumer_groups([group])
+    found: set[int] = set()
+    for code, _name, _state, _type, _protocol, members, *_ in answer.groups:
+        if code:
+            raise ServerError(words(for_code(code)(), f"look at group {group!r}"))
+        for member in members:  # id, client, host, metadata, share
+            share = member[4]
+            if share:
+                taken = ConsumerProtocolMemberAssignment.decode(share)
+                found |= {tp.partition for tp in taken.partitions() if tp.topic == topic}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,11 @@ from services.intake.start import quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
 from services.metrics import Metrics
 from services.settings import Settings
-from services.store.stream.offsets import FencedError
-from services.store.stream.topic_source import Source
-from services.stream.app import GROUP, SESSION_S
-from services.stream.assembly import Member, Parts
+from services.store.stream.offsets import FencedError, Source
+from services.stream.app import GROUP, SESSION_S, Storing
+from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain
-from services.stream.commit_thread import Storing
-from services.stream.dead_letter_topic import DeadTopic
-from services.stream.progress import Progress
+from services.stream.records import DeadTopic
 from services.stream.sequence import MissingError
 
 _T = TypeVar("_T")

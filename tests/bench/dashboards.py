@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from services.local.postgres import Postgres
+from services.local.stack import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from tests.bench.bulk import indexed_after

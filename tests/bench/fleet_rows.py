@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection, Cursor, sql
 
-from services.local.postgres import Postgres
+from services.local.stack import Postgres
 from services.store.postgres.binary_copy import EPOCH_2000_US, HEADER, TRAILER
 from services.store.postgres.timestamps import stamp
 from tests.bench.bulk import indexed_after

@@ -35,7 +35,7 @@ from mrv.calendar import midnight_us
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
-from services.local.postgres import Postgres
+from services.local.stack import Postgres
 from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters

@@ -14,17 +14,17 @@ from services.vault import place
 # of each, the program's own function and its arguments, and what the proxy is asked for
 CALLS = {
     "time stamps": (
-        "from services.issuer.timestamp_authority import ask as do",
+        "from services.issuer.timestamps import ask as do",
         "'https://tsa.example.org/', b'x'",
         "CONNECT tsa.example.org:443 HTTP/1.",
     ),
     "time stamps, plain": (
-        "from services.issuer.timestamp_authority import ask as do",
+        "from services.issuer.timestamps import ask as do",
         "'http://tsa.example.org/t', b'x'",
         "POST http://tsa.example.org/t HTTP/1.",
     ),
     "identity provider": (
-        "from services.api.provider_keys import read as do",
+        "from services.api.oidc import read as do",
         "'https://id.example.vn/keys'",
         "CONNECT id.example.vn:443 HTTP/1.",
     ),

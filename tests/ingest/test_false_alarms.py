@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from ingest.model import Device, Fleet
-from ingest.pipeline.flags import CHANNELS, TESTS
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import CHANNELS, TESTS, Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
 from services.simulator.fleet import USUAL_POWER_W

@@ -13,8 +13,7 @@ from ingest import classes
 from ingest.errors import ProfileError
 from ingest.limits import Limits
 from ingest.model import NULL, Device, Fleet, Frame, QualityLimits
-from ingest.pipeline.flags import CHANNELS, TESTS
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import CHANNELS, TESTS, Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge as judge_frames
 

@@ -9,8 +9,7 @@ import pytest
 
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
-from ingest.pipeline.flags import TESTS
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import TESTS, Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
 from ingest.quality import energy_budget

@@ -18,11 +18,10 @@ from ingest.mqtt import session as sessions
 from ingest.mqtt.session import Session
 from ingest.mqtt.tls import Tls, close_sockets
 from ingest.mqtt.topics import STATUS, SUBSCRIPTIONS
-from services.edge import local_mqtt, uplink
+from services.edge import gateway, uplink
 from services.edge.config import LocalMqtt
-from services.edge.corrected_clock import Clock
-from services.edge.local_mqtt import Listener
-from services.edge.outbox import Outbox
+from services.edge.gateway import Listener
+from services.edge.outbox import Clock, Outbox
 from services.edge.recorder import Recorder
 from services.edge.uplink import Link
 from services.intake.broker_queue import BrokerQueue, Room
@@ -183,7 +182,7 @@ def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, m
 
 def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
     """A meter that is listened to, to all appearance, and never heard."""
-    monkeypatch.setattr(local_mqtt, "_REFUSED_S", 0.1)
+    monkeypatch.setattr(gateway, "_REFUSED_S", 0.1)
     stream, stopping = io.StringIO(), threading.Event()
     with refusing(tmp_path, "b/+/json") as broker, outbox(tmp_path) as box:
         recorder = Recorder(box, Clock(), get_logger("edge", stream=stream))

@@ -7,7 +7,7 @@ import numpy as np
 from ingest import classes
 from ingest.model import INTERVAL_FIELDS, IntervalRows
 from ingest.pipeline import FROM_START, MeterState, meter
-from ingest.pipeline.flags import Flags
+from ingest.pipeline.quality_limits import Flags
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
 from mrv.accounting.live_emissions import account

@@ -13,8 +13,8 @@ import pytest
 
 from services.archive import verify as check
 from services.issuer.audit import audit
-from services.local.postgres import Postgres
 from services.local.process import service_account
+from services.local.stack import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log

@@ -21,7 +21,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.stream.topic_source import Source
+from services.store.stream.offsets import Source
 from services.stream.chain import StreamChain
 from services.stream.records import Record
 from tests.fix_timescale import _fresh

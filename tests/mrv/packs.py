@@ -35,7 +35,7 @@ from mrv.statement.evidence_rows import FIELDS
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.verify import Pack, Table
-from mrv.verify.verify_md import guide
+from mrv.verify.time_step import guide
 from tests.holders import BOUNDS
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
 from tests.opinions import worded

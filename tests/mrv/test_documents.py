@@ -9,14 +9,12 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from mrv.documents.finding import FindingEvent
 from mrv.documents.form import UNSET, read, read_bytes, write
 from mrv.documents.plan import PlanExtract
-from mrv.documents.sampling_list import SamplingList
+from mrv.documents.sampling_list import SamplingList, StatusList
 from mrv.documents.schemas import DOCUMENTS, schema
 from mrv.documents.statement import Statement, claims_of
-from mrv.documents.status_list import StatusList
-from mrv.documents.verification import Verification
+from mrv.documents.verification import FindingEvent, Verification
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.statement.approval import sign_approval

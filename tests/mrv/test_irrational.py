@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.decimal_functions import exponential, power
+from mrv.steps import exponential, power
 
 numbers = st.fractions(Fraction(1, 100), 10, max_denominator=1000)
 

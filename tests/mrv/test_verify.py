@@ -13,7 +13,7 @@ from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
 from mrv.statement.status import sign_list
 from mrv.verify import STEPS, Pack, verify
-from mrv.verify.verify_md import guide
+from mrv.verify.time_step import guide
 from tests.mrv import packs
 
 WHOLE = packs.pack()

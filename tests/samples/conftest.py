@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from services.local.postgres import Postgres
+from services.local.stack import Postgres
 from services.store.postgres.migrate import migrate
 from tests import databases, memory, reused
 from tests.fix_timescale import Quick, _fresh, copy_cluster, once

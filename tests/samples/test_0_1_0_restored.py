@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from services.local.machine import POSTGRES_BIN
-from services.local.postgres import Postgres
+from services.local.stack import Postgres
 from services.store.postgres.migrate import SchemaError, migrate
 from services.store.postgres.pool import connect
 from tests import databases

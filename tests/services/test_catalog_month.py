@@ -18,8 +18,8 @@ from mrv.calendar import instant_us, local_date, period_us
 from mrv.documents.statement import claims_of
 from mrv.rounding import share_text
 from mrv.statement.conditions import unmet
+from services.cli.local.demo import REAL
 from services.cli.local.demo_devices import RECORDING, REPLAY_SPAN, REPLAYED
-from services.cli.local.demo_statements import REAL
 from services.issuer import live_accounts
 from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver

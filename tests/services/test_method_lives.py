@@ -14,7 +14,7 @@ from services.cli.errors import Exit
 from services.issuer import transitions as life
 from services.issuer.registry_rules import LIFE
 from services.store.postgres.pool import connect
-from services.store.registry.method_lives import write_lives
+from services.store.registry.write import write_lives
 from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted

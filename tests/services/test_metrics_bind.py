@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from services import scraping
 from services.cli.options.servers import metrics_bind
-from services.pulse import Pulse
+from services.scraping import Pulse
 from services.settings import Settings
 from tests.ports import free_port
 from tests.services.api import plain

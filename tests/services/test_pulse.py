@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from ingest.errors import InputError
-from services import pulse as pulses
+from services import scraping as pulses
 from services.intake import clock_check as clocks
 from services.metrics import Metrics
-from services.pulse import Pulse
+from services.scraping import Pulse
 from services.store.postgres.pool import connect
 from tests.ports import free_port
 

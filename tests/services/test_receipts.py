@@ -13,7 +13,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from services.clock import now_us
-from services.intake.durable_batch import Done
+from services.intake.handover import Done
 from services.intake.receipts import GATHER_S, Receipts
 
 FLEET = Fleet([Device("a", "s", "vehicle"), Device("b", "s", "vehicle", gateway="a")])

@@ -1,34 +1,260 @@
-"""The whole document: its blocks, then its bytes."""
+"""The whole document: its blocks, then its bytes.
+
+What was not measured, and what was taken off for it.
+
+Figure: what was measured, against what the design expects.
+
+What a correction changes of the statement that it replaces.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from fractions import Fraction
 from importlib import resources
 from itertools import chain
 from typing import Any, Final
 
 import typst
 
-from mrv.calendar import instant_us
+from mrv.accounting.rounded_figures import expected_of
+from mrv.calendar import days, instant_us, local_text
+from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
-from mrv.report.blocks import Block, banner
+from mrv.report.axis import steps, unit_for
+from mrv.report.blocks import MOST_ROWS, Block, banner, chapter, note, pairs, paragraph, table
 from mrv.report.opinion import first_proof, state
 from mrv.report.page.account import account, summary
 from mrv.report.page.audit_file import audit_file, status
 from mrv.report.page.basis import basis
-from mrv.report.page.calendar import calendar
+from mrv.report.page.calendar import MOST_DAYS, Span, by_day, by_month, calendar, quantities
 from mrv.report.page.certificate import certificate
-from mrv.report.page.corrected import corrected
-from mrv.report.page.generation import generation
-from mrv.report.page.losses import deductions, gaps
 from mrv.report.page.verified import checked, evidence, verified
 from mrv.report.printable_text import legible, printable
 from mrv.report.report_data import Facts
+from mrv.report.translations import DASH, SHOWN, kind, quantity, reason, role, rule
 from mrv.report.words import Words
 from mrv.signatures import canonical
+
+
+def corrected(facts: Facts, words: Words) -> Iterator[Block]:
+    """Say what a correction changes of the statement that it replaces."""
+    replaced = facts.subject.supersedes
+    said = replaced and replaced.difference
+    if not said:
+        return
+    yield chapter(words["page.correction"])
+    before, now = map(words.percent, (said.coverage_before, said.coverage_now))
+    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in said.factors_before]
+    yield pairs(
+        [
+            (words["reduction"], words.number(said.reduction_t)),
+            (words["page.credited_t"], words.number(said.credited_t)),
+            (words["page.covered"], f"{before} \N{RIGHTWARDS ARROW} {now}"),
+            (words["factors"], " ".join((*factors, *said.factors_now)) or words["none"]),
+        ]
+    )
+    heads = [
+        (words["device"], "l", 1.4),
+        *(
+            (f"{words[n]}, {words[f'page.{when}']}", "r", 1.0)
+            for n in ("metered", "counted")
+            for when in ("earlier", "now")
+        ),
+    ]
+    rows = [
+        [one.device, *(
+            DASH if amount is None else words.number(amount)
+            for amount in (one.metered_before, one.metered_now, one.counted_before, one.counted_now)
+        )]
+        for one in said.devices
+    ]  # fmt: skip
+    if rows:
+        yield table(words, heads, rows)
+
+
+# as many as stand beside each other without touching
+_DAY_LABELS, _MONTH_LABELS = 10, 14
+
+
+def generation(facts: Facts, words: Words) -> Iterator[Block]:
+    """Draw each monitored quantity over the period."""
+    yield chapter(words["page.generation"])
+    for places in quantities(facts).values():
+        chosen = set(places)
+        mine = [day for day in facts.days if day.parameter in chosen]
+        if not mine:
+            continue
+        daily = len({day.day for day in mine}) <= MOST_DAYS
+        yield _bars(facts, words, places[0], (by_day if daily else by_month)(mine), daily=daily)
+
+
+def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fraction | None]:
+    """Energy that the design expects of spans, if it is said of this quantity alone. [Wh]"""
+    energies = {(p.parameter, p.role) for p in facts.compared}
+    one = facts.parameters[place]
+    if energies != {(one.parameter, one.role)}:
+        return [None for _ in spans]
+    of_day = _of_days(facts)
+    found = ([of_day[day] for day in span.days] for span in spans)
+    return [
+        None if None in every else 1000 * sum(filter(None, every), Fraction(0)) for every in found
+    ]
+
+
+def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
+    one = facts.parameters[place]
+    expected = _expected_wh(facts, place, spans)
+    known = any(one is not None for one in expected)
+    most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
+    unit, size = unit_for(one.unit, most, words.number)
+    top, ticks = _ticks(most / size, words)
+    every = -(-len(spans) // (_DAY_LABELS if daily else _MONTH_LABELS))
+    shape = "page.by_day" if daily else "page.by_month"
+    name = f"{quantity(one, words)} ({role(one.role, words)})"
+    caption = f"{name}, {words[shape]}"
+    if not known:
+        caption = words.filled("page.caption", caption, words["page.no_expected"])
+    return {
+        "kind": "bars",
+        "supplement": words["page.figure"],
+        "caption": caption,
+        "alt": _described(name, spans, unit, size, words),
+        "unit": unit,
+        "ticks": ticks,
+        "bars": [
+            {
+                "label": span.name if i % every == 0 else "",
+                "value": None if span.value is None else float(Fraction(span.value, size) / top),
+                "part": span.lost_us > 0,
+                "expected": None if wanted is None else float(wanted / size / top),
+            }
+            for i, (span, wanted) in enumerate(zip(spans, expected, strict=True))
+        ],
+        "legend": [
+            ["whole", words["page.measured"]],
+            ["part", words["page.incomplete"]],
+            ["none", words["page.no_data"]],
+            *([] if not known else [["line", words["page.expected_line"]]]),
+        ],
+    }
+
+
+def _of_days(facts: Facts) -> dict[date, Fraction | None]:
+    """Energy that the design expects of each day, whatever was in service then. [kWh]"""
+    first, last = facts.span_us
+    expected, zone = facts.plan.project.expected, facts.timezone
+    return {
+        day: expected_of(expected, "energy_kwh_per_year", (max(begin, first), min(end, last), zone))
+        for day, begin, end in days(*facts.span_us, zone)
+    }
+
+
+def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
+    """Round steps up to the highest bar."""
+    found = steps(Fraction(0), most)
+    top = found[-1]
+    return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in found]
+
+
+def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
+    """Say in words what the bars show, for anyone who does not see them."""
+    known = "; ".join(
+        f"{s.name}: {words['page.no_data']}"
+        if s.value is None
+        else f"{s.name}: {words.number(words.plain(Fraction(s.value, size), 3))} {unit}"
+        for s in spans
+    )
+    return f"{name}. {known}"
+
+
+_MINUTES = len("2026-01-01T00:00")
+
+
+def gaps(facts: Facts, words: Words) -> Iterator[Block]:
+    """List the gaps; where paper does not take them all, the longest."""
+    yield chapter(words["gaps"])
+    found = facts.subject.gaps
+    if not found:
+        yield paragraph(words["page.no_gaps"])
+        return
+    yield note(words["page.gap_note"])
+    listed = list(found)
+    if len(listed) > MOST_ROWS:
+        listed.sort(key=lambda one: Fraction(one.time_s), reverse=True)
+        listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda one: one.from_)
+    heads = [
+        (words["device"], "l", 1.3),
+        (words["from"], "l", 0),
+        (words["to"], "l", 0),
+        (words["kind"], "l", 0),
+        (words["time_h"], "r", 0.7),
+        (words["rule"], "l", 1.7),
+        (words["cost_t"], "r", 0.9),
+        (words["forgone_t"], "r", 0.9),
+    ]
+    yield table(words, heads, [
+        [
+            one.device, *_edges(facts, one), kind(one, words),
+            _hours(one, words), rule(one, words),
+            words.number(one.cost_t),
+            DASH if one.forgone_at_most_t is None else words.number(one.forgone_at_most_t),
+        ]
+        for one in listed
+    ], "page.more")  # fmt: skip
+
+
+def _hours(gap: Gap, words: Words) -> str:
+    """Hours of a gap; a few seconds are not none."""
+    hours = Fraction(gap.time_s) / 3600
+    return words.number(words.plain(hours, 2 if hours >= 1 else 4))
+
+
+def deductions(facts: Facts, words: Words) -> Iterator[Block]:
+    """List what was deducted and why."""
+    yield chapter(words["deductions"])
+    found = facts.subject.deductions
+    if not found:
+        yield paragraph(words["page.no_deductions"])
+        return
+    yield note(words["deductions_note"])
+    of = {one.device: one for one in facts.parameters}
+    heads = [
+        (words["device"], "l", 1.3),
+        (words["from"], "l", 0),
+        (words["to"], "l", 0),
+        (words["reason"], "l", 2.0),
+        (words["percent"], "r", 0),
+        (words["adjustment"], "r", 1.1),
+        (words["cost_t"], "r", 0.9),
+    ]
+    rows = []
+    for one in found:
+        unit, size = SHOWN[of[one.device].unit]
+        amount = words.number(words.plain(one.adjusts(of[one.device].side) / size, 6))
+        rows.append(
+            [
+                one.device,
+                *_edges(facts, one),
+                reason(one, words),
+                words.number(words.plain(Fraction(one.percent), 6)),
+                f"{amount} {unit}",
+                words.number(one.cost_t),
+            ]
+        )
+    yield table(words, heads, rows)
+
+
+def _edges(facts: Facts, entry: Gap | Deduction) -> list[str]:
+    """Local edges to the minute, which every interval begins on."""
+    texts = (
+        local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
+    )
+    return [text[:_MINUTES].replace("T", " ") for text in texts]
+
 
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"

@@ -1,4 +1,13 @@
-"""The whole workbook."""
+"""The whole workbook.
+
+The sheet of the JCM's form that stands after monitoring: the report.
+
+Charts of the workbook: the account, and each metered quantity by day; they read other sheets.
+
+The sheet of the verifier's sample: a list to work through, with room for what was found.
+
+The sheets of the JCM's forms that stand before monitoring: plan and structure.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +15,263 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from io import BytesIO
+from itertools import groupby
+from typing import Any
 
 from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
+from mrv.report.axis import unit_for
 from mrv.report.printable_text import legible
 from mrv.report.report_data import Facts
-from mrv.report.sheets import audited, comparisons, lists, monitored, plan
-from mrv.report.sheets.calculation import METERED, Links, Reckoning, calculation
-from mrv.report.sheets.charts import charts
+from mrv.report.sampling_block import drawn, drawn_rows, risks
+from mrv.report.sheets import audited, comparisons, lists
+from mrv.report.sheets.calculation import (
+    COUNTED,
+    METERED,
+    Calculated,
+    Links,
+    Reckoning,
+    calculation,
+)
 from mrv.report.sheets.grid import FIRST, Grid, Styles
-from mrv.report.sheets.layout import Layout
-from mrv.report.sheets.sampled import sample
+from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
+from mrv.report.sheets.table_3 import NEAR, equal, sides, table_3
+from mrv.report.translations import DASH, SHOWN, period, quantity, role
 from mrv.report.words import Words
+from mrv.steps import in_symbols
+
+_ESTIMATED = 3
+_EXPECTED = (("energy_kwh_per_year", "kWh/a"), ("reduction_t_per_year", "tCO2/a"))
+
+
+def plan(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what was to be monitored, and what the design expected of it."""
+    sheet.title(words["plan"], words["plan_note"])
+    general(sheet, facts, words)
+    sheet.text(TABLE_1_AT - 2, 0, words["table_1_ex_ante"], "part")
+    heads = [words[n] for n in TABLE_1]
+    heads[_ESTIMATED] = words["form_d_ex_ante"]
+    sheet.head(TABLE_1_AT - 1, heads)
+    for place in range(len(facts.parameters)):
+        # no document says what one meter alone was expected to show
+        sheet.row(TABLE_1_AT + place, monitored_cells(facts, place, (None, "text"), words))
+    layout = Layout(facts, first=1)
+    fixed(sheet, layout, words)
+    _expected(sheet, layout.table_3, facts, words)
+
+
+def _expected(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
+    sheet.text(at - 1, 0, words["expected"], "part")
+    sheet.row(at, [(words[n], "head") for n in ("parameter", "value", "unit")], 1)
+    expected = facts.plan.project.expected
+    for row, (key, unit) in enumerate(_EXPECTED, at + 1):
+        value = expected.get(key)
+        number = (None, "text") if value is None else (Fraction(str(value)), "plain")
+        sheet.row(row, [(words[f"expected.{key}"], "text"), number, (unit, "text")], 1)
+    sheet.text(at + 4, 0, words["equations"], "part")
+    method = facts.methodology
+    applying = [s for s in method.steps.formulas if not s.when and s.name not in method.inputs]
+    for row, step in enumerate(applying, at + 5):
+        formula = f"{step.symbol} = {in_symbols(step.formula, method.symbols)} [{step.unit}]"
+        sheet.text(row, 1, formula, "said")
+
+
+def expected_cells(sheet: Grid, facts: Facts) -> dict[str, str]:
+    """Addresses of what the design expects of a year, by its key."""
+    at = Layout(facts, first=1).table_3
+    return {key: sheet.cell(row, 2) for row, (key, _) in enumerate(_EXPECTED, at + 1)}
+
+
+def structure(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write who is responsible for what, as far as documents name anybody."""
+    sheet.title(words["structure"], words["structure_note"])
+    sheet.head(FIRST - 1, [words[n] for n in ("responsible", "role_of_person", "named_by")])
+    opinion = facts.opinion
+    issuer = facts.stated.issuer or None
+    signed = words["structure.by_proof"]
+    rows = (
+        (issuer.name if issuer else None, words["structure.operator"], signed if issuer else None),
+        (
+            opinion.issuer.name if opinion else None,
+            words["structure.verifier"],
+            signed if opinion else None,
+        ),
+        *_responsible(facts, words),
+        ("tonne", words["structure.system"], facts.subject.code_version),
+    )
+    for row, cells in enumerate(rows, FIRST):
+        for column, text in enumerate(cells):
+            sheet.text(row, column, text)
+
+
+def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]]:
+    """Who answers for the meters by the versions of the project's own monitoring plan."""
+    versions = facts.subject.monitoring_plan or ()
+    if not versions:
+        return [(None, words["structure.site"], words["structure.by_nobody"])]
+    return [
+        (
+            version.responsible,
+            words["structure.plan"],
+            words.filled("structure.by_plan", version.version, version.from_),
+        )
+        for version in versions
+    ]
+
+
+_NAMES = ("day", "device", "role", "drawn", "weight", "risk", "metered", "unit", "looked_at")
+
+
+def sample(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write how the list was drawn, and each device-day of it."""
+    sheet.title(words["sampling"], words["sampling_note"])
+    document = facts.sample
+    if document is None:
+        sheet.text(FIRST, 0, words["page.no_sample"], "said")
+        return
+    head = FIRST
+    for head, (name, value) in enumerate(drawn_rows(document, words), FIRST - 1):
+        sheet.text(head, 0, name, "head")
+        sheet.text(head, 1, value)
+    sheet.head(head + 2, [words[name] for name in _NAMES])
+    for row, one in enumerate(document.credential_subject.items, head + 3):
+        sheet.row(row, [
+            (one.day, "text"), (one.device, "text"),
+            (words.get(f"role.{one.role}", one.role), "text"),
+            (drawn(one, words), "text"), (one.weight, "whole"),
+            (risks(one, words) or DASH, "text"), (one.metered, "whole"),
+            (one.unit, "text"), ("", "text"),
+        ])  # fmt: skip
+
+
+# more than these nobody looks through; all days are on their own sheet
+MOST = 12
+_THOUSAND = 1000
+_A_PAGE = 2
+_ROWS, _SIZE = 18, {"width": 900, "height": 330}
+_ACCOUNT = ("baseline", "project", "leakage", "reduction")
+_BARS, _TONNES = {"color": "#2F75B5"}, {"color": "#548235"}
+
+
+def charts(sheet: Grid, book: Workbook, facts: Facts, words: Words, days: Grid) -> None:
+    """Draw the account, then the quantities that metered most, each in its own unit."""
+    sheet.title(words["charts"], words["charts_note"])
+    for row, side in enumerate(_ACCOUNT, FIRST):
+        sheet.text(row, 0, words[f"page.{side}"], "head")
+        sheet.number(row, 1, Fraction(getattr(facts.subject.emissions, side).t), "six")
+    account = _columns(book, words["page.account"], "t CO2e", "#,##0.###")
+    account.add_series(
+        {
+            "categories": f"={sheet.span(FIRST, FIRST + len(_ACCOUNT), 0)}",
+            "values": f"={sheet.span(FIRST, FIRST + len(_ACCOUNT), 1)}",
+            "name": legible(words["page.account"]),
+            "fill": _TONNES,
+            "data_labels": {"value": True},
+        }
+    )
+    at = FIRST + len(_ACCOUNT) + 1
+    sheet.chart(at, account)
+    for k, (place, first, last) in enumerate(_largest(facts)):
+        at += _ROWS
+        if k % _A_PAGE == 0:
+            sheet.next_page(at)
+        sheet.chart(at, _by_day(book, facts, words, days, (place, first, last)))
+
+
+def _largest(facts: Facts) -> list[tuple[int, int, int]]:
+    """Parameters that metered most of their kind, with their rows [first, last) of the days."""
+    found, row = [], FIRST
+    for place, group in groupby(facts.days, lambda day: day.parameter):
+        mine = list(group)
+        total = sum(day.value or 0 for day in mine)
+        found.append((-total, place, row, row + len(mine)))
+        row += len(mine)
+    return sorted(one[1:] for one in sorted(found)[:MOST])
+
+
+def _by_day(
+    book: Workbook, facts: Facts, words: Words, days: Grid, rows: tuple[int, int, int]
+) -> Any:
+    place, first, last = rows
+    one = facts.parameters[place]
+    values = [day.value or 0 for day in facts.days[first - FIRST : last - FIRST]]
+    unit, size = unit_for(one.unit, Fraction(max(values, default=0)), words.number)
+    commas = 0
+    while size >= _THOUSAND and size % _THOUSAND == 0:
+        size, commas = size // _THOUSAND, commas + 1
+    if size != 1:  # a spreadsheet's format divides by thousands alone
+        unit, commas = one.unit, 0
+    name = f"{quantity(one, words)}, {one.device} ({role(one.role, words)})"
+    chart = _columns(book, name, unit, f"#,##0{',' * commas}", least=0)
+    chart.add_series(
+        {
+            "categories": f"={days.span(first, last, 0)}",
+            "values": f"={days.span(first, last, lists.VALUE)}",
+            "name": legible(name),
+            "fill": _BARS,
+            "gap": 40,
+        }
+    )
+    return chart
+
+
+def _columns(
+    book: Workbook, title: str, unit: str, number: str, *, least: int | None = None
+) -> Any:
+    chart = book.add_chart({"type": "column"})
+    font = {"name": "Arial", "size": 9, "bold": False}
+    chart.set_title({"name": legible(title), "name_font": {**font, "size": 11}})
+    chart.set_y_axis({
+        "name": unit, "name_font": font, "num_font": font, "num_format": number, "min": least,
+        "major_gridlines": {"visible": True, "line": {"color": "#D9D9D9"}},
+    })  # fmt: skip
+    chart.set_x_axis({"num_font": font})
+    chart.set_legend({"none": True})
+    chart.set_size(_SIZE)
+    return chart
+
+
+_VALUE, _SAID, _CHECK = 4, 11, 12
+FIRST_COLUMN = 2  # of Table 2, below (b)
+
+
+def report(
+    sheet: Grid, facts: Facts, words: Words, calculation: Grid, calculated: Calculated
+) -> None:
+    """Write what was monitored, and the tonnes that follow."""
+    sheet.title(words["report"], words["report_note"])
+    general(sheet, facts, words)
+    sheet.text(TABLE_1_AT - 2, 0, words["table_1"], "part")
+    sheet.head(TABLE_1_AT - 1, [words[n] for n in ("period", *TABLE_1, "per_statement", "equal")])
+    for place in range(len(facts.parameters)):
+        row = TABLE_1_AT + place
+        sheet.text(row, 0, period(facts.subject, words))
+        sheet.row(row, monitored_cells(facts, place, (0, "plain"), words), 1)
+        _value(sheet, row, facts, place, words, calculation)
+    layout = Layout(facts, FIRST_COLUMN)
+    fixed(sheet, layout, words)
+    end = table_3(sheet, layout.table_3, facts, words, calculated)
+    sides(sheet, end + 3, facts, words, calculated)
+
+
+def _value(
+    sheet: Grid, row: int, facts: Facts, place: int, words: Words, calculation: Grid
+) -> None:
+    """Column (d) from the calculation, beside what the statement says."""
+    one = facts.parameters[place]
+    size = SHOWN[one.unit][1]
+    rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
+    cells = "+".join(calculation.cell(FIRST + i, COUNTED) for i in rows) or "0"
+    counted = sum((facts.counted(facts.lines[i]) for i in rows), start=Fraction(0))
+    sheet.formula(row, _VALUE, f"=ROUND({cells},6)/{size}", counted / size, "plain")
+    said = Fraction(one.counted)
+    sheet.number(row, _SAID, said / size, "plain")
+    cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
+    # each deduction is rounded to a millionth of its base unit
+    holds = abs(counted - said) / size < NEAR
+    equal(sheet, (row, _CHECK), cells_, words, holds=holds)
+
 
 _WIDTHS: dict[str, tuple[int, ...]] = {
     "result": (44, 90),
@@ -72,11 +325,11 @@ def workbook(facts: Facts, words: Words) -> bytes:
     sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
     reckoning = Reckoning(facts, _links(facts, sheets["factors"], sheets["report"]))
     lists.result(sheets["result"], facts, words)
-    plan.plan(sheets["plan"], facts, words)
-    plan.structure(sheets["structure"], facts, words)
+    plan(sheets["plan"], facts, words)
+    structure(sheets["structure"], facts, words)
     others = (sheets["days"], sheets["gaps"], sheets["deductions"])
     calculated = calculation(sheets["calculation"], reckoning, words, others)
-    monitored.report(sheets["report"], facts, words, sheets["calculation"], calculated)
+    report(sheets["report"], facts, words, sheets["calculation"], calculated)
     lists.days(sheets["days"], facts, words)
     charts(sheets["charts"], book, facts, words, sheets["days"])
     lists.gaps(sheets["gaps"], facts, words)
@@ -99,7 +352,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
 
 def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
     """Cells of what the equation takes beside quantities: factors, and what was fixed ex ante."""
-    layout = Layout(facts, monitored.FIRST_COLUMN)
+    layout = Layout(facts, FIRST_COLUMN)
     named = enumerate(facts.subject.factors, FIRST)
     fixed = enumerate(facts.subject.fixed_parameters or (), layout.fixed)
     return Links(
@@ -119,11 +372,11 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
         for row, line in enumerate(facts.lines, FIRST)
         if facts.parameters[line.parameter] in facts.compared
     ]
-    total = Layout(facts, monitored.FIRST_COLUMN).total
+    total = Layout(facts, FIRST_COLUMN).total
     return comparisons.Cells(
         reduction=report.cell(total, 2),
         energies="+".join(energies) or "0",
-        expected=plan.expected_cells(sheets["plan"], facts),
+        expected=expected_cells(sheets["plan"], facts),
     )
 
 

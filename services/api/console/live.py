@@ -27,7 +27,7 @@ from ingest import classes
 from mrv import calendar
 from mrv.report.printable_text import legible
 from services.api.principals import Principal
-from services.store.api import sessions
+from services.store.api import api_keys
 from services.store.views import console
 from services.store.views.console import Newest
 
@@ -171,7 +171,7 @@ def shown() -> Mapping[str, str]:
 
 def _living(reads: ConnectionPool, asked: Sequence[bytes]) -> set[bytes]:
     with reads.connection() as conn:
-        return sessions.living(conn, asked)
+        return api_keys.living(conn, asked)
 
 
 def _ask(reads: ConnectionPool) -> list[Newest]:

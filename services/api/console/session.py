@@ -20,7 +20,7 @@ from starlette.responses import Response
 from services.api.principals import PUBLIC, Principal, refuse_part
 from services.api.problems import ProblemError
 from services.api.request_context import Api, Asked
-from services.store.api import sessions
+from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey
 
 COOKIE = "tonne_session"
@@ -32,8 +32,8 @@ def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: b
     """Set the session cookie of the person who signed in."""
     response.set_cookie(
         COOKIE,
-        sessions.open_session(conn, key),
-        max_age=sessions.LASTS_S,
+        api_keys.open_session(conn, key),
+        max_age=api_keys.LASTS_S,
         path="/console",
         secure=secure,
         httponly=True,
@@ -45,14 +45,14 @@ def close_session(conn: Connection, request: Request, response: Response) -> Non
     """End the session, here and in the browser."""
     session = _session_of(request)
     if session is not None:
-        sessions.end(conn, session)
+        api_keys.end(conn, session)
     response.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
 
 
 def principal_of(api: Api, session: bytes) -> Principal:
     """Return whose session it is; the public where it does not live now."""
     with api.reads.connection() as conn:
-        key = sessions.holder(conn, session)
+        key = api_keys.holder(conn, session)
     return PUBLIC if key is None else principal(key)
 
 
@@ -118,7 +118,7 @@ def _host(origin: str) -> str | None:
 
 def _session_of(request: Request) -> bytes | None:
     cookie = request.cookies.get(COOKIE)
-    return None if cookie is None or len(cookie) > _LONGEST else sessions.digest(cookie)
+    return None if cookie is None or len(cookie) > _LONGEST else api_keys.digest(cookie)
 
 
 async def _seen(request: Request) -> Asked:

@@ -23,7 +23,7 @@ from services.cli.output.text import bytes_text, counted
 from services.store.postgres import columnstore as store
 from services.store.postgres.migrate import migrate as apply
 from services.store.postgres.pool import connect
-from services.store.registry.method_lives import write_lives
+from services.store.registry.write import write_lives
 
 
 @click.command()

@@ -26,8 +26,13 @@ from services.cli.options.common import Choice, Group
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
 from services.cli.output.text import table, time_text
-from services.store.messages.dead_letter_groups import GROUPS, group_letters
-from services.store.messages.dead_letter_query import count_letters, get_letter, list_letters
+from services.store.messages.dead_letter_query import (
+    GROUPS,
+    count_letters,
+    get_letter,
+    group_letters,
+    list_letters,
+)
 from services.store.postgres.pool import connect
 from services.store.registry.known import zones_of
 

@@ -34,14 +34,16 @@ from services.cli.output.text import counted, table, time_text
 from services.cli.pipeline.republish import PREFIX, Redeliverer, Republisher
 from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError
-from services.store.messages.dead_letter_expiry import LEAST_DAYS, expire, removals
-from services.store.messages.dead_letter_groups import group_letters
 from services.store.messages.dead_letter_query import (
+    LEAST_DAYS,
     DeadLetter,
     Filter,
+    expire,
     get_letter,
+    group_letters,
     list_letters,
     mark_replayed,
+    removals,
 )
 from services.store.messages.reasons import REASONS
 from services.store.postgres.pool import connect

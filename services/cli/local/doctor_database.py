@@ -27,10 +27,10 @@ from services.registry.ratings import unlikely
 from services.settings import Settings
 from services.store.archive import catalog as archived
 from services.store.messages.dead_letter_write import ALL
-from services.store.postgres import chunk_intervals, columnstore
+from services.store.postgres import columnstore, reading_tables
 from services.store.timeseries import remake_requests, underived
 from services.store.timeseries.beyond_rating import beyond_rating
-from services.store.views import retention as store
+from services.store.views import alarm_round as store
 
 _NAMED_PRINCIPALS = 3
 _OVER = """
@@ -70,7 +70,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
             " removed by SELECT delete_job(NUMBER)"
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
-    if long := [length for length in chunk_intervals.lengths(conn) if length.advised < length.days]:
+    if long := [length for length in reading_tables.lengths(conn) if length.advised < length.days]:
         size = sum(one.days * one.bytes_a_day for one in long) / 2**30
         found = f"indexes of open chunks come to {size:.1f} GiB, more than a quarter of memory"
         fix = "`tonne migrate` makes new chunks shorter; is effective_cache_size what there is?"

@@ -34,8 +34,8 @@ from services.local.mosquitto import greets
 from services.settings import split_bind
 from services.store.postgres.pool import connect
 from services.store.stream import offsets
-from services.store.stream import topic_source as source
-from services.store.stream.topic_source import Source
+from services.store.stream import offsets as source
+from services.store.stream.offsets import Source
 
 _PING_PORTS = {"mqtt": 1_883, "mqtts": 8_883}
 _PING_S = 5.0

@@ -185,7 +185,7 @@ def worker(
 
 def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bool) -> None:
     replay = load_kafka("services.stream.replay", "replay")
-    make = load_kafka("services.stream.record_range", "Since")
+    make = load_kafka("services.stream.replay", "Since")
     seen = _Shown()
     with LibraryLog(log):
         done = asyncio.run(replay(settings, topic, make(*since), log, seen))

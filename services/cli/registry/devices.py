@@ -20,7 +20,7 @@ from services.cli.output.documents import print_json, print_result
 from services.cli.output.text import counted, table, time_text
 from services.cli.registry.devices_show import show
 from services.cli.registry.devices_watch import watch
-from services.cli.registry.show_plan import show_plan
+from services.cli.registry.registry import show_plan
 from services.nearest import did_you_mean
 from services.processing.registry_import import import_registry
 from services.registry import parse

@@ -1,13 +1,23 @@
-"""`tonne registry`: sites, devices, projects and the programme."""
+"""`tonne registry`: sites, devices, projects and the programme.
+
+`tonne registry template` and `tonne registry schema`: help for writing the files.
+
+What became of each row of an import, as it is printed.
+"""
+
+from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import yaml
 
+from ingest import classes
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
+from services.cli.options.country_option import needed_country
 from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json
 from services.cli.output.progress import bar
@@ -20,16 +30,98 @@ from services.cli.registry.credentials import (
 )
 from services.cli.registry.est import enrol_token
 from services.cli.registry.sewer import import_folder
-from services.cli.registry.show_plan import show_plan
-from services.cli.registry.template import schema_, template_
 from services.processing.registry_import import check_registry, import_registry
+from services.registry import forms
+from services.registry import schema as schemas
+from services.registry import template as templates
 from services.registry.document import sections, to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
-from services.registry.plan import Plan, plan
+from services.registry.plan import Plan, Result, plan
 from services.registry.workbook import write_workbook
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
+
+
+def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
+    """Print a row's result, kind and id, and below it what is wrong with it."""
+    if as_json:
+        print_json(results)
+        return
+    if results:
+        click.echo(f"{'RESULT':<9} {'KIND':<9} ID")
+    for row in results:
+        click.echo(f"{row.result:<9} {row.kind:<9} {row.id}")
+        for message in row.messages:
+            click.echo(f"          {message}")
+
+
+@click.command("template")
+@click.argument("class_id", metavar="[CLASS]", required=False)
+@needed_country
+@click.option("--methodology", metavar="ID", help="What a project by this methodology needs.")
+@click.option(
+    "--xlsx",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it as a workbook, a sheet a table; with --methodology.",
+)
+@json_option
+def template_(
+    class_id: str | None, country: str, methodology: str | None, xlsx: Path | None, *, as_json: bool
+) -> None:
+    """
+    Print a complete example file, with what each key means; `registry check` accepts it.
+
+    With CLASS, of a device of that class. With --methodology, what a project by it
+    needs and nothing more; what only the plant knows is left open, and an import
+    refuses it until it is filled in. Without either, of a PV system with its project
+    and programme; the last lines list the classes.
+
+    \b
+    Example:
+      tonne registry template --country DE > registry.yaml
+      tonne registry template ev_charger --country ID > chargers.yaml
+      tonne registry template --methodology ams-i-d --country KE --xlsx solar.xlsx
+    """
+    if (class_id is not None and methodology is not None) or (xlsx and methodology is None):
+        raise click.UsageError("give CLASS, or --methodology ID with or without --xlsx FILE")
+    if methodology is not None:
+        asked = forms.form(methodology, country)
+        if xlsx is not None:
+            xlsx.write_bytes(asked.workbook())
+        text = f"{xlsx}\n" if xlsx is not None else asked.yaml()
+    elif class_id:
+        text = templates.template(class_id, country)
+    else:
+        text = templates.complete_template(country) + _classes()
+    if as_json:
+        made = {"file": str(xlsx)} if xlsx is not None else {"yaml": text}
+        print_json({"class": class_id, "methodology": methodology, **made})
+    else:
+        click.echo(text, nl=False)
+
+
+def _classes() -> str:
+    lines = [f"#   {one.id:<20} {one.title}\n" for one in classes.load().values()]
+    return "\n# Classes, for `tonne registry template CLASS --country CODE`:\n" + "".join(lines)
+
+
+@click.command("schema")
+@json_option
+def schema_(*, as_json: bool) -> None:
+    """
+    Print the JSON Schema of registry files, for editors.
+
+    In VS Code with the YAML extension put this line at the top of a file:
+    # yaml-language-server: $schema=registry.schema.json
+
+    \b
+    Example:
+      tonne registry schema > registry.schema.json
+    """
+    del as_json  # it is JSON in any case
+    print_json(schemas.schema())
+
 
 _strict = click.option("--strict", is_flag=True, help="Take warnings for errors.")
 

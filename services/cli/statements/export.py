@@ -273,7 +273,7 @@ def _authority(path: Path) -> Authority:
 
 def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Source:
     from mrv.packs.zipped import opened_pack  # noqa: PLC0415 - loads the Parquet reader
-    from services.issuer.exports import source_of, source_of_pack  # noqa: PLC0415
+    from services.issuer.export_files import source_of, source_of_pack  # noqa: PLC0415
 
     if Path(what).exists():
         now = datetime.now(UTC)

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import click
 from psycopg import Connection
 
-from mrv.documents.finding import About, FindingEvent
 from mrv.documents.form import UNSET, UnsetType, read
+from mrv.documents.verification import About, FindingEvent
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind, Record, What, about_text
 from services.cli.options.common import Choice, Group, json_option
@@ -76,8 +76,8 @@ def finding() -> None:
     help="By how many tonnes the reduction is too high for it; negative where it is too low.",
 )
 @click.option("--device", "devices", multiple=True, metavar="ID", help="Device that it is about.")
-@click.option("--from", "begin", metavar="DAY", help="First local day that it is about.")
-@click.option("--to", "end", metavar="DAY", help="First local day after those.")
+@click.option("--begins", "begin", metavar="DAY", help="First local day that it is about.")
+@click.option("--ends", "end", metavar="DAY", help="First local day after those.")
 @_out
 @json_option
 def add(
@@ -102,7 +102,7 @@ def add(
     Example:
       tonne statement finding add TN-.. --kind CL --key auditor --text "which meter is main?"
       tonne statement finding add TN-.. --kind CAR --key auditor --device inv-2 \\
-        --from 2026-03-02 --to 2026-03-04 --text "the register stood still in the sun"
+        --begins 2026-03-02 --ends 2026-03-04 --text "the register stood still in the sun"
       tonne statement finding add pack/ --kind CL --key auditor \\
         --text "which meter is main?" --out event.json
     """

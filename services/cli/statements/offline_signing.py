@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
-from mrv.documents.finding import About
 from mrv.documents.form import UNSET, UnsetType
 from mrv.documents.statement import Claims
+from mrv.documents.verification import About
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey

@@ -1,27 +1,262 @@
-"""`tonne signed`: values that their meter signed, kept as evidence and verified."""
+"""`tonne signed`: values that their meter signed, kept as evidence and verified.
 
+`tonne signed verify`: what meters and gateways signed, verified by the keys of the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ingest.errors import InputError
+from mrv.signed_values.meter_keys import parse_key
+from mrv.signed_values.packaging import Item, plain, read_items
+from mrv.signed_values.verification import (
+    NOT_CHECKED,
+    REFUSED,
+    VERIFIED,
+    Checked,
+    DatedKey,
+    check_items,
+    of_device,
+)
 from mrv.statement.signed_rows import ROLE
+from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
 from services.cli.output.documents import print_json, print_result
 from services.cli.output.text import counted, table, time_text
-from services.cli.statements.signed_verify import verify
 from services.issuer import keys as key_files
+from services.registry.files import read_files
+from services.registry.meter_keys import by_name
 from services.registry.signed_files import sign_file
 from services.settings import Settings
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
-from services.store.registry.known import names, unknown, zones_of
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.known import names, require, unknown, zones_of
 
 _NAME = "tonne signed"
-_SHOWN = 60
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_path = click.Path(exists=True, path_type=Path)
+
+
+@click.command("verify")
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--key",
+    "given",
+    multiple=True,
+    metavar="[NAME=]KEY",
+    help="Public key of a meter or gateway that you trust: a file, hex or base64. Instead of the"
+    " registry.",
+)
+@click.option(
+    "--registry",
+    "files",
+    multiple=True,
+    type=_path,
+    help="Registry file or folder with the keys, instead of the database.",
+)
+@click.option("--device", metavar="ID", help="Without FILE: only stored values of this device.")
+@maybe_begin_option
+@maybe_end_option
+@json_option
+def verify(
+    file: Path | None,
+    given: tuple[str, ...],
+    files: tuple[Path, ...],
+    device: str | None,
+    begin: str | None,
+    end: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Check what meters signed (OCMF) and what meters or gateways did (COSE_Sign1).
+
+    FILE is XML of the S.A.F.E. transparency software, text, or batches as bytes, hex or
+    base64.  Without it the values that are stored are checked.  Keys are those of the
+    registry (`meter_keys`), or of --key, by serial number or id.  A key that comes with a
+    value never counts.
+
+    Ends with 0 where every value is verified, 1 where one is refused, 4 where one could
+    not be checked: no key of its meter, a curve that the library lacks, another format.
+
+    \b
+    Example:
+      tonne signed verify session.xml
+      tonne signed verify session.xml --key 1EMH0012345678=meter.pem
+      tonne signed verify batches.cose --key gw-1=gateway.pem
+      tonne signed verify --device charger-7 --from 2026-01-01
+    """
+    if file is None:
+        if given or files:
+            raise click.UsageError("--key and --registry are for a FILE")
+        found = _stored(device, begin, end)
+    else:
+        if device or begin or end:
+            raise click.UsageError("--device, --from and --to are for stored values, without FILE")
+        found = _of_file(file, given, files)
+    _show(found, as_json=as_json)
+    outcomes = {one.outcome for _, one in found}
+    code = Exit.FALSE if REFUSED in outcomes else Exit.DONE
+    if code is Exit.DONE and NOT_CHECKED in outcomes:
+        code = Exit.NOT_ENOUGH
+    click.get_current_context().exit(code)
+
+
+def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tuple[str, Checked]]:
+    items = read_items(file.read_bytes())
+    if given:
+        keys = _given(given, items)
+    elif files:
+        incoming = read_files(files)
+        if incoming.problems:
+            raise InputError(next(iter(incoming.problems.values()))[0])
+        keys = by_name(incoming.registry)
+    else:
+        with connect(database_url(), name=_NAME) as conn:
+            keys = by_name(load_registry(conn))
+    return [(f"{at}", one) for at, one in enumerate(check_items(items, keys), 1)]
+
+
+def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
+    """Keys of `--key`, by who signed; one without a name is for the one signer of the file."""
+    found: dict[str, list[DatedKey]] = {}
+    for text in texts:
+        serial, gap, rest = text.partition("=")
+        if not gap or not rest.strip("="):  # the padding of base64
+            serial, rest = _only(items), text
+        named = Path(rest)
+        held = named.read_text(encoding="utf-8") if _is_file(named) else rest
+        found.setdefault(serial, []).append(DatedKey(parse_key(held), None, serial))
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a key in hex is longer than a file's name may be
+        return False
+
+
+def _only(items: Sequence[Item]) -> str:
+    signers = {name for one in check_items(items, {}) if (name := _signer(one))}
+    if len(signers) > 1:
+        raise InputError(
+            f"the file has values of {', '.join(sorted(signers))}; say whose key it is,"
+            " --key NAME=KEY"
+        )
+    return signers.pop() if signers else ""
+
+
+def _signer(one: Checked) -> str | None:
+    if one.batch is not None:
+        return one.batch.signer
+    return None if one.record is None else one.record.meter or one.record.gateway
+
+
+def _stored(device: str | None, begin: str | None, end: str | None) -> list[tuple[str, Checked]]:
+    with connect(database_url(), name=_NAME) as conn:
+        if device is not None:
+            require(conn, "device", device)
+        zone_of = device if device in names(conn, "device") else None
+        rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
+        registry = load_registry(conn)
+    # as they came: a number or page that stands twice is refused where it came later
+    rows.sort(key=lambda one: one.id)
+    items = [Item(plain(one.data), received=one.received) for one in rows]
+    checked = check_items(items, by_name(registry))
+    return [
+        (f"{row.id}", of_device(one, row.device)) for row, one in zip(rows, checked, strict=True)
+    ]
+
+
+def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
+    counts = {
+        what: sum(one.outcome == what for _, one in found)
+        for what in (VERIFIED, REFUSED, NOT_CHECKED)
+    }
+    if as_json:
+        print_json(
+            {"ok": counts[VERIFIED] == len(found)}
+            | {what.replace(" ", "_"): count for what, count in counts.items()}
+            | {"values": [_json(name, one) for name, one in found]}
+        )
+        return
+    for name, one in found:
+        click.echo(f"{name:>3}  {one.outcome:<11}  {_named(one)}: {one.detail}")
+        for reading in one.record.readings if one.record else ():
+            value = "no value" if reading.value is None else f"{reading.value} {reading.unit}"
+            click.echo(
+                f"     {reading.time.isoformat()} {reading.clock}"
+                f"  {reading.reason or '-'}  {reading.obis or '-'}  {value}"
+            )
+        if one.batch is not None:
+            at = datetime.fromtimestamp(one.batch.at_ms / 1_000, UTC)
+            click.echo(f"     {one.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}")
+        for note in one.notes:
+            click.echo(f"     (note) {note}")
+    summary = ", ".join(f"{count} {what}" for what, count in counts.items())
+    click.echo(f"{counted(len(found), 'signed value')}: {summary}")
+
+
+def _named(one: Checked) -> str:
+    if one.batch is not None:
+        return f"{one.batch.signer} for {one.batch.device}, number {one.batch.sequence}"
+    return f"{one.record.name}, page {one.record.page}" if one.record else "a value"
+
+
+def _json(name: str, one: Checked) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "value": name, "outcome": one.outcome, "detail": one.detail, "holder": one.holder,
+        "device": one.device, "notes": list(one.notes),
+    }  # fmt: skip
+    record, batch = one.record, one.batch
+    if batch is not None:
+        return document | {
+            "signer": batch.signer,
+            "names_device": batch.device,
+            "sequence": batch.sequence,
+            "signed_at": datetime.fromtimestamp(batch.at_ms / 1_000, UTC),
+            "algorithm": batch.named_algorithm,
+            "content_type": batch.content_type,
+            "messages": batch.messages.decode(errors="replace"),
+        }
+    if record is None:
+        return document
+    return document | {
+        "meter": record.meter,
+        "gateway": record.gateway,
+        "page": record.page,
+        "algorithm": record.algorithm,
+        "readings": [
+            {
+                "time": reading.time.astimezone(UTC),
+                "clock": reading.clock,
+                "reason": reading.reason,
+                "obis": reading.obis,
+                "value": reading.value,
+                "unit": reading.unit,
+                "energy_wh": reading.energy_wh,
+                "status": reading.status,
+                "errors": reading.errors,
+                "usable": reading.usable,
+            }
+            for reading in record.readings
+        ],
+    }
+
+
+_SHOWN = 60
 
 
 @click.group(cls=Group)

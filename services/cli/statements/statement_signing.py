@@ -1,39 +1,100 @@
-"""`tonne statement submit`, `verify`, `approve`: what people sign."""
+"""`tonne statement submit`, `verify`, `approve`: what people sign.
+
+What a verifier says of people and visits, as the command line takes it.
+
+What the commands of a statement's life share: options, the signer, the database.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import get_args
 
 import click
+from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.documents.statement import Claims
+from mrv.documents.verification import PersonNamed, SiteVisit
+from mrv.errors import VerificationError
 from mrv.signatures import canonical
 from mrv.statement.credentials import Finding
 from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from mrv.statement.verifiers_words import Words
+from services.cli.errors import Exit
 from services.cli.options.common import Choice, json_option
+from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json, print_result
 from services.cli.output.progress import bar
 from services.cli.statements import offline_signing as offline
-from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.report import write_whole
-from services.cli.statements.statement_options import (
-    database,
-    failing,
-    key_option,
-    out_option,
-    signer_of,
-    warn_unmet,
-    what_argument,
-)
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.verification_file import read
 from services.issuer.verification_file import template as write_template
 from services.settings import Settings
+from services.store.postgres.pool import connect
+
+key_option = click.option(
+    "--key", "key_name", required=True, metavar="N", help="Signer's key, by name."
+)
+what_argument = click.argument("what", metavar="ID|PACK")
+out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Sign a file or PACK apart into this file, to be handed in.",
+)
+
+
+def warn_unmet(unmet: Iterable[str]) -> None:
+    """Say again, where it is signed, what the statement says does not hold."""
+    for one in unmet:
+        click.echo(f"warning: not met: {one} (open, as a clarification)", err=True)
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """End with 1 where what is checked is false."""
+    try:
+        yield
+    except VerificationError as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
+
+
+def signer_of(name: str) -> life.Signer:
+    """Load the key of that name; InputError where there is none."""
+    return life.Signer(*keys.load(Settings().home, name))
+
+
+def database() -> Connection:
+    """Connect to the database as who makes statements does."""
+    return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)
+
+
+def person(option: str, text: str) -> PersonNamed:
+    """Read NAME:FUNCTION; InputError names the option."""
+    name, mark, function = (part.strip() for part in text.partition(":"))
+    if not mark or not name or not function:
+        raise InputError(f"{option} is {text!r}; write it as NAME:FUNCTION")
+    return PersonNamed(name=name, function=function)
+
+
+def site_visit(text: str) -> SiteVisit:
+    """Read DAY:PLACE:TEXT, the day as 2026-02-03; InputError otherwise."""
+    day, _, rest = text.partition(":")
+    place, mark, said = (part.strip() for part in rest.partition(":"))
+    try:
+        when = date.fromisoformat(day.strip())
+    except ValueError:
+        when = None
+    if when is None or not mark or not place or not said:
+        raise InputError(f"--site-visit is {text!r}; write it as 2026-02-03:PLACE:TEXT")
+    return SiteVisit(day=when.isoformat(), place=place, text=said)
 
 
 @click.command()

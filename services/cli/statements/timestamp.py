@@ -12,8 +12,7 @@ from services.cli.options.servers import database_url
 from services.cli.output.documents import print_json
 from services.cli.output.text import table, time_text
 from services.issuer import timestamps
-from services.issuer.timestamp_authority import shown
-from services.issuer.timestamps import Policy
+from services.issuer.timestamps import Policy, shown
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import timestamp_tokens as stored

@@ -1,4 +1,9 @@
-"""Dead letters as an operator asks for them, and the mark that one was sent again."""
+"""Dead letters as an operator asks for them, and the mark that one was sent again.
+
+Dead letters in groups, so that one broken device can be distinguished from a broken fleet.
+
+Dead letters that policy no longer keeps, and the record of what went.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,72 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
+from psycopg.errors import InvalidParameterValue
 
 from ingest.errors import InputError
+
+LEAST_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One removal: how many letters of which reasons, older than when, and by whom."""
+
+    id: int
+    removed: datetime
+    author: str
+    before: datetime
+    letters: int
+    reasons: dict[str, int]
+    sha256: str
+
+
+def expire(conn: Connection, before: datetime, author: str) -> int:
+    """
+    Remove dead letters received before a moment; return how many.
+
+    Raises
+    ------
+    InputError
+        When it is less than 30 days ago.
+    """
+    try:
+        row = conn.execute("SELECT tonne_expire_dead_letters(%s, %s)", [before, author]).fetchone()
+    except InvalidParameterValue as error:
+        raise InputError(f"{error.diag.message_primary}; give at least {LEAST_DAYS} days") from None
+    return 0 if row is None else int(row[0])
+
+
+def tidy(conn: Connection, before: datetime | None) -> None:
+    """
+    Forget the room of days that are over, and what was noted of letters that found none.
+
+    Parameters
+    ----------
+    before : datetime or None
+        How messages from before then began goes; None keeps it.
+    """
+    conn.execute("SELECT tonne_tidy_letters(%s)", [before])
+
+
+def removals(conn: Connection) -> list[Removal]:
+    """Return what was ever removed, oldest first."""
+    rows = conn.execute(
+        "SELECT id, removed, author, before, letters, reasons, encode(sha256, 'hex')"
+        " FROM dead_letter_removal ORDER BY id"
+    )
+    return [Removal(*row) for row in rows]
+
+
+def removed_of(conn: Connection, letters: list[int]) -> set[int]:
+    """Return which of some letters a removal names."""
+    rows: list[Any] = conn.execute(
+        "SELECT l.id FROM unnest(%s::bigint[]) l (id)"
+        " WHERE EXISTS (SELECT FROM dead_letter_removal r WHERE r.ids @> l.id)",
+        [letters],
+    ).fetchall()
+    return {id_ for (id_,) in rows}
+
 
 _COLUMNS = (
     "d.id, d.received, d.topic, d.principal, d.device_id, d.reason, d.detail, d.content_type, "
@@ -145,3 +214,41 @@ def of_period(
         f" AND received >= {edge} AND received < {edge} ORDER BY received, id",
         (list(principals), list(principals), from_us, from_us, to_us, to_us),
     ).fetchall()
+
+
+GROUPS = {
+    "reason": "d.reason",
+    "device": "d.device_id",
+    "principal": "d.principal",
+    "topic": "d.topic",
+    "day": "to_char(d.received AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+}
+
+
+def group_letters(conn: Connection, wanted: Filter, by: Sequence[str]) -> list[dict[str, Any]]:
+    """
+    Count dead letters in groups, the largest first.
+
+    Parameters
+    ----------
+    by : sequence of str
+        One or more of `GROUPS`.
+
+    Returns
+    -------
+    list of dict
+        The group's names, then `refused`, `waiting` (never sent again), `first`
+        and `last` (received), and `example`, the number of the newest letter.
+    """
+    condition, values = where(wanted)
+    columns = ", ".join(GROUPS[name] for name in by)
+    rows = conn.execute(
+        f"SELECT {columns}, count(*), count(*) FILTER (WHERE NOT EXISTS "
+        "(SELECT FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)), "
+        f"min(d.received), max(d.received), max(d.id) FROM dead_letter d {condition} "
+        f"GROUP BY {', '.join(str(i + 1) for i in range(len(by)))} "
+        f"ORDER BY {len(by) + 1} DESC, {', '.join(str(i + 1) for i in range(len(by)))}",
+        values,
+    )
+    names = [*by, "refused", "waiting", "first", "last", "example"]
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -9,13 +9,21 @@ Files up to 0100 are the schema of version 0.1.0, one file for each area; 0101 i
 0.2.0 over it, and later changes have files from 0102 on.  Version 0.1.0 itself had made its
 schema by 51 other files: a database that holds all of these has the first files already.
 Between the two come the tables of readings, made from the device classes.
+
+What the server must bring before a schema can be made in it.
+
+Whose tables and functions are: what a restored dump lost of it.
+
+Every part of the schema belongs to `tonne_owner`, and the function that lets old dead letters go to
+`tonne_retention`.  `pg_restore --no-owner` gives all to the login that restores; then no migration
+may change a table, and functions that act as their owner act as that login, a superuser often.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -26,10 +34,161 @@ from psycopg import Connection
 
 from ingest import classes
 from ingest.errors import InputError, ServerError
-from services.store.postgres import chunk_intervals, columnstore, owners, reading_tables
-from services.store.postgres.chunk_intervals import Length
+from services.store.postgres import columnstore, reading_tables
+from services.store.postgres import reading_tables as chunk_intervals
 from services.store.postgres.pool import connect, shown
-from services.store.postgres.prerequisites import make_extensions
+from services.store.postgres.reading_tables import Length
+
+OWNER = "tonne_owner"
+# functions that act as another role: what alone may delete
+_OTHERS = {"tonne_expire_dead_letters(timestamp with time zone,text)": "tonne_retention"}
+# but for the table of migrations, which is the login's that made it
+_THEIRS = """
+    WITH part AS (
+        SELECT 'pg_class'::regclass AS kind, oid, relowner AS owner, oid::regclass::text AS name,
+               'TABLE' AS what FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+          AND relname <> 'schema_migration'
+        UNION ALL
+        SELECT 'pg_proc'::regclass, oid, proowner, oid::regprocedure::text, 'ROUTINE' FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
+        UNION ALL
+        SELECT 'pg_type'::regclass, oid, typowner, oid::regtype::text, 'TYPE' FROM pg_type
+        WHERE typnamespace = 'public'::regnamespace AND typtype IN ('d', 'e')
+    )
+    SELECT what, name FROM part WHERE owner = %s::regrole
+      AND NOT EXISTS (  -- an extension's, or a sequence that goes with its column
+        SELECT FROM pg_depend d WHERE d.classid = part.kind AND d.objid = part.oid
+          AND (d.deptype = 'e' OR d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+               AND part.kind = 'pg_class'::regclass))
+    ORDER BY kind, oid"""
+_USERS = re.compile(r"GRANT USAGE(?:, CREATE)? ON SCHEMA public TO ([\w, ]+);")
+_LACKING = """
+    SELECT name FROM unnest(%s::text[]) name WHERE NOT EXISTS (
+        SELECT FROM pg_namespace n, aclexplode(n.nspacl) a
+        WHERE n.nspname = 'public' AND a.grantee = to_regrole(name))
+    ORDER BY name"""
+
+
+def without_rights(conn: Connection, applied: Iterable[str]) -> list[str]:
+    """
+    Roles that may not do what the applied migrations let them.
+
+    They are looked for in the rights of the schema itself: a dump that is restored where a role
+    is missing, or without privileges, has lost those of all tables with them.
+    """
+    names = {name for text in applied for some in _USERS.findall(text) for name in some.split(", ")}
+    return [name for (name,) in conn.execute(_LACKING, [sorted(names)])]
+
+
+def give_back(conn: Connection) -> str:
+    """Give what a restored dump left with its login back to its roles; say whose it was."""
+    row = conn.execute(
+        "SELECT relowner::regrole::text FROM pg_class WHERE oid = to_regclass('public.device')"
+    ).fetchone()
+    if row is None or row[0] == OWNER:
+        return ""
+    parts = conn.execute(_THEIRS, row).fetchall()
+    # who is no superuser may give a function only to a role that could make it
+    conn.execute("GRANT CREATE ON SCHEMA public TO tonne_retention")
+    for what, name in parts:
+        conn.execute(f"ALTER {what} {name} OWNER TO {_OTHERS.get(name, OWNER)}".encode())
+    conn.execute("REVOKE CREATE ON SCHEMA public FROM tonne_retention")
+    return f"{len(parts)} tables, views, types and functions belonged to {row[0]}: given to {OWNER}"
+
+
+POSTGRESQL = 16
+TIMESCALEDB = (2, 15)
+EXTENSIONS = ("timescaledb", "btree_gist")
+INSTALL = "on Debian: apt-get install postgresql-17 postgresql-17-timescaledb"
+PRELOAD = "set shared_preload_libraries = 'timescaledb' in postgresql.conf and restart the server"
+
+
+class PrerequisiteError(InputError):
+    """PostgreSQL or TimescaleDB is missing or too old; the message says what to install."""
+
+
+def make_extensions(conn: Connection, where: str) -> None:
+    """
+    Make the extensions, after checking that they can be made.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+    where : str
+        The database as messages name it.
+
+    Raises
+    ------
+    PrerequisiteError
+        With what was found and what to install.
+    """
+    major = conn.info.server_version // 10_000
+    if major < POSTGRESQL:
+        raise PrerequisiteError(
+            f"{where} is PostgreSQL {major}; tonne needs {POSTGRESQL} or newer; {INSTALL}"
+        )
+    if conn.execute("SHOW transaction_read_only").fetchone() == ("on",):
+        raise PrerequisiteError(
+            f"{where} is read-only for this login: a standby, or default_transaction_read_only is"
+            " on; name the server that writes in TONNE_DATABASE_URL, or switch that off"
+        )
+    found = _versions(conn)
+    check_versions(found, where)
+    # Making the extension without its library would end the connection.
+    if conn.execute("SELECT current_setting('timescaledb.disable_load', true)").fetchone() in (
+        None,
+        (None,),
+    ):
+        raise PrerequisiteError(f"{where} did not load TimescaleDB at its start; {PRELOAD}")
+    for name in EXTENSIONS:
+        try:
+            conn.execute(f"CREATE EXTENSION IF NOT EXISTS {name}")
+        except psycopg.Error as error:
+            raise PrerequisiteError(
+                f"extension {name} cannot be made in {where}: {error}; "
+                f"as a superuser of that database run: CREATE EXTENSION {name}"
+            ) from error
+
+
+def check_versions(found: dict[str, str], where: str) -> None:
+    """
+    Refuse a server whose extensions are missing or too old.
+
+    Parameters
+    ----------
+    found : dict
+        Extension name to its version, installed or else available.
+
+    Raises
+    ------
+    PrerequisiteError
+        With what was found and what to install.
+    """
+    wanted = ".".join(map(str, TIMESCALEDB))
+    for name in EXTENSIONS:
+        if name not in found:
+            raise PrerequisiteError(
+                f"{where} has no {name} extension; tonne needs TimescaleDB {wanted} or newer "
+                f"and btree_gist; {INSTALL}"
+            )
+    numbers = tuple(int(n) for n in re.findall(r"\d+", found["timescaledb"])[:2])
+    if numbers < TIMESCALEDB:
+        raise PrerequisiteError(
+            f"{where} has TimescaleDB {found['timescaledb']}; tonne needs {wanted} or newer; "
+            f"{INSTALL}, then ALTER EXTENSION timescaledb UPDATE"
+        )
+
+
+def _versions(conn: Connection) -> dict[str, str]:
+    rows = conn.execute(
+        "SELECT name, coalesce(installed_version, default_version) "
+        "FROM pg_available_extensions WHERE name = ANY(%s)",
+        [list(EXTENSIONS)],
+    ).fetchall()
+    return dict(rows)
+
 
 LOCK = 0x746F6E6E65  # "tonne"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
@@ -120,7 +279,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         _check_history(migrations, done)
         _check_rights(conn, [m.text for m in migrations if m.version in done])
         with _whole(conn, "giving tables to their owner"):
-            given = owners.give_back(conn)
+            given = give_back(conn)
         pending = [m for m in migrations if m.version not in done]
         _apply_all(conn, [m for m in pending if m.version <= BASE])
         with _whole(conn, "making the tables of readings"):
@@ -215,7 +374,7 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
 
 def _check_rights(conn: Connection, applied: list[str]) -> None:
     """Refuse a database that was restored without what its roles may do."""
-    if lacking := owners.without_rights(conn, applied):
+    if lacking := without_rights(conn, applied):
         raise SchemaError(
             f"{', '.join(lacking)}: what these roles may do was lost when the database was"
             " restored, since they were missing or it was without privileges (--no-acl); make them"

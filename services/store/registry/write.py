@@ -1,4 +1,7 @@
-"""Changed entries to rows of the registry."""
+"""Changed entries to rows of the registry.
+
+Lives of methodologies, as this version's ledger has them, for boards.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
+from mrv.method_lives import lives
 from services.registry import tariffs
 from services.registry.entries import (
     Device,
@@ -28,6 +32,24 @@ from services.registry.service_times import country, during_us, timezone
 from services.store.postgres.jsonb import jsonb
 from services.store.registry import authority
 from services.store.registry import monitoring_plans as monitoring
+
+
+def write_lives(conn: Connection) -> None:
+    """Write the ledger's rows in place of those that stand there."""
+    names = {live.id: live.name for live in lives()}
+    with conn.transaction(), conn.cursor() as cur:
+        cur.execute("DELETE FROM method_life")
+        cur.executemany(
+            "INSERT INTO method_life (programme, programmes, methodology, name, version,"
+            " register_until, credits_until, inactive, successor, source)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (live.programme, [n.lower() for n in (live.programme, *live.programmes)], live.id,
+                 live.name, live.version, live.register_until, live.credits_until, live.inactive,
+                 names.get(live.successor or ""), live.source)
+                for live in lives()
+            ],
+        )  # fmt: skip
 
 
 def write_entries(

@@ -9,7 +9,7 @@ from psycopg.rows import tuple_row
 
 from ingest import classes
 from ingest.model import Device
-from ingest.pipeline.flags import TIME
+from ingest.pipeline.quality_limits import TIME
 from mrv.calendar import utc_text
 from services.store.archive import archived_readings as cold
 from services.store.postgres.timestamps import stamp

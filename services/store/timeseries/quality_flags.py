@@ -9,7 +9,7 @@ import numpy as np
 from psycopg import Cursor
 
 from ingest.model import Fleet
-from ingest.pipeline.flags import CHANNEL_INDEX, CHANNELS, TEST_INDEX, TESTS, Flags
+from ingest.pipeline.quality_limits import CHANNEL_INDEX, CHANNELS, TEST_INDEX, TESTS, Flags
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp

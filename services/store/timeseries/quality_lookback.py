@@ -18,9 +18,8 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL, Float64
-from ingest.pipeline.flags import TIME
 from ingest.pipeline.meter_state import FROM_START, NEVER
-from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_limits import TIME, Checks
 from ingest.pipeline.quality_state import NEAR_US, Standstill, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked

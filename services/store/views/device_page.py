@@ -16,8 +16,8 @@ from psycopg import Connection, sql
 from ingest.classes import QUANTITIES
 from services.registry.alarm_rules import kinds
 from services.store.views import alarms
+from services.store.views.alarms import TO_DO
 from services.store.views.listing import device as registered
-from services.store.views.silence_causes import TO_DO
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from mrv.errors import ExportError
-from mrv.exports.aef import COLUMNS, aef, digest, to_csv
-from mrv.exports.aef_workbook import workbook
+from mrv.exports.aef import COLUMNS, aef, digest, to_csv, workbook
 from mrv.exports.contradictions import check
 from mrv.exports.entered import read_authority
 from mrv.exports.holdings import holdings

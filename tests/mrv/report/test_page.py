@@ -15,7 +15,7 @@ from pypdf import PdfReader
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
 from mrv.report.page import page
-from mrv.report.page.spans import by_month
+from mrv.report.page.calendar import by_month
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import share_text
 from mrv.signatures import canonical

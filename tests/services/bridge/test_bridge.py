@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry
 from ingest.errors import InputError, ServerError
 from ingest.model import Device, Fleet
 from ingest.wire import Parcel, decode
-from services.bridge.bridge import Bridge
-from services.bridge.chain import fitting
+from services.bridge.bridge import Bridge, fitting
 from services.intake.producer import MAX_RECORD
 from services.intake.receive import BATCH
 from services.intake.topics import Topic, apply, partitions

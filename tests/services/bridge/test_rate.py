@@ -4,8 +4,8 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.wire import decode
-from services.bridge.chain import Partitions, admit, encode
-from services.intake.durable_batch import Done
+from services.bridge.bridge import Partitions, admit, encode
+from services.intake.handover import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
 
 FLEET = Fleet([Device(name, "roof", "energy_meter") for name in ("mad", "meek")])

@@ -13,10 +13,10 @@ from deploy import examples
 from mrv.calendar import period_us
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import unmet
+from services.cli.local.demo import SIMULATED
 from services.cli.local.demo_catalog import ZONE, invoices_of, moved
 from services.cli.local.demo_devices import DAYS, SILENT, fleet_of
 from services.cli.local.demo_stage import Stage, forked
-from services.cli.local.demo_statements import SIMULATED
 from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver
 from services.registry.invoices import read

@@ -72,8 +72,8 @@ def test_local_urls_are_masked_and_json_has_them_whole(
     """Programs need the URL that connects, people a screen that may be shared."""
     url = "postgresql://tonne:hidden@127.0.0.1:5432/tonne"
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
-    monkeypatch.setattr("services.local.postgres.Postgres.url", url, raising=False)
-    monkeypatch.setattr("services.local.postgres.Postgres.pid", 1, raising=False)
+    monkeypatch.setattr("services.local.stack.Postgres.url", url, raising=False)
+    monkeypatch.setattr("services.local.stack.Postgres.pid", 1, raising=False)
     shown = tonne("local", "status")
     assert "hidden" not in shown.output
     assert "postgresql://tonne:***@127.0.0.1:5432/tonne" in shown.stdout

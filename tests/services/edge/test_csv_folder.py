@@ -9,10 +9,9 @@ import msgspec
 import pytest
 
 from services.edge.config import CsvFolder
-from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import HELD_S, UNENDED_S, Folder
 from services.edge.metrics import summary
-from services.edge.outbox import Outbox
+from services.edge.outbox import Clock, Outbox
 from services.edge.recorder import Recorder
 from services.logs import get_logger
 from tests.waiting import until

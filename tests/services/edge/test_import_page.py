@@ -11,10 +11,9 @@ import yaml
 
 from ingest import classes
 from services.edge.config import CsvFolder, LocalMqtt
-from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder, records
-from services.edge.local_mqtt import Listener
-from services.edge.outbox import Outbox
+from services.edge.gateway import Listener
+from services.edge.outbox import Clock, Outbox
 from services.edge.recorder import Recorder
 from services.logs import get_logger
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import InputError
-from services.edge.corrected_clock import Clock, Moment
 from services.edge.metrics import outbox_status as held_in
 from services.edge.metrics import summary
-from services.edge.outbox import FullError, Outbox, Record
+from services.edge.outbox import Clock, FullError, Moment, Outbox, Record
 
 MB = 1 << 20
 

@@ -4,7 +4,7 @@ import threading
 
 from services.edge import modbus
 from services.edge.config import ModbusTcp
-from services.edge.corrected_clock import Clock
+from services.edge.outbox import Clock
 from services.edge.poller import Poller
 
 COUNT = 300

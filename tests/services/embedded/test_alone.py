@@ -9,8 +9,8 @@ from services.intake import writer_lock as writers
 from services.intake.database import Database
 from services.logs import get_logger
 from services.store.postgres.pool import connect
-from services.store.stream import topic_source as source
-from services.store.stream.topic_source import Source
+from services.store.stream import offsets as source
+from services.store.stream.offsets import Source
 from tests.waiting import until
 
 

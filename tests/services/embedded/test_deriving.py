@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.sparkplug import Rules
 from services.cli.local.doctor_database import rows
-from services.embedded.chain import EmbeddedChain
+from services.embedded.runner import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics

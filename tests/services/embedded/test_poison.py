@@ -10,13 +10,13 @@ from prometheus_client import CollectorRegistry
 from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
-from services.embedded.chain import EmbeddedChain
+from services.embedded.runner import EmbeddedChain
 from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.processing import parts
-from services.store.postgres.sqlstates import Verdict, verdict
+from services.store.postgres.columnstore import Verdict, verdict
 from tests.derived import derived
 from tests.registering import register
 from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse

@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
 from ingest.sparkplug import Rules
-from services.embedded.chain import EmbeddedChain
+from services.embedded.runner import EmbeddedChain
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import SparkplugNodes
 from services.intake.start import wait_for_server
-from services.local.postgres import Postgres
+from services.local.stack import Postgres
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests import memory

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from psycopg import errors
 
-from mrv.documents.finding import About
+from mrv.documents.verification import About
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.report.opinion import finding_rows
@@ -18,7 +18,7 @@ from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event
 from mrv.verify import verify
-from mrv.verify.findings_steps import findings
+from mrv.verify.steps import findings
 from mrv.verify.subject import Subject
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept

@@ -14,7 +14,7 @@ from mrv.packs.reader import read_pack
 from mrv.report import MEDIA_TYPES, make
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.trust_root import Trust
-from services.issuer.exports import source_of, source_of_pack
+from services.issuer.export_files import source_of, source_of_pack
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
 from services.store.postgres.pool import connect

@@ -15,7 +15,8 @@ import pytest
 
 from ingest.errors import ServerError
 from mrv.errors import StatementStateError
-from services.issuer import audit_sealed, close
+from services.issuer import audit as audit_sealed
+from services.issuer import close
 from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.processing.batch import Batch

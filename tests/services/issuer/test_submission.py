@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
-from mrv.documents.finding import About
+from mrv.documents.verification import About
 from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.report import make

@@ -17,7 +17,7 @@ from mrv.packs.reader import read_pack
 from mrv.report.opinion import evidence_rows
 from mrv.report.words import Words
 from mrv.timestamps.stored_tokens import read
-from services.issuer import stamped_issue, timestamps
+from services.issuer import requests, timestamps
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
@@ -81,7 +81,7 @@ def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_p
         first = timestamps.request_missing(conn, policy)
         assert len(first.got) == 2, first
         assert timestamps.request_missing(conn, policy).sentences == []
-        done = stamped_issue.issue(conn, name, who["log"], "test", policy)
+        done = requests.issue(conn, name, who["log"], "test", policy)
         assert [note.split(" at ")[0] for note in done.notes[:2]] == [
             f"{name} was stamped by east",
             f"{name} was stamped by west",
@@ -122,11 +122,11 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
     policy = asked(threshold=2, required="true")
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         with pytest.raises(ServerError, match="waits for its time stamps") as caught:
-            stamped_issue.issue(conn, name, who["log"], "test", policy)
+            requests.issue(conn, name, who["log"], "test", policy)
         assert "is away: it answers 503" in str(caught.value)
         assert life.documents(conn, name).stored.state == "verified"
         free = policy._replace(required=False)
-        done = stamped_issue.issue(conn, name, who["log"], "test", free)
+        done = requests.issue(conn, name, who["log"], "test", free)
         assert sum("is away" in note for note in done.notes) == 2  # the statement, the head
         assert life.documents(conn, name).stored.state == "issued"
     assert tonne("timestamp", "request").exit_code == 3

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from services.simulator.pv_inverter import ac_w, dc_w, module_c
-from services.simulator.sky import erbs, haurwitz, plane
-from services.simulator.sun import position
+from services.simulator.sky import erbs, haurwitz, plane, position
 
 PLACES = [(20.85, 106.68), (0.0, 0.0), (-33.9, 151.2), (66.6, 25.7), (33.88, -130.9)]
 SPANS = [

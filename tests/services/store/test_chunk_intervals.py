@@ -1,7 +1,7 @@
 """Chunks as long as their indexes fit into memory."""
 
 from services.cli.local.doctor_database import storage
-from services.store.postgres import chunk_intervals
+from services.store.postgres import reading_tables
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 
@@ -15,7 +15,7 @@ FILL = (
 def days(url):
     """Return how many days new chunks of intervals hold."""
     with connect(url, autocommit=True) as conn:
-        (found,) = [o for o in chunk_intervals.lengths(conn) if o.table == "interval_quantity"]
+        (found,) = [o for o in reading_tables.lengths(conn) if o.table == "interval_quantity"]
     return found.days
 
 
@@ -32,8 +32,8 @@ def test_chunks_of_a_large_fleet_are_shorter(database_url, monkeypatch):
     """Indexes that do not fit into memory make each commit wait for the disk."""
     with connect(database_url, autocommit=True) as conn:
         conn.execute(FILL)
-        held = sum(o.days * o.bytes_a_day for o in chunk_intervals.lengths(conn))
-        monkeypatch.setattr(chunk_intervals, "memory", lambda _: int(held))
+        held = sum(o.days * o.bytes_a_day for o in reading_tables.lengths(conn))
+        monkeypatch.setattr(reading_tables, "memory", lambda _: int(held))
         assert any(one.what == "chunks" and one.state == "wrong" for one in storage(conn))
         notes = migrate(database_url).notes
         assert any("new chunks hold 7 days, not 30" in note for note in notes), notes

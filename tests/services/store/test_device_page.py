@@ -8,8 +8,8 @@ import pytest
 
 from services.processing.silence_rates import refresh
 from services.store.postgres.pool import connect
+from services.store.views.alarms import TO_DO
 from services.store.views.device_page import device_page
-from services.store.views.silence_causes import TO_DO
 from tests.invoked import tonne
 from tests.registering import imported
 from tests.services.store import placed

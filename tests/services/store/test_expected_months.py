@@ -4,8 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mrv.exante.sun import Roof
-from mrv.exante.typical_months import typical_months
+from mrv.exante.sun import Roof, typical_months
 from services.processing import expected_months
 from services.store.postgres.pool import connect
 from tests import registering

@@ -7,8 +7,14 @@ import psycopg
 import pytest
 
 from ingest.errors import ServerError
-from services.store.postgres.migrate import Migration, SchemaError, load, migrate
-from services.store.postgres.prerequisites import PrerequisiteError, check_versions
+from services.store.postgres.migrate import (
+    Migration,
+    PrerequisiteError,
+    SchemaError,
+    check_versions,
+    load,
+    migrate,
+)
 
 
 def _everything(url):

@@ -11,7 +11,7 @@ from ingest.errors import ServerError
 from services.intake.topics import Topic, apply
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
-from services.stream.continuity import Continuity
+from services.stream.assembly import Continuity
 from services.stream.topic_view import AwayError, TopicView
 from tests.integration.kafka_path import put
 from tests.ports import free_port

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.stream.gathering import gathered
+from services.stream.app import gathered
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -11,7 +11,7 @@ from mrv import factors
 from services.logs import get_logger
 from services.settle import Plan
 from services.store.registry import load as registry
-from services.store.stream.topic_source import Source
+from services.store.stream.offsets import Source
 from services.stream.replay import Replayer
 from tests.integration import stored
 from tests.services.stream.records import TOPIC, fleet_of, made, minutes, record

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ingest.model import Device, Fleet
-from services.stream.partition_map import Homes
+from services.stream.read import Homes
 from tests.derived import derived
 from tests.services.stream.records import letters, minutes, record
 

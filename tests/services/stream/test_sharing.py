@@ -4,7 +4,7 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 
-from services.stream.sharing import Sharing
+from services.stream.topic_view import Sharing
 
 
 class Cluster(ClusterMetadata):

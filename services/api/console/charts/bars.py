@@ -1,14 +1,59 @@
-"""Bars over time: parts on each other, what was expected as a line, what is not known in grey."""
+"""Bars over time: parts on each other, what was expected as a line, what is not known in grey.
+
+A chart as its figures: the script of the page draws it (deploy/charts), a table stands behind it.
+
+Without script the table is what a reader has; nothing is drawn twice.
+
+Flows between places: bands from givers to receivers, as wide as they are large.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from services.api.console.charts.declared import declared
+from mrv.report.printable_text import legible
+
+_PLACES, _LONGEST = 6, 160
+
+
+def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Markup:
+    """
+    Return a chart.
+
+    Parameters
+    ----------
+    kind : str
+        A function of `deploy/charts/src/options.mjs`.
+    figures : mapping
+        What it draws: numbers, texts, lists of them.
+    alt : str
+        The chart in words.
+    name : str
+        Of the files that a reader takes from it.
+    """
+    said = json.dumps(_plain(figures), ensure_ascii=False, separators=(",", ":"))
+    return Markup(
+        '<div class="chart h-{0}" data-chart="{0}" data-name="{1}" role="group" aria-label="{2}"'
+        ' data-figures="{3}"></div>'
+    ).format(kind, name, legible(alt, 2_000), said)
+
+
+def _plain(value: Any) -> Any:
+    """Write numbers as JSON has them, and texts legibly, whatever the registry holds."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, str):
+        return legible(value, _LONGEST)
+    if value is None or isinstance(value, bool | int):
+        return value
+    return round(float(Fraction(value)), _PLACES)
 
 
 class Bar(NamedTuple):
@@ -44,3 +89,29 @@ def bars(found: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
     """
     figures = {"unit": unit, "bars": [one._asdict() for one in found]}
     return declared("bars", figures, alt, name)
+
+
+class Flow(NamedTuple):
+    """A flow: who gives, who gets, how much, and how it is written."""
+
+    giver: str
+    receiver: str
+    amount: float
+    shown: str
+
+
+def flows(found: Sequence[Flow], unit: str, amount: str, alt: str, name: str) -> Markup:
+    """
+    Draw flows.
+
+    Parameters
+    ----------
+    found : sequence of Flow
+        Of one unit, each above zero.
+    amount : str
+        What an amount is called.
+    alt : str
+        The flows in words.
+    """
+    said = {"unit": unit, "words": {"amount": amount}, "flows": [one._asdict() for one in found]}
+    return declared("flows", said, alt, name)

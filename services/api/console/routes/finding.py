@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from mrv import calendar
-from mrv.statement.implementation import over_full_load
+from mrv.statement.conformity import over_full_load
 from mrv.texts import Text, render
 from services.api.console.routes.year import added, percent
 from services.api.console.translations import Words

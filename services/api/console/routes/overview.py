@@ -19,7 +19,7 @@ from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.rounding import decimal_text
 from mrv.texts import Text
-from services.api.console.charts.declared import declared
+from services.api.console.charts.bars import declared
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.maps.plots import Map, sites_map
 from services.api.console.render import Language, language_of, namer, render

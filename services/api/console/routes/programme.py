@@ -11,8 +11,8 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
-from services.api.console.charts.flows import Flow
-from services.api.console.charts.flows import flows as flow_chart
+from services.api.console.charts.bars import Flow
+from services.api.console.charts.bars import flows as flow_chart
 from services.api.console.render import Language, namer, render
 from services.api.console.routes.finding import short_name
 from services.api.console.routes.overview import rounded

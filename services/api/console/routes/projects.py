@@ -22,8 +22,7 @@ from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
 from mrv.texts import render as text_of
-from services.api.console.charts.bars import Bar, bars
-from services.api.console.charts.declared import declared
+from services.api.console.charts.bars import Bar, bars, declared
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.finding import unfit_plans

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from services.api.console.charts.declared import declared
+from services.api.console.charts.bars import declared
 from services.api.console.translations import Words
 from services.store.views.city_year import Change, Part, ProjectYear
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from mrv.report.axis import steps as axis_steps
 from mrv.report.axis import unit_for
 from services.api.console import assets
-from services.api.console.charts.bars import Bar, bars
-from services.api.console.charts.flows import Flow, flows
+from services.api.console.charts.bars import Bar, Flow, bars, flows
 from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps

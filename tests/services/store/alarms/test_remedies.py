@@ -1,7 +1,7 @@
 """What to do about an alarm, and lists of many."""
 
 from services.store.views import alarms
-from services.store.views.silence_causes import TO_DO
+from services.store.views.alarms import TO_DO
 from tests.invoked import tonne
 from tests.services.store.alarms.rounds import HOUR, heard, watch
 

@@ -27,7 +27,7 @@ def test_the_catalog_is_whole_and_warns_of_the_45_mw():
     found = _check(CATALOG)
     assert not found.refused
     warned = {result.id for result in found.results if result.messages}
-    assert warned == {"dinh-vu-pv"}
+    assert warned == {"dinh-vu-pv", "nrel-pv"}  # a replay of another country is of no action
     told = _told(found)
     assert "energy.yaml" in told
     assert "4,771 kWh/kW a year, a capacity factor of 54.5 %" in told
@@ -91,6 +91,18 @@ def test_what_does_not_hold_together_is_named_with_its_line(tmp_path, at, value,
     told = _told(_check(file))
     assert says in told
     assert f"{file}:{line}: " in told
+
+
+def test_a_project_without_an_action_is_warned_of(tmp_path):
+    """Its tonnes would be missing from the programme's totals, and its officer would not know."""
+    file = tmp_path / "city.yaml"
+    file.write_text((WRONG % RIGHT).replace('    action: "1"\n', ""), encoding="utf-8")
+    found = _check(file)
+    assert not found.refused
+    assert (
+        f"warning: {file}:7: project p: action: is missing, and its tonnes are in no total of City;"
+        ' write `action: "1"`, or another of 1, 1-01,' in _told(found)
+    )
 
 
 def test_a_folder_is_one_catalog_and_a_device_serves_one_project(tmp_path):

@@ -105,6 +105,35 @@ def test_a_project_without_an_action_is_warned_of(tmp_path):
     )
 
 
+def test_a_country_of_several_grids_is_warned_of(tmp_path):
+    """A plant of Sumatra would count by a mean of Indonesia, and its owner would not know."""
+    file = tmp_path / "city.yaml"
+    text = (WRONG % ("-2.9, longitude: 104.7", *RIGHT[1:])).replace(
+        "timezone: Asia/Ho_Chi_Minh", "country: ID, timezone: Asia/Jakarta"
+    )
+    file.write_text(text, encoding="utf-8")
+    told = _told(_check(file))
+    assert (
+        f"warning: {file}:7: project p: ifi-2021-grid.id = 0.675 tCO2/MWh is of all of ID, which"
+        " has several grids (Java-Madura-Bali, Sumatra," in told
+    )
+    row = told[told.index("{id: .., kind: grid.id") :].partition("}}")[0] + "}}"
+    for key, value in (
+        ("id: ..", "id: sumatra"),
+        ("value: ..", "value: 0.9"),
+        ("source: ..", "source: Ministry"),
+        ("title and number", "Decree 163"),
+        ("who published it", "Ministry"),
+        ("its date", "2025-12-01"),
+        ("of its file", "a" * 64),
+    ):
+        row = row.replace(key, value)
+    file.write_text(f"{text}factors:\n  - {row}\n", encoding="utf-8")
+    mended = _check(file)
+    assert not mended.refused, _told(mended)
+    assert "several grids" not in _told(mended)
+
+
 def test_a_folder_is_one_catalog_and_a_device_serves_one_project(tmp_path):
     """The same kWh would be claimed by two projects of two files."""
     (tmp_path / "a.yaml").write_text(WRONG % RIGHT, encoding="utf-8")

@@ -11,6 +11,7 @@ from mrv.report.words import LANGUAGES
 from services.api.console.translations import Words
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from services.store.registry import known
 from tests.grafana.macros import boards, panels
 from tests.ports import free_port
 from tests.registering import imported
@@ -95,6 +96,13 @@ def test_tonnes_of_no_action_are_named_where_the_programme_has_none(
         assert t("faults.none") not in text
         (said,) = re.findall("<h1[^>]*>([^<]*)", text)
         assert t("finding.outside", year=2026, tonnes="@", count="@").split("@")[1] in said
+
+
+def test_a_city_without_projects_has_the_country_of_its_sites(database_url):
+    """A city that begins with its sites would be offered methodologies of every country."""
+    imported(database_url, FREIBURG / "sites.yaml")
+    with connect(database_url) as conn:
+        assert known.countries(conn) == {"DE"}
 
 
 def test_forms_are_of_methodologies_of_the_country(freiburg):

@@ -90,7 +90,11 @@ def outside(
 
     Of a `year`, that the programme has none; else that no project of it falls short.
     """
-    known = [avoided or Decimal(0) for avoided, expected in beside if avoided or expected]
+    known = [
+        avoided or Decimal(0)
+        for avoided, expected in beside
+        if avoided or (expected and year is None)
+    ]
     if not known:
         return None
     said = {"tonnes": t.tonnes(sum(known, Decimal(0))), "count": t.number(len(known))}

@@ -303,7 +303,7 @@ def test_the_programme_of_a_german_city_speaks_of_no_vietnamese_rules(database_u
     with connect(database_url) as conn:
         document = report_document(conn, 2026)
     assert document["transfer"] is None
-    book = load_workbook(BytesIO(make_programme(document, "en")))
+    book = load_workbook(BytesIO(make_programme(document, "xlsx", "en")))
     cells = [str(cell.value) for sheet in book for row in sheet for cell in row]
     assert any("Quartierbusse" in one for one in cells)
     assert not [one for one in cells if _VIETNAMESE.search(one)]

@@ -168,6 +168,9 @@ def test_the_published_factor_of_the_country_counts_beside_a_typed_one(database_
     (official,) = [a for a in pv.applicability if a.rule == "FAC-01"]
     assert not official.holds
     assert _used(found["bus"][0], "grid.id").provisional
+    (named,) = found["pv"][1]["credentialSubject"]["factors"]
+    assert (named["id"], named["value"], named["unit"]) == ("ifi-2021-grid.id", "0.675", "tCO2/MWh")
+    assert (named["validTo"], named["certainty"], named["provisional"]) == ("2022-01-01", "T", True)
 
 
 def test_a_document_of_the_operator_itself_states_nothing(database_url, tmp_path):
@@ -303,7 +306,7 @@ def test_the_programme_of_a_german_city_speaks_of_no_vietnamese_rules(database_u
     with connect(database_url) as conn:
         document = report_document(conn, 2026)
     assert document["transfer"] is None
-    book = load_workbook(BytesIO(make_programme(document, "en")))
+    book = load_workbook(BytesIO(make_programme(document, "xlsx", "en")))
     cells = [str(cell.value) for sheet in book for row in sheet for cell in row]
     assert any("Quartierbusse" in one for one in cells)
     assert not [one for one in cells if _VIETNAMESE.search(one)]

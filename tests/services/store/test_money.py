@@ -112,7 +112,7 @@ def test_money_has_a_sheet_of_its_own_and_is_in_no_tonnes(filled):
     assert (row["project"], row["kind"], row["amount"], row["currency"]) == (
         "pv", "saved", "68.16", "EUR",
     )  # fmt: skip
-    book = load_workbook(BytesIO(make_programme(document, "de")))
+    book = load_workbook(BytesIO(make_programme(document, "xlsx", "de")))
     cells = [cell.value for line in book["Geld"] for cell in line]
     assert "EUR" in cells
     assert 68.16 in cells

@@ -18,6 +18,16 @@ from mrv.calendar import zones
 
 # of what release 0.1.0 wrote, whose account knew the grid of one country
 FIRST_COUNTRY = "VN"
+# Countries of several grids, of which one factor of the country is none's.  Indonesia and the
+# Philippines by what their authorities publish (`mrv/factors/ifi_grid.toml`); the others [M].
+SEVERAL_GRIDS = {
+    "AU": "National Electricity Market, South West, Northern Territory",
+    "CA": "Eastern, Western and Quebec interconnections",
+    "ID": "Java-Madura-Bali, Sumatra, Kalimantan, Sulawesi and smaller ones",
+    "MY": "Peninsular, Sabah, Sarawak",
+    "PH": "Luzon-Visayas, Mindanao",
+    "US": "Eastern, Western and Texas interconnections, Alaska, Hawaii",
+}
 
 
 class Located(Protocol):

@@ -54,7 +54,9 @@ INPUTS: Spec = {
     "latitude": _degrees("north of the equator", "-66", "66"),
     "longitude": _degrees("east of Greenwich", "-180", "180"),
     "tilt": _degrees("of the modules from the horizontal", "0", "90", "10"),
-    "azimuth": _degrees("that they face, clockwise from north: 180 is south", "0", "360", "180"),
+    "azimuth": _degrees(
+        "that they face, clockwise from north: 180 is south, 0 north", "0", "360", "180"
+    ),
     "rated_kw": ParameterSpec(
         unit="kW",
         meaning="rated power of the inverters, AC",
@@ -108,7 +110,7 @@ INPUTS: Spec = {
         default="27",
         minimum="-30",
         maximum="45",
-        source="a mean of the Red River delta by day; give that of the place",
+        source="a working value of the humid tropics by day; give that of the place",
     ),
     "losses": _fraction("soiling, shading, mismatch, wiring, standstill", "0.14", _PVWATTS),
     "inverter_efficiency": _fraction("of the inverters", "0.96", _PVWATTS, "0.5"),

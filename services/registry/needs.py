@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from ingest import classes, profiles
 from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
 from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of, unaccepted
+from mrv.countries import SEVERAL_GRIDS
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors import FactorBook, load
+from mrv.factors import GRID, FactorBook, load, row_to_write
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import (
     DIRECTION,
@@ -143,11 +145,12 @@ def _from_memory(
 ) -> Iterator[Finding]:
     """Warn of factors that were never compared with their text and that no one accepted."""
     try:
-        official_grid(methodology, parameters, book, project.crediting_from.year)
+        official = official_grid(methodology, parameters, book, project.crediting_from.year)
         used = factors_asked(project, methodology, parameters, book)
     except FactorError as error:
         yield _finding(project, str(error))
         return
+    yield from _another_grid(project, [*used, *([] if official is None else [official])], book)
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
         one = len(missing) == 1
@@ -160,6 +163,22 @@ def _from_memory(
             f" that the project does not accept {it}, unless parameters.{KEY} names {it}",
             warning=True,
         )
+
+
+def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
+    """Warn of a country's factor where the country has several grids, with the row to write."""
+    grids = SEVERAL_GRIDS.get(book.country or "")
+    if grids is None:
+        return
+    own = f"{GRID}.{(book.country or '').lower()}"
+    for factor in {f.id: f for f in used if f.kind == own and not f.brought}.values():
+        begin = date(project.crediting_from.year, 1, 1)
+        text = (
+            f"{factor.id} = {factor.text} {factor.unit} is of all of {book.country}, which has"
+            f" several grids ({grids}), and counts in place of that of the project's own; write"
+            f" under `factors` what the authority publishes of it: {row_to_write(own, begin)}"
+        )
+        yield Finding(project.kind, project.id, text, warning=True)
 
 
 def _strange(

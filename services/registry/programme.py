@@ -71,9 +71,16 @@ def _system(project: Project) -> Iterator[Finding]:
 
 def _action(project: Project, programme: Programme) -> Iterator[Finding]:
     names = [a.id for a in programme.actions]
-    if project.action is None or any(
-        project.action == name or project.action.startswith(f"{name}-") for name in names
-    ):
+    if project.action is None:
+        row = f'write `action: "{names[0]}"`' if names else "give `actions` there, and one here"
+        known = f", or another of {', '.join(names)}" if names[1:] else ""
+        text = (
+            f"action: is missing, and its tonnes are in no total of {programme.name}; {row}{known},"
+            " or leave it as it is where the project is not of the programme"
+        )
+        yield Finding(project.kind, project.id, text, warning=True)
+        return
+    if any(project.action == name or project.action.startswith(f"{name}-") for name in names):
         return
     text = f"action: {project.action!r} is not in the programme; known: {', '.join(names)}"
     yield Finding(project.kind, project.id, text)

@@ -81,7 +81,7 @@ def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
             "# Edit it, then: tonne registry check FILE; tonne registry import FILE\n",
             _site(country),
             "\n",
-            *_device(held),
+            *_device(held, country),
             "\n",
             *_project(held, country),
         )
@@ -109,7 +109,12 @@ def _offset(country: str) -> str:
     return datetime(2026, 1, 1, tzinfo=ZoneInfo(countries.known()[country][0])).isoformat()[-6:]
 
 
-def _device(held: DeviceClass) -> Iterator[str]:
+def _azimuth(country: str) -> str:
+    """Where modules face: south at the example's place, of another one for the reader to say."""
+    return "180" if country in _PLACES else f"{PLACEHOLDER}NUMBER"
+
+
+def _device(held: DeviceClass, country: str) -> Iterator[str]:
     name = f"{held.id.replace('_', '-')}-1"
     yield "devices:\n"
     yield f"  - id: {name}  # also its MQTT principal: tonne/v1/{name}/telemetry\n"
@@ -121,7 +126,8 @@ def _device(held: DeviceClass) -> Iterator[str]:
     if held.id == arrays.CLASS:
         yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
         yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
-        yield "    azimuth: 180  # degrees clockwise from north; 180 is south\n"
+        yield f"    azimuth: {_azimuth(country)}  # degrees clockwise from north: 180 is south;"
+        yield " south of the equator modules face north, 0\n"
         yield "    temperature_coefficient_percent: -0.35  # of power, %/K, data sheet\n"
     yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
     yield f"    # maker: {PLACEHOLDER}MAKER\n"
@@ -132,14 +138,14 @@ def _device(held: DeviceClass) -> Iterator[str]:
     yield "    # commissioned: 2026-02-01  # alarmed from that day on, if it was not heard before\n"
     yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
     yield _CALIBRATIONS
-    yield from _later(held)
+    yield from _later(held, country)
     yield "\n    # Its messages, by the generic profile:\n"
     for source in profiles.load()[held.id, profiles.OWN].channels.values():
         channel = held.channels[source.channel]
         yield f"    #   {source.path:<26} {source.unit:<8} {channel.kind}\n"
 
 
-def _later(held: DeviceClass) -> Iterator[str]:
+def _later(held: DeviceClass, country: str) -> Iterator[str]:
     """What is added in the life of a device: swaps of its meter, limits of its tests."""
     registers = list(file_registers.registers(held.id).values())
     if registers:
@@ -159,7 +165,7 @@ def _later(held: DeviceClass) -> Iterator[str]:
         yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
         yield "    #     dc_power_w: 120000\n"
         yield "    #     tilt: 10\n"
-        yield "    #     azimuth: 180\n"
+        yield f"    #     azimuth: {_azimuth(country)}\n"
         yield "    #     temperature_coefficient_percent: -0.35\n"
         yield f"    #     document: {PLACEHOLDER}DRAWING\n"
     yield "    # meter_keys:  # public keys of a meter that signs: hex or base64, DER or a point\n"

@@ -27,7 +27,7 @@ def test_the_catalog_is_whole_and_warns_of_the_45_mw():
     found = _check(CATALOG)
     assert not found.refused
     warned = {result.id for result in found.results if result.messages}
-    assert warned == {"dinh-vu-pv"}
+    assert warned == {"dinh-vu-pv", "nrel-pv"}  # a replay of another country is of no action
     told = _told(found)
     assert "energy.yaml" in told
     assert "4,771 kWh/kW a year, a capacity factor of 54.5 %" in told
@@ -91,6 +91,47 @@ def test_what_does_not_hold_together_is_named_with_its_line(tmp_path, at, value,
     told = _told(_check(file))
     assert says in told
     assert f"{file}:{line}: " in told
+
+
+def test_a_project_without_an_action_is_warned_of(tmp_path):
+    """Its tonnes would be missing from the programme's totals, and its officer would not know."""
+    file = tmp_path / "city.yaml"
+    file.write_text((WRONG % RIGHT).replace('    action: "1"\n', ""), encoding="utf-8")
+    found = _check(file)
+    assert not found.refused
+    assert (
+        f"warning: {file}:7: project p: action: is missing, and its tonnes are in no total of City;"
+        ' write `action: "1"`, or another of 1, 1-01,' in _told(found)
+    )
+
+
+def test_a_country_of_several_grids_is_warned_of(tmp_path):
+    """A plant of Sumatra would count by a mean of Indonesia, and its owner would not know."""
+    file = tmp_path / "city.yaml"
+    text = (WRONG % ("-2.9, longitude: 104.7", *RIGHT[1:])).replace(
+        "timezone: Asia/Ho_Chi_Minh", "country: ID, timezone: Asia/Jakarta"
+    )
+    file.write_text(text, encoding="utf-8")
+    told = _told(_check(file))
+    assert (
+        f"warning: {file}:7: project p: ifi-2021-grid.id = 0.675 tCO2/MWh is of all of ID, which"
+        " has several grids (Java-Madura-Bali, Sumatra," in told
+    )
+    row = told[told.index("{id: .., kind: grid.id") :].partition("}}")[0] + "}}"
+    for key, value in (
+        ("id: ..", "id: sumatra"),
+        ("value: ..", "value: 0.9"),
+        ("source: ..", "source: Ministry"),
+        ("title and number", "Decree 163"),
+        ("who published it", "Ministry"),
+        ("its date", "2025-12-01"),
+        ("of its file", "a" * 64),
+    ):
+        row = row.replace(key, value)
+    file.write_text(f"{text}factors:\n  - {row}\n", encoding="utf-8")
+    mended = _check(file)
+    assert not mended.refused, _told(mended)
+    assert "several grids" not in _told(mended)
 
 
 def test_a_folder_is_one_catalog_and_a_device_serves_one_project(tmp_path):

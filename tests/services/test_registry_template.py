@@ -122,6 +122,13 @@ def test_what_no_one_else_knows_is_a_placeholder() -> None:
         assert set(re.findall(rf"\b{key}: (\S+?-WITH-)?", text)) == {PLACEHOLDER}, key
 
 
+@pytest.mark.parametrize("country", ["ID", "KE", "AU"])
+def test_modules_of_an_unknown_place_do_not_face_south(country: str) -> None:
+    """A roof in Nairobi would be judged by a sun that stands in the north of it."""
+    text = template("pv_inverter", country)
+    assert set(re.findall(r"\bazimuth: (\S+)", text)) == {f"{PLACEHOLDER}NUMBER"}
+
+
 def test_every_key_of_a_device_is_shown() -> None:
     """A key that no example shows is found by nobody."""
     text = template("energy_meter") + template("pv_inverter")

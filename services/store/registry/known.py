@@ -8,6 +8,7 @@ from typing import LiteralString
 from psycopg import Connection
 
 from ingest.errors import RegistryError
+from mrv.countries import country_at
 from services.nearest import did_you_mean
 
 _FEW = 8
@@ -65,3 +66,9 @@ def timezones(conn: Connection) -> list[tuple[str, int]]:
     """Return the zones of the sites with how many sites each has, the most first."""
     rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")
     return [(str(zone), int(count)) for zone, count in rows]
+
+
+def countries(conn: Connection) -> set[str]:
+    """Return the countries of the sites."""
+    rows = conn.execute("SELECT DISTINCT country, timezone FROM site")
+    return {found for one in rows if (found := country_at(*one)) is not None}

@@ -110,6 +110,9 @@ def test_every_assumption_is_shown_with_its_source():
     assert said["inverter_efficiency"].value == Fraction("0.96")
     assert all(a.source for a in said.values())
     assert said["power_loss_per_k"].certainty == "M"
+    assert said["air_c"].certainty == "M"
+    assert "of the place" in said["air_c"].source
+    assert "Red River" not in said["air_c"].source, "of one country, in a plan of any"
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ def finding(
         added(getattr(one, of) for one in counted) for of in ("avoided_t", "expected_t")
     )
     if avoided is None:
-        return Finding(t("finding.none", year=year), None, "", None)
+        said = outside(of_no_action(found), t, year) or t("finding.none", year=year)
+        return Finding(said, None, "", None)
     figure = t("finding.avoided", tonnes=t.tonnes(avoided), year=year)
     share = percent(avoided, expected)
     if share is None:
@@ -74,6 +75,30 @@ def finding(
     compared = t("finding.share", percent=t.number(share))
     tone = "" if share >= ON_TRACK else "late"
     return Finding(figure, compared, tone, _cause(counted, states, plans, t, name))
+
+
+def of_no_action(found: Iterable[ProjectYear]) -> list[tuple[Decimal | None, Decimal | None]]:
+    """Return what projects outside the programme avoided, and what was expected of them."""
+    return [(one.avoided_t, one.expected_t) for one in found if not one.counted]
+
+
+def outside(
+    beside: Iterable[tuple[Decimal | None, Decimal | None]], t: Words, year: int | None = None
+) -> str | None:
+    """
+    Say which figures, avoided and expected, are of no action; None if none are.
+
+    Of a `year`, that the programme has none; else that no project of it falls short.
+    """
+    known = [
+        avoided or Decimal(0)
+        for avoided, expected in beside
+        if avoided or (expected and year is None)
+    ]
+    if not known:
+        return None
+    said = {"tonnes": t.tonnes(sum(known, Decimal(0))), "count": t.number(len(known))}
+    return t("faults.outside", **said) if year is None else t("finding.outside", **said, year=year)
 
 
 def _cause(

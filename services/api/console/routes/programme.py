@@ -14,7 +14,7 @@ from ingest.errors import RegistryError
 from services.api.console.charts.bars import Flow
 from services.api.console.charts.bars import flows as flow_chart
 from services.api.console.render import Language, namer, render
-from services.api.console.routes.finding import short_name
+from services.api.console.routes.finding import outside, short_name
 from services.api.console.routes.overview import rounded
 from services.api.console.routes.year import added, percent
 from services.api.console.session import View, signed_in_for_all
@@ -50,12 +50,16 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
 
 def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> tuple[str, int | None]:
     """Say what the programme's own projects avoided, and its share of the expected amount."""
-    avoided, expected = (
-        added(None if one[of] is None else Decimal(one[of]) for one in listed if one["counted"])
-        for of in ("monitored_t", "expected_t_so_far")
-    )
+    made: dict[bool, list[tuple[Decimal | None, Decimal | None]]] = {True: [], False: []}
+    for one in listed:
+        avoided, expected = (
+            None if one[of] is None else Decimal(one[of])
+            for of in ("monitored_t", "expected_t_so_far")
+        )
+        made[one["counted"]].append((avoided, expected))
+    avoided, expected = (added(one[i] for one in made[True]) for i in (0, 1))
     if avoided is None:
-        return t("finding.none", year=year), None
+        return outside(made[False], t, year) or t("finding.none", year=year), None
     return t("finding.avoided", tonnes=t.tonnes(avoided), year=year), percent(avoided, expected)
 
 

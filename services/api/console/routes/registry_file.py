@@ -26,7 +26,7 @@ from services.processing.registry_import import Outcome, try_out
 from services.registry import forms
 from services.registry.files import FORMATS, read_bytes
 from services.registry.plan import Result
-from services.store.registry.load import load_projects
+from services.store.registry import known
 
 router = APIRouter(include_in_schema=False)
 # text of a form is YAML, or CSV for devices
@@ -117,9 +117,9 @@ def _page(
 
 
 def _methods(ask: Asked) -> list[tuple[str, str]]:
-    """Return the methodologies of the countries that are registered; all before there is any."""
+    """Return the methodologies of the sites' countries; all before a site has one."""
     with ask.reading() as conn:
-        here = {countries.country_of(one) for one in load_projects(conn)}
+        here = known.countries(conn)
     return [
         (one.id, one.title)
         for one in methodologies.load().values()

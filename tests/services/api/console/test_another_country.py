@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from mrv.report.words import LANGUAGES
+from services.api.console.translations import Words
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from services.store.registry import known
 from tests.grafana.macros import boards, panels
 from tests.ports import free_port
 from tests.registering import imported
@@ -77,6 +79,30 @@ def test_no_page_of_another_country_speaks_of_viet_nam(freiburg, language):
     assert {f"/console/{language}/projects/rathaus-solar", f"/console/{language}/programme"} <= {
         one.split("?")[0] for one in seen
     }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_tonnes_of_no_action_are_named_where_the_programme_has_none(
+    freiburg, database_url, language
+):
+    """The page would say that there are no figures and no shortfall, above tonnes of a project."""
+    with connect(database_url, autocommit=True) as conn:
+        conn.execute("UPDATE project SET action = NULL WHERE id = 'rathaus-solar'")
+    for page in ("", "programme"):
+        path = f"{freiburg.url}/console/{language}/{page}?year=2026"
+        text = html.unescape(plain.get(path, cookies=session(freiburg, "auditor")).text)
+        t = Words(language)
+        assert t("finding.none", year=2026) not in text
+        assert t("faults.none") not in text
+        (said,) = re.findall("<h1[^>]*>([^<]*)", text)
+        assert t("finding.outside", year=2026, tonnes="@", count="@").split("@")[1] in said
+
+
+def test_a_city_without_projects_has_the_country_of_its_sites(database_url):
+    """A city that begins with its sites would be offered methodologies of every country."""
+    imported(database_url, FREIBURG / "sites.yaml")
+    with connect(database_url) as conn:
+        assert known.countries(conn) == {"DE"}
 
 
 def test_forms_are_of_methodologies_of_the_country(freiburg):

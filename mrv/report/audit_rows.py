@@ -125,8 +125,12 @@ def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
     if not found:
         rated = next((d.rated_power_w for d in facts.plan.devices if d.id == one.device), None)
         return None if rated is None else f"{words.number(str(rated))} W"
-    texts = (f"{words.number(r.rated_power_w)} W ({words.day(r.from_)})" for r in found)
-    return "; ".join(texts) or None
+    begun = (local_date(instant_us(r.from_, "UTC"), facts.timezone).isoformat() for r in found)
+    texts = (
+        f"{words.number(r.rated_power_w)} W ({words.day(day)})"
+        for r, day in zip(found, begun, strict=True)
+    )
+    return "; ".join(texts)
 
 
 def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:

@@ -133,7 +133,7 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
 
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
     """Return the dated values in order of meters, parameters and factors."""
-    told = set()
+    told, zone = set(), subject.monitoring_period.timezone
     for one in subject.monitored_parameters:
         if one.device in told:
             continue
@@ -142,7 +142,7 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
             yield (
                 one.device,
                 words["dated.rating"],
-                rated.from_,
+                local_date(instant_us(rated.from_, "UTC"), zone).isoformat(),
                 rated.rated_power_w,
                 "W",
                 words["dated.registry"],

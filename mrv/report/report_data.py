@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ingest.model import IntervalRows
+from mrv.accounting.rounded_figures import in_force
 from mrv.calendar import instant_us, local_date
 from mrv.countries import country_of
 from mrv.documents.credential import Issuer
@@ -180,6 +181,13 @@ class Facts:
     def timezone(self) -> str:
         """Zone whose days and years are counted."""
         return self.plan.project.timezone
+
+    @property
+    def by_months(self) -> bool:
+        """Whether the design's year is shared out by its months, or evenly over 365 days."""
+        expected = self.plan.project.expected
+        used = in_force(expected, (*self.span_us, self.timezone))
+        return any(one.get("by_month", expected.get("by_month")) for one, _, _ in used)
 
     @property
     def span_us(self) -> tuple[int, int]:

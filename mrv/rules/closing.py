@@ -34,7 +34,7 @@ from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import hosted, implausible, implausible_first
-from mrv.model import Candidate, CandidateDevice, Factors, Methodology, Reductions
+from mrv.model import Candidate, CandidateDevice, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.project import FIRST, Besides, Calibration, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
@@ -49,7 +49,7 @@ from mrv.rules.grades import carried, evidence_of
 from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
-from mrv.rules.published import compared_kinds
+from mrv.rules.published import compared_kinds, stating
 from mrv.texts import text
 
 _PLACES = 6
@@ -171,6 +171,7 @@ class _Closing:
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
         first = besides.accounting == FIRST
+        named = () if first else stating(account, project, passed.facts.factors)
         checks = (
             method.applicability if first else (*method.applicability, hosted(method.countries))
         )
@@ -200,12 +201,13 @@ class _Closing:
                 *silent_days(besides, account.stated, read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing, first=first)),
-            factors=tuple(factor_use(f, names) for f in account.ledger.used()),
+            # after what the meters cost, which asks for factors too
+            factors=tuple(factor_use(f, names) for f in _by_id(*account.ledger.used(), *named)),
             parameters=(
                 *parameter_uses(method, account.stated, views),
                 *measured_powers(views),
                 *account.performed.uses(method),
-                *_rated(views, besides, to_us),
+                *_rated(views, besides, to_us, project.timezone),
             ),
             applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
             comparisons=comparisons(
@@ -216,6 +218,11 @@ class _Closing:
             rules=() if first else tuple(_effects(passed)),
             evidence=() if first else evidence_of(passed.facts, account),
         )
+
+
+def _by_id(*some: Factor) -> list[Factor]:
+    found = {(one.id, one.provisional): one for one in some}
+    return [found[key] for key in sorted(found)]
 
 
 def conditions_hold(
@@ -276,7 +283,9 @@ def _graded(
     return tuple(found)
 
 
-def _rated(views: Sequence[Monitored], besides: Besides, to_us: int) -> list[ParameterUse]:
+def _rated(
+    views: Sequence[Monitored], besides: Besides, to_us: int, timezone: str
+) -> list[ParameterUse]:
     """Rated powers as ex-ante parameters, each from its time on."""
     if besides.accounting == FIRST:
         return []
@@ -287,7 +296,7 @@ def _rated(views: Sequence[Monitored], besides: Besides, to_us: int) -> list[Par
             symbol="P",
             value=str(watt),
             unit="W",
-            meaning=f"rated power from {utc_text(begin_us)} on",
+            meaning=f"rated power from {local_text(begin_us, timezone)} on",
             source="registry",
             certainty="R",
             option="",

@@ -198,6 +198,23 @@ def _of_file(choice: Choice, accepted: Mapping[str, str], *, counts: bool) -> Te
     )
 
 
+def stating(account: Account, project: Project, factors: Factors) -> tuple[Factor, ...]:
+    """
+    Return the published factors whose value a parameter has, entered or applied in its place.
+
+    Of a list a value names its factor only where no other of the list has the same.
+    """
+    found: dict[str, Factor] = {}
+    for name, spec in account.methodology.parameters.items():
+        if name not in account.stated or not (spec.published or spec.factor):
+            continue
+        kind, others = published_of(spec, project, factors)
+        same = [one for one in others if one.value == Fraction(account.stated[name])]
+        if len(same) == 1 or "list" not in kind:
+            found |= {one.id: one for one in same}
+    return tuple(found.values())
+
+
 def compared_kinds(account: Account) -> tuple[str, ...]:
     """Return the kinds of factors that values are compared with; a pack carries them too."""
     if account.terms.besides.accounting == FIRST:

@@ -14,7 +14,7 @@ from mrv.statement.evidence_pass import Reach
 from mrv.statement.materiality import Materiality
 
 # From which share of the reduction on a misstatement is material, unless the
-# verifier says otherwise: Circular 38/2023/TT-BCT, and the usual figure. [%]
+# verifier says otherwise: tonne's own, and Viet Nam's (Circular 38/2023/TT-BCT). [%]
 MATERIAL_PERCENT = 5
 
 

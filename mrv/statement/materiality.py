@@ -17,8 +17,8 @@ from mrv.documents.period_account import Misstatements
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import decimal_text
 
-# Circular 38/2023/TT-BCT asks for 5 %.  No programme takes more than 10 %, which the CDM takes
-# for projects of microscale (Decision 9/CMP.7).
+# 5 % are tonne's own default; Viet Nam asks for them (Circular 38/2023/TT-BCT).  No programme takes
+# more than 10 %, which the CDM takes for projects of microscale (Decision 9/CMP.7).
 USUAL_PERCENT, MOST_PERCENT = "5", 10
 _PLACES = 6
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")

@@ -1,5 +1,6 @@
 """The catalogue is whole: a verifier finds every rule, with its words, in each language."""
 
+import re
 import tomllib
 from itertools import chain
 from pathlib import Path
@@ -87,3 +88,11 @@ def test_an_unknown_rule_is_refused_with_the_remedy():
     """A typing error ends with the list of ids, not with a trace."""
     with pytest.raises(RuleError, match="rule 'MTR-99' is not known; `tonne rules list` shows all"):
         rule("MTR-99")
+
+
+def test_an_act_of_one_country_is_named_as_that_countrys():
+    """A verifier in Nairobi would look for a Vietnamese circular that does not bind there."""
+    parts = [part for row in rules().values() for part in row.source.split(";")]
+    acts = [part for part in parts if re.search(r"/20\d\d/", part)]
+    assert len(acts) >= 3
+    assert [part for part in acts if "in Viet Nam" not in part] == []

@@ -138,7 +138,16 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
             ["whole", words["page.measured"]],
             ["part", words["page.incomplete"]],
             ["none", words["page.no_data"]],
-            *([] if not known else [["line", words["page.expected_line"]]]),
+            *(
+                []
+                if not known
+                else [
+                    [
+                        "line",
+                        words["page.expected_months" if facts.by_months else "page.expected_line"],
+                    ]
+                ]
+            ),
         ],
     }
 

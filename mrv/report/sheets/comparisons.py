@@ -248,6 +248,7 @@ def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: 
 
 
 def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
+    basis = words["basis.design_months" if facts.by_months else "basis.design"]
     expected = facts.plan.project.expected
     begin, end = facts.span_us
     span = begin, end, facts.timezone
@@ -258,15 +259,13 @@ def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
         key = _EXPECTED[comparison.what]
         if expected.get("dated"):  # of several estimates, each of its own time: their sum
             there = Fraction(end - begin, _HOUR_US)
-            yield _Other(
-                words["basis.design"], comparison, expected_of(expected, key, span), there, None
-            )
+            yield _Other(basis, comparison, expected_of(expected, key, span), there, None)
             continue
         value = Fraction(str(expected[key]))
         if hours is None:  # of a month in which the design expects nothing
-            yield _Other(words["basis.design"], comparison, Fraction(0), Fraction(_YEAR_H), None)
+            yield _Other(basis, comparison, Fraction(0), Fraction(_YEAR_H), None)
             continue
-        yield _Other(words["basis.design"], comparison, value, hours, cells.expected[key])
+        yield _Other(basis, comparison, value, hours, cells.expected[key])
     earlier = {one.statement: one for one in facts.plan.earlier}
     for other_period in facts.subject.other_periods or ():
         yield _of_period(other_period, earlier[other_period.statement])

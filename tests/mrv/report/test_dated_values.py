@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from mrv.registry.project import ACCOUNTING, Sample
+from mrv.report.audit_rows import meter_rows
 from mrv.report.dated_values import HEADS, dated, dated_rows
 from mrv.report.page.basis import basis
 from mrv.report.words import LANGUAGES, Words
@@ -33,12 +34,21 @@ def test_ratings_samples_and_factors_have_their_dates(facts):
     """A verifier would not see that a rated power counts from yesterday."""
     rows = list(dated_rows(facts.subject, Words("en")))
     assert [(r[0], r[2], r[3]) for r in rows if r[1] == "rated power"] == [
-        ("turbine", "2025-12-31T17:00:00Z", "2000000"),
-        ("turbine", "2026-01-31T17:00:00Z", "3000000"),
+        ("turbine", "2026-01-01", "2000000"),
+        ("turbine", "2026-02-01", "3000000"),
     ]
     assert any(r[1] == "f_wcm (sample S-7)" and r[2] == "2026-02-01" for r in rows)
     assert any("vn-grid-2023" in r[1] and r[2] == "2023-01-01" for r in rows)
     assert all(len(r) == len(HEADS) for r in rows)
+
+
+def test_a_rating_counts_from_the_projects_own_day(facts):
+    """A meter installed on 1 January in Hanoi would have a rating of the year before."""
+    (turbine,) = [row[3] for row in meter_rows(facts, Words("en")) if row[0] == "turbine"]
+    assert "1 January 2026" in turbine
+    assert "31 December 2025" not in turbine
+    begun = [p.meaning for p in facts.subject.fixed_parameters if p.parameter == "rated_power_w"]
+    assert begun[0] == "rated power from 2026-01-01T00:00:00+07:00 on"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,5 +1,6 @@
 """The PDF: a page to hand in, whose text is text in every language, the same bytes each time."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -245,6 +246,22 @@ def test_labels_of_a_month_do_not_touch(tmp_path):
     labels = re.findall(r">(2026-01-\d\d[^<]*)</word>", words)
     assert {"2026-01-01", "2026-01-05", "2026-01-29"} <= set(labels)
     assert all(len(one) == len("2026-01-01") for one in labels)
+
+
+def test_the_figure_says_how_the_designs_year_is_shared_out():
+    """A reader would divide the year by 365 and find another line than the one that is drawn."""
+    case = sample.pv_case(name="PV")
+    months = [5, 5, 8, 9, 11, 12, 12, 11, 9, 8, 5, 5]
+    expected = {**case.plan.project.expected, "by_month": months}
+    project = dataclasses.replace(case.plan.project, expected=expected)
+    plan = dataclasses.replace(case.plan, project=project)
+    even, monthly = (
+        text_of(page(sample.draft(one), Words("en")))
+        for one in (case, dataclasses.replace(case, plan=plan))
+    )
+    assert _close("pro rata of a year of 365 days") in _close(even)
+    assert _close("by its share of each month") in _close(monthly)
+    assert _close("pro rata of a year of 365 days") not in _close(monthly)
 
 
 def test_a_long_period_fits_on_paper():

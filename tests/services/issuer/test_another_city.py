@@ -10,10 +10,13 @@ import pytest
 from openpyxl import load_workbook
 
 from mrv.packs.reader import read_pack
-from mrv.report import make_programme
+from mrv.report import make, make_programme
+from mrv.report.page.basis import basis
+from mrv.report.words import Words
 from mrv.verify import verify
 from services.issuer.live_accounts import refresh
 from services.issuer.pack import export
+from services.issuer.report import facts_of_pack
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.factors import load_published
@@ -168,6 +171,25 @@ def test_the_published_factor_of_the_country_counts_beside_a_typed_one(database_
     (official,) = [a for a in pv.applicability if a.rule == "FAC-01"]
     assert not official.holds
     assert _used(found["bus"][0], "grid.id").provisional
+    (named,) = found["pv"][1]["credentialSubject"]["factors"]
+    assert (named["id"], named["value"], named["unit"]) == ("ifi-2021-grid.id", "0.675", "tCO2/MWh")
+    assert (named["validTo"], named["certainty"], named["provisional"]) == ("2022-01-01", "T", True)
+
+
+def test_each_report_names_the_factor_behind_a_typed_value(database_url, tmp_path):
+    """A Kenyan verifier would find a number, and neither its source nor how old it is."""
+    pv, _ = _closed(database_url, tmp_path, _city(KENYA, "0.274"))["pv"]
+    assert _per_mwh(pv, "generation") == pytest.approx(0.274, rel=1e-4)
+    facts = facts_of_pack(read_pack(tmp_path / "pv"))
+    words = Words("en")
+    tables = [block for block in basis(facts, words) if block["kind"] == "table"]
+    printed = json.dumps([block for block in tables if "ifi-2021-grid.ke" in str(block)])
+    said = ("0.274", "tCO2/MWh", "1 January 2021 - 1 January 2022", "IFI TWG", "Provisional", "T: ")
+    for text in said:
+        assert text in printed, (text, printed)
+    sheet = load_workbook(BytesIO(make(facts, "xlsx", "en")))["Factors"]
+    row = next([*row] for row in sheet.values if row[0] == "ifi-2021-grid.ke")
+    assert {"2021-01-01", "2022-01-01", "tCO2/MWh"} <= {str(cell) for cell in row}
 
 
 def test_a_document_of_the_operator_itself_states_nothing(database_url, tmp_path):

@@ -22,6 +22,7 @@ from mrv.report.blocks import Block
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
+from mrv.report.translations import certainty
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
@@ -155,11 +156,20 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
         held=_comparison_blocks(said, opinion, sample, ReportWords(language)),
+        certain=_certain(said, ReportWords(language)),
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
         exports=_exports(said.methodology.id),
         twin=twin,
     )
+
+
+def _certain(said: Claims, words: ReportWords) -> dict[str, str]:
+    """Return what the certainty of the factors means, and the word for it."""
+    return {
+        "": words["certainty"],
+        **{f.certainty: certainty(f.certainty, words) for f in said.factors},
+    }
 
 
 class Party(NamedTuple):

@@ -137,13 +137,10 @@ def main(pack):
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)
-    print(
-        f"{int(tonnes * 10**6) / 10**6:.6f} t, {credited} credited; the statement says"
-        f" {claims['credited']['t']}"
-    )
-    ug = int(tonnes * 10**12) - int(plan["carried"]["ug"])
-    said = claims["credited"]["t"], claims["emissions"]["reduction"]["ug"]
-    if (credited, ug) != tuple(map(int, said)):
+    said = f"the statement says {claims['credited']['t']}"
+    print(f"{int(tonnes * 10**6) / 10**6:.6f} t, {credited} credited; {said}")
+    ug, said = int(tonnes * 10**12) - int(plan["carried"]["ug"]), claims["emissions"]["reduction"]
+    if (credited, ug) != (int(claims["credited"]["t"]), int(said["ug"])):
         raise SystemExit("NOT the tonnes that the statement claims")
 
 

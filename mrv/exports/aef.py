@@ -17,8 +17,6 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from io import BytesIO, StringIO
 
-from xlsxwriter import Workbook
-
 from mrv.errors import ExportError
 from mrv.exports.contradictions import FORMULA
 from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
@@ -304,6 +302,8 @@ TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Ho
 
 def workbook(draft: Draft, only: str | None = None) -> bytes:
     """Return the five tables, or one, as XLSX, the same bytes each time."""
+    from xlsxwriter import Workbook  # noqa: PLC0415 - an extra brings it
+
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
     # the submission's day, which every copy has in common

@@ -22,10 +22,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import cbor2
-
 from ingest.errors import InputError
-from ingest.formats import cose_batch
 from mrv.documents.form import write
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
@@ -108,6 +105,10 @@ def _whose(one: AnyRow) -> tuple[str, str | None, date | None]:
 def sign(message: bytes, key: SigningKey, *, cose: bool = False) -> str:
     """Return a detached signature of a row, as a JWS or as a COSE_Sign1 in base64."""
     if cose:
+        import cbor2  # noqa: PLC0415 - for this form alone
+
+        from ingest.formats import cose_batch  # noqa: PLC0415 - loads cbor2
+
         head = cbor2.dumps({_ALGORITHM: cose_batch.EDDSA, _KEY_ID: key.public_multikey.encode()})
         signature = key.sign(cose_batch.to_be_signed(head, message))
         whole = cbor2.CBORTag(cose_batch.TAG, [head, {}, None, signature])
@@ -164,6 +165,8 @@ def _read_jws(signed: str, message: bytes) -> _Detached:
 
 
 def _read_cose(signed: str, message: bytes) -> _Detached:
+    from ingest.formats import cose_batch  # noqa: PLC0415 - loads cbor2, for this form alone
+
     found = cose_batch.read_sign1(b64decode(signed, validate=True), detached=message)
     if found.algorithm not in _COSE_ALGORITHMS:
         raise ValueError(f"its algorithm is {found.algorithm}")

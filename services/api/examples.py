@@ -209,6 +209,8 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "system": "rooftop-pv",
         "methodology": "jcm-vn-am007",
         "expected_t_so_far": "3.388",
+        "expected_ahead_t": "36.5",
+        "issued_by_grade_t": {"B": "8", "C": "2"},
         "measured_percent_of_expected": "98.2",
         "transferable_t": "not determined",
         "transfer_basis": "the project's class is not set",

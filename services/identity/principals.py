@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
+from ingest.mqtt.names import PREFIX, receipt_topic
 from ingest.mqtt.templates import parse
-from ingest.mqtt.topics import PREFIX, STATUS, receipt_topic
+from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
 from services.identity.files import Hashed
 from services.registry.fields import ID

@@ -66,8 +66,8 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     assert closed["credit_t"] == int(closed["reduction_t"].split(".")[0]) > 0
     # silent for a morning, and without a certificate on the second day
     assert [(d["device"], d["reason"]) for d in closed["deductions"]] == [
-        ("inv-2", {"code": "EVD-01.alone", "values": {}}),
         ("inv-2", {"code": "calibration.expired", "values": {"certificate": "C-2"}}),
+        ("inv-2", {"code": "EVD-01.alone", "values": {}}),
     ]
     signed("statement", "submit", name, "--key", "plant")
     bare = signed("statement", "verify", name, "--key", "auditor", code=2)

@@ -86,8 +86,8 @@ def test_a_code_of_another_release_is_shown_with_its_values():
     """A reader would see nothing of what a later release found."""
     one = text("MTR-99.odd", device="inv-1", wh=5)
     assert render(one, "vi") == "MTR-99.odd (device = inv-1, wh = 5)"
-    assert list(one.devices()) == ["inv-1"]
-    assert list(text("a.b", device=("a", "b"), why=one).devices()) == ["a", "b", "inv-1"]
+    assert list(one.named("device")) == ["inv-1"]
+    assert list(text("a.b", device=("a", "b"), why=one).named("device")) == ["a", "b", "inv-1"]
 
 
 def test_more_lines_than_are_shown_are_counted():

@@ -244,7 +244,7 @@ def test_the_larger_of_two_errors_counts(database_url, tmp_path):
     plant.register(database_url, tmp_path, text)
     plant.fill_pv(database_url, minutes=15, silent=False)
     one, why = _of(_closed(database_url))
-    assert Fraction(one["deducted"]) == Fraction(one["metered"]) * Fraction("0.005")
+    assert Fraction(one["adjusted"]) == -Fraction(one["metered"]) * Fraction("0.005")
     assert [w["code"] for w in why] == ["calibration.expired"]
 
 

@@ -221,8 +221,8 @@ def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, mon
         for what, error in (({"named": "inv-2"}, EnrolmentError),):
             with pytest.raises(error, match="another device"):
                 est.own.enrol(conn, desk.folder, made["token"], wanted, **what)
-        old = est.own.make_tokens(conn, ["inv-1"], 1e-6, "test")[0][1]
-        time.sleep(0.01)
+        old = est.own.make_tokens(conn, ["inv-1"], 1e-4, "test")[0][1]
+        time.sleep(0.4)
         with pytest.raises(EnrolmentError, match="over"):
             est.own.enrol(conn, desk.folder, old, wanted)
     openssl(tmp_path, "req", "-new", "-key", "client.key", "-subj", "/O=nobody",

@@ -365,6 +365,9 @@ def test_a_whole_city_is_counted_instead_of_drawn(city):
     assert sum(f["properties"]["assets"] for f in said["features"]) == len(many)
     assert [f["properties"].get("worst_condition") for f in said["features"]].count(5) == 1
     assert said["next"] is None
+    with connect(city.database_url, autocommit=True) as conn:
+        # as it was: the console answers for ten seconds what it was asked before
+        conn.execute("DELETE FROM sewer_asset WHERE id LIKE 'X-%'")
 
 
 @pytest.mark.parametrize(

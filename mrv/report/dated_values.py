@@ -133,11 +133,11 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
 
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
     """Return the dated values in order of meters, parameters and factors."""
-    told, zone = set(), subject.monitoring_period.timezone
+    listed, zone = set(), subject.monitoring_period.timezone
     for one in subject.monitored_parameters:
-        if one.device in told:
+        if one.device in listed:
             continue
-        told.add(one.device)
+        listed.add(one.device)
         for rated in one.meter.ratings or ():
             yield (
                 one.device,

@@ -13,7 +13,7 @@ approval, or the plant by its design, is the other.  A part of about four weeks 
 a share of the higher of the two counts the service that its use carries at that rate, and does not
 enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
 the inflow.  Where invoices agree with the use, a type approval contradicts no calibrated odometer:
-it is of a test cycle, and a careful line stays below it.  Then all is counted, and reported.  A
+it is of a test cycle, and a careful line stays below it.  Then all is counted, and reported; what they took before limits it as ever.  A
 part that used a multiple of what its model or design takes is no less odd: that value is not its
 own.  These are rules of tonne's own.
 """
@@ -209,7 +209,7 @@ def _carried(
     devices = facts.of_role(*of.serves)
     # what invoices state was delivered, whatever the design says that it takes
     settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
-    allowed = settled or _invoiced_use(facts, of)
+    invoiced = _invoiced_use(facts, of)
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.least else Fraction(0)
@@ -229,7 +229,11 @@ def _carried(
         by_model = _basis(of, model, history=False)
         limit = part.served * max(of.least * usual, closer * model)
         most, history = max(usual, model), usual >= model
-        if part.used < limit and not allowed:
+        # a type approval is of a test cycle; what the vehicles took before is their own
+        least = part.served * of.least * usual if invoiced else limit
+        if part.used < least and not settled:
+            if invoiced:
+                most, history = usual, True
             basis = _basis(of, most, history=history)
             reason = text("MTR-06.carried", basis=basis, **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))

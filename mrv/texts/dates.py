@@ -50,7 +50,7 @@ def week_begins(country: str | None) -> int:
     """Return the weekday on which a country's weeks begin, by CLDR; 0 is Monday, as in most."""
     try:
         return int(Locale.parse(f"und_{country}").first_week_day) if country else 0
-    except UnknownLocaleError:  # of a place where nobody lives
+    except UnknownLocaleError:  # a country without residents
         return 0
 
 

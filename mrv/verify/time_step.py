@@ -101,28 +101,28 @@ _NAMES = {
 def signed_values(subject: Subject) -> str:
     """Signed rows and values hold by the keys of plan.json, and back what is stated of them."""
     subject.needs_evidence()
-    rows = _rows(subject)
     plan, stated = subject.plan, subject.claims.signed_energy
-    if plan.signed is None or stated is UNSET:
-        if rows:
-            return rows
-        raise NotApplicableError("the statement does not tell how much of its energy is signed")
     try:
+        rows = _rows(subject)
+        if plan.signed is None or stated is UNSET:
+            if rows:
+                return rows
+            raise NotApplicableError("the statement does not say how much of its energy is signed")
         signed_proof.check_kept(plan.signed, plan.devices, plan.serials)
         if subject.meter_keys is not None:
             _hold_against(subject, plan, subject.meter_keys)
     except ImportError as error:
         raise NotCheckedError(
-            f"its batches need a library that is not here ({error.name}); pip install cbor2"
+            f"its COSE signatures need a library that is not here ({error.name}); pip install cbor2"
         ) from error
     if {value.signer for value in plan.signed.values} != set(stated.signers):
         raise CanonicalError("plan.json names other signers than the statement")
-    told = ", ".join(
+    shares = ", ".join(
         f"{share.share_percent} % {_NAMES[share.kind]}"
         for share in stated.shares
         if share.energy_wh != "0" or share.kind == NONE
     )
-    values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {told}"
+    values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {shares}"
     return f"{rows}; values: {values}" if rows else values
 
 
@@ -156,8 +156,8 @@ def _rows(subject: Subject) -> str:
                 " trust root, or add it to your keys",
             )
     check_named(project, rows, subject.trusted)
-    told = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
-    return f"signed rows hold: {told}"
+    by_signer = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
+    return f"signed rows hold: {by_signer}"
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:

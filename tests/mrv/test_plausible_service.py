@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -248,13 +249,15 @@ def _of(result, clause):
     return "".join(f.detail for f in result.applicability if f.rule.startswith(clause))
 
 
-def year_of(kwh, metres=KM_PER_QUARTER, weeks=8, history=()):
+def year_of(kwh, metres=KM_PER_QUARTER, weeks=8, history=(), *, billed=False):
     """Close some weeks of a bus that charges at its depot, with what it took before."""
     rows = {
         ("ch-1", "energy_import"): charged(7, kwh) * weeks,
         ("bus-1", "distance"): metres if isinstance(metres, list) else driven(7 * weeks, metres),
     }
-    besides = Besides(accounting=ACCOUNTING, history=history)
+    bills = plant.bills(rows, "ch-1") if billed else ()
+    bills = tuple(replace(one, issued=date(2026, 6, 1)) for one in bills)
+    besides = Besides(accounting=ACCOUNTING, history=history, invoices=bills)
     return closed(rows, "ch-1", weeks=weeks, besides=besides)
 
 
@@ -274,6 +277,15 @@ def test_odometer_that_runs_fast_gains_nothing():
     assert not unmet(truth)
     assert truth.net == year_of(340, weeks=4).net
     assert any("1.049 kWh/km in earlier periods" in str(d.reason) for d in fast.deductions)
+
+
+def test_invoiced_charging_is_no_leave_for_an_odometer_that_left_its_own_past():
+    """A bill of the charging is true of any distance: a year of statements would count for none."""
+    truth = year_of(340, weeks=4, history=(BEFORE,), billed=True)
+    fast = year_of(340, KM_PER_QUARTER * 5 // 4, weeks=4, history=(BEFORE,), billed=True)
+    assert not unmet(truth)
+    assert float(fast.net.reduction.t) <= float(truth.net.reduction.t) + 1e-4
+    assert unmet(fast)
 
 
 def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=()):

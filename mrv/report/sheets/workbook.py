@@ -145,7 +145,7 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         ])  # fmt: skip
 
 
-# more than these nobody looks through; all days are on their own sheet
+# no reader looks through more than these; all days are on their own sheet
 MOST = 12
 _THOUSAND = 1000
 _A_PAGE = 2

@@ -13,7 +13,8 @@ approval, or the plant by its design, is the other.  A part of about four weeks 
 a share of the higher of the two counts the service that its use carries at that rate, and does not
 enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
 the inflow.  Where invoices agree with the use, a type approval contradicts no calibrated odometer:
-it is of a test cycle, and a careful line stays below it.  Then all is counted, and reported; what they took before limits it as ever.  A
+it is of a test cycle, and a careful line stays below it.  Then all is counted, and
+reported; what the vehicles took before limits it still.  A
 part that used a multiple of what its model or design takes is no less odd: that value is not its
 own.  These are rules of tonne's own.
 """
@@ -232,8 +233,7 @@ def _carried(
         # a type approval is of a test cycle; what the vehicles took before is their own
         least = part.served * of.least * usual if invoiced else limit
         if part.used < least and not settled:
-            if invoiced:
-                most, history = usual, True
+            most, history = (usual, True) if invoiced else (most, history)
             basis = _basis(of, most, history=history)
             reason = text("MTR-06.carried", basis=basis, **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))

@@ -142,6 +142,13 @@ def wait_stored(database_url: str, least: int, patience_s: float, told: Callable
         wait_until(lambda: _stored_records(connection) >= least, patience_s, told, 0.05)
 
 
+def wait_derived(database_url: str, patience_s: float, told: Callable[[], str]) -> None:
+    """Wait until no reading waits for its rows: a worker that ends leaves those to the next."""
+    waiting = "SELECT EXISTS (SELECT FROM underived) OR EXISTS (SELECT FROM remake_request)"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        wait_until(lambda: connection.execute(waiting).fetchone() == (False,), patience_s, told, 0.05)
+
+
 def servers(kafka_url: str) -> list[str]:
     """`host:port` of each broker of a URL."""
     return KafkaAccess.of(kafka_url).bootstrap

@@ -117,6 +117,8 @@ def test_paths_agree_though_workers_are_killed(
                 120,
                 many.logs,
             )
+            for url in (three, one):
+                kafka_path.wait_derived(url, 120, many.logs)
     publisher.close()
     agree(database_urls)
     check_replay(many, three, database_urls)

@@ -13,7 +13,7 @@ from services.api.schemas.base import Id, Line, Shape, State
 class Statement(Shape):
     """A statement in a list."""
 
-    statement: str = Field(examples=["TN-nck-pv-20260101-20260201-1"])
+    statement: str = Field(examples=["TN-roof-1-20260101-20260201-1"])
     project: str
     state: State
     begin: datetime = Field(alias="from")

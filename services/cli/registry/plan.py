@@ -28,9 +28,9 @@ def plan() -> None:
 
     \b
     Example:
-      tonne plan draft nck-pv > monitoring.yaml
+      tonne plan draft roof-1 > monitoring.yaml
       tonne registry import monitoring.yaml
-      tonne plan diagram nck-pv --out nck-pv.svg
+      tonne plan diagram roof-1 --out roof-1.svg
     """
 
 
@@ -43,7 +43,7 @@ def show(project: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne plan show nck-pv
+      tonne plan show roof-1
     """
     with connect(database_url(), name="tonne plan") as conn:
         load_project(conn, project)
@@ -101,7 +101,7 @@ def draft(project: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne plan draft nck-pv > monitoring.yaml
+      tonne plan draft roof-1 > monitoring.yaml
     """
     with connect(database_url(), name="tonne plan") as conn:
         text = draft_of(conn, project)
@@ -129,7 +129,7 @@ def diagram(
 
     \b
     Example:
-      tonne plan diagram nck-pv --out nck-pv.svg
+      tonne plan diagram roof-1 --out roof-1.svg
     """
     with connect(database_url(), name="tonne plan") as conn:
         drawn = diagram_of(conn, project, begin, single_line=single_line)

@@ -351,5 +351,6 @@ def _one_ratio(
     """Columns of which enough values have one ratio to a meter's own."""
     ratios = np.sort(others / own[:, None], axis=0)
     low, high = ratios[: len(own) - need + 1], ratios[need - 1 :]
-    found: NDArray[np.bool_] = ((high <= low * (1 + nearly)) & np.isfinite(high)).any(axis=0)
+    near: NDArray[np.bool_] = (high <= low * (1 + nearly)) & np.isfinite(high)
+    found: NDArray[np.bool_] = np.any(near, axis=0)
     return found

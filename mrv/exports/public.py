@@ -30,8 +30,8 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "serial": ("serial",),
     "maker": ("maker", "model"),
     "certificate": ("certificate",),
-    "person": ("responsible", "team", "signatory"),
-    "place": ("site", "place"),
+    "person": ("responsible", "team", "reviewer", "signatory"),
+    "place": ("site", "place", "latitude", "longitude"),
     "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}

@@ -31,7 +31,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "maker": ("maker", "model"),
     "certificate": ("certificate",),
     "person": ("responsible", "team", "reviewer", "signatory"),
-    "place": ("site", "place", "latitude", "longitude"),
+    "place": ("site", "place"),
     "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}

@@ -79,6 +79,13 @@ class InForce(Entry, frozen=True, kw_only=True):
     until: Day | None = None
 
 
+class Consulted(Entry, frozen=True, kw_only=True):
+    """The consultation of local stakeholders: when it ended, and its record."""
+
+    date: Day
+    document: str
+
+
 class Verified(Entry, frozen=True, kw_only=True):
     """What a registry adds to the verification of a statement."""
 
@@ -219,6 +226,7 @@ class Registration(Entry, frozen=True, kw_only=True):
     participants: tuple[Participant, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     negative_impacts: str | None = None
+    consultation: Consulted | None = None
     signed_percent: str | None = None
     forms: tuple[InForce, ...] = ()
     methodologies: tuple[InForce, ...] = ()

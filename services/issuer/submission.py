@@ -55,7 +55,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
     """Say what the programme's forms lack: fields of the registration."""
     ask = f"registrations[{registration.project}]"
-    for name in ("programme", "project_id", "registered"):
+    for name in ("programme", "project_id", "registered", "consultation"):
         if getattr(registration, name) is None:
             yield f"{ask}.{name}"
     if not registration.forms:

@@ -76,7 +76,7 @@ class Due(Shape):
 
     kind: Kind = Field(examples=["calibration"])
     what: str = Field(examples=["inv-2"])
-    due: date | None
+    due: date | None = Field(examples=["2027-12-20"])
     state: Literal["overdue", "open", "soon", "later"]
     responsible: str | None = Field(examples=["Energy manager"])
 
@@ -84,8 +84,8 @@ class Due(Shape):
 class Schedule(Shape):
     """What of a project is due, what is open first, then by day."""
 
-    project: str
-    today: date
+    project: str = Field(examples=["nck-pv"])
+    today: date = Field(examples=["2027-11-30"])
     due: list[Due]
 
 

@@ -2461,6 +2461,9 @@ ALTER TABLE device_rating ADD COLUMN sha256 text COLLATE "C" CHECK (sha256 ~ '^[
 -- their hashes stay; the country of their time zone counts.
 ALTER TABLE site ADD COLUMN country text COLLATE "C" CHECK (country ~ '^[A-Z]{2}$');
 ALTER TABLE project ADD COLUMN country text COLLATE "C" CHECK (country ~ '^[A-Z]{2}$');
+-- the grid of a country that has several
+ALTER TABLE site ADD COLUMN grid text COLLATE "C" CHECK (grid ~ '^[a-z0-9-]+$');
+ALTER TABLE project ADD COLUMN grid text COLLATE "C" CHECK (grid ~ '^[a-z0-9-]+$');
 
 -- whether the document of a factor is a third party's
 GRANT SELECT (name, role, bounds) ON enrolled_key TO tonne_ingest;

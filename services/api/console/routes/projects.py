@@ -87,6 +87,8 @@ Asking = Annotated[str | None, Query(max_length=10)]
 @router.get("/console/{language}/projects/{project}/due")
 def schedule(ask: View, language: Language, project: IdPath) -> Response:
     """Show what of a project is due, to someone who signed in."""
+    if not ask.who.sees(project):
+        raise ProblemError(403, "sign in to see what is due of this project")
     today, rows = due_of(ask, project)
     return render(ask, language, "due.html", project=project, today=today, rows=rows)
 

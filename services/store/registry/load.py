@@ -207,10 +207,9 @@ def load_project(conn: Connection, project_id: str) -> Project:
     RegistryError
         When it is not registered.
     """
-    projects = {p.id: p for p in load_projects(conn)}
-    if project_id not in projects:
-        raise unknown(conn, "project", project_id)
-    return projects[project_id]
+    for project in _load_projects(conn, [project_id]):
+        return project
+    raise unknown(conn, "project", project_id)
 
 
 def load_calibrations(

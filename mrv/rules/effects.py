@@ -380,17 +380,15 @@ class _Device:
         """
         What no such device can have done, or its other channels do not corroborate.
 
-        The error of a meter without certificate is taken off before; what other sources do not
-        support is without the error of its own.
+        The error of a meter without certificate is taken off before, and of all that was metered;
+        so what is taken off here is without the error of its own.
         """
         for bound, above in self.above:
             if not above[low:high].any():
                 continue
-            quantity = Fraction(exact_sum(above[low:high]))
-            if isinstance(bound, Exclude) or not bound.plausible:
-                part = replace(self.one.whole, value=above).cut(first, first + high - low)
-                errors = cuts_of_errors(self.one.base.errors, part)
-                quantity -= sum((cut.quantity for cut in errors), start=ZERO)
+            part = replace(self.one.whole, value=above).cut(first, first + high - low)
+            errors = cuts_of_errors(self.one.base.errors, part)
+            quantity = exact_sum(part.value) - sum((cut.quantity for cut in errors), start=ZERO)
             why = _why(bound.reason, "not counted" if isinstance(bound, Exclude) else _NOT)
             time = _span_us(first, above[low:high])
             yield Cut(Kind.PLAUSIBILITY, quantity, *time, why, rule=bound.rule)

@@ -88,7 +88,9 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         yield NoReduction()
         yield Said(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
-        yield Said(False, tuple(unfavourable))
+        # of two figures within the tolerance the conservative one counts: no reply is asked for
+        bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
+        yield Said(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
 

@@ -7,7 +7,7 @@ import { SVGRenderer } from "echarts/renderers";
 import { CHARTS } from "./options.mjs";
 echarts.use([BarChart, LineChart, CustomChart, GridComponent, TooltipComponent, GraphicComponent, SVGRenderer]);
 
-const NAMES = ["bg", "ink", "muted", "hair", "land", "coast", "a1", "a2", "a3", "a4", "a5", "a6", "acc", "acc2", "acc3", "crit", "gold"];
+const NAMES = ["bg", "ink", "muted", "hair", "land", "coast", "sea", "a1", "a2", "a3", "a4", "a5", "a6", "acc", "acc2", "acc3", "crit", "gold"];
 const colours = () => {
   const s = getComputedStyle(document.documentElement);
   return Object.fromEntries(NAMES.map((k) => [k, s.getPropertyValue(`--${k}`).trim()]));
@@ -89,7 +89,7 @@ function mount(el) {
 
 // Arrows go from mark to mark and say what each shows; Enter opens it.
 function byKeys(el, chart, said, option, kind, now, open, period) {
-  const series = kind === "map" ? 1 : 0;
+  const series = kind === "map" ? 4 : 0;
   let at = -1;
   el.tabIndex = 0;
   el.addEventListener("keydown", (event) => {

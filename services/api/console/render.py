@@ -164,17 +164,24 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
     """Return what names a site, project or action in the reader's language, else as registered."""
 
-    def find() -> dict[tuple[str, str], dict[str, str]]:
-        with ask.reading() as conn:
-            return registered_names(conn)
-
     def name(kind: str, id_: str, registered: str) -> str:
         if language == LANGUAGES[0]:
             return registered
-        found = ask.request.app.state.memory.get("names", find)
-        return str(found.get((kind, id_), {}).get(language, registered))
+        return names_in(ask, language).get((kind, id_), registered)
 
     return name
+
+
+def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
+    """Return what is registered by kind and id, as a language names it."""
+
+    def find() -> dict[tuple[str, str], str]:
+        with ask.reading() as conn:
+            found = registered_names(conn)
+        return {key: said[language] for key, said in found.items() if language in said}
+
+    found: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
+    return found
 
 
 def _address(request: Request) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
 
+from mrv import calendar
 from mrv.report.words import LANGUAGES, names, number, percent_sign
 from mrv.texts import dates, form
 from mrv.texts.word_files import filled
@@ -81,6 +82,16 @@ class Words:
         if one is None:
             return "\N{EN DASH}"
         return dates.day(date.fromisoformat(one) if isinstance(one, str) else one, self.language)
+
+    def moment(self, at: datetime | str, timezone: str | None = None) -> str:
+        """Write a time to the minute as the language does, by a zone's clock or as it is local."""
+        when = datetime.fromisoformat(at) if isinstance(at, str) else at
+        local = when if timezone is None else when.astimezone(calendar.zone(timezone))
+        return dates.moment(local, self.language)
+
+    def moment_form(self) -> str:
+        """Return how the language joins a time, {0}, and a day, {1}."""
+        return dates.moment_form(self.language)
 
     def days(self, first: date, last: date) -> str:
         """Write the days from the first to the last."""

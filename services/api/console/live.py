@@ -26,7 +26,7 @@ from starlette.concurrency import run_in_threadpool
 from ingest import classes
 from mrv import calendar
 from mrv.report.printable_text import legible
-from services.api.console.render import unit
+from services.api.console.translations import unit
 from services.api.principals import Principal
 from services.store.api import api_keys
 from services.store.views import console

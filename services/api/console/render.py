@@ -30,7 +30,7 @@ from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
-from services.api.console.translations import Words, preferred
+from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
@@ -50,12 +50,6 @@ _HEADERS = {
 }
 _MOST = 2_000
 _LEVEL = 5
-_UNITS = (
-    ("Cel", "\N{DEGREE SIGN}C"),
-    ("m2", "m\N{SUPERSCRIPT TWO}"),
-    ("m3", "m\N{SUPERSCRIPT THREE}"),
-    ("ug", "\N{MICRO SIGN}g"),
-)
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
@@ -114,13 +108,6 @@ def kilo(text: str) -> str:
 def percent(share: str) -> str:
     """Return a share as a percentage with two places, rounded down, as reports print it."""
     return decimal_text(Fraction(share) * 100, 2, "down")
-
-
-def unit(code: str) -> str:
-    """Return a unit of the classes as people write it: Cel is a degree Celsius."""
-    for code_, written in _UNITS:
-        code = code.replace(code_, written)
-    return code
 
 
 def language_of(request: Request) -> str:

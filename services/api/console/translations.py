@@ -22,6 +22,13 @@ _SHOWN = {
     "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
     "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
 }
+# as people write a unit of the classes
+_UNITS = (
+    ("Cel", "\N{DEGREE SIGN}C"),
+    ("m2", "m\N{SUPERSCRIPT TWO}"),
+    ("m3", "m\N{SUPERSCRIPT THREE}"),
+    ("ug", "\N{MICRO SIGN}g"),
+)
 _DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
 
 
@@ -122,6 +129,13 @@ class Words:
 def texts(of: str) -> Mapping[str, str]:
     """Return every text of a language by its key, also the names of reports."""
     return {**names(of), **filled("services.api.console", "words", of)}
+
+
+def unit(code: str) -> str:
+    """Return a unit of the classes as people write it: Cel is a degree Celsius."""
+    for code_, written in _UNITS:
+        code = code.replace(code_, written)
+    return code
 
 
 def preferred(header: str) -> str:

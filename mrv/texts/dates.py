@@ -43,6 +43,11 @@ def month(one: date, language: str) -> str:
     return format_skeleton("yMMMM", one, locale=_locale(language))
 
 
+def year(one: date, language: str) -> str:
+    """Write the year of a day."""
+    return format_skeleton("y", one, locale=_locale(language))
+
+
 def short_month(one: date, language: str) -> str:
     """Write the month of a day alone, short: `Jan`."""
     return format_date(one, "LLL", _locale(language))

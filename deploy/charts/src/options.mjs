@@ -221,7 +221,7 @@ export function map(d, T, W, H, f) {
 
 // Flows between places: bands from givers on the left to receivers on the right, as wide as they are large.
 export function flows(d, T, W, H, f) {
-  const narrow = W < 520, room = narrow ? 8 : Math.min(250, W * 0.24), node = 10, gap = narrow ? 40 : 18, top = narrow ? 24 : 8;
+  const narrow = W < 520, room = narrow ? 8 : Math.min(250, W * 0.24), node = 10, gap = narrow ? 46 : 18, top = narrow ? 36 : 8;
   const sums = (end) => { const o = new Map(); for (const one of d.flows) o.set(one[end], (o.get(one[end]) ?? 0) + one.amount); return [...o]; };
   const sides = [sums("giver"), sums("receiver")], total = d.flows.reduce((s, one) => s + one.amount, 0);
   const high = H - 2 * top - gap * (Math.max(sides[0].length, sides[1].length) - 1), unit = high / total;
@@ -238,7 +238,7 @@ export function flows(d, T, W, H, f) {
     const y = (n ? end : begin).get(name), h = Math.max(amount * unit, 1), x = n ? x1 : x0;
     elements.push({ type: "rect", silent: true, shape: { x, y, width: node, height: h }, style: { fill: T.ink } });
     const words = `${name}`, sum = f.amount(amount, d.unit);
-    if (narrow) elements.push(text(T, `${words}  ${sum}`, n ? W - 8 : 8, y - 9, { align: n ? "right" : "left", size: 11, width: W / 2 - 10, halo: true }));
+    if (narrow) [[words, -21, T.ink], [sum, -8, T.muted]].forEach(([said, dy, fill]) => elements.push(text(T, said, n ? W - 8 : 8, y + dy, { align: n ? "right" : "left", size: 11, width: W / 2 - 10, halo: true, fill })));
     else { const lx = n ? x1 + node + 6 : x0 - 6, align = n ? "left" : "right"; const ly = Math.min(Math.max(y + h / 2, 16), H - 18); elements.push(text(T, words, lx, ly - 7, { align, width: room - 10 }), text(T, sum, lx, ly + 8, { align, fill: T.muted })); }
   }));
   const givers = sides[0].map(([name]) => name);

@@ -150,11 +150,7 @@ def _expected(found: dict[str, Any], t: Words) -> Markup | None:
     """Draw the energy of an inverter beside that which its irradiance lets expect."""
     known = found["pv"]["days"] if found.get("pv") else []
     rows = [
-        (
-            str(one["day"].day),
-            t.day(one["day"]),
-            *(_kwh(one[of]) for of in ("energy_kwh", "expected_kwh")),
-        )
+        (str(one["day"].day), t.day(one["day"]), _kwh(one["energy_kwh"]), _kwh(one["expected_kwh"]))
         for one in known
         if one["expected_kwh"] is not None
     ]

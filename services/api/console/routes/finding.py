@@ -183,10 +183,7 @@ def shortfalls(
         severity = "critical" if silent or own is None else "major" if own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
         if not silent and one.project in plans:  # a finding on the plan, of no device
-            hours = {
-                of: t.number(said) for of, said in plans[one.project].values if of in _PLAN_HOURS
-            }
-            why, todo = t("fault.plan", **hours), "fault.next.plan"
+            why, todo = plan_why(plans[one.project], t), "fault.next.plan"
         faults.append(
             Fault(
                 t.tonnes(one.short_t), t("fault.short"), severity,
@@ -202,6 +199,11 @@ def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]
     """Return what is wrong with estimates that their plants cannot give, by project."""
     found = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def plan_why(plan: Text, t: Words) -> str:
+    """Say why a plan does not fit its plant."""
+    return t("fault.plan", **{of: t.number(said) for of, said in plan.values if of in _PLAN_HOURS})
 
 
 def short_name(said: str) -> str:

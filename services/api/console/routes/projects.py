@@ -21,12 +21,11 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
-from mrv.texts import render as text_of
 from services.api.console.charts.bars import Bar, bars
 from services.api.console.charts.quantities import cumulative_chart, hours_chart
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
-from services.api.console.routes.finding import unfit_plans
+from services.api.console.routes.finding import plan_why, unfit_plans
 from services.api.console.routes.overview import rounded, tonnes
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -122,7 +121,7 @@ def project(
         total=_total(found),
         months=_picker(found, t),
         stale=_stale(found),
-        plan=None if plan is None else text_of(plan, language),
+        plan=None if plan is None else plan_why(plan, t),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         sources=sources,
@@ -323,7 +322,12 @@ def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
     if found.kind == "day":
         return None
     rows = [
-        (_label(found.kind, row, t), t.span(row.name), *map(_decimal, (row.avoided, row.expected)))
+        (
+            _label(found.kind, row, t),
+            t.span(row.name),
+            _decimal(row.avoided),
+            _decimal(row.expected),
+        )
         for row in found.rows
     ]
     return cumulative_chart(rows, "t", t("avoided"), t, f"{found.sums.id}-{found.name}-cumulative")

@@ -116,7 +116,7 @@ class Words:
         """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""
         parts = name.split("-")
         if len(parts) == 1:
-            return dates.year(date(int(name), 1, 1), self.language)
+            return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
         first = date(*(int(one) for one in (*parts, "1")[:3]))
         return self.day(first) if len(parts) > 2 else self.month(first)  # noqa: PLR2004 - with a day
 

@@ -169,8 +169,6 @@ def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
             return registered_names(conn)
 
     def name(kind: str, id_: str, registered: str) -> str:
-        if language == LANGUAGES[0]:
-            return registered
         found = ask.request.app.state.memory.get("names", find)
         return str(found.get((kind, id_), {}).get(language, registered))
 

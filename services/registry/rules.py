@@ -53,7 +53,8 @@ def check(registry: Registry) -> Iterator[Finding]:
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))
         yield from _country(site)
         yield from _daylight(site)
-    for named in (*sites.values(), *projects.values()):
+    every: list[Site | Project] = [*sites.values(), *projects.values()]
+    for named in every:
         if "[U+" in (shown := printable(named.name)):
             text = (
                 f"name: PDFs have no letters of {named.name!r} and print {shown!r}; write `name` in"

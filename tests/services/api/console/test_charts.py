@@ -252,7 +252,14 @@ def test_days_added_up_and_their_hours_stand_where_they_belong():
     t, half = Words("en"), Fraction(1, 2)
     days = [date(2026, 3, 1), date(2026, 3, 2)]
     drawn = figures(
-        hours_chart([(datetime(2026, 3, 2, 7), half)], days, "kWh", ("hours", "energy"), t, "h")
+        hours_chart(
+            [(datetime.fromisoformat("2026-03-02T07:00"), half)],
+            days,
+            "kWh",
+            ("hours", "energy"),
+            t,
+            "h",
+        )
     )
     assert drawn["cells"] == [[1, 7, 0.5]]
     assert drawn["hours"][7] == "07:00"

@@ -33,6 +33,16 @@ def month(one: date, language: str) -> str:
     return format_skeleton("yMMMM", one, locale=_locale(language))
 
 
+def mark(name: str, language: str) -> str:
+    """Write a day, month or year for an axis, short: `1 Jun`, `Jun 2026`, `2026`."""
+    skeletons = {len("2026-01-01"): "MMMd", len("2026-01"): "yMMM"}
+    if (skeleton := skeletons.get(len(name))) is None:
+        return name
+    one = date.fromisoformat(f"{name}-01"[: len("2026-01-01")])
+    locale = _locale("en-GB" if language == "en" else language)  # day before month, as in `day`
+    return format_skeleton(skeleton, one, locale=locale)
+
+
 def short_month(one: date, language: str) -> str:
     """Write the month of a day alone, short: `Jan`."""
     return format_date(one, "LLL", _locale(language))

@@ -116,7 +116,7 @@ def create(
 
     \b
     Example:
-      tonne api keys create --role auditor --name "Third-party entity" --project nck-pv
+      tonne api keys create --role auditor --name "Third-party entity" --project roof-1
     """
     with _database() as conn:
         key, token = api_keys.create(

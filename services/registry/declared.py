@@ -95,9 +95,8 @@ def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -
         total = sum(getattr(one, name) for one in strata)
         if total != given:
             yield f"have {name} {total} together, and the survey {given}"
-    weighed = sum(one.population * one.mean for one in strata) / sum(
-        one.population for one in strata
-    )
+    whole = sum(one.population for one in strata)
+    weighed = sum((one.population * one.mean for one in strata), start=Decimal(0)) / whole
     if abs(weighed - mean) * _ROUNDED > max(mean, weighed):
         yield f"have the mean {weighed:.6g}, weighted by population, and the survey {mean}"
 

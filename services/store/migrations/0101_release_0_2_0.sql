@@ -2713,7 +2713,7 @@ CREATE TABLE alarm_silence (
     subject text COLLATE "C",
     begins  timestamptz NOT NULL DEFAULT now(),
     ends    timestamptz NOT NULL CHECK (ends > begins AND ends <= begins + INTERVAL '31 days'),
-    reason  text NOT NULL CHECK (length(reason) BETWEEN 3 AND 1000),
+    reason  text NOT NULL CHECK (length(reason) BETWEEN 2 AND 1000),
     author  text NOT NULL CHECK (author <> ''),
     created timestamptz NOT NULL DEFAULT now()
 );

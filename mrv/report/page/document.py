@@ -351,7 +351,7 @@ def _of_all_parts(facts: Facts, words: Words) -> list[Block]:
 
 
 def _head(facts: Facts, words: Words) -> dict[str, Any]:
-    name = facts.subject.project.name
+    name = facts.project(words.language)
     return {
         "title": words["page.title_statement" if facts.opinion is None else "page.title"],
         "description": f"{facts.name}, {name}",

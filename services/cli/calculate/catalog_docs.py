@@ -181,11 +181,11 @@ def rules_page(text: str) -> str:
 
 def _rules_lines() -> Iterator[str]:
     yield "\n## Order of evaluation\n"
-    yield "| stage | rules |\n|---|---|"
+    yield "| stage | `--stage` | rules |\n|---|---|---|"
     for stage in STAGES:
         names = [f"[{row.id}](#{_anchor(row)})" for row in rules().values() if row.stage == stage]
         if names:
-            yield f"| {code_words('stage', stage)} | {', '.join(names)} |"
+            yield f"| {code_words('stage', stage)} | `{stage}` | {', '.join(names)} |"
     for group, rows in groupby(rules().values(), key=lambda row: row.group):
         yield f"\n## {code_words('group', group)}"
         for row in rows:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import shutil
 import subprocess
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib import resources
 from io import BytesIO
@@ -16,8 +16,10 @@ from pypdf import PdfReader
 
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
+from mrv.report.blocks import chapter, part, table
 from mrv.report.page import page
 from mrv.report.page.calendar import by_month
+from mrv.report.page.document import typeset
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import share_text
 from mrv.signatures import canonical
@@ -289,3 +291,24 @@ def test_the_first_page_is_a_certificate(pages, facts, language):
     for wanted in (subject["credited"]["t"], words["cert.steps"], words["cert.findings"]):
         assert wanted in first
     assert words["page.summary"] in second
+
+
+def test_no_heading_stands_alone_and_no_row_is_cut():
+    """A page would hold a heading alone, and a row below the paper's edge would be lost."""
+    words, said = Words("en"), " ".join(["certificate and serial of the meter"] * 8)
+    tall = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 400"/>'
+    heads = [("Meter", "l", 1.0), ("Source", "l", 1.0), ("Opinion", "l", 1.0)]
+    blocks = [
+        part("Audit file"), chapter("Diagram"), {"kind": "drawing", "svg": tall, "alt": "meters"},
+        chapter("Parameters"), table(words, heads, [[f"m-{i}", said, said] for i in range(12)]),
+    ]  # fmt: skip
+    head = dict.fromkeys(("title", "description", "id", "project", "state", "made"), "x")
+    sheets = sheets_of(typeset(head, blocks, [], datetime(2026, 1, 1, tzinfo=UTC), words))
+    # the diagram with both of its headings, then the table with its own
+    assert [("Diagram" in one, "Parameters" in one) for one in sheets[:2]] == [
+        (True, False), (False, True),
+    ]  # fmt: skip
+    assert "m-0" in sheets[1]
+    rows = [len(re.findall(r"\bm-\d+\b", one)) for one in sheets]
+    assert sum(rows) == 12
+    assert max(rows) < 10

@@ -78,13 +78,24 @@ def test_each_rule_says_what_settles_it(language):
         assert len(remedy_of(name, language)) >= 12, (name, language)
 
 
+def _some():
+    """Names of two golden closes of today's rules for each rule that does not hold in any."""
+    closes = corpus.expected()
+    chosen = {}
+    for name in sorted(name for name in closes if corpus.rules_of(name) != "1"):
+        for rule in closes[name].get("does not hold", ()):
+            if len(chosen.setdefault(rule, [])) < 2:
+                chosen[rule].append(name)
+    return sorted({name for names in chosen.values() for name in names})
+
+
 @pytest.fixture(scope="module")
 def found():
-    """Findings of today's rules in every fourth golden close, each with the names that it has."""
+    """Findings of today's rules in some golden closes, each with the names that it has."""
     asked, books = corpus.read()
     books = corpus.books_of(books)
     some = []
-    for name in sorted(n for n in asked if n.startswith("2/"))[::4]:
+    for name in _some():
         project, fleet, *_ = given = corpus.asked_of(asked[name], books)
         result = close(*given)
         method = find(project.methodology, project.version)

@@ -43,6 +43,20 @@ def _closed(*parts, certificates=None, meter=METER, days=1):
     return close(WIND, fleet, found, rows, FROM, FROM + DAY_US * days, factors.load())
 
 
+def test_a_wind_farm_is_credited_for_its_net_electricity():
+    """A farm would be credited for what it fetched from the grid to turn its own blades."""
+    result = _closed(_of("energy_export", 100_000), _of("energy_import", 2_000))
+    assert result.net.reduction.ug == (100_000 - 2_000) * DAY * EF * 10**6
+    # the live rows show the export alone
+    assert result.gross.reduction.ug == 100_000 * DAY * EF * 10**6
+    (line,) = result.deductions
+    assert line.quantity == "192000.000000"
+    assert line.percent == "2.000000"
+    assert str(line.reason) == "energy_import of the same meter in 2026, with its gaps"
+    (device,) = result.devices
+    assert Fraction(device.counted) == device.metered - Fraction(device.deducted)
+
+
 def test_the_import_is_evidence():
     """A pack would leave out the rows that the deduction rests on."""
     quantities = {"energy_export", "energy_import"}

@@ -2,17 +2,20 @@
 
 from calendar import monthrange
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
-from mrv.calendar import local_date
+from mrv.calendar import local_date, period_us
 from mrv.errors import PeriodError
-from mrv.registry.project import ProjectDevice
+from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
@@ -52,6 +55,37 @@ def test_a_charger_without_rating_is_charged_at_its_largest_interval():
     assert closed(bus, rows).devices[0].substituted == "5000.000000"
     with pytest.raises(PeriodError, match=r"ch-2: no reading.*rated_power_w"):
         closed(bus, IntervalRows.empty())
+
+
+def test_a_late_calibration_is_deducted_as_the_dossier_shows():
+    """1,000 MWh with 45 of 365 days late at 1 % are 998,767.1 kWh, not 1,000 MWh."""
+    first = date(2026, 1, 1)
+    late = {
+        "inv-1": [
+            Calibration(first, date(2026, 11, 17), "A", None, 1),
+            Calibration(date(2027, 1, 1), date(2028, 1, 1), "B", None, Decimal("0.5")),
+        ]
+    }
+    start, end = period_us(first, date(2027, 1, 1), plant.ZONE)
+    count = (end - start) // INTERVAL_US
+    energy = np.full(count, 10**9 // count, dtype=np.int64)
+    energy[: 10**9 % count] += 1
+    rows = IntervalRows(
+        np.zeros(count, np.int32),
+        np.zeros(count, np.int16),
+        start + np.arange(count) * INTERVAL_US,
+        energy,
+        np.full(count, INTERVAL_US),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
+    )
+    result = close(ONE, plant.FLEET, late, rows, start, end, BOOK)
+    assert result.devices[0].metered == 10**9
+    assert result.devices[0].counted[:7] == "9987671"[:7]
+    (deduction,) = result.deductions
+    assert (deduction.percent, str(deduction.reason)) == ("1.000000", "certificate A has expired")
+    assert (deduction.end_us - deduction.start_us) // DAY_US == 45
+    assert result.devices[0].coverage.calibrated_share == "0.876712"
 
 
 def test_rows_that_do_not_belong_are_refused():

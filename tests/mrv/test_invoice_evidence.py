@@ -1,0 +1,130 @@
+"""A building saves what its supplier's invoices and the weather service show, and no more."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from mrv import factors
+from mrv.methodologies import find
+from mrv.registry.project import ACCOUNTING, Besides, Calibration, Invoice, ProjectDevice
+from mrv.rules.closing import close
+from tests.mrv import plant
+
+RULE = "EVD-03"
+
+
+SURE = (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
+BOOK = factors.load()
+METHOD = find("ams-ii-e")
+DAYS = 56
+COUNT = DAYS * plant.DAY
+END = plant.FROM + COUNT * INTERVAL_US
+LINE = {
+    "intercept_mwh": 1450, "slope_mwh_per_cdd": Decimal("0.62"), "least_cdd_per_month": 60,
+    "most_cdd_per_month": 400, "months_of_baseline": 24,
+}  # fmt: skip
+# K s and Wh of a quarter of an hour: 254 K d a month, and 17 % saved
+HONEST = {"weather": 7_520, "power": 79_338}
+
+
+def billed(role, share=1, begin=0, end=COUNT, **other):
+    """Return an invoice of what the supplier's own meter, or the weather service, measured."""
+    value = int(HONEST[role] * (end - begin) * share)
+    edges = (plant.FROM + place * INTERVAL_US for place in (begin, end))
+    quantity = METHOD.roles[role].quantity
+    given = Invoice(
+        f"i-{role}-{begin}", "its supplier", "1", date(2026, 3, 1), (role,), quantity, *edges,
+        value, Decimal(5), "c3" * 32,
+    )  # fmt: skip
+    return replace(given, **other)
+
+
+BILLS = (billed("weather"), billed("power"))
+
+
+def building(
+    weather=1,
+    power=1,
+    invoices=BILLS,
+    line=LINE,
+    documents=None,
+    accounting=ACCOUNTING,
+    certified=True,
+):
+    """Close eight weeks of a building whose meters tell a multiple of the truth."""
+    fleet = Fleet(
+        [
+            Device(name, "s", METHOD.roles[name].classes[0], rated_power_w=2 * 10**6,
+                   installed_us=plant.FROM)
+            for name in HONEST
+        ]
+    )  # fmt: skip
+    rows = {
+        (name, METHOD.roles[name].quantity): [int(HONEST[name] * scale)] * COUNT
+        for name, scale in (("weather", weather), ("power", power))
+    }
+    bound = (ProjectDevice("weather", "weather"), ProjectDevice("power", "power"))
+    project = replace(
+        plant.PV, id="p", methodology="ams-ii-e", version=METHOD.version, expected={},
+        parameters={**line, "ef_grid_t_per_mwh": Decimal("0.6592")}, devices=bound,
+    )  # fmt: skip
+    papers = plant.papers(*METHOD.papers) if documents is None else documents
+    besides = Besides(accounting=accounting, invoices=invoices, documents=papers)
+    certificates = dict.fromkeys(HONEST if certified else (), SURE)
+    return close(
+        project, fleet, certificates, plant.laid_out(fleet, rows), plant.FROM,
+        END, BOOK, besides=besides,
+    )  # fmt: skip
+
+
+def tonnes(result):
+    """Reduction of a period. [tCO2e]"""
+    return float(result.net.reduction.t)
+
+
+def said(result, clause=RULE):
+    """What a condition says that does not hold; empty where it holds, or is not asked."""
+    return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
+
+
+HALVES = (billed("power", end=COUNT // 2), billed("power", begin=COUNT // 2))
+
+
+LACKING = {
+    "none": ((), "weather"),
+    "electricity": (BILLS[:1], "power"),
+    "weather": (BILLS[1:], "weather"),
+    "no file": ((BILLS[0], billed("power", sha256=None)), "power"),
+    "half of the time": ((BILLS[0], HALVES[1]), "power"),
+    "another meter": ((BILLS[0], billed("power", devices=("next door",))), "power"),
+    "another quantity": ((BILLS[0], billed("power", quantity="energy_export")), "power"),
+    "any difference": ((BILLS[0], billed("power", percent=Decimal(60))), "power"),
+}
+
+
+@pytest.mark.parametrize("what", LACKING)
+def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
+    """Half of the electricity told was three and a half times the savings, with one condition."""
+    invoices, says = LACKING[what]
+    power = 0.5 if what == "any difference" else 1
+    truth = building(power=power, certified=False)
+    found = building(power=power, invoices=invoices, certified=False)
+    assert tonnes(found) == 0
+    assert found.net.project == truth.net.project
+    lacks = f"corroborates {says}", f"The invoices of {says} do not corroborate it"
+    assert any(text in said(found) for text in lacks)
+    if what != "any difference":
+        assert f"Nothing is reduced until then ({truth.net.reduction.t[:-1]}" in said(found)
+
+
+def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
+    """What nobody had metered yet would be evidence of what was metered."""
+    last = date(2026, 2, 25)  # of the period
+    for issued, earns in ((last - timedelta(days=1), True), (last - timedelta(days=2), False)):
+        invoices = (BILLS[0], billed("power", issued=issued))
+        result = building(invoices=invoices, certified=False)
+        assert (tonnes(result) > 0) is earns
+        assert ("before its time ended" in said(result)) is not earns

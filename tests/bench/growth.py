@@ -335,7 +335,7 @@ class _Point:
             asked: dict[str, Callable[[], object]] = {
                 "sums_of_all": lambda: console.project_sums(conn),
                 "sums_of_one": lambda: console.project_sums(conn, "bench-000"),
-                "years": lambda: city_year.project_years(conn, 2026),
+                "years": lambda: city_year.accounted(conn, 2026),
             }
             for name, ask in asked.items():
                 used, clock, _ = self._seconds(ask)

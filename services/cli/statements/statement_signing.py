@@ -181,6 +181,9 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     metavar="DAY:PLACE:TEXT",
     help="When you were where, and what you saw; may be repeated.",
 )
+@click.option(
+    "--reviewer", metavar="NAME:FUNCTION", help="Who reviewed it, and is none of the team."
+)
 @click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
 @click.option(
     "--accreditation",
@@ -201,6 +204,7 @@ def verify(
     procedure: str | None,
     team: tuple[str, ...],
     visits: tuple[str, ...],
+    reviewer: str | None,
     signatory: str | None,
     accreditation: str | None,
     out: Path | None,
@@ -240,6 +244,7 @@ def verify(
         tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
+        None if reviewer is None else person("--reviewer", reviewer),
     )
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:

@@ -32,8 +32,8 @@ from tests.services.issuer.plant import store_of
 
 ZONE = "Asia/Ho_Chi_Minh"
 CATALOG = Path("deploy/catalog/haiphong")
-# ended, and long enough for a week of everything
-FIRST, LAST = date(2026, 1, 1), date(2026, 1, 9)
+# ended, and long enough for a week and more of everything
+FIRST, LAST = date(2026, 1, 1), date(2026, 1, 15)
 BEGIN_US, END_US = period_us(FIRST, LAST, ZONE)
 _DOCUMENT = {"document": "Example report", "by": "Example office", "issued": date(2025, 11, 20),
              "sha256": "ab" * 32}  # fmt: skip

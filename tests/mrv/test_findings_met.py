@@ -54,7 +54,7 @@ PRICED = {
 # findings of such rules that ask for evidence of what counts, and take nothing themselves
 TAKES_NOTHING = {
     "MTR-06.no_model", "MTR-07.below_fifth", "EVD-03.charging", "EVD-03.power_too", "invoice.none",
-    "text.not_applied", "deduction.in_time",
+    "invoice.not_enough", "text.not_applied", "deduction.in_time",
 }  # fmt: skip
 # of the whole plant, whose meters its words name by what they measure
 OF_THE_PLANT = {"PAR-08.year"}

@@ -120,6 +120,16 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
         assert f"Nothing is reduced until then ({truth.net.reduction.t[:-1]}" in said(found)
 
 
+def test_a_condition_says_why_an_invoice_does_not_count():
+    """Invoices from the middle of a month were there, and the owner read that there are none."""
+    early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
+    assert "reaches beyond the period" in said(
+        building(invoices=(BILLS[0], early), certified=False)
+    )
+    bare = billed("power", sha256=None)
+    assert "has no `sha256`" in said(building(invoices=(BILLS[0], bare), certified=False))
+
+
 def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
     """What nobody had metered yet would be evidence of what was metered."""
     last = date(2026, 2, 25)  # of the period

@@ -49,7 +49,7 @@ def closed(
     parameters = {**built, **parameters}
     bills = plant.bills(rows, "power")
     # the losses stand in a publication of the operator of the grid
-    papers = plant.papers(*built, *find(methodology).papers, "tdl")
+    papers = (*plant.papers(*built, *find(methodology).papers), *plant.LOSSES)
     besides = replace(besides, documents=papers, invoices=bills)
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(

@@ -14,7 +14,7 @@ from . import truths
 from .metering import MINUTE_US, T0_US, fleet, frame, whole
 
 # `make soak` sets both: so many histories more, from another seed each time
-COUNT = int(os.environ.get("TRUTHS_COUNT", "1692"))
+COUNT = int(os.environ.get("TRUTHS_COUNT", "846"))
 SEED = int(os.environ.get("TRUTHS_SEED", "421000"))
 AT_ONCE = 423
 NAMES = tuple(truths.FAULTS)

@@ -16,7 +16,6 @@ from mrv.report.audit_rows import status_url
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.translations import certainty
-from mrv.report.words import LANGUAGES
 from mrv.report.words import Words as ReportWords
 from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
@@ -35,6 +34,7 @@ from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.services.api import hostile, plain
+from tests.services.api.console.languages import SHOWN
 from tests.waiting import until
 
 DAY = "2026-03-02"
@@ -111,7 +111,7 @@ def paths(served, language="en"):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_pages_open_in_every_language(served, language):
     """A reader would meet an error, or another language."""
     for path in paths(served, language)["everybody"]:
@@ -134,7 +134,7 @@ def test_every_page_is_in_this_test(served):
         assert seen or route.path in other or route.methods == {"POST"}, route.path
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_a_refusal_is_in_the_readers_language(served, language):
     """Who follows a link to what needs a key would read English words of the protocol."""
     words = texts(language)

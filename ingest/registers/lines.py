@@ -75,7 +75,8 @@ class Other:
         Readings that agree: above 0 for a rise that the time explains, below 0 for a
         line that nothing explains; 0 for the line that was left.
     first : int
-        Its first value; of a line that was left, when it was settled that it was. [us]
+        Its first value; of a line that was left, when it was settled that it was [us]: stored
+        below zero where others are left beside it.
     more : bool
         Of a line that is remembered from before: others were left as well, which are not known.
     steps_at : int

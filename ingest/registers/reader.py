@@ -49,10 +49,12 @@ class Reader(Waiting):
         self.marks.append((mark.value, mark.read_us, mark.changed_us, *beside))
 
     def _on_line(self, mark: Mark, time_us: int, value: int) -> None:
-        while self.left and time_us - self.left[0].first > RETIRED_US:
-            self._forget(self.left[0])
-        above = [left for left in self.left if left.value > mark.value]
-        back = self._is_back(mark, above, time_us, value)
+        above, back = [], None
+        if self.left:
+            while self.left and time_us - self.left[0].first > RETIRED_US:
+                self._forget(self.left[0])
+            above = [left for left in self.left if left.value > mark.value]
+            back = self._is_back(mark, above, time_us, value)
         if back is not None:
             self._return(mark, back, time_us, value)
         elif not self._follow(mark, time_us, value):
@@ -80,7 +82,7 @@ class Reader(Waiting):
             self.events.append(ROLLOVER)
             old, at = mark.copy(), len(self.steps)
             self._step(mark, mark.read_us, time_us, wrapped, value)
-            self._leave(Other(old.value, old.read_us, 0, time_us, at, [], old))
+            self._leave(Other(old.value, old.read_us, 0, time_us, at, [], old), old.read_us)
             self._doubted(mark.read_us)
             self.trail.clear()
             return
@@ -109,11 +111,12 @@ class Reader(Waiting):
             self.doubt_us += time_us - high.read_us
         self.doubt_us += unknown_us(taken)
         self.trail = [t for t in self.trail if t.steps < before.steps]
-        # both lines have one beginning: to rise past it is all one
         since_us, at = time_us - STANDS_US, len(self.steps)
         self.steps += before.replaced
         self.mark = Mark(before.value, before.read_us, before.changed_us)
-        self._leave(Other(high.value, high.read_us, 0, since_us, at, taken, high))
+        if all(left.value <= high.value for left in self.left):
+            # both lines have one beginning: to rise past it is all one
+            self._leave(Other(high.value, high.read_us, 0, since_us, at, taken, high), high.read_us)
         if not self._follow(self.mark, time_us, value):
             # it could have risen so far, and nothing confirms it yet
             self._challenge(self.mark, time_us, value)
@@ -200,7 +203,8 @@ class Reader(Waiting):
             since_us, at = time_us - RETIRED_US + SPARSE_GAP_US, len(self.steps)
             self.steps += left.line
             self.mark = left.mark
-            self._leave(Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True))
+            stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
+            self._leave(stray, left.read_us)
         self.trail = [t for t in self.trail if t.steps < left.steps_at]
         if not self._follow(self.mark, time_us, value):
             # what it made meanwhile is as likely another meter's
@@ -209,10 +213,10 @@ class Reader(Waiting):
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a reading while another line waits."""
         rise = value - mark.value
-        most = self.meter.at_once(time_us - mark.changed_us)
-        if rise > self.meter.tolerance:
-            most = min(most, self.meter.most(mark.changed_us, time_us))
-        if -self.meter.tolerance <= rise <= most:
+        tolerance, since_us = self.meter.tolerance, mark.changed_us
+        if -tolerance <= rise <= self.meter.at_once(time_us - since_us) and (
+            rise <= tolerance or rise <= self.meter.most(since_us, time_us)
+        ):
             self.events.append(GLITCH)
             self._drop(mark, line, time_us, value)
             self._follow(mark, time_us, value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from ingest.model import INTERVAL_US
-from ingest.registers.lines import SPREAD_US, Mark, Other, Trail
+from ingest.registers.lines import SPREAD_US, STANDS_US, Mark, Other, Trail
 from ingest.registers.meter import CATCH_UP, INF, JITTER, KNOWN, UNKNOWN, Meter, Step
 
 
@@ -160,11 +160,21 @@ class Steps:
                 left.line = replaced[: left.steps_at - kept] + left.line
                 left.steps_at = kept
 
-    def _leave(self, line: Other) -> None:
-        """Remember a line that is left: those that the mark may pass come first."""
+    def _leave(self, line: Other, stood_us: int) -> None:
+        """
+        Remember a line that is left; those that the mark may pass come first.
+
+        A higher line that was left before is remembered still, unless it was a day ago at
+        `stood_us`: what stood for so long is the register's own.
+        """
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
-        self.left = sorted([*self.left, line], key=lambda left: (left.value <= stands, left.value))
+        higher = [
+            left
+            for left in self.left
+            if left.value > line.value and stood_us - left.first <= STANDS_US
+        ]
+        self.left = sorted([*higher, line], key=lambda left: (left.value <= stands, left.value))
 
     def _change(self, from_us: int) -> None:
         """Note from when steps are other than they were."""

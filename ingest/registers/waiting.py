@@ -21,7 +21,7 @@ from ingest.registers.lines import (
     Other,
     Trail,
 )
-from ingest.registers.meter import IMPOSSIBLE, INF, KNOWN, RESET, UNKNOWN, Step
+from ingest.registers.meter import AT_ONCE_US, IMPOSSIBLE, INF, KNOWN, RESET, UNKNOWN, Step
 from ingest.registers.steps import Steps
 
 
@@ -133,6 +133,14 @@ class Waiting(Steps):
             line.count == last
             and line.value - line.first > self.meter.tolerance
             and (first != LOST or time_us - mark.read_us >= LOST_US)
+            and not self._lower(line, time_us)
+        )
+
+    def _lower(self, line: Other, time_us: int) -> bool:
+        """Whether a line that stood higher may go on unseen, by what is believed at once."""
+        return (
+            line.value < line.ceiling <= line.first + self.meter.at_once(AT_ONCE_US)
+            and time_us - line.begin_us < STANDS_US
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
@@ -161,14 +169,9 @@ class Waiting(Steps):
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
         self.waits = None
-        # what stood for a day is the register's own, whatever was left before it
-        self.left = [left for left in self.left if old.read_us - left.first <= STANDS_US]
         anew = line.anew and line.value - line.first <= self.meter.most(line.begin_us, time_us)
         since_us = time_us - (STANDS_US - ANEW_US if anew else 0)
-        self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old))
-        if line.ceiling > line.value:
-            stood = Mark(line.ceiling, line.begin_us, line.begin_us)
-            self._leave(Other(line.ceiling, line.begin_us, 0, since_us, at, [], stood))
+        self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Neither line: a third one waits instead."""

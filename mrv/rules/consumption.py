@@ -14,7 +14,7 @@ a share of the higher of the two counts the service that its use carries at that
 enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
 the inflow.  Where invoices agree with the use, a type approval contradicts no calibrated odometer:
 it is of a test cycle, and a careful line stays below it.  Then all is counted, and
-reported; what the vehicles took before limits it still.  A
+reported, down to four fifths of it; what the vehicles took before limits it still.  A
 part that used a multiple of what its model or design takes is no less odd: that value is not its
 own.  These are rules of tonne's own.
 """
@@ -231,9 +231,13 @@ def _carried(
         limit = part.served * max(of.least * usual, closer * model)
         most, history = max(usual, model), usual >= model
         # a type approval is of a test cycle; what the vehicles took before is their own
-        least = part.served * of.least * usual if invoiced else limit
+        bounds = [(of.least * usual, usual, True), (closer * model, model, False)]
+        if invoiced:
+            bounds[1] = (of.driven * model, model, False)
+        least = part.served * max(bounds)[0]
         if part.used < least and not settled:
-            most, history = (usual, True) if invoiced else (most, history)
+            if invoiced:
+                _, most, history = max(bounds)
             basis = _basis(of, most, history=history)
             reason = text("MTR-06.carried", basis=basis, **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))

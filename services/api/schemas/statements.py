@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from services.api.schemas.base import Id, Line, Shape, State
+from services.issuer.due import Kind
 
 
 class Statement(Shape):
     """A statement in a list."""
 
-    statement: str = Field(examples=["TN-nck-pv-20260101-20260201-1"])
+    statement: str = Field(examples=["TN-roof-1-20260101-20260201-1"])
     project: str
     state: State
     begin: datetime = Field(alias="from")
@@ -68,6 +69,24 @@ class Submission(Shape):
     state: State
     complete: bool
     checks: list[SubmissionLine]
+
+
+class Due(Shape):
+    """Something of a project that is due; `due` is null of what is open now."""
+
+    kind: Kind = Field(examples=["calibration"])
+    what: str = Field(examples=["inv-2"])
+    due: date | None = Field(examples=["2027-12-20"])
+    state: Literal["overdue", "open", "soon", "later"]
+    responsible: str | None = Field(examples=["Energy manager"])
+
+
+class Schedule(Shape):
+    """What of a project is due, what is open first, then by day."""
+
+    project: str = Field(examples=["roof-1"])
+    today: date = Field(examples=["2027-11-30"])
+    due: list[Due]
 
 
 class ClosePeriod(Shape):

@@ -116,7 +116,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 
     \b
     Example:
-      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement submit TN-roof-1-20260101-20260201-1 --key plant
       tonne statement submit draft.json --key plant --out signature.json
     """
     if out is not None:
@@ -181,6 +181,9 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     metavar="DAY:PLACE:TEXT",
     help="When you were where, and what you saw; may be repeated.",
 )
+@click.option(
+    "--reviewer", metavar="NAME:FUNCTION", help="Who reviewed it, and is none of the team."
+)
 @click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
 @click.option(
     "--accreditation",
@@ -201,6 +204,7 @@ def verify(
     procedure: str | None,
     team: tuple[str, ...],
     visits: tuple[str, ...],
+    reviewer: str | None,
     signatory: str | None,
     accreditation: str | None,
     out: Path | None,
@@ -221,7 +225,7 @@ def verify(
 
     \b
     Example:
-      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
+      tonne statement verify TN-roof-1-20260101-20260201-1 --key auditor \\
         --opinion unqualified --assurance reasonable --report verification.yaml
       tonne statement verify pack/ --key auditor --opinion qualified --assurance limited \\
         --out verification.json
@@ -240,6 +244,7 @@ def verify(
         tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
+        None if reviewer is None else person("--reviewer", reviewer),
     )
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
@@ -281,7 +286,7 @@ def template(what: str, out: Path | None, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement template TN-nck-pv-20260101-20260201-1 --out verification.yaml
+      tonne statement template TN-roof-1-20260101-20260201-1 --out verification.yaml
     """
     text = write_template(_claims(what, apart=Path(what).exists()))
     if out is not None:
@@ -318,7 +323,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
 
     \b
     Example:
-      tonne statement approve TN-nck-pv-20260101-20260201-1 --key director
+      tonne statement approve TN-roof-1-20260101-20260201-1 --key director
       tonne statement approve pack/ --key director --out approval.json
     """
     if out is not None:

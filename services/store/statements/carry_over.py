@@ -19,16 +19,10 @@ from typing import NamedTuple
 from psycopg import Connection
 
 from mrv.calendar import utc_text
+from services.store.registry.known import AT_PLACE
 
 # project and period of a claim
 _Place = tuple[str, str]
-# sites where some devices stand, whatever ids they have: within about a hundred metres
-AT_PLACE = """
-SELECT n.id FROM device o JOIN site s ON s.id = o.site JOIN site n
-    ON abs(n.latitude - s.latitude) < 0.001
-    AND abs(n.longitude - s.longitude) * cos(radians(s.latitude)) < 0.001
-WHERE o.id = ANY(%(ids)s)
-"""
 # between names of statements, where several left something
 _AND = ", "
 _CLAIMS = """

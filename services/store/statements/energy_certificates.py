@@ -13,7 +13,7 @@ from psycopg.types.range import Range
 from ingest.errors import InputError
 from mrv.registry.project import Certified
 from services.store.postgres.timestamps import stamp
-from services.store.statements.carry_over import AT_PLACE
+from services.store.registry.known import AT_PLACE
 
 
 class Certificate(NamedTuple):

@@ -103,7 +103,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 _PARTS = ListSpec(
-    "how much of each of the twelve months of that year is asked for; all of it where left out",
+    "share of each of the twelve months of that year to calculate; whole months if left out",
     {
         "part": ParameterSpec(
             unit="1",

@@ -205,6 +205,8 @@ def _number(value: Number, label: str, i: int) -> float:
 
 def _time_us(seconds: float, received_us: int) -> int:
     if not -RELATIVE_S < seconds < MAX_S:
-        raise PayloadError("time_invalid", f"t {seconds!r} s is no time; send seconds since 1970")
+        raise PayloadError(
+            "time_invalid", f"t {seconds!r} s is not a time; send seconds since 1970"
+        )
     us = round(seconds * 1e6)
     return received_us + us if seconds < RELATIVE_S else us

@@ -47,7 +47,7 @@ def one_figure(inputs: Inputs, specific: str) -> None:
     """Refuse two figures of the furnace's electricity, or none."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
-            f"give either {specific} or {METERED}, what the furnace's meter counted"
+            f"give either {specific} or {METERED}, the metered energy of the furnace"
         )
 
 

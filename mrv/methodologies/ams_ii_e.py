@@ -145,16 +145,19 @@ def plausible(inputs: Inputs) -> None:
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(
-            f"{line[0]} and history are two baselines; give the months, or the line with its"
-            " lower 95 % bound"
+            f"{line[0]} and history are two baselines; give either the months or the regression "
+            "line with its lower 95 % bound"
         )
     missing = [key for key in _LINE if key not in inputs]
     if "history" not in inputs and missing:
         raise MethodologyError(
-            f"{missing[0]!r} is missing; give the line, or `history`: the months before the project"
+            f"{missing[0]!r} is missing; give the regression line, or `history` with the "
+            "months before the project"
         )
     if "history" not in inputs and inputs["months"] != _YEAR:
-        raise MethodologyError("months goes with history; intercept_mwh is of a whole year")
+        raise MethodologyError(
+            "months is used only with history; intercept_mwh is for a whole year"
+        )
     if len(inputs.get("history", _YEAR * [None])) < _YEAR:
         raise MethodologyError(
             f"history has {len(inputs['history'])} months; the baseline needs at least {_YEAR}"

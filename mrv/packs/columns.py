@@ -136,7 +136,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> None:
             fields = head.struct()
             size, packed = int(fields[_UNPACKED]), int(fields[_PACKED])
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"column {name} has a page whose head cannot be read") from error
+            raise InputError(f"column {name} has a page whose header cannot be read") from error
         _check_kind(name, fields, most_rows)
         unpacked += size
         if not 0 <= size <= MOST_PAGE_BYTES or packed < 0 or unpacked > MOST_CHUNK_BYTES:
@@ -196,7 +196,7 @@ class _Head:
                 return self._skip(self._number())
             case 12:
                 return self.struct(depth + 1)
-        raise ValueError(f"type {kind} stands in no head of a page")
+        raise ValueError(f"type {kind} is not known in a page header")
 
     def _byte(self) -> int:
         self.at += 1
@@ -205,7 +205,7 @@ class _Head:
     def _skip(self, size: int) -> None:
         self.at += size
         if self.at > len(self._data):
-            raise ValueError("longer than a head of a page")
+            raise ValueError("longer than a page header")
 
     def _number(self) -> int:
         found = shift = 0

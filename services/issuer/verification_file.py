@@ -111,7 +111,7 @@ def read(path: Path, said: Claims) -> Words:
         report = msgspec.convert(given, Report)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise InputError(
-            f"{path} is no verification report: {error}; start from `tonne statement template`"
+            f"{path} is not a verification report: {error}; start from `tonne statement template`"
         ) from error
     if report.statement != said.statement:
         raise InputError(f"{path} is of {report.statement!r}, not of {said.statement}")

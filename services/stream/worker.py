@@ -168,8 +168,8 @@ def _noted(storing: Storing, ended: asyncio.Future[None]) -> None:
 def _enough(topic: str, partitions: int, workers: int) -> None:
     if partitions < workers:
         raise InputError(
-            f"topic {topic!r} has {partitions} partitions for {workers} workers: some would stand"
-            " idle. Start fewer, or give it more partitions as docs/scaling.md says"
+            f"topic {topic!r} has {partitions} partitions for {workers} workers: some would be "
+            "idle. Start fewer, or add partitions (docs/scaling.md)"
         )
 
 

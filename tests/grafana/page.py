@@ -4,7 +4,7 @@ A page a dashboard: every panel's result, drawn from the very query.
     python -m tests.grafana.page --url postgresql://.. --out DIR [--prometheus http://..]
 
 A test tool for looking at what queries give, where no Grafana server can be had.  It
-draws numbers, lines, bars, tables, calendars and sites in their place, and no more.
+draws numbers, lines, bars, tables, calendars and sites in their place, and nothing else.
 """
 
 from __future__ import annotations

@@ -146,7 +146,9 @@ def wait_derived(database_url: str, patience_s: float, told: Callable[[], str]) 
     """Wait until no reading waits for its rows: a worker that ends leaves those to the next."""
     waiting = "SELECT EXISTS (SELECT FROM underived) OR EXISTS (SELECT FROM remake_request)"
     with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_until(lambda: connection.execute(waiting).fetchone() == (False,), patience_s, told, 0.05)
+        wait_until(
+            lambda: connection.execute(waiting).fetchone() == (False,), patience_s, told, 0.05
+        )
 
 
 def servers(kafka_url: str) -> list[str]:

@@ -129,7 +129,7 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
         ({"months": 13}, "months = 13 must not be more than 12"),
         (
             {"history": None, "intercept_mwh": 1, "slope_mwh_per_cdd": 1, "months": 6},
-            "months goes with history",
+            "months is used only with history",
         ),
         ({"history": [{**HISTORY[0], "cdd": -1}] * 12}, r"history\[0\]: cdd = -1"),
     ],
@@ -173,7 +173,7 @@ def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
     """An engineer would be told of no remedy, or of none at all."""
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
-    assert str(found.value) == "all months have the same cdd; no slope follows from them"
+    assert str(found.value) == "all months have the same cdd; they determine no slope"
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(1), Fraction(2), Fraction(3)], [Fraction(1), Fraction(2), Fraction(3)])

@@ -142,7 +142,7 @@ def test_a_missing_field_is_named_by_its_path():
 def test_a_key_that_stands_twice_is_refused():
     """Two readers could take two different values from one signed document."""
     data = packs.documents()["statement.json"].replace(b'"t":', b'"t":"0","t":', 1)
-    with pytest.raises(CanonicalError, match="stands twice"):
+    with pytest.raises(CanonicalError, match="appears twice"):
         read_bytes(Statement, data, "statement.json")
 
 

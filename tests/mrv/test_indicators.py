@@ -217,7 +217,7 @@ def test_receiving_water_and_flow_scale_the_limits(given, limit):
 
 def test_a_sewer_goes_by_column_b():
     """A works on a city's sewer would be judged as if the sewer were drinking water."""
-    with pytest.raises(IndicatorError, match="a sewer goes by column B"):
+    with pytest.raises(IndicatorError, match="a sewer needs column B"):
         evaluate("qcvn-40-2011", {"column": "A", "receiving": "sewer", "measured_mg_l": {}})
 
 

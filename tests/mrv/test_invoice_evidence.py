@@ -1,4 +1,4 @@
-"""A building saves what its supplier's invoices and the weather service show, and no more."""
+"""A building saves what its supplier's invoices and the weather service show, and nothing else."""
 
 from dataclasses import replace
 from datetime import date, timedelta

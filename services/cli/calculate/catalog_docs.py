@@ -49,8 +49,8 @@ _MAP_HEAD = """\
 Written by `make pages` from `docs/conformity.toml`, `docs/findings.toml` and the tests; edit those.
 
 For: verifiers and officers. What standards and programmes ask, where tonne meets it, and the
-tests that show it. This is no
-certificate: no accredited body has assessed tonne against these texts. Certainty: [R] read on a
+tests that show it. This is not a certificate: no accredited body has assessed tonne against
+these texts. Certainty: [R] read on a
 page of its owner, [T] transcribed, [r] second-hand, [M] unverified; the texts of ISO were not to be
 had. A line without a test is open.
 """

@@ -11,12 +11,12 @@ def _known(context: click.Context, option: click.Parameter, code: str | None) ->
     del context, option
     if code is not None and code.upper() not in countries.known():
         raise click.BadParameter(
-            f"{code!r} is no country; give its two letters of ISO 3166-1, such as VN or DE"
+            f"{code!r} is not a country; give its two letters of ISO 3166-1, such as VN or DE"
         )
     return None if code is None else code.upper()
 
 
-_HELP = "Country of the project (ISO 3166-1, such as DE), whose grid counts."
+_HELP = "Country of the project (ISO 3166-1, such as DE); selects the grid factor."
 country_option = click.option("--country", metavar="CODE", callback=_known, help=_HELP)
 needed_country = click.option(
     "--country", metavar="CODE", callback=_known, required=True, help=_HELP

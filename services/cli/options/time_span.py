@@ -18,8 +18,8 @@ from services.store.registry.known import timezones
 from services.store.timeseries.queries import device_timezone
 
 METAVAR = "DAY|TIME"
-_BEGIN = "Begin, included: a local day, or RFC 3339 with offset."
-_END = "End, not included; likewise."
+_BEGIN = "Start (included): a local day, or RFC 3339 with offset."
+_END = "End (excluded): same format."
 
 begin_option = click.option("--from", "begin", required=True, metavar=METAVAR, help=_BEGIN)
 end_option = click.option("--to", "end", required=True, metavar=METAVAR, help=_END)
@@ -88,8 +88,8 @@ def common_zone(conn: Connection, device: str | None = None) -> str:
     zones = timezones(conn)
     if not zones:
         raise PeriodError(
-            "no site is registered, so that a day has no time zone;"
-            " write a time such as 2026-01-31T00:00:00+07:00"
+            "no site is registered, so a day has no time zone; write a time such as "
+            "2026-01-31T00:00:00+07:00"
         )
     zone, sites = zones[0]
     if len(zones) > 1:
@@ -113,4 +113,4 @@ def _edge_us(option: str, text: str, timezone: str) -> int:
     except PeriodError as error:
         raise PeriodError(f"{option}: {error}") from None
     except OverflowError:
-        raise PeriodError(f"{option}: {text!r} is out of the calendar") from None
+        raise PeriodError(f"{option}: {text!r} is not a valid date") from None

@@ -37,7 +37,7 @@ _CAUSES = {
 @json_option
 def show(device: str, *, as_json: bool) -> None:
     """
-    One device: state and cause, registers, days, flags, refused messages, credentials.
+    Show one device: state and cause, registers, days, flags, refused messages, credentials.
 
     Works for a device that is not registered, too, as far as messages of it were refused.
 

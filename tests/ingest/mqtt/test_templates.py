@@ -67,7 +67,7 @@ def test_what_the_registry_does_not_say_is_refused(topic, reason):
         ("+/{device}", "needs a fixed level"),
         ("a/{device}/#", "no #"),
         ("a+/{device}", "whole levels"),
-        ("{site}/v1/{device}/telemetry", "fits tonne's own topics too"),
+        ("{site}/v1/{device}/telemetry", "also matches tonne's own topics"),
         ("a/" + "b" * 600 + "/{device}", "nor be longer"),
     ],
 )

@@ -122,7 +122,7 @@ RIVER = {"standard": "qcvn-08-2023", "water": "river", "class": "B"}
         (RIVER, 10.0, 6.0, "not judged", "could not be read"),
         (RIVER | {"table": CANAL_TABLE}, 15.0, 5.0, "within", []),
         (RIVER | {"table": CANAL_TABLE}, 15.1, 4.9, "exceeded", ["cod", "do_mg_l"]),
-        (RIVER | {"table": CANAL_TABLE, "class": "C"}, 10.0, 6.0, "not judged", "limits nothing"),
+        (RIVER | {"table": CANAL_TABLE, "class": "C"}, 10.0, 6.0, "not judged", "has no limit"),
         (RIVER | {"table": CANAL_TABLE, "class": "E"}, 10.0, 6.0, "not judged", "class"),
         (RIVER | {"table": CANAL_TABLE.replace("08", "14")}, 1.0, 6.0, "not judged", "needs those"),
     ],

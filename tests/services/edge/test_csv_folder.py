@@ -88,9 +88,9 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
     [
         (GOOD.encode("utf-16"), "line 1 is not UTF-8"),
         (GOOD.encode().replace(b"1235", b"\xd5\xe0"), "line 3 is not UTF-8"),
-        (GOOD.replace("1235,5", "1.235,5").encode(), "line 3, Chỉ số: '1.235,5' is no number"),
-        (GOOD.replace("1235,5", "nan").encode(), "line 3, Chỉ số: 'nan' is no measurement"),
-        (GOOD.replace("c-2", "c/2").encode(), "line 3: 'c/2' is no device id"),
+        (GOOD.replace("1235,5", "1.235,5").encode(), "line 3, Chỉ số: '1.235,5' is not a number"),
+        (GOOD.replace("1235,5", "nan").encode(), "line 3, Chỉ số: 'nan' is not a measurement"),
+        (GOOD.replace("c-2", "c/2").encode(), "line 3: 'c/2' is not a device id"),
         (GOOD.replace("Chỉ số", "Chi so").encode(), "line 1: no column 'Chỉ số'"),
         (
             GOOD.replace("2026-01-01 00:15", "01/01/2026").encode(),
@@ -101,7 +101,7 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
         (GOOD.replace("1235,5", "1.235").encode(), "'1.235' has a '.' and line 2 the other mark"),
         (GOOD.replace("Thiết bị", "Chỉ số").encode(), "line 1: no column 'Thiết bị'"),
         (GOOD.replace("Thiết", "Chỉ số;Thiết").encode(), "line 1: two columns 'Chỉ số'"),
-        (GOOD.replace("1235,5", "1e999").encode(), "'1e999' is no measurement"),
+        (GOOD.replace("1235,5", "1e999").encode(), "'1e999' is not a measurement"),
         (GOOD.replace("c-1\n", "c-1\r").encode(), "line 2: new-line character"),
         (b"", "line 1: no column 'Th"),
     ],

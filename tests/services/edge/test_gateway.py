@@ -267,7 +267,7 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
     ("change", "told"),
     [
         ({"sources": []}, "sources: is empty"),
-        ({"gateway": "a/b"}, "is no id"),
+        ({"gateway": "a/b"}, "is not an id"),
         ({"broker": "http://x"}, "broker: begins with 'http'; write mqtt://host:port or mqtts://"),
         ({"broker": "mqtts://h:0"}, "broker: names no port from 1 to 65535 in 'h:0'"),
         ({"identity": None}, "identity: is missing"),

@@ -172,7 +172,7 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     assert given["reduction_t"] == f"{closed(url)[0]:.6f}"
     far = told("preview", "pet", "--from", "2026-03-02", "--to", "2035-03-03")
     assert far.exit_code == 2
-    assert "reaches to now at most" in far.output
+    assert "ends at the present at the latest" in far.output
 
 
 def test_a_document_by_the_operator_is_none(url, tmp_path):
@@ -189,7 +189,7 @@ def test_a_document_by_the_operator_is_none(url, tmp_path):
     [
         ("{document: a, page: 3}", "unknown key 'page'"),
         ("{by: a}", "document is missing"),
-        ("{document: a, issued: yesterday}", "is no date such as 2025-03-01"),
+        ("{document: a, issued: yesterday}", "is not a date such as 2025-03-01"),
         ("{document: a, sha256: b2}", "is no SHA-256"),
         ("[a]", "must be text"),
         ("{document: 3}", "document = 3 must be text"),

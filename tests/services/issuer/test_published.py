@@ -131,7 +131,7 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
         with pytest.raises(EnrolmentError, match="2 people have to approve"):
             life.issue(conn, name, who["log"], "test")
         assert life.approve(conn, name, who["operator"]) == 1
-        with pytest.raises(StatementStateError, match="approved by them already"):
+        with pytest.raises(StatementStateError, match="already has their approval"):
             life.approve(conn, name, who["operator"])
         with pytest.raises(EnrolmentError, match="verifier"):
             life.approve(conn, name, who["verifier"])

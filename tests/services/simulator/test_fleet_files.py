@@ -92,5 +92,5 @@ def test_a_workbook_is_a_fleet_file(tmp_path):
     for path in (tmp_path / "city.xlsx", tmp_path):
         assert sorted(read_fleet(path), key=lambda one: one.id) == expected
     (tmp_path / "city.xlsx").write_bytes(b"PK none")
-    with pytest.raises(SimulatorError, match="no XLSX workbook"):
+    with pytest.raises(SimulatorError, match="not an XLSX workbook"):
         read_fleet(tmp_path / "city.xlsx")

@@ -27,7 +27,7 @@ PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retenti
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    What a plan says of one parameter.
+    Line of a plan for one parameter.
 
     Attributes
     ----------

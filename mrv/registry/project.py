@@ -110,7 +110,7 @@ def service_intervals(
 @dataclass(frozen=True, slots=True)
 class Sample:
     """
-    What a laboratory found in a sample: the parameter's value, in the methodology's unit.
+    Laboratory result of a sample: the parameter's value in the methodology's unit.
 
     Attributes
     ----------

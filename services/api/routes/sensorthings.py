@@ -50,7 +50,7 @@ class _Place(NamedTuple):
 
 @router.get("/sensorthings/v1.1")
 def index(ask: Ask) -> Response:
-    """Return the entity sets of OGC SensorThings, and what of it is supported."""
+    """Return the entity sets of OGC SensorThings and the supported parts of it."""
     base = _base(ask)
     value = [{"name": name, "url": f"{base}/{name}"} for name in SETS]
     return current({"value": value, "serverSettings": {"conformance": _CONFORMS}})

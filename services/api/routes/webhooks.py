@@ -23,7 +23,7 @@ _HOUR_S = 3600
 
 @router.get("/webhooks", response_model=list[shapes.Webhook])
 def webhooks(ask: Admin) -> Response:
-    """List webhooks, those that go on first; never their secrets."""
+    """List webhooks, active ones first, without their secrets."""
     with ask.reading() as conn:
         return current([one._asdict() for one in store.webhooks(conn)])
 

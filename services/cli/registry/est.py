@@ -86,7 +86,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     A device shows a one-time token (`tonne registry enrol-token`) the first time, and the
     certificate that it has from then on. The fleet's authority is in TONNE_HOME/identity,
     so this process serves nothing else, and runs where no web page is served. Its login
-    needs tonne_enrol. Where tonne-admin's identity is at hand the broker learns of it at once.
+    needs tonne_enrol. Where tonne-admin's identity is at hand the broker is updated at once.
 
     \b
     Example:

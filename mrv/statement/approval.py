@@ -87,8 +87,8 @@ def check_enough(found: int, wanted: int, statement: str) -> None:
     """Refuse an issue that too few approved; EnrolmentError says how to go on."""
     if found < wanted:
         raise EnrolmentError(
-            f"{wanted} approvals are required to issue {statement}, and {found} are signed; each "
-            f"person signs with `tonne statement approve {statement} --key NAME`"
+            f"{wanted} approvals are required to issue {statement}; signed so far: {found}; "
+            f"each person signs with `tonne statement approve {statement} --key NAME`"
         )
 
 

@@ -29,7 +29,7 @@ def approvals(subject: Subject) -> str:
         return "only the preparer's signature is required"
     if own > 1 and found < own:
         raise SignatureError(
-            f"{own} approvals are required by the statement, and {found} are signed"
+            f"{own} approvals are required by the statement; signed so far: {found}"
         )
     if found < asked:
         subject.lack(

@@ -127,7 +127,9 @@ def test_a_wrong_field_is_named_by_its_path(where, value, told):
     for key in where[:-1]:
         place = place[key]
     place[where[-1]] = value
-    with pytest.raises(CanonicalError, match=r"^statement.json is not in its form: .*" + told):
+    with pytest.raises(
+        CanonicalError, match=r"^statement.json does not match its schema: .*" + told
+    ):
         read(Statement, document, "statement.json")
 
 

@@ -241,7 +241,7 @@ def test_domestic_wastewater():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"commissioned": "2025-09-01"}, "commissioned = 2025-09-01.*qcvn-40-2025 holds"),
+        ({"commissioned": "2025-09-01"}, "commissioned = 2025-09-01.*qcvn-40-2025 applies"),
         ({"on": "2032-01-01", "commissioned": "2015-01-01"}, "on = 2032-01-01.*qcvn-40-2025"),
         ({"on": "2026-13-01"}, "must be a date such as"),
     ],

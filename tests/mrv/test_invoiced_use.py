@@ -49,7 +49,7 @@ def test_an_invoice_that_says_more_counts(meter):
     assert not said(before, RULE)
     assert tonnes(found) == pytest.approx(tonnes(truth), abs=2e-6)
     detail = said(found, RULE)
-    cost = float(detail.rpartition("This takes ")[2].split(" t.")[0])
+    cost = float(detail.rpartition("This deducts ")[2].split(" t.")[0])
     assert cost == pytest.approx(tonnes(before) - tonnes(found), abs=2e-6)
     assert f"{meter} ({meter if meter == 'fuel' else 'auxiliary'})" in detail
     (taken,) = (d for d in found.deductions if d.device == meter and d.reason == MORE)

@@ -52,7 +52,7 @@ def test_odometer_and_charger_that_lie_together_earn_no_more_than_the_mean():
     before, found = fleet(3, accounting=FIRST), fleet(3)
     assert tonnes(before) == pytest.approx(3 * tonnes(fleet(1)), rel=0.01)
     assert tonnes(found) < 0.6 * tonnes(before)
-    assert "devices of its kind do 350 km at most" in said(found)
+    assert "devices of its class average at most 350 km" in said(found)
     cost = tonnes(before) - tonnes(found)
     assert f"({cost:.5f}"[:-1] in said(found)
     assert "The supplier's invoices of ch-1 would corroborate it" in said(found)

@@ -50,7 +50,7 @@ def test_a_negative_reduction_is_shown_and_credits_nothing():
         ('{"systems": [{"case": 1, "eg_mwh": NaN}]}', "eg_mwh = NaN"),
         ('{"systems": [{"case": 1, "eg_mwh": 1e999999999}]}', "eg_mwh = 1E+999999999"),
         ('{"systems": [{"case": 1, "eg_mwh": -0.1}]}', "eg_mwh = -0.1"),
-        ('{"systems": [{"case": 1, "eg_mwh": 1, "eg_mwh": 2}]}', "'eg_mwh' comes twice"),
+        ('{"systems": [{"case": 1, "eg_mwh": 1, "eg_mwh": 2}]}', "'eg_mwh' appears twice"),
         ('{"inputs": {"systems": []}}', "object under 'inputs'"),
         ('{"system": []}', "unknown key 'system'"),
         ("[]", "must be an object"),

@@ -239,7 +239,7 @@ def test_a_receiver_at_fault_costs_itself(database_url):
         assert "no answer within 5 s" in {one.error for one in said["drips"]}
         assert all("redirects are not followed" in one.error for one in said["moved"])
         assert {one.status for one in said["bad"]} == {400}
-        with pytest.raises(InputError, match="has ended"):
+        with pytest.raises(InputError, match="was removed"):
             store.replay(conn, "gone", dead=True)
         # after the last attempt it is a dead letter, and a person sends it again
         due_now(owner)

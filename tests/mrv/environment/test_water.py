@@ -75,7 +75,7 @@ NEW = {"standard": "qcvn-40-2025", "column": "A", "flow_m3_d": 800}
     [
         (OLD, 140.0, "exceeded", ["cod"]),
         (OLD, 135.0, "within", []),
-        (OLD | {"commissioned": "2025-10-01"}, 10.0, "not judged", "qcvn-40-2025 holds"),
+        (OLD | {"commissioned": "2025-10-01"}, 10.0, "not judged", "qcvn-40-2025 applies"),
         (OLD | {"kq": 1.5}, 10.0, "not judged", "kq = "),
         (NEW, 10.0, "not judged", "could not be read"),
         (NEW | {"table": TABLE}, 101.0, "exceeded", ["cod"]),

@@ -108,7 +108,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
     ]
     assert "line 2" in (drop / "refused" / "bad.csv.txt").read_text(encoding="utf-8")
     refused = {each["reason"].split(":")[0] for each in edge.status()["refused"]}
-    assert any("no JSON" in reason for reason in refused)
+    assert any("not JSON" in reason for reason in refused)
     assert state == "online"
     assert firmware.startswith("tonne-edge ")
     assert told["tonne_edge_link_up"] == 1

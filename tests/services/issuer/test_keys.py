@@ -65,7 +65,7 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path):
     other = keys.create(tmp_path, "other", "operator")
     mixed = path.read_text().replace(keys.load(tmp_path, "plant")[1].multikey, other.multikey)
     path.write_text(mixed)
-    with pytest.raises(SignatureError, match="mixed up"):
+    with pytest.raises(SignatureError, match="mixes two keys"):
         keys.load(tmp_path, "plant")
 
 

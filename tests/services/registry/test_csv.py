@@ -90,7 +90,7 @@ def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
         (f"{HEADER}\n{INV[:-10]}\n\0".encode(), "zero byte"),
         (b"", ":1: column nothing"),
         (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns mean id"),
-        (f'{HEADER}\n{INV},"\n'.encode(), "no CSV"),
+        (f'{HEADER}\n{INV},"\n'.encode(), "not CSV"),
     ],
 )
 def test_csv_that_cannot_be_read_is_refused_with_its_line(tmp_path, data, told):

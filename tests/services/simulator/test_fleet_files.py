@@ -56,7 +56,7 @@ def test_a_folder_is_one_fleet_of_every_class():
     ("text", "says"),
     [
         ("fleet: []", "no device"),
-        ("{", "no YAML"),
+        ("{", "not YAML"),
         ("fleet: [{class: submarine}]", "submarine"),
         ("fleet: [{class: vehicle, cuont: 2}]", "cuont"),
         ("fleet: [{class: vehicle, ids: [a, a]}]", "'a' 2 times"),

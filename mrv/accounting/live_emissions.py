@@ -26,7 +26,7 @@ from mrv.accounting.device_period import highest_rate, limit_of
 from mrv.accounting.emission_rows import Bindings, EmissionRows, Source
 from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_date, years
-from mrv.countries import country_of
+from mrv.countries import grid_of
 from mrv.errors import CountryFactorError, MethodologyError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger, bounded
@@ -225,7 +225,7 @@ class _Pricing:
         self.methodology = methodology
         where = f"project {project.id}: parameters"
         self.parameters = parameters_of(methodology, project.parameters, where)
-        self.factors = within(factors, country_of(project))
+        self.factors = within(factors, grid_of(project))
 
     def unit(
         self, role: str, params: Mapping[str, Any], year: int

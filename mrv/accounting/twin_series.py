@@ -14,7 +14,6 @@ first looked at in some intervals (`agreeing`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
@@ -59,6 +58,8 @@ _COVERED = 0.5
 _VARIED, _COMMON = 0.02, 0.2
 # series that are compared at once, and ratios of an interval: they stay in the cache
 _AT_ONCE, _RATIOS = 16, 16_384
+# by how much a difference of two logarithms in single precision may be off
+_SINGLE = 2e-5
 
 
 class Twins(NamedTuple):
@@ -292,7 +293,9 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     """
     Find pairs of meters of which the ratio is one in some intervals.
 
-    Beside twice the room of `others` it takes a few megabytes, however many meters there are.
+    Beside three times the room of `others` it takes a few megabytes, however many meters there
+    are.  Steps between neighbouring intervals are compared first; pairs of which enough are one
+    are looked at as they are.
 
     Parameters
     ----------
@@ -313,47 +316,41 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     many, lags, intervals = others.shape
     # nothing is no ratio: it stands behind all others
     table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals).T.copy()
+    sketch = np.log(table, dtype=np.float32)
+    held, steps = np.zeros(0, dtype=np.intp), sketch[:0]
     found = []
     for i, values in enumerate(own):
-        some = np.flatnonzero(values > 0)
+        some, wanted = np.flatnonzero(values > 0), int(need[i])
+        if not 0 < wanted <= len(some):
+            continue
+        if not np.array_equal(some, held):
+            held, steps = some, _steps(sketch[some])
+        own_steps = _steps(np.log(values[some], dtype=np.float32)[:, None])
         near = np.zeros(many * lags, dtype=np.bool_)
         for begin in range(0, len(near), _RATIOS):
-            block = slice(begin, begin + _RATIOS)
-            near[block] = _one_ratio(table[some, block], values[some], int(need[i]), nearly)
+            off = steps[:, begin : begin + _RATIOS] - own_steps
+            np.abs(off, out=off)
+            close = (off <= np.float32(np.log1p(nearly) + _SINGLE)).view(np.int8)
+            # each interval that does not agree parts two pairs of neighbours
+            may = close.sum(axis=0, dtype=np.int8) >= 2 * wanted - len(some)
+            at = begin + np.flatnonzero(may)
+            near[at] = _one_ratio(table[np.ix_(some, at)], values[some], wanted, nearly)
         found += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
     return found
+
+
+def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Differences of each row to the one before it, and of the first to the last."""
+    with np.errstate(invalid="ignore"):  # of nothing
+        return sketch - np.roll(sketch, 1, axis=0)
 
 
 def _one_ratio(
     others: NDArray[np.float64], own: Int64, need: int, nearly: float
 ) -> NDArray[np.bool_]:
     """Columns of which enough values have one ratio to a meter's own."""
-    found = np.zeros(others.shape[1], dtype=np.bool_)
-    if 0 < need <= len(own):
-        ratios = list(others / own[:, None])
-        # each column is sorted; whole rows are compared at once, which is ten times faster
-        for i, j in _exchanges(len(ratios)):
-            ratios[i], ratios[j] = (
-                np.minimum(ratios[i], ratios[j]),
-                np.maximum(ratios[i], ratios[j]),
-            )
-        for low, high in zip(ratios, ratios[need - 1 :], strict=False):
-            found |= (high <= low * (1 + nearly)) & np.isfinite(high)
+    ratios = np.sort(others / own[:, None], axis=0)
+    low, high = ratios[: len(own) - need + 1], ratios[need - 1 :]
+    near: NDArray[np.bool_] = (high <= low * (1 + nearly)) & np.isfinite(high)
+    found: NDArray[np.bool_] = np.any(near, axis=0)
     return found
-
-
-@cache
-def _exchanges(n: int) -> tuple[tuple[int, int], ...]:
-    """Return the comparisons of Batcher's merge exchange sort (Knuth, TAOCP 3, 5.2.2, M)."""
-    found = []
-    p = 1 << max(n - 1, 0).bit_length() >> 1
-    top = p
-    while p:
-        q, r, d = top, 0, p
-        while True:
-            found += [(i, i + d) for i in range(n - d) if i & p == r]
-            if q == p:
-                break
-            q, r, d = q >> 1, p, q - p
-        p >>= 1
-    return tuple(found)

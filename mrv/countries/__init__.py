@@ -1,5 +1,5 @@
 """
-Countries by ISO 3166-1 alpha-2, the one whose time zone a site has, and the rules of each.
+Countries by ISO 3166-1 alpha-2, the grids of those that have several, and the rules of each.
 
 A site names its country.  Where it does not, its time zone does: the zone database gives each
 zone to one country, but for those that are none's, such as UTC.  What a country alone rules is
@@ -12,22 +12,12 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mrv.calendar import zones
 
 # of what release 0.1.0 wrote, whose account knew the grid of one country
 FIRST_COUNTRY = "VN"
-# Countries of several grids, of which one factor of the country is none's.  Indonesia and the
-# Philippines by what their authorities publish (`mrv/factors/ifi_grid.toml`); the others [M].
-SEVERAL_GRIDS = {
-    "AU": "National Electricity Market, South West, Northern Territory",
-    "CA": "Eastern, Western and Quebec interconnections",
-    "ID": "Java-Madura-Bali, Sumatra, Kalimantan, Sulawesi and smaller ones",
-    "MY": "Peninsular, Sabah, Sarawak",
-    "PH": "Luzon-Visayas, Mindanao",
-    "US": "Eastern, Western and Texas interconnections, Alaska, Hawaii",
-}
 
 
 class Located(Protocol):
@@ -40,6 +30,35 @@ class Located(Protocol):
     @property
     def timezone(self) -> str:
         """Its time zones, as `mrv.calendar` reads them."""
+
+
+class Supplied(Located, Protocol):
+    """What draws from a grid."""
+
+    @property
+    def grid(self) -> str | None:
+        """Its country's grid, of a country that has several; None where it names none."""
+
+
+class Grid(NamedTuple):
+    """A grid of a country that has several: its name, and what lies around it. [degrees]"""
+
+    name: str
+    south: float
+    north: float
+    west: float
+    east: float
+
+    def around(self, latitude: float, longitude: float) -> bool:
+        """Whether a place can be of it."""
+        return self.south <= latitude <= self.north and self.west <= longitude <= self.east
+
+
+@cache
+def grids(country: str | None) -> Mapping[str, Grid]:
+    """Return the grids of a country that has several, by the name that a site gives."""
+    text = (resources.files(__package__) / "grids.toml").read_text("utf-8")
+    return {name: Grid(**one) for name, one in tomllib.loads(text).get(country or "", {}).items()}
 
 
 @cache
@@ -63,6 +82,12 @@ def country_of(located: Located) -> str | None:
 def country_at(country: str | None, timezone: str) -> str | None:
     """Return the country, else that of the first time zone; None if of none."""
     return country or by_zone().get(zones(timezone)[0].name)
+
+
+def grid_of(supplied: Supplied) -> str | None:
+    """Return the country, and its grid where one is named, as `ID.jamali`; None if of none."""
+    country = country_of(supplied)
+    return f"{country}.{supplied.grid}" if country and supplied.grid else country
 
 
 def rules(country: str | None, name: str) -> str | None:

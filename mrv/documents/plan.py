@@ -56,6 +56,7 @@ class ProjectExtract(Form):
     devices: tuple[BoundDevice, ...]
     # since 0.2.0
     country: str | UnsetType = UNSET
+    grid: str | UnsetType = UNSET
 
 
 class MeterReplaced(Form):

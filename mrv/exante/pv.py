@@ -152,13 +152,13 @@ def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
 
 
 def _method(factors: Factors) -> str:
-    country = getattr(factors, "country", None)
-    if country is None:
+    grid: str | None = getattr(factors, "grid", None)
+    if grid is None:
         raise MethodologyError(
             "the plant's country is not known; give --country, such as VN or DE: it determines "
             "methodology and grid factor"
         )
-    return _METHODS.get(country, _ELSEWHERE)
+    return _METHODS.get(grid[:2], _ELSEWHERE)
 
 
 def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:

@@ -7,8 +7,9 @@ binary float ever stands between the page they were read on and the account.
 A row is never changed.  One that was wrong, or that its publisher corrected, is
 followed by a row that names it in `supersedes`: the new one counts from the begin of
 its own validity on, the old one stays for the time before and for the packs that
-name it.  What is of a country has it at the end of its kind, as `grid.vn`; an account asks
-for `grid`, and a book `within` a country answers with that country's.  A property of a fuel
+name it.  What is of a country has it at the end of its kind, as `grid.vn`, and what is of one of
+its grids that one's too, as `grid.id.jamali`; an account asks for `grid`, and a book `within` a
+grid answers with that grid's, else with the country's.  A property of a fuel
 stands in up to three rows of one kind: the centre for either direction, and the ends of its
 interval of confidence (`bound`) for the directions whose tools ask for them.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
@@ -40,6 +42,11 @@ _KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "
 # kinds of which each country has its own: what the grid emits, its losses, its build margin
 GRID, LOSSES, BUILD = NATIONAL = ("grid", "grid.losses", "grid.build")
 UNITS = {GRID: "tCO2/MWh", LOSSES: "1", BUILD: "tCO2/MWh"}
+# `area` is the name of one of a country's grids
+_OF_A_GRID = re.compile(
+    rf"(?P<what>{'|'.join(map(re.escape, NATIONAL))})"
+    r"\.(?P<country>[a-z]{2})(?P<area>(\.[a-z0-9-]+)?)"
+)
 DIRECTIONS: dict[str, Direction] = {GRID: "consumed", LOSSES: "consumed", BUILD: "avoided"}
 
 
@@ -48,12 +55,12 @@ class FactorBook:
     All factors, found by kind, direction and date.
 
     Kinds whose factors follow each other year by year are series: after their
-    last year the latest value goes on, marked provisional.  `country` is whose grid it answers
-    for, by ISO 3166-1 alpha-2; a book without one answers for none.
+    last year the latest value goes on, marked provisional.  `grid` is the one that it answers
+    for, by `mrv.countries.grid_of`: `DE`, `ID.jamali`; a book without one answers for none.
     """
 
-    def __init__(self, factors: Iterable[Factor], country: str | None = None) -> None:
-        self.country = country
+    def __init__(self, factors: Iterable[Factor], grid: str | None = None) -> None:
+        self.grid = grid
         self._within: dict[str | None, FactorBook] = {}
         self._by_kind: dict[str, list[Factor]] = {}
         for factor in factors:
@@ -88,14 +95,20 @@ class FactorBook:
         own = list(self)
         known = {factor.id for factor in own}
         others = [factor for factor in more if factor.id not in known]
-        return FactorBook([*own, *others], self.country) if others else self
+        return FactorBook([*own, *others], self.grid) if others else self
 
-    def within(self, country: str | None) -> FactorBook:
-        """Return the factors that apply in a country: international ones and its own."""
-        if country not in self._within:
-            kept = (factor for factor in self if country_of(factor.kind) in (None, country))
-            self._within[country] = FactorBook(kept, country)
-        return self._within[country]
+    @property
+    def country(self) -> str | None:
+        """The country of its grid, by ISO 3166-1 alpha-2."""
+        return self.grid and self.grid[:2]
+
+    def within(self, grid: str | None) -> FactorBook:
+        """Return the factors that apply at a grid: international ones, its country's, its own."""
+        if grid not in self._within:
+            whose = (None, grid and grid[:2], grid)
+            kept = (factor for factor in self if national(factor.kind)[1] in whose)
+            self._within[grid] = FactorBook(kept, grid)
+        return self._within[grid]
 
     def with_factor(self, factor: Factor) -> FactorBook:
         """
@@ -106,7 +119,7 @@ class FactorBook:
         FactorError
             If another of its kind is valid on the same day.
         """
-        book = FactorBook((), self.country)
+        book = FactorBook((), self.grid)
         book._by_kind = {
             **self._by_kind,
             factor.kind: [*self._by_kind.get(factor.kind, ()), factor],
@@ -143,13 +156,12 @@ class FactorBook:
         return self._select(kind, direction, at)
 
     def _national(self, kind: str, direction: Direction, at: date | None) -> Factor:
-        own = kind_in(kind, self.country)
-        try:
-            return self._select(own, direction, at)
-        except FactorError:
-            if kind in self._by_kind:  # a default for all countries
-                return self._select(kind, direction, at)
-            raise CountryFactorError(_no_national(kind, self.country, at)) from None
+        for own in kinds_in(kind, self.grid):
+            with suppress(FactorError):
+                return self._select(own, direction, at)
+        if kind in self._by_kind:  # a default for all countries
+            return self._select(kind, direction, at)
+        raise CountryFactorError(_no_national(kind, self.grid, at))
 
     def _select(self, kind: str, direction: Direction, at: date | None) -> Factor:
         group = self._by_kind.get(kind)
@@ -167,10 +179,10 @@ class FactorBook:
         return right[-1].factor if at is None else _valid(kind, right, at)
 
 
-def within(book: Iterable[Factor], country: str | None) -> FactorBook:
-    """Return the book of a country, from any that gives its factors."""
+def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
+    """Return the book of a grid, from any that gives its factors."""
     whole = book if isinstance(book, FactorBook) else FactorBook(book)
-    return whole.within(country)
+    return whole.within(grid)
 
 
 @cache
@@ -289,40 +301,48 @@ def _stated(given: object, where: str) -> Stated | None:
     return Stated(**given)
 
 
-def kind_in(kind: str, country: str | None) -> str:
-    """Return the kind with a country, where each country has its own."""
-    return f"{kind}.{(country or '').lower()}" if kind in NATIONAL else kind
+def kinds_in(kind: str, grid: str | None) -> list[str]:
+    """Return the kind as a grid has it and as its country has it, where each has its own."""
+    if kind not in NATIONAL or grid is None:
+        return [kind]
+    return [f"{kind}.{one.lower()}" for one in dict.fromkeys((grid, grid[:2]))]
+
+
+def national(kind: str) -> tuple[str, str | None]:
+    """Return what a kind is of each grid, and the grid that it is of; None where it is of none."""
+    found = _OF_A_GRID.fullmatch(kind)
+    if found is None:
+        return kind, None
+    return found["what"], found["country"].upper() + found["area"]
 
 
 def country_of(kind: str) -> str | None:
     """Return the country that a kind of factor is of; None where it is of none."""
-    for national in NATIONAL:
-        if re.fullmatch(rf"{re.escape(national)}\.[a-z]{{2}}", kind):
-            return kind[-2:].upper()
-    return None
+    grid = national(kind)[1]
+    return grid and grid[:2]
 
 
 def row_to_write(kind: str, at: date) -> str:
-    """Return the row of a registry file that brings a country's factor."""
-    national = kind.rpartition(".")[0]
+    """Return the row of a registry file that brings a grid's factor."""
+    what, _ = national(kind)
     return (
-        f"{{id: .., kind: {kind}, value: .., unit: {UNITS[national]}, direction:"
-        f" {DIRECTIONS[national]}, valid_from: {at},"
+        f"{{id: .., kind: {kind}, value: .., unit: {UNITS[what]}, direction:"
+        f" {DIRECTIONS[what]}, valid_from: {at},"
         " source: .., certainty: R, verified: true, document: {document: title and number, by:"
         " who published it, issued: its date, sha256: of its file}}"
     )
 
 
-def _no_national(kind: str, country: str | None, at: date | None) -> str:
-    if country is None:
+def _no_national(kind: str, grid: str | None, at: date | None) -> str:
+    if grid is None:
         return (
             f"no factor of kind {kind!r}: the country of the project is not known; give its site"
             " `country`, such as DE, or a command `--country DE`"
         )
     return (
-        f"no factor of the grid of {country} is known{f' for {at}' if at else ''}, and that of"
+        f"no factor of the grid of {grid} is known{f' for {at}' if at else ''}, and that of"
         " another country never counts; enter the one that its authority publishes under `factors`"
-        f" of a registry file: {row_to_write(f'{kind}.{country.lower()}', at or date(2026, 1, 1))}"
+        f" of a registry file: {row_to_write(kinds_in(kind, grid)[0], at or date(2026, 1, 1))}"
     )
 
 

@@ -47,9 +47,9 @@ class Ledger:
         self._used: dict[tuple[str, bool], Factor] = {}
 
     @property
-    def country(self) -> str | None:
-        """Whose grid the book answers for."""
-        return getattr(self._book, "country", None)
+    def grid(self) -> str | None:
+        """The grid that the book answers for."""
+        return getattr(self._book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the book's answer; raises what the book raises."""
@@ -74,7 +74,7 @@ class Ledger:
 def centres(factors: Iterable[Factor]) -> FactorBook:
     """Return the book without its bounds."""
     kept = (factor for factor in factors if not factor.bound)
-    return FactorBook(kept, getattr(factors, "country", None))
+    return FactorBook(kept, getattr(factors, "grid", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def published(book: Iterable[Factor]) -> FactorBook:
     kept = [factor for factor in every if not factor.brought or factor.documented]
     if isinstance(book, FactorBook) and len(kept) == len(every):
         return book
-    return FactorBook(kept, getattr(book, "country", None))
+    return FactorBook(kept, getattr(book, "grid", None))
 
 
 def without(book: Factors, withheld: Collection[str]) -> FactorBook:

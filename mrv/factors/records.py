@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from mrv.errors import FactorError
-from mrv.factors import FactorBook, kind_in, load, parse_entry
+from mrv.factors import FactorBook, kinds_in, load, national, parse_entry
 from mrv.model import Factor
 
 _DATES = ("valid_from", "valid_to")
@@ -26,9 +26,8 @@ _MARKS = ("brought", "documented")
 
 def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
     """Return the records of all factors of some kinds, in the book's order."""
-    country = getattr(book, "country", None)
-    asked = set(kinds)
-    wanted = asked | {kind_in(kind, country) for kind in asked}
+    asked, grid = set(kinds), getattr(book, "grid", None)
+    wanted = asked.union(*(kinds_in(national(kind)[0], grid) for kind in asked))
     return [to_record(factor) for factor in book if factor.kind in wanted]
 
 

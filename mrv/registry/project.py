@@ -47,8 +47,8 @@ class Project:
     """
     A project: methodology, crediting period (half-open, UTC), parameters, devices.
 
-    `timezone` and `country` are those of its first site; calendar years, and so vintages, are
-    counted there, and its electricity is of that country's grid (`mrv.countries.country_of`).
+    `timezone`, `country` and `grid` are those of its first site; calendar years, and so vintages,
+    are counted there, and its electricity is of that grid (`mrv.countries.grid_of`).
     `expected` holds `energy_kwh_per_year`, `reduction_t_per_year`
     where the project design states them.
     """
@@ -65,6 +65,7 @@ class Project:
     action: str | None = None
     devices: tuple[ProjectDevice, ...] = ()
     country: str | None = None
+    grid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.model import IntervalRows
 from mrv.accounting.rounded_figures import in_force
 from mrv.calendar import instant_us, local_date
-from mrv.countries import country_of
+from mrv.countries import grid_of
 from mrv.documents.credential import Issuer
 from mrv.documents.form import read
 from mrv.documents.monitoring import MonitoredParameter
@@ -169,7 +169,7 @@ class Facts:
         counted = FactorBook(
             factor for factor in self.factors if not factor.brought or factor.id in used
         )
-        own = counted.within(country_of(self.plan.project))
+        own = counted.within(grid_of(self.plan.project))
         return own if self.plan.accounting > FIRST else centres(own)
 
     @property

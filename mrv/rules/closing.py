@@ -29,7 +29,7 @@ from mrv.accounting.rounded_figures import (
     vintages,
 )
 from mrv.calendar import local_date, local_text, narrowed, utc_text
-from mrv.countries import country_of
+from mrv.countries import country_of, grid_of
 from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
@@ -100,7 +100,7 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     # by every value that is tried, too: who closes again needs all factors that were looked at
-    looked = Ledger(within(factors, country_of(project)))
+    looked = Ledger(within(factors, grid_of(project)))
     engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), looked)
     closing = _Closing(engine, carried_ug)
     besides = besides or Besides()

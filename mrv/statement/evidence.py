@@ -47,6 +47,12 @@ def monitored(
     project: Project, fleet: Fleet, checks: Iterable[CheckMeter] = ()
 ) -> set[tuple[int, int]]:
     """Return the (device, quantity) pairs that the project's roles count, and their checks."""
+    pairs = monitored_names(project, checks)
+    return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
+
+
+def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[tuple[str, str]]:
+    """Return the same by id of the device and name of the quantity."""
     methodology = find(project.methodology, project.version)
     of = tuple(checks)
     pairs = set()
@@ -54,7 +60,7 @@ def monitored(
         needs = role_needs(methodology, bound, f"device {bound.device}")
         pairs |= {(bound.device, quantity) for quantity in needs.quantities}
         pairs |= {(c.check, needs.quantity) for c in of if c.main == bound.device}
-    return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
+    return pairs
 
 
 def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:

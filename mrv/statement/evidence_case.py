@@ -15,7 +15,7 @@ from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.register_scan import FallenRegisters
 from mrv.accounting.unreported_use import UnreportedUse
 from mrv.calendar import local_date, midnight_us, utc_text
-from mrv.countries import country_of
+from mrv.countries import grid_of
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors import FactorBook
@@ -83,7 +83,7 @@ class Case:
         """Factors of the project's country, as the rules of the plan take them: older ones know no
         bounds.
         """
-        own = self.factors.within(country_of(self.plan.project))
+        own = self.factors.within(grid_of(self.plan.project))
         return own if self.plan.accounting > FIRST else centres(own)
 
     @cached_property

@@ -166,6 +166,7 @@ def _project_in(record: ProjectExtract, accounting: int) -> Project:
         version=record.version,
         timezone=record.timezone,
         country=_country(record, accounting),
+        grid=record.grid or None,
         from_us=time_us(record.from_),
         to_us=time_us(record.to),
         parameters=values_in(record.parameters),

@@ -183,6 +183,7 @@ def project_out(project: Project, accounting: int) -> ProjectExtract:
         version=project.version,
         timezone=project.timezone,
         country=(country_of(project) if accounting > FIRST else None) or UNSET,
+        grid=project.grid or UNSET,
         from_=utc_text(project.from_us),
         to=utc_text(project.to_us),
         parameters=values_out(project.parameters),

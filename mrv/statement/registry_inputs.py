@@ -35,7 +35,7 @@ def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
 
 def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     project = record["project"]
-    keys = ("from", "to", "timezone", "country", "methodology", "version")
+    keys = ("from", "to", "timezone", "country", "grid", "methodology", "version")
     yield from ((f"project {key}", project[key]) for key in keys if key in project)
     for name, value in project["parameters"].items():
         yield f"parameter {name}", _text(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mrv.calendar import instant_us
-from mrv.countries import country_of
+from mrv.countries import grid_of
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, FactorError, PeriodError, SignatureError
 from mrv.factors import load
@@ -61,7 +61,7 @@ def plan_and_factors(subject: Subject) -> str:
 
 def _recalculated(subject: Subject, book: Sequence[Factor]) -> Iterator[str]:
     """Say what the calculation of a factor that a project calculated comes to."""
-    own = load().within(country_of(subject.plan.project))
+    own = load().within(grid_of(subject.plan.project))
     for one in book:
         if one.calculation is not None:
             value = calculated(one.calculation, own, one.id)

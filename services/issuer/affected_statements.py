@@ -17,7 +17,7 @@ from psycopg import Connection
 from mrv.accounting.coverage import role_needs
 from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_text
-from mrv.countries import country_of
+from mrv.countries import grid_of
 from mrv.documents.form import write
 from mrv.documents.statement import Claims
 from mrv.factors import within
@@ -68,7 +68,7 @@ def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
         said = [write(factor) for factor in one.claims.factors]
         span = one.from_us, one.to_us
         asker = _Asker(plan.project)
-        own = within(book, country_of(plan.project))
+        own = within(book, grid_of(plan.project))
         asked: Factors = centres(own)
         if plan.accounting > FIRST:
             asked, _ = bounded(own, partial(asker.comes_to, one.claims))

@@ -22,7 +22,7 @@ from psycopg import Connection
 from ingest.errors import RegistryError
 from mrv import factors, verify
 from mrv.calendar import period_us
-from mrv.countries import country_of
+from mrv.countries import country_of, grid_of
 from mrv.documents.form import read_bytes
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import claims_of
@@ -137,7 +137,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
     sums = year_sums(conn, meters, *span)
     book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
-    book = book.within(country_of(registry.sites[site]))
+    book = book.within(grid_of(registry.sites[site]))
     return inventory(found, year, {key: Metered(*one) for key, one in sums.items()}, book)
 
 

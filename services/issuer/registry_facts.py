@@ -37,7 +37,7 @@ from mrv.accounting.disguised_series import (
     summed,
 )
 from mrv.calendar import local_date
-from mrv.countries import country_of
+from mrv.countries import grid_of
 from mrv.method_lives import Life
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
@@ -362,7 +362,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         certified_beside=tuple(beside(conn, mains, *period_us)),
         left_out=tuple(left_out(conn, registry, project, period_us)),
         unbound=tuple(unbound(registry, project, period_us)),
-        factors=load_book(conn).within(country_of(project)),
+        factors=load_book(conn).within(grid_of(project)),
         issued=tuple(certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 
 from mrv import countries, factors
+from mrv.countries import country_of
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
@@ -43,8 +44,8 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
         key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
     )
     for entry, factor in given:
-        asked = factor.kind.rpartition(".")[0] in _MOST
-        whose = factors.country_of(factor.kind) if asked else None
+        what, grid = factors.national(factor.kind)
+        whose = grid[:2] if grid is not None and what in _MOST else None
         if factor.kind not in kinds and whose not in countries.known():
             near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
@@ -65,7 +66,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
         else:
             found += (
                 Finding(entry.kind, entry.id, text, warning=True)
-                for text in (_doubtful(factor) if whose is not None else ())
+                for text in (_doubtful(factor, registry) if whose is not None else ())
             )
             try:
                 book = book.with_more([factor])
@@ -104,11 +105,11 @@ def _stated(factor: Factor) -> Factor:
 
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
-    national = factor.kind.rpartition(".")[0]
-    unit, most = factors.UNITS[national], _MOST[national]
+    what, _ = factors.national(factor.kind)
+    unit, most = factors.UNITS[what], _MOST[what]
     if factor.unit != unit:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
-    right = factors.DIRECTIONS[national]
+    right = factors.DIRECTIONS[what]
     if factor.direction != right and country != countries.FIRST_COUNTRY:
         return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
     if factor.value > most:
@@ -122,7 +123,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     return None
 
 
-def _doubtful(factor: Factor) -> Iterator[str]:
+def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
     """Say what a verifier will ask of a country's factor that its document states."""
     begins = factor.valid_from or date.min
     if (begins.month, begins.day) != (1, 1):
@@ -131,6 +132,11 @@ def _doubtful(factor: Factor) -> Iterator[str]:
             f" counts from {begins.year + 1} on; write {begins.year}-01-01 if it is that of"
             f" {begins.year}"
         )
+    _, grid = factors.national(factor.kind)
+    country, _, area = (grid or "").partition(".")
+    sites = registry.sites.values()
+    if area and not any(one.grid == area and country_of(one) == country for one in sites):
+        yield f"kind: no site is of this grid; write `grid: {area}` at the sites that are"
     book = factors.load()
     if factor.kind in book.kinds() and (far := _far(factor, book)) is not None:
         yield f"value: {far.partition(';')[0]}; a verifier compares the document with it"

@@ -14,7 +14,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Sample
 from mrv.rules.plausible_values import is_monitored
 from services.registry.entries import Key, Project, Published, Registry, place
-from services.registry.service_times import country, timezone
+from services.registry.service_times import timezone, whole_grid
 
 
 def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
@@ -138,11 +138,11 @@ def _other_country(
     was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Key, str]]:
     """Yield a change of the country by whose grid closed periods count."""
-    project, before, after = was[0], country(*was), country(*now)
+    project, before, after = was[0], whole_grid(*was), whole_grid(*now)
     ends = [closed[d.device] for d in project.devices if d.device in closed]
     if before != after and ends:
         text = (
-            f"country: {before} cannot become {after}, since closed periods count by its grid, up"
+            f"country, grid: {before} cannot become {after}, since closed periods count by it, up"
             f" to {max(ends)}; keep it, or register the site under an id of its own"
         )
         yield (project.kind, project.id), text

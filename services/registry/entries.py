@@ -65,7 +65,8 @@ class Site:
 
     `names` are by language what people who do not read `name` call it.  `timezones` are those
     that came after `timezone`; None says that the file does not speak of them.  `country` is its
-    code by ISO 3166-1 alpha-2; where there is none, the time zone's counts.
+    code by ISO 3166-1 alpha-2; where there is none, the time zone's counts.  `grid` names the
+    country's own, where it has several.
     """
 
     kind: ClassVar[str] = "site"
@@ -79,6 +80,7 @@ class Site:
     timezones: tuple[LaterZone, ...] | None = None
     country: str | None = None
     tariffs: tuple[Tariff, ...] | None = None
+    grid: str | None = None
 
     @property
     def clock(self) -> str:

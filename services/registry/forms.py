@@ -75,6 +75,7 @@ def _site(country: str) -> dict[str, Any]:
     return {
         "id": _SITE, "name": f"{PLACEHOLDER}NAME", "latitude": f"{PLACEHOLDER}LATITUDE",
         "longitude": f"{PLACEHOLDER}LONGITUDE", "timezone": zone, "country": country,
+        **({"grid": f"{PLACEHOLDER}GRID"} if countries.grids(country) else {}),
     }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from ingest import classes, profiles
 from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
 from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of, unaccepted
-from mrv.countries import SEVERAL_GRIDS
+from mrv.countries import grids
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors import GRID, FactorBook, load, row_to_write
+from mrv.factors import GRID, FactorBook, kinds_in, load, row_to_write
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import (
     DIRECTION,
@@ -51,10 +51,11 @@ _NUMBERS = (int, Decimal, Fraction)
 
 
 def check(
-    project: Project, devices: Mapping[str, Device], whole: FactorBook, country: str | None
+    project: Project, devices: Mapping[str, Device], whole: FactorBook, grid: str | None
 ) -> Iterator[Finding]:
     """Hold a project whose devices are all registered against its methodology."""
-    book = whole.within(country)
+    book = whole.within(grid)
+    country = book.country
     try:
         methodology = find(project.methodology, project.version)
     except MethodologyError as error:
@@ -166,17 +167,23 @@ def _from_memory(
 
 
 def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
-    """Warn of a country's factor where the country has several grids, with the row to write."""
-    grids = SEVERAL_GRIDS.get(book.country or "")
-    if grids is None:
+    """Warn of a country's factor where the country has several grids, with what to write."""
+    country, some = book.country, grids(book.country)
+    if country is None or (book.grid == country and not some):
         return
-    own = f"{GRID}.{(book.country or '').lower()}"
-    for factor in {f.id: f for f in used if f.kind == own and not f.brought}.values():
-        begin = date(project.crediting_from.year, 1, 1)
+    own, *_ = kinds_in(GRID, book.grid)
+    names = ", ".join(f"{name} ({one.name})" for name, one in some.items())
+    row = row_to_write(own, date(project.crediting_from.year, 1, 1))
+    remedy = (
+        f"write `grid` at the site: {names}, or a name of yours with its factor"
+        if book.grid == country
+        else f"write under `factors` what the authority publishes of {book.grid}: {row}"
+    )
+    *_, whole = kinds_in(GRID, country)
+    for factor in {f.id: f for f in used if f.kind == whole and not f.brought}.values():
         text = (
-            f"{factor.id} = {factor.text} {factor.unit} is of all of {book.country}, which has"
-            f" several grids ({grids}), and counts in place of that of the project's own; write"
-            f" under `factors` what the authority publishes of it: {row_to_write(own, begin)}"
+            f"{factor.id} = {factor.text} {factor.unit} is of all of {country}, which has several"
+            f" grids, and counts in place of that of the project's own; {remedy}"
         )
         yield Finding(project.kind, project.id, text, warning=True)
 

@@ -88,6 +88,7 @@ def site(row: Row) -> Site:
         timezones=_list(row, "timezones", _later_zone, lambda z: (z.begins,)),
         country=_country(row),
         tariffs=_list(row, "tariffs", tariffs.tariff, lambda t: (t.begins,)),
+        grid=row.text("grid") if row.has("grid") else None,
     )
 
 
@@ -98,7 +99,7 @@ def _country(row: Row) -> str | None:
     if found and found not in countries.known():
         row.problem(
             "country",
-            f"{found!r} is not a country; give its two letters of ISO 3166-1, such as VN or DE",
+            f"{found!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
         )
     return found or None
 

@@ -23,7 +23,7 @@ from services.registry import (
 from services.registry import closed as closed_rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry, document_of
 from services.registry.files import Incoming
-from services.registry.service_times import country, timezone
+from services.registry.service_times import timezone, whole_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +225,12 @@ def _rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
-    """Find projects whose site has another time zone, which moves local days, or country."""
+    """Find projects whose site has another time zone, which moves local days, or grid."""
     projects = merged.projects
     for name, project in stored.projects.items():
         now = projects[name]
         before, after = (
-            (timezone(one, held), country(one, held))
+            (timezone(one, held), whole_grid(one, held))
             for one, held in ((project, stored), (now, merged))
         )
         if before != after:

@@ -21,7 +21,8 @@ from ingest.mqtt import templates
 from ingest.mqtt.templates import Template
 from mrv import countries
 from mrv.calendar import midnight_us
-from mrv.countries import country_of
+from mrv.countries import country_of, grid_of
+from mrv.factors import GRID, FactorBook, kinds_in, row_to_write
 from services.registry import (
     brought_factors,
     declared,
@@ -34,7 +35,7 @@ from services.registry import (
 )
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.finding import Finding
-from services.registry.service_times import country, during_us, known, timezone, zones
+from services.registry.service_times import country, during_us, known, timezone, whole_grid, zones
 
 # hours between a clock and its sun: 3.0 in Nome is the most of the zone database's places
 _FROM_THE_SUN = 3.5
@@ -55,6 +56,8 @@ def check(registry: Registry) -> Iterator[Finding]:
         yield from _device(device, registry_sites=set(sites), devices=devices)
     book, wrong = brought_factors.book_of(registry)
     yield from wrong
+    for site in sites.values():
+        yield from (Finding(site.kind, site.id, text) for text in _grid(site, book))
     yield from _topics([t for t in registry.topics.values() if t.active])
     for project in projects.values():
         missing = [d.device for d in project.devices if d.device not in devices]
@@ -62,8 +65,8 @@ def check(registry: Registry) -> Iterator[Finding]:
             text = f"{name!r} is not registered; add it under `devices`"
             yield Finding(project.kind, project.id, f"devices: {text}")
         if not missing:
-            yield from _one_country(project, sites, devices)
-            yield from needs.check(project, devices, book, country(project, registry))
+            yield from _one_grid(project, sites, devices)
+            yield from needs.check(project, devices, book, whole_grid(project, registry))
             yield from plausible.check(project, devices)
             yield from meters.check(project, devices)
             yield from meters.outside(project, devices)
@@ -81,7 +84,7 @@ def _clock(site: Site) -> Iterator[str]:
     names = [("timezone", site.timezone), *(("timezones", one.timezone) for one in later)]
     unknown = [(key, name) for key, name in names if name not in zones()]
     for key, name in unknown:
-        yield f"{key}: {name!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
+        yield f"{key}: {name!r} is unknown; use an IANA name such as Europe/Berlin"
     if unknown:
         return
     before = site.timezone
@@ -153,19 +156,39 @@ def _offsets(zone: str) -> list[timedelta | None]:
     return [datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7)]
 
 
-def _one_country(
+def _grid(site: Site, book: FactorBook) -> Iterator[str]:
+    """Say where a site is of a grid that is not known, or that lies elsewhere."""
+    if site.grid is None or site.timezone not in zones() or (where := country_of(site)) is None:
+        return
+    some, kind = countries.grids(where), kinds_in(GRID, grid_of(site))[0]
+    if (one := some.get(site.grid)) is not None:
+        if not one.around(site.latitude, site.longitude):
+            yield (
+                f"grid: {site.grid} ({one.name}) does not reach {site.latitude:g},"
+                f" {site.longitude:g}; correct the grid or the place"
+            )
+    elif kind not in book.kinds():
+        near = ", ".join(f"{name} ({of.name})" for name, of in some.items())
+        yield (
+            f"grid: {site.grid!r} is no grid of {where} that tonne knows"
+            f"{f', which are {near}' if near else ''}; write one of these, or bring its factor"
+            f" under `factors`: {row_to_write(kind, date(2026, 1, 1))}"
+        )
+
+
+def _one_grid(
     project: Project, sites: dict[str, Site], devices: dict[str, Device]
 ) -> Iterator[Finding]:
-    """Refuse a project whose devices stand in several countries, each with a grid of its own."""
+    """Refuse a project whose devices are of several grids."""
     found: dict[str, str] = {}
     for bound in project.devices:
         site = sites.get(devices[bound.device].site)
-        if site is not None and known(site) and (whose := country_of(site)) is not None:
+        if site is not None and known(site) and (whose := grid_of(site)) is not None:
             found.setdefault(whose, f"{bound.device} in {whose}")
     if len(found) > 1:
         text = (
-            f"devices: {', '.join(found.values())}: a project has the grid of one country; register"
-            " one project for each"
+            f"devices: {', '.join(found.values())}: a project has one grid; register one project"
+            " for each"
         )
         yield Finding(project.kind, project.id, text)
 

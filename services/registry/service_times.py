@@ -6,7 +6,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from mrv.calendar import period_us
-from mrv.countries import country_of
+from mrv.countries import country_of, grid_of
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site
 
 
@@ -26,6 +26,18 @@ def country(project: Project, registry: Registry) -> str | None:
     """Return the country of the project's first site; None where none is known."""
     site = _site(project, registry)
     return country_of(site) if site is not None and known(site) else None
+
+
+def grid(project: Project, registry: Registry) -> str | None:
+    """Return the name of the first site's grid, in a country of several; None where it has none."""
+    site = _site(project, registry)
+    return site.grid if site is not None else None
+
+
+def whole_grid(project: Project, registry: Registry) -> str | None:
+    """Return the country of the project's first site and its grid, as `ID.jamali`."""
+    site = _site(project, registry)
+    return grid_of(site) if site is not None and known(site) else None
 
 
 def _site(project: Project, registry: Registry) -> Site | None:

@@ -101,6 +101,10 @@ def _site(country: str) -> str:
     zones = countries.known()[country]
     return _SITE.format(
         site=SITE, latitude=latitude, longitude=longitude, timezone=zones[0], country=country
+    ) + "".join(
+        f"    grid: {PLACEHOLDER}GRID  # {', '.join(some)}, or a name with its factor\n"
+        for some in [countries.grids(country)]
+        if some
     )
 
 

@@ -50,7 +50,6 @@ from services.store.views.fleet_metrics import refresh_days
 from tests.bench import dashboards, fleet_rows, month
 from tests.bench.alone import options, tell
 from tests.bench.fleet_rows import TABLES
-from tests.bench.registry_change import grow
 from tests.bench.spent import alone_s, cpu_s
 from tests.bench.stages_store import register
 from tests.running import Pipeline
@@ -336,7 +335,7 @@ class _Point:
             asked: dict[str, Callable[[], object]] = {
                 "sums_of_all": lambda: console.project_sums(conn),
                 "sums_of_one": lambda: console.project_sums(conn, "bench-000"),
-                "years": lambda: city_year.project_years(conn, 2026),
+                "years": lambda: city_year.accounted(conn, 2026),
             }
             for name, ask in asked.items():
                 used, clock, _ = self._seconds(ask)
@@ -445,6 +444,38 @@ def main() -> None:
     for point in asked.points:
         figures |= at(asked.home.resolve(), point, asked.parts, keep=asked.keep)
     tell(figures)
+
+
+def grow(url: str, devices: int) -> None:
+    """Make a registry of a hundred devices one of many, by SQL: importing it is not measured."""
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "INSERT INTO device (id, site, class, profile, rated_power_w, installed)"
+            " SELECT format('bench-%%s', lpad(n::text, 5, '0')), site, class, profile,"
+            " rated_power_w, installed FROM device, generate_series(100, %s - 1) n"
+            " WHERE id = 'bench-00000'",
+            [devices],
+        )
+        names = conn.execute(
+            "SELECT column_name::text FROM information_schema.columns"
+            " WHERE table_name = 'project' AND column_name <> 'id'"
+        ).fetchall()
+        held = ", ".join(name for (name,) in names)
+        conn.execute(
+            f"INSERT INTO project (id, {held})"
+            f" SELECT format('bench-%%s', lpad(n::text, 3, '0')), {held}"
+            " FROM project, generate_series(1, %s / 100 - 1) n WHERE id = 'bench-000'".encode(),
+            [devices],
+        )
+        conn.execute(
+            "INSERT INTO project_device SELECT format('bench-%%s', lpad(n::text, 3, '0')),"
+            " format('bench-%%s', lpad((n * 100 + position)::text, 5, '0')), role, params,"
+            " position, during FROM project_device, generate_series(1, %s / 100 - 1) n"
+            " WHERE project_id = 'bench-000'",
+            [devices],
+        )
+        conn.execute("INSERT INTO registry_version (author, changes) VALUES ('bench', '[]')")
+        conn.execute("DELETE FROM remake_request")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.local import kafka
-from tests import browsers
 from tests.apache_kafka import APACHE
 from tests.bench.alone import Figures, servers, tell
-
-
-def _chromium() -> str | None:
-    return None if browsers.chromium() else browsers.MISSING
 
 
 def _kafka() -> str | None:
@@ -42,25 +37,15 @@ PARTS = {
     "latency": Part("tests.bench.latency"),
     "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
     "memory": Part("tests.bench.memory"),
-    "footprint": Part("tests.bench.footprint"),
-    "broker_config": Part("tests.bench.broker_config"),
-    "returning": Part("tests.bench.returning"),
-    "registry_change": Part("tests.bench.registry_change"),
     "growth": Part("tests.bench.growth"),
     "sealing": Part("tests.bench.sealing"),
     "steady": Part("tests.bench.steady", _kafka),
-    "broker_queue": Part("tests.bench.broker_queue"),
-    "identities": Part("tests.bench.identities"),
     "verification": Part("tests.bench.verification"),
     "accounting": Part("tests.bench.accounting"),
     "codecs": Part("tests.bench.codecs"),
     "api": Part("tests.bench.api"),
-    "hostile": Part("tests.bench.hostile"),
-    "console": Part("tests.bench.console", _chromium),
-    "archiving": Part("tests.bench.archiving"),
     "closing": Part("tests.bench.closing"),
     "stages": Part("tests.bench.stages", _kafka),
-    "sewers": Part("tests.bench.sewers"),
     "year": Part("tests.bench.year"),
 }
 

@@ -20,18 +20,6 @@ def _a_part_that_fails(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_a_machine_without_chromium_has_the_other_figures(tmp_path, monkeypatch, capsys):
-    """Half an hour of measuring would end without a figure, as it did."""
-    monkeypatch.setattr("tests.browsers.shutil.which", lambda _name: None)
-    monkeypatch.setattr("tests.bench.codecs.MESSAGES", 200)
-    assert run(["console", "codecs"], tmp_path) == 0
-    said = capsys.readouterr()
-    figures = json.loads(said.out.splitlines()[-1])
-    assert figures["console"] is None
-    assert figures["decode_json_us"] > 0
-    assert "console cannot run here: chromium is not installed" in said.err
-
-
 def test_a_package_that_is_missing_is_named(tmp_path, capsys):
     """An installation without what the tests need would end with a traceback."""
     assert run(["apart"], tmp_path, {"apart": Part("no_such_package.part")}) == 0

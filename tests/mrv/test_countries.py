@@ -11,7 +11,7 @@ from mrv import countries, factors
 from mrv.accounting.live_emissions import compile_bindings
 from mrv.countries import country_at
 from mrv.errors import CountryFactorError
-from mrv.factors import read
+from mrv.factors import FactorBook, read
 from mrv.factors.ledger import Ledger, centres, published
 from mrv.factors.records import from_record, records_of, to_record
 from tests.mrv.plant import BUS, FLEET
@@ -72,6 +72,19 @@ def test_a_country_without_a_factor_says_which_row_brings_one(country, day):
     with pytest.raises(CountryFactorError, match=f"the grid of {country} is known for {day}") as no:
         BOOK.within(country).select("grid", "consumed", day)
     assert f"kind: grid.{country.lower()}, value: .., unit: tCO2/MWh" in str(no.value)
+
+
+def test_a_grid_of_a_country_goes_before_the_country():
+    """Java's coal would count as the mean of an archipelago, and a pack lack what was chosen."""
+    java, borneo = (BOOK.within(f"ID.{grid}") for grid in ("jamali", "barito"))
+    for book, chosen in ((java, "id-jamali-2019"), (borneo, "ifi-2021-grid.id")):
+        used = book.select("grid", "consumed", IN_2026)
+        assert (used.id, used.provisional) == (chosen, True)
+        carried = FactorBook(map(from_record, records_of([used.kind], book))).within(book.grid)
+        assert carried.select("grid", "consumed", IN_2026) == used
+    assert {factors.national(k)[1] for k in java.kinds()} == {None, "ID", "ID.jamali"}
+    with pytest.raises(CountryFactorError, match=r"kind: grid\.np\.east, value"):
+        BOOK.within("NP.east").select("grid", "consumed", IN_2026)
 
 
 def _chosen(book, *days):

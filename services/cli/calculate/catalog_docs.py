@@ -32,7 +32,7 @@ from services.cli.calculate import findings_docs
 from services.registry import needs
 from services.registry.entries import Device, Project, Registry
 from services.registry.files import read_files
-from services.registry.service_times import country
+from services.registry.service_times import whole_grid
 
 PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
@@ -130,7 +130,7 @@ def _amount(value: object, unit: str) -> str:
 
 def _factors(project: Project, methodology: Methodology, registry: Registry) -> list[Factor]:
     parameters = parameters_of(methodology, project.parameters, project.id)
-    book = factors.load().within(country(project, registry))
+    book = factors.load().within(whole_grid(project, registry))
     return needs.factors_asked(project, methodology, parameters, book)
 
 

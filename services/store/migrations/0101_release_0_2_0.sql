@@ -230,6 +230,7 @@ GRANT SELECT ON dead_letter_day, dead_letter_excess TO tonne_ingest, tonne_mrv, 
 GRANT INSERT, UPDATE ON dead_letter_day, dead_letter_excess TO tonne_ingest;
 
 -- What is written again and again keeps room in its pages, and is vacuumed early.
+CREATE INDEX indicator_value_start ON indicator_value (start);  -- the newest of all stations
 ALTER TABLE indicator_value SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 ALTER TABLE clock_lag SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
@@ -2290,6 +2291,51 @@ GRANT EXECUTE ON FUNCTION tonne_mark_days, tonne_mark_sites, tonne_mark_row TO t
 GRANT EXECUTE ON FUNCTION tonne_refresh_days TO tonne_ingest, tonne_mrv, tonne_watch;
 GRANT SELECT ON day_mark, day_mark_site, day_until TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
+-- Days of whole projects, by the clock they were made by: what pages and the API ask first would add up the
+-- days of all devices.  Whatever writes `day_emission` adds the difference in the same transaction, so that
+-- both say the same at every moment; the sums are whole numbers.  Of `devices` = 0 nothing is kept any more.
+CREATE TABLE day_account (
+    project_id   text COLLATE "C" NOT NULL,
+    day          date NOT NULL,
+    timezone     text NOT NULL,
+    devices      bigint NOT NULL,
+    baseline_ug  numeric NOT NULL,
+    project_ug   numeric NOT NULL,
+    leakage_ug   numeric NOT NULL,
+    reduction_ug numeric NOT NULL,
+    PRIMARY KEY (project_id, day, timezone)
+) WITH (fillfactor = 70);
+CREATE FUNCTION tonne_add_to_account() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        UPDATE day_account a SET devices = a.devices - g.devices, baseline_ug = a.baseline_ug - g.baseline_ug,
+            project_ug = a.project_ug - g.project_ug, leakage_ug = a.leakage_ug - g.leakage_ug, reduction_ug = a.reduction_ug - g.reduction_ug
+        FROM (SELECT project_id, day, timezone, count(*) AS devices, sum(baseline_ug) AS baseline_ug, sum(project_ug) AS project_ug,
+                     sum(leakage_ug) AS leakage_ug, sum(reduction_ug) AS reduction_ug
+              FROM gone GROUP BY project_id, day, timezone) g
+        WHERE (a.project_id, a.day, a.timezone) = (g.project_id, g.day, g.timezone);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO day_account AS a
+        SELECT project_id, day, timezone, count(*), sum(baseline_ug), sum(project_ug), sum(leakage_ug), sum(reduction_ug)
+        FROM fresh GROUP BY project_id, day, timezone
+        ON CONFLICT ON CONSTRAINT day_account_pkey DO UPDATE SET devices = a.devices + excluded.devices,
+            baseline_ug = a.baseline_ug + excluded.baseline_ug, project_ug = a.project_ug + excluded.project_ug,
+            leakage_ug = a.leakage_ug + excluded.leakage_ug, reduction_ug = a.reduction_ug + excluded.reduction_ug;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER account_insert AFTER INSERT ON day_emission REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION tonne_add_to_account();
+CREATE TRIGGER account_update AFTER UPDATE ON day_emission REFERENCING OLD TABLE AS gone NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION tonne_add_to_account();
+CREATE TRIGGER account_delete AFTER DELETE ON day_emission REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION tonne_add_to_account();
+INSERT INTO day_account
+SELECT project_id, day, timezone, count(*), sum(baseline_ug), sum(project_ug), sum(leakage_ug), sum(reduction_ug)
+FROM day_emission GROUP BY project_id, day, timezone;
+GRANT SELECT ON day_account TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+
 
 -- COVERAGE OF DAYS
 
@@ -2461,6 +2507,9 @@ ALTER TABLE device_rating ADD COLUMN sha256 text COLLATE "C" CHECK (sha256 ~ '^[
 -- their hashes stay; the country of their time zone counts.
 ALTER TABLE site ADD COLUMN country text COLLATE "C" CHECK (country ~ '^[A-Z]{2}$');
 ALTER TABLE project ADD COLUMN country text COLLATE "C" CHECK (country ~ '^[A-Z]{2}$');
+-- the grid of a country that has several
+ALTER TABLE site ADD COLUMN grid text COLLATE "C" CHECK (grid ~ '^[a-z0-9-]+$');
+ALTER TABLE project ADD COLUMN grid text COLLATE "C" CHECK (grid ~ '^[a-z0-9-]+$');
 
 -- whether the document of a factor is a third party's
 GRANT SELECT (name, role, bounds) ON enrolled_key TO tonne_ingest;
@@ -2807,17 +2856,10 @@ CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, now())::date - 1 AS yesterday
 CROSS JOIN LATERAL (SELECT t.day - CASE WHEN tonne_clock(p.timezone, t.day::timestamp) > u.until THEN 1 ELSE 0 END AS day) ended
 OFFSET 0;
 
+-- What is read from quarter hours: days that wait to be added up, and what is not over.
 -- Rows of devices with a long mark are read by device: joined, all rows were read though no mark was long.
-CREATE OR REPLACE VIEW v_day_emission AS
-SELECT e.begins, e.day, e.timezone, e.project_id, e.device_id, e.baseline_ug, e.project_ug, e.leakage_ug, e.reduction_ug
-FROM day_emission e
-JOIN v_project_open o ON o.project_id = e.project_id AND o.timezone = e.timezone
-WHERE e.day < o.open_day AND NOT EXISTS (
-    SELECT FROM v_day_mark m
-    WHERE m.device_id = e.device_id AND m.ends > e.begins AND m.begins < tonne_clock(e.timezone, (e.day + 1)::timestamp)
-)
-UNION ALL
-SELECT tonne_clock(i.timezone, i.day::timestamp), i.day, i.timezone, i.project_id, i.device_id, i.baseline_ug, i.project_ug, i.leakage_ug, i.reduction_ug
+CREATE VIEW v_day_emission_open AS
+SELECT tonne_clock(i.timezone, i.day::timestamp) AS begins, i.day, i.timezone, i.project_id, i.device_id, i.baseline_ug, i.project_ug, i.leakage_ug, i.reduction_ug
 FROM (
     SELECT tonne_clock(o.timezone, r.start)::date AS day, o.timezone, o.open_day, r.project_id, m.device_id, m.spans,
            sum(r.baseline_ug) AS baseline_ug, sum(r.project_ug) AS project_ug, sum(r.leakage_ug) AS leakage_ug, sum(r.reduction_ug) AS reduction_ug
@@ -2875,6 +2917,45 @@ UNION ALL
 SELECT t.begins, t.day, t.timezone, t.project_id, t.device_id, t.baseline_ug, t.project_ug, t.leakage_ug, t.reduction_ug
 FROM v_today_emission t;
 
+CREATE OR REPLACE VIEW v_day_emission AS
+SELECT e.begins, e.day, e.timezone, e.project_id, e.device_id, e.baseline_ug, e.project_ug, e.leakage_ug, e.reduction_ug
+FROM day_emission e
+JOIN v_project_open o ON o.project_id = e.project_id AND o.timezone = e.timezone
+WHERE e.day < o.open_day AND NOT EXISTS (
+    SELECT FROM v_day_mark m
+    WHERE m.device_id = e.device_id AND m.ends > e.begins AND m.begins < tonne_clock(e.timezone, (e.day + 1)::timestamp)
+)
+UNION ALL
+SELECT n.begins, n.day, n.timezone, n.project_id, n.device_id, n.baseline_ug, n.project_ug, n.leakage_ug, n.reduction_ug
+FROM v_day_emission_open n;
+
+-- The same by project: of whole days, less what is kept of devices with a mark there.
+CREATE VIEW v_project_day AS
+SELECT tonne_clock(a.timezone, a.day::timestamp) AS begins, a.day, a.timezone, a.project_id, sum(a.baseline_ug) AS baseline_ug,
+       sum(a.project_ug) AS project_ug, sum(a.leakage_ug) AS leakage_ug, sum(a.reduction_ug) AS reduction_ug
+FROM (
+    SELECT w.project_id, w.day, w.timezone, w.devices, w.baseline_ug, w.project_ug, w.leakage_ug, w.reduction_ug
+    FROM (
+        SELECT k.project_id, k.day, k.timezone, k.devices, k.baseline_ug, k.project_ug, k.leakage_ug, k.reduction_ug FROM day_account k
+        UNION ALL
+        SELECT e.project_id, e.day, e.timezone, -1, -e.baseline_ug, -e.project_ug, -e.leakage_ug, -e.reduction_ug
+        FROM (SELECT k.device_id, range_agg(tstzrange(k.begins, k.ends)) AS spans FROM v_day_mark k GROUP BY k.device_id) m
+        CROSS JOIN LATERAL (
+            SELECT d.project_id, d.day, d.begins, d.timezone, d.baseline_ug, d.project_ug, d.leakage_ug, d.reduction_ug FROM day_emission d
+            WHERE d.device_id = m.device_id AND d.day >= (lower(m.spans) AT TIME ZONE 'UTC')::date - 1 AND d.day <= (upper(m.spans) AT TIME ZONE 'UTC')::date + 1
+            OFFSET 0  -- a fence: by device
+        ) e
+        WHERE m.spans && tstzrange(e.begins, tonne_clock(e.timezone, (e.day + 1)::timestamp))
+    ) w
+    JOIN v_project_open o ON o.project_id = w.project_id AND o.timezone = w.timezone
+    WHERE w.day < o.open_day
+    UNION ALL
+    SELECT n.project_id, n.day, n.timezone, 1, n.baseline_ug, n.project_ug, n.leakage_ug, n.reduction_ug
+    FROM v_day_emission_open n
+) a
+GROUP BY a.project_id, a.day, a.timezone
+HAVING sum(a.devices) > 0;
+
 -- Statements by which their time is accounted: issued ones, and of others the newest that is on its way.
 CREATE VIEW v_account_statement AS
 WITH counting AS MATERIALIZED (
@@ -2914,7 +2995,7 @@ WHERE a.statement_id IS NULL AND NOT EXISTS (
 UNION ALL
 SELECT e.project_id, e.timezone, e.day, 'quarter hours', NULL, NULL, e.begins, tonne_clock(e.timezone, (e.day + 1)::timestamp),
        e.baseline_ug, e.project_ug, e.leakage_ug, e.reduction_ug
-FROM v_day_emission e  -- by device; whoever adds them up groups them once
+FROM v_project_day e
 WHERE NOT EXISTS (SELECT FROM account_span_day x JOIN account_span a ON a.id = x.span_id
                   WHERE x.project_id = e.project_id AND x.day = e.day AND a.statement_id IS NULL)
   AND NOT EXISTS (SELECT FROM covered x WHERE x.project_id = e.project_id AND x.day = e.day)
@@ -3813,11 +3894,13 @@ END $$;
 
 GRANT SELECT ON v_day_energy_per_km TO tonne_mrv, tonne_api, tonne_grafana;
 COMMENT ON VIEW v_day_energy_per_km IS 'Energy of a project''s chargers over the distance of its vehicles by local day before today. kwh_per_km is null where not all of its meters were metered for the whole day; not_metered names those that were not.';
-GRANT SELECT ON v_day_mark, v_project_open, v_day_emission TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+GRANT SELECT ON v_day_mark, v_project_open, v_day_emission_open, v_day_emission, v_project_day TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
 COMMENT ON VIEW v_day_mark IS 'Spans of a device''s time whose days wait to be added up again.';
 COMMENT ON VIEW v_project_open IS 'From which local day on a project''s sums by day are not whole yet: yesterday, or earlier where nobody adds up.';
-COMMENT ON VIEW v_day_emission IS 'Account by device and the project''s local day, in micrograms of CO2e, as quarter hours say at this moment: for v_account_day and v_day_avoided_t.';
+COMMENT ON VIEW v_day_emission IS 'Account by device and the project''s local day, in micrograms of CO2e, as quarter hours say at this moment: for v_day_avoided_t.';
+COMMENT ON VIEW v_day_emission_open IS 'Days of v_day_emission that are read from quarter hours: those that wait to be added up, yesterday and today.';
+COMMENT ON VIEW v_project_day IS 'v_day_emission added up by project, from kept sums of whole days: for v_account_day.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes, as its quarter hours say at this moment. All other surfaces take their tonnes from here.';
 
 DO $$
@@ -3834,7 +3917,7 @@ COMMENT ON VIEW v_device_health IS 'State of every device: online, late, offline
 
 GRANT SELECT ON v_account_statement, v_account_part, v_account_source TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 COMMENT ON VIEW v_account_statement IS 'Statements by which their time is accounted: issued ones, and of others the newest that is on its way (closed).';
-COMMENT ON VIEW v_account_part IS 'Account of a project by parts of its local days, in micrograms of CO2e: of a statement (issued, closed), of open time as the close accounts it (open), of quarter hours, these by device. Statements and open time do not overlap, nor do they and quarter hours.';
+COMMENT ON VIEW v_account_part IS 'Account of a project by parts of its local days, in micrograms of CO2e: of a statement (issued, closed), of open time as the close accounts it (open), of quarter hours. Statements and open time do not overlap, nor do they and quarter hours.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes: what its statements say, and what is accounted so far of the rest. All other surfaces take their tonnes from here.';
 COMMENT ON VIEW v_account_source IS 'What a project''s account is made of: statements, open time, quarter hours, each with its tonnes. before_t is what a statement''s time came to before documents and invoices that it lacks took something off; problem says why open time could not be accounted.';
 COMMENT ON VIEW v_account_interval IS 'Live account of a project by quarter hour, in micrograms of CO2e: before deductions, base loads and caps, which v_account_day has. A methodology of which a quarter hour has no emissions has no rows.';

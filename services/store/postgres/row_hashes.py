@@ -46,6 +46,7 @@ UNSEALED = {
     "quality_flag": "made again from readings; changes no quantity",
     "day_quantity": "made again from intervals, for dashboards",
     "day_emission": "made again from emissions, for dashboards",
+    "day_account": "made again from emissions, for the console and dashboards",
     "day_today_quantity": "made again from intervals, for dashboards",
     "day_today_emission": "made again from emissions, for dashboards",
     "day_today_until": "how far yesterday and today were made",

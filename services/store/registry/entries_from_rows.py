@@ -55,11 +55,11 @@ def load_registry(conn: Connection) -> Registry:
             id_, name, latitude, longitude, (every := zones(zone))[0].name, park,
             called.get(("site", id_)),
             tuple(LaterZone(z.first, z.name) for z in every if z.first is not None) or None,
-            country, _tariffs(tariffs),
+            country, _tariffs(tariffs), grid,
         )
-        for id_, name, latitude, longitude, zone, park, country, tariffs in conn.execute(
-            "SELECT id, name, latitude, longitude, timezone, park, country, tariffs::text FROM site"
-            " ORDER BY id"
+        for id_, name, latitude, longitude, zone, park, country, tariffs, grid in conn.execute(
+            "SELECT id, name, latitude, longitude, timezone, park, country, tariffs::text, grid"
+            " FROM site ORDER BY id"
         )
     ]  # fmt: skip
     entries += _devices(conn)

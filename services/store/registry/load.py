@@ -37,7 +37,7 @@ _QUALITY = (
     " ORDER BY device_id, channel, begins"
 )
 _PROJECTS = (
-    "SELECT id, name, methodology, version, timezone, country, "
+    "SELECT id, name, methodology, version, timezone, country, grid, "
     f"{_US.format('lower(crediting)')}, {_US.format('upper(crediting)')}, "
     "parameters::text, expected::text, action FROM project"
     " WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s) ORDER BY id"
@@ -182,6 +182,7 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
             version=version,
             timezone=zone,
             country=country,
+            grid=grid,
             from_us=begin,
             to_us=end,
             parameters=exact(parameters),
@@ -191,8 +192,8 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
             id=project,
         )
         for (
-            project, title, methodology, version, zone, country, begin, end, parameters, expected,
-            action,
+            project, title, methodology, version, zone, country, grid, begin, end, parameters,
+            expected, action,
         ) in conn.execute(_PROJECTS, asked)
     ]  # fmt: skip
 
@@ -206,10 +207,9 @@ def load_project(conn: Connection, project_id: str) -> Project:
     RegistryError
         When it is not registered.
     """
-    projects = {p.id: p for p in load_projects(conn)}
-    if project_id not in projects:
-        raise unknown(conn, "project", project_id)
-    return projects[project_id]
+    for project in _load_projects(conn, [project_id]):
+        return project
+    raise unknown(conn, "project", project_id)
 
 
 def load_calibrations(

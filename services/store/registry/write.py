@@ -28,7 +28,7 @@ from services.registry.entries import (
     Site,
     Topic,
 )
-from services.registry.service_times import country, during_us, timezone
+from services.registry.service_times import country, during_us, grid, timezone
 from services.store.postgres.jsonb import jsonb
 from services.store.registry import authority
 from services.store.registry import monitoring_plans as monitoring
@@ -83,10 +83,10 @@ def _upsert(table: str, columns: str) -> str:
 def _write_sites(cur: Cursor, sites: list[Site]) -> None:
     rows = [
         (s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country,
-         jsonb(tariffs.rows(s)) if s.tariffs else None)
+         jsonb(tariffs.rows(s)) if s.tariffs else None, s.grid)
         for s in sites
     ]  # fmt: skip
-    fields = "id name latitude longitude timezone park country tariffs"
+    fields = "id name latitude longitude timezone park country tariffs grid"
     cur.executemany(_upsert("site", fields), rows)
     _write_names(cur, "site", {s.id: s.names for s in sites})
 
@@ -270,14 +270,14 @@ def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
                 "crediting_to parameters expected modules action transfer system boundary "
-                "documents country declared"),
+                "documents country grid declared"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
          project.system, boundary, jsonb(dict(documents)) if documents else None,
-         country(project, merged),
+         country(project, merged), grid(project, merged),
          jsonb(msgspec.to_builtins(project.declared)) if project.declared else None),
     )  # fmt: skip
     _write_names(cur, "project", {project.id: project.names})

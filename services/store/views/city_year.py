@@ -7,12 +7,16 @@ asks; a year is that of each project's own time zone.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
+
+from mrv.calendar import local_date
+from services.clock import now_us
 
 _YEAR = (
     " CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp) AS"
@@ -82,20 +86,53 @@ def years(conn: Connection) -> list[int]:
     return [year for (year,) in rows]
 
 
-def project_years(conn: Connection, year: int) -> list[ProjectYear]:
-    """Return every project's year."""
+class Accounted(NamedTuple):
+    """What one source says of a project's local day, statement or not. [t CO2e]"""
+
+    project: str
+    timezone: str
+    day: date
+    source: str
+    stated: bool
+    tonnes: Decimal | None
+
+
+def accounted(conn: Connection, year: int) -> list[Accounted]:
+    """Return the account's days of a year and of the two days before it, asked once for a page."""
     rows = conn.execute(
-        "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
-        "   WHERE c.project_id = p.id), made.t, tonne_expected_t(p.id, y.begins, y.ends),"
-        " tonne_expected_ahead_t(p.id, y.begins, y.ends), made.statements_t FROM project p"
-        f"{_YEAR} LEFT JOIN (SELECT project_id, sum(reduction_ug) * 0.000000000001 AS t,"
-        "   sum(reduction_ug) FILTER (WHERE statement_id IS NOT NULL) * 0.000000000001"
-        "   AS statements_t FROM v_account_part"
-        "   WHERE extract(year FROM day) = %(year)s GROUP BY 1) made ON made.project_id = p.id"
-        " ORDER BY p.id",
+        "SELECT project_id, timezone, day, source, statement_id IS NOT NULL,"
+        " sum(reduction_ug) * 0.000000000001 FROM v_account_part"
+        " WHERE day >= make_date(%(year)s, 1, 1) - 2 AND day < make_date(%(year)s + 1, 1, 1)"
+        " GROUP BY 1, 2, 3, 4, 5 ORDER BY day, project_id",
         {"year": year},
     )
-    return [ProjectYear(*row) for row in rows]
+    return [Accounted(*row) for row in rows.fetchall()]
+
+
+def _added(tonnes: Iterable[Decimal | None]) -> Decimal | None:
+    known = [one for one in tonnes if one is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> list[ProjectYear]:
+    """Return every project's year."""
+    made: dict[str, list[Accounted]] = {}
+    for one in days:
+        if one.day.year == year:
+            made.setdefault(one.project, []).append(one)
+    rows = conn.execute(
+        "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
+        "   WHERE c.project_id = p.id), tonne_expected_t(p.id, y.begins, y.ends),"
+        f" tonne_expected_ahead_t(p.id, y.begins, y.ends) FROM project p{_YEAR} ORDER BY p.id",
+        {"year": year},
+    )
+    return [
+        ProjectYear(
+            project, name, system, counted, _added(one.tonnes for one in made.get(project, ())),
+            expected, ahead, _added(one.tonnes for one in made.get(project, ()) if one.stated),
+        )
+        for project, name, system, counted, expected, ahead in rows
+    ]  # fmt: skip
 
 
 def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, ...]]:
@@ -111,15 +148,14 @@ def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, .
     ).fetchall()
 
 
-def avoided_by_day(conn: Connection, year: int) -> list[tuple[str, date, Decimal]]:
+def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date, Decimal]]:
     """Return project, local day and tonnes of a year, of which anything is accounted."""
-    rows = conn.execute(
-        "SELECT project_id, day, avoided_t FROM v_account_day"
-        " WHERE day >= make_date(%(year)s, 1, 1) AND day < make_date(%(year)s + 1, 1, 1)"
-        " ORDER BY day, project_id",
-        {"year": year},
-    )
-    return rows.fetchall()
+    found: dict[tuple[str, date], Decimal] = {}
+    for one in days:
+        if one.day.year == year and one.tonnes is not None:
+            at = one.project, one.day
+            found[at] = found.get(at, Decimal(0)) + one.tonnes
+    return [(*at, tonnes) for at, tonnes in found.items()]
 
 
 def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
@@ -158,25 +194,32 @@ class Part:
     last: date
 
 
-def parts(conn: Connection, year: int) -> list[Part]:
+def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
     """Return of what a year's account of the counted projects is made."""
-    rows = conn.execute(
-        "SELECT source, count(DISTINCT project_id), sum(reduction_ug) * 0.000000000001,"
-        " min(day), max(day) FROM v_account_part JOIN v_counted_project USING (project_id)"
-        " WHERE extract(year FROM day) = %s GROUP BY 1 ORDER BY 1",
-        [year],
+    found: dict[str, list[Accounted]] = {}
+    for one in days:
+        if one.day.year == year and one.project in counted:
+            found.setdefault(one.source, []).append(one)
+    return [
+        Part(
+            source, len({one.project for one in some}), _added(one.tonnes for one in some),
+            min(one.day for one in some), max(one.day for one in some),
+        )
+        for source, some in sorted(found.items())
+    ]  # fmt: skip
+
+
+def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str]) -> Change:
+    """Return what is other than a day ago, from the account's days of this year."""
+    today = {zone: local_date(now_us(), zone) for zone in {one.timezone for one in days}}
+    yesterday, before = (
+        _added(
+            one.tonnes
+            for one in days
+            if one.project in counted and one.day == today[one.timezone] - timedelta(days=ago)
+        )
+        for ago in (1, 2)
     )
-    return [Part(*row) for row in rows.fetchall()]
-
-
-def changes(conn: Connection) -> Change:
-    """Return what is other than a day ago."""
-    days = conn.execute(
-        "SELECT sum(a.avoided_t) FILTER (WHERE a.day = tonne_clock(a.timezone, now())::date - 1),"
-        " sum(a.avoided_t) FILTER (WHERE a.day = tonne_clock(a.timezone, now())::date - 2)"
-        " FROM v_account_day a JOIN v_counted_project c USING (project_id)"
-        " WHERE a.day >= tonne_clock(a.timezone, now())::date - 2"
-    ).fetchone()
     alarms = conn.execute(
         "SELECT count(*) FILTER (WHERE raised > now() - INTERVAL '1 day'),"
         " count(*) FILTER (WHERE cleared > now() - INTERVAL '1 day'),"
@@ -186,6 +229,5 @@ def changes(conn: Connection) -> Change:
         "SELECT s.id, s.credit_t FROM statement_event e JOIN statement s ON s.id = e.statement_id"
         " WHERE e.state = 'issued' AND e.at > now() - INTERVAL '1 day' ORDER BY e.at"
     ).fetchall()
-    yesterday, before = days or (None, None)
     raised, cleared, open_ = alarms or (0, 0, 0)
     return Change(yesterday, before, raised, cleared, open_, tuple(issued))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -245,15 +245,19 @@ def device_day(
     return rows.fetchall()
 
 
-def stations(conn: Connection) -> list[tuple[str, str, str, str, datetime, float | None, str]]:
-    """Return each station's newest index: device, site, zone, indicator, start, value, grade."""
+def stations(
+    conn: Connection, shown: Collection[str]
+) -> list[tuple[str, str, str, str, datetime, float | None, str]]:
+    """Return each station's newest of some: device, site, zone, indicator, start, value, grade."""
     rows = conn.execute(
-        "SELECT DISTINCT ON (v.device_id, v.indicator) v.device_id, s.name, s.timezone,"
-        " v.indicator, v.start, v.value, coalesce(v.grade, '') FROM indicator_value v"
+        "SELECT v.device_id, s.name, s.timezone, v.indicator, v.start, v.value,"
+        " coalesce(v.grade, '') FROM (SELECT DISTINCT ON (device_id, indicator) *"
+        "   FROM indicator_value WHERE value IS NOT NULL AND indicator = ANY(%s)"
+        "   AND start > (SELECT max(start) - INTERVAL '3 days' FROM indicator_value)"
+        "   ORDER BY device_id, indicator, start DESC) v"
         " JOIN device d ON d.id = v.device_id JOIN site s ON s.id = d.site"
-        " WHERE v.value IS NOT NULL"
-        " AND v.start > (SELECT max(start) - INTERVAL '3 days' FROM indicator_value)"
-        " ORDER BY v.device_id, v.indicator, v.start DESC"
+        " ORDER BY v.device_id, v.indicator",
+        [list(shown)],
     )
     return rows.fetchall()
 
@@ -343,11 +347,13 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         "SELECT system, count(*), count(*) FILTER (WHERE state <> 'not commissioned'),"
         " count(*) FILTER (WHERE state IN ('online', 'late')), max(last_reading),"
         " (array_agg(timezone ORDER BY last_reading DESC NULLS LAST, timezone))[1]"
-        " FROM (SELECT coalesce(d.attributes ->> 'system', (SELECT p.system FROM project_device m"
-        "   JOIN project p ON p.id = m.project_id WHERE m.device_id = d.id"
-        "   ORDER BY upper(m.during) DESC LIMIT 1)) AS system, h.state, h.last_reading, s.timezone"
+        " FROM (SELECT coalesce(d.attributes ->> 'system', of.system) AS system, h.state,"
+        "   h.last_reading, s.timezone"
         "   FROM device d JOIN v_device_health h ON h.device_id = d.id"
-        "   JOIN site s ON s.id = d.site) found"
+        "   JOIN site s ON s.id = d.site"
+        "   LEFT JOIN (SELECT DISTINCT ON (m.device_id) m.device_id, p.system"
+        "     FROM project_device m JOIN project p ON p.id = m.project_id"
+        "     ORDER BY m.device_id, upper(m.during) DESC) of ON of.device_id = d.id) found"
         " WHERE system IS NOT NULL GROUP BY system"
     )
     heard = {system: row for system, *row in rows}

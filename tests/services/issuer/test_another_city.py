@@ -64,13 +64,14 @@ projects:
 """
 GERMANY = {"latitude": 52.5, "longitude": 13.4, "zone": "Europe/Berlin", "country": "DE"}
 INDONESIA = {"latitude": -6.9, "longitude": 107.6, "zone": "Asia/Jakarta", "country": "ID"}
+JAVA = INDONESIA | {"country": "ID, grid: jamali"}
 # figures of documents that are made up for this test
 STATED = """
 factors:
-  - {{id: {country}-grid, kind: grid.{country}, value: {grid}, unit: tCO2/MWh, direction: consumed,
+  - {{id: own-grid, kind: grid.{country}, value: {grid}, unit: tCO2/MWh, direction: consumed,
      valid_from: 2025-01-01, source: "list of 2025, table 1", certainty: R, verified: true,
      document: {{document: List of factors 2025, by: {by}, issued: 2025-04-01, sha256: {sha}}}}}
-  - {{id: {country}-losses, kind: grid.losses.{country}, value: {losses}, unit: "1",
+  - {{id: own-losses, kind: grid.losses.{country}, value: {losses}, unit: "1",
      direction: consumed, valid_from: 2025-01-01, source: "list of 2025, table 2", certainty: R,
      verified: true,
      document: {{document: List of factors 2025, by: {by}, issued: 2025-04-01, sha256: {sha}}}}}
@@ -142,7 +143,7 @@ def _per_mwh(result, role):
 
 @pytest.mark.parametrize(
     ("place", "country", "grid", "losses"),
-    [(GERMANY, "de", "0.363", "0.05"), (INDONESIA, "id", "0.87", "0.09")],
+    [(GERMANY, "de", "0.363", "0.05"), (JAVA, "id.jamali", "0.87", "0.09")],
 )
 def test_a_city_counts_by_what_its_own_authority_states(
     database_url, tmp_path, place, country, grid, losses

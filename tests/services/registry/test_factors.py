@@ -153,6 +153,48 @@ def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
     assert planned.refused
 
 
+ISLANDS = """
+sites:
+  - {id: s, name: S, latitude: 7.07, longitude: 125.61, timezone: Asia/Manila, country: PH}
+devices:
+  - {id: bus, site: s, class: vehicle, profile: generic, installed: 2024-01-01T00:00:00Z}
+  - {id: ch, site: s, class: ev_charger, profile: generic, installed: 2024-01-01T00:00:00Z}
+projects:
+  - id: bus
+    name: Buses
+    methodology: ams-iii-c
+    version: "16.0"
+    crediting_period: {from: 2024-01-01, to: 2030-01-01}
+    devices: [{device: ch, role: charging}, {device: bus, role: vehicle}]
+    parameters: {sfc_l_per_100km: 34, baseline_year: 2023}
+"""
+OWN_GRID = GERMAN.replace("grid.de", "grid.ph.sulu").replace("from: 2025", "from: 2024")
+
+
+@pytest.mark.parametrize(
+    ("grid", "more", "said"),
+    [
+        ("", "", "write `grid` at the site: luzon-visayas (Luzon, Visayas), mindanao (Mindanao)"),
+        (", grid: mindanao", "", None),
+        (", grid: luzon-visayas", "", "does not reach 7.07, 125.61"),
+        (", grid: mindanoa", "", "mindanao (Mindanao); write one of these, or bring its factor"),
+        (", grid: sulu", "", "kind: grid.ph.sulu, value: .."),
+        (", grid: sulu", OWN_GRID, None),
+        (", grid: mindanao", OWN_GRID, "no site is of this grid; write `grid: sulu`"),
+    ],
+)
+def test_a_site_is_of_one_of_its_countrys_grids(load, grid, more, said):
+    """Buses of Davao would be charged with the mean of all islands, a third too little."""
+    planned = load(ISLANDS.replace("country: PH", f"country: PH{grid}") + more)
+    text = messages(planned)
+    assert planned.refused == (said is not None and ("reach" in said or "bring" in said
+                                                     or "value: .." in said)), text  # fmt: skip
+    assert said is None or said in text
+    assert said is not None or "grid" not in text
+    if grid and not planned.refused:
+        assert load(to_yaml(planned.merged)).merged == planned.merged
+
+
 MARGIN = """
 factors:
   - id: cm-2026

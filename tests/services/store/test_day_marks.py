@@ -48,6 +48,8 @@ _KEPT = {
     f" baseline_ug, reduction_ug FROM day_emission{_OVER}",
     f"SELECT * FROM ({_QUANTITY}) i{_OVER}": "SELECT device_id, quantity, day, timezone, value,"
     f" measured_us FROM day_quantity{_OVER}",
+    f"SELECT * FROM ({_ACCOUNT}) a{_OVER}": "SELECT project_id, day, timezone, baseline_ug,"
+    f" reduction_ug FROM day_account{_OVER} AND devices > 0",
 }
 # each connection has devices of its own: one would wait for the other's row for ever
 _OURS, _THEIRS = ("inv-1", "chg-1"), ("inv-2", "met-1")

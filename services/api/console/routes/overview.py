@@ -105,7 +105,6 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         rows=_rows(found),
         drawn=drawn,
         map=None if drawn is None else _map(found, drawn, root, t, name),
-        chosen=[row for row in found.stations if row[3] in _CHOSEN],
         tonnes=tonnes,
         rounded=rounded,
         beside=[one for one in found.projects if one.id not in counted],
@@ -226,21 +225,23 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
             sums = console.system_sums(conn, projects)
             today = datetime.now(UTC).date()
             of = year or today.year
+            days = city_year.accounted(conn, of)
+            counted = {one.id for one in projects if one.counted}
             return PageFigures(
                 Year(
                     of,
                     years,
-                    city_year.project_years(conn, of),
-                    city_year.avoided_by_day(conn, of),
+                    city_year.project_years(conn, of, days),
+                    city_year.avoided_by_day(days, of),
                     city_year.expected_by_month(conn, of),
-                    city_year.changes(conn) if of == today.year else None,
+                    city_year.changes(conn, days, counted) if of == today.year else None,
                     today,
-                    city_year.parts(conn, of),
+                    city_year.parts(days, of, counted),
                 ),
                 console.sites(conn),
                 city_year.main_sites(conn),
                 projects,
-                console.stations(conn),
+                console.stations(conn, _CHOSEN),
                 _programme(conn, of),
                 [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
                 unfit_plans(conn),

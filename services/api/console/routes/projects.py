@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Query
 from markupsafe import Markup
 from psycopg import Connection
 from starlette.responses import Response
 
-from ingest.classes import QUANTITIES
 from mrv import calendar
 from mrv.calendar import local_date, local_text, period_us
 from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
-from mrv.statement.evidence import monitored
+from mrv.statement.evidence import monitored_names
 from mrv.texts import render as text_of
 from services.api.console.charts.bars import Bar, bars, declared
 from services.api.console.maps.plots import month_calendar
@@ -47,6 +46,8 @@ _SPANS = {
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
 _MOST_GAPS, _FEW_DAYS = 50, 7
+# quarter hours of a month of more devices are read where they are asked for
+_FEW_DEVICES = 500
 
 
 class Row(NamedTuple):
@@ -92,10 +93,13 @@ def project(
     year: Asking = None,
     month: Asking = None,
     day: Asking = None,
+    hours: Literal["1"] | None = None,
 ) -> Response:
     """Show a project in a year, month or day; where none is named, in the last month with data."""
+    by_hour = hours is not None
     found = ask.request.app.state.memory.get(
-        ("project", project, year, month, day), lambda: _found(ask, project, year, month, day)
+        ("project", project, year, month, day, by_hour),
+        lambda: _found(ask, project, year, month, day, by_hour=by_hour),
     )
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
@@ -118,6 +122,7 @@ def project(
         chart=_chart(found, t),
         cumulative=_cumulative(found, t),
         hours=_hours(found, t),
+        hours_apart=found.kind == "month" and not by_hour and found.sums.devices > _FEW_DEVICES,
         total=_total(found),
         months=_picker(found, t),
         stale=_stale(found),
@@ -137,7 +142,7 @@ def project(
 
 
 def _found(
-    ask: Asked, name: str, year: str | None, month: str | None, day: str | None
+    ask: Asked, name: str, year: str | None, month: str | None, day: str | None, *, by_hour: bool
 ) -> ProjectRow:
     with ask.reading() as conn:
         sums = next(iter(console.project_sums(conn, name)), None)
@@ -147,7 +152,7 @@ def _found(
             return _of_day(conn, sums, _first_day("day", day))
         if year is not None:
             return _of_year(conn, sums, _first_day("year", year))
-        return _of_month(conn, sums, _first_of(month, sums))
+        return _of_month(conn, sums, _first_of(month, sums), by_hour=by_hour)
 
 
 def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
@@ -167,10 +172,13 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     )
 
 
-def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
+def _of_month(
+    conn: Connection, sums: ProjectSums, first: date, *, by_hour: bool = False
+) -> ProjectRow:
     name, zone, end = sums.id, sums.timezone, _following(first)
     emissions = console.account_days(conn, name, first, end)
-    coverage = coverage_days(conn, name, zone, _pairs(conn, name), first, end)
+    pairs = sorted(monitored_names(registry.load_project(conn, name)))
+    coverage = coverage_days(conn, name, zone, pairs, first, end)
     expected = console.expected_days(conn, name, zone, first, end)
     held = {one.day: one for one in emissions}
     known = {one.day: one for one in coverage}
@@ -183,7 +191,9 @@ def _of_month(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     ]  # fmt: skip
     weeks = month_calendar(first.year, first.month, coverage, zone)
     known_ = console.account_months(conn, name, first.year)
-    hours = console.account_hours(conn, name, *_midnights([first, end], zone)) if emissions else []
+    hours = []
+    if emissions and (by_hour or sums.devices <= _FEW_DEVICES):
+        hours = console.account_hours(conn, name, *_midnights([first, end], zone))
     return ProjectRow(
         sums, "month", f"{first:%Y-%m}", first, end, rows, weeks, list(sums.sites), known_, hours
     )
@@ -358,13 +368,6 @@ def _hours(found: ProjectRow, t: Words) -> Markup | None:
 
 def _following(first: date) -> date:
     return (first + timedelta(days=32)).replace(day=1)
-
-
-def _pairs(conn: Connection, name: str) -> list[tuple[str, str]]:
-    """Return what the project monitors: device and quantity."""
-    fleet = registry.load_fleet(conn)
-    pairs = monitored(registry.load_project(conn, name), fleet)
-    return sorted((fleet.devices[d].id, QUANTITIES[q].name) for d, q in pairs)
 
 
 def _grams(value: Decimal | None) -> str | None:

@@ -27,7 +27,17 @@ import numpy as np
 
 from ingest import classes
 from ingest.classes import Channel
-from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Frame, Int64, IntervalRows
+from ingest.model import (
+    HOUR_US,
+    INTERVAL_US,
+    NULL,
+    Fleet,
+    Float64,
+    Frame,
+    Int64,
+    IntervalRows,
+    is_absent,
+)
 from ingest.quality import energy_budget, power_bounds
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance, integral
 from mrv.accounting.device_period import Monitored
@@ -197,7 +207,7 @@ class CorroboratedEnergy(Scan):
         ):
             if reason == SUN:
                 beyond = self._beyond_sun(index, channel, left, read.step_wh)
-            elif name is not None:
+            elif name is not None and not is_absent(block.columns[name]):
                 watts = self._in_watts(read, block.columns[name][of], left)
                 back = reason == POWER and channel.direction < 0
                 beyond, part, out = self._beyond_power(read, -watts if back else watts, left, share)
@@ -248,11 +258,13 @@ class CorroboratedEnergy(Scan):
         Anyone who sends a false power could send it in watts as well.
         """
         watts: Float64 = sent
-        number = read.time_us // INTERVAL_US - self.first
-        inside = np.isfinite(watts) & (number >= 0) & (number < len(left.value))
-        day = (number[inside] + self.into_day) // _QUARTERS
         place = (np.arange(len(left.value)) + self.into_day) // _QUARTERS
         days = int(place[-1]) + 1 if len(place) else 0
+        begins = np.searchsorted(place, np.arange(days + 1)) + self.first
+        edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
+        finite = np.isfinite(watts[edges[0] : edges[-1]])
+        day = np.repeat(np.arange(days), np.diff(edges))[finite]
+        inside = np.flatnonzero(finite) + edges[0]
         wh = np.bincount(place, left.value, days)
         samples = np.bincount(day, minlength=days)
         mean = np.bincount(day, np.abs(watts[inside]), days) / np.maximum(samples, 1)

@@ -174,8 +174,8 @@ class Conclusion(Form):
     verifier's reason; `parameters` and `requirements` say how each was verified; all three
     are absent in tonne 0.1.0.
     `procedure` is what the verifier wrote of the work; tonne 0.1.0 wrote it by itself.
-    `team`, `site_visits`, `signatory` and `accreditation` are the verifier's own words,
-    absent where they gave none.
+    `team`, `site_visits`, `reviewer`, `signatory` and `accreditation` are the verifier's own
+    words, absent where they gave none; the reviewer is none of the team (ISO 14064-3 [M]).
     """
 
     id: str
@@ -190,6 +190,7 @@ class Conclusion(Form):
     procedure: str | UnsetType = UNSET
     team: tuple[PersonNamed, ...] | UnsetType = UNSET
     site_visits: tuple[SiteVisit, ...] | UnsetType = UNSET
+    reviewer: PersonNamed | UnsetType = UNSET
     signatory: PersonNamed | UnsetType = UNSET
     accreditation: str | UnsetType = UNSET
 

@@ -67,12 +67,23 @@ class Validation(Entry, frozen=True, kw_only=True):
 
 
 class InForce(Entry, frozen=True, kw_only=True):
-    """A form or guideline of a programme by which a project is submitted, with its version."""
+    """
+    A form, guideline, methodology or design document of a programme, with its version.
+
+    `until` is the last day on which the version is in force.
+    """
 
     name: str
     version: str
     since: Day
     until: Day | None = None
+
+
+class Consulted(Entry, frozen=True, kw_only=True):
+    """The consultation of local stakeholders: when it ended, and its record."""
+
+    date: Day
+    document: str
 
 
 class Verified(Entry, frozen=True, kw_only=True):
@@ -191,6 +202,8 @@ class Registration(Entry, frozen=True, kw_only=True):
     A project as a registry holds it.
 
     `signed_percent` is the share of the energy that its programme asks to be signed.
+    `methodologies` and `designs` are the versions that the programme registered: a statement's
+    methodology, and the version of its design, are those in force on each day of its period.
     """
 
     project: str
@@ -213,8 +226,11 @@ class Registration(Entry, frozen=True, kw_only=True):
     participants: tuple[Participant, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     negative_impacts: str | None = None
+    consultation: Consulted | None = None
     signed_percent: str | None = None
     forms: tuple[InForce, ...] = ()
+    methodologies: tuple[InForce, ...] = ()
+    designs: tuple[InForce, ...] = ()
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()
     disclosures: Disclosures = Disclosures()

@@ -30,7 +30,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "serial": ("serial",),
     "maker": ("maker", "model"),
     "certificate": ("certificate",),
-    "person": ("responsible", "team", "signatory"),
+    "person": ("responsible", "team", "reviewer", "signatory"),
     "place": ("site", "place"),
     "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
 }

@@ -105,7 +105,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The registered design document, with the equipment and the phases that it has."""
+    """
+    The registered design document, with the equipment and the phases that it has.
+
+    `latitude` and `longitude` are those of the plant by the document. [deg]
+    """
 
     document: str
     version: str
@@ -113,6 +117,8 @@ class Design:
     sha256: str
     devices: tuple[DesignedDevice, ...] = ()
     phases: tuple[Phase, ...] = ()
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

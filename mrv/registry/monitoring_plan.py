@@ -19,9 +19,10 @@ from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-REGISTERED, DEVIATION = KINDS[0], KINDS[-1]
+REGISTERED, _, PERMANENT, DEVIATION = KINDS
 # what a plan describes beside its lines (CDM monitoring report form, section C; JCM PMS)
 PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
+SAMPLING = "sampling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,10 @@ def as_first(one: Version) -> Version:
     return replace(one, kind=REGISTERED, ends=None, approval=None, entered=None)
 
 
-def blank(one: Version) -> tuple[str, ...]:
-    """Return the procedures that a version does not describe."""
-    return tuple(name for name in PROCEDURES if not one.procedures.get(name, "").strip())
+def blank(one: Version, *, surveyed: bool) -> tuple[str, ...]:
+    """Return the procedures that a version does not describe; of surveys how they are drawn."""
+    asked = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
+    return tuple(name for name in asked if not one.procedures.get(name, "").strip())
 
 
 def differences(before: Version, now: Version) -> Iterator[Text]:

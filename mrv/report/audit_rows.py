@@ -261,10 +261,12 @@ def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
     visits = "; ".join(
         f"{one.day}, {one.place}: {one.text}" for one in (said and said.site_visits) or ()
     )
+    reviews = (said and said.reviewer) or None
     signs = (said and said.signatory) or None
     yield words["team"], team or None
     yield words["site_visits"], visits or None
     yield words["accreditation"], (said and said.accreditation) or None
+    yield words["reviewer"], None if reviews is None else f"{reviews.name}, {reviews.function}"
     yield words["signatory"], None if signs is None else f"{signs.name}, {signs.function}"
 
 

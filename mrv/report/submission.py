@@ -19,7 +19,7 @@ from mrv.documents.form import UNSET
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared
-from mrv.registry.monitoring_plan import PROCEDURES
+from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
 from mrv.report.page.document import chapters
 from mrv.report.report_data import Facts
@@ -126,10 +126,10 @@ def _approved(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _described(facts: Facts, words: Words) -> Iterator[str]:
+    surveyed = bool(_declared(facts).surveys)
     for version in facts.plan.versions:
-        for name in PROCEDURES:
-            if not version.procedures.get(name, "").strip():
-                yield f"{words[f'procedure.{name}']} ({version.name})"
+        for name in blank(version, surveyed=surveyed):
+            yield f"{words[f'procedure.{name}']} ({version.name})"
 
 
 def _meters(facts: Facts, wants: Callable[[MonitoredParameter], bool]) -> Iterator[str]:
@@ -309,11 +309,24 @@ def _team(facts: Facts, words: Words) -> Iterator[str]:
             yield words[name]
 
 
+def _reviewed(facts: Facts, words: Words) -> Iterator[str]:
+    said = None if facts.opinion is None else facts.opinion.credential_subject
+    if said is None or not said.reviewer:
+        yield words["reviewer"]
+
+
 def _visited(facts: Facts, words: Words) -> Iterator[str]:
     said = None if facts.opinion is None else facts.opinion.credential_subject
     # where nobody went, the procedure says why
     if said is None or not (said.site_visits or said.procedure):
         yield words["site_visits"]
+    serving = {one.device for one in facts.plan.project.devices}
+    installed = [one.installed_us for one in facts.plan.devices if one.id in serving]
+    first = str(local_date(min(installed, default=0), facts.timezone))
+    visits = (said and said.site_visits) or ()
+    if visits and all(one.day < first for one in visits):
+        for one in visits:
+            yield words.filled("submission.visit_before", one.place, words.day(one.day))
 
 
 def _sampled(facts: Facts, words: Words) -> Iterator[str]:
@@ -327,6 +340,7 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "verified", "page.conclusion", _verified),
     ("completeness", "closed", "page.findings", _closed),
     ("completeness", "form", "page.general", None),
+    ("completeness", "registered", "page.general", None),
     ("completeness", "logged", "page.evidence", _logged),
     ("information", "approved", "page.deviations", _approved),
     ("information", "described", "page.quality", _described),
@@ -348,6 +362,7 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("information", "referenced", "page.findings", _referenced),
     ("information", "words", "page.parameters_verified", _verifiers_words),
     ("information", "team", "page.general", _team),
+    ("information", "reviewed", "page.general", _reviewed),
     ("information", "visited", "page.general", _visited),
     ("information", "sampled", "sampling", _sampled),
 )

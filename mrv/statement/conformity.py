@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from fractions import Fraction
+from math import asin, cos, radians, sin, sqrt
 from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _YEAR_US = 350 * 86_400_000_000
 # by how much the rated power may be off that of an estimate [%, M]
 _OFF_CAPACITY = 10
+# a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
+_SAME_PLACE_KM, _EARTH_KM = 1, 6_371
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
@@ -49,6 +52,8 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
     if design is not None:
         yield from _equipment(plan, design)
         yield from _phases(design, days[1])
+        yield from _commissioned(plan, result, design)
+        yield from _elsewhere(plan, design)
     yield from _full_load(plan)
     yield from _capacity(plan, result)
     if not any(_explains(one, days) for one in plan.declared.events):
@@ -148,6 +153,50 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
             yield text("PLN-01.phase_open", **of)
 
 
+def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) -> Iterator[Text]:
+    """Name the meter that counts before the first phase was commissioned."""
+    phases = [one for one in design.phases if one.commissioned]
+    begun = min(phases, key=lambda one: one.commissioned or date.max, default=None)
+    first = None if begun is None or begun.reason else begun.commissioned
+    roles = find(plan.project.methodology, plan.project.version).roles
+    installed = {one.id: one.installed_us for one in plan.devices}
+    began = [
+        (max(one.from_us, installed[one.device], result.from_us), one.device)
+        for one in plan.project.devices
+        if roles[one.role].side == "baseline"
+    ]
+    if first is None or not began:
+        return
+    begin_us, device = min(began)
+    begin = local_date(begin_us, result.timezone)
+    if begin < first:
+        days: dict[str, Value] = {"begin": str(begin), "commissioned": str(first)}
+        yield text("PLN-01.before_commissioning", device=device, **days)
+
+
+def _elsewhere(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
+    """Say where the plant is in another place than its design says."""
+    if design.latitude is None or design.longitude is None:
+        return
+    mine = {one.device for one in plan.project.devices}
+    places = {one.place: one.id for one in reversed(plan.devices) if one.id in mine and one.place}
+    stated = float(design.latitude), float(design.longitude)
+    away = [(_km(stated, place), name) for place, name in places.items()]
+    if away and min(away)[0] > _SAME_PLACE_KM:
+        km, device = min(away)
+        yield text(
+            "PLN-01.elsewhere", device=device, km=plain_text(Fraction(km), 1),
+            design=design.version,
+        )  # fmt: skip
+
+
+def _km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the distance of two places on the sphere. [km]"""
+    (a, x), (b, y) = (map(radians, place) for place in (one, other))
+    h = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin((y - x) / 2) ** 2
+    return 2 * _EARTH_KM * asin(sqrt(h))
+
+
 def _explains(one: Event, days: tuple[date, date]) -> bool:
     """Whether an event with its document explains a reduction above the estimate of these days."""
     return one.what == "increase" and bool(one.document) and one.covers(None, *days)
@@ -200,8 +249,7 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
         begins = str(earliest.begins)
         found.append(text("PLN-01.begins", version=earliest.name, begins=begins))
     if plan.accounting > FIRST:
-        found += [each for one in plan.versions for each in _entered(one, first, result.timezone)]
-    if plan.accounting > FIRST:
+        found += [each for one in plan.versions for each in _entered(plan, one, first)]
         found += as_designed(plan, result)
     found += [
         text("PLN-01.departs", version=version.name, wrong=wrong)
@@ -213,7 +261,7 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     return Finding(RULE, not found, lines(found), "observation" if estimate else "")
 
 
-def _entered(one: Version, first: date, timezone: str) -> Iterator[Text]:
+def _entered(plan: MonitoringPlan, one: Version, first: date) -> Iterator[Text]:
     """Say what a version lacks: approval, entry before the days that it counts for, procedures."""
     counts = max(first, one.begins)
     if one.approval is None:
@@ -222,12 +270,12 @@ def _entered(one: Version, first: date, timezone: str) -> Iterator[Text]:
     approval = one.approval
     approved = approval is not None and bool(approval.sha256) and approval.day <= counts
     if one.entered is not None and not approved:
-        entered = local_date(one.entered, timezone)
+        entered = local_date(one.entered, plan.project.timezone)
         if entered > counts:
             yield text(
                 "PLN-01.entered_late", version=one.name, entered=str(entered), begin=str(counts)
             )
-    if missing := blank(one):
+    if missing := blank(one, surveyed=bool(plan.declared.surveys)):
         yield text("PLN-01.no_procedure", version=one.name, procedures=missing)
 
 

@@ -34,7 +34,13 @@ from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
 from mrv.statement.findings import Record
 from mrv.statement.materiality import check_threshold
-from mrv.statement.opinion import check_opinion, check_words, materiality, opinion_word
+from mrv.statement.opinion import (
+    check_opinion,
+    check_people,
+    check_words,
+    materiality,
+    opinion_word,
+)
 from mrv.statement.verifiers_words import Words
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
@@ -61,6 +67,8 @@ class Finding:
         What was done, in the verifier's own words.
     team : tuple of PersonNamed
     site_visits : tuple of SiteVisit
+    reviewer : PersonNamed or None
+        Who reviewed the verification, and is none of the team.
     signatory : PersonNamed or None
         Who answers for the verification.
     accreditation : str or None
@@ -77,6 +85,7 @@ class Finding:
     site_visits: tuple[SiteVisit, ...] = ()
     signatory: PersonNamed | None = None
     accreditation: str | None = None
+    reviewer: PersonNamed | None = None
 
 
 def sign_statement(
@@ -129,6 +138,7 @@ def verification_body(
     check_opinion(finding.opinion, records, errors)
     said = claims_of(statement)
     check_words(finding.opinion, said, finding.words)
+    check_people(finding.team, finding.reviewer, finding.site_visits, created)
     subject = Conclusion(
         id=statement["id"],
         opinion=opinion_word(finding.opinion),
@@ -145,6 +155,7 @@ def verification_body(
         procedure=_text(finding.procedure),
         team=finding.team or UNSET,
         site_visits=finding.site_visits or UNSET,
+        reviewer=finding.reviewer or UNSET,
         signatory=finding.signatory or UNSET,
         accreditation=_text(finding.accreditation),
     )
@@ -187,6 +198,7 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
         said.site_visits or (),
         said.signatory or None,
         said.accreditation or None,
+        said.reviewer or None,
     )
 
 

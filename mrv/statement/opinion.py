@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.documents.statement import Claims, claims_of
-from mrv.documents.verification import Assurance, Opinion
+from mrv.documents.verification import Assurance, Opinion, PersonNamed, SiteVisit
 from mrv.errors import StatementStateError
 from mrv.statement.conditions import WANTED, check_reason, first_of
 from mrv.statement.findings import BLOCKING, Record
@@ -24,6 +24,7 @@ __all__ = [
     "Assurance",
     "Opinion",
     "check_opinion",
+    "check_people",
     "check_words",
     "materiality",
     "opinion_word",
@@ -77,6 +78,34 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materialit
             f"and {said.absolute_misstatement_t} t absolute reach {said.threshold_percent} % of "
             "the reduction; have the operator correct the statement"
         )
+
+
+def check_people(
+    team: Sequence[PersonNamed],
+    reviewer: PersonNamed | None,
+    visits: Sequence[SiteVisit],
+    created: str,
+) -> None:
+    """
+    Refuse a review by one who verified, and a visit after the signature.
+
+    Raises
+    ------
+    StatementStateError
+        Naming the person, or the day.
+    """
+    names = {one.name.casefold() for one in team}
+    if reviewer is not None and reviewer.name.casefold() in names:
+        raise StatementStateError(
+            f"the reviewer {reviewer.name!r} is of the verification team; an independent review is"
+            " by someone who did not verify (--reviewer)"
+        )
+    for one in visits:
+        if one.day > created[: len(one.day)]:
+            raise StatementStateError(
+                f"the site visit at {one.place!r} is of {one.day}, after the signature of"
+                f" {created[: len(one.day)]}; correct --site-visit"
+            )
 
 
 def check_words(opinion: Opinion, said: Claims, words: Words) -> None:

@@ -106,10 +106,21 @@ class LazyGroup(Group):
         return result
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from mrv.program import program  # noqa: PLC0415 - reads every file of the program
+
+        click.echo(program())
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
 )
-@click.version_option(package_name="tonne", prog_name="tonne")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version and the digest of the program, and exit.",
+)  # fmt: skip
 def main() -> None:
     """
     From a field meter's MQTT message to a verified tonne of avoided CO2.

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from importlib.metadata import version
 from typing import Any
 
 from psycopg import Connection
@@ -28,6 +27,7 @@ from mrv.accounting.period_result import PeriodResult
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
+from mrv.program import program
 from mrv.registry.project import FIRST, Project
 from mrv.rounding import UG_PER_T
 from mrv.rules.closing import check_edges
@@ -135,7 +135,6 @@ _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 _SHOWN = 3
 PREVIEW = "preview, not kept"
 CAME_LATER = "evidence that came or changed after issue"
-CODE_VERSION = f"tonne {version('tonne')}"
 STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft")
 
 
@@ -230,7 +229,7 @@ def close_period(
         sequence = 1 if last is None else last.sequence + 1
         _check_name(conn, case, sequence)
         begun(*next(at))
-        document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
+        document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
@@ -282,7 +281,7 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
         case = collect(conn, project, from_us, to_us)
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         case.check_counted()
-        document = compose(case, Label(1, CODE_VERSION))
+        document = compose(case, Label(1, program()))
     return Closed(claims_of(document).statement, PREVIEW, document, case.result, new=True)
 
 
@@ -311,11 +310,11 @@ def _check_name(conn: Connection, case: Case, sequence: int) -> None:
 def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:
     """Label of a period's last statement, unless another one is to be replaced."""
     if last is None:
-        return Label(1, CODE_VERSION, supersedes, reason)
+        return Label(1, program(), supersedes, reason)
     said = last.claims.supersedes
     if supersedes is None and said is not None:
         supersedes, reason = said.statement, said.reason
-    return Label(last.sequence, CODE_VERSION, supersedes, reason)
+    return Label(last.sequence, program(), supersedes, reason)
 
 
 def supersede(

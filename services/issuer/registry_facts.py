@@ -64,8 +64,10 @@ from services.store.statements.carry_over import owed_at_site
 from services.store.statements.energy_certificates import beside, certified
 from services.store.statements.statements import (
     IssuedCertificate,
+    IssuedInterval,
     IssuedPoint,
     certificates_of_devices,
+    intervals_of_devices,
     points_of_devices,
 )
 from services.store.timeseries.beyond_rating import Beyond, beyond_rating
@@ -281,6 +283,8 @@ class RegistryFacts:
         Calibration certificates of these devices as issued statements have them.
     lengthened : mapping of str to Lengthened
         Intervals of calibration that became longer after the period began, by device.
+    intervals : mapping of str to IssuedInterval
+        Own intervals of calibration of these devices by their last issued statements.
     placed : mapping of str to IssuedPoint
         Where these devices measured before: by the last issued statement, or in the registry when
         the period began.
@@ -308,6 +312,7 @@ class RegistryFacts:
     issued: tuple[IssuedCertificate, ...] = ()
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
     placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
+    intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
@@ -366,6 +371,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         issued=tuple(certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
+        intervals=intervals_of_devices(conn, mains, period_us[0]),
     )
 
 

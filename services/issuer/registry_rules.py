@@ -21,6 +21,7 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.quantity_text import plain_text
+from mrv.registry.monitoring_plan import PERMANENT
 from mrv.registry.project import (
     Calibration,
     Certified,
@@ -153,7 +154,7 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
             ):
                 other = {"named": one.serial, "serial": device.serial or ""}
                 texts.append(text("REG-02.other_serial", **of, **other))
-    yield from listed([*texts, *_longer_intervals(facts)])
+    yield from listed([*texts, *_longer_intervals(facts), *_longer_than_issued(facts)])
 
 
 def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
@@ -183,6 +184,25 @@ def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
             yield text("REG-02.no_interval", **of)
         else:
             yield text("REG-02.longer_interval", **of, now=one.now)
+
+
+def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
+    """Say which intervals are longer than issued, without an approved change of the plan since."""
+    first = local_date(facts.period_us[0], facts.project.timezone)
+    changes = [
+        one.begins
+        for one in facts.entry.monitoring or ()
+        if one.kind == PERMANENT and one.approval is not None and one.begins <= first
+    ]
+    for device in facts.devices:
+        was = facts.intervals.get(device.id)
+        now = calibration_every(device.attributes.get(CALIBRATION_EVERY))
+        if was is None or (now and now <= was.months):
+            continue
+        if not any(begins > was.since for begins in changes):
+            of: dict[str, Value] = {"before": was.months, "statement": was.statement}
+            said = text("REG-02.none") if now is None else str(now)
+            yield text("REG-02.longer_than_issued", device=device.id, now=said, **of)
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:

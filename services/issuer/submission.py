@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 from psycopg import Connection
 
-from mrv.calendar import local_date
+from mrv.calendar import instant_us, local_date
 from mrv.documents.plan import PlanExtract
-from mrv.exports.entered import Registration
+from mrv.exports.entered import InForce, Registration
 from mrv.exports.jcm import jcm
 from mrv.exports.source import Source
 from mrv.report import Facts
@@ -45,6 +46,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     registered, words = next(found, None) or Registration(project=project), Words(language)
     given = {
         "form": tuple(_form(facts, registered)),
+        "registered": tuple(_registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
     return facts, lines(facts, words, given)
@@ -53,14 +55,14 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
     """Say what the programme's forms lack: fields of the registration."""
     ask = f"registrations[{registration.project}]"
-    for name in ("programme", "project_id", "registered"):
+    for name in ("programme", "project_id", "registered", "consultation"):
         if getattr(registration, name) is None:
             yield f"{ask}.{name}"
     if not registration.forms:
         yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
     today = local_date(now_us(), facts.timezone)
     for form in registration.forms:
-        if form.since > today or (form.until is not None and form.until < today):
+        if not _holds(form, today):
             until = "" if form.until is None else f" to {form.until}"
             yield f"{ask}.forms: {form.name} {form.version} is in force from {form.since}{until}"
     if facts.opinion is None or not facts.subject.methodology.id.startswith(JCM):
@@ -70,6 +72,40 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
     for one in jcm(source, registration).draft.missing:
         if one.field != "project":
             yield f"{one.field}: {one.remedy}"
+
+
+def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
+    """Say where methodology and design are not in the versions that the programme registered."""
+    ask = f"registrations[{registration.project}]"
+    period = facts.subject.monitoring_period
+    first = date.fromisoformat(period.local_from[:10])
+    last = local_date(instant_us(period.to, "UTC") - 1, period.timezone)
+    method, declared = facts.subject.methodology, facts.subject.declared
+    if not registration.methodologies:
+        yield f"{ask}.methodologies: name, version and since, as the programme registered it"
+    else:
+        own = [one for one in registration.methodologies if one.name in (method.id, method.title)]
+        yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
+    if not registration.designs:
+        yield f"{ask}.designs: name, version and since, as the programme registered it"
+    elif declared and declared.design:
+        # a revision within the period replaces the one before
+        version = declared.design.version
+        yield from _other(f"{ask}.designs: design", registration.designs, version, (last,))
+    else:
+        yield f"projects[{registration.project}].design"
+
+
+def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
+    """Say on which of some days another version than a statement's is registered."""
+    for day in dict.fromkeys(days):
+        there = [one.version for one in rows if _holds(one, day)]
+        if version not in there:
+            yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
+
+
+def _holds(one: InForce, day: date) -> bool:
+    return one.since <= day and (one.until is None or day <= one.until)
 
 
 def line_json(one: Line, words: Words) -> dict[str, Any]:

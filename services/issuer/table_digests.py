@@ -9,6 +9,7 @@ as if it were right.  Append-only tables may only grow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from typing import NamedTuple
 
 from psycopg import Connection
@@ -18,7 +19,7 @@ from mrv.factors.records import to_record
 from mrv.log.entries import FACTORS, RECORDS, RowHash, read_tables, tables_detail, tables_entry
 from mrv.model import Factor
 from mrv.signatures import canonical
-from services.issuer.close import CODE_VERSION, snapshot
+from services.issuer.close import snapshot
 from services.issuer.transitions import Signer
 from services.store.messages.dead_letter_query import removed_of
 from services.store.postgres.row_hashes import IMPORTED, STATES, WRITTEN, hashes, older_than, tables
@@ -181,7 +182,7 @@ def factors_entry(book: Iterable[Factor] | None = None) -> bytes:
     return canonical.encode(
         {
             "event": FACTORS,
-            "codeVersion": CODE_VERSION,
+            "codeVersion": f"tonne {version('tonne')}",
             "factors": str(len(listed)),
             "sha256": canonical.sha256_hex(canonical.encode(listed)),
         }

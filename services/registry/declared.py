@@ -38,6 +38,11 @@ _MOST = 10**12
 _OF_DEVICES = ("moved", "anomaly")
 
 
+DESIGN = (
+    "document", "version", "date", "sha256", "devices", "phases", "latitude", "longitude",
+)  # fmt: skip
+
+
 def survey(row: Row) -> Survey:
     """Read a survey."""
     row.only(*(f.name for f in fields(Survey)))
@@ -136,7 +141,10 @@ def default(row: Row) -> Default:
 
 def design(row: Row) -> Design:
     """Read the registered design."""
-    row.only("document", "version", "date", "sha256", "devices", "phases")
+    row.only(*DESIGN)
+    latitude, longitude = row.number("latitude", -90, 90), row.number("longitude", -180, 180)
+    if (latitude is None) != (longitude is None):
+        row.problem("latitude", "is given without longitude, or that without it; give both")
     issued = row.required("date", row.day("date"), "the date of the document")
     sha256 = row.required("sha256", _hash(row), "the SHA-256 of its file")
     return Design(
@@ -146,6 +154,8 @@ def design(row: Row) -> Design:
         sha256=sha256,
         devices=_rows(row, "devices", _designed),
         phases=_rows(row, "phases", _phase),
+        latitude=_decimal(latitude),
+        longitude=_decimal(longitude),
     )
 
 
@@ -217,6 +227,8 @@ def document(project: Project) -> dict[str, Any]:
             **_kept({
                 "devices": [_kept(asdict(one)) for one in design_.devices],
                 "phases": [_kept(asdict(one)) for one in design_.phases],
+                "latitude": design_.latitude,
+                "longitude": design_.longitude,
             }),
         },
     }  # fmt: skip

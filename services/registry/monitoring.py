@@ -215,7 +215,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             if (d.from_date or project.crediting_from) < max(ends, begins)
             and (d.to_date or project.crediting_to) > begins
         ]
-        for name in blank(version):
+        for name in blank(version, surveyed=bool(project.surveys)):
             words = f"monitoring version {version.name}: procedures has no {name!r}; describe it"
             yield Finding(project.kind, project.id, words, warning=True)
         method = project.methodology, project.version

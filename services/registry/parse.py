@@ -293,7 +293,7 @@ def project(row: Row) -> Project:
 def _design(row: Row) -> Design | None:
     if not row.has("design"):
         return None
-    inner = _one(row, "design", "document", "version", "date", "sha256", "devices", "phases")
+    inner = _one(row, "design", *declared.DESIGN)
     found = declared.design(inner)
     _gather(row, inner)
     return found

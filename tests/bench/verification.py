@@ -7,13 +7,13 @@ import time
 
 from ingest.heap import keep_freed
 from mrv.packs.reader import read_pack
+from mrv.program import program
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.verify import verify
 from services.issuer import bundle
-from services.issuer.close import CODE_VERSION
 from services.issuer.collect_evidence import plan_of
 from services.issuer.evidence import files as case_files
 from services.store.postgres.pool import connect
@@ -37,7 +37,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         frame = month.frame(range(len(fleet)), month.MINUTE_US)
         rows = remeter(fleet, [frame], monitored(plan.project, fleet), *span)
         case = Case(plan, [frame], rows, *span, load_book(conn))
-        papers = bundle.Papers(compose(case, Label(1, CODE_VERSION)), None, ())
+        papers = bundle.Papers(compose(case, Label(1, program())), None, ())
         whole = bundle.complete(conn, papers, case_files(case), logged=False)
     for name, data in whole.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

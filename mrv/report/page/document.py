@@ -24,6 +24,7 @@ from mrv.accounting.rounded_figures import expected_of
 from mrv.calendar import days, instant_us, local_text
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
+from mrv.program import named
 from mrv.report.axis import steps, unit_for
 from mrv.report.blocks import MOST_ROWS, Block, banner, chapter, note, pairs, paragraph, table
 from mrv.report.opinion import first_proof, state
@@ -358,7 +359,7 @@ def _head(facts: Facts, words: Words) -> dict[str, Any]:
         "id": facts.name,
         "project": legible(name, _HEADER),
         "state": state(facts, words).partition(":")[0].partition("\N{FULLWIDTH COLON}")[0],
-        "made": f"{words['code_version']} {facts.subject.code_version}",
+        "made": f"{words['code_version']} {named(facts.subject.code_version)}",
     }
 
 

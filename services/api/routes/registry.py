@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
-from services.api.request_context import Reader
+from services.api.request_context import Asked, Reader
+from services.issuer.due import Due, due, rows_json
 from services.store.views import console, listing
 from services.store.views.device_page import device_page
 
@@ -40,6 +42,22 @@ def project(ask: Reader, project: IdPath) -> Response:
             _account(account_source) for account_source in console.account_sources(conn, project)
         ]
     return current({**_project(found[0]), "devices": devices, "account": account})
+
+
+@router.get("/projects/{project}/due", response_model=shapes.Schedule)
+def schedule(ask: Reader, project: IdPath) -> Response:
+    """List what of a project is due, when, and who answers for it by its monitoring plan."""
+    today, rows = due_of(ask, project)
+    return JSONResponse({"project": project, "today": str(today), "due": rows_json(rows, today)})
+
+
+def due_of(ask: Asked, project: str) -> tuple[date, list[Due]]:
+    """Return a project's local day and what is due; 404 where it is none that one may see."""
+    with ask.reading() as conn:
+        if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
+            raise unknown("project", project)
+    with ask.api.files.connection() as conn:
+        return due(conn, project)
 
 
 @router.get("/devices", response_model=shapes.pages(shapes.Device))

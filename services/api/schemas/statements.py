@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from services.api.schemas.base import Id, Line, Shape, State
+from services.issuer.due import Kind
 
 
 class Statement(Shape):
@@ -68,6 +69,24 @@ class Submission(Shape):
     state: State
     complete: bool
     checks: list[SubmissionLine]
+
+
+class Due(Shape):
+    """Something of a project that is due; `due` is null of what is open now."""
+
+    kind: Kind = Field(examples=["calibration"])
+    what: str = Field(examples=["inv-2"])
+    due: date | None = Field(examples=["2027-12-20"])
+    state: Literal["overdue", "open", "soon", "later"]
+    responsible: str | None = Field(examples=["Energy manager"])
+
+
+class Schedule(Shape):
+    """What of a project is due, what is open first, then by day."""
+
+    project: str = Field(examples=["nck-pv"])
+    today: date = Field(examples=["2027-11-30"])
+    due: list[Due]
 
 
 class ClosePeriod(Shape):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -10,11 +11,13 @@ import click
 from ingest.errors import InputError
 from mrv.calendar import utc_text
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
+from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
 from services.cli.output.documents import print_json
 from services.cli.output.text import table
+from services.issuer.due import due, rows_json
 from services.issuer.planning import diagram_of, draft_of
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
@@ -24,13 +27,14 @@ from services.store.registry.monitoring_plans import load_versions
 @click.group(cls=Group)
 def plan() -> None:
     """
-    Show a project's monitoring plan.
+    Show a project's monitoring plan, and what is due.
 
     \b
     Example:
       tonne plan draft nck-pv > monitoring.yaml
       tonne registry import monitoring.yaml
       tonne plan diagram nck-pv --out nck-pv.svg
+      tonne plan due nck-pv
     """
 
 
@@ -109,6 +113,40 @@ def draft(project: str, *, as_json: bool) -> None:
         print_json({"project": project, "yaml": text})
     else:
         click.echo(text, nl=False)
+
+
+@plan.command("due")
+@click.argument("project")
+@click.option(
+    "--within", type=click.IntRange(0), default=90, metavar="DAYS", help="What is due until then."
+)
+@json_option
+def due_(project: str, within: int, *, as_json: bool) -> None:
+    """
+    List what of PROJECT is due, and who answers for it.
+
+    Calibrations, surveys, samples, approvals, the next statement, forward actions, and what
+    ends: registered versions, the crediting period. Ends with 1 where something is overdue.
+
+    \b
+    Example:
+      tonne plan due nck-pv --within 365
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne plan") as conn:
+        today, every = due(conn, project)
+    last = today + timedelta(days=within)
+    found = rows_json([one for one in every if one.day is None or one.day <= last], today)
+    if as_json:
+        print_json({"project": project, "today": str(today), "due": found})
+    else:
+        rows = [
+            (one["due"], one["state"], str(one["kind"]).replace("_", " "), one["what"],
+             one["responsible"])
+            for one in found
+        ]  # fmt: skip
+        click.echo(table(("due", "state", "kind", "what", "responsible"), rows, empty="nothing"))
+    if any(one["state"] == "overdue" for one in found):
+        click.get_current_context().exit(Exit.FALSE)
 
 
 @plan.command()

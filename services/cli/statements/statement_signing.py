@@ -185,6 +185,12 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "--signatory", metavar="NAME:FUNCTION", help="Person responsible for the verification."
 )
 @click.option(
+    "--reviewer", metavar="NAME:FUNCTION", help="Person outside the team who reviewed it."
+)
+@click.option(
+    "--signatory", metavar="NAME:FUNCTION", help="Person responsible for the verification."
+)
+@click.option(
     "--accreditation",
     metavar="ID",
     help="Accreditation number; default: the one in your key's keyring entry.",
@@ -203,6 +209,7 @@ def verify(
     procedure: str | None,
     team: tuple[str, ...],
     visits: tuple[str, ...],
+    reviewer: str | None,
     signatory: str | None,
     accreditation: str | None,
     out: Path | None,
@@ -242,6 +249,7 @@ def verify(
         tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
+        None if reviewer is None else person("--reviewer", reviewer),
     )
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:

@@ -382,6 +382,35 @@ def points_of_devices(
     }
 
 
+class IssuedInterval(NamedTuple):
+    """A device's own interval of calibration by the last issued statement of a time before."""
+
+    months: int
+    statement: str
+    since: date
+
+
+def intervals_of_devices(
+    conn: Connection, devices: Sequence[str], from_us: int
+) -> dict[str, IssuedInterval]:
+    """Return own intervals of calibration by the last issued statements that end by then."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (p->>'device') p->>'device',"
+        " (p->'meter'->'calibrationEvery'->>'months')::int, s.id,"
+        " left(s.document->'credentialSubject'->'monitoringPeriod'->>'localFrom', 10)"
+        " FROM claim c JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL"
+        " jsonb_array_elements(s.document->'credentialSubject'->'monitoredParameters') p"
+        f" WHERE {_OF_DEVICES} AND p->>'device' = ANY(%s)"
+        " AND p->'meter'->'calibrationEvery'->'source' = 'null'"
+        " AND upper(c.period) <= %s ORDER BY 1, upper(c.period) DESC",
+        (list(devices), list(devices), utc_text(from_us)),
+    )
+    return {
+        device: IssuedInterval(months, name, date.fromisoformat(since))
+        for device, months, name, since in rows
+    }
+
+
 def last_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int
 ) -> Stored | None:

@@ -193,6 +193,26 @@ def _next(url):
         return close_period(conn, "pv", *day, "test").document["credentialSubject"]
 
 
+def test_a_longer_interval_than_issued_is_a_change_of_the_plan(database_url, tmp_path):
+    """
+    Two years would become five between two statements, and none would have approved it.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/Z7LTBIFP0KA48GH/viewPublic
+    """
+    plant.register(database_url, tmp_path, _every(24))
+    plant.fill_pv(database_url, minutes=15)
+    name = logged.issue(database_url, logged.signers(database_url, tmp_path))
+    _import(database_url, tmp_path, _every(12))
+    assert "calibration_every" not in _told(_next(database_url))
+    _import(database_url, tmp_path, _every(60))
+    said = _told(_next(database_url))
+    assert f"inv-1: calibration_every is 24 months in statement {name}, and now 60" in said
+    change = plant.PLAN.removeprefix("    monitoring:\n").replace('"1"', '"2"', 1)
+    change = change.replace("from: 2026-01-01", "from: 2026-03-03\n        kind: permanent_change")
+    _import(database_url, tmp_path, _every(60).replace(plant.PLAN, plant.PLAN + change))
+    assert "in statement" not in _told(_next(database_url))
+
+
 @pytest.mark.parametrize("wrong", ["0", "241", "1.5", "yearly", "true"])
 def test_an_interval_that_is_no_number_of_months_is_refused(url, tmp_path, wrong):
     """A typed word would be no interval at all, and nobody would see it."""

@@ -40,6 +40,7 @@ registrations:
     project_id: VN900
     registered: 2025-12-01
     negative_impacts: none
+    consultation: {date: 2025-09-30, document: minutes}
     forms:
       - {name: JCM_VN_F_MR, version: "02.0", since: 2023-01-01}
       - {name: JCM_VN_F_Val, version: "02.0", since: 2020-01-01, until: 2024-12-31}
@@ -80,8 +81,9 @@ def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_p
     """
     A request would come back for what could have been seen before it was sent.
 
-    A form that is not valid any more:
+    A form that is not valid any more, stakeholders who were not consulted:
     https://cdm.unfccc.int/CCheck/poaiss_forms/1IJXC07T2FBQDNO/viewPublic
+    https://cdm.unfccc.int/IRCheck/iss_forms/17UEKFRO93MNHAT/viewPublic
     """
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     done = tonne("submission", "check", issued[1], "--json", code=4)
@@ -90,6 +92,7 @@ def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_p
         assert found[check]["lacking"] == [], check
     assert found["identified"]["lacking"] == ["inv-1", "inv-2"]
     assert "registrations[pv].project_id" in found["form"]["lacking"]
+    assert "registrations[pv].consultation" in found["form"]["lacking"]
     assert "LACKS" in tonne("submission", "check", issued[1], code=4).stdout
     registering.register(database_url, tmp_path, FULL)
     found = _checks(database_url, issued[1])[1]

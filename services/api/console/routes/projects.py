@@ -30,7 +30,7 @@ from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
-from services.api.routes.registry import IdPath, unknown
+from services.api.routes.registry import IdPath, due_of, unknown
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
@@ -83,6 +83,15 @@ class ProjectRow(NamedTuple):
 
 
 Asking = Annotated[str | None, Query(max_length=10)]
+
+
+@router.get("/console/{language}/projects/{project}/due")
+def schedule(ask: View, language: Language, project: IdPath) -> Response:
+    """Show what of a project is due, to someone who signed in."""
+    if not ask.who.sees(project):
+        raise ProblemError(403, "sign in to see what is due of this project")
+    today, rows = due_of(ask, project)
+    return render(ask, language, "due.html", project=project, today=today, rows=rows)
 
 
 @router.get("/console/{language}/projects/{project}")

@@ -105,7 +105,8 @@ def paths(served, language="en"):
             f"/console/{language}/programme/report.pdf", f"/console/{language}/sewers",
             f"/console/{language}/parks/estate?year=2026",
         ],
-        "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence",
+        "scope": [f"/console/{language}/projects/pv/due", f"{of}/days/{DAY}",
+                  f"{of}/days/{DAY}/inv-1", f"{of}/evidence",
                   f"{of}/report.xlsx", f"{of}/exports/cdop.zip"],
     }  # fmt: skip
 

@@ -1,0 +1,48 @@
+"""
+Which program computed a statement: version, and SHA-256 of its code and data.
+
+Two programs with one digest meter and account alike.  It is of every file of the packages `ingest`
+and `mrv`, save what Python or people add to them: caches, pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+from importlib.metadata import version
+from importlib.resources.abc import Traversable
+
+PACKAGES = ("ingest", "mrv")
+_LEFT_OUT = (".pyc", ".md")
+# not shipped: examples that tests read (pyproject.toml)
+_CASES = "cases"
+_DIGITS = 16
+
+
+@cache
+def program() -> str:
+    """Return what a statement names as its program: `tonne VERSION sha256:DIGEST`."""
+    return f"tonne {version('tonne')} sha256:{digest(map(resources.files, PACKAGES))}"
+
+
+def named(code_version: str) -> str:
+    """Return the program that a statement names, with the first digits of its digest."""
+    name, mark, full = code_version.partition("sha256:")
+    return f"{name}{mark}{full[:_DIGITS]}"
+
+
+def digest(packages: Iterable[Traversable]) -> str:
+    """Return the digest of packages, a line `SHA-256  PATH` a file."""
+    lines = sorted(line for package in packages for line in _lines(package, package.name))
+    return sha256("".join(lines).encode()).hexdigest()
+
+
+def _lines(folder: Traversable, path: str) -> Iterator[str]:
+    for one in folder.iterdir():
+        below = f"{path}/{one.name}"
+        if one.is_dir() and one.name != _CASES:
+            yield from _lines(one, below)
+        elif one.is_file() and not one.name.endswith(_LEFT_OUT):
+            yield f"{sha256(one.read_bytes()).hexdigest()}  {below}\n"

@@ -6,7 +6,7 @@ Most that photovoltaics can make of the sun, by quarter hours, however the modul
 The direct beam of a clear sky at sea level is 1353 W/m2 times 0.7 to the power of the air mass
 to the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass by Kasten & Young (1989,
 Applied Optics 28, 4735).  A tenth is added for the sky's own light.  Modules that follow the sun
-and have half again as much power as their inverter is the maximum that is built; more than 110 %
+and have half again as much power as their inverter are the most that is built; more than 110 %
 of its rating no inverter gives out.
 
 Most water that a pump's power lifts to its head, were pump and motor without loss.

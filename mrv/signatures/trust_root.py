@@ -88,7 +88,7 @@ class TrustRoot:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
             raise EnrolmentError(
                 f"a trust root with {len(self.root_keys)} root keys cannot have the threshold "
-                f"{self.threshold}; name each key once, and nothing else signers than keys"
+                f"{self.threshold}; name each key once, and no more signers than keys"
             )
         if self.version < 1 or not self.programme.strip():
             raise EnrolmentError("a trust root needs a programme, and a version from 1")

@@ -30,7 +30,7 @@ For: operators and engineers. Written from the routes by `make pages`. A key has
 | all | only keys whose scope is all projects: what is shown cannot be separated by project |
 | public | everyone; a key also sees drafts of its scope |
 
-Signing needs no role here: a document counts by the key that signed it ([security.md](security.md#who-signs)).
+Signing needs no role here: a document counts by the key that signed it ([security.md](signing-keys.md#who-signs)).
 
 """  # noqa: E501 - a page, a line a paragraph
 

@@ -172,7 +172,7 @@ class _Draft:
             detail = f"{tag.name!r:.80} is {name_of(tag.datatype)}; send a number"
             raise PayloadError("not_a_number", detail)
         if tag.name in self.values:
-            raise PayloadError("channel_twice", f"{tag.name!r:.80} stands twice at one time")
+            raise PayloadError("channel_twice", f"{tag.name!r:.80} appears twice at one time")
         self.values[tag.name] = None if metric.is_null else _value(metric, tag)
         self.units.append(_unit(metric) or tag.unit)
 

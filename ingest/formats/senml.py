@@ -79,7 +79,9 @@ class _Draft:
         if name in self.values:
             if self.values[name] != value:
                 self.values[name] = None  # which of them is meant is a guess
-                self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
+                self.refuse(
+                    "channel_twice", f"{name!r:.80} appears twice at one time; send it once"
+                )
         elif not isfinite(value):
             self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
         else:

@@ -76,7 +76,7 @@ def parse(text: str) -> Template:
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
     if names.count("device") != 1:
-        raise RegistryError(f"{text!r} must hold {{device}} as one whole level")
+        raise RegistryError(f"{text!r} must hold {{device}} as a topic level of its own")
     if len(set(names)) < len(names) or not set(names) <= set(NAMES):
         known = ", ".join(f"{{{name}}}" for name in NAMES)
         raise RegistryError(f"{text!r} may contain {known}, each once")

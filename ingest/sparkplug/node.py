@@ -161,6 +161,6 @@ class Node:
             return before
         raise PayloadError(
             "sequence_gap",
-            f"a message of {self.name!r} before this one is missing, and no later birth of {who!r}"
-            " says that its aliases stayed; replay it after the next birth",
+            f"a message of {self.name!r} before this one is missing, and no later birth "
+            f"certificate of {who!r} confirms its aliases; replay it after the next birth",
         )

@@ -2,7 +2,7 @@
 Carbon Data Open Protocol, by its JSON Schemas (2020-12) of 31 July 2026.
 
 One JSON document a schema.  Where a schema is plainly wrong its own word is followed;
-docs/registries.md lists the cases.
+docs/exports.md lists the cases.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def inventory_form(country: str | None) -> CellMap:
     if found is None:
         raise ExportError(
             f"no inventory form of {country or 'an unknown country'} comes with tonne; give the"
-            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/registries.md"
+            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/exports.md"
         )
     return read_map(found, f"countries/{country}/facility.toml")
 

@@ -217,9 +217,9 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
         )
     if not holds(row):
         raise SignatureError(
-            f"{row.name} is not what {key.name!r} signed: the row was changed after it was signed,"
-            f" or the signature is of another row; restore it, or ask {row.issuer or key.name} to"
-            " sign the row as it is"
+            f"{row.name} is not what {key.name!r} signed: the row was changed, or the signature "
+            f"belongs to another row; restore it, or ask {row.issuer or key.name} to sign the row "
+            "as it is"
         )
     _check_whose(row, key, keys)
     return key

@@ -83,8 +83,8 @@ def _before(subject: Subject, head: Checkpoint) -> None:
         )
     if root_before(receipt.index, issued.size, receipt.proof) != head.root:
         raise LogError(
-            f"the tree of the seals is not the tree of the receipt: log {head.origin!r} showed"
-            " two histories"
+            f"seals and receipt belong to different trees: log {head.origin!r} presented two "
+            "histories"
         )
 
 

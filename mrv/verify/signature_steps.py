@@ -377,8 +377,8 @@ def status(subject: Subject) -> str:
     for one in past:
         if not counts(one.document, project, name):
             raise SignatureError(
-                f"{name} counts no more: it was superseded or revoked, by the list of"
-                f" {one.at:%Y-%m-%dT%H:%M:%SZ}"
+                f"{name} is no longer valid: it was superseded or revoked, according to the list "
+                f"of {one.at:%Y-%m-%dT%H:%M:%SZ}"
             )
     good = [one for one in past if not one.signer.has_ended(subject.at)]
     newest = max(good or past, key=lambda one: one.at)

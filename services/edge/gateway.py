@@ -54,7 +54,7 @@ def _at(found: dict[str, Any], path: str) -> Any:
     value: Any = found
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
-            raise ValueError(f"has nothing at {path!r}, where the source says it is")
+            raise ValueError(f"has nothing at {path!r}, which the source names")
         value = value[name]
     return value
 

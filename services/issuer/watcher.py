@@ -200,7 +200,7 @@ class Watcher:
             self._warn("database not seen", error)
 
     def see_alarms(self) -> None:
-        """Raise and clear alarms; while the database is away nothing is known of them."""
+        """Raise and clear alarms; while the database is away nothing is stored about them."""
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)

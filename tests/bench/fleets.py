@@ -97,7 +97,7 @@ def limits(costs: Costs) -> dict[str, float]:
             stored_per_quarter
         ),
         "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
-        f"the database's {DATABASE_CORES} processors are busy for good": QUARTER_S
+        f"the database's {DATABASE_CORES} processors are permanently busy": QUARTER_S
         * costs.database_per_s,
     }
 

@@ -287,7 +287,7 @@ def _column(of: str, name: str, option: str) -> tuple[str, str]:
     known = SETS[of].properties
     if name not in known:
         raise InputError(
-            f"{option}: {name[:60]!r} is not a property of {of} that can be asked for; there are "
+            f"{option}: {name[:60]!r} is not a property of {of} to filter by; properties: "
             f"{', '.join(known)}"
         )
     return known[name]

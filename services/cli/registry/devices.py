@@ -293,7 +293,7 @@ def _spoken(conn: Connection, device: str) -> UnknownDevice:
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(
-            f"{names} all speak for {device!r}; import it with the gateway that is right, with"
-            " `tonne registry import`"
+            f"{names} all published for {device!r}; import it with the gateway that is right, with "
+            "`tonne registry import`"
         )
     return found[0]

@@ -49,7 +49,7 @@ def show(device: str, *, as_json: bool) -> None:
         found = device_page(conn, None, device)
         if found is None:
             require(conn, "device", device)
-            raise RegistryError(f"nothing is known of {device!r}")
+            raise RegistryError(f"nothing is stored about {device!r}")
     if as_json:
         print_json(found)
         return

@@ -282,7 +282,9 @@ def proof(what: str, *, as_json: bool) -> None:
         if not what.isdecimal():
             receipt = stored.receipt(conn, what)
             if receipt is None:
-                raise InputError(f"{what!r} is not in the log; it is entered when it is issued")
+                raise InputError(
+                    f"{what!r} is not in the log; a statement enters it when it is issued"
+                )
         else:
             head, leaves = _head(conn, None), stored.leaves(conn)
             receipt = make_receipt(int(what), inclusion_proof(int(what), leaves), head)

@@ -182,9 +182,6 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     help="Date, place and observations of a visit; repeatable.",
 )
 @click.option(
-    "--signatory", metavar="NAME:FUNCTION", help="Person responsible for the verification."
-)
-@click.option(
     "--reviewer", metavar="NAME:FUNCTION", help="Person outside the team who reviewed it."
 )
 @click.option(

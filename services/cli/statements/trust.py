@@ -219,7 +219,7 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
     key, holder = key_files.load(Settings().home, name)
     if holder.role != "programme":
         raise InputError(
-            f"{name!r} is a key of a {holder.role}; only a programme's key accepts factors factors"
+            f"{name!r} is a key of a {holder.role}; only a programme's key accepts factors"
         )
     rows = signed_rows(read_files([file]), file.name, key)
     out.write_text(yaml.safe_dump({"acceptances": rows}, sort_keys=False), "utf-8")

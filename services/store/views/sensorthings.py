@@ -224,7 +224,7 @@ class Reader:
         )
         self._entities += len(found)
         if self._entities > ENTITIES:
-            raise InputError(f"more than {ENTITIES:,} entities are asked for; lower $top")
+            raise InputError(f"more than {ENTITIES:,} entities are requested; lower $top")
         return found
 
     def count(

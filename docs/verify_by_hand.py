@@ -3,12 +3,13 @@ The tonnes of an evidence pack, computed again without tonne: pandas, and nothin
 
     python verify_by_hand.py PACK
 
-For methodologies that add up kilowatt-hours at a fixed factor (jcm-vn-am007).
-It checks digests, adds up the energy of each meter while it served the project,
-takes off the maximum permissible error where no certificate was valid, holds the
-sum against what the registers rose by, multiplies, and rounds down once.  It
-shares no line with `tonne verify`; signatures and the log are left to that, or
-to any other implementation of eddsa-jcs-2022 and c2sp.org/tlog-proof.
+For electricity given away at a fixed factor: ams-i-d of any country, and jcm-vn-am007.  Steps
+of the others stand in docs/methodologies, and as formulas in the workbook of `tonne statement
+report`.  It checks digests, adds up the energy of each meter while it served the project, takes
+off the maximum permissible error where no certificate was valid, and what the meter drew, holds
+the sum against what the registers rose by, multiplies, and rounds down once.  It shares no line
+with `tonne verify`; signatures and the log are left to that, or to any other implementation of
+eddsa-jcs-2022 and c2sp.org/tlog-proof.
 """
 
 import hashlib
@@ -27,8 +28,7 @@ CLASS_PERCENT = {
     "0.2S": "0.2", "0.2": "0.2", "0.5S": "0.5", "0.5": "0.5", "1": "1", "1.0": "1",
     "2": "2", "2.0": "2", "C": "0.5", "B": "1", "A": "2",
 }  # fmt: skip
-# of deductions that are no rule's
-OTHER = {"calibration", "own use", "design"}
+OTHER = {"calibration", "own use", "design"}  # deductions that are no rule's
 UNKNOWN_PERCENT = "2"  # a meter of which nothing is known
 
 
@@ -80,12 +80,11 @@ def error_percent(certificates, start, zone):
 
 def energy_of(rows, bound, device, certificates, period, zone):
     """Energy that counts of one meter. [Wh]"""
-    begin = max(pd.Timestamp(t) for t in (period["from"], bound["from"], device["installed"]))
-    ends = [t for t in (period["to"], bound["to"], device["removed"]) if t]
-    end = min(pd.Timestamp(t) for t in ends)
-    rows = rows[(rows.device == device["id"]) & (rows.quantity == "energy_export")]
-    rows = rows[(rows.start >= begin) & (rows.start + STEP <= end)]
-    total = Fraction(0)
+    begin = max(map(pd.Timestamp, (period["from"], bound["from"], device["installed"])))
+    end = min(pd.Timestamp(t) for t in (period["to"], bound["to"], device["removed"]) if t)
+    rows = rows[(rows.device == device["id"]) & (rows.start >= begin) & (rows.start + STEP <= end)]
+    own = int(rows[rows.quantity == "energy_import"].value.sum())
+    rows, total = rows[rows.quantity == "energy_export"], Fraction(-own)
     for start, value in zip(rows.start, rows.value, strict=True):
         error = error_percent(certificates, start, zone)
         total += int(value) * (1 - error / 100)
@@ -98,20 +97,23 @@ def risen(readings, device):
     return int(steps.diff().clip(lower=0).sum())
 
 
-def factor_of(bound, applied, value):
-    """Factor of a system's case; the lower one where the statement applies another case."""
+def factor_of(bound, claims, value):
+    """Factor of the grid, or of a system's case; the lower one of two cases."""
+    name = "ef_grid_t_per_mwh" if claims["methodology"]["id"] == "ams-i-d" else "case"
+    of_it = [p for p in claims.get("fixedParameters", ()) if p["parameter"] == name]
+    if name != "case":
+        return min(Fraction(one["value"]) for one in of_it)
     entered = str(bound["params"]["case"])
-    cases = [one["value"] for one in applied if one["device"] == bound["device"]]
+    cases = [one["value"] for one in of_it if one["device"] == bound["device"]]
     cases = [entered] if entered in cases else [entered, *cases]
     return min(value[f"jcm-vn-am007-case-{case}"] for case in cases)
 
 
 def main(pack):
     """Compute, compare, and say so."""
-    claims = load(pack, "statement.json")["credentialSubject"]
-    plan, factors = load(pack, "plan.json"), load(pack, "factors.json")
-    if claims["methodology"]["id"] != "jcm-vn-am007":
-        raise SystemExit("this page knows jcm-vn-am007 alone; use tonne verify")
+    claims, plan = load(pack, "statement.json")["credentialSubject"], load(pack, "plan.json")
+    if claims["methodology"]["id"] not in ("ams-i-d", "jcm-vn-am007"):
+        raise SystemExit("this page knows ams-i-d and jcm-vn-am007 alone; use tonne verify")
     if any(one["kind"] not in OTHER or "by_plan" in str(one) for one in claims["deductions"]):
         raise SystemExit("a rule excludes energy, or the plan corrects it; use tonne verify")
     certified = [c for p in claims["monitoredParameters"] for c in p["calibrations"]]
@@ -119,28 +121,27 @@ def main(pack):
         raise SystemExit("a certificate is of one channel, or found an error; use tonne verify")
     digests_hold(pack, claims["digests"])
     period, zone = claims["monitoringPeriod"], claims["monitoringPeriod"]["timezone"]
-    value = {one["id"]: Fraction(one["value"]) for one in factors}
+    value = {one["id"]: Fraction(one["value"]) for one in load(pack, "factors.json")}
     devices = {one["id"]: one for one in plan["devices"]}
     rows = pd.read_parquet(pack / "intervals.parquet")
-    # days that were archived are files of their own
-    files = [*pack.glob("readings/pv_inverter.parquet"), *pack.glob("readings/pv_inverter/*")]
+    kinds = {devices[one["device"]]["class"] for one in plan["project"]["devices"]}
+    files = [f for f in pack.glob("readings/**/*.parquet") if kinds & {f.stem, *f.parts}]
     readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
     certificates = {p["device"]: p["calibrations"] for p in claims["monitoredParameters"]}
-    cases = [p for p in claims.get("fixedParameters", ()) if p["parameter"] == "case"]
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]
         energy = energy_of(rows, bound, device, certificates[device["id"]], period, zone)
         if energy > risen(readings, device["id"]) and not device["replacements"]:
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
-        factor = factor_of(bound, cases, value)
+        factor = factor_of(bound, claims, value)
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)
     said = f"the statement says {claims['credited']['t']}"
     print(f"{int(tonnes * 10**6) / 10**6:.6f} t, {credited} credited; {said}")
-    ug, said = int(tonnes * 10**12) - int(plan["carried"]["ug"]), claims["emissions"]["reduction"]
-    if (credited, ug) != (int(claims["credited"]["t"]), int(said["ug"])):
+    ug, said = int(tonnes * 10**12) - int(plan["carried"]["ug"]), claims["emissions"]
+    if (credited, ug) != (int(claims["credited"]["t"]), int(said["reduction"]["ug"])):
         raise SystemExit("NOT the tonnes that the statement claims")
 
 

@@ -215,13 +215,14 @@ def absent(rows: int) -> Int64:
 
 
 def is_absent(values: NDArray[Any]) -> bool:
-    """Whether a column is as `absent` makes it."""
-    return values.strides == (0,) and bool(len(values)) and values[0] == NULL
+    """Whether a column is one absent value, repeated, as `absent` makes it."""
+    none = values.strides == (0,) and len(values) > 0
+    return bool(none and (values[0] == NULL if values.dtype == np.int64 else np.isnan(values[0])))
 
 
 def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Join columns; one that no part has stays absent."""
-    if all(is_absent(part) or not len(part) for part in parts) and parts[0].dtype == np.int64:
+    if parts[0].dtype == np.int64 and all(is_absent(part) or not len(part) for part in parts):
         return absent(sum(map(len, parts)))
     return np.concatenate(parts)
 

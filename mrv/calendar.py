@@ -6,7 +6,7 @@ calibration are local dates of the site, and only the zone database knows when
 those begin.
 
 `timezone` is an IANA name everywhere here, or names with the first local date of
-each later one: `Asia/Ho_Chi_Minh, from 2026-07-01 Asia/Kathmandu`.  A local date
+each later one: `Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date
 belongs to one zone and begins at its midnight, so that a change makes the date
 before it longer or shorter, and no time is in two dates or in none.  Hours that the
 earlier clock shows beyond that date's end are still of that date.
@@ -71,7 +71,7 @@ def _plain(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise PeriodError(
-            f"time zone {name!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
+            f"time zone {name!r} is unknown; use an IANA name such as Europe/Berlin"
         ) from None
 
 

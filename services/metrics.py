@@ -161,7 +161,7 @@ class Metrics:
     def _accounting(self) -> None:
         self.coverage_ratio = Gauge(
             "tonne_coverage_ratio",
-            "Measured share of the last monitoring period computed",
+            "Coverage of the last monitoring period computed",
             ["project"],
             registry=self.registry,
         )

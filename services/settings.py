@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         Teams (extra `notify`).
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
+    console_map : Path, optional
+        GeoJSON of a city's districts (polygons), water (lines) and places (points, with `name`
+        and `names` by language), drawn below the console's maps.
     large_packs : bool
         Read evidence packs of more than the usual size, whose makers are known.
     require_accepted_factors : bool
@@ -213,6 +216,7 @@ class Settings(BaseSettings):
     smtp_from: str | None = None
     apprise_config: Path | None = None
     grafana_url: str | None = None
+    console_map: Path | None = None
     large_packs: bool = False
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)

@@ -80,8 +80,7 @@ def test_pages_name_their_reader_and_are_short() -> None:
             wrong += [f"{page.name}: {n} words"] if (n := len(text.split())) > most else []
         if page.stem != "index" and "For: " not in "".join(text.splitlines()[:5]):
             wrong.append(f"{page.name}: names no reader")
-        if page.stem != "benchmarks":
-            wrong += [f"{page.name}: {cell[:60]}" for cell in _cells(text) if _long(cell)]
+        wrong += [f"{page.name}: {cell[:60]}" for cell in _cells(text) if _long(cell)]
     assert wrong == []
     assert _long("word " * (MOST_IN_A_CELL + 1))
     assert [*_cells("| a | b |\n```\n| code |\n```\n")] == [" a ", " b "]

@@ -105,6 +105,8 @@ def test_another_city_has_a_statement_in_a_day_by_its_own_countrys_factor(
     assert {f["kind"] for f in carried} == {"grid.de"}
     assert "de-grid-2026" in {f["id"] for f in carried if f.get("documented")}
     assert not re.search(r"viet ?nam|ho_chi_minh|hai ?phong|decree", subject, re.IGNORECASE)
+    by_hand = [sys.executable, "-W", "error", DOCS / "verify_by_hand.py", tmp_path / "plant/pack"]
+    assert "4 credited; the statement says 4" in subprocess.check_output(by_hand, text=True)
     _goes_to_the_server(tmp_path / "plant/city.zip", database_url)
 
 

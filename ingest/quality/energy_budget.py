@@ -106,6 +106,8 @@ def integral(
 
 def _within(time_us: Int64, step_us: Int64, some: Int64, edges: Int64) -> np.ndarray:
     """Return which quarter hours touch some of the steps."""
+    if not len(some):
+        return np.zeros(len(edges) - 1, dtype=np.bool_)
     away = np.zeros(len(step_us))
     away[some] = step_us[some]
     return np.asarray(_by_edges(time_us, away, edges) > 0)
@@ -118,7 +120,9 @@ def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int6
     Silence is of more than an hour.  What was left out is no error of samples.  A device that
     sends its power once an hour leaves out what is missing beyond that.
     """
-    long = np.flatnonzero(step_us > max(POWER_GAP_US, _cadence(step_us)))
+    long = np.flatnonzero(step_us > POWER_GAP_US)
+    if len(long):
+        long = long[step_us[long] > _cadence(step_us)]
     if not len(long):
         return long, long
     inside = np.searchsorted(reported_us, time_us[long + 1], "left") > np.searchsorted(

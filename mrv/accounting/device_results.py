@@ -48,6 +48,16 @@ class Pricing:
         unit = self._unit(monitored, year)
         return unit.baseline_t if monitored.needs.side == "baseline" else unit.project_t
 
+    def saves(self, monitored: Monitored, year: int) -> Fraction:
+        """
+        What a base unit of the baseline's side adds to the reduction. [tCO2e]
+
+        It may have project emissions of its own, as hours of a lamp or a mass that is composted.  A
+        limit of the methodology on the reduction is of no unit.
+        """
+        unit = self._unit(monitored, year)
+        return unit.baseline_t - unit.project_t - unit.leakage_t
+
     def cost(self, monitored: Monitored, year: int) -> Fraction:
         """What a base unit emits beyond what it avoids, where it stands on both sides. [tCO2e]."""
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
@@ -183,8 +193,11 @@ def _deduction(
     monitored: Monitored, part: YearPart, cut: Cut, pricing: Pricing, *, first: bool
 ) -> Deduction:
     kind, quantity = cut.rule or cut.kind.value, adjusts(monitored.needs.side, -cut.quantity)
+    price = _price(monitored, part, pricing)
     if first:
         kind, quantity = cut.kind.value, _up(_sign(monitored) * cut.quantity)
+    elif monitored.needs.side == "baseline" and not part.at_most:
+        price = pricing.saves(monitored, part.year)
     return Deduction(
         device=monitored.device.id,
         start_us=cut.start_us,
@@ -193,7 +206,7 @@ def _deduction(
         reason=cut.reason,
         percent=_up(_percent(part, cut)),
         quantity=quantity,
-        cost_t=_up(abs(cut.quantity) * _price(monitored, part, pricing)),
+        cost_t=_up(abs(cut.quantity) * price),
     )
 
 
@@ -245,6 +258,7 @@ def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
 def silent_days(
     besides: Besides,
     parameters: Inputs,
+    read: Inputs,
     measured: Collection[str],
     reduction: Callable[[Inputs], Fraction],
 ) -> Iterator[GapOutcome]:
@@ -257,23 +271,22 @@ def silent_days(
 
     Parameters
     ----------
-    parameters : mapping
-        As they count.
+    parameters, read : mapping
+        As they count, and with the means of the other days.
     measured : collection of str
         Those that count as the channels measured them.
     reduction : callable
         What the period comes to with some parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
-    read = dict[str, Fraction]()
     for name, one in besides.channels.items():
         if one.silent and one.most is not None and name in measured:
-            best[name], read[name] = one.most, one.most if one.read is None else one.read
+            best[name] = one.most
             for span in dict.fromkeys(one.silent):
                 days[span].append(name)
     costs, forgone = (
-        max(Fraction(0), reduction({**parameters, **other}) - reduction(parameters))
-        for other in (read, best)
+        max(Fraction(0), reduction(other) - reduction(parameters))
+        for other in (read, {**parameters, **best})
     )
     flow = sum(span.flow for span in days)
     for span, names in sorted(days.items()):

@@ -39,7 +39,7 @@ def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
     if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
         raise MethodologyError(
             f"{where}: {KEY} = {names!r} must be a list of factor ids, such as"
-            " [jcm-vn-am007-case-1]"
+            " [ams-iii-c-improvement]"
         )
     return frozenset(names)
 

@@ -206,8 +206,8 @@ class Finding:
     What a rule or a condition of the methodology found, and whether it holds.
 
     `rule` is an id of `mrv/rules/rules.toml`, or the clause of the methodology's condition;
-    `severity` is empty where it holds, and by rule set 1.  `tonnes` is what comes back if it is
-    settled, empty where its rule takes nothing off. [tCO2e]
+    `severity` is empty where it holds, and by rule set 1.  `tonnes` is what comes back if its rule
+    is settled, or what that takes alone; empty where it takes nothing off. [tCO2e]
     """
 
     rule: str

@@ -131,8 +131,9 @@ class Deduction(Form):
     What changed a metered quantity, why, and what it cost, in the order in which it applied.
 
     `kind` is the rule's id, or calibration, own use or design; `adjustment` is added to what was
-    metered. [base unit]  tonne 0.1.0 wrote no kind, `reason` in words, and as `quantity` what was
-    taken off the baseline side or added on the project side.
+    metered. [base unit]  `cost_t` is that times what a unit adds to the reduction; those of all
+    lines and gaps add up.  tonne 0.1.0 wrote no kind, `reason` in words, as `quantity` what was
+    taken off the baseline side or added on the project side, and as `cost_t` its emissions there.
     """
 
     device: str
@@ -159,8 +160,8 @@ class Condition(Form):
     `rule` is an id of the catalogue of rules, or the clause of the methodology's condition.
     `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
     finding that does not hold: observation, CL (clarification request) or CAR (corrective action
-    request); `tonnes` is what comes back if it is settled. [tCO2e]  tonne 0.1.0 wrote words:
-    `clause` and `detail`.
+    request); `tonnes` is its rule's `beside_t`, or `alone_t` where that is 0. [tCO2e]  tonne 0.1.0
+    wrote words: `clause` and `detail`.
     """
 
     rule: str | UnsetType = UNSET

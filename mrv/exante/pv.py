@@ -164,7 +164,7 @@ def _method(factors: Factors) -> str:
 def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:
     eg_mwh = Fraction(energy_kwh) / _KWH_PER_MWH
     name = _method(factors)
-    given: dict[str, Any] = {"systems": [{"case": inputs["case"], "eg_mwh": eg_mwh}]}
+    given: dict[str, Any] = {"systems": [{"case": inputs.get("case", 1), "eg_mwh": eg_mwh}]}
     if name == _ELSEWHERE:
         ef = factors.select("grid", "consumed").value
         given = {"eg_mwh": eg_mwh, "ef_grid_t_per_mwh": ef}

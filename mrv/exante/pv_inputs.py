@@ -24,7 +24,7 @@ _HIGHEST_KW_PER_M2 = Fraction(1, 4)
 def _case() -> ParameterSpec:
     """How VN_AM007 asks it of a device; the first case where it is not said."""
     case = find("jcm-vn-am007").roles["generation"].params["case"]
-    return replace(case, default="1", required=False)
+    return replace(case, required=False)
 
 
 def _plan(unit: str, meaning: str) -> ParameterSpec:
@@ -110,7 +110,7 @@ INPUTS: Spec = {
         default="27",
         minimum="-30",
         maximum="45",
-        source="a working value of the humid tropics by day; give that of the place",
+        source="a working value by day, high for most places; give that of the place",
     ),
     "losses": _fraction("soiling, shading, mismatch, wiring, standstill", "0.14", _PVWATTS),
     "inverter_efficiency": _fraction("of the inverters", "0.96", _PVWATTS, "0.5"),

@@ -36,6 +36,7 @@ _ENCODINGS = {0, 2, 3, 5, 8, 9}
 # fields of PageHeader, and of the struct of each kind of page: values and their encoding
 _UNPACKED, _PACKED = 2, 3
 _KINDS = {5: (1, 2), 7: (1, 2), 8: (1, 4)}
+_DICTIONARY, _VALUES, _BY_DICTIONARY = 7, ((5, 2), (8, 4)), {2, 8}
 
 
 def reading_schema(class_id: str) -> Any:
@@ -103,9 +104,11 @@ def _none(kind: Any) -> Any:
     return np.float64(np.nan) if pa.types.is_floating(kind) else np.int64(NULL)
 
 
-def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> None:
+def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
-    Walk through the pages of a column chunk.
+    Walk through the pages of a column chunk; return whether any value can stand in them.
+
+    None can where all pages take theirs from a dictionary that is empty.
 
     Parameters
     ----------
@@ -121,15 +124,15 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> None:
     """
     name = chunk.path_in_schema
     if not chunk.num_values:
-        return  # no page of it is read
+        return False  # no page of it is read
     at = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < (first := chunk.dictionary_page_offset) < at:
         at = first
     end = at + chunk.total_compressed_size
-    unpacked = 0
+    unpacked, empty, plain = 0, False, False
     for _ in range(MOST_PAGES):
         if at >= end:
-            return
+            return plain or not empty
         source.seek(at)
         head = _Head(source.read(min(_HEAD, end - at)))
         try:
@@ -138,6 +141,10 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> None:
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"column {name} has a page whose header cannot be read") from error
         _check_kind(name, fields, most_rows)
+        if _DICTIONARY in fields:
+            empty = not size
+        else:
+            plain |= not any(fields[f].get(e) in _BY_DICTIONARY for f, e in _VALUES if f in fields)
         unpacked += size
         if not 0 <= size <= MOST_PAGE_BYTES or packed < 0 or unpacked > MOST_CHUNK_BYTES:
             raise InputError(

@@ -112,9 +112,10 @@ class LettersFile(NamedTuple):
         with _opened(self.path, schema) as file:
             if file.metadata.num_rows > self.most_rows:
                 raise too_much("refused messages", file.metadata.num_rows, self.most_rows)
+            _filled(self.path, file, schema.names)
             # a column at a time: their texts are long
             for name, group in product(schema.names, range(file.num_row_groups)):
-                for part in _parts(self.path, file, [name], group):
+                for part in _parts(file, [name], group):
                     with _legible():
                         part.validate(full=True)
                     if part[name].null_count and name in ("id", "received", "reason"):
@@ -175,11 +176,13 @@ class ReadingsFile:
         """Read one table after another, all rows of a device in one."""
         import pyarrow as pa  # noqa: PLC0415
 
-        kept = None
+        kept, about, names = None, None, self._names
         for group in range(self._groups):
             # a year of days is a year of files: none stays open while others are read
-            with _opened(self._path, self._whole, self._group_rows) as file:
-                parts = list(_parts(self._path, file, self._names, group))
+            with _opened(self._path, self._whole, self._group_rows, about) as file:
+                if about is None:
+                    about, names = file.metadata, _filled(self._path, file, self._names)
+                parts = list(_parts(file, names, group))
             for part in parts:
                 table = part
                 if kept is not None:
@@ -213,10 +216,11 @@ class IntervalsFile(NamedTuple):
             rows = file.metadata.num_rows
             if rows > self.most_rows:
                 raise too_much("intervals", rows, self.most_rows)
+            _filled(self.source, file, schema.names)
             parts = (
                 part
                 for group in range(file.num_row_groups)
-                for part in _parts(self.source, file, schema.names, group)
+                for part in _parts(file, schema.names, group)
             )
             return _joined((_table(part, schema, "start") for part in parts), rows)
 
@@ -250,17 +254,25 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE) -> Iterator[Any]:
-    """Open a file whose columns, row groups and pages are as they are written here."""
+def _opened(
+    source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE, checked: Any = None
+) -> Iterator[Any]:
+    """
+    Open a file whose columns, row groups and pages are as they are written here.
+
+    `checked` is its description, where it was opened before.
+    """
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 
     words = [field.name for field in schema if pa.types.is_string(field.type)]
-    _check_footer(source)
+    if checked is None:
+        _check_footer(source)
     try:
         with _legible():
             file = parquet.ParquetFile(
                 source,
+                metadata=checked,
                 read_dictionary=words,
                 buffer_size=_BUFFER_BYTES,
                 thrift_string_size_limit=_FOOTER_BYTES,
@@ -270,6 +282,9 @@ def _opened(source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE)
         lacking = error.args[0].decode()
         raise InputError(f"its columns lack {lacking!r}; expected {schema.names}") from error
     with file:
+        if checked is not None:
+            yield file
+            return
         with _legible():
             found = file.schema.to_arrow_schema()
         if not _fits(found, schema):
@@ -303,16 +318,22 @@ def _bytes_of(source: Path | BinaryIO) -> Iterator[BinaryIO]:
         yield source
 
 
-def _parts(source: Path | BinaryIO, file: Any, names: list[str], group: int) -> Iterator[Any]:
-    """Read columns of a row group, a part at a time, once the heads of its pages were walked."""
+def _filled(source: Path | BinaryIO, file: Any, names: list[str]) -> list[str]:
+    """Walk the heads of all pages before any is read; return the columns that may have values."""
+    filled = {field.name for field in file.schema_arrow if not field.nullable}
+    with _bytes_of(source) as data:
+        for group in map(file.metadata.row_group, range(file.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                name = chunk.path_in_schema
+                if name in names and check_pages(data, chunk, group.num_rows):
+                    filled.add(name)
+    return [name for name in names if name in filled]
+
+
+def _parts(file: Any, names: list[str], group: int) -> Iterator[Any]:
+    """Read columns of a row group, a part at a time."""
     import pyarrow as pa  # noqa: PLC0415
 
-    about = file.metadata.row_group(group)
-    chunks = [about.column(i) for i in range(about.num_columns)]
-    with _bytes_of(source) as data:
-        for chunk in chunks:
-            if chunk.path_in_schema in names:
-                check_pages(data, chunk, about.num_rows)
     with _legible():
         for batch in file.iter_batches(
             ROW_GROUP, row_groups=[group], columns=names, use_threads=False

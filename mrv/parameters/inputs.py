@@ -62,7 +62,7 @@ def read(spec: Spec | Mapping[str, ParameterSpec], given: object, where: str) ->
         What JSON or YAML held: numbers as int, Decimal, Fraction or float (a
         float counts as its shortest decimal text).
     where : str
-        Where it stands, for the error: a file, or `projects[nck-pv].parameters`.
+        Where it stands, for the error: a file, or `projects[roof-1].parameters`.
 
     Returns
     -------

@@ -205,17 +205,17 @@ def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
 def _of_version(one: PlanVersion, facts: Facts, words: Words) -> str:
     """Say what a version is, why, when it was entered, who approved it, what differs."""
     kind = render(called(one.kind or REGISTERED), words.language)
-    said = [words.filled("plan_kind", kind, one.from_)]
+    said = [words.filled("plan_kind", kind, words.day(one.from_))]
     if one.to:
-        said.append(words.filled("plan_until", one.to))
+        said.append(words.filled("plan_until", words.day(one.to)))
     said.append(words.filled("plan_reason", one.reason or ""))
     if one.entered:
         timezone = facts.subject.monitoring_period.timezone
         entered = local_date(instant_us(one.entered, "UTC"), timezone)
-        said.append(words.filled("plan_entered", entered.isoformat()))
+        said.append(words.filled("plan_entered", words.day(entered.isoformat())))
     if one.approval:
         by = one.approval
-        said.append(words.filled("plan_approved", by.by, by.date, by.reference))
+        said.append(words.filled("plan_approved", by.by, words.day(by.date), by.reference))
     else:
         said.append(words["plan_not_approved"])
     if one.differs is not UNSET:

@@ -34,11 +34,15 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
         heads = [
             (words[name], align, share) for name, (align, share) in zip(HEADS, _SHARES, strict=True)
         ]
-        shown = [[*row[:3], words.number(row[3]), *row[4:]] for row in rows]
+        shown = [[*row[:2], _day(row[2], words), words.number(row[3]), *row[4:]] for row in rows]
         yield table(words, heads, shown)
 
 
 Row = tuple[str, str, str, str, str, str]
+
+
+def _day(text: str, words: Words) -> str:
+    return text if text == DASH else words.day(text)
 
 
 def _declared(subject: Claims, words: Words) -> Iterator[Row]:

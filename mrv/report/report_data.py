@@ -106,6 +106,8 @@ class Facts:
         The verifier's signed list of device-days, if one was drawn.
     organisations : mapping of str to str
         Who an enrolled key signs for, by the key's did:key.
+    names : mapping of str to str
+        What the registry calls the project, by language; the statement has one name alone.
     twin : mapping or None
         The public twin that this is a report of: then all texts here are as it shows them.
     """
@@ -123,6 +125,7 @@ class Facts:
     stamps: tuple[TokenSummary, ...] = ()
     twin: Mapping[str, Any] | None = None
     organisations: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hidden(self) -> tuple[int, str] | None:
@@ -131,6 +134,11 @@ class Facts:
             return None
         said = self.twin["credentialSubject"]
         return len(said["redactions"]), str(said["originals"]["statement"])
+
+    def project(self, language: str) -> str:
+        """Return the project's name in a language, else as the statement has it."""
+        signed = self.subject.project.name
+        return signed if self.twin is not None else self.names.get(language, signed)
 
     def organisation(self, issuer: Issuer) -> str:
         """Return the organisation that a signer signs for; where none is known, the key's name."""

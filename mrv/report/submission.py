@@ -192,9 +192,10 @@ def _documented(facts: Facts, words: Words) -> Iterator[str]:
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    accepted = {one.factor for one in facts.subject.accepted_factors or ()}
+    by_programme = {one.factor for one in facts.subject.accepted_factors or ()}
     for one in facts.subject.factors:
-        if one.certainty == "M" and one.id not in accepted:
+        # one that the project accepts by name is no finding either (FAC-02)
+        if one.certainty == "M" and not one.accepted and one.id not in by_programme:
             yield one.id
 
 

@@ -170,6 +170,7 @@ class _Closing:
         names = accepted(project.parameters, f"project {project.id}: parameters")
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
+        stated = account.stated
         first = besides.accounting == FIRST
         named = () if first else stating(account, project, passed.facts.factors)
         checks = (
@@ -198,7 +199,7 @@ class _Closing:
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
             gaps=(
                 *(g for m in views for g in gap_outcomes(m, pricing)),
-                *silent_days(besides, account.stated, read, account.reduced),
+                *silent_days(besides, stated, account.as_read(stated), read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing, first=first)),
             # after what the meters cost, which asks for factors too

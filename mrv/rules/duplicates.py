@@ -48,6 +48,10 @@ _Bools = NDArray[np.bool_]
 def twin_series(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-03: two meters with identical or proportional series."""
     identical, proportional = [], []
+    counted: defaultdict[str, list[int]] = defaultdict(list)
+    for i, metered in enumerate(facts.metered):
+        if metered.baseline:
+            counted[metered.base.device.id].append(i)
     for name, copy, found in _pairs(facts):
         if not found.equal:
             case = text("MTR-03.proportional", device=copy, other=name)
@@ -57,9 +61,8 @@ def twin_series(facts: Facts) -> Iterator[Effect | Said]:
             proportional.append(case)
             continue
         identical.append(text("MTR-03.identical", device=copy, other=name))
-        for i, metered in enumerate(facts.metered):
-            if metered.base.device.id == copy and metered.baseline:
-                yield Exclude(i, text("MTR-03.copy", other=name))
+        for i in counted[copy]:
+            yield Exclude(i, text("MTR-03.copy", other=name))
     yield from _copies(identical, proportional)
 
 

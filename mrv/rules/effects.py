@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -316,13 +317,29 @@ class _Device:
             found[k] += value
         return found
 
+    @cached_property
+    def _certain(self) -> Mapping[_Cell, Fraction]:
+        """Return the share of each cell that the errors of its meter leave; others have all."""
+        found, errors = dict[_Cell, Fraction](), self.one.base.errors
+        kept = replace(self.one.whole, value=self.kept)
+        for k, j, low, high in self.one.cells if errors else ():
+            part = kept.cut(kept.first + low, kept.first + high)
+            if whole := exact_sum(part.value):
+                cuts = cuts_of_errors(errors, part)
+                found[k, j] = 1 - sum((cut.quantity for cut in cuts), start=ZERO) / whole
+        return found
+
     def scale(self, cells: Sequence[_Cell], share: Fraction, cap: Cap) -> None:
-        """Keep a share of some cells, and note what that took off each part."""
+        """
+        Keep a share of some cells, and note what that took off each part.
+
+        What is taken off is without the error of its own, as in `_implausible`.
+        """
         for k, j in cells:
             before = self.cells[k, j]
             self.cells[k, j] = before * share
             first, last = self.one.stretches[k : k + 2]
-            off = before * (1 - share)
+            off = before * (1 - share) * self._certain.get((k, j), Fraction(1))
             some = self.taken[j]
             if some and some[-1].cap is cap:
                 other = some.pop()
@@ -363,17 +380,15 @@ class _Device:
         """
         What no such device can have done, or its other channels do not corroborate.
 
-        The error of a meter without certificate is taken off before; what other sources do not
-        support is without the error of its own.
+        The error of a meter without certificate is taken off before, and of all that was metered;
+        so what is taken off here is without the error of its own.
         """
         for bound, above in self.above:
             if not above[low:high].any():
                 continue
-            quantity = Fraction(exact_sum(above[low:high]))
-            if isinstance(bound, Exclude) or not bound.plausible:
-                part = replace(self.one.whole, value=above).cut(first, first + high - low)
-                errors = cuts_of_errors(self.one.base.errors, part)
-                quantity -= sum((cut.quantity for cut in errors), start=ZERO)
+            part = replace(self.one.whole, value=above).cut(first, first + high - low)
+            errors = cuts_of_errors(self.one.base.errors, part)
+            quantity = exact_sum(part.value) - sum((cut.quantity for cut in errors), start=ZERO)
             why = _why(bound.reason, "not counted" if isinstance(bound, Exclude) else _NOT)
             time = _span_us(first, above[low:high])
             yield Cut(Kind.PLAUSIBILITY, quantity, *time, why, rule=bound.rule)

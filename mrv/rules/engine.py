@@ -315,15 +315,16 @@ def _most(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None
 def _finding(
     one: Judging, found: Said, costs: Mapping[str, Cost], dropped: frozenset[str]
 ) -> Finding:
-    cost = costs.get(one.rule)
+    cost, severity = costs.get(one.rule), found.severity or ""
+    idle = one.rule in dropped and one.stage in _BOUNDS and not found.holds
+    if idle:
+        cost, severity = Cost(Fraction(0), Fraction(0)), severity or "observation"
     texts = [_costed(each, cost) for each in texts_of(found.texts)]
-    shown = lines(texts)
-    if one.rule in dropped and one.stage in _BOUNDS and not found.holds:
-        shown = (*shown, text("text.not_applied"))
+    shown = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
     # of a severity of its own nothing is applied, but where the rule says so
     priced = found.severity is None if found.priced is None else found.priced
     return Finding(
-        one.rule, found.holds, shown, found.severity or "",
+        one.rule, found.holds, shown, severity,
         cost.text if cost is not None and priced and not found.holds else "", devices_of(texts),
     )  # fmt: skip
 

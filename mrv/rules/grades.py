@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, uncovered_share
+from mrv.accounting.evidenced_time import TOLERANCE, name_of, uncovered_share
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.calendar import local_date
 from mrv.countries import country_of
@@ -133,7 +133,10 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             signed = evidence.signed()
             grade: Grade = "A" if signed.invoiced(one) else "B"
             of = signed if grade == "A" else evidence
-            invoices = {c.against for c in (*of.showing(one), *of.more(one))}
+            # the first one counts on where it is that of more use
+            first = {name_of(new): name_of(old) for old, new, _ in facts.besides.replaced}
+            showing = (c.against for c in (*of.showing(one), *of.more(one)))
+            invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(one):
                 grade = "C"  # the others' calibrated meters
             yield _meter(one, grade, tonnes, sorted(invoices))

@@ -32,12 +32,13 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import LESS, Corroboration, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
+from mrv.calendar import local_date
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
 from mrv.rules.facts import MATERIAL, Facts, node
-from mrv.rules.invoiced_use import MORE
+from mrv.rules.invoiced_use import MORE, joined
 from mrv.texts import Text, lines, text
 
 _DAY_US = 86_400_000_000
@@ -66,10 +67,12 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         return
     shown = {m.device.id for m in views if facts.invoiced(m)}
     missing = [*_uncorroborated(facts, shown)]
-    for role, more in _beyond_invoices(facts, asks, shown).items():
+    unfavourable = dict[Text, None]()
+    for role, (more, by) in _beyond_invoices(facts, asks, shown).items():
         of = facts.of_role(role)
         if not more or not of:
             continue
+        unfavourable |= dict.fromkeys(_unfavourable(facts, by))
         if facts.metered[of[0]].baseline:
             counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             yield Cap(node(Level.ROLE, of), counted - more, LESS)
@@ -84,6 +87,10 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
     if missing:
         yield NoReduction()
         yield Said(False, (*missing, text("EVD-03.nothing_counts")))
+    elif unfavourable:
+        # of two figures within the tolerance the conservative one counts: no reply is asked for
+        bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
+        yield Said(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
 
@@ -124,10 +131,41 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
             yield text("document.lacking", parameter=name, lacks=lacks)
 
 
+class _Beyond(NamedTuple):
+    """What counts beyond invoices, and the meters that these are of. [base units]"""
+
+    more: Fraction
+    by: Sequence[Monitored]
+
+
+def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
+    """Say of which time invoices are missing, else that they differ; once for each invoice."""
+    evidence = facts.evidence
+    if any([*evidence.less(m), *evidence.more(m)] for m in by):
+        return  # `lower_invoices` and EVD-05 name these
+    days = dict.fromkeys(day for m in by for day in _days_without(facts, m))
+    names = tuple(dict.fromkeys(m.device.id for m in by))
+    if days:
+        yield text("EVD-03.days_without", devices=names, days=tuple(days))
+    else:
+        yield text("EVD-03.sums_differ", devices=names)
+
+
+def _days_without(facts: Facts, one: Monitored) -> Iterator[Text]:
+    """Yield a meter's time of which no invoice is."""
+    reached, end = one.span_us
+    spans = joined((c.from_us, c.to_us) for c in facts.evidence.showing(one))
+    for first, last in (*spans, (end, end)):
+        if min(first, end) > reached:
+            begin, until = (local_date(us, facts.timezone) for us in (reached, min(first, end) - 1))
+            yield text("invoice.days", begin=str(begin), end=str(until))
+        reached = max(reached, last)
+
+
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], shown: Collection[str]
-) -> dict[str, Fraction]:
-    """Return by role what its meters gain by differing from invoices. [base units]"""
+) -> dict[str, _Beyond]:
+    """Return by role what its meters gain by differing from invoices."""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(one.uses for one in method.consumptions))
     roles: dict[str, list[Monitored]] = {}
@@ -145,14 +183,15 @@ def _beyond_invoices(
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
     alike = Fraction(0) if strict else _ALIKE
-    excess = {role: _beyond(facts, some, alike) for role, some in roles.items()}
-    for role, more in _by_electricity(facts, shown):
-        excess[role] = max(more, excess.get(role, Fraction(0)))
+    excess = {role: _Beyond(_beyond(facts, some, alike), some) for role, some in roles.items()}
+    for role, other in _by_electricity(facts, shown):
+        if role not in excess or other.more > excess[role].more:
+            excess[role] = other
     return excess
 
 
-def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str, Fraction]]:
-    """Yield by role what of a service rests on electricity without an invoice. [base units]"""
+def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str, _Beyond]]:
+    """Yield by role what of a service rests on electricity without an invoice."""
     for one in facts.methodology.capacities:
         taken = consumption_of(facts.methodology, one)
         there = [m for m in serving(facts.views, one) if m.needs.side == "baseline"]
@@ -164,7 +203,7 @@ def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str,
         share = _unshown_share(facts, users)
         for role in dict.fromkeys(m.bound.role for m in there) if share else ():
             counts = (m.counts for m in there if m.bound.role == role)
-            yield role, share * sum(counts, start=Fraction(0))
+            yield role, _Beyond(share * sum(counts, start=Fraction(0)), users)
 
 
 def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import HOUR_US
-from mrv.accounting.device_period import Monitored, Stretch
+from mrv.accounting.device_period import Kind, Monitored, Stretch
 from mrv.accounting.entered_values import named, undocumented
 from mrv.accounting.evidenced_time import together_us
 from mrv.calendar import local_span
@@ -86,10 +86,11 @@ def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
             carried = wh * _S_PER_HOUR * (1 + ROOM)
             if not len(number) or sum(most) <= carried:
                 continue
-            share = 1 - carried / sum(most)
+            whole = sum(most)
+            share = 1 - carried / whole
             for i, one, t, m in zip(of, some, hours, most, strict=True):
                 if m:
-                    reason = _carries(one, wh, m, share)
+                    reason = _carries(one, wh * m / whole, m, share)
                     left = t - m / watts(one) * share
                     weeks = node(Level.MONTH, [i], (first, last))
                     yield Cap(weeks, left, reason, moves_weeks=False)
@@ -99,12 +100,14 @@ def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, tuple(texts))
 
 
-def _carries(monitored: Monitored, wh: int, most: Fraction, share: Fraction) -> Text:
+def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction) -> Text:
+    """Say how many hours count by a group's part of its controller's electricity."""
     hours = most / watts(monitored) / _S_PER_HOUR
+    counted = hours * (1 - share)
     return text(
         "MTR-09.carries",
-        energy=decimal_text(Fraction(wh, _WH_PER_KWH), 3, "up"), hours=figure(hours, 6),
-        carried=figure(hours * (1 - share) / (1 + ROOM), 6),
+        energy=decimal_text(wh / _WH_PER_KWH, 3, "up"), hours=figure(hours, 6),
+        carried=figure(counted / (1 + ROOM), 6), counted=figure(counted, 6),
         power=figure(watts(monitored) / _WH_PER_KWH, 6),
     )  # fmt: skip
 
@@ -171,11 +174,13 @@ def _where(monitored: Monitored) -> dict[str, str]:
 
 
 def _without_data(facts: Facts, monitored: Monitored) -> Text:
-    """Say what a meter without any data counts."""
+    """Say what is charged for the time of a meter without any data."""
+    lost = [(part.year, -part.cut(Kind.GAP)) for part in monitored.parts]
+    tonnes = sum((q * facts.price.pricing.rate(monitored, year) for year, q in lost), Fraction(0))
     values = {
         **_where(monitored),
-        "cost": _cost(facts, [monitored]),
-        **amount(monitored.counts, monitored.needs.unit),
+        "cost": decimal_text(tonnes, _PLACES, "up"),
+        **amount(sum((q for _, q in lost), Fraction(0)), monitored.needs.unit),
     }
     rate = monitored.device.rated_power_w
     if rate and monitored.needs.unit == "Wh":

@@ -98,11 +98,20 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
             continue
         value = Fraction(facts.price.measured[name])
         kind, others = published_of(spec, facts.project, facts.factors)
-        # a publication may be of any day
-        lacks = undocumented(name, facts.price.measured, facts.besides.documents, date.max)
+        lacks = _unpublished(facts, name)
         shown = spec.by_publication and lacks is None
         if others and not shown and value not in {f.value for f in others}:
             yield _Beside(name, value, kind, others, lacks)
+
+
+def _unpublished(facts: Facts, name: str) -> Text | None:
+    """Return what a value lacks of a publication, of any day, that states it."""
+    documents = facts.besides.documents
+    lacks = undocumented(name, facts.price.measured, documents, date.max)
+    silent = (d.document for d in documents if d.parameter == name and d.stated() is None)
+    if lacks is None and (document := next(silent, None)) is not None:
+        return text("document.incomplete", document=document, lacks=("`value`",))
+    return lacks
 
 
 def published_of(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.classes import QUANTITIES
-from ingest.model import NULL, Fleet, Frame, Int32, Int64, IntervalRows
+from ingest.model import NULL, Fleet, Frame, Int32, Int64, IntervalRows, is_absent
 from mrv.calendar import days
 from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, cut_leaf, day_leaf, digest_leaves
 from mrv.signatures.row_bytes import Rows, column_bytes
@@ -62,19 +62,10 @@ def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterato
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
     """Leaves of a block of readings."""
-    held = {name: values for name, values in block.columns.items() if not _empty(values)}
+    held = {name: values for name, values in block.columns.items() if not is_absent(values)}
     valid = {n: v != NULL for n, v in held.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
     return leaves(fleet, table, (block.device, block.time_us), held, timezone, valid)
-
-
-def _empty(values: NDArray[Any]) -> bool:
-    """Whether a column is one absent value, repeated: it stands in no digest."""
-    return (
-        values.strides == (0,)
-        and bool(len(values))
-        and bool(values[0] == NULL if values.dtype == np.int64 else np.isnan(values[0]))
-    )
 
 
 def leaves(

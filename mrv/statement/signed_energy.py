@@ -148,8 +148,10 @@ def shares(
         device = fleet.devices[fleet.by_id[outcome.device]]
         chains = list(_chains(registers, fitting, device, outcome))
         number, quantity = fleet.by_id[outcome.device], QUANTITY_INDEX[outcome.quantity]
-        mine = np.flatnonzero((rows.device == number) & (rows.quantity == quantity))
-        found = _of_device(chains, rows.start_us[mine], rows.value[mine])
+        found = dict.fromkeys(KINDS, 0)
+        if chains:
+            mine = np.flatnonzero((rows.device == number) & (rows.quantity == quantity))
+            found = _of_device(chains, rows.start_us[mine], rows.value[mine])
         left = outcome.metered
         whole += outcome.metered
         for kind in KINDS:

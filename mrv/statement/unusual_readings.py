@@ -82,6 +82,8 @@ class Judge:
         flags = judge(self._checks, Watched(len(self.fleet)), [block], whole=True).flags
         inside = (flags.time_us >= self.from_us) & (flags.time_us < self.to_us)
         flags = flags.take(inside)
+        if not len(flags):
+            return Unusual.concat([])
         # a reading counts once a test, whichever of its channels are unusual
         reading = np.stack([flags.device, flags.test, flags.time_us]).astype(np.int64)
         device, test, time_us = np.unique(reading, axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton, split_interval_pattern
+from babel.dates import format_date, format_skeleton, get_datetime_format, split_interval_pattern
 
 from mrv.texts import form
 
@@ -15,6 +15,16 @@ _DASH = " \N{EN DASH} "
 def day(one: date, language: str) -> str:
     """Write a day: `5 January 2026`, `05/01/2026`."""
     return format_date(one, form("day", language), _locale(language))
+
+
+def moment(local: datetime, language: str) -> str:
+    """Write a local time to the minute: `5 January 2026, 06:15`."""
+    return moment_form(language).format(f"{local:%H:%M}", day(local.date(), language))
+
+
+def moment_form(language: str) -> str:
+    """Return how a language joins a time, {0}, and a day, {1}."""
+    return str(get_datetime_format("medium", _locale(language)))
 
 
 def days(first: date, last: date, language: str) -> str:
@@ -31,6 +41,21 @@ def days(first: date, last: date, language: str) -> str:
 def month(one: date, language: str) -> str:
     """Write the month of a day: `January 2026`."""
     return format_skeleton("yMMMM", one, locale=_locale(language))
+
+
+def year(one: date, language: str) -> str:
+    """Write the year of a day."""
+    return format_skeleton("y", one, locale=_locale(language))
+
+
+def mark(name: str, language: str) -> str:
+    """Write a day, month or year for an axis, short: `1 Jun`, `Jun 2026`, `2026`."""
+    skeletons = {len("2026-01-01"): "MMMd", len("2026-01"): "yMMM"}
+    if (skeleton := skeletons.get(len(name))) is None:
+        return name
+    one = date.fromisoformat(f"{name}-01"[: len("2026-01-01")])
+    locale = _locale("en-GB" if language == "en" else language)  # day before month, as in `day`
+    return format_skeleton(skeleton, one, locale=locale)
 
 
 def short_month(one: date, language: str) -> str:

@@ -21,6 +21,7 @@ from services.api.console import assets as console_assets
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
+from services.api.console.maps.base import NONE, Base
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
 from services.api.console.routes import (
@@ -111,10 +112,10 @@ class Choices:
     """
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
-    issue asks for time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes`
-    TONNE_API_FILES_BYTES, `public_classes` TONNE_SENSORTHINGS_PUBLIC, `networks`
-    TONNE_WEBHOOK_NETWORKS.
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `base` what
+    TONNE_CONSOLE_MAP holds, `stamps` whom an issue asks for time stamps, `waits` whether
+    TONNE_WITNESS_AWAY is wait, `files_bytes` TONNE_API_FILES_BYTES, `public_classes`
+    TONNE_SENSORTHINGS_PUBLIC, `networks` TONNE_WEBHOOK_NETWORKS.
     """
 
     home: Path
@@ -122,6 +123,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
+    base: Base = NONE
     stamps: Callable[[], Policy | None] = no_authority
     waits: bool = False
     files_bytes: int = FILES_BYTES
@@ -186,6 +188,7 @@ def make_app(
         lifespan=lifespan,
     )
     app.state.metrics, app.state.grafana = metrics, choices.grafana
+    app.state.base = choices.base
     app.state.memory, app.state.live = Memory(), Live(log_)
     problems.install(app, log_, shown=_shown)
     app.include_router(health.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_STATEMENT = "TN-nck-pv-20260101-20260201-1"
+_STATEMENT = "TN-roof-1-20260101-20260201-1"
 _HASH = "jU3NNmY0mZ8bWm8u5aJx0C2n3i1oZ4d9dNn8c1Q2yGk="
 _ARRAY = {
     "dc_power_w": 115_000, "tilt": 10.0, "azimuth": 180.0,
@@ -20,7 +20,7 @@ _PROPERTIES: dict[str, Any] = {
     "accounts": "the city's account is modelled, the projects' measured; they are never added",
     "accuracy_class": "0.5S", "action": "1-03", "appended": "2026-02-05T03:00:00Z",
     "at": "2026-02-05T03:00:00Z", "baseline_ug": 4_112_550_000, "basis": "Annex I, list 2, I.3",
-    "body": '{"event":"issued","statement":"TN-nck-pv-20260101-20260201-1"}',
+    "body": '{"event":"issued","statement":"TN-roof-1-20260101-20260201-1"}',
     "by": "Nam Cau Kien", "certificate": "VMI-123", "commissioned": None,
     "condition": "already registered under the JCM", "channel": "ch4_percent",
     "found_error_percent": "0.3",
@@ -32,7 +32,7 @@ _PROPERTIES: dict[str, Any] = {
     "detail": "time 2031-01-01T00:00:00Z is more than 5 minutes ahead",
     "device": "inv-001", "device_id": "inv-001", "expected": {"energy_kwh_per_year": 120000},
     "expected_t_per_year": "39.9", "expires": "2027-01-01T00:00:00Z", "first": 1,
-    "first_root": _HASH, "from": "2026-01-01T00:00:00+07:00", "gateway": None, "hashes": [_HASH],
+    "first_root": _HASH, "from": "2026-01-01T00:00:00+01:00", "gateway": None, "hashes": [_HASH],
     "id": 17, "in_force": "2026-05-19", "index": 41, "installed": "2026-01-01T00:00:00Z",
     "issued_credits_t": 10, "kind": "issued", "last_reading": "2026-02-01T00:00:00Z",
     "leaf_hash": _HASH, "leakage_ug": 0, "log_index": 41, "max_error_percent": "0.5",
@@ -40,7 +40,7 @@ _PROPERTIES: dict[str, Any] = {
     "monitored_t": "10.836590", "name": "Rooftop PV", "next": None,
     "path": f"/v1/statements/{_STATEMENT}/evidence", "parameters": {}, "part_of": "1",
     "performed": "2025-12-20", "principal": "key:4m2k9x0qpz1c", "profile": "generic",
-    "programme": "Hai Phong AIM-LCS", "project": "nck-pv", "project_ug": 0, "projects": ["nck-pv"],
+    "programme": "City programme", "project": "roof-1", "project_ug": 0, "projects": ["roof-1"],
     "rated_power_w": 100000, "reason": "late readings of inv-003",
     "received": "2026-02-01T00:00:00Z", "reduction_ug": 4_112_550_000, "removed": None,
     "reported_percent_of_target": "1.2", "reported_t": "17724", "request": "9f86d081884c7d65",
@@ -49,13 +49,13 @@ _PROPERTIES: dict[str, Any] = {
     "site": "nam-cau-kien", "size": 42, "start": "2026-01-01T05:00:00Z", "state": "online",
     "statement": _STATEMENT, "status": 200, "superseded_by": None, "supersedes": None,
     "target_t_per_year": "1477000", "target_year": 2030, "title": "Not Found",
-    "to": "2026-02-01T00:00:00+07:00", "token": "tonne_KEY_SECRET", "topic":
+    "to": "2026-02-01T00:00:00+01:00", "token": "tonne_KEY_SECRET", "topic":
     "tonne/v1/inv-001/telemetry", "transferable_t": 5, "type": "about:blank", "valid_until":
     "2027-12-20", "validFrom": "2026-01-01T00:00:00Z", "validUntil": None, "value": 12350,
     "year": 2026,
 }  # fmt: skip
 _INVOICE: dict[str, Any] = {
-    "id": "EVN-2026-01", "issuer": "EVN Hai Phong", "number": "0012345", "issued": "2026-02-03",
+    "id": "CPC-2026-01", "issuer": "City Power Co.", "number": "0012345", "issued": "2026-02-03",
     "devices": ["inv-001"], "quantity": "energy_export", "from": "2026-01-01", "to": "2026-02-01",
     "tolerance_percent": "2", "sha256": "9f86d081" * 8, "corrects": None,
     "signed": "eyJhbGciOiJFZERTQSIsImtpZCI6Ino2TWsifQ..c2lnbmF0dXJl",
@@ -71,7 +71,7 @@ _PARK_MEMBER = "nck-steel"
 _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Action": {"name": "Green Industry", "action": "1"},
     "Entry": {"index": 41},
-    "Delivered": {"id": "EVN-2026-01", "result": "created"},
+    "Delivered": {"id": "CPC-2026-01", "result": "created"},
     "Invoice": {
         **_INVOICE,
         "unit": "Wh",
@@ -117,14 +117,14 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "TakenApproval": {"state": "verified", "approvals": 2},
     "StatusBits": {
-        "id": "urn:tonne:status:nck-pv#list",
+        "id": "urn:tonne:status:roof-1#list",
         "type": "BitstringStatusList",
         "statusPurpose": "revocation",
         "encodedList": "uH4sIAAAAAAAC_",
     },
     "StatusList": {
         **{name: value for name, value in _SIGNED.items() if name != "relatedResource"},
-        "id": "urn:tonne:status:nck-pv",
+        "id": "urn:tonne:status:roof-1",
         "type": ["VerifiableCredential", "BitstringStatusListCredential"],
         "validUntil": "2026-03-06T08:00:00Z",
     },
@@ -181,7 +181,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Sewer": {"id": "P-0417"},
     "SewerFeature": {"id": "P-0417"},
     "SewerEvent": {"kind": "cctv", "condition": 3},
-    "Statement": {"project": "nck-pv"},
+    "Statement": {"project": "roof-1"},
     "StatementDetail": {
         "document": {"type": ["VerifiableCredential", "EmissionReductionStatement"]},
         "verification": {"type": ["VerifiableCredential", "VerificationStatement"]},
@@ -207,7 +207,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "SystemProject": {
         "system": "rooftop-pv",
-        "methodology": "jcm-vn-am007",
+        "methodology": "ams-i-d",
         "expected_t_so_far": "3.388",
         "expected_ahead_t": "36.5",
         "issued_by_grade_t": {"B": "8", "C": "2"},
@@ -228,7 +228,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "registry": None,
     },
     "Transferable": {"condition": None},
-    "Served": {"project": "nck-pv", "role": "generation"},
+    "Served": {"project": "roof-1", "role": "generation"},
     "Register": {
         "quantity": "energy_export",
         "unit": "Wh",
@@ -299,7 +299,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "maker": "Example",
         "model": "X-100",
         "site_name": "Nam Cau Kien Industrial Park",
-        "timezone": "Asia/Ho_Chi_Minh",
+        "timezone": "Europe/Berlin",
         "attributes": {},
         "newest": {"active_power_w": 41_000.0},
         "pv": None,

@@ -25,6 +25,7 @@ from services.api.request_context import Api, Asked
 from services.api.respond_async import later, may_wait
 from services.issuer.timestamp_pack import edition as pack_edition
 from services.issuer.timestamp_pack import stamps_of
+from services.store.registry.entries_from_rows import names
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log
 from services.store.statements.file_jobs import Wanted
@@ -165,4 +166,5 @@ def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> s
         statements.successor(conn, stored.id), len(findings.documents(conn, stored.id)),
         sampling.document(conn, stored.id) is not None,
         stamps_of(conn, stored.id, receipt), wanted, spoken,
+        names(conn).get(("project", stored.project), {}).get(spoken),
     )  # fmt: skip

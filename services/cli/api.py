@@ -41,6 +41,7 @@ def api(ctx: click.Context) -> None:
 
 def _serve() -> None:
     from services.api.app import Choices, make_app  # noqa: PLC0415 - loads the web framework
+    from services.api.console.maps.base import load  # noqa: PLC0415
     from services.api.server import serve  # noqa: PLC0415
     from services.issuer.timestamps import policy_of  # noqa: PLC0415
     from services.logs import get_logger  # noqa: PLC0415
@@ -56,6 +57,7 @@ def _serve() -> None:
         _oidc(settings),
         strict=settings.require_accepted_factors,
         grafana=settings.grafana_url,
+        base=load(settings.console_map),
         waits=settings.witness_away == "wait",
         stamps=partial(policy_of, settings),
         public_classes=tuple(
@@ -116,7 +118,7 @@ def create(
 
     \b
     Example:
-      tonne api keys create --role auditor --name "Third-party entity" --project nck-pv
+      tonne api keys create --role auditor --name "Third-party entity" --project roof-1
     """
     with _database() as conn:
         key, token = api_keys.create(

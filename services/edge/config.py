@@ -224,7 +224,7 @@ def _source(source: Source) -> Iterator[str]:
             try:
                 ZoneInfo(source.timezone)
             except (ZoneInfoNotFoundError, ValueError):
-                yield f"timezone: {source.timezone!r} is unknown; write such as Asia/Ho_Chi_Minh"
+                yield f"timezone: {source.timezone!r} is unknown; write such as Europe/Berlin"
 
 
 def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:

@@ -138,7 +138,7 @@ def _time(text: str, line: int, source: CsvFolder) -> str:
     try:
         moment = datetime.fromisoformat(text) if form is None else datetime.strptime(text, form)  # noqa: DTZ007 - below
     except ValueError:
-        wanted = "write 2026-01-31T12:00:00+07:00" if form is None else f"its form is {form}"
+        wanted = "write 2026-01-31T12:00:00+01:00" if form is None else f"its form is {form}"
         raise ValueError(f"line {line}: {text!r} is not a time; {wanted}") from None
     if moment.tzinfo is None:
         if source.timezone is None:

@@ -128,7 +128,7 @@ def plan_of(
     fields = {name: getattr(project, name) for name in Project.__slots__}
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
-    now = Project(**{**fields, "devices": bound})
+    now = Project(**{**fields, "devices": bound, "expected": _by_months(conn, project)})
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
@@ -180,6 +180,15 @@ def plan_of(
     )
     plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda one: one.key)))
     return correcting(conn, plan, supersedes)
+
+
+def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
+    """Return what the design expects, with the months by the sun where it states none."""
+    row = conn.execute(
+        "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
+    ).fetchone()
+    months = row[0] if row and project.expected else None
+    return project.expected if months is None else {"by_month": months, **project.expected}
 
 
 def _until(project: Project, to_us: int) -> Project:

@@ -51,6 +51,7 @@ from services.issuer.collect_evidence import recollect
 from services.issuer.documents import documents, records
 from services.issuer.timestamp_pack import stamps_of
 from services.store.registry import signing_keys as enrolled
+from services.store.registry.entries_from_rows import names
 from services.store.statements import evidence, sampling, statements
 from services.store.statements import transparency_log as log
 
@@ -92,6 +93,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
             organisations=_organisations(one.key for one in enrolled.load(conn)),
+            names=names(conn).get(("project", have.stored.project), {}),
         )
 
 

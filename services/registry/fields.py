@@ -179,7 +179,7 @@ class Row:
         except (ValueError, OverflowError):
             pass
         self.problem(
-            key, f"{native(value)!r} must be a time with its offset, 2026-01-31T08:00:00+07:00"
+            key, f"{native(value)!r} must be a time with its offset, 2026-01-31T08:00:00+01:00"
         )
         return None
 

@@ -28,7 +28,7 @@ def tariff(row: Row) -> Tariff:
     begins = row.required("from", row.day("from"), "the first local day of the prices")
     currency = row.text("currency")
     if currency and not _CURRENCY.fullmatch(currency):
-        row.problem("currency", f"{currency!r} is no currency of ISO 4217, such as EUR or VND")
+        row.problem("currency", f"{currency!r} is no currency of ISO 4217, such as EUR or KES")
     prices = {name: row.number(name, 0, _HIGHEST) for name in PRICES}
     if not row.problems and all(price is None for price in prices.values()):
         row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")

@@ -1,7 +1,7 @@
 """
 `make bench`: drain, raw COPY, latency, memory, verification; one line of JSON at the end.
 
-What each figure means and how it is taken is in docs/benchmarks.md.
+What each figure means stands in the module of its part; docs/benchmarks.md has the newest.
 """
 
 from __future__ import annotations

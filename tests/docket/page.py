@@ -15,7 +15,8 @@ _HOW = (
     " (`tests/docket`; `make docket` closes them again). Honest operators make ordinary mistakes"
     " and bring true documents; a request that a fair verifier would raise accuses no one. A fraud"
     " is caught where a rule raises a request that the untouched plant does not get; it is unseen"
-    " where it earns more than 1.02 of the truth without one, and graded too well where the"
+    " where no rule raises one and it earns more than 1.02 times the true reduction, and graded too"
+    " well where the"
     " statement says that less rests on such weak evidence than the fraud earns, or where its"
     " worklist does not name what is false. Graded D is an"
     " honest case of which the statement says that most rests on the claimant's word. Tonnes are of"
@@ -23,7 +24,9 @@ _HOW = (
 )
 _COSTS = (
     "A rule takes tonnes alone (`alone_t`), and those that only it takes come back without it"
-    " (`beside_t`). Rules that apply a conservative value have no such figures.\n"
+    " (`beside_t`). Rules without an entry in `rules` of a statement have neither. `t lost` of a"
+    " rule is of honest cases from which it cuts more than 1 %; of a methodology, what all its"
+    " honest cases lack.\n"
 )
 
 

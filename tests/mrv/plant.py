@@ -64,6 +64,10 @@ def papers(*names, **other):
     return tuple(Document(name, "licence 12/2025", **{**given, **other}) for name in names)
 
 
+# what the operator of the grid publishes of its losses
+LOSSES = papers("tdl", value=Fraction("0.0615"))
+
+
 def stating(parameters, *names, **other):
     """Return documents that each state the value a project has of a parameter."""
     return tuple(

@@ -42,7 +42,7 @@ def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **besides
     end = plant.FROM + weeks * WEEK * INTERVAL_US
     held = Besides(
         **{
-            "accounting": ACCOUNTING, "documents": plant.papers(*built, "tdl"),
+            "accounting": ACCOUNTING, "documents": (*plant.papers(*built), *plant.LOSSES),
             "invoices": plant.bills(rows, "power"), **besides,
         }
     )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find, load
+from tests.mrv.report import closed
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 BOOK = factors.load()
@@ -44,6 +45,21 @@ def test_the_methods_whose_text_names_leakage_take_it():
         "ams-ii-d", "ams-ii-d-cupola", "ams-iii-c", "ams-iii-f", "ams-iii-f-monthly", "ams-iii-h",
         "ams-iii-i", "ams-iii-u",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ams-iii-f", "ams-iii-h", "ams-iii-u"])
+def test_no_leakage_is_a_statement_that_a_document_shows(name):
+    """
+    A zero would be typed, and none would ask why.
+
+    "Confirmed that baseline NG consumption is more than that of the project, hence leakage is zero"
+    (https://cdm.unfccc.int/IRCheck/iss_forms/WYFXZHIKELDPM8U/viewPublic).
+    """
+    facts = closed.facts_of(closed.names()[name])
+    codes = [
+        each.code for one in facts.subject.applicability if not one.holds for each in one.texts
+    ]
+    assert codes.count("PAR-07.leakage") == 1
 
 
 def test_captured_methane_is_capped_after_leakage_too():

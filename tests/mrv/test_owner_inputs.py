@@ -70,7 +70,7 @@ def closed(
     parameters = {**built, **parameters}
     bills = plant.bills(rows, "power")
     # the losses stand in a publication of the operator of the grid
-    papers = plant.papers(*built, *find(methodology).papers, "tdl")
+    papers = (*plant.papers(*built, *find(methodology).papers), *plant.LOSSES)
     besides = replace(besides, documents=papers, invoices=bills)
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(
@@ -417,7 +417,8 @@ def test_a_value_in_place_of_a_default_earns_by_a_third_partys_document_alone(
         return earned(methodology, built=built, documents=(*documents, *more))
 
     default, typed = of(bare), of({**bare, name: Decimal(value)})
-    published = of({**bare, name: Decimal(value)}, *plant.papers(name, issued=date(2027, 3, 1)))
+    stated = plant.papers(name, issued=date(2027, 3, 1), value=Fraction(value))
+    published = of({**bare, name: Decimal(value)}, *stated)
     assert typed.net == default.net
     assert published.net.reduction.ug > default.net.reduction.ug
     assert used(published)[name] == value
@@ -427,9 +428,10 @@ def test_a_value_in_place_of_a_default_earns_by_a_third_partys_document_alone(
     assert f"{name} = {value} was entered in place of the default" in said
     assert "(no document is named)" in said
     assert not [text for holds, text in detail(published, OFFICIAL) if name in text]
-    partly = of({**bare, name: Decimal(value)}, *plant.papers(name, sha256=None))
-    assert partly.net == default.net
-    assert "has no `sha256`" in detail(partly, OFFICIAL)[0][1]
+    for lacking in ("sha256", "value"):
+        partly = of({**bare, name: Decimal(value)}, replace(stated[0], **{lacking: None}))
+        assert partly.net == default.net
+        assert f"has no `{lacking}`" in detail(partly, OFFICIAL)[0][1]
 
 
 def test_factors_and_values_that_the_account_does_not_use_are_not_asked_about():
@@ -462,7 +464,7 @@ def test_a_value_beside_an_open_list_earns_by_a_third_partys_document_alone(
     (said,) = [text for holds, text in detail(typed, OFFICIAL) if not holds]
     assert f"{name} = {value}" in said
     assert "is not in the published list" in said
-    documented = of(value, *plant.papers(name))
+    documented = of(value, *plant.papers(name, value=Fraction(value)))
     assert used(documented)[name] == value
     assert not [text for _, text in detail(documented, OFFICIAL) if name in text]
     kinds = {one.kind for one in typed.factors} | {*typed.compared}

@@ -21,7 +21,7 @@ DAY = plant.DAY
 WEEK = 7 * DAY
 KM_PER_QUARTER = 4_500  # 18 h of service at 18 km/h: 324 km a day
 NIGHT = 5 * 4  # quarter hours of charging
-SAFE = Besides(accounting=ACCOUNTING, documents=plant.papers("tdl"))
+SAFE = Besides(accounting=ACCOUNTING, documents=plant.LOSSES)
 BOOK = factors.load()
 FLEET = Fleet(
     [

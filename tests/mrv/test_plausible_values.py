@@ -264,7 +264,7 @@ def test_a_bus_baseline_is_a_condition_until_its_survey_is_dated():
     rows = {("ch-1", "energy_import"): charged(14, 160), ("bus-1", "distance"): driven(14, 2_000)}
 
     def of(accounting=ACCOUNTING, documents=()):
-        besides = Besides(accounting=accounting, documents=(*plant.papers("tdl"), *documents))
+        besides = Besides(accounting=accounting, documents=(*plant.LOSSES, *documents))
         return closed(rows, "ch-1", weeks=2, besides=besides)
 
     bare, dated = of(), of(documents=plant.papers("sfc_l_per_100km", "baseline_year"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mrv.countries import ruling
 from mrv.errors import RuleError
 from mrv.rules import CODES, STAGES, code_words, rule, rule_set, rules, words
 from mrv.texts import languages
@@ -92,7 +93,7 @@ def test_an_unknown_rule_is_refused_with_the_remedy():
 
 def test_an_act_of_one_country_is_named_as_that_countrys():
     """A verifier in Nairobi would look for a Vietnamese circular that does not bind there."""
-    parts = [part for row in rules().values() for part in row.source.split(";")]
-    acts = [part for part in parts if re.search(r"/20\d\d/", part)]
-    assert len(acts) >= 3
-    assert [part for part in acts if "in Viet Nam" not in part] == []
+    assert [row.id for row in rules().values() if re.search(r"/20\d\d/", row.source)] == []
+    acts = {country: ruled["sources"] for country, ruled in ruling("rules").items()}
+    assert acts.keys() == {"VN"}
+    assert acts["VN"].keys() <= rules().keys()

@@ -24,7 +24,7 @@ def fleet(scale, invoices=(), accounting=ACCOUNTING):
         ("ch-1", "energy_import"): charged(DAYS, int(KWH * scale)),
         ("bus-1", "distance"): driven(DAYS, int(METRES * scale)),
     }
-    besides = Besides(accounting=accounting, invoices=invoices, documents=plant.papers("tdl"))
+    besides = Besides(accounting=accounting, invoices=invoices, documents=plant.LOSSES)
     return closed(rows, "ch-1", weeks=WEEKS, besides=besides)
 
 

@@ -7,7 +7,7 @@ import { SVGRenderer } from "echarts/renderers";
 import { CHARTS } from "./options.mjs";
 echarts.use([BarChart, LineChart, CustomChart, GridComponent, TooltipComponent, GraphicComponent, SVGRenderer]);
 
-const NAMES = ["bg", "ink", "muted", "hair", "land", "coast", "a1", "a2", "a3", "a4", "a5", "a6", "acc", "acc2", "acc3", "crit", "gold"];
+const NAMES = ["bg", "ink", "muted", "hair", "land", "coast", "sea", "a1", "a2", "a3", "a4", "a5", "a6", "acc", "acc2", "acc3", "crit", "gold"];
 const colours = () => {
   const s = getComputedStyle(document.documentElement);
   return Object.fromEntries(NAMES.map((k) => [k, s.getPropertyValue(`--${k}`).trim()]));
@@ -89,19 +89,24 @@ function mount(el) {
 
 // Arrows go from mark to mark and say what each shows; Enter opens it.
 function byKeys(el, chart, said, option, kind, now, open, period) {
-  const series = kind === "map" ? 1 : 0;
+  const series = kind === "map" ? 4 : 0;
   let at = -1;
   el.tabIndex = 0;
   el.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? (kind === "hours" ? { ArrowDown: 1, ArrowUp: -1 }[event.key] : undefined);
     if (event.key === "Enter" && at >= 0) open(at);
     if (event.key === "Escape") { at = -1; chart.dispatchAction({ type: "hideTip" }); period.whole(); }
-    const d = now(), count = (d.bars ?? d.labels ?? d.sites ?? d.flows).length;
+    const d = now(), count = (d.bars ?? d.cells ?? d.labels ?? d.sites ?? d.flows).length;
     // a plus takes the half around the mark
-    if (event.key === "+" && at >= 0) { period.take(at - Math.floor(count / 4), at + Math.floor(count / 4)); at = -1; }
-    if (!step || kind === "hours") return;
+    if (event.key === "+" && at >= 0) {
+      const [place, half] = [d.cells ? d.cells[at][0] : at, Math.floor((d.labels ?? d.bars ?? []).length / 4)];
+      period.take(place - half, place + half); at = -1;
+    }
+    if (!step) return;
     event.preventDefault();
-    at = (at + step + count) % count;
+    // in a heat map right and left lead to the same hour of another day, up and down to another hour
+    const day = d.cells && at >= 0 && /Right|Left/.test(event.key) ? d.cells.findIndex(([x, y]) => x === d.cells[at][0] + step && y === d.cells[at][1]) : -1;
+    at = day >= 0 ? day : (at + step + count) % count;
     chart.dispatchAction({ type: "showTip", seriesIndex: series, dataIndex: at });
     said.textContent = tip(kind, d, option(), { dataIndex: at }).textContent;
   });

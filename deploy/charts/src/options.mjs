@@ -24,6 +24,9 @@ export function scale(low, high) {
   return { min: Math.floor(Math.min(low, 0) / step - 1e-9 + 1e-9) * step, max: Math.ceil(Math.max(high, 0) / step - 1e-9) * step || step, interval: step };
 }
 
+// About how wide a text is drawn.
+const wide = (words, size) => [...words].reduce((sum, c) => sum + (c.charCodeAt(0) > 0x2e80 ? size : size * 0.54), 0);
+
 // Labels in one column: as near to their marks as a gap between them allows.
 function spread(wanted, gap, low, high) {
   const o = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
@@ -52,7 +55,8 @@ export function months(d, T, W, H, f, hidden) {
   const low = d.labels.map((_, i) => shown.reduce((sum, a) => sum + Math.min(a.values[i] ?? 0, 0), 0));
   const known = d.expected.filter((v) => v !== null);
   const s = scale(Math.min(...low), Math.max(...high, ...known, 0));
-  const g = { left: left(f, s), right: narrow ? 6 : 212, top: 22, bottom: 22 };
+  const room = Math.min(Math.max(...d.actions.map((a) => wide(a.name, 12.5)), 90), 240);
+  const g = { left: left(f, s), right: narrow ? 6 : room + 78, top: 22, bottom: 22 };
   const ph = H - g.top - g.bottom, pw = W - g.left - g.right, step = pw / d.labels.length;
   const y = (v) => g.top + (ph * (s.max - v)) / (s.max - s.min);
   const elements = [text(T, d.unit, 0, 6, { fill: T.muted, size: 11 })];
@@ -61,9 +65,11 @@ export function months(d, T, W, H, f, hidden) {
     elements.push(line(points, T.ink, 1.5));
   }
   if (!narrow && d.last >= 0) {
-    const edge = g.left + step * (d.last + 0.83), x = Math.min(W - g.right + 14, edge + 34);
+    // a month that has just begun has no height to lead a line from
+    const last = d.last && high[d.last] < high[d.last - 1] / 4 ? d.last - 1 : d.last;
+    const edge = g.left + step * (last + 0.83), x = Math.min(W - g.right + 14, edge + 34);
     let at = 0;
-    const marks = shown.map((a) => { const v = a.values[d.last] ?? 0, mid = y(at + v / 2); at += v; return mid; });
+    const marks = shown.map((a) => { const v = a.values[last] ?? 0, mid = y(at + v / 2); at += v; return mid; });
     const names = shown.map((a, i) => ({ key: a.key, name: a.name, total: a.total, y: marks[i], from: edge }));
     // what is taken out keeps its name, so that a click brings it back
     for (const a of d.actions) if (hidden.has(a.key)) names.push({ key: a.key, name: a.name, total: a.total, y: H, from: x });
@@ -79,7 +85,7 @@ export function months(d, T, W, H, f, hidden) {
       const x = n.x ?? near;
       elements.push(line([[n.from, n.y], [x - 6, ys[i]], [x, ys[i]]], T[n.key], n.weight ? 1 : 1.5));
       const off = hidden.has(n.key) ? 0.45 : 1, toggle = n.key === "ink" ? {} : { silent: false, cursor: "pointer", onclick: () => hidden.toggle(n.key) };
-      for (const words of [text(T, n.name, x + 5, ys[i], { width: 134, weight: n.weight, halo: true }), text(T, f.whole(n.total), x + 198, ys[i], { align: "right", fill: T.muted, halo: true })])
+      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, f.whole(n.total), W - 2, ys[i], { align: "right", fill: T.muted, halo: true })])
         elements.push({ ...words, ...toggle, style: { ...words.style, opacity: off } });
     });
   } else if (known.length) elements.push(text(T, d.words.expected, g.left + pw - 2, Math.max(y(known.at(-1)) - 9, 8), { align: "right", weight: 600 }));
@@ -165,7 +171,6 @@ export function map(d, T, W, H, f) {
   // what lies far out stands at the edge towards it
   const at = d.sites.map((s) => { const [x, y] = px(s.at); const edge = Math.max(radius(s.t) + 6, 18); return [Math.min(Math.max(x, edge), W - edge), Math.min(Math.max(y, edge), H - edge)]; });
   const boxes = at.map(([x, y], i) => [x - radius(d.sites[i].t) - 5, y - radius(d.sites[i].t) - 5, x + radius(d.sites[i].t) + 5, y + radius(d.sites[i].t) + 5]);
-  const wide = (words, size) => [...words].reduce((sum, c) => sum + (c.charCodeAt(0) > 0x2e80 ? size : size * 0.54), 0);
   // what lies far out has its name first: nothing else says where it is
   const labels = [], order = d.sites.map((_, i) => i).sort((a, b) => Number(d.sites[b].far) - Number(d.sites[a].far));
   for (const i of order) labels[i] = ((s) => {
@@ -181,13 +186,23 @@ export function map(d, T, W, H, f) {
     }
     return null;
   })(d.sites[i]);
-  const land = d.land.map((ring) => ring.map(px));
+  const land = d.land.map((ring) => ring.map(px)), areas = d.areas.map((ring) => ring.map(px)), water = d.water.map((one) => one.map(px));
+  // names of the city's places, where they leave room to those of the sites
+  const places = d.places.map(([name, at]) => [name, ...px(at)]).filter(([name, x, y]) => {
+    const half = wide(name, 10.5) / 2, box = [x - half, y - 8, x + half, y + 8];
+    if (box[0] < 2 || box[1] < 2 || box[2] > W - 2 || box[3] > H - 2 || boxes.some((b) => b[0] < box[2] && b[2] > box[0] && b[1] < box[3] && b[3] > box[1])) return false;
+    return boxes.push(box);
+  });
+  const below = (rows, renderItem) => ({ type: "custom", silent: true, clip: true, data: rows.map(() => [0, 0]), renderItem: (p) => renderItem(rows[p.dataIndex]) });
   const arc = (x, y, r, a, b, stroke, width) => ({ type: "arc", shape: { cx: x, cy: y, r, startAngle: a, endAngle: b }, style: { stroke, lineWidth: width, fill: null } });
   const axis = (size) => ({ type: "value", show: false, min: 0, max: size });
   return {
     ...base(T), tooltip: { trigger: "item" }, grid: { left: 0, right: 0, top: 0, bottom: 0 }, xAxis: axis(W), yAxis: axis(H),
     series: [
-      { type: "custom", silent: true, clip: true, data: land.map(() => [0, 0]), renderItem: (p) => ({ type: "polygon", shape: { points: land[p.dataIndex] }, style: { fill: T.land, stroke: T.coast, lineWidth: 0.8 } }) },
+      below(land, (points) => ({ type: "polygon", shape: { points }, style: { fill: T.land, stroke: T.coast, lineWidth: 0.8 } })),
+      below(areas, (points) => ({ type: "polygon", shape: { points }, style: { fill: null, stroke: T.coast, lineWidth: 1, lineDash: [4, 3] } })),
+      below(water, (points) => line(points, T.sea, 1.5)),
+      below(places, ([words, x, y]) => ({ type: "text", style: { text: words, x, y, fill: T.muted, font: `400 10.5px ${FONT}`, align: "center", verticalAlign: "middle" } })),
       { type: "custom", cursor: "pointer", data: d.sites.map(() => [0, 0]), renderItem: (p) => {
         const i = p.dataIndex, s = d.sites[i], [x, y] = at[i], R = radius(s.t), top = -Math.PI / 2, share = s.of ? s.up / s.of : 1;
         const children = [{ type: "circle", shape: { cx: x, cy: y, r: R }, style: s.t > 0 ? { fill: T[s.key], opacity: 0.9 } : { fill: T.bg, stroke: T.muted, lineWidth: 1 } }];
@@ -206,7 +221,7 @@ export function map(d, T, W, H, f) {
 
 // Flows between places: bands from givers on the left to receivers on the right, as wide as they are large.
 export function flows(d, T, W, H, f) {
-  const narrow = W < 520, room = narrow ? 8 : Math.min(250, W * 0.24), node = 10, gap = narrow ? 40 : 18, top = narrow ? 24 : 8;
+  const narrow = W < 520, room = narrow ? 8 : Math.min(250, W * 0.24), node = 10, gap = narrow ? 46 : 18, top = narrow ? 36 : 8;
   const sums = (end) => { const o = new Map(); for (const one of d.flows) o.set(one[end], (o.get(one[end]) ?? 0) + one.amount); return [...o]; };
   const sides = [sums("giver"), sums("receiver")], total = d.flows.reduce((s, one) => s + one.amount, 0);
   const high = H - 2 * top - gap * (Math.max(sides[0].length, sides[1].length) - 1), unit = high / total;
@@ -223,7 +238,7 @@ export function flows(d, T, W, H, f) {
     const y = (n ? end : begin).get(name), h = Math.max(amount * unit, 1), x = n ? x1 : x0;
     elements.push({ type: "rect", silent: true, shape: { x, y, width: node, height: h }, style: { fill: T.ink } });
     const words = `${name}`, sum = f.amount(amount, d.unit);
-    if (narrow) elements.push(text(T, `${words}  ${sum}`, n ? W - 8 : 8, y - 9, { align: n ? "right" : "left", size: 11, width: W / 2 - 10, halo: true }));
+    if (narrow) [[words, -21, T.ink], [sum, -8, T.muted]].forEach(([said, dy, fill]) => elements.push(text(T, said, n ? W - 8 : 8, y + dy, { align: n ? "right" : "left", size: 11, width: W / 2 - 10, halo: true, fill })));
     else { const lx = n ? x1 + node + 6 : x0 - 6, align = n ? "left" : "right"; const ly = Math.min(Math.max(y + h / 2, 16), H - 18); elements.push(text(T, words, lx, ly - 7, { align, width: room - 10 }), text(T, sum, lx, ly + 8, { align, fill: T.muted })); }
   }));
   const givers = sides[0].map(([name]) => name);

@@ -28,7 +28,7 @@ WHERE state IN ('draft', 'submitted', 'under_verification', 'verified') AND {_MI
                 stat("Lowest coverage", f"""
 SELECT min(coverage) AS coverage FROM (SELECT DISTINCT ON (project_id) project_id, coverage FROM monitoring_period
     WHERE {_MINE} ORDER BY project_id, local_to DESC, id DESC) last
-""", "percentunit", "Measured share of the last closed period, of the project with the lowest value.", steps=_COVERED, decimals=1),
+""", "percentunit", "Coverage of the last closed period, of the project with the lowest value.", steps=_COVERED, decimals=1),
                 stat("Cost of gaps", f"""
 SELECT sum(g.cost_t) AS cost_t FROM v_statement_gap g WHERE g.{_MINE}
 """, "suffix: t", "Deductions for gaps and delayed calibrations in valid statements."),
@@ -44,13 +44,21 @@ SELECT extract(epoch FROM now() - max(appended)) AS age_s FROM log_entry
                 series("Measured share by day", f"""
 WITH member AS MATERIALIZED (
     SELECT device_id, project_id, lower(during) AS since, upper(during) AS until FROM project_device WHERE {_MINE}
+), held AS MATERIALIZED (
+    SELECT DISTINCT q.device_id, q.quantity, q.timezone, m.project_id, m.since, m.until
+    FROM v_day_quantity q JOIN member m ON m.device_id = q.device_id AND m.since <= q.time AND q.time < m.until
+    WHERE $__timeFilter(q.time)
+), day AS (
+    SELECT h.*, d::date AS day, tonne_clock(h.timezone, d) AS begins, tonne_clock(h.timezone, d + INTERVAL '1 day') AS ends
+    FROM held h CROSS JOIN generate_series(date_trunc('day', $__timeFrom()::timestamptz AT TIME ZONE h.timezone),
+        $__timeTo()::timestamptz AT TIME ZONE h.timezone, INTERVAL '1 day') d
 )
-SELECT q.time, m.project_id AS metric,
-       avg(least(1, q.measured_us / (1e6 * extract(epoch FROM least(now(), tonne_clock(q.timezone, (q.day + 1)::timestamp)) - q.time)))) AS share
-FROM v_day_quantity q JOIN member m ON m.device_id = q.device_id AND m.since <= q.time AND q.time < m.until
-WHERE $__timeFilter(q.time) GROUP BY 1, 2 ORDER BY 1
-""", "percentunit", "Share of each local day with measured quarter hours, of the projects' meters. Devices without data all day are"
-                       " excluded; today counts until now.", steps=_COVERED, broken_ms=50 * 3_600_000, fill=0),
+SELECT d.begins AS time, d.project_id AS metric,
+       least(1, sum(q.measured_us) / (1e6 * sum(extract(epoch FROM least(d.ends, d.until, now()) - greatest(d.begins, d.since))))) AS share
+FROM day d LEFT JOIN v_day_quantity q ON q.device_id = d.device_id AND q.quantity = d.quantity AND q.day = d.day
+WHERE d.begins < least(now(), d.until) AND d.ends > d.since GROUP BY 1, 2 ORDER BY 1
+""", "percentunit", "Share of each local day with measured quarter hours, of the projects' meters that reported in the time shown. A meter"
+                       " without data all day counts as 0 %; today counts until now.", steps=_COVERED, fill=0),
                 bars("Avoided by day", f"""
 SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_account_day
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day

@@ -101,7 +101,7 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
         return
     months = by_month(facts.days)
     rows = (
-        _by_days(by_day(facts.days), [month.name for month in months])
+        _by_days(by_day(facts.days), [month.name for month in months], words)
         if len(months) <= _MOST_MONTHS
         else _by_months(months)
     )
@@ -117,14 +117,14 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
     }
 
 
-def _by_days(days: Sequence[Span], months: Sequence[str]) -> list[dict[str, Any]]:
+def _by_days(days: Sequence[Span], months: Sequence[str], words: Words) -> list[dict[str, Any]]:
     known = {one.name: one for one in days}
     rows = []
     for month in months:
         last = monthrange(int(month[:4]), int(month[5:]))[1]
         names = [f"{month}-{day:02d}" if day <= last else "" for day in range(1, _DAYS + 1)]
         cells = [_cell(str(day), known, name) for day, name in enumerate(names, 1)]
-        rows.append({"name": month, "cells": cells})
+        rows.append({"name": words.mark(month), "cells": cells})
     return rows
 
 
@@ -148,5 +148,7 @@ def _cell(text: str, known: Mapping[str, Span], name: str) -> dict[str, Any]:
 
 
 def _described(months: Sequence[Span], words: Words) -> str:
-    said = "; ".join(f"{month.name}: {words.percent(str(month.coverage))}" for month in months)
+    said = "; ".join(
+        f"{words.mark(month.name)}: {words.percent(str(month.coverage))}" for month in months
+    )
     return f"{words['page.calendar']}. {said}"

@@ -39,7 +39,7 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
         "tone": _TONES.get(facts.state, "warn"),
         "warning": _warning(facts, words),
         "title": words["page.title_statement" if facts.opinion is None else "page.title"],
-        "project": subject.project.name,
+        "project": facts.project(words.language),
         "period": period(subject, words),
         "about": methodology(subject, words),
         "credited": words.number(subject.credited.t),

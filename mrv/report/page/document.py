@@ -128,7 +128,7 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
         "ticks": ticks,
         "bars": [
             {
-                "label": span.name if i % every == 0 else "",
+                "label": words.mark(span.name) if i % every == 0 else "",
                 "value": None if span.value is None else float(Fraction(span.value, size) / top),
                 "part": span.lost_us > 0,
                 "expected": None if wanted is None else float(wanted / size / top),
@@ -181,7 +181,7 @@ def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Wo
     return f"{name}. {known}"
 
 
-_MINUTES = len("2026-01-01T00:00")
+_CLOCK = slice(len("2026-01-01T"), len("2026-01-01T00:00"))
 
 
 def gaps(facts: Facts, words: Words) -> Iterator[Block]:
@@ -208,7 +208,7 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     ]
     yield table(words, heads, [
         [
-            one.device, *_edges(facts, one), kind(one, words),
+            one.device, *_edges(facts, one, words), kind(one, words),
             _hours(one, words), rule(one, words),
             words.number(one.cost_t),
             DASH if one.forgone_at_most_t is None else words.number(one.forgone_at_most_t),
@@ -248,7 +248,7 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
         rows.append(
             [
                 one.device,
-                *_edges(facts, one),
+                *_edges(facts, one, words),
                 reason(one, words),
                 words.number(words.plain(Fraction(one.percent), 6)),
                 f"{amount} {unit}",
@@ -258,12 +258,12 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     yield table(words, heads, rows)
 
 
-def _edges(facts: Facts, entry: Gap | Deduction) -> list[str]:
+def _edges(facts: Facts, entry: Gap | Deduction, words: Words) -> list[str]:
     """Local edges to the minute, which every interval begins on."""
     texts = (
         local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
     )
-    return [text[:_MINUTES].replace("T", " ") for text in texts]
+    return [f"{words.day(text)} {text[_CLOCK]}" for text in texts]
 
 
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
@@ -352,7 +352,7 @@ def _of_all_parts(facts: Facts, words: Words) -> list[Block]:
 
 
 def _head(facts: Facts, words: Words) -> dict[str, Any]:
-    name = facts.subject.project.name
+    name = facts.project(words.language)
     return {
         "title": words["page.title_statement" if facts.opinion is None else "page.title"],
         "description": f"{facts.name}, {name}",

@@ -81,6 +81,10 @@ class Words:
         """Write the day of a date or time in the language's form."""
         return dates.day(date.fromisoformat(text[: len("2026-01-01")]), self.language)
 
+    def mark(self, name: str) -> str:
+        """Write a day, a month or a year of a chart in the language's form."""
+        return dates.mark(name, self.language)
+
 
 def percent_sign(language: str) -> str:
     """Return the sign as a language writes it, with its blank where it has one."""

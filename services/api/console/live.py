@@ -26,6 +26,7 @@ from starlette.concurrency import run_in_threadpool
 from ingest import classes
 from mrv import calendar
 from mrv.report.printable_text import legible
+from services.api.console.translations import unit
 from services.api.principals import Principal
 from services.store.api import api_keys
 from services.store.views import console
@@ -195,7 +196,7 @@ def _row(newest: Newest) -> Row:
         if newest.at is None
         else newest.at.astimezone(calendar.zone(newest.timezone)).isoformat(timespec="seconds"),
         "value": value,
-        "unit": "kW" if channel.unit == "W" else channel.unit,
+        "unit": "kW" if channel.unit == "W" else "" if channel.unit == "1" else unit(channel.unit),
     }
 
 

@@ -30,7 +30,7 @@ from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
-from services.api.console.translations import Words, preferred
+from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
@@ -50,12 +50,6 @@ _HEADERS = {
 }
 _MOST = 2_000
 _LEVEL = 5
-_UNITS = (
-    ("Cel", "\N{DEGREE SIGN}C"),
-    ("m2", "m\N{SUPERSCRIPT TWO}"),
-    ("m3", "m\N{SUPERSCRIPT THREE}"),
-    ("ug", "\N{MICRO SIGN}g"),
-)
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
@@ -116,13 +110,6 @@ def percent(share: str) -> str:
     return decimal_text(Fraction(share) * 100, 2, "down")
 
 
-def unit(code: str) -> str:
-    """Return a unit of the classes as people write it: Cel is a degree Celsius."""
-    for code_, written in _UNITS:
-        code = code.replace(code_, written)
-    return code
-
-
 def language_of(request: Request) -> str:
     """Return the language of an address, or else the one that the browser prefers."""
     match = _IN_PATH.match(request.url.path)
@@ -164,17 +151,24 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
     """Return what names a site, project or action in the reader's language, else as registered."""
 
-    def find() -> dict[tuple[str, str], dict[str, str]]:
-        with ask.reading() as conn:
-            return registered_names(conn)
-
     def name(kind: str, id_: str, registered: str) -> str:
         if language == LANGUAGES[0]:
             return registered
-        found = ask.request.app.state.memory.get("names", find)
-        return str(found.get((kind, id_), {}).get(language, registered))
+        return names_in(ask, language).get((kind, id_), registered)
 
     return name
+
+
+def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
+    """Return what is registered by kind and id, as a language names it."""
+
+    def find() -> dict[tuple[str, str], str]:
+        with ask.reading() as conn:
+            found = registered_names(conn)
+        return {key: said[language] for key, said in found.items() if language in said}
+
+    found: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
+    return found
 
 
 def _address(request: Request) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
 
+from mrv import calendar
 from mrv.report.words import LANGUAGES, names, number, percent_sign
 from mrv.texts import dates, form
 from mrv.texts.word_files import filled
@@ -21,6 +22,13 @@ _SHOWN = {
     "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
     "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
 }
+# as people write a unit of the classes
+_UNITS = (
+    ("Cel", "\N{DEGREE SIGN}C"),
+    ("m2", "m\N{SUPERSCRIPT TWO}"),
+    ("m3", "m\N{SUPERSCRIPT THREE}"),
+    ("ug", "\N{MICRO SIGN}g"),
+)
 _DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
 
 
@@ -82,6 +90,16 @@ class Words:
             return "\N{EN DASH}"
         return dates.day(date.fromisoformat(one) if isinstance(one, str) else one, self.language)
 
+    def moment(self, at: datetime | str, timezone: str | None = None) -> str:
+        """Write a time to the minute as the language does, by a zone's clock or as it is local."""
+        when = datetime.fromisoformat(at) if isinstance(at, str) else at
+        local = when if timezone is None else when.astimezone(calendar.zone(timezone))
+        return dates.moment(local, self.language)
+
+    def moment_form(self) -> str:
+        """Return how the language joins a time, {0}, and a day, {1}."""
+        return dates.moment_form(self.language)
+
     def days(self, first: date, last: date) -> str:
         """Write the days from the first to the last."""
         return dates.days(first, last, self.language)
@@ -98,7 +116,7 @@ class Words:
         """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""
         parts = name.split("-")
         if len(parts) == 1:
-            return name
+            return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
         first = date(*(int(one) for one in (*parts, "1")[:3]))
         return self.day(first) if len(parts) > 2 else self.month(first)  # noqa: PLR2004 - with a day
 
@@ -111,6 +129,13 @@ class Words:
 def texts(of: str) -> Mapping[str, str]:
     """Return every text of a language by its key, also the names of reports."""
     return {**names(of), **filled("services.api.console", "words", of)}
+
+
+def unit(code: str) -> str:
+    """Return a unit of the classes as people write it: Cel is a degree Celsius."""
+    for code_, written in _UNITS:
+        code = code.replace(code_, written)
+    return code
 
 
 def preferred(header: str) -> str:

@@ -43,7 +43,7 @@ _ZIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
 _END_US = 4_102_444_800_000_000  # 2100
-ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nck-pv"])]
+ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["roof-1"])]
 SiteId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nam-cau-kien"])]
 Year = Annotated[
     int, Query(ge=1990, le=2100, examples=[2026], description="Calendar year that is reported.")
@@ -136,7 +136,7 @@ def jcm_zip(ask: Asked, statement: str) -> Response:
 @router.get("/exports/aef.zip", responses=_ZIP, response_class=Response)
 def submission(
     ask: WholeReader,
-    party: Annotated[str, Query(pattern="^[A-Z]{3}$", examples=["VNM"])],
+    party: Annotated[str, Query(pattern="^[A-Z]{3}$", examples=["KEN"])],
     year: Year,
     version: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> Response:

@@ -24,7 +24,7 @@ from services.store.views.listing import PUBLIC_STATES
 
 router = APIRouter(tags=["log"])
 ProjectQuery = Annotated[
-    str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nck-pv"], description="Whose.")
+    str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["roof-1"], description="Whose.")
 ]
 _CREATED = 201
 _PUBLIC = PUBLIC_STATES[0]

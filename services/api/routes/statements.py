@@ -33,7 +33,7 @@ router = APIRouter(tags=["statements"])
 StatementId = Annotated[
     str,
     Path(
-        max_length=120, pattern=r"^TN-[A-Za-z0-9_-]+$", examples=["TN-nck-pv-20260101-20260201-1"]
+        max_length=120, pattern=r"^TN-[A-Za-z0-9_-]+$", examples=["TN-roof-1-20260101-20260201-1"]
     ),
 ]
 Document = Response

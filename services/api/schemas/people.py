@@ -13,8 +13,8 @@ from services.api.schemas.base import Id, Line, Shape
 class Accredited(Shape):
     """For what a verifier was accredited: ids of methodologies, empty for all."""
 
-    id: str = Field(examples=["VN-ACC-017"])
-    scope: list[str] = Field(examples=[["jcm-vn-am007"]])
+    id: str = Field(examples=["ACC-017"])
+    scope: list[str] = Field(examples=[["ams-i-d"]])
     valid_from: str | None = Field(
         default=None, alias="validFrom", examples=["2026-01-01T00:00:00Z"]
     )
@@ -48,9 +48,9 @@ class PublicKey(Shape):
     organisation_id: str | None = Field(
         default=None, alias="organisationId", examples=["VN-0200123456"]
     )
-    projects: list[str] | None = Field(default=None, examples=[["nck-pv"]])
+    projects: list[str] | None = Field(default=None, examples=[["roof-1"]])
     accreditation: Accredited | None = Field(
-        default=None, examples=[{"id": "VN-ACC-017", "scope": ["jcm-vn-am007"]}]
+        default=None, examples=[{"id": "ACC-017", "scope": ["ams-i-d"]}]
     )
     ends_at: Ended | None = Field(
         default=None, alias="endsAt", examples=[{"log": "tonne-log", "index": 41}]

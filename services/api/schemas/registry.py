@@ -14,14 +14,14 @@ from services.api.schemas.base import Shape
 class Project(Shape):
     """A project of the registry."""
 
-    id: str = Field(examples=["nck-pv"])
+    id: str = Field(examples=["roof-1"])
     name: str = Field(examples=["Rooftop PV"])
-    methodology: str = Field(examples=["jcm-vn-am007"])
+    methodology: str = Field(examples=["ams-i-d"])
     version: str = Field(examples=["1.0"])
     timezone: str = Field(
-        examples=["Asia/Ho_Chi_Minh"],
+        examples=["Europe/Berlin"],
         description="IANA name; where it was changed, each later name behind the first local"
-        " date that is its own: Asia/Ho_Chi_Minh, from 2026-07-01 Asia/Kathmandu.",
+        " date that is its own: Asia/Kolkata, from 2026-07-01 Asia/Kathmandu.",
     )
     crediting_from: date
     crediting_to: date
@@ -48,7 +48,7 @@ class AccountPart(Shape):
     """
 
     source: Literal["issued", "closed", "open", "quarter hours"]
-    statement: str | None = Field(examples=["TN-nck-pv-20260201-20260301-1"])
+    statement: str | None = Field(examples=["TN-roof-1-20260201-20260301-1"])
     first_day: date = Field(examples=["2026-02-01"])
     last_day: date = Field(examples=["2026-02-28"])
     reduction_t: str | None = Field(examples=["12.510"])

@@ -14,7 +14,7 @@ from services.issuer.due import Kind
 class Statement(Shape):
     """A statement in a list."""
 
-    statement: str = Field(examples=["TN-nck-pv-20260101-20260201-1"])
+    statement: str = Field(examples=["TN-roof-1-20260101-20260201-1"])
     project: str
     state: State
     begin: datetime = Field(alias="from")
@@ -84,7 +84,7 @@ class Due(Shape):
 class Schedule(Shape):
     """What of a project is due, what is open first, then by day."""
 
-    project: str = Field(examples=["nck-pv"])
+    project: str = Field(examples=["roof-1"])
     today: date = Field(examples=["2027-11-30"])
     due: list[Due]
 

@@ -66,7 +66,7 @@ class WebhookDelivery(Shape):
     sequence: int = Field(examples=[17])
     event: UUID = Field(examples=["0b0e7a52-4f0c-4b4a-9a3e-3c1d7f0a2b11"])
     type: str = Field(examples=["tonne.statement.issued"])
-    subject: str = Field(examples=["TN-nck-pv-20260101-20260201-1"])
+    subject: str = Field(examples=["TN-roof-1-20260101-20260201-1"])
     at: datetime
     state: Literal["waiting", "delivered", "dead"] = Field(examples=["delivered"])
     attempts: int = Field(examples=[1])

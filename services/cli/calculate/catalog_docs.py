@@ -24,6 +24,7 @@ from typing import Any
 
 from mrv import factors
 from mrv.accounting.entered_values import parameters_of
+from mrv.countries import ruling
 from mrv.methodologies import find
 from mrv.model import Factor, Methodology
 from mrv.registry import programme_systems
@@ -179,11 +180,11 @@ def rules_page(text: str) -> str:
 
 def _rules_lines() -> Iterator[str]:
     yield "\n## Order of evaluation\n"
-    yield "| stage | rules |\n|---|---|"
+    yield "| stage | `--stage` | rules |\n|---|---|---|"
     for stage in STAGES:
         names = [f"[{row.id}](#{_anchor(row)})" for row in rules().values() if row.stage == stage]
         if names:
-            yield f"| {code_words('stage', stage)} | {', '.join(names)} |"
+            yield f"| {code_words('stage', stage)} | `{stage}` | {', '.join(names)} |"
     for group, rows in groupby(rules().values(), key=lambda row: row.group):
         yield f"\n## {code_words('group', group)}"
         for row in rows:
@@ -200,6 +201,9 @@ def _rule(row: Rule) -> Iterator[str]:
     yield f"- **Settled by**: {_rules_listed('needs', row.needs)}."
     yield f"- **Remedy**: {text.remedy}"
     yield f"- **Source**: {row.source}."
+    for country, ruled in ruling("rules").items():
+        if row.id in ruled["sources"]:
+            yield f"- **Source in {country}**: {ruled['sources'][row.id]}."
 
 
 def _anchor(row: Rule) -> str:

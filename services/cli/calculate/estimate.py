@@ -44,7 +44,7 @@ def estimate(
     Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).
 
     SYSTEM is pv, ev-bus or a methodology, whose equation is given the planned
-    activity. A PV plant in Viet Nam is estimated by JCM VN_AM007, one elsewhere by
+    activity. A PV plant is estimated by the methodology of its country, such as
     AMS-I.D with the grid of its country. The result is no claim: put its `expected`
     into the project's registry entry, and each statement shows it beside what was measured.
 
@@ -54,8 +54,8 @@ def estimate(
     Example:
       tonne estimate --list
       tonne estimate pv --describe
-      echo '{"latitude": 20.94, "longitude": 106.6, "rated_kw": 100,
-             "ghi_kwh_per_m2": [1380], "ghi_source": "map"}' | tonne estimate pv - --country VN
+      echo '{"latitude": 48.0, "longitude": 7.8, "rated_kw": 100,
+             "ghi_kwh_per_m2": [1150], "ghi_source": "map"}' | tonne estimate pv - --country DE
     """
     if listed:
         click.echo(_listed(compact=compact))

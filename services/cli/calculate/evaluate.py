@@ -54,9 +54,8 @@ def evaluate(
     Example:
       tonne evaluate --list
       tonne evaluate --systems
-      tonne evaluate tay-nam-canal
-      tonne evaluate jcm-vn-am007@1.0 --describe
-      echo '{"systems": [{"case": 1, "eg_mwh": 120}]}' | tonne evaluate jcm-vn-am007 -
+      tonne evaluate ams-i-d@18.0 --describe
+      echo '{"eg_mwh": 120, "ef_grid_t_per_mwh": 0.344}' | tonne evaluate ams-i-d - --country DE
     """
     if listed:
         click.echo(_listed(compact=compact))

@@ -14,9 +14,10 @@ from typing import Any
 
 from mrv import methodologies
 from mrv.method_lives import Life, lives
-from mrv.methodologies import tools
+from mrv.methodologies import _vehicles, tools
 from mrv.model import Methodology, Tool, symbols_of
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.quantity_text import amount_text
 from mrv.rules.metering import WEEKS
 from mrv.steps import Published, Step, in_symbols
 from services.cli.calculate import catalog_docs, reference_docs
@@ -37,6 +38,8 @@ _FOR = (
     " the project's own."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
+# parameters of a device of which the most in a day is asked for
+_LIQUID = {"density_kg_per_m3": 540}
 # symbol and unit to our names, and to the methodologies that have it
 _Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
 _NOTE = "Written by `make pages` from the methodology's file; edit that file instead."
@@ -193,6 +196,12 @@ def _services(methodology: Methodology) -> Iterator[str]:
                 " project's earlier consumption for it counts the service that its consumption"
                 " supports (MTR-06, tonne's own rule).\n"
             )
+        if taken.by_model and not taken.by_design:
+            yield (
+                f"The same applies below {float(taken.closer or taken.least):g} of the devices'"
+                f" `{taken.by_model}`. No invoice is needed: EVD-03 reports missing ones of"
+                f" `{', '.join(taken.uses)}`.\n"
+            )
         if taken.by_design:
             closer = taken.least if taken.closer is None else taken.closer
             sure = taken.sure if taken.sure > closer else 0
@@ -205,21 +214,22 @@ def _services(methodology: Methodology) -> Iterator[str]:
         of = f" times `{built.of}`" if built.of else ""
         yield (
             f"The service of `{', '.join(built.serves)}`{of} counts up to `{built.parameter}` each"
-            " week (MTR-07). That value needs a dated document, or invoices of the service. Without"
-            " either, a service that only the plant's own meter reports counts zero (EVD-02;"
-            " tonne's own rule, docs/invoices.md).\n"
+            " week (MTR-07). A meter without valid calibration counts zero without a dated document"
+            " of that value, or invoices of the service (EVD-02).\n"
         )
     if methodology.invoiced:
         either = (
-            f", or the electricity `{', '.join(methodology.powering)}`"
+            f", or of the electricity `{', '.join(methodology.powering)}`"
             if methodology.powering
             else ""
         )
         names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
         yield (
-            f"No reduction is credited until invoices with file hashes support `{names}`{either},"
-            " over 95 % of the time (EVD-03; tonne's own rule, docs/invoices.md).\n"
+            f"No reduction is credited until `{names}` has a meter under valid calibration that no"
+            f" invoice contradicts, or invoices with file hashes over 95 % of the time{either}"
+            " ([EVD-03](../rules.md#what-evd-03-asks-for)).\n"
         )
+    yield from _maxima(methodology)
     for name, spec in methodology.parameters.items():
         if spec.unmeasured is not None:
             channels = " and ".join(f"`{c}`" for c in spec.channels[1:])
@@ -234,6 +244,27 @@ def _services(methodology: Methodology) -> Iterator[str]:
                 f"Another `{name}` than {beside} counts with a third party's document"
                 " (`documents`), or where the reduction is no higher (tonne's own rule, FAC-01).\n"
             )
+
+
+def _maxima(methodology: Methodology) -> Iterator[str]:
+    """Yield the most that a device counts: in an hour and a day (MTR-01), as a mean (EVD-04)."""
+    for role, needs in methodology.roles.items():
+        if needs.most is _vehicles.most:
+            yield "Limits of a vehicle, by the fuel of the baseline (MTR-01, MTR-05, EVD-04):\n"
+            yield from _table(
+                ("class", "below L/100 km", "kWh/km", "km an hour", "km a day", "km a mean day"),
+                [
+                    (one.name, f"{float(one.below):g}",
+                     " to ".join(f"{float(end):g}" for end in one.kwh_per_km),
+                     str(one.km_per_h), str(one.km_per_day), str(one.km_per_mean_day))
+                    for one in _vehicles.CLASSES
+                ],
+            )  # fmt: skip
+            yield ""
+        elif needs.most is not None and (most := needs.most(_LIQUID)) is not None:
+            hour, day = (amount_text(n, needs.unit) for n in (most.per_hour, most.per_day))
+            of = ", of a liquid," if "density_kg_per_m3" in needs.params else ""
+            yield f"A device of `{role}`{of} counts at most {hour} an hour, {day} a day (MTR-01).\n"
 
 
 def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:

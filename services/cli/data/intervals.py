@@ -44,7 +44,7 @@ def intervals(
     \b
     Example:
       tonne intervals --device inv-001 --from 2026-01-01 --to 2026-01-02
-      tonne intervals --project nck-pv --from 2026-01-01 --to 2026-01-02 --json
+      tonne intervals --project roof-1 --from 2026-01-01 --to 2026-01-02 --json
     """
     if (device is None) == (project is None):
         raise click.UsageError("give either --device ID or --project ID")

@@ -29,6 +29,7 @@ from ingest.errors import InputError, ServerError
 from services.cli.commands import COMMANDS
 from services.local.machine import LOOPBACK, choose
 from services.local.prometheus import Prometheus
+from services.shipped import shipped
 
 _TRIES = 5
 _BUSY = "cannot listen on"
@@ -171,6 +172,7 @@ class Stage:
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
             "TONNE_HOME": str(home),
+            "TONNE_CONSOLE_MAP": str(shipped("catalog/haiphong/base.geojson")),
         }
 
     @property

@@ -218,7 +218,7 @@ def files(*, as_json: bool) -> None:
 
     \b
     Example:
-      tonne registry check "$(tonne local files)/catalog/haiphong"
+      tonne registry check "$(tonne local files)/catalog/freiburg"
     """
     print_result({"folder": str(shipped())}, str(shipped()), as_json=as_json)
 

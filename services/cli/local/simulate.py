@@ -197,9 +197,9 @@ def simulate(**given: Any) -> None:
       tonne simulate --fleet deploy/catalog/demo-fleet.yaml --duration 1d --speed max
       tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
-      tonne simulate --fleet deploy/catalog/haiphong --today --cadence 15m
+      tonne simulate --fleet deploy/catalog/freiburg --today --cadence 15m
       tonne simulate --fleet fleet.yaml --today --stuck charger-3 2026-01-20T00:00:00+07:00
-      tonne simulate --fleet deploy/catalog/haiphong --sparkplug hai-phong
+      tonne simulate --fleet deploy/catalog/freiburg --sparkplug city
       tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.vn --identities handed
     """
     options = _Options(**given)

@@ -88,8 +88,8 @@ def common_zone(conn: Connection, device: str | None = None) -> str:
     zones = timezones(conn)
     if not zones:
         raise PeriodError(
-            "no site is registered, so a day has no time zone; write a time such as "
-            "2026-01-31T00:00:00+07:00"
+            "no site is registered, so that a day has no time zone;"
+            " write a time such as 2026-01-31T00:00:00+01:00"
         )
     zone, sites = zones[0]
     if len(zones) > 1:

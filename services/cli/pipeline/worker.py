@@ -155,7 +155,7 @@ def worker(
     \b
     Example:
       tonne worker --instance worker-0
-      tonne worker --from-time 2026-03-01T00:00:00+07:00
+      tonne worker --from-time 2026-03-01T00:00:00+01:00
     """
     settings = Settings()
     log = get_logger("worker")

@@ -31,7 +31,7 @@ def invoice() -> None:
     \b
     Example:
       tonne invoice import march.csv
-      tonne invoice list --project nck-pv
+      tonne invoice list --project roof-1
     """
 
 
@@ -89,7 +89,7 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
 
     \b
     Example:
-      tonne invoice list --project nck-pv
+      tonne invoice list --project roof-1
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
         require(conn, "project", project)

@@ -31,10 +31,10 @@ def plan() -> None:
 
     \b
     Example:
-      tonne plan draft nck-pv > monitoring.yaml
+      tonne plan draft roof-1 > monitoring.yaml
       tonne registry import monitoring.yaml
-      tonne plan diagram nck-pv --out nck-pv.svg
-      tonne plan due nck-pv
+      tonne plan diagram roof-1 --out roof-1.svg
+      tonne plan due roof-1
     """
 
 
@@ -47,7 +47,7 @@ def show(project: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne plan show nck-pv
+      tonne plan show roof-1
     """
     with connect(database_url(), name="tonne plan") as conn:
         load_project(conn, project)
@@ -105,7 +105,7 @@ def draft(project: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne plan draft nck-pv > monitoring.yaml
+      tonne plan draft roof-1 > monitoring.yaml
     """
     with connect(database_url(), name="tonne plan") as conn:
         text = draft_of(conn, project)
@@ -130,7 +130,7 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne plan due nck-pv --within 365
+      tonne plan due roof-1 --within 365
     """
     with connect(database_url(), role="tonne_mrv", name="tonne plan") as conn:
         today, every = due(conn, project)
@@ -169,7 +169,7 @@ def diagram(
 
     \b
     Example:
-      tonne plan diagram nck-pv --out nck-pv.svg
+      tonne plan diagram roof-1 --out roof-1.svg
     """
     with connect(database_url(), name="tonne plan") as conn:
         drawn = diagram_of(conn, project, begin, single_line=single_line)

@@ -166,7 +166,7 @@ def import_(
 
     \b
     Example:
-      tonne registry import deploy/catalog/haiphong --dry-run
+      tonne registry import deploy/catalog/freiburg --dry-run
     """
     with bar("reading"):
         incoming = read_files(files)
@@ -227,7 +227,7 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
 
     \b
     Example:
-      tonne registry check deploy/catalog/haiphong
+      tonne registry check deploy/catalog/freiburg
       tonne registry check --strict
     """
     if files:

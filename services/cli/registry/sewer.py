@@ -44,7 +44,7 @@ def sewer() -> None:
 
     \b
     Example:
-      tonne sewer import deploy/catalog/haiphong/sewers/network.geojson
+      tonne sewer import network.geojson
       tonne sewer check
     """
 

@@ -108,7 +108,7 @@ def cdop_(asked: _Asked) -> None:
 
     \b
     Example:
-      tonne export cdop TN-nck-pv-20260101-20260201-1 --entered authority.yaml --out cdop
+      tonne export cdop TN-roof-1-20260101-20260201-1 --entered authority.yaml --out cdop
     """
     sources, authority = _given(asked)
     _write(sources, cdop_files(sources, authority), asked.out, as_json=asked.as_json)
@@ -132,7 +132,7 @@ def cad_trust_(asked: _Asked) -> None:
 
 
 @export.command("aef")
-@click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as VNM.")
+@click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as KEN.")
 @click.option("--year", required=True, type=int, help="Reported year.")
 @click.option("--version", type=int, default=1, help="Version of the submission.")
 @_any
@@ -148,9 +148,9 @@ def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
 
     \b
     Example:
-      tonne export aef --party VNM --year 2026 --out aef-2026
+      tonne export aef --party KEN --year 2026 --out aef-2026
       tonne export aef pack --keys trusted.json --entered authority.yaml \\
-        --party VNM --year 2026 --out aef-2026
+        --party KEN --year 2026 --out aef-2026
     """
     from mrv.exports.aef import aef  # noqa: PLC0415
 

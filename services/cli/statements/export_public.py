@@ -81,7 +81,7 @@ def public_(
 
     \b
     Example:
-      tonne export public TN-nck-pv-20260101-20260201-1 --key plant --out public \\
+      tonne export public TN-roof-1-20260101-20260201-1 --key plant --out public \\
         --disclosures disclosures.json
     """
     from services.issuer.public_twin import public_twin  # noqa: PLC0415 - loads report's parts

@@ -178,7 +178,7 @@ def take(id_: str, signed: Path, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement finding take TN-nck-pv-20260101-20260201-1 --from event.json
+      tonne statement finding take TN-roof-1-20260101-20260201-1 --from event.json
     """
     with _database() as conn:
         event = accept.finding(conn, id_, canonical.parse_object(signed.read_bytes()))
@@ -195,7 +195,7 @@ def list_(id_: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement finding list TN-nck-pv-20260101-20260201-1
+      tonne statement finding list TN-roof-1-20260101-20260201-1
     """
     with _database() as conn:
         have = steps.documents(conn, id_)

@@ -135,7 +135,7 @@ def create(
 
     \b
     Example:
-      tonne keys create --role operator --name plant --organisation "Plant Ltd" --project nck-pv
+      tonne keys create --role operator --name plant --organisation "Plant Ltd" --project roof-1
       tonne keys create --role operator --name plant --organisation "Plant Ltd" --make \\
         --token plant --pkcs11 /usr/lib/softhsm/libsofthsm2.so
       tonne keys create --role operator --name plant --organisation "Plant Ltd" \\
@@ -390,7 +390,7 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
     \b
     Example:
       tonne keys export --out trusted.json
-      tonne keys export --status status-nck-pv.json --out trusted.json
+      tonne keys export --status status-roof-1.json --out trusted.json
     """
     kept = [canonical.parse_object(path.read_bytes()) for path in lists]
     with _database() as conn:

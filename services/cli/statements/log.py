@@ -109,7 +109,7 @@ def seal(
       tonne log seal
       tonne log seal --until 2026-02-01
       tonne log seal --accept "meter data corrected by hand, ticket 17"
-      tonne log seal --project nck-pv --until 2026-02-01
+      tonne log seal --project roof-1 --until 2026-02-01
     """
     if every is not None:
         _seal_on(log_key, every)
@@ -275,7 +275,7 @@ def proof(what: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne log proof TN-nck-pv-20260101-20260201-1
+      tonne log proof TN-roof-1-20260101-20260201-1
       tonne log proof 17
     """
     with _database() as conn:

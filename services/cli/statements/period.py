@@ -37,7 +37,7 @@ def period() -> None:
 
     \b
     Example:
-      tonne period close nck-pv --from 2026-01-01 --to 2026-02-01
+      tonne period close roof-1 --from 2026-01-01 --to 2026-02-01
     """
 
 
@@ -56,8 +56,8 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne period close nck-pv --from 2026-01-01 --to 2026-02-01
-      tonne period close nck-pv --from 2026-01-01T00:00:00+07:00 --to 2026-01-02T00:00:00+07:00
+      tonne period close roof-1 --from 2026-01-01 --to 2026-02-01
+      tonne period close roof-1 --from 2026-01-01T00:00:00+01:00 --to 2026-01-02T00:00:00+01:00
     """
     keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
@@ -84,7 +84,7 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne period preview nck-pv --from 2026-01-01 --to 2026-01-20
+      tonne period preview roof-1 --from 2026-01-01 --to 2026-01-20
     """
     keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:

@@ -56,7 +56,7 @@ def report(
 
     \b
     Example:
-      tonne statement report TN-nck-pv-20260101-20260201-1 --lang ja --out report.pdf
+      tonne statement report TN-roof-1-20260101-20260201-1 --lang ja --out report.pdf
       tonne statement report pack --keys trusted.json --out report.xlsx
     """
     wanted = format_ or _format_of(out)

@@ -75,9 +75,9 @@ def sample(
 
     \b
     Example:
-      tonne statement sample TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement sample TN-roof-1-20260101-20260201-1 --key auditor
       tonne statement sample pack/ --key auditor --out sampling.json
-      tonne statement sample TN-nck-pv-20260101-20260201-1 --from sampling.json
+      tonne statement sample TN-roof-1-20260101-20260201-1 --from sampling.json
     """
     size = Size(random_, by_risk)
     if Path(what).exists():

@@ -266,7 +266,7 @@ def signed() -> None:
 
     \b
     Example:
-      tonne signed row march.csv --key power-company --timezone Asia/Ho_Chi_Minh --out signed.csv
+      tonne signed row march.csv --key power-company --timezone Europe/Berlin --out signed.csv
       tonne signed list --device charger-7 --from 2026-01-01
       tonne signed show 12 --out message.json
       tonne signed verify --device charger-7
@@ -305,7 +305,7 @@ def row(
     Example:
       tonne keys create --role third-party --name lab --organisation "Quatest 1" --no-enroll
       tonne signed row samples.yaml --key lab --out signed.yaml
-      tonne signed row march.csv --key power-company --timezone Asia/Ho_Chi_Minh --out signed.csv
+      tonne signed row march.csv --key power-company --timezone Europe/Berlin --out signed.csv
     """
     key, holder = key_files.load(Settings().home, name)
     if holder.role != ROLE:

@@ -104,7 +104,7 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
 
     \b
     Example:
-      tonne statement issue TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement issue TN-roof-1-20260101-20260201-1 --key plant
     """
     operator = None if key_name is None else signer_of(key_name)
     whom = Witnesses.by(Settings())
@@ -145,7 +145,7 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement supersede TN-nck-pv-20260101-20260201-1 --reason "late readings of inv-003"
+      tonne statement supersede TN-roof-1-20260101-20260201-1 --reason "late readings of inv-003"
     """
     with database() as conn:
         closed = close.supersede(conn, id_, getpass.getuser(), reason)
@@ -173,7 +173,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 
     \b
     Example:
-      tonne statement revoke TN-nck-pv-20260101-20260201-1 --key plant \\
+      tonne statement revoke TN-roof-1-20260101-20260201-1 --key plant \\
         --reason "the same energy was certified as I-REC 123"
     """
     operator = None if key_name is None else signer_of(key_name)
@@ -203,7 +203,7 @@ def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool)
 
     \b
     Example:
-      tonne statement status-list nck-pv --key plant --out status.json
+      tonne statement status-list roof-1 --key plant --out status.json
     """
     with database() as conn:
         document = life.status_list(conn, project, signer_of(key_name))
@@ -267,11 +267,11 @@ def statement() -> None:
 
     \b
     Example:
-      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
-      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
+      tonne statement submit TN-roof-1-20260101-20260201-1 --key plant
+      tonne statement verify TN-roof-1-20260101-20260201-1 --key auditor \\
         --opinion unqualified --assurance reasonable
-      tonne statement issue TN-nck-pv-20260101-20260201-1
-      tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
+      tonne statement issue TN-roof-1-20260101-20260201-1
+      tonne statement export TN-roof-1-20260101-20260201-1 --out pack
     """
 
 
@@ -284,7 +284,7 @@ def list_(project: str | None, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement list --project nck-pv
+      tonne statement list --project roof-1
     """
     with database() as conn:
         require(conn, "project", project)
@@ -316,7 +316,7 @@ def show(id_: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement show TN-nck-pv-20260101-20260201-1 --json
+      tonne statement show TN-roof-1-20260101-20260201-1 --json
     """
     with database() as conn:
         have = life.documents(conn, id_)
@@ -368,7 +368,7 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
+      tonne statement export TN-roof-1-20260101-20260201-1 --out pack
     """
     from services.issuer.pack import export as write  # noqa: PLC0415 - loads the Parquet writer
 

@@ -116,7 +116,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 
     \b
     Example:
-      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement submit TN-roof-1-20260101-20260201-1 --key plant
       tonne statement submit draft.json --key plant --out signature.json
     """
     if out is not None:
@@ -227,7 +227,7 @@ def verify(
 
     \b
     Example:
-      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
+      tonne statement verify TN-roof-1-20260101-20260201-1 --key auditor \\
         --opinion unqualified --assurance reasonable --report verification.yaml
       tonne statement verify pack/ --key auditor --opinion qualified --assurance limited \\
         --out verification.json
@@ -288,7 +288,7 @@ def template(what: str, out: Path | None, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne statement template TN-nck-pv-20260101-20260201-1 --out verification.yaml
+      tonne statement template TN-roof-1-20260101-20260201-1 --out verification.yaml
     """
     text = write_template(_claims(what, apart=Path(what).exists()))
     if out is not None:
@@ -325,7 +325,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
 
     \b
     Example:
-      tonne statement approve TN-nck-pv-20260101-20260201-1 --key director
+      tonne statement approve TN-roof-1-20260101-20260201-1 --key director
       tonne statement approve pack/ --key director --out approval.json
     """
     if out is not None:

@@ -19,7 +19,7 @@ def submission() -> None:
 
     \b
     Example:
-      tonne submission check TN-nck-pv-20260101-20260201-1
+      tonne submission check TN-roof-1-20260101-20260201-1
     """
 
 
@@ -38,7 +38,7 @@ def check(statement: str, language: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne submission check TN-nck-pv-20260101-20260201-1 --json
+      tonne submission check TN-roof-1-20260101-20260201-1 --json
     """
     from services.issuer.submission import line_json  # noqa: PLC0415 - loads the typesetter
     from services.issuer.submission import submission as checked  # noqa: PLC0415

@@ -41,7 +41,7 @@ def trust() -> None:
     \b
     Example:
       tonne keys create --role programme --name secretariat --no-enroll
-      tonne trust create --programme "Hai Phong AIM-LCS" --keys ring.json --root secretariat \\
+      tonne trust create --programme "City programme" --keys ring.json --root secretariat \\
         --expires 2027-06-30T00:00:00Z --out trust-root.json
       tonne trust sign trust-root.json --key secretariat
       tonne trust pin trust-root.json
@@ -133,7 +133,7 @@ def create(  # noqa: PLR0917 - options of one command
 
     \b
     Example:
-      tonne trust create --programme "Hai Phong AIM-LCS" --keys ring.json --root secretariat \\
+      tonne trust create --programme "City programme" --keys ring.json --root secretariat \\
         --expires 2027-06-30T00:00:00Z --out trust-root.json
     """
     time_of(expires, "--expires")

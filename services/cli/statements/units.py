@@ -26,7 +26,7 @@ def units() -> None:
 
     \b
     Example:
-      tonne units enter TN-nck-pv-20260101-20260201-1 issued --vintage 2026 \\
+      tonne units enter TN-roof-1-20260101-20260201-1 issued --vintage 2026 \\
         --first 1 --last 12 --day 2026-03-01 --document "registry letter 7"
       tonne units balance --year 2026
     """
@@ -62,7 +62,7 @@ def enter(
 
     \b
     Example:
-      tonne units enter TN-nck-pv-20260101-20260201-1 retired --vintage 2026 \\
+      tonne units enter TN-roof-1-20260101-20260201-1 retired --vintage 2026 \\
         --first 1 --last 5 --day 2026-06-01 --document "letter 9"
     """
     one = store.UnitEvent(statement, vintage, first, last, event, day.date(), document, holder)
@@ -82,7 +82,7 @@ def list_(statement: str | None, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne units list --statement TN-nck-pv-20260101-20260201-1
+      tonne units list --statement TN-roof-1-20260101-20260201-1
     """
     with _database() as conn:
         if statement is not None:

@@ -2713,7 +2713,7 @@ CREATE TABLE alarm_silence (
     subject text COLLATE "C",
     begins  timestamptz NOT NULL DEFAULT now(),
     ends    timestamptz NOT NULL CHECK (ends > begins AND ends <= begins + INTERVAL '31 days'),
-    reason  text NOT NULL CHECK (length(reason) BETWEEN 3 AND 1000),
+    reason  text NOT NULL CHECK (length(reason) BETWEEN 2 AND 1000),
     author  text NOT NULL CHECK (author <> ''),
     created timestamptz NOT NULL DEFAULT now()
 );
@@ -3592,7 +3592,7 @@ WITH RECURSIVE health AS MATERIALIZED (
 ), condition AS (
     SELECT 'device_silent' AS kind, 'device' AS subject_type, s.device_id AS subject, '' AS part, h.class, h.site,
            array_remove(ARRAY[s.project_id], NULL) AS projects, s.since, NULL::numeric AS least_after_s,  -- null: judged above
-           CASE WHEN NOT h.spoke THEN 'never heard'
+           CASE WHEN NOT h.spoke AND coalesce(h.last_reading < h.expected_since, true) THEN 'never heard'
                 WHEN h.said = 'offline' AND h.said_at >= h.last_reading THEN 'will' ELSE 'silence' END AS cause,
            '{}'::jsonb AS detail, 1::bigint AS devices, s.cost_t_per_day, s.alarm AND s.due AS raises
     FROM silent s

@@ -83,6 +83,8 @@ WITH found AS MATERIALIZED (
     FROM alarm o
     LEFT JOIN found c ON (c.kind, c.subject_type, c.subject, c.part)
         = (o.kind, o.subject_type, o.subject, o.part)
+        -- readings that came late end the alarm of a meter that seemed never heard
+        AND (coalesce(c.cause, '') = 'never heard') = (coalesce(o.cause, '') = 'never heard')
     LEFT JOIN device d ON d.id = o.subject
     WHERE o.cleared IS NULL
 ), next AS MATERIALIZED (

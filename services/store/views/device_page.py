@@ -64,6 +64,14 @@ _DAY_ROWS = (
     "   (tonne_clock(%(zone)s, now())::date - %(days)s)::timestamp)"
     " GROUP BY 1, 2 ORDER BY 2, 1"
 )
+_HOURS = (
+    "SELECT date_trunc('hour', tonne_clock(%(zone)s, start)) AS hour, quantity,"
+    " sum(value)::bigint FROM interval_quantity"
+    " WHERE device_id = %(id)s AND measured_us + estimated_us > 0"
+    " AND start >= tonne_clock(%(zone)s,"
+    "   (tonne_clock(%(zone)s, now())::date - %(days)s)::timestamp)"
+    " GROUP BY 1, 2 ORDER BY 2, 1"
+)
 _TODAY = (
     "SELECT start, quantity, value FROM interval_quantity WHERE device_id = %(id)s"
     " AND start >= tonne_clock(%(zone)s, tonne_clock(%(zone)s, now())::date::timestamp)"
@@ -177,6 +185,13 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
              "measured_h": measured / 3.6e9, "unknown_h": lost / 3.6e9}
             for day, quantity, value, measured, lost in days
         ],
+        # by the local clock: the hour that a change of the clock repeats is one
+        "hours": [
+            {"hour": hour, "quantity": quantity, "value": value}
+            for hour, quantity, value in conn.execute(
+                _HOURS, {"id": id_, "zone": zone, "days": _DAYS - 1}
+            )
+        ],
         "today": [
             {"start": start, "quantity": quantity, "value": value, "unit": _UNITS[quantity]}
             for start, quantity, value in conn.execute(_TODAY, {"id": id_, "zone": zone})
@@ -221,7 +236,10 @@ def _cause(
         return own
     if health["state"] == "not commissioned":
         return "not commissioned", None
-    return ("silence", heard) if health["reported"] else ("never heard", health["expected_since"])
+    # what came late was heard as well
+    begins = health["expected_since"]
+    late = heard is not None and begins is not None and heard >= begins
+    return ("silence", heard) if health["reported"] or late else ("never heard", begins)
 
 
 def _own_cause(

@@ -4,16 +4,28 @@ import json
 import shutil
 import subprocess
 from decimal import Decimal
+from io import BytesIO
 
 import openpyxl
 import pytest
 import yaml
 
+from mrv.documents.form import read_bytes
+from mrv.documents.verification import Verification
+from mrv.exports.entered import Authority, Registration
+from mrv.exports.source import Source
+from mrv.methodologies import load
+from mrv.packs.pack import VERIFICATION
+from mrv.report.sheets import workbook
+from mrv.report.words import Words
 from mrv.signatures.keyfile import write_keyring
 from services.cli.errors import Exit
+from services.issuer.export_files import JCM, jcm_files
 from tests.invoked import tonne
+from tests.mrv import packs
 from tests.mrv.exports.entries import whole
 from tests.mrv.packs import HOLDERS
+from tests.mrv.report import closed
 
 STATEMENT = "TN-pv-20260102-20260103-1"
 OFFICE = shutil.which("soffice")
@@ -144,3 +156,20 @@ def test_the_design_is_what_the_statement_was_closed_with(run, pack, tmp_path):
     assert conditions == [one.get("rule", one.get("clause")) for one in said["applicability"]]
     first = book["Project"]["B7"].value
     assert first == "2026-01-01"
+
+
+@pytest.mark.parametrize("name", [one for one in sorted(load()) if one.startswith(JCM)])
+def test_every_methodology_of_the_jcm_has_its_monitoring_sheet(name):
+    """A participant would hand in a request without the sheet of its methodology."""
+    facts = closed.facts_of(closed.names()[name])
+    signed = read_bytes(Verification, packs.pack().files[VERIFICATION], VERIFICATION)
+    source = Source(facts.subject, signed, facts.plan.extract())
+    entered = Authority(registrations=(Registration(project=facts.subject.project.id),))
+    files = jcm_files(source, entered, lambda: workbook(facts, Words("en"))).files
+    book = openpyxl.load_workbook(BytesIO(files["monitoring.xlsx"]))
+    sheet = book["MRS(calc_process)" if "MRS(input)" in book.sheetnames else "Calculation"]
+    formulas = [c.value for row in sheet.iter_rows() for c in row if str(c.value).startswith("=")]
+    assert len(formulas) >= 3
+    assert {"issuance-request.xlsx", "contribution-report.xlsx", "design-extract.xlsx"} <= set(
+        files
+    )

@@ -277,7 +277,8 @@ def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
 
 
 PUBLISHED = (
-    "    documents: {tdl: {document: annual report, by: Grid operator, issued: %s, sha256: %s}}\n"
+    "    documents: {tdl: {document: annual report, by: Grid operator, issued: %s, sha256: %s,"
+    " value: 0.0615}}\n"
 )
 
 

@@ -4,7 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from mrv.accounting.rounded_figures import expected_of
+from mrv.calendar import instant_us
 from mrv.exante.sun import Roof, typical_months
+from services.issuer.collect_evidence import plan_of
 from services.processing import expected_months
 from services.store.postgres.pool import connect
 from tests import registering
@@ -74,6 +77,14 @@ def test_without_a_design_the_sun_of_the_place_says_the_months(database_url, tmp
         assert expected_months.refresh(conn) == 0
     december = _expected(database_url, "2025-12-01", "2026-01-01")
     july = _expected(database_url, "2025-07-01", "2025-08-01")
+    with connect(database_url) as conn:
+        span = (
+            instant_us("2025-07-01", "Europe/Berlin"),
+            instant_us("2025-08-01", "Europe/Berlin"),
+        )
+        design = plan_of(conn, "pv", *span).project.expected
+    share = expected_of(design, "reduction_t_per_year", (*span, "Europe/Berlin"))
+    assert float(share) == pytest.approx(float(july), abs=0.001)  # of statements too
     # PVGIS gives Freiburg at 35 degrees to the south some 3 % in December and 13 % in July
     assert 0.02 < float(december) / 30 < 0.045
     assert 0.11 < float(july) / 30 < 0.145

@@ -1,9 +1,10 @@
-"""Quantities of a device as bars: a day by quarter hours, weeks by days."""
+"""Quantities as charts: a day by quarter hours, weeks by days, days by hours, days added up."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from datetime import date, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from mrv.calendar import local_text
 from mrv.report.axis import unit_for
-from services.api.console.charts.bars import Bar, bars
+from services.api.console.charts.bars import Bar, bars, declared
 from services.api.console.translations import Words
 
 QUARTER_US = 900_000_000
@@ -78,6 +79,74 @@ def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, 
         label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
         drawn.append(_bar(found.get(day), t.day(day), label, unit, size, t))
     return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
+
+
+Hour = tuple[datetime, Fraction | Decimal]  # local time, value
+Level = Fraction | Decimal | None
+
+
+def hours_chart(
+    found: Sequence[Hour],
+    days: Sequence[date],
+    unit: str,
+    words: tuple[str, str],
+    t: Words,
+    of: str,
+) -> Markup:
+    """
+    Draw each hour of each day; an hour without data stays empty.
+
+    Parameters
+    ----------
+    found : sequence of (datetime, number)
+        Local hours and their values, in `unit`.
+    words : (str, str)
+        The chart in words, and what its values are called.
+    of : str
+        Name of the files that a reader takes from it.
+    """
+    place = {day: i for i, day in enumerate(days)}
+    figures = {
+        "labels": [str(one.day) for one in days], "long": [t.day(one) for one in days],
+        "hours": [f"{hour:02d}:00" for hour in range(24)], "unit": unit,
+        "cells": [(place[at.date()], at.hour, value) for at, value in found],
+        "words": {"hour": t("hour"), "quantity": words[1]},
+    }  # fmt: skip
+    return declared("hours", figures, words[0], of)
+
+
+def cumulative_chart(
+    rows: Sequence[tuple[str, str, Level, Level]], unit: str, measured: str, t: Words, of: str
+) -> Markup | None:
+    """
+    Draw what was measured and what was expected, added up; None where nothing was expected.
+
+    Parameters
+    ----------
+    rows : sequence of (str, str, number, number)
+        Short and long name of a span, and its two values, in `unit`; None is not known.
+    measured : str
+        What the measured values are called.
+    of : str
+        Name of the files that a reader takes from it.
+    """
+    rows = [row for row in rows if row[2] is not None or row[3] is not None]
+    if len(rows) < 2 or not any(row[3] for row in rows):  # noqa: PLR2004 - a line
+        return None
+    lines: tuple[list[Level], list[Level]] = ([], [])
+    sums = [Fraction(0), Fraction(0)]
+    for row in rows:
+        for i, value in enumerate(row[2:]):
+            sums[i] += Fraction(value or 0)
+            lines[i].append(None if i == 0 and value is None else sums[i])
+    figures = {
+        "labels": [row[0] for row in rows], "long": [row[1] for row in rows],
+        "measured": lines[0], "expected": lines[1], "unit": unit,
+        "words": {"measured": measured, "expected": t("expected")},
+    }  # fmt: skip
+    both = (shown(one, unit, t) for one in sums)
+    alt = f"{t('cumulative')}: {next(both)}; {t('expected')} {next(both)}"
+    return declared("cumulative", figures, alt, of)
 
 
 def shown(value: Fraction | int, unit: str, t: Words) -> str:

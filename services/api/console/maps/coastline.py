@@ -34,10 +34,10 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
     found = []
     for ring, box in zip(*_rings(), strict=True):
         if box[0] <= east and box[2] >= west and box[1] <= north and box[3] >= south:
-            cut = _cut(ring, (west, south, east, north))
+            part = cut(ring, (west, south, east, north))
             # land all around a frame leaves a ring along its edge that holds nothing
-            if _area(cut) > _LEAST:
-                found.append(cut)
+            if _area(part) > _LEAST:
+                found.append(part)
     return found
 
 
@@ -59,7 +59,7 @@ def _rings() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
     return rings, [(*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()) for ring in rings]
 
 
-def _cut(ring: Points, frame: tuple[float, float, float, float]) -> Points:
+def cut(ring: Points, frame: tuple[float, float, float, float]) -> Points:
     """Cut a ring at the four edges of a frame, one after another (Sutherland and Hodgman)."""
     west, south, east, north = frame
     for axis, edge, sign in ((0, west, 1), (1, south, 1), (0, east, -1), (1, north, -1)):
@@ -78,5 +78,5 @@ def _cut_at(ring: Points, axis: int, edge: float, sign: int) -> Points:
     share = np.divide(edge - ring[:, axis], rise, out=np.zeros(len(ring)), where=crosses)
     met = ring + (following - ring) * share[:, np.newaxis]
     both = np.stack([ring, met], axis=1).reshape(-1, 2)
-    cut: Points = both[np.stack([inside, crosses], axis=1).reshape(-1)]
-    return cut
+    found: Points = both[np.stack([inside, crosses], axis=1).reshape(-1)]
+    return found

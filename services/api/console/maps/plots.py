@@ -13,6 +13,7 @@ import numpy as np
 
 from mrv.countries import country_at
 from mrv.texts.dates import week_begins
+from services.api.console.maps.base import NONE, Base
 from services.api.console.maps.coastline import Points, within
 from services.store.views.console import Site
 from services.store.views.coverage import CoverageDay
@@ -30,19 +31,21 @@ class Map(NamedTuple):
     Places of a city.
 
     `box` are its edges west, south, east and north [degrees], fitted to where most places are;
+    `base` are the city's own districts, water and names around it;
     `far_km` is how far those lie that are outside of it, by id.  What lies farther still is
     `elsewhere`: a city would shrink to a point beside it.
     """
 
     box: tuple[float, float, float, float]
     land: list[list[list[float]]]
+    base: Base
     sites: list[Site]
     far_km: dict[str, int]
     elsewhere: list[Site]
 
 
-def sites_map(found: Sequence[Site]) -> Map:
-    """Return the map of some places."""
+def sites_map(found: Sequence[Site], base: Base = NONE) -> Map:
+    """Return the map of some places, on the base of their city."""
     sites, elsewhere = _together(found, _FAR)
     main, far = _together(sites, _NEAR)
     longitudes, latitudes = [one.longitude for one in main], [one.latitude for one in main]
@@ -56,14 +59,15 @@ def sites_map(found: Sequence[Site]) -> Map:
     middle = ((west + east) / 2, (south + north) / 2)
     return Map(
         (west, south, east, north),
-        [_plain(ring) for ring in within(*frame)],
+        [plain(ring) for ring in within(*frame)],
+        base.within(frame),
         sites,
         {one.id: _km(one, middle) for one in far},
         elsewhere,
     )
 
 
-def _plain(ring: Points) -> list[list[float]]:
+def plain(ring: Points) -> list[list[float]]:
     """Return a ring's corners to some hundred metres, each that is other than the one before."""
     corners = np.round(ring, _PLACES)
     apart = np.any(corners != np.roll(corners, 1, axis=0), axis=1)

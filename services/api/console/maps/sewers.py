@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from services.api.console.maps.coastline import within
+from services.api.console.maps.base import NONE, Base, Place
+from services.api.console.maps.coastline import Points, within
 from services.sewers.assets import Asset, Cell
 
 WIDTH, HEIGHT = 960, 560
@@ -52,11 +53,20 @@ class Heap(NamedTuple):
     window: str
 
 
+class Ground(NamedTuple):
+    """The city's own base: paths of districts and water, and names with their places. [px]"""
+
+    areas: str
+    water: str
+    names: list[tuple[Place, float, float]]
+
+
 class Drawn(NamedTuple):
     """The whole picture; `ways` are the windows around this one, by name."""
 
     window: str
     land: str
+    base: Ground
     lines: list[Line]
     dots: list[Dot]
     heaps: list[Heap]
@@ -80,7 +90,9 @@ def around_asset(asset: Asset) -> Box:
     return fitted((west - least, south - least, east + least, north + least))
 
 
-def drawn(box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = ()) -> Drawn:
+def drawn(
+    box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = (), base: Base = NONE
+) -> Drawn:
     """
     Draw a window.
 
@@ -92,6 +104,8 @@ def drawn(box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = ()) -> Draw
         What meets it, where that is not too much.
     cells : iterable of Cell
         Its counts, where it is.
+    base : Base
+        What the city gives to be drawn below.
     """
     scale = _Scale(box)
     lines = [
@@ -100,11 +114,14 @@ def drawn(box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = ()) -> Draw
         if asset.kind == "pipe"
     ]
     dots = [Dot(asset, *scale.at(asset.path[0])) for asset in assets if asset.kind != "pipe"]
-    land = "".join(
-        "M" + "L".join(scale.text(corner) for corner in ring.tolist()) + "Z"
-        for ring in within(*box)
+    land = scale.paths(within(*box), "Z")
+    below = base.within(box)
+    ground = Ground(
+        scale.paths(below.areas, "Z"),
+        scale.paths(below.water),
+        [(one, *scale.at(one.at)) for one in below.places],
     )
-    return Drawn(_text(box), land, lines, dots, _heaps(scale, cells), _ways(box))
+    return Drawn(_text(box), land, ground, lines, dots, _heaps(scale, cells), _ways(box))
 
 
 class _Scale:
@@ -122,6 +139,12 @@ class _Scale:
         """Return the same for a path."""
         x, y = self.at(place)
         return f"{x:.1f} {y:.1f}"
+
+    def paths(self, found: Iterable[Points], end: str = "") -> str:
+        """Return lines, or with Z rings, as one path."""
+        return "".join(
+            "M" + "L".join(self.text(corner) for corner in one.tolist()) + end for one in found
+        )
 
 
 def _heaps(scale: _Scale, cells: Iterable[Cell]) -> list[Heap]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,15 @@ from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
 from mrv.calendar import local_date
-from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart, days_chart
+from mrv.report.axis import unit_for
+from services.api.console.charts.quantities import (
+    QUARTER_US,
+    Amount,
+    cumulative_chart,
+    day_chart,
+    days_chart,
+    hours_chart,
+)
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
@@ -77,6 +86,8 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         counts={channel.name: channel.quantity for channel in channels},
         units={channel.name: channel.unit for channel in channels},
         charts=_charts(found, Words(language)) if found["registered"] else {},
+        expected=_expected(found, Words(language)),
+        made=_made(found, Words(language)),
     )
 
 
@@ -106,6 +117,11 @@ def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
             for day in days
         }
         charts[name] = {"days": days_chart(by_day, today, days[0]["unit"], title, t)}
+        hours = [one for one in found["hours"] if one["quantity"] == name]
+        if hours:
+            charts[name]["hours"] = _hours(
+                hours, today, days[0]["unit"], f"{found['id']}-{name}", title, t
+            )
         if quarters:
             held = {
                 int(quarter["start"].timestamp()) * 1_000_000: Amount(
@@ -119,8 +135,48 @@ def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
     return charts
 
 
+def _hours(
+    hours: list[dict[str, Any]], today: date, base: str, of: str, title: str, t: Words
+) -> Markup:
+    """Draw the hours of the last weeks, in the unit that their largest fits."""
+    unit, size = unit_for(base, Fraction(max(abs(one["value"]) for one in hours)), t.number)
+    first = min(one["hour"] for one in hours).date()
+    days = [first + timedelta(days=k) for k in range((today - first).days + 1)]
+    cells = [(one["hour"], Fraction(one["value"], size)) for one in hours]
+    return hours_chart(cells, days, unit, (t("device.hours"), title), t, f"{of}-hours")
+
+
+def _expected(found: dict[str, Any], t: Words) -> Markup | None:
+    """Draw the energy of an inverter beside that which its irradiance lets expect."""
+    known = found["pv"]["days"] if found.get("pv") else []
+    rows = [
+        (str(one["day"].day), t.day(one["day"]), _kwh(one["energy_kwh"]), _kwh(one["expected_kwh"]))
+        for one in known
+        if one["expected_kwh"] is not None
+    ]
+    return cumulative_chart(rows, "kWh", t("measured"), t, f"{found['id']}-expected")
+
+
+def _kwh(value: float | None) -> Fraction | None:
+    return None if value is None else Fraction(value)
+
+
 def _times_us(measured_h: float, unknown_h: float) -> tuple[int, int, int]:
     return round(measured_h * 3.6e9), 0, round(unknown_h * 3.6e9)
+
+
+def _made(found: dict[str, Any], t: Words) -> str | None:
+    """Return what the device's first quantity came to in the weeks that are shown."""
+    days = found.get("days")
+    if not days:
+        return None
+    name = _main([], days)[0]
+    own = [one for one in days if one["quantity"] == name]
+    amount = t.amount(sum(one["value"] for one in own), own[0]["unit"])
+    title = t.or_as_is(f"quantity.{name}", name)
+    return t(
+        "device.made", amount=amount, quantity=title, period=t.days(own[0]["day"], own[-1]["day"])
+    )
 
 
 def _board(grafana: str | None, found: dict[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from mrv import calendar
 from mrv.statement.conformity import over_full_load
-from mrv.texts import Text, render
+from mrv.texts import Text
 from services.api.console.routes.year import added, percent
 from services.api.console.translations import Words
 from services.store.views import city_year
@@ -22,8 +22,9 @@ from services.store.views.console import ProjectSums
 # in per cent of what was expected to date: good, and no longer serious
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
-_QUARTER_S, _NAMED = 900, 3
+_QUARTER_S, _DAY_S, _NAMED = 900, 86_400, 3
 _SILENT = {"silent", "never heard"}
+_PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
 
 
@@ -31,7 +32,7 @@ class Fault(NamedTuple):
     """
     Something that holds tonnes back: how much, how grave, what it is, and what comes next.
 
-    `amount` is None where nothing is priced.
+    `amount` is None where nothing is priced; `lost_t` is what it has cost so far. [t]
     """
 
     amount: str | None
@@ -41,6 +42,7 @@ class Fault(NamedTuple):
     why: str
     next: str
     href: str
+    lost_t: Decimal
 
 
 class Finding(NamedTuple):
@@ -181,14 +183,13 @@ def shortfalls(
         severity = "critical" if silent or own is None else "major" if own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
         if not silent and one.project in plans:  # a finding on the plan, of no device
-            why, severity = render(plans[one.project], t.language), "minor"
-            todo = "fault.next.plan"
+            why, todo = plan_why(plans[one.project], t), "fault.next.plan"
         faults.append(
             Fault(
                 t.tonnes(one.short_t), t("fault.short"), severity,
                 short_name(name("project", one.project, one.name)), why,
                 t(todo),
-                f"{root}/projects/{one.project}",
+                f"{root}/projects/{one.project}", one.short_t,
             )
         )  # fmt: skip
     return faults
@@ -198,6 +199,11 @@ def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]
     """Return what is wrong with estimates that their plants cannot give, by project."""
     found = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def plan_why(plan: Text, t: Words) -> str:
+    """Say why a plan does not fit its plant."""
+    return t("fault.plan", **{of: t.number(said) for of, said in plan.values if of in _PLAN_HOURS})
 
 
 def short_name(said: str) -> str:
@@ -221,6 +227,12 @@ class Group(NamedTuple):
             None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
             for one in self.alarms
         )
+
+    @property
+    def cost_t(self) -> Decimal:
+        """What they have cost since they began; 0 where none is priced. [t]"""
+        days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
+        return (self.cost_t_per_day or Decimal(0)) * days
 
     @property
     def devices(self) -> int:
@@ -267,8 +279,8 @@ def fault(group: Group, root: str, t: Words) -> Fault:
     more = len(subjects) - _NAMED
     if more > 0:
         named = t("fault.and_more", named=named, count=t.number(more))
-    cause = t.or_as_is(f"cause.{group.cause}", group.cause or "") if group.cause else ""
-    since = t("fault.since", since=_moment(group.since, first["timezone"], t))
+    cause = t.or_as_is(f"cause.{(group.cause or '').replace(' ', '_')}", "")
+    since = t("fault.since", since=t.moment(group.since, first["timezone"]))
     todo = first["cause_now"]
     page = f"/{first['id']}" if len(group.alarms) == 1 else f"#cause-{first['id']}"
     return Fault(
@@ -279,9 +291,5 @@ def fault(group: Group, root: str, t: Words) -> Fault:
         ". ".join(one for one in (f"{named}: {since}", cause) if one),
         t(f"todo.{todo}") if todo else t.or_as_is(f"alarm.todo.{group.kind}", first["what_to_do"]),
         f"{root}/alarms{page}",
+        group.cost_t,
     )
-
-
-def _moment(at: datetime, timezone: str, t: Words) -> str:
-    local = at.astimezone(calendar.zone(timezone))
-    return f"{t.day(local.date())}, {local:%H:%M}"

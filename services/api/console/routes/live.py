@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from services.api.console import live
-from services.api.console.render import Language, render
+from services.api.console.render import Language, names_in, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import texts
 from services.api.problems import ProblemError
@@ -26,6 +26,8 @@ def page(ask: View, language: Language) -> Response:
         found, count = alarms.standing(conn, ask.who.projects, _ALARMS)
     told = ("class.", "channel.")
     names = {key: text for key, text in texts(language).items() if key.startswith(told)}
+    said = names_in(ask, language)
+    names |= {f"site.{of}": text for (kind, of), text in said.items() if kind == "site name"}
     return render(
         ask, language, "live.html",
         rows=rows, count=devices, most=_ROWS, names=names,

@@ -21,7 +21,7 @@ from mrv.rounding import decimal_text
 from mrv.texts import Text
 from services.api.console.charts.bars import declared
 from services.api.console.charts.sparkline import sparkline
-from services.api.console.maps.plots import Map, sites_map
+from services.api.console.maps.plots import Map, plain, sites_map
 from services.api.console.render import Language, language_of, namer, render
 from services.api.console.routes.finding import (
     Fault,
@@ -86,7 +86,8 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     states = {one.id: one for one in found.projects}
     counted = {one.id for one in found.projects if one.counted}
     by_action = actions(found.of, _actions(found), lambda one: _action_name(found, one, t, name))
-    drawn = sites_map(found.sites) if found.sites else None
+    base = ask.request.app.state.base
+    drawn = sites_map(found.sites, base) if found.sites else None
     return render(
         ask,
         language,
@@ -153,9 +154,11 @@ def _faults(
             conn, ask.who.projects, _MOST_ALARMS, states=["open", "acknowledged"]
         )
     faults = [fault(one, root, t) for one in grouped(listed)]
-    priced = [one for one in faults if one.amount is not None][: _MOST_SHORT - 1]
+    # a place is kept for what has no price
     rest = [one for one in faults if one.amount is None]
-    return (priced + short[: _MOST_SHORT - len(priced) - bool(rest)] + rest)[:_MOST_SHORT]
+    priced = [one for one in faults if one.amount is not None]
+    lost = sorted(priced + short, key=lambda one: -one.lost_t)
+    return (lost[: _MOST_SHORT - bool(rest)] + rest)[:_MOST_SHORT]
 
 
 def _map(
@@ -193,6 +196,9 @@ def _map(
     west, south, east, north = drawn.box
     figures = {
         "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,
+        "areas": [plain(ring) for ring in drawn.base.areas],
+        "water": [plain(line) for line in drawn.base.water],
+        "places": [(one.said(t.language), one.at) for one in drawn.base.places],
         "sites": [one for _, one in sorted(sites, key=lambda pair: -pair[0])],
         "words": {
             "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),

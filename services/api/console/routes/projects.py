@@ -20,11 +20,11 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_names
-from mrv.texts import render as text_of
-from services.api.console.charts.bars import Bar, bars, declared
+from services.api.console.charts.bars import Bar, bars
+from services.api.console.charts.quantities import cumulative_chart, hours_chart
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
-from services.api.console.routes.finding import unfit_plans
+from services.api.console.routes.finding import plan_why, unfit_plans
 from services.api.console.routes.overview import rounded, tonnes
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -135,7 +135,7 @@ def project(
         total=_total(found),
         months=_picker(found, t),
         stale=_stale(found),
-        plan=None if plan is None else text_of(plan, language),
+        plan=None if plan is None else plan_why(plan, t),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         sources=sources,
@@ -338,41 +338,33 @@ def _stale(found: ProjectRow) -> date | None:
 
 def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
     """Draw what was avoided and what was expected, added up over the span."""
-    rows = [row for row in found.rows if row.avoided is not None or row.expected is not None]
-    if found.kind == "day" or len(rows) < 2 or not any(row.expected for row in rows):  # noqa: PLR2004
+    if found.kind == "day":
         return None
-    sums = [Decimal(0), Decimal(0)]
-    lines: tuple[list[Decimal | None], list[Decimal | None]] = ([], [])
-    for row in rows:
-        for i, value in enumerate((row.avoided, row.expected)):
-            sums[i] += Decimal(value or 0)
-            lines[i].append(None if i == 0 and row.avoided is None else sums[i])
-    figures = {
-        "labels": [_label(found.kind, row, t) for row in rows],
-        "long": [t.span(row.name) for row in rows],
-        "measured": lines[0], "expected": lines[1], "unit": "t",
-        "words": {"measured": t("avoided"), "expected": t("expected")},
-    }  # fmt: skip
-    alt = f"{t('cumulative')}: {t.amount(sums[0])}; {t('expected')} {t.amount(sums[1])}"
-    return declared("cumulative", figures, alt, f"{found.sums.id}-{found.name}-cumulative")
+    rows = [
+        (
+            _label(found.kind, row, t),
+            t.span(row.name),
+            _decimal(row.avoided),
+            _decimal(row.expected),
+        )
+        for row in found.rows
+    ]
+    return cumulative_chart(rows, "t", t("avoided"), t, f"{found.sums.id}-{found.name}-cumulative")
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _hours(found: ProjectRow, t: Words) -> Markup | None:
-    """Draw each hour of each day of a month; an hour without data stays empty."""
+    """Draw each hour of each day of a month."""
     if not found.hours:
         return None
+    zone = calendar.zone(found.sums.timezone)
     days = [found.first + timedelta(days=i) for i in range((found.end - found.first).days)]
-    cells = []
-    for at, tonnes_ in found.hours:
-        local = at.astimezone(calendar.zone(found.sums.timezone))
-        cells.append(((local.date() - found.first).days, local.hour, tonnes_ * 1000))
-    figures = {
-        "labels": [str(one.day) for one in days], "long": [t.day(one) for one in days],
-        "hours": [f"{hour:02d}:00" for hour in range(24)], "cells": cells, "unit": "kg",
-        "words": {"hour": t("hour"), "quantity": t("avoided")},
-    }  # fmt: skip
-    alt = t("hours.title", period=t.span(found.name))
-    return declared("hours", figures, alt, f"{found.sums.id}-{found.name}-hours")
+    cells = [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in found.hours]
+    words = t("hours.title", period=t.span(found.name)), t("avoided")
+    return hours_chart(cells, days, "kg", words, t, f"{found.sums.id}-{found.name}-hours")
 
 
 def _following(first: date) -> date:

@@ -9,6 +9,7 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from services.api.console.maps import sewers as sewer_map
+from services.api.console.maps.base import Base
 from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in_for_all
 from services.api.request_context import Asked
@@ -45,7 +46,8 @@ def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = N
         picked = None if not asset else _picked(conn, asset.strip())
         around = None if picked is None else sewer_map.around_asset(picked.asset)
         box = around if said is None else sewer_map.fitted(said) if _loose(said) else said
-        picture = _whole(ask, conn) if box is None else _picture(conn, box)
+        base = ask.request.app.state.base
+        picture = _whole(ask, conn) if box is None else _picture(conn, box, base)
     return render(
         ask,
         language,
@@ -71,7 +73,9 @@ def _whole(ask: Asked, conn: Connection) -> sewer_map.Drawn | None:
 
     def find() -> sewer_map.Drawn | None:
         extent = stored.extent(conn)
-        return None if extent is None else _picture(conn, sewer_map.fitted(extent))
+        if extent is None:
+            return None
+        return _picture(conn, sewer_map.fitted(extent), ask.request.app.state.base)
 
     found: sewer_map.Drawn | None = ask.request.app.state.memory.get("sewers", find)
     return found
@@ -86,12 +90,12 @@ def _loose(box: sewer_map.Box) -> bool:
     return abs((east - west) / (fit[2] - fit[0]) - (north - south) / (fit[3] - fit[1])) > 0.01  # noqa: PLR2004 - a hundredth of it
 
 
-def _picture(conn: Connection, box: sewer_map.Box) -> sewer_map.Drawn:
+def _picture(conn: Connection, box: sewer_map.Box, base: Base) -> sewer_map.Drawn:
     assets = stored.within(conn, box, sewer_map.MOST_DRAWN + 1)
     if len(assets) <= sewer_map.MOST_DRAWN:
-        return sewer_map.drawn(box, assets)
+        return sewer_map.drawn(box, assets, base=base)
     cells = stored.cells(conn, box, (sewer_map.COLUMNS, sewer_map.ROWS))
-    return sewer_map.drawn(box, (), cells)
+    return sewer_map.drawn(box, (), cells, base)
 
 
 def _summary(ask: Asked) -> dict[str, Any]:

@@ -22,11 +22,18 @@ function written(text) {
   return whole.replaceAll(/\B(?=(\d{3})+$)/g, group) + (rest ? decimal + rest : "");
 }
 
+/* A local time as the server writes it: `1 December 2026, 06:15`. */
+const { lang } = document.documentElement;
+const day = new Intl.DateTimeFormat(lang === "en" ? "en-GB" : lang, { timeZone: "UTC", year: "numeric", ...(lang === "vi" ? { month: "2-digit", day: "2-digit" } : { month: "long", day: "numeric" }) });
+function moment(at) {
+  return table.dataset.moment.replace("{0}", at.slice(11, 16)).replace("{1}", day.format(Date.parse(`${at.slice(0, 10)}Z`)));
+}
+
 function keep(one) {
   const cells = [
-    one.device, one.site, names[`class.${one.class}`] ?? one.class, states[one.state] ?? one.state,
+    one.device, names[`site.${one.site}`] ?? one.site, names[`class.${one.class}`] ?? one.class, states[one.state] ?? one.state,
     names[`channel.${one.channel}`] ?? one.channel, one.value === null ? table.dataset.missing : written(one.value), one.unit,
-    one.at ? one.at.replace("T", " ") : "",
+    one.at ? moment(one.at) : "",
   ];
   const value = Number(one.value);
   devices.set(one.device, { state: one.state, at: Date.parse(one.at) || 0, value, cells, text: cells.join("\n").toLowerCase() });

@@ -191,6 +191,13 @@ def test_a_period_drawn_over_is_shown_alone_and_taken_as_a_file(tab, served):
     chart.focus()
     tab.keyboard.press("Escape")
     assert rows() == 31
+    heat = tab.locator("[data-chart=hours]")
+    heat.focus()
+    said = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        tab.keyboard.press(key)
+        said.append(heat.locator("output").inner_text().split("\n")[0])
+    assert len(set(said)) == 3, said
 
 
 def test_a_place_on_the_map_opens_its_card(tab, served):

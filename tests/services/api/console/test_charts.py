@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.errors import RegistryError
 from mrv.report.axis import steps as axis_steps
 from mrv.report.axis import unit_for
 from services.api.console import assets
@@ -21,9 +22,11 @@ from services.api.console.charts.bars import Bar, Flow, bars, flows
 from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps
+from services.api.console.maps import base, sewers
 from services.api.console.maps.plots import month_calendar, week_of
 from services.api.console.routes.projects import _first_of
 from services.api.console.translations import Words
+from services.shipped import shipped
 from tests.fix_node import CHARTS, built_charts
 
 WORDS = Words("vi")
@@ -200,3 +203,39 @@ def test_a_calendar_begins_its_weeks_as_the_country_does(zone, blanks):
     assert names[blanks] == "Mon"
     assert sorted(names) == sorted(Words("en")("weekdays").split())
     assert [cell.day.day for week in weeks for cell in week if cell] == [*range(1, 31)]
+
+
+def test_a_city_gives_the_base_of_its_maps(tmp_path):
+    """A map would have no names but those of plants, and a wrong file be drawn as an empty one."""
+    known = base.load(shipped("catalog/haiphong/base.geojson"))
+    assert {one.said("vi") for one in known.places} >= {"An Lão", "Kiến Thụy", "Cát Bà"}
+    assert [one.name for one in known.within((106.5, 20.8, 106.6, 20.85)).places] == ["An Lao"]
+    square, river = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[0, 0], [3, 3]]
+    file = tmp_path / "city.geojson"
+
+    def written(geometry, **properties):
+        feature = {"type": "Feature", "geometry": geometry, "properties": properties}
+        file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
+        base.load.cache_clear()
+        return base.load(file)
+
+    district = written({"type": "Polygon", "coordinates": [square]}, name="D")
+    assert district.places[0].name == "D"
+    assert district.within((1, 1, 5, 5)).areas[0].max() == 2
+    assert not district.within((3, 3, 5, 5)).areas
+    assert len(written({"type": "MultiLineString", "coordinates": [river]}).water) == 1
+    drawn = sewers.drawn(
+        (0, 0, 4, 4), [], base=written({"type": "LineString", "coordinates": river})
+    )
+    assert drawn.base.water.startswith("M0.0 560.0L720.0 140.0")
+    for bad in (
+        {"type": "Point", "coordinates": [200, 95]},
+        {"type": "Circle", "coordinates": []},
+        None,
+    ):
+        with pytest.raises(RegistryError, match="feature 1 is not drawn"):
+            written(bad)
+    file.write_text("no json", "utf-8")
+    base.load.cache_clear()
+    with pytest.raises(RegistryError, match="TONNE_CONSOLE_MAP="):
+        base.load(file)

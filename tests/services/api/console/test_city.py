@@ -235,7 +235,7 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     """The meter of an honest plant would be blamed for hours that no sun gives."""
     text = shown(city, "/console/en/projects/dinh-vu-pv?year=2026")
     assert "Finding on the plan." in text
-    assert "The estimate of 214,706,580 kWh a year is 4,771" in text
+    assert "Planned at 4,771 full-load hours a year" in text
     assert "Finding on the plan" not in shown(city, "/console/en/projects/nck-pv?year=2026")
     with connect(city.database_url, role="tonne_api", autocommit=True) as conn:
         plans = unfit_plans(conn)
@@ -245,7 +245,8 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     t = Words("en")
     by_name = {"t": t, "name": lambda _kind, _id, name: name}
     bad, low = shortfalls(found, {}, plans, "", most=5, **by_name)
-    assert (bad.next, bad.severity) == (t("fault.next.plan"), "minor")
+    assert (bad.next, bad.severity) == (t("fault.next.plan"), "major")
+    assert "4,771 full-load hours" in bad.why
     assert (low.next, low.severity) == (t("fault.next.low"), "major")
     assert (
         "its plan does not match its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause

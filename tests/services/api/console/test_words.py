@@ -47,7 +47,8 @@ def test_a_time_has_one_zone(language):
     )
     one = {"silent_since": "2026-01-31T16:00:00+00:00", "timezone": "Asia/Ho_Chi_Minh"}
     text = silent.render(t=Words(language), one=one)
-    assert "2026-01-31 23:00+07:00" in text
+    assert "23:00" in text
+    assert Words(language).day("2026-01-31") in text
     assert "UTC" not in text
     # each time is written with its offset: no word names a zone for what is put into it
     reports = tomllib.loads(

@@ -1,0 +1,112 @@
+"""
+A city's own base of the maps: its districts, its rivers and the names of its places.
+
+GeoJSON (RFC 7946) that the city gives by TONNE_CONSOLE_MAP: polygons are districts, lines are
+water, points are names.  `properties.name` is what is written there, in other languages
+`properties.names`.  The coastline lies below it (coastline.py); nothing comes from outside.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ingest.errors import RegistryError
+from services.api.console.maps.coastline import Points, cut
+
+_DEPTH = {"Point": 0, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
+_AREAS, _WORLD = {"Polygon", "MultiPolygon"}, (180, 90)
+Box = tuple[float, float, float, float]
+
+
+class Place(NamedTuple):
+    """A name where it is written: longitude and latitude. [degrees]"""
+
+    name: str
+    names: dict[str, str]
+    at: tuple[float, float]
+
+    def said(self, language: str) -> str:
+        """Return the name in a language, else as it is given."""
+        return self.names.get(language, self.name)
+
+
+class Base(NamedTuple):
+    """What is drawn below a map: outlines, lines of water, and names."""
+
+    areas: list[Points]
+    water: list[Points]
+    places: list[Place]
+
+    def within(self, box: Box) -> Base:
+        """Return what lies in a window: areas cut at its edges, lines that meet it, names in it."""
+        west, south, east, north = box
+        areas = [found for ring in self.areas if len(found := cut(ring, box))]
+        water = [
+            line
+            for line in self.water
+            if (line.min(axis=0) <= (east, north)).all()
+            and (line.max(axis=0) >= (west, south)).all()
+        ]
+        places = [
+            one for one in self.places if west <= one.at[0] <= east and south <= one.at[1] <= north
+        ]
+        return Base(areas, water, places)
+
+
+NONE = Base([], [], [])
+
+
+@cache
+def load(path: Path | None) -> Base:
+    """
+    Return the base that a file holds; nothing where none is named.
+
+    Raises
+    ------
+    RegistryError
+        Naming the file, the feature and what it lacks.
+    """
+    if path is None:
+        return NONE
+    try:
+        features = json.loads(path.read_text("utf-8"))["features"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RegistryError(
+            f"TONNE_CONSOLE_MAP={path} is no GeoJSON file with features ({error}); name another"
+        ) from None
+    areas: list[Points] = []
+    water: list[Points] = []
+    places: list[Place] = []
+    for number, feature in enumerate(features, 1):
+        try:
+            kind, parts = _parts(feature["geometry"])
+            said = feature.get("properties") or {}
+            if "name" in said and (kind == "Point" or kind in _AREAS):
+                at = np.concatenate(parts).mean(axis=0).tolist()
+                places.append(Place(str(said["name"]), dict(said.get("names", {})), (at[0], at[1])))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RegistryError(
+                f"{path}: feature {number} is not drawn ({error}); give a Point, LineString or"
+                " Polygon in longitude and latitude, and its name in properties"
+            ) from None
+        if kind != "Point":
+            (areas if kind in _AREAS else water).extend(parts)
+    return Base(areas, water, places)
+
+
+def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
+    """Return the kind of a geometry, and its lines or rings."""
+    kind, held = geometry["type"], [geometry["coordinates"]]
+    if kind not in _DEPTH:
+        raise ValueError(f"type {kind!r}")
+    for _ in range(_DEPTH[kind] - 1):
+        held = [one for each in held for one in each]
+    parts = [np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in held]
+    if any(not len(one) or (np.abs(one) > _WORLD).any() for one in parts):
+        raise ValueError("a place outside of the earth, or none")
+    return kind, parts

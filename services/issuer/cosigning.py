@@ -113,13 +113,13 @@ def _policy(path: Path) -> Policy:
     for name, one in policy.witnesses.items():
         if one.url is not None and not one.url.startswith(("http://", "https://")):
             raise InputError(
-                f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is no URL"
+                f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is not a URL"
             )
     asked = [witness.key for witness in policy.witnesses.values() if witness.url]
     if lacks := policy.lacks(asked):
         raise InputError(
-            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have"
-            f" a URL; it lacks {lacks}"
+            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have "
+            f"a URL; missing: {lacks}"
         )
     return policy
 
@@ -197,8 +197,8 @@ def require(conn: Connection, whom: Witnesses) -> None:
     if done.lacks is not None:
         why = "; ".join(done.said())
         raise ServerError(
-            f"nothing is issued while the log's head lacks {done.lacks}:"
-            f" {why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
+            f"no statement is issued while the log's head lacks {done.lacks}: "
+            f"{why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
         )
 
 
@@ -214,8 +214,8 @@ def require_enough(conn: Connection) -> None:
     head = stored.newest(conn)
     if head is not None and stored.enough(conn) != head.size:
         raise ServerError(
-            f"nothing is issued until enough witnesses cosign the log's head over {head.size}"
-            " entries; `tonne run` asks them twice a minute: try again"
+            f"no statement is issued until enough witnesses cosign the log's head over {head.size} "
+            "entries; `tonne run` requests this twice a minute: try again"
         )
 
 

@@ -119,7 +119,7 @@ def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int,
         for part in answer.iter_bytes():
             content += part
             if len(content) > _LARGEST or time.monotonic() > until_s:
-                raise httpx.ReadError("the answer is too long, or takes too long")
+                raise httpx.ReadError("the answer is too large or too slow")
         return answer.status_code, content.decode("utf-8", "replace")
 
 

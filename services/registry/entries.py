@@ -110,7 +110,7 @@ class Replacement:
 @dataclass(frozen=True, slots=True)
 class Rating:
     """
-    A rated power [W] from a time on, the document that it stands in, and its file's hash.
+    A rated power [W] from a time on, its document, and the file's hash.
 
     A row with a hash corrects the one before it of the same time.
     """
@@ -164,7 +164,7 @@ class Outside:
 class Quality:
     """
     Limits of the quality tests for one channel (or `time`), from a time on, and why; null
-    switches a test off, and what is left out is as the profile has it.
+    switches a test off, and omitted keys are as in the profile.
     """
 
     channel: str
@@ -298,7 +298,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What the city's model says an action came to in a year. [kt CO2e]"""
+    """Amount of an action in a year by the city's model. [kt CO2e]"""
 
     year: int
     kt: Decimal | int

@@ -58,7 +58,7 @@ def enter(conn: Connection, one: Certificate, author: str) -> None:
                  one.issuing_body, one.owner, one.document, one.exported, author],
             )  # fmt: skip
     except errors.UniqueViolation as error:
-        raise InputError(f"certificate {one.id} is entered already; see the list") from error
+        raise InputError(f"certificate {one.id} is already entered; see the list") from error
     except errors.ForeignKeyViolation as error:
         raise InputError(f"device {one.device!r} is not registered") from error
     except (errors.CheckViolation, errors.DataException) as error:

@@ -100,13 +100,13 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     given.write_text(FACTOR + ACCEPTED.format("DAE"), "utf-8")
     out = tmp_path / "signed.yaml"
     accept = ("trust", "accept", given, "--out", out, "--key")
-    assert "a programme's key accepts" in tonne(*accept, "op", code=2).output
+    assert "only a programme's key accepts factors" in tonne(*accept, "op", code=2).output
     tonne(*accept, "secretariat", code=0)
     signed = out.read_text("utf-8")
     assert key.public_multikey in signed
     assert _import(url, tmp_path, FACTOR) == ""
     said = _import(url, tmp_path, signed.replace("2026-11-20", "2026-11-21"))
-    assert "is not what" in said
+    assert "differs from what" in said
     assert "have the programme sign it again" in said
     assert _import(url, tmp_path, signed) == ""
     name = logged.issue(url, who, project="bus")
@@ -126,7 +126,7 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     other, _ = keys.load(tmp_path / "home", "stranger")
     holds, text = told(other.public_multikey)
     assert not holds
-    assert "which is no root key of the trust root" in text
+    assert "which is not a root key of the trust root" in text
 
 
 def test_an_acceptance_is_of_one_value():
@@ -140,7 +140,7 @@ def test_an_acceptance_is_of_one_value():
         said._replace(by="another"),
         said._replace(sha256="c3" * 32),
     ):
-        with pytest.raises(SignatureError, match="is not what"):
+        with pytest.raises(SignatureError, match="differs from what"):
             check(other, multikey, value)
     for broken in (("z6Mk", value), (multikey, "0"), (multikey, value[:-2])):
         with pytest.raises(SignatureError):

@@ -199,7 +199,7 @@ UPSTREAM = {
     ),
     "takes more than the charger at any time": (
         lambda took, hour: 12_000 + 50 * (hour % 3) + 0 * took,
-        "whose changes from hour to hour its readings do not show",
+        "whose hourly changes its readings do not follow",
     ),
 }
 

@@ -34,6 +34,8 @@ _COVERED_AT_LEAST = Fraction(9, 10)
 LONGEST_END_US = (31 * 24 + 1) * HOUR_US
 # why a meter counts less where an invoice does in its place
 LESS = text("invoice.less")
+# the same of time that no invoice is of
+BARE = text("invoice.bare")
 # invoices that a finding names of a meter
 _NAMED = 3
 # why an invoice is no evidence, by the registry

@@ -3,7 +3,8 @@ Materials recovered from electronic waste in place of virgin ones.
 
 CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M], unverified.  No
 default for metals is known with confidence: the project brings its own, which is
-primary production less recovery.
+primary production less recovery.  Natural gas of virgin ABS: [r], IPCC 2006, the centre, since
+no text that was read asks for bounds here.
 """
 
 from __future__ import annotations

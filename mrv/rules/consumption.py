@@ -183,16 +183,10 @@ class _Part:
 
 def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
     """MTR-06: a service beyond what its energy carries by history, model or design."""
-    method = facts.methodology
-    large = too_large(facts, facts.parameters)
-    strictly = frozenset(
-        taken.by_design
-        for one in method.capacities
-        if one.parameter in large and (taken := consumption_of(method, one)) is not None
-    )
-    for of in method.consumptions:
+    strictly = _strictly(facts)
+    for of in facts.methodology.consumptions:
         if of.by_history:
-            closer = Fraction(1) if of.by_design in strictly else of.closer or of.least
+            closer = _closer(of, strictly)
             models = _models(facts, of)
             yield from _carried(facts, of, models, closer)
             if of.by_model and not of.by_design:
@@ -200,6 +194,31 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
                 bare = tuple(name for name in dict.fromkeys(delivering) if name not in models)
                 if bare:
                     yield Said(False, text("MTR-06.no_model", device=bare, parameter=of.by_model))
+
+
+def _strictly(facts: Facts) -> frozenset[str]:
+    """Return the values of designs that count in full, since the capacity bounds nothing."""
+    method, large = facts.methodology, too_large(facts, facts.parameters)
+    return frozenset(
+        taken.by_design
+        for one in method.capacities
+        if one.parameter in large and (taken := consumption_of(method, one)) is not None
+    )
+
+
+def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
+    return Fraction(1) if of.by_design in strictly else of.closer or of.least
+
+
+def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
+    """Return what a service takes at least, and at what it counts below that. [base units]"""
+    model = max(_models(facts, of).values(), default=Fraction(0))
+    used = Fraction(sum(u.used for u in facts.besides.history))
+    served = Fraction(sum(u.served for u in facts.besides.history))
+    usual = used / served if served else Fraction(0)
+    closer = _closer(of, _strictly(facts))
+    least, rate, _ = _least_rate(of, usual, model, closer, invoiced=False)
+    return least, rate
 
 
 def _carried(

@@ -22,6 +22,7 @@ its kind does at most as a mean, unless invoices show what was used for it (EVD-
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -30,18 +31,20 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import LESS, Corroboration, served
+from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
-from mrv.calendar import local_date
+from mrv.calendar import local_date, local_span, midnight_us
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
+from mrv.rules.consumption import least_use
 from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
 from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE, joined
 from mrv.texts import Text, lines, text
 
 _DAY_US = 86_400_000_000
+_DAY = timedelta(days=1)
 # two meters of class 1 (IEC 62053-21) that measure the same
 _ALIKE = Fraction(1, 100)
 # of a capacity that bounds what takes no electricity: twice of less would fit
@@ -68,21 +71,9 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
     shown = {m.device.id for m in views if facts.invoiced(m)}
     missing = [*_uncorroborated(facts, shown)]
     unfavourable = dict[Text, None]()
-    for role, (more, by) in _beyond_invoices(facts, asks, shown).items():
-        of = facts.of_role(role)
-        if not more or not of:
-            continue
+    for effect, by in _limits(facts, asks, shown):
         unfavourable |= dict.fromkeys(_unfavourable(facts, by))
-        if facts.metered[of[0]].baseline:
-            counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
-            yield Cap(node(Level.ROLE, of), counted - more, LESS)
-            continue
-        metered = sum(views[i].metered for i in of)
-        shares = sum(len(views[i].parts) for i in of)
-        for i in of:
-            for j, part in enumerate(views[i].parts):
-                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
-                yield Floor(i, j, more * share, MORE, facts.period_us, invoiced=True)
+        yield effect
     devices = tuple(dict.fromkeys(m.device.id for m in views if m.device.id in shown))
     if missing:
         yield NoReduction()
@@ -93,6 +84,31 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
         yield Said(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
+
+
+def _limits(
+    facts: Facts, asks: Collection[str], shown: Collection[str]
+) -> Iterator[tuple[Effect, Sequence[Monitored]]]:
+    """Yield what counts in place of what meters report, and whose invoices differ or lack."""
+    views = facts.views
+    for role, (more, by) in _beyond_invoices(facts, asks, shown).items():
+        of = facts.of_role(role)
+        if not more or not of:
+            continue
+        if facts.metered[of[0]].baseline:
+            counted = sum((views[i].counts for i in of), start=Fraction(0))
+            yield Cap(node(Level.ROLE, of), counted - more, _reason(facts, by, LESS)), by
+            continue
+        reason = _reason(facts, by, MORE)
+        metered = sum(views[i].metered for i in of)
+        shares = sum(len(views[i].parts) for i in of)
+        for i in of:
+            for j, part in enumerate(views[i].parts):
+                share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
+                yield Floor(i, j, more * share, reason, facts.period_us, invoiced=True), by
+    for of, carried, users in _by_electricity(facts, shown):
+        if carried < sum(exact_sum(facts.metered[i].whole.value) for i in of):
+            yield Cap(node(Level.PERIOD, of), carried, BARE), users
 
 
 def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
@@ -151,14 +167,31 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
         yield text("EVD-03.sums_differ", devices=names)
 
 
+def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
+    """Say why another amount counts: time without an invoice, where no invoice differs."""
+    differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
+    bare = not differ and any(any(_bare(facts, m)) for m in by)
+    return BARE if bare else differing
+
+
 def _days_without(facts: Facts, one: Monitored) -> Iterator[Text]:
     """Yield a meter's time of which no invoice is."""
+    for first, last in _bare(facts, one):
+        days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
+        edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)
+        if (first, last) == edges:
+            yield text("invoice.days", begin=str(days[0]), end=str(days[1]))
+        else:
+            yield text("invoice.time", **local_span((first, last), facts.timezone))
+
+
+def _bare(facts: Facts, one: Monitored) -> Iterator[Span]:
+    """Yield a meter's time of which no invoice is. [us UTC]"""
     reached, end = one.span_us
     spans = joined((c.from_us, c.to_us) for c in facts.evidence.showing(one))
     for first, last in (*spans, (end, end)):
         if min(first, end) > reached:
-            begin, until = (local_date(us, facts.timezone) for us in (reached, min(first, end) - 1))
-            yield text("invoice.days", begin=str(begin), end=str(until))
+            yield reached, min(first, end)
         reached = max(reached, last)
 
 
@@ -183,15 +216,19 @@ def _beyond_invoices(
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
     alike = Fraction(0) if strict else _ALIKE
-    excess = {role: _Beyond(_beyond(facts, some, alike), some) for role, some in roles.items()}
-    for role, other in _by_electricity(facts, shown):
-        if role not in excess or other.more > excess[role].more:
-            excess[role] = other
-    return excess
+    return {role: _Beyond(_beyond(facts, some, alike), some) for role, some in roles.items()}
 
 
-def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str, _Beyond]]:
-    """Yield by role what of a service rests on electricity without an invoice."""
+def _by_electricity(
+    facts: Facts, shown: Collection[str]
+) -> Iterator[tuple[Sequence[int], Fraction, Sequence[Monitored]]]:
+    """
+    Yield services that invoices of their electricity support, with what that electricity carries.
+
+    Without an invoice it counts at the mean.  It carries what the invoiced time delivers by it, or
+    what MTR-06 lets it carry: as much as without any uninvoiced use, whatever other rules take.
+    [base units, before errors of meters]
+    """
     for one in facts.methodology.capacities:
         taken = consumption_of(facts.methodology, one)
         there = [m for m in serving(facts.views, one) if m.needs.side == "baseline"]
@@ -201,9 +238,30 @@ def _by_electricity(facts: Facts, shown: Collection[str]) -> Iterator[tuple[str,
         if not users or any(m.device.id not in shown for m in users):
             continue
         share = _unshown_share(facts, users)
-        for role in dict.fromkeys(m.bound.role for m in there) if share else ():
-            counts = (m.counts for m in there if m.bound.role == role)
-            yield role, _Beyond(share * sum(counts, start=Fraction(0)), users)
+        if not share:
+            continue
+        bare = joined(span for m in users for span in _bare(facts, m))
+        roles = {m.bound.role for m in users}
+        used, invoiced = (_in_time(facts, roles, spans) for spans in (None, bare))
+        counts, (least, rate) = used * (1 - share), least_use(facts, taken)
+        for role in dict.fromkeys(m.bound.role for m in there):
+            delivered = _in_time(facts, {role}, bare if invoiced else None)
+            carried = counts * delivered / (invoiced or used)
+            if carried * least > counts:
+                carried = counts / rate
+            yield facts.of_role(role), carried, users
+
+
+def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span] | None) -> Fraction:
+    """Return what meters of some roles metered, without some time. [base units]"""
+    total = 0
+    for i in facts.of_role(*roles):
+        whole = facts.metered[i].whole
+        total += exact_sum(whole.value)
+        for span in bare or ():
+            begin, end = (max(0, us // INTERVAL_US - whole.first) for us in span)
+            total -= exact_sum(whole.value[begin:end])
+    return Fraction(total)
 
 
 def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
@@ -357,7 +415,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
             most, per_day = (
                 amount_text(x, unit) for x in (one.most.per_day_as_mean, counts / days)
             )
-            reason = LESS if shown else text("EVD-04.class_mean", most=most)
+            reason = BARE if shown else text("EVD-04.class_mean", most=most)
             of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
             counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
             excess = min(counts - mean, share * counts)

@@ -144,3 +144,24 @@ def test_a_power_of_the_other_sign_is_named(sign):
     rows = remeter(fleet, [one], monitored(project, fleet), plant.FROM, end)
     said = unmet(Case(plan, [one], rows, plant.FROM, end, BOOK).result, "channels")
     assert ("the sign is reversed" in "".join(said.values())) == (sign > 0) == bool(said)
+
+
+@pytest.mark.parametrize(("flow", "last"), [(1, 10), (1, 1.5), (2.5, 10)])
+def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
+    """An excess of two days was taken off twice, from an honest month too, or carried any flow."""
+    count, two = WEEKS * WEEK, 2 * plant.DAY
+    built = {"design_flow_m3_per_d": 2000, "design_cod_kg_per_d": 12_000,
+             "design_kwh_per_m3": Decimal("0.8")}  # fmt: skip
+    each = {WATER[0]: int(5 * 10**6 * flow), WATER[1]: (12 * 10**6), WATER[2]: 4_000}
+    rows = {k: [v] * (count - two) + [int(v * last)] * two for k, v in each.items()}
+    known = {k: v[:-two] for k, v in rows.items()}
+    told = {"cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": Fraction("0.15"),
+            "eta_cod_project": Fraction("0.8"), "ch4_fraction": Fraction("0.62"),
+            "flare_efficiency": Fraction("0.9")}  # fmt: skip
+    channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in told.items()}
+    found = ended(TREATED, PLANT, rows, built, channels=channels,
+                  invoices=plant.bills(known, "power"))  # fmt: skip
+    (water,) = (m for m in found.devices if m.role == "inflow")
+    assert float(water.counted) == pytest.approx(5 * 10**6 * count, rel=1e-6)
+    (cost,) = (one for one in found.rules if one.rule == "EVD-03")
+    assert float(cost.alone_t) > 0

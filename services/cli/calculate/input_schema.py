@@ -9,9 +9,11 @@ to choose from.  A validator passes over words that it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from mrv import factors
@@ -25,10 +27,13 @@ from mrv.parameters.specs import (
     ParameterSpec,
     RecordSpec,
 )
+from mrv.steps import Published
 
 if TYPE_CHECKING:
     from mrv.exante.model import Estimate
 
+# an input's word in the kind of a factor
+_NAMED = re.compile(r"\{\w+\}")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -167,18 +172,31 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
     if spec.published == factors.GRID:
         schema["of_country"] = True  # the factor of the project's country
     elif spec.published:
-        schema["published"] = _begin_with(spec.published)
+        schema["published"] = [*map(_factor, _begin_with(spec.published))]
     return schema
 
 
 def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
-    """Numbers that the equations take from the factor book, whatever the inputs."""
-    return _begin_with(*one.uses) if one.uses else []
+    """Numbers that the equations take from the factor book, each of the side that they ask for."""
+    parts = (part for part in one.steps.parts if isinstance(part, Published))
+    asked = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
+    found = _begin_with(*one.uses) if one.uses else []
+    there = {(each.kind, each.direction) for each in factors.load()}
+    return [_factor(each) for each in found if _asked(each, asked, there)]
 
 
-def _begin_with(*kinds: str) -> list[dict[str, Any]]:
+def _asked(
+    factor: Factor, asked: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
+) -> bool:
+    """Whether an equation takes a factor; one of its side goes before one of either side."""
+    sides = [side for kind, of in asked if fnmatchcase(factor.kind, kind) for side in of if side]
+    fallen = any((factor.kind, side) not in there for side in sides)
+    return not sides or factor.direction in sides or (factor.direction == "either" and fallen)
+
+
+def _begin_with(*kinds: str) -> list[Factor]:
     book = factors.load().within(None)  # what each country has of its own is not listed
-    return [_factor(factor) for factor in book if factor.kind.startswith(kinds)]
+    return [factor for factor in book if factor.kind.startswith(kinds)]
 
 
 def _factor(factor: Factor) -> dict[str, Any]:

@@ -354,7 +354,9 @@ METHODOLOGY = Methodology(
         "Uncertainty factors: 0.89 on baseline, 1.12 on project emissions.",
         "COD and methane need analysers or dated laboratory results; else the bound applies.",
         "Without measured COD there is no reduction; losses above the baseline's are charged.",
-        "COD removed is at least that from which the metered methane was formed.",
+        "eta_COD,PJ is at least COD_least / COD_y / 1.1: the meters may differ by 10 %.",
+        "Where CH4_gas is below 0.4 of Q_ww * (COD_inflow - COD_discharge) * B_o,ww, COD_inflow"
+        " counts as COD_least / Q_ww + COD_discharge; above 1.1 it is reported (PAR-08).",
         "A flare efficiency above 0.5 needs dated temperature results; else an open flare applies.",
         "Gas counts as burnt while the exhaust (500 Cel) or a flame detector shows it; else 0.",
     ),

@@ -22,7 +22,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mrv import factors
+from mrv import factors, methodologies
 from mrv.accounting.entered_values import parameters_of
 from mrv.countries import ruling
 from mrv.methodologies import find
@@ -197,13 +197,20 @@ def _rule(row: Rule) -> Iterator[str]:
     yield f"{text.checks}\n"
     severity = code_words("severity", row.severity)
     yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
-    yield f"- **Applies to**: {_rules_listed('asks', row.asks)}. **Tolerance**: {text.tolerance}."
+    of = f" ({_with_capacity()})" if "capacity" in row.asks else ""
+    asks = _rules_listed("asks", row.asks)
+    yield f"- **Applies to**: {asks}{of}. **Tolerance**: {text.tolerance}."
     yield f"- **Settled by**: {_rules_listed('needs', row.needs)}."
     yield f"- **Remedy**: {text.remedy}"
     yield f"- **Source**: {row.source}."
     for country, ruled in ruling("rules").items():
         if row.id in ruled["sources"]:
             yield f"- **Source in {country}**: {ruled['sources'][row.id]}."
+
+
+def _with_capacity() -> str:
+    built = (name for name, method in methodologies.load().items() if method.capacities)
+    return ", ".join(f"[{name}](methodologies/{name}.md)" for name in built)
 
 
 def _anchor(row: Rule) -> str:

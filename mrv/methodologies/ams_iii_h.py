@@ -355,8 +355,8 @@ METHODOLOGY = Methodology(
         "COD and methane need analysers or dated laboratory results; else the bound applies.",
         "Without measured COD there is no reduction; losses above the baseline's are charged.",
         "eta_COD,PJ is at least COD_least / COD_y / 1.1: the meters may differ by 10 %.",
-        "Where CH4_gas is below 0.4 of Q_ww * (COD_inflow - COD_discharge) * B_o,ww, COD_inflow"
-        " counts as COD_least / Q_ww + COD_discharge; above 1.1 it is reported (PAR-08).",
+        "PAR-08 compares CH4_gas with what Q_ww * (COD_inflow - COD_discharge) * B_o,ww forms.",
+        "Below 0.4 of it COD_inflow counts as COD_least / Q_ww + COD_discharge; above 1.1: report.",
         "A flare efficiency above 0.5 needs dated temperature results; else an open flare applies.",
         "Gas counts as burnt while the exhaust (500 Cel) or a flame detector shows it; else 0.",
     ),

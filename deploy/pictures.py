@@ -2,11 +2,13 @@
 """
 Pictures of the console for README and docs, taken of a server that runs.
 
-`make pictures URL=http://127.0.0.1:8080` after `make demo`; Chromium does the drawing.
+`make pictures URL=http://127.0.0.1:8080` after `make demo`; Chromium does the drawing.  A device's
+page and the alarms are drawn where TONNE_API_TOKEN holds a key that may see them.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -41,6 +43,12 @@ def main(base: str) -> None:
             raise SystemExit("no statement is issued there; run `make demo` first")
         take(page, base, statement, "statement")
         take(page, base, "/console/en/projects/nck-pv", "project")
+        if key := os.environ.get("TONNE_API_TOKEN"):
+            page.goto(urljoin(base, "/console/en/sign-in"))
+            page.locator("input[name=key]").fill(key)
+            page.locator("main form button").click()
+            take(page, base, "/console/en/devices/nck-inv-1", "device")
+            take(page, base, "/console/en/alarms", "alarms")
         browser.close()
 
 

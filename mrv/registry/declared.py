@@ -16,6 +16,21 @@ HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 
 
 @dataclass(frozen=True, slots=True)
+class Stratum:
+    """
+    A part of a population that was sampled by itself, such as an age or a country.
+
+    `mean` and `sd` are of its own sample; without an `sd` the mean is a share of answers.
+    """
+
+    name: str
+    population: int
+    n: int
+    mean: Decimal
+    sd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """
     A sample of a population, by which a parameter is estimated.
@@ -38,6 +53,8 @@ class Survey:
         What the plan asks for, where that is more than the methodology does. [%]
     sha256 : str, optional
         Of the data, kept elsewhere.
+    strata : tuple of Stratum
+        Parts that were sampled by themselves; the mean is theirs, weighted by population.
     """
 
     parameter: str
@@ -50,6 +67,7 @@ class Survey:
     confidence: Decimal | None = None
     precision: Decimal | None = None
     sha256: str | None = None
+    strata: tuple[Stratum, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import NamedTuple
 
-from mrv.registry.declared import Survey
+from mrv.registry.declared import Stratum, Survey
 
 # required at least: confidence and precision [%]
 SMALL, LARGE = (90, 10), (95, 10)
@@ -56,12 +56,21 @@ def required(methodology: str, programme: str) -> tuple[int, int]:
 
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """Return the precision of a survey; the plan's own requirement counts where it is stricter."""
-    mean, n = Fraction(survey.mean), survey.n
-    variance = mean * (1 - mean) if survey.sd is None else Fraction(survey.sd) ** 2
-    left = Fraction(max(0, survey.population - n), max(1, survey.population - 1))
+    mean, parts = Fraction(survey.mean), survey.strata or (survey,)
+    square = sum((_square(one) * one.population**2 for one in parts), start=Fraction(0))
+    # each stratum has a mean of its own
+    n = survey.n - len(parts) + 1
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
     asked = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
-    return _precision(mean, max(Fraction(0), variance) * left / n, n, confidence, asked)
+    return _precision(mean, square / survey.population**2, n, confidence, asked)
+
+
+def _square(one: Survey | Stratum) -> Fraction:
+    """Square of the standard error of a sample's mean, of a finite population."""
+    mean = Fraction(one.mean)
+    variance = mean * (1 - mean) if one.sd is None else Fraction(one.sd) ** 2
+    left = Fraction(max(0, one.population - one.n), max(1, one.population - 1))
+    return max(Fraction(0), variance) * left / one.n
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:

@@ -52,11 +52,13 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
     for survey in declared.surveys:
         found = of_survey(survey, SMALL)
         percent = DASH if found.percent is None else words.number(plain_text(found.percent, 2))
+        strata = (f"{s.name} {s.n}/{s.population}: {s.mean}" for s in survey.strata)
+        drawn = "; ".join((survey.drawn, *strata))
         yield (
             words["whole_project"],
             words.filled("dated.survey", survey.parameter, survey.n, survey.population),
             survey.taken.isoformat(), str(survey.mean), units.get(survey.parameter, DASH),
-            words.filled("dated.survey_by", survey.drawn, found.confidence, percent),
+            words.filled("dated.survey_by", drawn, found.confidence, percent),
         )  # fmt: skip
     for event in declared.events:
         until = DASH if event.ends is None else words.day(event.ends.isoformat())

@@ -71,6 +71,14 @@ def period(begin: str, end: str, language: str) -> str:
     return days(edges[0].date(), edges[1].date() - timedelta(days=1), language)
 
 
+def is_language(tag: str) -> bool:
+    """Whether CLDR knows a language by its tag, whether or not it has words here."""
+    try:
+        return bool(_locale(tag))
+    except (UnknownLocaleError, ValueError):
+        return False
+
+
 def week_begins(country: str | None) -> int:
     """Return the weekday on which a country's weeks begin, by CLDR; 0 is Monday, as in most."""
     try:

@@ -44,7 +44,7 @@ _PROPERTIES: dict[str, Any] = {
     "rated_power_w": 100000, "reason": "late readings of inv-003",
     "received": "2026-02-01T00:00:00Z", "reduction_ug": 4_112_550_000, "removed": None,
     "reported_percent_of_target": "1.2", "reported_t": "17724", "request": "9f86d081884c7d65",
-    "revoked": None, "role": "auditor", "root_hash": _HASH, "rules": "Decree 112/2026/ND-CP",
+    "revoked": None, "role": "auditor", "root_hash": _HASH, "rules": "Act 7 of 2026",
     "second": 42, "second_root": _HASH, "serial": "A1B2", "since": "2026-02-05T03:00:00Z",
     "site": "nam-cau-kien", "size": 42, "start": "2026-01-01T05:00:00Z", "state": "online",
     "statement": _STATEMENT, "status": 200, "superseded_by": None, "supersedes": None,
@@ -67,7 +67,7 @@ _SIGNED: dict[str, Any] = {
     "relatedResource": [{"id": f"urn:tonne:{_STATEMENT}", "digestSRI": "sha256-jU3N"}],
     "proof": {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022"},
 }
-_PARK_MEMBER = "nck-steel"
+_PARK_MEMBER = "steel-works"
 _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Action": {"name": "Green Industry", "action": "1"},
     "Entry": {"index": 41},
@@ -163,14 +163,14 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Key": {"id": "4m2k9x0qpz1c", "name": "Third-party entity"},
     "Letter": {"reason": "time_ahead"},
     "MadeKey": {"id": "4m2k9x0qpz1c", "name": "Third-party entity"},
-    "Park": {"park": "nck-park", "park_balance": {"energy_made": {"value": "1200", "unit": "kWh"}}},
+    "Park": {"park": "park-1", "park_balance": {"energy_made": {"value": "1200", "unit": "kWh"}}},
     "ParkFlow": {
         "amount": "1200",
         "unit": "kWh",
         "measured_share": "0.998",
         "to": _PARK_MEMBER,
         "from": "nam-cau-kien",
-        "device": "nck-inv-1",
+        "device": "inv-1",
     },
     "ParkMember": {
         "name": "Nam Cau Kien: steel works",
@@ -195,9 +195,9 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "lowest_cm": -18.0,
     },
     "SystemIndicator": {
-        "device": "nck-air-1",
+        "device": "air-1",
         "system": "air-and-noise",
-        "indicator": "vn-aqi-daily",
+        "indicator": "pm2_5_24h_ug_m3",
         "days": 30,
         "days_judged": 30,
         "days_exceeded": 2,

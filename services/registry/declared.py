@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from mrv.registry.declared import (
     JointReading,
     Phase,
     SharedMeter,
+    Stratum,
     Survey,
 )
 from mrv.statement.conditions import WANTED, reasoned
@@ -34,6 +35,8 @@ from services.registry.finding import Finding
 
 Item = TypeVar("Item")
 _MOST = 10**12
+# a mean is rounded to a thousandth of it at most
+_ROUNDED = 1_000
 # events that say nothing of a whole project
 _OF_DEVICES = ("moved", "anomaly")
 
@@ -51,9 +54,13 @@ def survey(row: Row) -> Survey:
     mean = row.required("mean", row.number("mean", 0, _MOST), "the mean of the sample")
     if population and n and n > population:
         row.problem("n", f"{n} is above the population, {population}")
+    strata = _rows(row, "strata", _stratum)
     sd = _decimal(row.number("sd", 0, _MOST))
-    if sd is None and mean is not None and mean > 1:
+    if sd is None and not strata and mean is not None and mean > 1:
         row.problem("sd", f"is missing: only a share has none, and the mean is {mean}")
+    if strata and population and n and mean is not None:
+        for text in _unlike(strata, population, n, Decimal(mean)):
+            row.problem("strata", text)
     return Survey(
         parameter=row.text("parameter"),
         population=population or 1,
@@ -65,7 +72,33 @@ def survey(row: Row) -> Survey:
         confidence=_decimal(row.number("confidence", 50, 99)),
         precision=_decimal(row.number("precision", 0.1, 50)),
         sha256=_hash(row),
+        strata=strata,
     )
+
+
+def _stratum(row: Row) -> Stratum:
+    row.only(*(f.name for f in fields(Stratum)))
+    population = row.required("population", row.whole("population", 1), "how many there are") or 1
+    n = row.required("n", row.whole("n", 2), "how many were asked, 2 or more") or 2
+    mean = row.required("mean", row.number("mean", 0, _MOST), "the mean of its sample") or 0
+    sd = _decimal(row.number("sd", 0, _MOST))
+    if n > population:
+        row.problem("n", f"{n} is above the population, {population}")
+    if sd is None and mean > 1:
+        row.problem("sd", f"is missing: only a share has none, and the mean is {mean}")
+    return Stratum(row.text("name"), population, n, Decimal(mean), sd)
+
+
+def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -> Iterator[str]:
+    """Say where strata do not make up their survey."""
+    for name, given in (("population", population), ("n", n)):
+        total = sum(getattr(one, name) for one in strata)
+        if total != given:
+            yield f"have {name} {total} together, and the survey {given}"
+    whole = sum(one.population for one in strata)
+    weighed = sum((one.population * one.mean for one in strata), start=Decimal(0)) / whole
+    if abs(weighed - mean) * _ROUNDED > max(mean, weighed):
+        yield f"have the mean {weighed:.6g}, weighted by population, and the survey {mean}"
 
 
 def event(row: Row) -> Event:
@@ -199,7 +232,10 @@ def document(project: Project) -> dict[str, Any]:
     """Return what is declared with the keys of registry files."""
     design_ = project.design
     return {
-        "surveys": [_kept(asdict(one)) for one in project.surveys or ()],
+        "surveys": [
+            _kept({**asdict(one), "strata": [_kept(asdict(each)) for each in one.strata]})
+            for one in project.surveys or ()
+        ],
         "events": [
             _kept({"from": one.begins, "to": one.ends, "what": one.what, "found": one.found,
                    "document": one.document, "devices": list(one.devices), "by": one.by,

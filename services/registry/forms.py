@@ -103,9 +103,14 @@ def _project(
     method: Methodology, taken: Mapping[str, RoleNeeds], notes: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
+    documents = dict.fromkeys((*method.designed, *method.papers, *method.dated))
     serving = []
     for role, needs in taken.items():
-        own = {key: spec for key, spec in needs.params.items() if spec.required}
+        own = {
+            key: spec
+            for key, spec in needs.params.items()
+            if spec.required or (key in documents and not spec.choices)
+        }
         serving.append(
             {"device": role.replace("_", "-"), "role": role}
             | {key: _example(spec) for key, spec in own.items()}
@@ -117,7 +122,7 @@ def _project(
         "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
         "devices": serving, "parameters": {key: _example(spec) for key, spec in asked.items()},
     }  # fmt: skip
-    for key in dict.fromkeys((*method.designed, *method.papers, *method.dated)):
+    for key in documents:
         made.setdefault("documents", {})[key] = {
             "document": f"{PLACEHOLDER}TITLE-AND-NUMBER", "by": f"{PLACEHOLDER}ISSUER",
             "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256",

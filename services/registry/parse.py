@@ -19,7 +19,7 @@ from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import Design
 from mrv.registry.project import Calibration, Sample
-from mrv.texts import languages
+from mrv.texts import dates
 from services.registry import (
     alarm_rules,
     arrays,
@@ -67,9 +67,7 @@ DEVICE_KEYS = (
     "commissioned", "serial", "attributes", "calibrations", "replacements", "quality", "check_of",
     "check_percent", "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
 )  # fmt: skip
-# `name` is in English, or what the city writes in Latin letters
-_LANGUAGES = languages()[1:]
-_SPOKEN, _LONGEST_NAME = ", ".join(_LANGUAGES), 200
+_LONGEST_NAME = 200
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
@@ -125,8 +123,8 @@ def _names(row: Row) -> dict[str, str] | None:
         return None
     found = row.mapping("names")
     for language, text in found.items():
-        if language not in _LANGUAGES:
-            row.problem("names", f"{language!r} is no language of the pages: {_SPOKEN}")
+        if not dates.is_language(language):
+            row.problem("names", f"{language!r} is no language; give its tag, such as ja or pt-BR")
         elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
             row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
     return found or None

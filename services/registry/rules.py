@@ -23,6 +23,7 @@ from mrv import countries
 from mrv.calendar import midnight_us
 from mrv.countries import country_of, grid_of
 from mrv.factors import GRID, FactorBook, kinds_in, row_to_write
+from mrv.report.printable_text import printable
 from services.registry import (
     brought_factors,
     declared,
@@ -52,6 +53,14 @@ def check(registry: Registry) -> Iterator[Finding]:
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))
         yield from _country(site)
         yield from _daylight(site)
+    every: list[Site | Project] = [*sites.values(), *projects.values()]
+    for named in every:
+        if "[U+" in (shown := printable(named.name)):
+            text = (
+                f"name: PDFs have no letters of {named.name!r} and print {shown!r}; write `name` in"
+                " letters that they have, and this one under `names`, by its language"
+            )
+            yield Finding(named.kind, named.id, text, warning=True)
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
     book, wrong = brought_factors.book_of(registry)

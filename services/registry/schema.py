@@ -35,6 +35,7 @@ from mrv.registry.declared import (
     JointReading,
     Phase,
     SharedMeter,
+    Stratum,
     Survey,
 )
 from mrv.registry.monitoring_plan import Approval, Kind, Line, Version
@@ -48,7 +49,7 @@ _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
     "Sample": Sample, "Survey": Survey, "Event": Event, "SharedMeter": SharedMeter,
     "Design": Design, "Default": Default, "JointReading": JointReading,
-    "DesignedDevice": DesignedDevice, "Phase": Phase, "Happening": Happening,
+    "DesignedDevice": DesignedDevice, "Stratum": Stratum, "Phase": Phase, "Happening": Happening,
     "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
 }  # fmt: skip

@@ -10,6 +10,7 @@ Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int
 | /IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: bound of the 90/10 interval of COD | cod |
 """
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.registry.declared import Survey
+from mrv.registry.declared import Stratum, Survey
 from mrv.registry.project import Sample
 from mrv.registry.sample_precision import LARGE, SMALL, of_samples, of_survey, required
 from tests.mrv import test_owner_inputs as owner
@@ -80,6 +81,28 @@ def _cod(*values):
 
 def _cod_used(*values):
     return Fraction(owner.used(owner.treated(_cod(*values)))["cod_in_kg_per_m3"])
+
+
+def test_strata_weigh_by_their_population():
+    """
+    New stoves that were asked as often as old ones would be half of the mean.
+
+    https://cdm.unfccc.int/IRCheck/poaiss_forms/TKZVONWQ01XIJ39/viewPublic: age groups, drawn as one
+    """
+    parts = (
+        Stratum("0 to 1 year", 3000, 50, Decimal("2.0"), Decimal("0.4")),
+        Stratum("1 to 2 years", 1000, 50, Decimal("1.2"), Decimal("0.6")),
+    )
+    whole = Survey("trip_km", 4000, 100, Decimal("1.8"), "by age", date(2026, 1, 2), strata=parts)
+    found = of_survey(whole, SMALL)
+    # of 98 degrees of freedom t is that of more than 60
+    error = (0.75**2 * 0.16 / 50 * 2950 / 2999 + 0.25**2 * 0.36 / 50 * 950 / 999) ** 0.5
+    assert float(found.half) == pytest.approx(1.671 * error, rel=1e-6)
+    assert found.holds
+    # one stratum of all is the survey itself
+    alone = Survey("trip_km", 90, 40, Decimal(8), "by lot", date(2026, 1, 2), sd=Decimal(2))
+    same = replace(alone, sd=None, strata=(Stratum("all", 90, 40, Decimal(8), Decimal(2)),))
+    assert of_survey(same, SMALL) == of_survey(alone, SMALL)
 
 
 def test_cod_counts_by_its_bound_where_samples_scatter():

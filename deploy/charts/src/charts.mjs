@@ -94,7 +94,7 @@ function byKeys(el, chart, said, option, kind, now, open, period) {
   el.tabIndex = 0;
   el.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? (kind === "hours" ? { ArrowDown: 1, ArrowUp: -1 }[event.key] : undefined);
-    if (event.key === "Enter" && at >= 0) open(at);
+    if (event.key === "Enter" && at >= 0) { chart.dispatchAction({ type: "hideTip" }); open(at); }
     if (event.key === "Escape") { at = -1; chart.dispatchAction({ type: "hideTip" }); period.whole(); }
     const d = now(), count = (d.bars ?? d.cells ?? d.labels ?? d.sites ?? d.flows).length;
     // a plus takes the half around the mark
@@ -108,7 +108,8 @@ function byKeys(el, chart, said, option, kind, now, open, period) {
     const day = d.cells && at >= 0 && /Right|Left/.test(event.key) ? d.cells.findIndex(([x, y]) => x === d.cells[at][0] + step && y === d.cells[at][1]) : -1;
     at = day >= 0 ? day : (at + step + count) % count;
     chart.dispatchAction({ type: "showTip", seriesIndex: series, dataIndex: at });
-    said.textContent = tip(kind, d, option(), { dataIndex: at }).textContent;
+    const parts = tip(kind, d, option(), { dataIndex: at }).querySelectorAll("strong, dt, dd, p");
+    said.textContent = [...parts].map((one) => one.textContent).join(", ");
   });
 }
 

@@ -152,8 +152,6 @@ def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
     """Return what names a site, project or action in the reader's language, else as registered."""
 
     def name(kind: str, id_: str, registered: str) -> str:
-        if language == LANGUAGES[0]:
-            return registered
         return names_in(ask, language).get((kind, id_), registered)
 
     return name

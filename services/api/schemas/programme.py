@@ -168,7 +168,7 @@ class Park(Shape):
     park_balance: dict[str, dict[str, str | None]]
     flows: list[ParkFlow]
     monitored_t: str | None
-    not_accounted: list[str] = Field(examples=[["nck-wastewater"]])
+    not_accounted: list[str] = Field(examples=[["wastewater-1"]])
 
 
 class Money(Shape):

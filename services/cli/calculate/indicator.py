@@ -42,7 +42,7 @@ def indicator(
     \b
     Example:
       tonne indicator --list
-      tonne indicator vn-aqi-hourly --describe
+      tonne indicator noise --describe
       echo '{"flow_m3_d": 800, "concentration_mg_l": {"cod": 140}}' |
         tonne indicator discharge-load -
     """

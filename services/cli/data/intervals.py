@@ -95,7 +95,7 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
     "--name",
     type=Choice([k.name for k in KINDS]),
     metavar="NAME",
-    help="Only this value, such as vn-aqi-hourly.",
+    help="Only this value, such as pm2_5_24h_ug_m3.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, details with it.")
 def indicators(
@@ -117,7 +117,7 @@ def indicators(
     \b
     Example:
       tonne indicators --device air-1 --from 2026-01-01 --to 2026-01-02
-      tonne indicators --site port --from 2026-01-01 --to 2026-02-01 --name vn-aqi-daily
+      tonne indicators --site port --from 2026-01-01 --to 2026-02-01 --name pm2_5_24h_ug_m3
     """
     if (device is None) == (site is None):
         raise click.UsageError("give --device ID or --site ID, one of them")

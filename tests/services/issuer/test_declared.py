@@ -213,6 +213,7 @@ def test_a_file_that_does_not_speak_of_them_keeps_them(url, tmp_path):
 
 
 EVENT = "    events: [{from: 2026-03-02, "
+STRATUM = "{name: all, population: "
 TRIPS = (
     "    surveys: [{parameter: trip_km, population: 9, drawn: by lot, taken: 2026-01-02, mean: 8, "
 )
@@ -228,6 +229,8 @@ TRIPS = (
         (f"{TRIPS}n: 4, sd: 1}}]", "'trip_km' is no number of jcm-vn-am007"),
         (f"{TRIPS}n: 12, sd: 1}}]", "12 is above the population, 9"),
         (f"{TRIPS}n: 4}}]", "only a share has none"),
+        (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 3, mean: 8, sd: 1}}]}}]", "have n 3 together"),
+        (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 4, mean: 7, sd: 1}}]}}]", "have the mean 7"),
     ],
 )
 def test_what_cannot_be_is_refused(url, tmp_path, design, wrong):

@@ -75,6 +75,7 @@ def test_a_meter_that_moved_is_asked_for_its_document(database_url, tmp_path):
     """
     Two meters would move from the substation to the delivery point, and leave no trace.
 
+    A multiplication factor, too: https://cdm.unfccc.int/IRCheck/iss_forms/UXY17PCK8R9O4DW/viewPublic
     https://cdm.unfccc.int/IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic
     """
     registering.register(database_url, tmp_path, PLACED)
@@ -102,6 +103,10 @@ def test_a_meter_that_moved_is_asked_for_its_document(database_url, tmp_path):
     assert "now it measures at delivery point and feeds grid 22 kV" in words
     ((severity, _),) = said(PLACED.replace(POINT, "M1"))
     assert severity == "observation"
+    # the ratio of its transformers is part of the point: another one multiplies every reading
+    ((severity, words),) = said(PLACED.replace(POINT, f"{POINT}, CT 400/5 A"))
+    assert severity == "observation"
+    assert "CT 400/5 A" in words
     event = "{from: 2026-03-02, what: moved, found: the utility moved its meter, devices: [inv-1]"
     before = "    monitoring:\n"
     undocumented = moved.replace(before, f"    events: [{event}}}]\n{before}", 1)

@@ -19,7 +19,13 @@ from mrv.report.axis import steps as axis_steps
 from mrv.report.axis import unit_for
 from services.api.console import assets
 from services.api.console.charts.bars import Bar, Flow, bars, flows
-from services.api.console.charts.quantities import QUARTER_US, Amount, days_chart
+from services.api.console.charts.quantities import (
+    QUARTER_US,
+    Amount,
+    cumulative_chart,
+    days_chart,
+    hours_chart,
+)
 from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps
 from services.api.console.maps import base, sewers
@@ -239,3 +245,30 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
     base.load.cache_clear()
     with pytest.raises(RegistryError, match="TONNE_CONSOLE_MAP="):
         base.load(file)
+
+
+def test_days_added_up_and_their_hours_stand_where_they_belong():
+    """A day without data would be drawn as one of zero, and a morning's energy at night."""
+    t, half = Words("en"), Fraction(1, 2)
+    days = [date(2026, 3, 1), date(2026, 3, 2)]
+    drawn = figures(
+        hours_chart(
+            [(datetime.fromisoformat("2026-03-02T07:00"), half)],
+            days,
+            "kWh",
+            ("hours", "energy"),
+            t,
+            "h",
+        )
+    )
+    assert drawn["cells"] == [[1, 7, 0.5]]
+    assert drawn["hours"][7] == "07:00"
+    rows = [
+        ("1", "1 March", half, half),
+        ("2", "2 March", None, half),
+        ("3", "3 March", half, half),
+    ]
+    line = figures(cumulative_chart(rows, "t", "avoided", t, "c"))
+    assert line["measured"] == [0.5, None, 1.0]
+    assert line["expected"] == [0.5, 1.0, 1.5]
+    assert cumulative_chart([(*row[:3], None) for row in rows], "t", "avoided", t, "c") is None

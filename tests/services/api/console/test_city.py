@@ -113,12 +113,14 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
             k: p.names for k, p in stored.projects.items()
         }
         file.write_text(
-            "sites: [{id: x, name: X, names: {fr: Y}, latitude: 1, longitude: 1, timezone: UTC}]",
+            "sites: [{id: x, name: X, names: {fr: Y, xx: Z}, latitude: 1, longitude: 1,"
+            " timezone: UTC}]",
             encoding="utf-8",
         )
         refused = import_registry(conn, read_files([file]), author="test")
     told = [text for one in refused.results for text in one.messages]
-    assert any("'fr' is no language of the pages: " in text for text in told)
+    assert not any("'fr'" in text for text in told)
+    assert any("'xx' is no language; give" in text for text in told)
 
 
 def texts_of(workbook):

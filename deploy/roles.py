@@ -22,7 +22,7 @@ ROLES = ("operator", "verifier", "auditor", "admin")
 _HEAD = """\
 # Who may do what over the API
 
-For: operators and engineers. Written from the routes by `make pages`. A key has one role and a scope: all projects, or those that it was made for (`tonne api keys create --role ROLE --project ID`). What lies outside the scope is answered as if it were not there (404). Statements that were issued, their status, proofs and reports are public; drafts, meters and evidence are for keys whose scope has the project.
+For: operators and engineers. Written from the routes by `make pages`. A key has one role and a scope: all projects, or those that it was made for (`tonne api keys create --role ROLE --project ID`). Data outside the scope are answered as not found (404). Statements that were issued, their status, proofs and reports are public; drafts, meters and evidence are for keys whose scope has the project.
 
 | scope | it means |
 |---|---|
@@ -30,7 +30,7 @@ For: operators and engineers. Written from the routes by `make pages`. A key has
 | all | only keys whose scope is all projects: what is shown cannot be separated by project |
 | public | everyone; a key also sees drafts of its scope |
 
-Signing needs no role here: a document counts by the key that signed it ([security.md](security.md#who-signs)).
+Signing needs no role here: a document counts by the key that signed it ([security.md](signing-keys.md#who-signs)).
 
 """  # noqa: E501 - a page, a line a paragraph
 

@@ -27,7 +27,7 @@ class Parts(NamedTuple):
     Attributes
     ----------
     scheme : str
-        In small letters; empty where the text is no URL.
+        In small letters; empty where the text is not a URL.
     login : str or None
         `user` or `user:password`, as it stands there.
     hosts : list of str
@@ -54,7 +54,7 @@ def parts_of(url: str) -> Parts:
     if _UNSEEN.search(url):
         raise ValueError("holds a blank or a line end; leave it out, or write %20 in a password")
     if url.partition("?")[0].count("://") > 1:
-        raise ValueError("names a scheme more than once; write it once, at the beginning")
+        raise ValueError("has more than one scheme; write one scheme, at the beginning")
     match = _PARTS.fullmatch(url)
     if match is None:
         return Parts(url.partition(":")[0].lower() if ":" in url else "", None, [], "")

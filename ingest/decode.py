@@ -69,7 +69,7 @@ def place(
                 continue
             ts = line.ts
             if not -MAX_MS < ts < MAX_MS:
-                detail = f"timestamp {ts} is no epoch milliseconds"
+                detail = f"timestamp {ts} is not an epoch milliseconds"
                 rejected.append(Rejected(one.message, "time_invalid", detail))
                 continue
             bucket.time.append(ts * 1000)
@@ -249,7 +249,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
 
 
 def _nothing() -> NoReturn:
-    raise PayloadError("empty_payload", "no reading in it; send at least one")
+    raise PayloadError("empty_payload", "the message has no reading; send at least one")
 
 
 def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:

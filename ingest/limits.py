@@ -105,7 +105,7 @@ class Limits:
         }
         for one, other in _EITHER:
             if found.get(one) is not None and found.get(other) is not None:
-                raise ProfileError(f"{where}, limits: {one} and {other} say the same; keep one")
+                raise ProfileError(f"{where}, limits: {one} and {other} are identical; keep one")
             if one in found or other in found:
                 found = {one: None, other: None} | found
         return replace(self, **found)

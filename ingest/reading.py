@@ -91,7 +91,7 @@ def time_us(ts: int | str) -> int:
     if type(ts) is int:
         if -MAX_MS < ts < MAX_MS:
             return ts * _MS
-        raise PayloadError("time_invalid", f"ts {ts} is no epoch milliseconds")
+        raise PayloadError("time_invalid", f"ts {ts} is not an epoch milliseconds")
     try:
         moment = datetime.fromisoformat(str(ts))
     except ValueError:
@@ -99,7 +99,7 @@ def time_us(ts: int | str) -> int:
             "time_invalid", f"ts {ts!r:.80} is neither epoch ms nor RFC 3339"
         ) from None
     if moment.tzinfo is None:
-        raise PayloadError("time_invalid", f"ts {ts!r} names no offset; add Z or +07:00")
+        raise PayloadError("time_invalid", f"ts {ts!r} has no UTC offset; add Z or +07:00")
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * _SECOND + moment.microsecond
 
@@ -118,5 +118,5 @@ def wire_time(us: int) -> int | str:
     try:
         moment = datetime.fromtimestamp(us // _SECOND, UTC)
     except (ValueError, OverflowError, OSError):
-        raise PayloadError("time_invalid", f"{us} us is no time of this calendar") from None
+        raise PayloadError("time_invalid", f"{us} us is outside of the supported years") from None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{us % _SECOND:06d}Z"

@@ -49,7 +49,7 @@ class _Dated(tzinfo):
         return moment.replace(tzinfo=UTC).astimezone(_plain(_at(instant, self._zones).name))
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        raise NotImplementedError("a local time alone does not say which zone it is of")
+        raise NotImplementedError("a local time needs its time zone")
 
     tzname = dst = utcoffset  # type: ignore[assignment]
 
@@ -94,7 +94,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
             begins = date.fromisoformat(day)
         except ValueError:
             raise PeriodError(
-                f"time zone {timezone!r}: {day!r} is no date; write 2026-07-01"
+                f"time zone {timezone!r}: {day!r} is not a date; write 2026-07-01"
             ) from None
         found.append(Zoned(begins, name, _midnight_us(begins, name)))
     return tuple(found)

@@ -307,8 +307,8 @@ def not_metered(
     """
     del parameters, factors
     raise MethodologyError(
-        f"{len(activities)} devices were bound in {year} to a methodology that no device delivers"
-        " to; evaluate its inputs with `tonne evaluate`"
+        f"{len(activities)} devices were bound in {year} to a methodology that uses no devices; "
+        "evaluate its inputs with `tonne evaluate`"
     )
 
 

@@ -92,7 +92,7 @@ def exact_text(value: Fraction) -> str:
     while (value * 10**places).denominator != 1:
         places += 1
         if places > _MOST_PLACES:
-            raise ValueError(f"{value} is no decimal number of {_MOST_PLACES} places")
+            raise ValueError(f"{value} is not a decimal number of {_MOST_PLACES} places")
     return decimal_text(value, places, "down")
 
 
@@ -106,12 +106,12 @@ def decimal_of(text: object) -> Decimal:
     Raises
     ------
     ValueError
-        If it is no decimal number, or one of more than 60 digits before or after the point.
+        If it is not a decimal number, or one of more than 60 digits before or after the point.
     """
     if not isinstance(text, str) or not _WRITTEN.fullmatch(text):
         raise ValueError(
-            f"{str(text)[:40]!r} is no decimal number of at most {_MOST_PLACES} digits before and"
-            " after the point"
+            f"{str(text)[:40]!r} is not a decimal number of at most {_MOST_PLACES} digits before "
+            "and after the point"
         )
     return Decimal(text)
 

@@ -37,7 +37,7 @@ class KafkaAccess:
     user, password : str, optional
         Who we are by SASL; with OAUTHBEARER the client's id and secret.
     mechanism : str
-        Of `MECHANISMS`; says nothing without a user.
+        Of `MECHANISMS`; has no effect without a user.
     token_url : str, optional
         Where OAUTHBEARER's tokens are given out.
     """
@@ -74,7 +74,9 @@ class KafkaAccess:
         secure = parts.scheme == SECURE
         user, password = _login(parts.login, secure=secure)
         if parts.rest.strip("/"):
-            raise ValueError(f"says more than hosts; write {parts.scheme}://host:port,host:port")
+            raise ValueError(
+                f"contains more than hosts; write {parts.scheme}://host:port,host:port"
+            )
         found = [host_and_port(one) for one in parts.hosts]
         usual = _PORTS[parts.scheme]
         servers = tuple((host, usual if port is None else port) for host, port in found)
@@ -117,8 +119,8 @@ def _login(login: str | None, *, secure: bool) -> tuple[str | None, str | None]:
         return None, None
     if not secure:
         raise ValueError(
-            "names a user, whose password would travel in plain text; write kafkas://, or leave"
-            " the user out"
+            "names a user, whose password would be sent in plain text; write kafkas://, or leave "
+            "the user out"
         )
     user, colon, password = login.partition(":")
     if not user or not colon or not password:

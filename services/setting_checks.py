@@ -59,31 +59,32 @@ def bind(address: str) -> str:
 
 
 def networks(text: str) -> str:
-    """Refuse what is no list of addresses and networks."""
+    """Refuse what is not a list of addresses and networks."""
     for one in filter(None, (part.strip() for part in text.split(","))):
         try:
             ip_network(one)
         except ValueError:
             raise ValueError(
-                f"{one!r} is no address and no network; give such as 10.0.0.7 or 10.0.0.0/24"
+                f"{one!r} is not an address and no network; write for example 10.0.0.7 or "
+                "10.0.0.0/24"
             ) from None
     return text
 
 
 def device_classes(text: str) -> str:
-    """Refuse what is no list of device classes."""
+    """Refuse what is not a list of device classes."""
     from ingest import classes  # noqa: PLC0415 - reads files
 
     for one in filter(None, (part.strip() for part in text.split(","))):
         if one not in classes.load():
-            raise ValueError(f"{one!r} is no device class; see docs/devices.md")
+            raise ValueError(f"{one!r} is not a device class; see docs/devices.md")
     return text
 
 
 def topic_level(name: str | None) -> str | None:
     """Refuse a name that cannot be one level of a topic."""
     if name and set(name) & set("/+#"):
-        raise ValueError(f"{name!r} cannot stand in a topic; leave out / + #")
+        raise ValueError(f"{name!r} cannot be part of a topic; it must not contain / + #")
     return name or None
 
 
@@ -91,7 +92,7 @@ def kept_days(days: int, info: Any) -> int:
     """Refuse to keep for too few days what goes by policy."""
     least = LEAST_DAYS[info.field_name]
     if 0 < days < least:
-        raise ValueError(f"is {days}; keep {least} days at least, or 0 for ever")
+        raise ValueError(f"is {days}; give at least {least} days, or 0 for no limit")
     return days
 
 
@@ -100,12 +101,12 @@ def quota(most: int, info: Any) -> int:
     # a message may have 256 KiB, and a meter may send each second
     least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
     if 0 < most < least:
-        raise ValueError(f"is {most}; let {least} through at least, or 0 for any number")
+        raise ValueError(f"is {most}; give at least {least}, or 0 for no limit")
     return most
 
 
 def page(url: str | None) -> str | None:
-    """Refuse what is no URL of a page; a slash at its end is dropped."""
+    """Refuse what is not a URL of a page; a slash at its end is dropped."""
     if url and not url.startswith(("http://", "https://")):
         raise ValueError("must be an http:// or https:// URL")
     return url.rstrip("/") if url else None
@@ -121,7 +122,7 @@ def mail_server(url: str | None) -> str | None:
 
 
 def authorities(text: str | None) -> str | None:
-    """Refuse what is no list of URLs of time-stamp authorities."""
+    """Refuse what is not a list of URLs of time-stamp authorities."""
     urls = [part.strip() for part in (text or "").split(",") if part.strip()]
     for url in urls:
         parts = parts_of(url)
@@ -129,7 +130,7 @@ def authorities(text: str | None) -> str | None:
             # never the value: it may hold a password
             raise ValueError("must be http:// or https:// URLs, separated by commas")
     if len(set(urls)) < len(urls):
-        raise ValueError("names an authority twice; name each once")
+        raise ValueError("names an authority twice; name each one once")
     return ",".join(urls) or None
 
 

@@ -348,7 +348,9 @@ class Settings(BaseSettings):
                 "set TONNE_KAFKA_SASL_MECHANISM=OAUTHBEARER and TONNE_KAFKA_TOKEN_URL together"
             )
         if self.kafka_token_url is not None and not self.kafka_token_url.startswith("https://"):
-            raise ValueError("TONNE_KAFKA_TOKEN_URL begins with no https://: a secret goes there")
+            raise ValueError(
+                "TONNE_KAFKA_TOKEN_URL does not begin with https://, but a secret is sent there"
+            )
 
     @model_validator(mode="after")
     def _timestamps_whole(self) -> "Settings":
@@ -357,7 +359,7 @@ class Settings(BaseSettings):
         for name in ("timestamp_authorities", "timestamp_required"):
             if getattr(self, name):
                 raise ValueError(
-                    f"{PREFIX}{name.upper()} says nothing without {PREFIX}TIMESTAMP_URLS; set both"
+                    f"{PREFIX}{name.upper()} has no effect without {PREFIX}TIMESTAMP_URLS; set both"
                 )
         return self
 

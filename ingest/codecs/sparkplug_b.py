@@ -106,7 +106,10 @@ def born(message: Message, *, asked: bool = False) -> Birth:
     for i, metric in enumerate(message.metrics):
         alias = metric.alias if metric.HasField("alias") else None
         if not metric.name:
-            raise PayloadError("birth_invalid", f"{NAME}: metric {i} has no name; births name all")
+            raise PayloadError(
+                "birth_invalid",
+                f"{NAME}: metric {i} has no name; a birth certificate names each metric",
+            )
         for key in (metric.name, alias):
             if key is not None and key in taken:
                 raise PayloadError("birth_invalid", f"{NAME}: two metrics go by {key!r:.80}")
@@ -169,7 +172,7 @@ class _Draft:
             detail = f"{tag.name!r:.80} is {name_of(tag.datatype)}; send a number"
             raise PayloadError("not_a_number", detail)
         if tag.name in self.values:
-            raise PayloadError("channel_twice", f"{tag.name!r:.80} stands twice at one time")
+            raise PayloadError("channel_twice", f"{tag.name!r:.80} appears twice at one time")
         self.values[tag.name] = None if metric.is_null else _value(metric, tag)
         self.units.append(_unit(metric) or tag.unit)
 
@@ -189,7 +192,8 @@ def _tag(metric: Any, birth: Birth) -> Tag:
     if tag is None:
         label = repr(metric.name)[:80] if metric.HasField("name") else f"alias {metric.alias}"
         raise PayloadError(
-            "metric_unknown", f"{NAME}: {label} is not in the birth; publish a birth that has it"
+            "metric_unknown",
+            f"{NAME}: {label} is not in the birth certificate; publish one that contains it",
         )
     return tag
 
@@ -199,7 +203,8 @@ def _value(metric: Any, tag: Tag) -> float:
     if metric.datatype not in (0, tag.datatype):
         sent_type, born_type = name_of(metric.datatype), name_of(tag.datatype)
         raise PayloadError(
-            "datatype_mismatch", f"{tag.name!r:.80} is {sent_type}; born as {born_type}"
+            "datatype_mismatch",
+            f"{tag.name!r:.80} is of type {sent_type}; the birth certificate says {born_type}",
         )
     if field is None:
         raise PayloadError("value_missing", f"{tag.name!r:.80} has no value; send null as null")

@@ -155,7 +155,7 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
         _refuse("it has no tag 18, which COSE_Sign1 begins with")
     parts = found.value
     if not isinstance(parts, list | tuple) or len(parts) != 4:  # noqa: PLR2004 - RFC 9052, 4.2
-        _refuse("it is no array of four")
+        _refuse("it is not an array of four")
     head, loose, payload, signature = parts
     if detached is not None:
         payload = detached if payload is None else None
@@ -190,11 +190,11 @@ def read(data: bytes) -> Batch:
         _refuse("its payload is no CBOR map in preferred serialization, each key once")
     algorithm = one.algorithm
     if type(algorithm) is not int:
-        _refuse(f"algorithm {algorithm!r:.40} is no number; name it in the protected header")
+        _refuse(f"algorithm {algorithm!r:.40} is not a number; name it in the protected header")
     kid = one.protected.get(_SIGNER, one.unprotected.get(_SIGNER))
     kind = claims.get(_TYPE)
     if kind is not None and not isinstance(kind, str):
-        _refuse("4, the content type, is no text")
+        _refuse("4, the content type, is not text")
     messages = claims.get(_MESSAGES)
     if not isinstance(messages, bytes):
         _refuse("5, the messages, are no bytes")
@@ -261,13 +261,13 @@ def _text(found: object) -> object:
 
 def _name(what: str, found: object) -> str:
     if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_NAME or not found.isprintable():
-        _refuse(f"{what} is no id or serial number of up to {_LONGEST_NAME} characters")
+        _refuse(f"{what} is not an id or serial number of up to {_LONGEST_NAME} characters")
     return found
 
 
 def _number(what: str, found: object, largest: int) -> int:
     if type(found) is not int or not 0 <= found < largest:
-        _refuse(f"{what} is no whole number from 0 to {largest}")
+        _refuse(f"{what} is not a whole number from 0 to {largest}")
     return found
 
 

@@ -79,7 +79,9 @@ class _Draft:
         if name in self.values:
             if self.values[name] != value:
                 self.values[name] = None  # which of them is meant is a guess
-                self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
+                self.refuse(
+                    "channel_twice", f"{name!r:.80} appears twice at one time; send it once"
+                )
         elif not isfinite(value):
             self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
         else:
@@ -205,6 +207,8 @@ def _number(value: Number, label: str, i: int) -> float:
 
 def _time_us(seconds: float, received_us: int) -> int:
     if not -RELATIVE_S < seconds < MAX_S:
-        raise PayloadError("time_invalid", f"t {seconds!r} s is no time; send seconds since 1970")
+        raise PayloadError(
+            "time_invalid", f"t {seconds!r} s is not a time; send seconds since 1970"
+        )
     us = round(seconds * 1e6)
     return received_us + us if seconds < RELATIVE_S else us

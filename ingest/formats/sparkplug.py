@@ -118,7 +118,7 @@ def number(datatype: int, field: str, value: float) -> float:
         return float(whole(datatype, int(value)))
     if datatype in (FLOAT, DOUBLE) and field in _BROKEN:
         if not isfinite(value):
-            raise PayloadError("not_finite", f"{value} is no measurement; send it as null")
+            raise PayloadError("not_finite", f"{value} is not a measurement; send it as null")
         return value
     if datatype == BOOLEAN and field == "boolean_value":
         return float(value)

@@ -76,10 +76,10 @@ def parse(text: str) -> Template:
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
     if names.count("device") != 1:
-        raise RegistryError(f"{text!r} must hold {{device}} as one whole level")
+        raise RegistryError(f"{text!r} must hold {{device}} as a topic level of its own")
     if len(set(names)) < len(names) or not set(names) <= set(NAMES):
         known = ", ".join(f"{{{name}}}" for name in NAMES)
-        raise RegistryError(f"{text!r} may hold {known}, each once")
+        raise RegistryError(f"{text!r} may contain {known}, each once")
     fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
     if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
         forbidden = ", ".join(_FORBIDDEN)
@@ -88,5 +88,7 @@ def parse(text: str) -> Template:
         raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
     found = Template(text, levels)
     if any(found.overlaps(own) for own in _OWN):
-        raise RegistryError(f"{text!r} fits tonne's own topics too; begin it with a fixed level")
+        raise RegistryError(
+            f"{text!r} also matches tonne's own topics; begin it with a fixed level"
+        )
     return found

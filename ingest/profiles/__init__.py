@@ -133,7 +133,7 @@ def parse(document: dict[str, Any]) -> Profile:
     for key in ("id", "class", "title", "source"):
         if not document.get(key):
             raise ProfileError(
-                f"profile {name}: {key!r} is required; say it at the top of the file"
+                f"profile {name}: {key!r} is required; add it at the top of the file"
             )
     channels: dict[str, Source] = {}
     taken: set[str] = set()
@@ -210,7 +210,7 @@ def load() -> dict[tuple[str, str], Profile]:
             key = (profile.class_id, profile.id)
             if key in found:
                 raise ProfileError(
-                    f"profile {key} stands in two files; keep {entry.name} or the other"
+                    f"profile {key} is in two files; keep {entry.name} or the other one"
                 )
             found[key] = profile
     return found

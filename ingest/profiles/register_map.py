@@ -76,4 +76,6 @@ def no_overlap(
         same = register.table == earlier.table or EITHER in (register.table, earlier.table)
         first, last = register.address, register.address + SIZES[register.type] - 1
         if same and first < earlier.address + SIZES[earlier.type] and earlier.address <= last:
-            raise ProfileError(f"{where}, register: {first} to {last} is of {other} too; mend one")
+            raise ProfileError(
+                f"{where}, register: {first} to {last} is also used by {other}; correct one of them"
+            )

@@ -6,10 +6,11 @@ too long.  A run ends where the value changes, where the device was silent for
 longer than `gap_us`, and where other limits begin to hold.
 
 The run of a gauge is renewed where registers of its device corroborate it: they rose by what it
-says.  Then a base load over a weekend and a plant at a fixed set point stand still honestly.  Time
-is cut into parts of a fixed length, counted from 1970 on, and what was counted since the first
-reading of a part is compared at the first reading after it.  So the order of arrival and the cuts
-between batches change nothing, and no look-up goes back farther than a part before a run.
+says.  Then a base load over a weekend and a plant at a fixed set point stand still without
+fault.  Time is cut into parts of a fixed length, counted from 1970 on, and what was counted
+since the first reading of a part is compared at the first reading after it.  So the order of
+arrival and the cuts between batches change nothing, and no look-up goes back farther than a
+part before a run.
 """
 
 from __future__ import annotations

@@ -210,8 +210,8 @@ class Host:
                 node.wanted_us = waiting_message.received_us
                 raise PayloadError(
                     "birth_missing",
-                    f"{address.own.split('/', 2)[2]!r:.140} has sent no birth in this session; a"
-                    " rebirth is asked for, then `tonne deadletter replay`",
+                    f"{address.own.split('/', 2)[2]!r:.140} has sent no birth certificate in this "
+                    "session; a rebirth was requested; after it run `tonne deadletter replay`",
                 )
             self._give(waiting_message, address, message, known)
 

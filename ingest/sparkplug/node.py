@@ -153,14 +153,14 @@ class Node:
                 return after
             raise PayloadError(
                 "birth_missing",
-                f"no birth of {who!r} at or before {sent_ms} ms; a rebirth is asked for, then"
-                " `tonne deadletter replay`",
+                f"no birth of {who!r} at or before {sent_ms} ms; a rebirth was requested; after it "
+                "run `tonne deadletter replay`",
             )
         certain_ms = self.certain_ms if before.certain_ms is None else before.certain_ms
         if sent_ms <= certain_ms or (after is not None and before.agrees(after, used)):
             return before
         raise PayloadError(
             "sequence_gap",
-            f"a message of {self.name!r} before this one is missing, and no later birth of {who!r}"
-            " says that its aliases stayed; replay it after the next birth",
+            f"a message of {self.name!r} before this one is missing, and no later birth "
+            f"certificate of {who!r} confirms its aliases; replay it after the next birth",
         )

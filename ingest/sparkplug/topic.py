@@ -67,8 +67,8 @@ def parse(topic: str) -> Topic:
         if not _ID.fullmatch(name):
             raise PayloadError(
                 "name_unusable",
-                f"{name!r:.80} is no id; name edge node and device as the registry does, with"
-                " letters, digits, _ and -",
+                f"{name!r:.80} is not an id; name edge node and device as the registry does, with "
+                "letters, digits, _ and -",
             )
     own = f"tonne/v1/{'/'.join(names)}/telemetry"
     return Topic(group, kind, names[0], "" if of_node else names[1], own)

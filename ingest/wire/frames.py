@@ -56,17 +56,17 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     if record[:4] != _MAGIC:
         raise WireError(
             "foreign_record",
-            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r};"
-            " let only `tonne bridge` write to this topic",
+            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r}; only `tonne bridge` "
+            "may write to this topic",
         )
     if len(record) < _HEAD.size:
-        raise WireError("damaged_record", f"{len(record)} bytes are less than a head")
+        raise WireError("damaged_record", f"{len(record)} bytes are shorter than a header")
     _, schema, digest = _HEAD.unpack_from(record)
     if not OLDEST <= schema <= SCHEMA:
         raise WireError(
             "unknown_schema",
-            f"schema {schema}; this version reads {OLDEST} to {SCHEMA}:"
-            " bring workers up before bridges",
+            f"schema {schema}; this version reads {OLDEST} to {SCHEMA}: update workers before "
+            "bridges",
         )
     content = memoryview(record)[_HEAD.size :]
     if hashlib.sha256(content).digest() != digest:
@@ -74,7 +74,7 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     return schema, content
 
 
-_UPDATE = "; bring workers up to the bridge's version"
+_UPDATE = "; update workers to the bridge's version"
 
 
 def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:

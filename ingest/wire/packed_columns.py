@@ -170,8 +170,8 @@ def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
             if (known.channels[name].kind == "register") != (kind == "register"):
                 raise WireError(
                     "unknown_schema",
-                    f"{known.id} channel {name!r} came as a {kind};"
-                    " bring workers up to the bridge's version",
+                    f"{known.id} channel {name!r} came as a {kind}; update workers to the bridge's "
+                    "version",
                 )
             columns[name] = _values(values, _REGISTER if kind == "register" else _GAUGE)
     times = _values(table.time_us, _REGISTER)

@@ -124,7 +124,7 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
     Raises
     ------
     WireError
-        When the record is no whole parcel of a schema that we know.
+        When the record is not a whole parcel of a schema that we know.
     """
     schema, content = unseal(record)
     try:

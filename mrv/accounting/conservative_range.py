@@ -55,10 +55,10 @@ def check_costed(
             free = _first_free(span, common([span], gaining))
             if free is not None and _costs(project, methodology, bound, free, factors):
                 raise PeriodError(
-                    f"device {bound.device} serves at {utc_text(free * INTERVAL_US)} while one of"
-                    f" the roles {', '.join(wanted)} has no device; what it counts emits all the"
-                    " same, more than it avoids: bind the meters of that time too (what they did"
-                    " not measure is charged)"
+                    f"device {bound.device} is in service at {utc_text(free * INTERVAL_US)} while "
+                    f"no device has one of the roles {', '.join(wanted)}; its consumption still "
+                    "causes emissions: bind the meters of that time too (missing data are treated "
+                    "conservatively)"
                 )
 
 

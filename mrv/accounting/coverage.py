@@ -156,8 +156,8 @@ def _check(rows: IntervalRows, device: str) -> None:
     twice = np.flatnonzero(starts[1:] == starts[:-1])
     if len(twice):
         raise PeriodError(
-            f"device {device}: the interval at {utc_text(int(starts[twice[0]]))} comes"
-            " twice; give each interval once"
+            f"device {device}: the interval at {utc_text(int(starts[twice[0]]))} appears twice; "
+            "give each interval once"
         )
 
 

@@ -152,8 +152,8 @@ def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
-            f"the plan compares the energy of {', '.join(roles)} with its design; with"
-            f" {methodology.id} it is that of {', '.join(ours) or 'all meters'}"
+            f"the plan compares the energy of {', '.join(roles)} with its design; {methodology.id} "
+            f"uses that of {', '.join(ours) or 'all meters'}"
         )
 
 

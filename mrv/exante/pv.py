@@ -99,8 +99,8 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         )
     if known is not None and not any(known):
         raise MethodologyError(
-            f"{where}: ghi_kwh_per_m2 = 0 all year: no sun shines there; leave it out if it is not"
-            " known, and only the ceiling is stated"
+            f"{where}: ghi_kwh_per_m2 = 0 all year: that is not possible; leave it out if it is "
+            "unknown, then only the upper limit is stated"
         )
     roof = Roof(*(float(inputs[k]) for k in ("latitude", "longitude", "tilt", "azimuth")))
     sky = year(roof, _plant(inputs, peak, rated), [float(g) for g in known] if known else None)
@@ -155,8 +155,8 @@ def _method(factors: Factors) -> str:
     grid: str | None = getattr(factors, "grid", None)
     if grid is None:
         raise MethodologyError(
-            "the plant's country is not known; give --country, such as VN or DE: its methodology"
-            " and its grid follow from it"
+            "the plant's country is not known; give --country, such as VN or DE: it determines "
+            "methodology and grid factor"
         )
     return _METHODS.get(grid[:2], _ELSEWHERE)
 

@@ -102,8 +102,8 @@ def to_csv(draft: Draft, table: str) -> str:
         for name, value in row.items():
             if isinstance(value, str) and value.startswith(FORMULA):
                 raise ExportError(
-                    f"{table}.{name} {value!r}: a spreadsheet takes this for a formula; write it"
-                    " so that it begins with a letter"
+                    f"{table}.{name} {value!r}: a spreadsheet would read this as a formula; begin "
+                    "it with a letter"
                 )
     out = StringIO()
     writer = csv.DictWriter(out, COLUMNS[table], lineterminator="\r\n")

@@ -2,7 +2,7 @@
 Carbon Data Open Protocol, by its JSON Schemas (2020-12) of 31 July 2026.
 
 One JSON document a schema.  Where a schema is plainly wrong its own word is followed;
-docs/registries.md lists the cases.
+docs/exports.md lists the cases.
 """
 
 from __future__ import annotations
@@ -168,10 +168,12 @@ def _estimations(draft: Draft, source: Source, entered: Registration) -> dict[st
     amount.need(
         "estimated_total_emissions_mitigation",
         _plain(total),
-        remedy if estimate is None else "the crediting period is no number of whole years",
+        remedy if estimate is None else "the crediting period is not a number of whole years",
     )
     project = draft.row(table).put(mitigation=[amount.values])
-    project.need("estimated_total_years", years, "the crediting period is no number of whole years")
+    project.need(
+        "estimated_total_years", years, "the crediting period is not a number of whole years"
+    )
     check = draft.row(table)
     check.need("validation_id", entered.validation.id, _ask(entered, "validation.id"))
     check.need("validation_type", entered.validation.type, _ask(entered, "validation.type"))

@@ -110,7 +110,7 @@ def inventory_form(country: str | None) -> CellMap:
     if found is None:
         raise ExportError(
             f"no inventory form of {country or 'an unknown country'} comes with tonne; give the"
-            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/registries.md"
+            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/exports.md"
         )
     return read_map(found, f"countries/{country}/facility.toml")
 
@@ -139,7 +139,7 @@ def read_map(text: str, name: str) -> CellMap:
     single: list[Cell | Formula] = [*found.cell, *found.formula]
     for one in single:
         if not _AT.match(one.at):
-            raise ExportError(f"{name}: at {one.at!r} is no cell, such as B4")
+            raise ExportError(f"{name}: at {one.at!r} is not a cell, such as B4")
         if (one.sheet, one.at) in taken:
             raise ExportError(f"{name}: {one.sheet}!{one.at} is given twice; keep one")
         taken.add((one.sheet, one.at))

@@ -395,4 +395,4 @@ def _supply(where: str, one: Supply) -> Iterator[str]:
 
 def _decimal(where: str, text: str) -> Iterator[str]:
     if not _AMOUNT.match(text):
-        yield f"{where} {text!r} is no number that is not negative, such as '12.5'"
+        yield f"{where} {text!r} is not a number that is not negative, such as '12.5'"

@@ -94,12 +94,12 @@ def _official(template: bytes) -> Workbook:
             lost = next((n for n in archive.namelist() if n.startswith(_LOST)), None)
         if lost is not None:
             raise ExportError(
-                f"the template holds {lost}, which would be lost; remove drawings, pictures and"
-                " macros in a copy and give that"
+                f"the template contains {lost}, which would be lost; give a copy without drawings, "
+                "pictures and macros"
             )
         return load_workbook(BytesIO(template))
     except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
-        raise ExportError(f"the template is no XLSX workbook: {error}") from None
+        raise ExportError(f"the template is not an XLSX workbook: {error}") from None
 
 
 def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None:
@@ -123,8 +123,8 @@ def _table(
 ) -> None:
     if table.room is not None and len(rows) > table.room:
         raise ExportError(
-            f"{table.sheet} has room for {table.room} rows of {table.rows}, there are {len(rows)};"
-            " add rows to a copy of the template and say so in the map"
+            f"{table.sheet} has room for {table.room} rows of {table.rows}, there are {len(rows)}; "
+            "add rows to a copy of the template and enter their number in the map"
         )
     for letter, column in table.columns.items():
         if own and column.head:

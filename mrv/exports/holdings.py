@@ -58,8 +58,8 @@ def range_of(authorization: Authorization, action: Action) -> Itmos:
         if inside and units.registry == action.registry:
             return units
     raise ExportError(
-        f"{_named(authorization, action)}: {action.first} to {action.last} lies in no range of"
-        f" units in registry {action.registry}; enter the units, or one action a range"
+        f"{_named(authorization, action)}: {action.first} to {action.last} is not in any range of "
+        f"units of registry {action.registry}; enter the units, or one action per range"
     )
 
 
@@ -96,13 +96,13 @@ def holdings(
 def _check(authorization: Authorization, action: Action) -> None:
     if action.type not in TYPES:
         raise ExportError(
-            f"{_named(authorization, action)}: {action.type!r} is no type of action; one of"
-            f" {', '.join(TYPES)}"
+            f"{_named(authorization, action)}: {action.type!r} is not a type of action; one of "
+            f"{', '.join(TYPES)}"
         )
     if action.date < authorization.date:
         raise ExportError(
-            f"{_named(authorization, action)}: it is before the authorization of"
-            f" {authorization.date}"
+            f"{_named(authorization, action)}: its date is before the authorization of "
+            f"{authorization.date}"
         )
 
 

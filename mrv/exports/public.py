@@ -140,8 +140,8 @@ def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
     for text, what in shown.items():
         if text in marks:
             raise ExportError(
-                f"{text!r} is hidden as {marks[text]} and is the {what} too, which a public"
-                f" statement shows; leave the category out with --show"
+                f"{text!r} is hidden as {marks[text]} and is the {what} too, which a public "
+                "statement shows; do not hide the category (--show)"
             )
 
 
@@ -302,7 +302,9 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
         key = one["document"], one["path"]
         digest = digest_of(one["salt"], "".join(key), one["text"])
         if wanted.pop(key, None) != digest:
-            raise SignatureError(f"the disclosure of {''.join(key)} is not of this twin")
+            raise SignatureError(
+                f"the disclosure of {''.join(key)} does not belong to this public version"
+            )
         places = {path: put for path, _, put in _places(made[one["document"]])}
         places[one["path"]](one["text"])
     if wanted:
@@ -311,5 +313,7 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
     for name, digest in subject["originals"].items():
         found = canonical.sha256_hex(canonical.encode(made[name]))
         if found != digest:
-            raise SignatureError(f"the {name} comes out as {found}, and the twin is of {digest}")
+            raise SignatureError(
+                f"the {name} has the digest {found}, and the public version is made from {digest}"
+            )
     return dict(made)

@@ -69,8 +69,8 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
     """
     if state != "issued":
         raise ExportError(
-            f"{name} is {state}; only issued statements are exported, issue it first or name the"
-            " one that counts"
+            f"{name} is {state}; only issued statements are exported, issue it first or name the "
+            "valid one"
         )
     if successor is not None:
         raise ExportError(f"{name} was superseded by {successor}; export that one")
@@ -112,7 +112,7 @@ def check_together(sources: Sequence[Source]) -> None:
             before.claims.monitoring_period.to, "UTC"
         ):
             raise ExportError(
-                f"{before.name} and {source.name} are of the same time; give the one that counts"
+                f"{before.name} and {source.name} cover the same time; give the valid one"
             )
         last[source.claims.project.id] = source
 

@@ -251,8 +251,8 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
         raise FactorError(f"{where}: bound = {entry['bound']!r} must be lower or upper")
     if not isinstance(entry.get("supersedes", ""), str):
         raise FactorError(
-            f"{where}: supersedes = {entry['supersedes']!r} must be the id of the factor that it"
-            " takes the place of, in quotes"
+            f"{where}: supersedes = {entry['supersedes']!r} must be the id of the factor that it "
+            "replaces, in quotes"
         )
     return Factor(
         **{key: entry[key] for key in _TEXTS if key != "value"},

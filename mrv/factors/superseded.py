@@ -52,18 +52,18 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
         if old is None or old is factor:
             known = ", ".join(name for name in by_id if name != factor.id) or "none"
             raise FactorError(
-                f"factor {factor.id!r} supersedes {factor.supersedes!r}, which is no other factor"
-                f" of kind {kind!r} for {factor.direction}; known: {known}"
+                f"factor {factor.id!r} supersedes {factor.supersedes!r}, which is not another "
+                f"factor of kind {kind!r} for {factor.direction}; known: {known}"
             )
         if old.id in ends:
             raise FactorError(
-                f"factor {factor.id!r} supersedes {old.id!r}, which another one supersedes already;"
-                " name the newest"
+                f"factor {factor.id!r} supersedes {old.id!r}, which is already superseded; name "
+                "the newest"
             )
         if begin(factor) < begin(old):
             raise FactorError(
-                f"factor {factor.id!r} supersedes {old.id!r} and is valid from {begin(factor)},"
-                f" before {begin(old)}; let it begin there or later"
+                f"factor {factor.id!r} supersedes {old.id!r} and is valid from {begin(factor)}, "
+                f"before {begin(old)}; set valid_from to that date or later"
             )
         ends[old.id] = begin(factor)
     kept = [
@@ -74,9 +74,9 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     for earlier, later in pairwise(found):
         if later.begin < earlier.end:
             raise FactorError(
-                f"factors {earlier.factor.id!r} and {later.factor.id!r} of kind {kind!r} are both"
-                f" valid on {later.begin}; end the earlier one there, or let the later one name it"
-                " in `supersedes`"
+                f"factors {earlier.factor.id!r} and {later.factor.id!r} of kind {kind!r} are both "
+                f"valid on {later.begin}; end the earlier one at that date, or name it in "
+                "`supersedes` of the later one"
             )
     return found
 

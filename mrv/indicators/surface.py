@@ -34,8 +34,8 @@ def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     )
     if not scaled and not unscaled:
         raise IndicatorError(
-            f"{table.id} limits nothing of what was measured in a {select['water']} of class"
-            f" {select['class']}"
+            f"{table.id} has no limit for any measured parameter in a {select['water']} of class "
+            f"{select['class']}"
         )
     return judge(table, scaled, unscaled, Fraction(1), select)
 

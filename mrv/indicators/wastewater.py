@@ -43,7 +43,9 @@ def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     if inputs["receiving"] != _SEWER:
         return _judged(inputs, table, _kq(inputs) * _kf(inputs))
     if inputs["column"] != "B":
-        raise IndicatorError("a sewer goes by column B; give column B, or the water it ends in")
+        raise IndicatorError(
+            "a sewer needs column B; give column B, or the water body that receives it"
+        )
     return _judged(inputs, table, Fraction(1))
 
 
@@ -70,12 +72,12 @@ def _refuse_new_plants(inputs: Inputs, successor: str) -> None:
     commissioned, on = inputs.get("commissioned"), inputs.get("on")
     if commissioned is not None and commissioned >= _NEW_PLANTS:
         raise IndicatorError(
-            f"commissioned = {commissioned} is not before {_NEW_PLANTS}: {successor} holds; use it"
-            " with --limits FILE"
+            f"commissioned = {commissioned} is not before {_NEW_PLANTS}: {successor} applies; use "
+            "it with --limits FILE"
         )
     if on is not None and on >= _ALL_PLANTS:
         raise IndicatorError(
-            f"on = {on} is not before {_ALL_PLANTS}: {successor} holds; use it with --limits FILE"
+            f"on = {on} is not before {_ALL_PLANTS}: {successor} applies; use it with --limits FILE"
         )
 
 
@@ -94,7 +96,7 @@ def _kf(inputs: Inputs) -> Fraction:
         return Fraction(inputs["kf"])
     if "flow_m3_d" in inputs:
         return _step(_KF, inputs["flow_m3_d"])
-    raise IndicatorError("kf is missing; give it, or flow_m3_d to work it out")
+    raise IndicatorError("kf is missing; give it, or flow_m3_d to calculate it")
 
 
 def _step(steps: tuple[tuple[int | None, str], ...], value: Fraction) -> Fraction:

@@ -186,7 +186,7 @@ def _limit(entry: Mapping[str, Any], where: str) -> Limit:
             kind = "a date without quotes" if wanted is date else "text in quotes"
             raise IndicatorError(f"{name}: {key} = {value!r} must be {kind}")
     if "parameter" not in entry:
-        raise IndicatorError(f"{name}: 'parameter' is missing; say what is limited")
+        raise IndicatorError(f"{name}: 'parameter' is missing; name the limited quantity")
     return Limit(
         parameter=entry["parameter"],
         value=_number(entry.get("value"), name),
@@ -202,7 +202,7 @@ def _curve(entry: Mapping[str, Any], where: str) -> Curve:
     points = tuple(_number(x, where) for x in entry.get("points", ()))
     values = tuple(_number(x, where) for x in entry.get("values", ()))
     if not points or len(points) != len(values) or list(points) != sorted(set(points)):
-        raise IndicatorError(f"{where}: give as many values as points, and points that rise")
+        raise IndicatorError(f"{where}: give one value per point, and points in ascending order")
     return Curve(
         points, values, _optional(entry, "before", where), _optional(entry, "beyond", where)
     )

@@ -161,5 +161,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
     said = {name: one["root"] for name, one in entry["tables"].items()}
     roots = {name: rows_root((key, value) for key, value in rows) for name, rows in found.items()}
     if roots != said:
-        raise LogError("the rows kept beside the entry do not lead to its roots; they were changed")
+        raise LogError(
+            "the rows stored with the log entry do not match its root hash; they were changed"
+        )
     return {name: dict(rows) for name, rows in found.items()}

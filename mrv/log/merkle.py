@@ -114,7 +114,7 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
             place, last = _climb(place, last)
         place, last = place >> 1, last >> 1
     if not left or len(left) != index.bit_count():
-        raise LogError(f"the proof of leaf {index} does not show what stands before it")
+        raise LogError(f"the proof of leaf {index} does not prove the entries before it")
     root = left[0]
     for bigger in left[1:]:
         root = node_hash(bigger, root)
@@ -182,8 +182,8 @@ def verify_consistency(
     path = [earlier_root, *proof] if earlier.bit_count() == 1 else list(proof)
     if not path or _fold(earlier, later, path) != (earlier_root, later_root):
         raise LogError(
-            f"tree of {later} leaves does not contain the tree of {earlier} unchanged: "
-            "the log was rewritten, or the proof is of other sizes"
+            f"tree of {later} leaves does not contain the tree of {earlier} unchanged: the log was "
+            "rewritten, or the proof is for other sizes"
         )
 
 
@@ -220,8 +220,8 @@ def check_sizes(earlier: int, later: int) -> None:
     """Refuse sizes between which there is no consistency proof."""
     if not 1 <= earlier <= later:
         raise LogError(
-            f"no consistency proof from {earlier} to {later} leaves; "
-            "the earlier tree has at least 1 leaf and no more than the later one"
+            f"no consistency proof from {earlier} to {later} leaves; the earlier tree has at least "
+            "1 leaf and no more than the later one"
         )
 
 

@@ -132,7 +132,9 @@ def verify_note(note: str, *known: NoteKey) -> str:
             if (key.name, key.key_id) != (name, key_id):
                 continue
             if not ed25519.verifies(key.public, signature, text.encode()):
-                raise SignatureError(f"signature of {name} is not of this note; it was changed")
+                raise SignatureError(
+                    f"signature of {name} does not match this note, which was changed"
+                )
             signed = True
     if not signed:
         raise SignatureError(f"note is not signed by {', '.join(key.name for key in known)}")

@@ -123,7 +123,7 @@ def read_policy(data: bytes) -> Policy:
                 f"witness {name} of the policy has the key of a log; a log cannot witness itself"
             )
     if made.quorum is None:
-        raise LogError("the policy has no quorum line; write `quorum NAME` or `quorum none`")
+        raise LogError("the policy has no line `quorum`; write `quorum NAME` or `quorum none`")
     return Policy(tuple(made.logs), made.witnesses, made.groups, made.quorum, text)
 
 
@@ -148,14 +148,14 @@ class _Reading:
             raise LogError(f"{kind[:40]!r} is none of log, witness, group, quorum")
         if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
             raise LogError(
-                f"{kind} has {len(rest)} values, which is not its form; correct the line"
+                f"{kind} has {len(rest)} values, which is not the format of this line; correct it"
             )
         getattr(self, f"_{kind}")(*rest)
 
     def _log(self, text: str, url: str | None = None) -> None:
         key = Vkey.parse(text)
         if any(log.key.public == key.public for log in self.logs):
-            raise LogError(f"the key of log {key.name} stands there twice")
+            raise LogError(f"the key of log {key.name} appears twice")
         if len(self.logs) >= _MOST:
             raise LogError(f"more than {_MOST} logs")
         self.logs.append(Member(key, url))
@@ -168,16 +168,16 @@ class _Reading:
                 " 0x04 (Ed25519) or 0x06 (ML-DSA-44)"
             )
         if any(witness.key.public == key.public for witness in self.witnesses.values()):
-            raise LogError(f"the key of witness {name} stands there twice")
+            raise LogError(f"the key of witness {name} appears twice")
         self._new(name, len(self.witnesses))
         self.witnesses[name] = Member(key, url)
 
     def _group(self, name: str, count: str, *members: str) -> None:
         for member in members:
             if member not in self.witnesses and member not in self.groups:
-                raise LogError(f"group {name} names {member!r}, which no line above defines")
+                raise LogError(f"group {name} names {member!r}, which no earlier line defines")
             if member in self._grouped:
-                raise LogError(f"{member!r} is a member of a group already; once is allowed")
+                raise LogError(f"{member!r} is already a member of a group; one group per witness")
             self._grouped.add(member)
         self._new(name, len(self.groups))
         needed = {"all": len(members), "any": 1}.get(count)
@@ -191,7 +191,7 @@ class _Reading:
         if self.quorum is not None:
             raise LogError("a second quorum; a policy has one")
         if name != NONE and name not in self.witnesses and name not in self.groups:
-            raise LogError(f"quorum names {name!r}, which no line above defines")
+            raise LogError(f"quorum names {name!r}, which no earlier line defines")
         self.quorum = name
 
     def _new(self, name: str, so_far: int) -> None:

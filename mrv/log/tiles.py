@@ -107,7 +107,7 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
         begin = place + _LENGTH_BYTES
         place = begin + int.from_bytes(content[place:begin], "big")
         if len(content) < max(begin, place):
-            raise LogError(f"a bundle is cut after {len(found)} of {width} entries; get it again")
+            raise LogError(f"a bundle ends after {len(found)} of {width} entries; get it again")
         found.append(content[begin:place])
     return found
 

@@ -121,7 +121,9 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
             if key.kind != NOTE:
                 _time(key, text, raw)
             elif not ed25519.verifies(key.public, raw[_ID_BYTES:], text.encode()):
-                raise SignatureError(f"signature of {name} is not of this note; it was changed")
+                raise SignatureError(
+                    f"signature of {name} does not match this note, which was changed"
+                )
             found.append(key)
     return found
 
@@ -152,7 +154,9 @@ def _message(key: Vkey, text: str, time_s: int) -> bytes:
     try:
         head = read_head(text)
     except LogError as error:
-        raise SignatureError(f"what {key.name} cosigned is no checkpoint: {error}") from error
+        raise SignatureError(
+            f"the text cosigned by {key.name} is not a checkpoint: {error}"
+        ) from error
     number = 8
     return b"".join((
         b"subtree/v1\n\0", _opaque(key.name), time_s.to_bytes(number, "big"),
@@ -218,8 +222,8 @@ def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -
     known = 0 if last is None else last.size
     if request.old != known:
         raise LogError(
-            f"the request goes on from {request.old} entries, the last head signed here has"
-            f" {known}; ask for one with `tonne log request --since {known}`"
+            f"the request starts at {request.old} entries, but the last head signed here has "
+            f"{known}; get a request with `tonne log request --since {known}`"
         )
     _is_consistent(request, head, last)
     return head
@@ -261,7 +265,7 @@ def judge_request(
         what = f"old is {request.old}, the last head cosigned here has {known} entries"
         raise WitnessRefusedError(409, what, known)
     if head.size == 0 and head.root != EMPTY_ROOT:
-        raise WitnessRefusedError(422, "the root of an empty log is that of the empty tree")
+        raise WitnessRefusedError(422, "the root of an empty log is the root of the empty tree")
     try:
         _is_consistent(request, head, last if known else None)
     except LogError as error:

@@ -59,7 +59,7 @@ RULES = (
 )
 YEAR = ParameterSpec(
     unit="year",
-    meaning="year of the project that is asked for, 1 for the first",
+    meaning="project year to calculate, 1 for the first",
     minimum="1",
     maximum=str(MOST_YEARS),
     integer=True,
@@ -111,13 +111,15 @@ PROJECT: Spec = {
         side="project",
     ),
     "power_mwh": POWER,
-    "diesel_l": replace(DIESEL, meaning="diesel of machines and of more transport than before"),
+    "diesel_l": replace(DIESEL, meaning="diesel of machines and of additional transport"),
     "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
     "tdl": LOSSES,
     "gwp_ch4": SITE["gwp_ch4"],
     "gwp_n2o": GWP_N2O,
     "other_project_t": OTHER,
-    "leakage_t": replace(LEAKAGE, meaning="compost stored or used without air, of the year"),
+    "leakage_t": replace(
+        LEAKAGE, meaning="emissions of compost stored or used without air, of the year"
+    ),
 }
 
 

@@ -72,7 +72,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     spread = sum((v - mean) ** 2 for v in x)
     for name, values in (("cdd", x), ("energy_mwh", y)):
         if len(set(values)) == 1:
-            raise MethodologyError(f"all months have the same {name}; no slope follows from them")
+            raise MethodologyError(f"all months have the same {name}; they determine no slope")
     found = stats.linregress(x, y)
     residual = float(found.stderr) * sqrt(spread)
     return Line(

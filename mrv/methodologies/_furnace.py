@@ -28,7 +28,7 @@ FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of t
 def used(specific: str, method: str) -> tuple[Step, ...]:
     """Output that counts, and its electricity: by the furnace's meter, or by the tonne."""
     used_mwh = ("used_mwh", "E_PJ", "MWh")
-    meaning = "electricity of the output that counts"
+    meaning = "electricity of the output counted"
     return (
         Step(
             "output_t",
@@ -36,7 +36,7 @@ def used(specific: str, method: str) -> tuple[Step, ...]:
             "t",
             "min(production_t, production_hist_t)",
             f"{method}, cap of output",
-            "output that counts: no more than the old plant made",
+            "output counted, at most that of the old plant",
         ),
         Step(*used_mwh, METERED, f"{method}, project emissions", meaning, when=METERED),
         Step(*used_mwh, f"output_t * {specific}", f"{method}, project emissions", meaning),
@@ -47,7 +47,7 @@ def one_figure(inputs: Inputs, specific: str) -> None:
     """Refuse two figures of the furnace's electricity, or none."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
-            f"give either {specific} or {METERED}, what the furnace's meter counted"
+            f"give either {specific} or {METERED}, the metered energy of the furnace"
         )
 
 

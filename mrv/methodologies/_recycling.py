@@ -26,7 +26,7 @@ def virgin(polymer: str, mass: str) -> tuple[Part, ...]:
             f"{mass} * net_to_gross"
             f" * (sec_{polymer} * ef_grid_t_per_mwh + sfc_{polymer} * gas_co2 / GJ_PER_TJ)",
             "AMS-III.AJ, baseline emissions",
-            f"virgin {polymer} that is not made",
+            f"emissions of virgin {polymer} not produced",
         ),
     )
 
@@ -39,7 +39,7 @@ def primary(materials: str, mass: str, source: str) -> Step:
         "tCO2",
         f"{mass} * ef_t_per_t",
         f"{source}, baseline emissions",
-        "primary material that is not made",
+        "emissions of primary material not produced",
         over=materials,
     )
 

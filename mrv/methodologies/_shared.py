@@ -73,7 +73,7 @@ POWER = ParameterSpec(
 )
 DIESEL = ParameterSpec(
     unit="L",
-    meaning="diesel that the project burns",
+    meaning="emissions of the diesel that the project burns",
     maximum="1000000000",
     source="invoices, or a fuel meter",
     symbol="FC",
@@ -161,7 +161,7 @@ def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
             "tCO2",
             f"{key} * diesel_kg_per_l / KG_PER_T * diesel_ncv * diesel_co2 / GJ_PER_TJ",
             "CDM TOOL03, combustion of fossil fuel",
-            "diesel that the project burns",
+            "emissions of the diesel that the project burns",
         ),
     )
 
@@ -174,7 +174,7 @@ def drawn(factor: str = "ef_grid_t_per_mwh") -> Step:
         "tCO2",
         f"power_mwh * {factor} * (1 + tdl)",
         "CDM TOOL05, consumption of electricity",
-        "electricity that the project draws, with what the grid loses on the way",
+        "emissions of the electricity that the project draws, including grid losses",
     )
 
 

@@ -23,8 +23,8 @@ _TYPES = {
     )
     for kind in (*DEGRADABLE, "inert")
 }
-BY_YEAR = ListSpec("the waste kept from the disposal site, one object a year", _TYPES)
-BY_MONTH = ListSpec("the waste kept from the disposal site, one object a month", _TYPES)
+BY_YEAR = ListSpec("waste diverted from the disposal site, one object per year", _TYPES)
+BY_MONTH = ListSpec("waste diverted from the disposal site, one object per month", _TYPES)
 SITE: Spec = {
     "phi": ParameterSpec(
         unit="1",
@@ -90,7 +90,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
                 "1",
                 f"exp(-k_{kind}{per_step})",
                 equation,
-                f"what a step leaves of {kind} waste",
+                f"{kind} waste that remains after one time step",
             ),
             Step(
                 f"stock_{kind}",
@@ -113,7 +113,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
             "tCO2e/tC",
             "phi * (1 - f_captured) * gwp_ch4 * (1 - ox) * CH4_PER_C * f_gas * doc_f * mcf",
             equation,
-            "methane that a tonne of degradable carbon gives in the end",
+            "methane that a tonne of degradable carbon forms in total",
         ),
         given_off(waste, "given_off_t", "BE_x", "stock_{}", equation),
     )
@@ -122,7 +122,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
 def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
     """Emissions at the site, row by row, from a quantity of each kind of waste. [tCO2e]."""
     kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
-    what = "from all waste so far" if "stock" in quantity else "from the waste that just came"
+    what = "from all waste so far" if "stock" in quantity else "from the waste of this step"
     formula, meaning = f"potential * ({kinds})", f"emissions at the site {what}"
     return Step(name, symbol, "tCO2e", formula, equation, meaning, over=waste)
 

@@ -124,7 +124,7 @@ def besides(other: ParameterSpec) -> dict[str, ParameterSpec]:
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
         "other_project_t": other,
-        "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
+        "leakage_t": replace(LEAKAGE, meaning="emissions of equipment brought from another plant"),
     }
 
 

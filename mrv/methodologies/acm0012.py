@@ -78,7 +78,7 @@ STEPS = steps(
         "TJ",
         "steam_t * (steam_kj_per_kg - feedwater_kj_per_kg) / MJ_PER_TJ",
         "ACM0012 v6, net heat generation",
-        "heat of steam above its feedwater",
+        "heat of the steam above that of its feedwater",
     ),
     Step(
         "boiler_t",
@@ -86,7 +86,7 @@ STEPS = steps(
         "tCO2",
         "heat_tj / boiler_efficiency * boiler_co2_t_per_tj",
         "ACM0012 v6, baseline emissions from heat",
-        "the boiler that would have made the heat",
+        "emissions of the boiler that would have made the heat",
     ),
     Step(
         "displaced_t",
@@ -94,7 +94,7 @@ STEPS = steps(
         "tCO2",
         "eg_mwh * ef_grid_t_per_mwh",
         "ACM0012 v6, baseline emissions from electricity",
-        "electricity that the grid would have made",
+        "emissions of the grid electricity displaced",
     ),
     Step(
         "baseline_t",
@@ -259,7 +259,7 @@ METHODOLOGY = Methodology(
             side="baseline",
         ),
         "boiler_fuel": ChoiceSpec(
-            "fuel of that boiler; the cleanest where not given",
+            "fuel of that boiler; the cleanest fuel if not given",
             FUELS,
             "records before the project",
             default="natural_gas",
@@ -268,12 +268,12 @@ METHODOLOGY = Methodology(
         "power_mwh": replace(
             POWER,
             default="0",
-            meaning="electricity that recovery draws from the grid, where eg_mwh is not net of it",
+            meaning="electricity that the recovery draws from the grid, if eg_mwh is not net of it",
         ),
         "ef_consumed_t_per_mwh": replace(
             EF_GRID,
             required=False,
-            meaning="emission factor of the grid that it is drawn from",
+            meaning="emission factor of the grid that supplies this electricity",
             source="official value of the year",
             side="project",
             factor=("grid", "consumed"),

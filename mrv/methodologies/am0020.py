@@ -60,7 +60,7 @@ STEPS = steps(
         "MWh",
         "volume_m3 * kwh_per_m3_baseline / KWH_PER_MWH",
         "AM0020 v2, baseline emissions",
-        "electricity that the old pumps would have taken for this water",
+        "electricity that the old pumps would have used for this water",
     ),
     Step(
         "baseline_t",

@@ -108,7 +108,7 @@ STEPS = steps(
         "MWh",
         "eg_mwh - eg_hist_mwh - sigma_hist_mwh",
         "AMS-I.D v18, retrofit and capacity addition",
-        "generation beyond what the plant made before; all of it of a new plant",
+        "generation above that of the plant before its retrofit; all generation of a new plant",
     ),
     Step(
         "baseline_t",
@@ -165,7 +165,9 @@ METHODOLOGY = Methodology(
         ),
         "eg_hist_mwh": _HISTORY,
         "sigma_hist_mwh": replace(
-            _HISTORY, meaning="standard deviation of those years", symbol="sigma_hist"
+            _HISTORY,
+            meaning="standard deviation of the yearly generation before the retrofit",
+            symbol="sigma_hist",
         ),
         "ef_grid_t_per_mwh": replace(_EF_EX_ANTE, places=None),
     },

@@ -59,7 +59,7 @@ STEPS = steps(
             "kWh",
             "count * kw * hours / (1 - technical_losses)",
             "AMS-II.C v15, energy baseline",
-            f"electricity of a group, {side}, with what the grid loses on the way",
+            f"electricity of a group, {side}, including grid losses",
             over=side,
         )
         for side, symbol in (("baseline", "BL"), ("project", "PJ"))

@@ -138,10 +138,12 @@ METHODOLOGY = Methodology(
         "energy_mwh": replace(
             POWER,
             required=False,
-            meaning="electricity of the furnace, in place of sec_project_mwh_per_t; all of it"
-            " counts, also that of output above history",
+            meaning="electricity of the furnace, instead of sec_project_mwh_per_t; all of it "
+            "counts, including output above the historical level",
         ),
-        "leakage_t": replace(LEAKAGE, meaning="equipment moved to another site and used on"),
+        "leakage_t": replace(
+            LEAKAGE, meaning="emissions of equipment that another site continues to use"
+        ),
         "ef_grid_t_per_mwh": EF_GRID,
     },
     inputs_of=inputs_of,

@@ -87,7 +87,7 @@ STEPS = steps(
         "tCO2",
         "output_t * coke_t_per_t * coke_ncv * coke_co2 / GJ_PER_TJ",
         "AMS-II.D v13; CDM TOOL03, combustion of fossil fuel",
-        "coke that the cupola would have burnt",
+        "emissions of the coke that the cupola would have burnt",
     ),
     Step(
         "calcined_t",
@@ -95,7 +95,7 @@ STEPS = steps(
         "tCO2",
         "output_t * limestone_t_per_t * limestone_co2",
         "AMS-II.D v13; IPCC 2006 Guidelines, volume 3",
-        "CO2 that its limestone would have given off",
+        "CO2 that the cupola's limestone would have released",
     ),
     Step(
         "baseline_t",
@@ -188,12 +188,14 @@ METHODOLOGY = Methodology(
         "energy_mwh": replace(
             POWER,
             required=False,
-            meaning="electricity of the furnace, in place of sec_mwh_per_t; all of it counts, also"
-            " that of output above history",
+            meaning="electricity of the furnace, instead of sec_mwh_per_t; all of it counts, "
+            "including output above the historical level",
         ),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
-        "leakage_t": replace(LEAKAGE, meaning="equipment moved to another site and used on"),
+        "leakage_t": replace(
+            LEAKAGE, meaning="emissions of equipment that another site continues to use"
+        ),
     },
     inputs_of=inputs_of,
     timed=True,

@@ -78,18 +78,18 @@ def _fitted(name: str, symbol: str, unit: str, formula: str, meaning: str) -> St
 
 
 _FITTED = {
-    "intercept_mwh_per_month": ("a", "MWh", "fitted(line, 'intercept')", "intercept of a month"),
+    "intercept_mwh_per_month": ("a", "MWh", "fitted(line, 'intercept')", "intercept per month"),
     "intercept_standard_error_mwh": (
-        "s_a", "MWh", "fitted(line, 'of_intercept')", "its standard error"
+        "s_a", "MWh", "fitted(line, 'of_intercept')", "standard error of that value"
     ),
-    "slope_mwh_per_cdd": ("b", "MWh/(K d)", "fitted(line, 'slope')", "slope by degree days"),
+    "slope_mwh_per_cdd": ("b", "MWh/(K d)", "fitted(line, 'slope')", "slope per degree day"),
     "slope_standard_error_mwh_per_cdd": (
-        "s_b", "MWh/(K d)", "fitted(line, 'of_slope')", "its standard error"
+        "s_b", "MWh/(K d)", "fitted(line, 'of_slope')", "standard error of that value"
     ),
-    "r_squared": ("R2", "1", "fitted(line, 'r_squared')", "share of the scatter explained"),
-    "cv_rmse_percent": ("CV", "%", "fitted(line, 'cv') * 100", "scatter in the mean of a month"),
+    "r_squared": ("R2", "1", "fitted(line, 'r_squared')", "share of the scatter explained (R²)"),
+    "cv_rmse_percent": ("CV", "%", "fitted(line, 'cv') * 100", "CV RMSE of the months"),
     "adjusted_mwh": (
-        "E_BL,likeliest", "MWh", "predicted(line, months, cdd)", "n * a + b * CDD, the likeliest"
+        "E_BL,likeliest", "MWh", "predicted(line, months, cdd)", "n * a + b * CDD, best estimate"
     ),
     "adjusted_lower_95_mwh": (
         "E_BL,low", "MWh", "lower_bound(line, months, cdd)", "lower end of its 95 % interval"
@@ -97,7 +97,9 @@ _FITTED = {
 }  # fmt: skip
 _ADJUSTED = ("adjusted_baseline_mwh", "E_BL,adj", "MWh")
 STEPS = steps(
-    _fitted("line", "line", "", "fit(history)", "line through the months before the project"),
+    _fitted(
+        "line", "line", "", "fit(history)", "regression line through the months before the project"
+    ),
     (_fitted(name, *said) for name, said in _FITTED.items()),
     Step(
         *_ADJUSTED,
@@ -143,16 +145,19 @@ def plausible(inputs: Inputs) -> None:
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(
-            f"{line[0]} and history are two baselines; give the months, or the line with its"
-            " lower 95 % bound"
+            f"{line[0]} and history are two baselines; give either the months or the regression "
+            "line with its lower 95 % bound"
         )
     missing = [key for key in _LINE if key not in inputs]
     if "history" not in inputs and missing:
         raise MethodologyError(
-            f"{missing[0]!r} is missing; give the line, or `history`: the months before the project"
+            f"{missing[0]!r} is missing; give the regression line, or `history` with the "
+            "months before the project"
         )
     if "history" not in inputs and inputs["months"] != _YEAR:
-        raise MethodologyError("months goes with history; intercept_mwh is of a whole year")
+        raise MethodologyError(
+            "months is used only with history; intercept_mwh is for a whole year"
+        )
     if len(inputs.get("history", _YEAR * [None])) < _YEAR:
         raise MethodologyError(
             f"history has {len(inputs['history'])} months; the baseline needs at least {_YEAR}"
@@ -262,7 +267,7 @@ METHODOLOGY = Methodology(
     inputs={
         **_LINE_SPECS,
         "history": ListSpec(
-            "the months before the project, in place of a line",
+            "monthly data before the project, instead of a regression line",
             {
                 "cdd": replace(_DAYS, meaning="cooling degree days of the month"),
                 "energy_mwh": ParameterSpec(
@@ -280,7 +285,7 @@ METHODOLOGY = Methodology(
         ),
         "months": ParameterSpec(
             unit="month",
-            meaning="length of the project's period; with history only",
+            meaning="length of the project's period; only together with history",
             default=str(_YEAR),
             minimum="1",
             maximum=str(_YEAR),

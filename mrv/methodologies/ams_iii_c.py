@@ -121,7 +121,7 @@ STEPS = steps(
         "g/km",
         "sfc_l_per_100km * density_kg_per_l * G_PER_KM",
         "AMS-III.C, baseline emissions per kilometre",
-        "fuel mass that the old vehicle burns on a kilometre",
+        "fuel mass that the old vehicle burns per kilometre",
     ),
     Step(
         "ef_bl_g_per_km",
@@ -130,7 +130,7 @@ STEPS = steps(
         "sfc_g_per_km * ncv_kj_per_g * ef_fuel_g_per_mj * improvement ** years_since_baseline"
         " / KJ_PER_MJ * (1 - biofuel_share)",
         "AMS-III.C, baseline emissions per kilometre; biofuel in the baseline counts 0",
-        "emissions of the vehicle that would have run instead",
+        "emissions per kilometre of the vehicle replaced",
     ),
     Step(
         "baseline_t",
@@ -146,7 +146,7 @@ STEPS = steps(
         "tCO2",
         "charging_mwh * ef_grid_t_per_mwh / (1 - tdl)",
         "AMS-III.C, project emissions of electric vehicles",
-        "electricity at the chargers, with what the grid loses on the way",
+        "emissions of the electricity at the chargers, including grid losses",
     ),
     diesel("project_diesel_l"),
     Step(
@@ -288,7 +288,8 @@ METHODOLOGY = Methodology(
             DIESEL, default="0", meaning="diesel that hybrid project vehicles burn"
         ),
         "leakage_t": replace(
-            LEAKAGE, meaning="replaced vehicles that were sold on and not scrapped, of the year"
+            LEAKAGE,
+            meaning="emissions of replaced vehicles that were sold and not scrapped, of the year",
         ),
     },
     applicability=(

@@ -92,8 +92,8 @@ def plausible(inputs: Inputs) -> None:
     given, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
     if given < needed:
         raise MethodologyError(
-            f"waste_t_by_month holds {given} months and year = {inputs['year']} needs {needed};"
-            " give every month up to its end, zeros where nothing came"
+            f"waste_t_by_month holds {given} months and year = {inputs['year']} needs {needed}; "
+            "give each month up to its end, with 0 for months without waste"
         )
     parts = len(inputs.get("month_parts", ()))
     if parts not in {0, _MONTHS}:
@@ -103,7 +103,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 _PARTS = ListSpec(
-    "how much of each of the twelve months of that year is asked for; all of it where left out",
+    "share of each of the twelve months of that year to calculate; whole months if left out",
     {
         "part": ParameterSpec(
             unit="1",

@@ -62,7 +62,7 @@ STEPS = steps(
         "(eta_cod_baseline * mcf_baseline + (1 - eta_cod_baseline) * mcf_discharge)"
         " * bo_baseline * uf_baseline * gwp_ch4",
         f"{_H}, baseline emissions",
-        "baseline emissions of a tonne of COD: of the part removed, and of the part discharged",
+        "baseline emissions per tonne of COD: of the removed and the discharged part",
     ),
     Step(
         "baseline_t",
@@ -103,7 +103,7 @@ STEPS = steps(
         "flow_m3 * cod_out_kg_per_m3 / KG_PER_T * mcf_discharge * bo_project * uf_project"
         " * gwp_ch4",
         f"{_H}, project emissions of discharge",
-        "methane of the COD that goes out",
+        "methane of the discharged COD",
     ),
     Step(
         "lost_t_per_t",
@@ -111,7 +111,7 @@ STEPS = steps(
         "tCO2e/tCOD",
         "mcf_project * bo_project * uf_project * (1 - capture) * gwp_ch4",
         f"{_H}, fugitive emissions: PE_fug = (1 - CFE) * MEP * GWP",
-        "methane beside what is captured of a tonne of COD that is removed",
+        "methane not captured, per tonne of COD removed",
     ),
     Step(
         "fugitive_t",
@@ -119,7 +119,7 @@ STEPS = steps(
         "tCO2e",
         "load_t * eta_cod_project * lost_t_per_t",
         f"{_H}, fugitive emissions",
-        "methane beside what is captured",
+        "methane not captured",
     ),
     Step(
         "least_load_t",
@@ -127,7 +127,7 @@ STEPS = steps(
         "tCOD",
         "gas_t / bo_project",
         "IPCC 2006 Guidelines, volume 5, equation 6.2",
-        "least COD that the biogas was formed from",
+        "least COD from which the biogas can have formed",
     ),
     Step(
         "lost_t",
@@ -135,7 +135,7 @@ STEPS = steps(
         "tCO2e",
         "flare_t + least_load_t * lost_t_per_t",
         "a rule of tonne, for time in which the COD was not measured",
-        "what is lost of the least COD",
+        "emissions of methane lost, for the least COD",
     ),
     # Nothing is claimed of COD that was not measured; zero COD beside gas of it is no bound
     Step(
@@ -145,7 +145,7 @@ STEPS = steps(
         "discharge_t + fugitive_t + flare_t if cod_in_kg_per_m3"
         " else lost_t - min(lost_t, least_load_t * formed_t_per_t)",
         f"{_H}, project emissions; without COD a rule of tonne's own",
-        "emissions of the treatment; where COD is not measured, those beyond the baseline's",
+        "emissions of the treatment; if COD is not measured, only those above the baseline's",
     ),
     Step(
         "project_t",
@@ -162,7 +162,7 @@ STEPS = steps(
         "min(baseline_t - project_t - leakage_t,"
         " methane_destroyed_t - power_t - other_project_t - leakage_t)",
         f"{_H}, emission reductions ex post",
-        "reduction: never more than the methane that was burnt",
+        "reduction, at most the methane burnt",
     ),
     extra=("methane_destroyed_t",),
 )

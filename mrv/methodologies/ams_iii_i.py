@@ -44,7 +44,7 @@ STEPS = steps(
         "tCOD",
         "flow_m3 * cod_in_kg_per_m3 / KG_PER_T * eta_cod",
         f"{_I}, baseline emissions",
-        "COD that is removed",
+        "COD removed",
     ),
     Step(
         "baseline_t",

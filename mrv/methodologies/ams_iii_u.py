@@ -102,7 +102,7 @@ STEPS = steps(
         "km",
         "passengers * trip_km",
         "AMS-III.U, baseline emissions",
-        "distance of all passengers together",
+        "total distance of all passengers",
     ),
     Step(
         "mode_t",
@@ -111,7 +111,7 @@ STEPS = steps(
         "travelled_km * share * (ef_g_per_km / occupancy * improvement ** years_since_baseline)"
         " / G_PER_T",
         "AMS-III.U, baseline emissions",
-        "passengers who would have taken a mode",
+        "emissions of passengers who would have used a mode",
         over="modes",
     ),
     Step(
@@ -128,7 +128,7 @@ STEPS = steps(
         "tCO2",
         "power_mwh * ef_grid_t_per_mwh / (1 - tdl)",
         "AMS-III.U, project emissions",
-        "electricity, with what the grid loses on the way",
+        "emissions of the electricity, including grid losses",
     ),
     diesel(),
     Step(
@@ -286,11 +286,11 @@ METHODOLOGY = Methodology(
         "tdl": LOSSES,
         "diesel_l": replace(DIESEL, default="0", meaning="diesel of the line"),
         "other_project_t": _ACCESS,
-        "modes": MapSpec("modes that passengers would have taken, by name", _OF_MODE),
+        "modes": MapSpec("transport modes that passengers would have used, by name", _OF_MODE),
         "leakage_t": replace(
             LEAKAGE,
-            meaning="load of the remaining buses and taxis where it falls by more than 10 points,"
-            " less congestion and rebound, of the year",
+            meaning="emissions of a lower load factor of the remaining buses and taxis, "
+            "if it falls by more than 10 points, less congestion and rebound effects, of the year",
         ),
     },
     applicability=(Check("AMS-III.U survey: shares of the modes", shares_sum, True),),

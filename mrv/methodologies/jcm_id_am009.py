@@ -149,7 +149,7 @@ STEPS = steps(
         "tCO2",
         "fuel_t * ncv * co2_t_per_tj / GJ_PER_TJ",
         "JCM ID_AM009, project emissions",
-        "fuel of the burners",
+        "emissions of the burners' fuel",
     ),
     Step(
         "baseline_t",
@@ -157,7 +157,7 @@ STEPS = steps(
         "tCO2",
         "burnt_t * eta_project / eta_reference",
         "JCM ID_AM009, reference emissions",
-        "fuel that burners of the reference would have burnt",
+        "emissions of the fuel that reference burners would have burnt",
     ),
     Step(
         "project_t",

@@ -86,7 +86,7 @@ STEPS = steps(
         "tCO2",
         "project_t * cop_project / cop_reference",
         "JCM VN_AM003, reference emissions",
-        "equipment of the reference efficiency",
+        "emissions of equipment with the reference efficiency",
     ),
 )
 

@@ -74,7 +74,7 @@ STEPS = steps(
         "tCO2",
         "eg_mwh * ef_re_t_per_mwh",
         "JCM VN_AM007 ver 1.0, reference emissions",
-        "electricity of a system that need not be generated elsewhere",
+        "emissions of grid electricity displaced by a system",
         over="systems",
     ),
     Step(

@@ -45,7 +45,7 @@ STEPS = steps(
         "MWh",
         "captive_load_kw * H_PER_D * days / KW_PER_MW",
         "JCM waste heat recovery (MM_AM005), auxiliary electricity",
-        "auxiliaries that are not metered, at their capacity all day",
+        "electricity of unmetered auxiliaries, at their capacity all day",
     ),
     Step(
         "net_mwh",

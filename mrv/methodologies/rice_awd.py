@@ -74,7 +74,7 @@ STEPS = steps(
         "1",
         "power(1 + straw_t_per_ha * cfoa + sum(other_straw_t_per_ha), exponent)",
         f"{_IPCC}, equation 5.3",
-        "scaling for organic matter that is worked in",
+        "scaling factor for organic matter worked into the soil",
     ),
     *(
         Step(
@@ -83,7 +83,7 @@ STEPS = steps(
             "kgCH4/ha/d",
             f"ef_c_kg_per_ha_d * sf_w_{side} * sf_p * sf_o",
             f"{_IPCC}, equation 5.2",
-            f"methane of a hectare on a day, {side}",
+            f"methane per hectare and day, {side}",
         )
         for side, symbol, _ in _SEASONS
     ),
@@ -147,7 +147,7 @@ STEPS = steps(
         "tCO2e",
         "baseline_t - methane_t - uncertainty_deduction * max(0, baseline_t - methane_t) - other_t",
         "Gold Standard rice methodology, uncertainty deduction",
-        "reduction, with the uncertainty of defaults taken off the methane",
+        "reduction, after deducting the uncertainty of defaults from the methane",
     ),
     lists={"seasons": "", "other_organic": ""},
     defaults={"other_organic": []},
@@ -295,7 +295,7 @@ METHODOLOGY = Methodology(
         "seasons": ListSpec("the seasons of the year", {"area_ha": _AREA, "days": _DAYS}),
         **_FIXED,
         "other_organic": ListSpec(
-            "compost, manure and other organic matter, one object a kind",
+            "compost, manure and other organic matter, one object per kind",
             {
                 "t_per_ha": replace(_STRAW, meaning="worked in: straw dry, the others fresh"),
                 "cfoa": _CFOA,

@@ -83,7 +83,7 @@ def check_numbers(data: bytes) -> None:
     """Refuse a document with a number that is longer than any; InputError."""
     if match := _LONG.search(data):
         raise InputError(
-            f"it holds a number of {len(match[0])} digits; {_MOST_DIGITS} are the most"
+            f"it holds a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
         )
 
 

@@ -139,7 +139,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
             fields = head.struct()
             size, packed = int(fields[_UNPACKED]), int(fields[_PACKED])
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"column {name} has a page whose head cannot be read") from error
+            raise InputError(f"column {name} has a page whose header cannot be read") from error
         _check_kind(name, fields, most_rows)
         if _DICTIONARY in fields:
             empty = not size
@@ -203,7 +203,7 @@ class _Head:
                 return self._skip(self._number())
             case 12:
                 return self.struct(depth + 1)
-        raise ValueError(f"type {kind} stands in no head of a page")
+        raise ValueError(f"type {kind} is not known in a page header")
 
     def _byte(self) -> int:
         self.at += 1
@@ -212,7 +212,7 @@ class _Head:
     def _skip(self, size: int) -> None:
         self.at += size
         if self.at > len(self._data):
-            raise ValueError("longer than a head of a page")
+            raise ValueError("longer than a page header")
 
     def _number(self) -> int:
         found = shift = 0

@@ -197,9 +197,9 @@ def check_order(rows: IntervalRows, fleet: Fleet) -> None:
     if not later.all():
         k = int(np.flatnonzero(~later)[0]) + 1
         raise CanonicalError(
-            f"intervals: the row of {fleet.devices[rows.device[k]].id} on"
-            f" {utc_text(int(rows.start_us[k]))} stands twice or out of order;"
-            " rows go by device, quantity and time"
+            f"intervals: the row of {fleet.devices[rows.device[k]].id} on "
+            f"{utc_text(int(rows.start_us[k]))} appears twice or out of order; rows are ordered by "
+            "device, quantity and time"
         )
 
 
@@ -217,8 +217,8 @@ def _in_order(
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
         raise CanonicalError(
-            f"{where}: the row of {fleet.devices[device[k]].id} on {utc_text(int(time_us[k]))}"
-            " stands twice or out of order; rows go by device and time"
+            f"{where}: the row of {fleet.devices[device[k]].id} on {utc_text(int(time_us[k]))} "
+            "appears twice or out of order; rows are ordered by device and time"
         )
     return int(device[-1]), int(time_us[-1])
 

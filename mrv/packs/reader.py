@@ -179,12 +179,12 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     if path.is_file():
         data = read_file(path, budget)
         if not data.lstrip().startswith(b"{"):
-            raise InputError(f"{path} is no statement: it is not a JSON object")
+            raise InputError(f"{path} is not a statement: it is not a JSON object")
         return Pack({STATEMENT: data}, budget=budget)
     if not (path / STATEMENT).is_file():
         raise InputError(
-            f"{path} is no evidence pack: it has no {STATEMENT};"
-            " give a folder that `tonne statement export` made, or a statement's file"
+            f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder that `tonne "
+            "statement export` made, or a statement's file"
         )
     found = _FolderContents(budget)
     for file in _files(path):
@@ -254,11 +254,13 @@ def _files(path: Path) -> list[Path]:
     found = []
     for file in path.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
-            raise InputError(f"{file} is no file but a link or a device; a pack holds files only")
+            raise InputError(f"{file} is a link or a device; a pack contains files only")
         if file.is_file():
             found.append(file)
         if len(found) > MOST_FILES:
-            raise InputError(f"{path} holds more than {MOST_FILES} files; it is no evidence pack")
+            raise InputError(
+                f"{path} holds more than {MOST_FILES} files; it is not an evidence pack"
+            )
     return sorted(found)
 
 

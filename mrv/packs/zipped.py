@@ -70,8 +70,8 @@ def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
     found = folder / tops.pop() if len(tops) == 1 else folder
     if not (found / STATEMENT).is_file():
         raise InputError(
-            f"{path} holds no evidence pack: {STATEMENT} stands neither at its top nor in its only"
-            " folder; give a zip file of one pack and nothing else"
+            f"{path} holds no evidence pack: {STATEMENT} is neither at its top nor in its only "
+            "folder; give a zip file of one pack and nothing else"
         )
     return found
 
@@ -168,8 +168,8 @@ def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
             or entry.filename in seen
         ):
             raise InputError(
-                f"{path} holds {entry.filename!r}, which leads elsewhere, is no plain file or"
-                " stands twice; no pack does that"
+                f"{path} holds {entry.filename!r}, which leads outside, is not a plain file or "
+                "appears twice; a pack never contains such a file"
             )
         seen.add(entry.filename)
     return files
@@ -182,8 +182,8 @@ def _write(source: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: 
             left -= len(chunk)
             if left < 0:
                 raise InputError(
-                    f"{entry.filename!r} is longer than its zip file says or may be; download it"
-                    " again"
+                    f"{entry.filename!r} is longer than the zip file states or allows; download it "
+                    "again"
                 )
             out.write(chunk)
     return left

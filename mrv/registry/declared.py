@@ -73,7 +73,7 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    Something that happened at a plant, with the days from and until it did; None: it goes on.
+    Event at a plant, with its first day and the first day after it; None: it continues.
 
     `increase` explains a reduction above the estimate of the design, `moved` is of meters that
     measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
@@ -142,7 +142,7 @@ class Design:
 @dataclass(frozen=True, slots=True)
 class JointReading:
     """
-    What a common meter counted in local days, half-open, as its users read it together.
+    Joint reading of a common meter for local days, the last day excluded.
 
     `value` is in base units of the quantity; `by` gave the record, whose file has `sha256`.
     """

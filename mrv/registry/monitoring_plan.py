@@ -28,7 +28,7 @@ SAMPLING = "sampling"
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    What a plan says of one parameter.
+    Line of a plan for one parameter.
 
     Attributes
     ----------

@@ -111,7 +111,7 @@ def service_intervals(
 @dataclass(frozen=True, slots=True)
 class Sample:
     """
-    What a laboratory found in a sample: the parameter's value, in the methodology's unit.
+    Laboratory result of a sample: the parameter's value in the methodology's unit.
 
     Attributes
     ----------
@@ -288,8 +288,8 @@ class Besides:
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
-    `asked` are the grades of evidence that the programme asks for, None of a close that is no
-    statement's.  Of parameters of a lower one,
+    `asked` are the grades of evidence that the programme requires, None for a close
+    without a statement.  Of parameters of a lower one,
     `at_published` are at the conservative end of their published range, and `unshown_values` have
     none and carry all of the reduction.
     `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which

@@ -315,15 +315,15 @@ def check_edges(project: Project, from_us: int, to_us: int) -> None:
     for name, edge, local in (("from", from_us, begin), ("to", to_us, end)):
         if edge % INTERVAL_US:
             raise PeriodError(
-                f"{name} = {local} is inside an interval; choose a quarter of an hour"
+                f"{name} = {local} is inside an interval; choose the start of a 15-minute interval"
             )
     if from_us >= to_us:
         raise PeriodError(f"the period from {begin} to {end} is empty; `to` must be later")
     if from_us < project.from_us or to_us > project.to_us:
         of = " to ".join(local_text(edge, zone) for edge in (project.from_us, project.to_us))
         raise PeriodError(
-            f"the period from {begin} to {end} leaves the crediting period of project"
-            f" {project.id}, {of}; close only what lies within"
+            f"the period from {begin} to {end} extends beyond the crediting period of project "
+            f"{project.id}, {of}; close only the part within it"
         )
 
 

@@ -67,8 +67,8 @@ class Authority:
         for policy in self.policies:
             if not _POLICY.fullmatch(policy):
                 raise EnrolmentError(
-                    f"policy {policy!r} of authority {self.name!r} is no object identifier;"
-                    " write it like 1.3.6.1.4.1.601.10.3.1"
+                    f"policy {policy!r} of authority {self.name!r} is not an object identifier; "
+                    "write it like 1.3.6.1.4.1.601.10.3.1"
                 )
         _check_moment(self.until, f"until of authority {self.name!r}")
 
@@ -128,8 +128,8 @@ class StampRule:
         count = len(self.authorities)
         if not 1 <= self.threshold <= count <= _MOST:
             raise EnrolmentError(
-                f"{self.threshold} of {count} time-stamp authorities cannot be asked for; name"
-                f" from 1 to {_MOST}, and ask for no more than there are"
+                f"{self.threshold} of {count} time-stamp authorities is not possible; name 1 to "
+                f"{_MOST} authorities, and a threshold of at most their number"
             )
         seen: dict[object, str] = {}
         for one in self.authorities:

@@ -132,7 +132,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise CanonicalError(f"key {key!r} stands twice in one object; keep one of them")
+                raise CanonicalError(f"key {key!r} appears twice in one object; keep one of them")
             seen.add(key)
     return found
 
@@ -185,7 +185,7 @@ def _check_depth_safe(value: object, *, allow_floats: bool) -> None:
     try:
         _check(value, "$", allow_floats=allow_floats)
     except RecursionError as error:
-        raise CanonicalError("value is nested too deeply or holds itself; flatten it") from error
+        raise CanonicalError("value is nested too deeply or contains itself; flatten it") from error
 
 
 def _check(value: object, path: str, *, allow_floats: bool) -> None:

@@ -57,7 +57,7 @@ def check_public_key(public: bytes) -> None:
     """
     point = _decode(public)
     if _is_identity(_multiply(8, point)):
-        raise _refused(public, "has small order, so anyone can sign for it")
+        raise _refused(public, "has small order, so anyone could sign with it")
     if not _is_identity(_multiply(_L, point)):
         raise _refused(public, "has a small-order part, so verifiers may disagree")
 

@@ -123,7 +123,7 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     Raises
     ------
     EnrolmentError
-        As `read_keyring`, or where a status list is no JSON object, or the policy no text.
+        As `read_keyring`, or where a status list is not a JSON object, or the policy no text.
     """
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])
@@ -138,8 +138,8 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
 def _check_pair(key: SigningKey, holder: EnrolledKey) -> None:
     if key.public_multikey != holder.multikey:
         raise SignatureError(
-            f"secret key of {holder.name!r} belongs to {key.public_multikey}, "
-            f"not to {holder.multikey} beside it; the file was mixed up"
+            f"secret key of {holder.name!r} belongs to {key.public_multikey}, not to "
+            f"{holder.multikey} in the same file; the file mixes two keys"
         )
 
 

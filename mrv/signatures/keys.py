@@ -136,9 +136,9 @@ class DistantKey(SigningKey):
         signature = self._elsewhere(message)
         if not ed25519.verifies(self.public, signature, message):
             raise SignatureError(
-                f"what was asked to sign for {self.public_multikey} gave {len(signature)} bytes,"
-                " no signature of the message by that key (Ed25519, 64 bytes as they are);"
-                " look at the key file's signer"
+                f"the signer for {self.public_multikey} returned {len(signature)} bytes that are "
+                "not a signature of the message by that key (Ed25519, 64 raw bytes); check "
+                "`signer` in the key file"
             )
         return signature
 
@@ -206,8 +206,8 @@ class EnrolledKey:
         else:
             return
         raise EnrolmentError(
-            f"signed at {moment} by key {self.name!r} ({self.multikey}), which counts {edge};"
-            " have it signed by a key that is valid"
+            f"signed at {moment} with key {self.name!r} ({self.multikey}), which is valid {edge}; "
+            "have it signed by a valid key"
         )
 
     def has_ended(self, at: datetime) -> bool:

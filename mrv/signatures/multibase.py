@@ -47,7 +47,9 @@ def decode_base58(text: str) -> bytes:
     number = 0
     for char in text[1:]:
         if char not in _VALUE:
-            raise CanonicalError(f"{char!r} in {text[:24]!r}... is no base58 letter; copy it again")
+            raise CanonicalError(
+                f"{char!r} in {text[:24]!r}... is not a base58 letter; copy it again"
+            )
         number = number * 58 + _VALUE[char]
     body = text[1:]
     zeros = len(body) - len(body.lstrip(_ALPHABET[0]))

@@ -17,7 +17,7 @@ numbers are little-endian; n is the number of rows:
     values     "i", "f": n times 8 bytes, 0 where there is no value
                "s": n uint32 lengths in bytes, then the UTF-8 texts without gaps
 
-Rules that make it one: NaN is no value; -0.0 is written as 0.0; booleans and
+Rules that make it one: NaN is not a value; -0.0 is written as 0.0; booleans and
 smaller integers are "i", smaller floats "f"; a column without any value is
 left out (a channel that a class gains later does not change old days); rows
 ascend by time and, at one time, by their columns in name order, no value first.

@@ -87,8 +87,8 @@ class TrustRoot:
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
             raise EnrolmentError(
-                f"a trust root with {len(self.root_keys)} root keys cannot have the threshold"
-                f" {self.threshold}; name each key once, and no more signers than keys"
+                f"a trust root with {len(self.root_keys)} root keys cannot have the threshold "
+                f"{self.threshold}; name each key once, and no more signers than keys"
             )
         if self.version < 1 or not self.programme.strip():
             raise EnrolmentError("a trust root needs a programme, and a version from 1")
@@ -164,8 +164,8 @@ def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> byte
     old = () if before is None else _parse(before)[0].root_keys
     if key.public_multikey not in {*root.root_keys, *old}:
         raise EnrolmentError(
-            f"{key.public_multikey} is no root key of {root.programme}, version {root.version}, nor"
-            " of the version before it; name that one with --after FILE"
+            f"{key.public_multikey} is not a root key of {root.programme}, version {root.version}, "
+            "nor of the version before it; name that one with --after FILE"
         )
     mine = key.public_multikey, key.sign(canonical.encode(root.signed()))
     others = [signature for signature in signatures if signature[0] != key.public_multikey]
@@ -211,8 +211,8 @@ def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
     new, signatures = _parse(data)
     if (new.programme, new.version) != (old.programme, old.version + 1):
         raise EnrolmentError(
-            f"version {new.version} of {new.programme!r} does not follow version {old.version}"
-            f" of {old.programme!r}; take each version in turn"
+            f"version {new.version} of {new.programme!r} does not follow version {old.version} of "
+            f"{old.programme!r}; take the versions one after another"
         )
     _require(new, signatures, old)
     return read_root(data, at)
@@ -259,10 +259,10 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         fields = signed.keys()
         if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
             raise EnrolmentError(
-                "the fields of this trust root are not those of its form; obtain the file again"
+                "the fields of this trust root do not match its schema; get the file again"
             )
         if signed["type"] != TYPE:
-            raise EnrolmentError(f"a file of type {signed['type']!r} is no trust root")
+            raise EnrolmentError(f"a file of type {signed['type']!r} is not a trust root")
         root = TrustRoot(
             signed["programme"],
             _number(signed["version"]),
@@ -277,9 +277,11 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
     except (KeyError, TypeError, ValueError, AttributeError, CanonicalError) as error:
-        raise EnrolmentError(f"a trust root is not in its form: {error}; get it again") from error
+        raise EnrolmentError(
+            f"a trust root does not match its schema: {error}; get it again"
+        ) from error
     if root.signed() != signed:
-        raise EnrolmentError("a trust root holds more than its form has; get it again")
+        raise EnrolmentError("a trust root has unknown fields; get it again")
     return root, signatures
 
 
@@ -297,5 +299,5 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> int:
     if type(value) is not int:
-        raise EnrolmentError(f"{value!r} in a trust root is no whole number; get it again")
+        raise EnrolmentError(f"{value!r} in a trust root is not a whole number; get it again")
     return value

@@ -52,7 +52,7 @@ def read(text: str) -> Batch:
     """
     try:
         if len(text) > _LONGEST:
-            raise SignedValueError("it is longer than a megabyte")
+            raise SignedValueError("it is larger than 1 MB")
         return cose_batch.read(b64decode(text, validate=True))
     except (InputError, binascii.Error) as error:
         raise SignedValueError(f"not a whole signed batch: {error}; get it again") from error

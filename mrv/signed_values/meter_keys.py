@@ -85,7 +85,7 @@ def parse_key(text: str) -> MeterKey:
     try:
         return _supported(decode_key(text))
     except NotCheckedError as error:
-        raise SignedValueError(f"this key is of no use here: {error}") from error
+        raise SignedValueError(f"this key cannot be used: {error}") from error
 
 
 def decode_key(text: str) -> MeterKey:
@@ -108,7 +108,7 @@ def decode_key(text: str) -> MeterKey:
             raw = b""
     if not raw or len(raw) > _LONGEST or raw[0] not in (*_POINT, _SEQUENCE):
         raise SignedValueError(
-            f"{text.strip()[:24]!r} is no public key; give DER or a point, in hex, base64 or PEM"
+            f"{text.strip()[:24]!r} is not a public key; give DER or a point, in hex, base64 or PEM"
         )
     return MeterKey(raw)
 
@@ -153,7 +153,7 @@ def _supported(key: MeterKey) -> MeterKey:
         except ValueError:
             continue
         return key
-    raise SignedValueError(f"point {key.hex[:16]}.. lies on no curve that is known here")
+    raise SignedValueError(f"point {key.hex[:16]}.. is not on a supported curve")
 
 
 def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> bool:
@@ -171,7 +171,7 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     name = (match[1] if match else "").replace("brainpoolP", "brainpool")
     curve = _CURVES.get(name)
     if curve is None:
-        raise NotCheckedError(f"{algorithm} is not checked here; known are {', '.join(_CURVES)}")
+        raise NotCheckedError(f"{algorithm} is not supported; supported: {', '.join(_CURVES)}")
     if key.raw[0] == _SEQUENCE:
         public = _loaded(key.raw)
         if _OURS[public.curve.name] != name:
@@ -207,7 +207,7 @@ def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes
         If the key is damaged.
     """
     if algorithm not in _EDDSA + _ES256:
-        raise NotCheckedError(f"algorithm {algorithm} is not checked here; EdDSA and ES256 are")
+        raise NotCheckedError(f"algorithm {algorithm} is not supported; supported: EdDSA, ES256")
     public = _point(key.raw) if key.raw[0] != _SEQUENCE else _read(key.raw)
     try:
         if isinstance(public, Ed25519PublicKey) and algorithm in _EDDSA:
@@ -258,7 +258,7 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     Raises
     ------
     SignedValueError
-        Naming the first line that is no name with a key, or that there is none at all.
+        Naming the first line that is not a name with a key, or that there is none at all.
     """
     own_keys: dict[str, tuple[MeterKey, ...]] = {}
     for number, line in enumerate(text.splitlines(), 1):

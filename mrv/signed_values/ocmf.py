@@ -194,7 +194,7 @@ def _object(text: str, begin: int) -> tuple[dict[str, Any], int]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        _refuse("a key of its JSON stands there twice")
+        _refuse("a key of its JSON appears twice")
     return found
 
 
@@ -206,12 +206,12 @@ _JSON = json.JSONDecoder(
 
 def _readings(found: Any) -> tuple[Reading, ...]:
     if not isinstance(found, list) or not found:
-        _refuse("RD is no list of readings")
+        _refuse("RD is not a list of readings")
     done: list[Reading] = []
     held: dict[str, Any] = {}
     for one in found:
         if not isinstance(one, dict):
-            _refuse("a reading is no JSON object")
+            _refuse("a reading is not a JSON object")
         held = held | {"RV": None} | one
         done.append(_reading(held))
     return tuple(done)
@@ -224,7 +224,7 @@ def _reading(row: dict[str, Any]) -> Reading:
         _refuse(f"ST {status!r} is no state of a meter")
     number = row.get("RV")
     if number is not None and not (isinstance(number, str) and _NUMBER.fullmatch(number.strip())):
-        _refuse(f"RV {str(number)[:24]!r} is no number")
+        _refuse(f"RV {str(number)[:24]!r} is not a number")
     value = None if number is None else Decimal(number.strip())
     unit = _text(row, "RU")
     if value is not None and unit is None:
@@ -265,7 +265,7 @@ def _text(row: dict[str, Any], key: str) -> str | None:
     """Text of a field; None where it is absent or empty, as makers write what they do not have."""
     found = row.get(key)
     if found is not None and not isinstance(found, str):
-        _refuse(f"{key} is no text")
+        _refuse(f"{key} is not text")
     return (found or "").strip() or None
 
 

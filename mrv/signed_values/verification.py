@@ -53,7 +53,7 @@ class DatedKey(NamedTuple):
     begins : datetime or None
         The time from which it is its holder's.
     holder : str
-        Whose it is.
+        Its owner.
     speaks : mapping of str to str, or None
         Names (id, serial number) of the devices whose readings it may sign, to their ids;
         None where no one says so.

@@ -64,7 +64,7 @@ def check_approval(
         or document.get("id") != f"{statement['id']}:approval:{holder.multikey}"
         or document.get("issuer") != issuer(holder)
     ):
-        raise CanonicalError(f"{name!r} is no approval of {statement['id']} by {holder.name}")
+        raise CanonicalError(f"{name!r} is not an approval of {statement['id']} by {holder.name}")
     said = read(IssueApproval, document, f"approval {name!r}").credential_subject
     named = [related(statement["id"], canonical.encode(statement))]
     if (
@@ -87,8 +87,8 @@ def check_enough(found: int, wanted: int, statement: str) -> None:
     """Refuse an issue that too few approved; EnrolmentError says how to go on."""
     if found < wanted:
         raise EnrolmentError(
-            f"{wanted} people have to approve the issue of {statement}, and {found} did; each signs"
-            f" with `tonne statement approve {statement} --key NAME`"
+            f"{wanted} approvals are required to issue {statement}; signed so far: {found}; "
+            f"each person signs with `tonne statement approve {statement} --key NAME`"
         )
 
 

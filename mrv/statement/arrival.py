@@ -111,6 +111,6 @@ def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str
     sums = {"root": root, "readings": str(sum(one.readings for one in found.values()))}
     if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
-            f"plan.json says that {late} readings of {day} arrived late, and the log sealed another"
-            " account of when that day's readings arrived"
+            f"plan.json states that {late} readings of {day} arrived late, but the log sealed "
+            "other arrival times for that day"
         )

@@ -191,4 +191,4 @@ def check_reason(given: str, what: str = "the reason") -> None:
     """Refuse a reason, or the text of a finding, that no reader can judge; StatementStateError."""
     if not reasoned(given):
         shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
-        raise StatementStateError(f"{what} {shown!r} is none that a reader can judge: {WANTED}")
+        raise StatementStateError(f"{what} {shown!r} is too short for a reader to assess: {WANTED}")

@@ -179,8 +179,8 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     said = verification_of(verification).credential_subject
     if said.opinion not in _OPINIONS:
         raise CanonicalError(
-            f"{verification.get('id')!r} has the opinion {said.opinion!r}; one of"
-            f" {', '.join(_OPINIONS)} is signed"
+            f"{verification.get('id')!r} has the opinion {said.opinion!r}; sign one of "
+            f"{', '.join(_OPINIONS)}"
         )
     remarks = tuple(one.text for one in said.shown if one.remark and one.text)
     return Finding(

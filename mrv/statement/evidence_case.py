@@ -219,7 +219,7 @@ class Case:
     def metered(self) -> IntervalRows:
         """Interval rows that the readings give; only of a case that is to `recheck`."""
         if self._scanned.rows is None:
-            raise ValueError("this case was not made to be metered again; pass recheck=True")
+            raise ValueError("this evidence was loaded without raw readings; pass recheck=True")
         return self._scanned.rows
 
     @property

@@ -156,8 +156,8 @@ def sign_event(
     what, name, text, effect = event
     if len(text.strip()) > MOST_CHARACTERS:
         raise CanonicalError(
-            f"the text of a finding has {MOST_CHARACTERS} characters at most, this one has"
-            f" {len(text.strip())}; refer to documents for more"
+            f"the text of a finding may have {MOST_CHARACTERS} characters, this one has "
+            f"{len(text.strip())}; refer to documents for more"
         )
     check_reason(text, "the text of the finding")
     if what == "raised":
@@ -207,10 +207,10 @@ def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[st
     """Return the event of a document, signed or about to be."""
     named = related(statement["id"], canonical.encode(statement))
     if said.id != statement["id"] or document["relatedResource"] != [named]:
-        raise CanonicalError(f"{document['id']!r} is about another statement, or another text")
+        raise CanonicalError(f"{document['id']!r} belongs to another statement or another text")
     number = str(document["id"]).rpartition(":")[2]
     if document["id"] != f"{statement['id']}:finding:{said.finding}:{number}":
-        raise CanonicalError(f"{document['id']!r} is not named as its finding")
+        raise CanonicalError(f"{document['id']!r} does not name its finding")
     claims = claims_of(statement)
     if said.about is not UNSET:
         _check_about(said.about, said.event, claims)
@@ -240,7 +240,7 @@ def about_text(said: About) -> str:
 def _check_about(said: About, event: What, claims: Claims) -> None:
     """Refuse devices and days that are none of the statement's; StatementStateError."""
     if event != "raised":
-        raise StatementStateError("devices and days are named where a finding is raised")
+        raise StatementStateError("devices and days are given when a finding is raised")
     known = sorted({one.device for one in claims.monitored_parameters})
     for device in said.devices:
         if device not in known:
@@ -261,7 +261,9 @@ def _check_about(said: About, event: What, claims: Claims) -> None:
     except ValueError:
         begin = until = date.min
     if (begin.isoformat(), until.isoformat()) != (said.from_, said.to):
-        raise StatementStateError(f"the days {said.from_} to {said.to} are none; write 2026-01-31")
+        raise StatementStateError(
+            f"the days {said.from_} to {said.to} are not dates; write 2026-01-31"
+        )
     if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
         raise StatementStateError(
             f"the days {begin} to {until} (the day after) are not within {claims.statement}:"
@@ -291,7 +293,7 @@ def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
 def _check_order(before: Sequence[Record], known: Record | None, event: Event) -> None:
     name = event.finding
     if event.what == "answered" and event.effect_t is not None:
-        raise StatementStateError(f"{name}: what an error comes to is for the verifier to say")
+        raise StatementStateError(f"{name}: only the verifier states the effect of an error")
     if known is None:
         if event.what != "raised":
             names = ", ".join(one.name for one in before) or "none"
@@ -299,13 +301,19 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
         if name != next_name(name.split("-")[0], before):
             raise StatementStateError(f"{name} is not the next of its kind; get the list again")
     elif event.what == "raised":
-        raise StatementStateError(f"{name} was raised already; get the list again and number anew")
+        raise StatementStateError(
+            f"{name} was raised already; get the list again and number it again"
+        )
     elif known.state == "closed":
-        raise StatementStateError(f"{name} is closed; raise another finding")
+        raise StatementStateError(f"{name} is closed; raise a new finding")
     elif event.what == "closed" and known.kind in BLOCKING and known.state == "open":
-        raise StatementStateError(f"{name} has no answer yet; the operator answers, then close it")
+        raise StatementStateError(
+            f"{name} has no answer yet; the operator answers it before it is closed"
+        )
     if event.number != (1 if known is None else len(known.events) + 1):
-        raise StatementStateError(f"event {event.number} of {name} is not its next one")
+        raise StatementStateError(
+            f"event {event.number} of {name} is not the next event of that finding"
+        )
 
 
 def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]:
@@ -315,7 +323,7 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
     Raises
     ------
     CanonicalError
-        If it is no list of events of this statement.
+        If it is not a list of events of this statement.
     StatementStateError
         If one does not follow.
     """

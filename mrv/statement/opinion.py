@@ -74,9 +74,9 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materialit
     if found.material:
         said = found.stated()
         raise StatementStateError(
-            f"the opinion cannot be unqualified: misstatements of {said.net_misstatement_t} t"
-            f" net and {said.absolute_misstatement_t} t absolute reach"
-            f" {said.threshold_percent} % of the reduction; have the statement corrected"
+            f"the opinion cannot be unqualified: misstatements of {said.net_misstatement_t} t net "
+            f"and {said.absolute_misstatement_t} t absolute reach {said.threshold_percent} % of "
+            "the reduction; have the operator correct the statement"
         )
 
 
@@ -127,8 +127,8 @@ def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
         raise StatementStateError(
             "the opinion cannot be unqualified while findings are open: "
             + "; ".join(map(str, open_))
-            + "; have the period closed anew once they are settled, close each with its reason"
-            f" ({_FILE}), or sign a qualified opinion"
+            + "; have the period closed again once they are resolved, close each with its reason "
+            f"({_FILE}), or sign a qualified opinion"
         )
     blank = list(blanks(said, words))
     if blank:

@@ -101,7 +101,7 @@ def certified_in(
         held = found.get(key, ())
         said = f"certificate {one.certificate} of {one.device}"
         if any(other.certificate == one.certificate for other in held):
-            raise ValueError(f"{said} is there twice")
+            raise ValueError(f"{said} appears twice")
         number, value = _intervals(one, said)
         found[key] = (*held, Certified(one.certificate, one.scheme, number, value))
     return found
@@ -235,7 +235,7 @@ def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
         here = found.setdefault(of_device.device, {})
         for one in of_device.days:
             if one.day in here or not 0 <= int(one.late) <= int(one.readings):
-                raise ValueError(f"arrivals of {of_device.device} on {one.day} cannot be so")
+                raise ValueError(f"arrivals of {of_device.device} on {one.day} are not consistent")
             here[one.day] = Arrived(int(one.readings), int(one.late), int(one.hours), int(one.span))
     return found
 

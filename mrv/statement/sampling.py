@@ -119,28 +119,29 @@ def check_sampling(
         or document.get("relatedResource") != [named]
     ):
         raise CanonicalError(
-            f"{document.get('id')!r} is no sampling list of {statement['id']}, as it is signed now"
+            f"{document.get('id')!r} is not a sampling list of the statement {statement['id']} "
+            "as signed"
         )
     said = read(SamplingList, document, f"sampling list {document['id']!r}").credential_subject
     draw = decode_base58(said.draw.removeprefix("z"))
     if not verifies(holder.public, draw, _message(statement)):
         raise SignatureError(
-            f"the draw of {document['id']} is not {holder.name}'s signature over the statement;"
-            " the list was not drawn by the seed that neither party chooses"
+            f"the draw of {document['id']} is not {holder.name}'s signature over the statement; "
+            "the list was not drawn with the seed that neither party can choose"
         )
     own = _subject(statement, case, Size(_units(said.random), _units(said.by_risk)), draw)
     if said != own:
         one, other = write(said), write(own)
         wrong = next(key for key in sorted(one) if one[key] != other[key])
         raise CanonicalError(
-            f"{document['id']} is not what its seed draws from the evidence: {wrong} differs"
+            f"{document['id']} differs from what its seed draws from the evidence: {wrong}"
         )
     return int(own.random), int(own.by_risk), int(own.population)
 
 
 def _units(text: str) -> int:
     if not text.isdecimal():
-        raise CanonicalError(f"{text!r} is no number of units")
+        raise CanonicalError(f"{text!r} is not a number of units")
     return int(text)
 
 

@@ -137,7 +137,8 @@ def check_kept(
             at_us, value = instant_us(register.time, "UTC"), decimal_of(register.value)
             if (at_us, register.channel, value) not in tells:
                 raise CanonicalError(
-                    f"{where} does not tell {register.channel} {register.value} at {register.time}"
+                    f"{where} does not contain {register.channel} {register.value} at "
+                    f"{register.time}"
                 )
 
 

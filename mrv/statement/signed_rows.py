@@ -211,15 +211,15 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     key = next((one for one in keys if one.multikey == named and one.role == ROLE), None)
     if key is None:
         raise EnrolmentError(
-            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; enrol the key of"
-            f" {row.issuer or 'its issuer'} (`tonne keys enroll FILE`), or leave `signed` out:"
-            " without it the row has grade B at most"
+            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; enrol the key of "
+            f"{row.issuer or 'its issuer'} (`tonne keys enroll FILE`), or leave `signed` out: an "
+            "unsigned row has at most grade B"
         )
     if not holds(row):
         raise SignatureError(
-            f"{row.name} is not what {key.name!r} signed: the row was changed after it was signed,"
-            f" or the signature is of another row; restore it, or ask {row.issuer or key.name} to"
-            " sign the row as it is"
+            f"{row.name} is not what {key.name!r} signed: the row was changed, or the signature "
+            f"belongs to another row; restore it, or ask {row.issuer or key.name} to sign the row "
+            "as it is"
         )
     _check_whose(row, key, keys)
     return key
@@ -252,8 +252,8 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     ended = key.valid_until
     if ended is not None and (row.day is None or row.day.isoformat() >= ended[:10]):
         raise EnrolmentError(
-            f"{row.name} is of {row.day or 'no day'}, and key {key.name!r} ended at {ended}; have"
-            " it signed by a key that is valid"
+            f"{row.name} is of {row.day or 'no day'}, and key {key.name!r} ended at {ended}; have "
+            "it signed with a valid key"
         )
 
 

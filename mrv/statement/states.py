@@ -109,10 +109,9 @@ def check_named(key: EnrolledKey) -> None:
     """Refuse an operator's or a verifier's key that does not say whose it is; EnrolmentError."""
     if lacks := unnamed(key.role, key.bounds):
         raise EnrolmentError(
-            f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and"
-            " verifier have to be two organisations, and the verifier accredited; add it to the"
-            " key's entry in the file of `tonne keys public`, and give that file to `tonne keys"
-            " enroll`"
+            f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and "
+            "verifier must be two organisations, and the verifier accredited; add it to the key's "
+            "entry in the file of `tonne keys public`, and give that file to `tonne keys enroll`"
         )
 
 

@@ -92,7 +92,8 @@ def sign_list(
         other = places.setdefault(place(name), name)
         if other != name:
             raise StatementStateError(
-                f"{name} and {other} share a place in the status list; close the later one again"
+                f"{name} and {other} have the same place in the status list; close the later "
+                "one again"
             )
     bits = bytearray(_BITS // 8)
     for name in ended:
@@ -148,7 +149,7 @@ def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     Raises
     ------
     CanonicalError, SignatureError
-        If it is no list, or a time is none.
+        If it is not a list, or a time is none.
     """
     said = read(StatusList, document, f"status list {document.get('id')!r}")
     begin = time_of(said.valid_from, "validFrom of the status list")

@@ -90,9 +90,11 @@ def read(data: bytes) -> StoredTokens:
     """
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(one, list) for one in record.values()):
-        raise CanonicalError(f"time stamps are lists of {', '.join(sorted(_FIELDS))}, and no more")
+        raise CanonicalError(
+            f"time stamps are lists of {', '.join(sorted(_FIELDS))}, and nothing else"
+        )
     if any(len(one) > _MOST for one in record.values()):
-        raise CanonicalError(f"a list of more than {_MOST} time stamps is read nowhere")
+        raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
     heads = tuple(
         Head(_text(one, "checkpoint"), _tokens(one.get("tokens")))
         for one in _objects(record["heads"], {"checkpoint", "tokens"})
@@ -105,7 +107,7 @@ def read(data: bytes) -> StoredTokens:
         tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries
     )
     if found.tokens > _MOST:
-        raise CanonicalError(f"{found.tokens} tokens are more than are read; {_MOST} at most")
+        raise CanonicalError(f"{found.tokens} tokens are too many; at most {_MOST} are read")
     return found
 
 
@@ -135,7 +137,7 @@ def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
 
 def _text(one: Mapping[str, Any], name: str) -> str:
     if not isinstance(one[name], str):
-        raise CanonicalError(f"{name} of the time stamps is no text")
+        raise CanonicalError(f"{name} of the time stamps is not text")
     return str(one[name])
 
 

@@ -76,12 +76,12 @@ def _parts(content: bytes) -> list[_Part]:
         if size >= _SHORT:
             count = size - _SHORT
             if not 1 <= count <= _MOST_LENGTH_BYTES:
-                raise ValueError("a length that DER does not have")
+                raise ValueError("a length that DER does not allow")
             head += count
             size = int.from_bytes(content[place + 2 : place + head], "big")
         end = place + head + size
         if end > len(content):
-            raise ValueError("a value is longer than what holds it")
+            raise ValueError("a value is longer than its container")
         found.append(_Part(content[place], content[place:end], content[place + head : end]))
         place = end
     return found
@@ -228,21 +228,20 @@ def _verified(
     _of_message(opened, message)
     if nonce is not None and opened.tst_info.nonce != nonce:
         raise TimestampError(
-            f"the token of {stamp.signer} repeats the nonce {opened.tst_info.nonce},"
-            " the request has"
-            f" {nonce}: it answers another request; ask again"
+            f"the token of {stamp.signer} repeats the nonce {opened.tst_info.nonce}, the request "
+            f"has {nonce}: it belongs to another request; request it again"
         )
     _for_stamps(signer, stamp)
     authority = _authority(opened, stamp, authorities, _helpers(between))
     if authority.policies and stamp.policy not in authority.policies:
         raise TimestampError(
-            f"the token of {authority.name} is by policy {stamp.policy}; of that authority"
-            f" {', '.join(authority.policies)} count"
+            f"the token of {authority.name} is by policy {stamp.policy}; accepted policies of that "
+            f"authority: {', '.join(authority.policies)}"
         )
     if not counts(authority, stamp.time):
         raise TimestampError(
-            f"the token of {authority.name} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and what that"
-            f" authority stamped counts until {authority.until}"
+            f"the token of {authority.name} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and stamps of "
+            f"that authority are accepted until {authority.until}"
         )
     return replace(stamp, authority=authority.name)
 
@@ -251,7 +250,7 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     """Open an answer; return it, and the certificate of its signer."""
     library = _library()
     if len(response) > _LONGEST:
-        raise TimestampError(f"an answer of {len(response)} bytes is no token; ask again")
+        raise TimestampError(f"an answer of {len(response)} bytes is not a token; request it again")
     opened = library.decode_timestamp_response(in_order(response))
     if opened.status != _GRANTED:
         why = "; ".join(opened.status_string) or "no reason given"
@@ -292,14 +291,14 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
     name = _HASHES.get(imprint.hash_algorithm.dotted_string)
     if name is None:
         raise TimestampError(
-            f"a token over a digest by {imprint.hash_algorithm.dotted_string} is not relied on;"
-            " ask for SHA-256"
+            f"a token over a digest by {imprint.hash_algorithm.dotted_string} is not accepted; "
+            "request SHA-256"
         )
     found = hashlib.new(name, message).digest()
     if imprint.message != found:
         raise TimestampError(
-            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., this has"
-            f" {found.hex()[:16]}..: it is a token of something else"
+            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., this has "
+            f"{found.hex()[:16]}..: the token is for something else"
         )
 
 
@@ -307,10 +306,9 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
     begins = signer.not_valid_before_utc
     if not begins <= stamp.time <= stamp.ends:
         raise TimestampError(
-            f"the token of {stamp.signer} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ},"
-            " and the authority's"
-            f" certificate was valid from {begins:%Y-%m-%d} to {stamp.ends:%Y-%m-%d}: it could not"
-            " stamp then"
+            f"the token of {stamp.signer} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and the "
+            f"authority's certificate was valid from {begins:%Y-%m-%d} to {stamp.ends:%Y-%m-%d}: "
+            "it could not stamp at that time"
         )
     try:
         usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -319,8 +317,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
         alone = False
     if not alone:
         raise TimestampError(
-            f"the certificate of {stamp.signer} is not one for time stamps alone (critical extended"
-            " key usage id-kp-timeStamping): a token needs such a one"
+            f"the certificate of {stamp.signer} is not one for time stamps alone (critical "
+            "extended key usage id-kp-timeStamping): a token needs such a certificate"
         )
 
 
@@ -351,17 +349,17 @@ def _authority(
     ended = [why for why in chain if "expired" in why or "not yet valid" in why]
     if len(chain) < len(whys):
         raise TimestampError(
-            f"the signature of the token of {stamp.signer} does not hold: it was changed; get it"
-            " again"
+            f"the signature of the token of {stamp.signer} is not valid: the token was changed; "
+            "get it again"
         )
     if ended:
         raise TimestampError(
-            f"a certificate between {stamp.signer} and its root was not valid at the token's time,"
-            f" {stamp.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp then"
+            f"a certificate between {stamp.signer} and its root was not valid at the token's time, "
+            f"{stamp.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp at that time"
         )
     raise UnknownAuthorityError(
-        f"the token of {stamp.signer} leads to none of the authorities that you trust"
-        f" ({', '.join(authority.name for authority in authorities)})"
+        f"the token of {stamp.signer} is not from an authority that you trust "
+        f"({', '.join(authority.name for authority in authorities)})"
     )
 
 
@@ -373,7 +371,7 @@ def _hostile() -> Iterator[None]:
     except MrvError:
         raise
     except Exception as error:
-        text = f"an answer is no token of RFC 3161 ({type(error).__name__}: {error}); ask again"
+        text = f"an answer is not a token of RFC 3161 ({type(error).__name__}: {error}); ask again"
         raise TimestampError(text) from error
 
 

@@ -18,18 +18,18 @@ def approvals(subject: Subject) -> str:
     """Each approval is proven and of these documents, and there are as many as there must be."""
     own, asked = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
-        raise SignatureError(f"{APPROVALS} approves what is not verified")
+        raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
     if subject.approvals or (subject.receipt is not None and max(own, asked) > 1):
         subject.needs_keys("operator")
     holders = [_one(subject, document) for document in subject.approvals]
     found = people(holders)
     if subject.receipt is None:
-        raise NotApplicableError(f"not issued yet, {found} people approved so far")
+        raise NotApplicableError(f"not issued yet, {found} approvals so far")
     if not found and max(own, asked) == 1:
         return "only the preparer's signature is required"
     if own > 1 and found < own:
         raise SignatureError(
-            f"{own} people have to approve the issue, as the statement says, and {found} did"
+            f"{own} approvals are required by the statement; signed so far: {found}"
         )
     if found < asked:
         subject.lack(
@@ -62,5 +62,5 @@ def _one(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
     check_approval(document, subject.statement, subject.verification or {}, holder, project)
     at = time_of(proofs_of(document)[0]["created"], "created")
     if at - AHEAD > subject.at:
-        raise SignatureError(f"{document['id']} was signed at {at}, the check is of {subject.at}")
+        raise SignatureError(f"{document['id']} was signed at {at}, the check is for {subject.at}")
     return holder

@@ -35,12 +35,12 @@ def asked_at(text: str | None) -> datetime:
         at = time_of(text, "--at").astimezone(UTC)
     except OverflowError as error:
         raise InputError(
-            f"--at is {text!r}, which no year from 1 to 9999 of UTC holds; name another time"
+            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; name another time"
         ) from error
     if at > now + _AHEAD:
         raise InputError(
-            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: it is not known yet what is valid"
-            " then; leave --at out to ask for now, or name a time that has passed"
+            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: that is in the future; leave "
+            "--at out for the present, or name a past time"
         )
     return at
 
@@ -57,9 +57,8 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--keys {file} came with the pack, so that the maker of the pack chose the keys;"
-            " give keys that you got from operator, verifier and log themselves, or leave --keys"
-            " out to see what the pack alone shows"
+            f"--keys {file} is part of the pack, so its maker chose the keys; give keys that you "
+            "obtained from operator, verifier and log, or leave --keys out to check the pack alone"
         )
     found = read_trusted(given(file, "--keys"), at)
     if found.log_policy is not None:
@@ -69,8 +68,8 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
             lasts(canonical.parse_object(kept))
         except InputError as error:
             raise InputError(
-                f"--keys {file}: statusLists[{place}] is no status list: {error}; take it out, or"
-                " put the newest from the operator in its place"
+                f"--keys {file}: statusLists[{place}] is not a status list: {error}; remove it, or "
+                "replace it by the newest from the operator"
             ) from error
     return found
 
@@ -86,8 +85,8 @@ def own_policy(file: str, pack: str) -> Policy:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--policy {file} came with the pack, so that its maker chose the witnesses; give"
-            " your own"
+            f"--policy {file} is part of the pack, so its maker chose the witnesses; give your own "
+            "policy"
         )
     return _policy(given(file, "--policy"), f"--policy {file}")
 
@@ -110,8 +109,8 @@ def own_authorities(file: str, pack: str) -> StampRule:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--authorities {file} came with the pack, so that the maker of the pack chose them;"
-            " give certificates that you got from the authorities themselves"
+            f"--authorities {file} is part of the pack, so its maker chose the authorities; give "
+            "certificates that you obtained from the authorities"
         )
     try:
         return read_authorities(given(file, "--authorities"))
@@ -126,12 +125,12 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
     Raises
     ------
     InputError
-        If the file stands in the pack that it is to judge, or a line is no name with a key.
+        If the file stands in the pack that it is to judge, or a line is not a name with a key.
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--meter-keys {file} came with the pack, so that the maker of the pack chose the keys;"
-            " give those on the labels of the meters, or of the makers' lists"
+            f"--meter-keys {file} is part of the pack, so its maker chose the keys; give the keys "
+            "on the meters' labels or in the manufacturers' lists"
         )
     try:
         return read_own_keys(given(file, "--meter-keys").decode("utf-8", "replace"))

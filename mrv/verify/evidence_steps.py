@@ -41,15 +41,16 @@ def plan_and_factors(subject: Subject) -> str:
     )
     book = list(book_of(subject.factor_records))
     if subject.pack.files[DIAGRAM] != diagram(subject.plan).encode():
-        raise CanonicalError(f"{DIAGRAM} is not what plan.json gives when it is drawn")
+        raise CanonicalError(f"{DIAGRAM} differs from the diagram drawn from plan.json")
     _same_digest("factors", canonical.encode(subject.factor_records), subject)
     other = departures(book)
     if other:
         raise FactorError("; ".join(other))
     if subject.plan.accounting > FIRST and (foreign := unmarked(book)):
         raise FactorError(
-            f"factor {foreign[0]!r} is not published by this tonne, and factors.json does not mark"
-            " it as brought by a registry file; verify with the tonne that publishes it"
+            f"factor {foreign[0]!r} is not published by this version of tonne, and factors.json "
+            "does not mark it as coming from a registry file; verify with the version that "
+            "publishes it"
         )
     accepted = dict(_accepted(subject, book))
     brought = [f"{name}{accepted.get(name, '')}" for name in unpublished(book)]
@@ -89,8 +90,8 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
         check(said, key, one.signature.value)
         if subject.roots and key not in subject.roots:
             raise SignatureError(
-                f"the acceptance of {one.factor} by {one.by} is signed by {key}, which is no root"
-                f" key of {subject.source}"
+                f"the acceptance of {one.factor} by {one.by} is signed by {key}, which is not a "
+                f"root key of {subject.source}"
             )
         whose = "a root key of the programme" if subject.roots else "a key that you do not know"
         yield one.factor, f" ({one.told}, {whose})"
@@ -202,7 +203,10 @@ def claims(subject: Subject) -> str:
     credited = said.credited.t
     balance = int(said.emissions.reduction.ug) + int(said.carried.in_ug)
     if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
-        raise PeriodError(f"{credited} t are credited, {balance} ug were reduced; rounding is down")
+        raise PeriodError(
+            f"{credited} t are credited, but the reduction is {balance} ug; credits are rounded "
+            "down"
+        )
     if said.supersedes and said.supersedes.statement == said.statement:
         raise PeriodError(f"statement {said.statement} supersedes itself")
     _graded(subject)

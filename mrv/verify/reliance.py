@@ -82,8 +82,8 @@ def _note_unnamed(subject: Subject) -> None:
             subject.lack(
                 f"{key.role}-{one}",
                 _ROLES[key.role],
-                f"{one} of {key.name!r} ({key.role}) in your keys: operator and verifier have to be"
-                " two organisations, and the verifier accredited",
+                f"{one} of {key.name!r} ({key.role}) in your keys: operator and verifier must be "
+                "two organisations, and the verifier accredited",
                 f"give keys that name it (`tonne keys create --{one}`, or a trust root), or take"
                 " them as they are with --accept unbound-keys",
                 "unbound-keys",

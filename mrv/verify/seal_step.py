@@ -78,13 +78,13 @@ def _before(subject: Subject, head: Checkpoint) -> None:
         raise NotCheckedError("the receipt of the statement was not checked")
     if head.size != receipt.index:
         raise LogError(
-            f"the head of seals.json has {head.size} entries and the statement is entry"
-            f" {receipt.index}: the seals are not those that stood before it"
+            f"the head of seals.json has {head.size} entries and the statement is entry "
+            f"{receipt.index}: the seals were not made before it"
         )
     if root_before(receipt.index, issued.size, receipt.proof) != head.root:
         raise LogError(
-            f"the tree of the seals is not the tree of the receipt: log {head.origin!r} showed"
-            " two histories"
+            f"seals and receipt belong to different trees: log {head.origin!r} presented two "
+            "histories"
         )
 
 
@@ -116,8 +116,8 @@ def _one(
         raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
-            f"the readings of {entry['day']} are not those that the log sealed as entry"
-            f" {one['index']}: they were changed, since no statement is issued over other ones"
+            f"the readings of {entry['day']} are not those that the log sealed as entry "
+            f"{one['index']}: they were changed after sealing"
         )
     _arrival(entry, subject, project)
 
@@ -135,7 +135,7 @@ def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> No
     readings, late = int(said["readings"]), int(said["late"])
     fits = sum(hours.values()) == readings and 0 <= late <= readings
     if not fits or min(hours.values(), default=1) < 1:
-        raise LogError(f"the counts of arrival in the seal of {day} do not fit one another")
+        raise LogError(f"the counts of arrival in the seal of {day} contradict each other")
     due = time_of(entry["to"], "end of the day") + timedelta(hours=36)
     late_seal = time_of(said["sealed"], "time of the seal") > due
     subject.arrived.append(SealedArrival(day, readings, late, len(hours), late_seal))

@@ -73,10 +73,10 @@ def _of_this_version(subject: Subject) -> None:
     pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
-            f"the pack is of the form of tonne 0.1.0 ({README}, no {MANIFEST}), closed by"
-            f" {written}: its digests are by UTC day and its account has fewer parts",
-            "verify it with tonne 0.1.0, or ask the operator to close the period again in the"
-            f" present form (`tonne statement supersede {subject.stated.get('statement')}`)",
+            f"the pack has the format of tonne 0.1.0 ({README}, no {MANIFEST}), closed by "
+            f"{written}: its digests are by UTC day and its account has fewer parts",
+            "verify it with tonne 0.1.0, or ask the operator to close the period again in the "
+            f"present format (`tonne statement supersede {subject.stated.get('statement')}`)",
         )
     if MANIFEST not in pack.files:
         return
@@ -86,7 +86,7 @@ def _of_this_version(subject: Subject) -> None:
             f"the pack has format {found}, written by {written}; this version reads {FORMAT}",
             "get a newer tonne"
             if found > FORMAT
-            else "verify it with the version that wrote it, or ask for it to be exported again",
+            else "verify it with the version that wrote it, or ask the operator to export it again",
         )
 
 
@@ -100,12 +100,12 @@ def _exactly_listed(subject: Subject) -> None:
     if missing:
         raise CanonicalError(f"the pack has no {', '.join(missing)}")
     if added:
-        raise CanonicalError(f"{', '.join(map(repr, added))}: no file of this pack has that name")
+        raise CanonicalError(f"{', '.join(map(repr, added))}: not a file of this pack")
     # tables are read in bounded parts, so that readings and intervals can name a device-day
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
-        raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
+        raise CanonicalError(f"{', '.join(changed)}: differ from the manifest")
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:
@@ -288,8 +288,7 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
     found = [(one.rule, one.texts) for one in shown(unmet(subject.claims))]
     if said.unmet is not UNSET and listed != found:
         raise SignatureError(
-            "the conditions that do not hold are other ones in verification.json than in"
-            " statement.json"
+            "the unmet conditions in verification.json differ from those in statement.json"
         )
     for one in unanswered(subject.claims, said):
         subject.lack(
@@ -363,11 +362,11 @@ def _seen(subject: Subject) -> str:
 def status(subject: Subject) -> str:
     """The statement was neither superseded nor revoked, as the operator's status list says."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, which counts nowhere")
+        raise NotApplicableError("a draft, which is not valid")
     if not subject.lists:
         raise NotApplicableError(
-            "no status list at hand, so it cannot be said here whether it was superseded or"
-            " revoked since; get the newest from the operator and give it with --status"
+            "no status list is given, so it is not known whether the statement was superseded or "
+            "revoked; get the newest list from the operator and give it with --status"
         )
     subject.needs_keys("operator")
     made = [_listed(subject, where, one) for where, one in subject.named_lists]
@@ -378,8 +377,8 @@ def status(subject: Subject) -> str:
     for one in past:
         if not counts(one.document, project, name):
             raise SignatureError(
-                f"{name} counts no more: it was superseded or revoked, by the list of"
-                f" {one.at:%Y-%m-%dT%H:%M:%SZ}"
+                f"{name} is no longer valid: it was superseded or revoked, according to the list "
+                f"of {one.at:%Y-%m-%dT%H:%M:%SZ}"
             )
     good = [one for one in past if not one.signer.has_ended(subject.at)]
     newest = max(good or past, key=lambda one: one.at)

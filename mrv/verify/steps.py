@@ -90,8 +90,8 @@ def _event(document: dict[str, Any], subject: Subject) -> Event:
     event = read_event(document, subject.statement)
     if signer.role != SIGNED_BY[event.what] or document["issuer"] != issuer(signer):
         raise EnrolmentError(
-            f"{document['id']} is signed by {signer.name}, {signer.role};"
-            f" {event.what} is for the {SIGNED_BY[event.what]} to say, as its issuer"
+            f"{document['id']} is signed by {signer.name}, {signer.role}; {event.what} must be "
+            f"signed by the {SIGNED_BY[event.what]}, as its issuer"
         )
     check_project(signer, subject.claims.project.id, document["id"])
     return event
@@ -102,7 +102,7 @@ def _same(
 ) -> None:
     if said.misstatements is UNSET:  # written before findings were signed
         if records:
-            raise CanonicalError(f"{FINDINGS} holds findings, verification.json knows of none")
+            raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
     shown = [one for one in said.shown if not one.remark]
     if shown != [record.shown() for record in records]:
@@ -112,7 +112,9 @@ def _same(
     conclusion = conclusion_of(verification)
     found = materiality(subject.statement, records, conclusion.materiality_percent)
     if said.misstatements != found.stated():
-        raise SignatureError(f"the findings come to {found.to_json()}, not to what is said of them")
+        raise SignatureError(
+            f"the findings sum to {found.to_json()}, which differs from the stated sum"
+        )
     check_opinion(conclusion.opinion, records, found)
 
 

@@ -107,13 +107,14 @@ def signed_values(subject: Subject) -> str:
         if plan.signed is None or stated is UNSET:
             if rows:
                 return rows
-            raise NotApplicableError("the statement does not say how much of its energy is signed")
+            raise NotApplicableError("the statement does not state the share of signed energy")
         signed_proof.check_kept(plan.signed, plan.devices, plan.serials)
         if subject.meter_keys is not None:
             _hold_against(subject, plan, subject.meter_keys)
     except ImportError as error:
         raise NotCheckedError(
-            f"its COSE signatures need a library that is not here ({error.name}); pip install cbor2"
+            f"its COSE signatures need a library that is not installed ({error.name}); pip "
+            "install cbor2"
         ) from error
     if {value.signer for value in plan.signed.values} != set(stated.signers):
         raise CanonicalError("plan.json names other signers than the statement")
@@ -183,7 +184,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
         if len(strange) == len(theirs):
             ends = ", ".join(f"..{one.key[-16:]} from {one.from_}" for one in strange)
             raise CanonicalError(
-                f"plan.json has the key {ends} of {named}; your --meter-keys has another one of it"
+                f"plan.json has the key {ends} of {named}; your --meter-keys has another key for it"
             )
         said = replace(said, keys=tuple(one for one in said.keys if one not in strange))
     try:
@@ -199,18 +200,18 @@ def manifest(subject: Subject) -> str:
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
     changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
     if changed:
-        raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
+        raise CanonicalError(f"{', '.join(changed)}: differ from the manifest")
     if pack.letters is not None:
         _letters(pack.letters)
     if data != manifest_of(pack.hashes):
-        raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
+        raise CanonicalError(f"{MANIFEST} is not in the format that tonne writes")
     if not is_guide(pack.files[GUIDE], subject.claims):
-        raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
+        raise CanonicalError(f"{GUIDE} differs from the page that tonne writes for this statement")
     if subject.receipt is None:
         return f"{len(listed)} files; the manifest enters the log when the statement is issued"
     receipt = pack.files.get(MANIFEST_RECEIPT)
     if receipt is None:
-        raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
+        raise LogError(f"the pack has no {MANIFEST_RECEIPT}; get it from the log")
     subject.needs_keys("log")
     entry = evidence_entry(subject.claims.statement, data)
     try:
@@ -238,9 +239,9 @@ def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
     issued = parse_receipt(subject.receipt or "").index
     if head != subject.head or index != issued + 1:
         raise LogError(
-            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, the"
-            f" statement is entry {issued} under another head or not before it; ask the log for"
-            " both receipts again"
+            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, the "
+            f"statement is entry {issued} under another head or not before it; get both receipts "
+            "from the log again"
         )
 
 
@@ -264,7 +265,7 @@ def times(subject: Subject) -> str:
             raise SignatureError(f"verified at {last}, before the statement was signed at {signed}")
         _within(subject, signed, last)
     if last - AHEAD > subject.at:
-        raise SignatureError(f"signed at {last}, and the check is of {subject.at}")
+        raise SignatureError(f"signed at {last}, and the check is for {subject.at}")
     for document in (subject.verification, *_papers(subject), *subject.approvals):
         if document is not None:
             _dated_once(document)
@@ -331,8 +332,8 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
         if place is not None and place.log == head.origin:
             if index >= place.index:
                 raise EnrolmentError(
-                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, and"
-                    f" what it signed entered as entry {index}: the date in it proves nothing"
+                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, and what "
+                    f"it signed entered as entry {index}: its date proves nothing"
                 )
             return
         if until is not None and _shown_before(subject, until):
@@ -394,8 +395,8 @@ def _log_counted(subject: Subject) -> None:
         return
     if subject.head.size >= final.size:
         raise LogError(
-            f"log {key.name} was closed with {final.size} entries, and this head of it has"
-            f" {subject.head.size}: its key was used after its end"
+            f"log {key.name} was closed with {final.size} entries, and this head of it has "
+            f"{subject.head.size}: its key was used after the log was closed"
         )
     _ask_for_final(subject, f"a receipt under the last head of log {key.name}, which was closed")
 

@@ -42,7 +42,8 @@ def timestamps(subject: Subject) -> str:
     if rule is None:
         there = "no time stamps" if held is None else f"{held.tokens} time stamps"
         raise NotApplicableError(
-            f"{there} in the pack, and no trusted authority is given; name some with {_OPTION}"
+            f"{there} in the pack, but no trusted authority is given; name authorities with "
+            f"{_OPTION}"
         )
     if held is None or not held.tokens:
         _lack(subject, rule, 0)
@@ -111,8 +112,8 @@ def _after_signing(subject: Subject, stamp: Stamp) -> None:
         )
     if stamp.latest + AHEAD < signed:
         raise TimestampError(
-            f"{stamp.authority} saw the statement at {_moment(stamp.time)}, and it says that it was"
-            f" signed at {_moment(signed)}: its signer's clock was ahead, or the date is made up"
+            f"{stamp.authority} saw the statement at {_moment(stamp.time)}, but its stated signing "
+            f"time is {_moment(signed)}: the signer's clock was ahead, or the date is false"
         )
 
 
@@ -128,8 +129,8 @@ def _issue(subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]
         _after_signing(subject, stamp)
         if stamp.latest + AHEAD < verified:
             raise TimestampError(
-                f"{stamp.authority} saw the log with the verification at {_moment(stamp.time)}, and"
-                f" it says that it was signed at {_moment(verified)}"
+                f"{stamp.authority} saw the log with the verification at {_moment(stamp.time)}, "
+                f"but its stated signing time is {_moment(verified)}"
             )
     return found
 
@@ -170,8 +171,8 @@ def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
     said = None if sealed is None else time_of(sealed, "time of the seal").astimezone(UTC)
     if at is not None and said is not None and at + AHEAD < said:
         raise LogError(
-            f"the seal of {entry['day']} says that it was made at {_moment(said)}, and authorities"
-            f" saw it at {_moment(at)}: the clock that sealed it was ahead"
+            f"the seal of {entry['day']} states the time {_moment(said)}, but authorities saw it "
+            f"at {_moment(at)}: the clock of the log was ahead"
         )
     if at is not None and at + AHEAD < end:
         raise LogError(

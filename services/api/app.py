@@ -100,7 +100,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         (400, "Malformed"), (401, "No valid token"), (403, "Not for this role"),
         (404, "Not there, or not for you"), (406, "Not to be had in such a form or language"),
         (408, "Too slow"), (409, "Not in this state"), (413, "Too large"),
-        (414, "An address that is too long"), (415, "A body that is no JSON"),
+        (414, "An address that is too long"), (415, "A body that is not JSON"),
         (416, "No such range"), (422, "Not acceptable"), (429, "Too often"),
         (431, "A head that is too large"), (503, "Database or archive away"),
     )

@@ -55,7 +55,7 @@ class Cursors:
         tag, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not body or not hmac.compare_digest(tag, self._mac(of, body)):
             raise ProblemError(
-                400, "cursor is not one of this list; take it from `next` of the page before"
+                400, "cursor does not belong to this list; take it from `next` of the previous page"
             )
         key: list[Any] = json.loads(body)
         return key

@@ -74,7 +74,7 @@ def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, A
     if found is None:
         progress = queue.progress(conn, wanted.id)
         if progress is None:
-            raise RuntimeError("a request that was put in the queue stays there")
+            raise RuntimeError("a queued request cannot be withdrawn")
         return ACCEPTED, job_of(progress)
     if found.result is not None:
         return (CREATED if found.created else DONE), found.result

@@ -99,7 +99,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
     """
     for name in options:
         if name not in _OPTIONS:
-            raise InputError(f"{name[:60]!r} is no option here; there are {', '.join(_OPTIONS)}")
+            raise InputError(f"{name[:60]!r} is not an option; options: {', '.join(_OPTIONS)}")
     count = options.get("$count", "false")
     if count not in {"true", "false"}:
         raise InputError(f"$count={count[:20]!r}: give true or false")
@@ -136,14 +136,14 @@ def _orders(text: str) -> tuple[tuple[str, bool], ...]:
             raise InputError(f"$orderby: {one[:60]!r}; write a property, and asc or desc")
         found.append((next(_words("$orderby", name), name), way == ["desc"]))
     if len(found) > _ORDERS:
-        raise InputError(f"$orderby has {len(found)} properties; {_ORDERS} are the most")
+        raise InputError(f"$orderby has {len(found)} properties; {_ORDERS} is the maximum")
     return tuple(found)
 
 
 def _expansions(text: str, depth: int) -> dict[str, Query]:
     """Read `A,B($top=5;$expand=C),D/E`."""
     if text and depth >= _DEEPEST:
-        raise InputError(f"$expand goes deeper than {_DEEPEST}; ask for the rest by its link")
+        raise InputError(f"$expand goes deeper than {_DEEPEST}; request the rest by its link")
     expansions: dict[str, Query] = {}
     for one in _split(text, ","):
         name, mark, rest = one.partition("(")
@@ -151,7 +151,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
             raise InputError(f"$expand: {one[:60]!r} lacks a closing bracket")
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
-            raise InputError(f"$expand: {name[:60]!r} is no navigation property")
+            raise InputError(f"$expand: {name[:60]!r} is not a navigation property")
         if slash:  # D/E is D($expand=E)
             options = {"$expand": below + mark + rest}
         else:
@@ -165,7 +165,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
 def _option(text: str) -> tuple[str, str]:
     name, mark, value = text.partition("=")
     if not mark:
-        raise InputError(f"$expand: {text[:60]!r} is no option; write such as $top=5")
+        raise InputError(f"$expand: {text[:60]!r} is not an option; write for example $top=5")
     return name.strip(), value
 
 
@@ -304,10 +304,10 @@ def _value(token: _Token) -> str | Decimal | datetime | None:
         try:
             return datetime.fromisoformat(token.text).astimezone(UTC)
         except (ValueError, OverflowError) as error:
-            raise InputError(f"$filter: {token.text!r} is no time: {error}") from None
+            raise InputError(f"$filter: {token.text!r} is not a time: {error}") from None
     if token == ("name", "null"):
         return None
     raise InputError(
-        f"$filter: {token.text[:40]!r} is no value; write a text in '..', a number or a time with"
-        " its offset"
+        f"$filter: {token.text[:40]!r} is not a value; write a text in '..', a number or a time "
+        "with its offset"
     )

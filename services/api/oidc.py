@@ -153,7 +153,7 @@ def read(url: str) -> bytes:
         while part := answer.read1(_PART):
             body += part
             if len(body) > _LARGEST or time.monotonic() > until_s:
-                raise OSError(f"{url}: too large, or too slow")
+                raise OSError(f"{url}: the answer is too large or too slow")
     return bytes(body)
 
 
@@ -221,7 +221,9 @@ class Tokens:
             )
         except ProviderAwayError:
             raise ProblemError(
-                503, "the identity provider's keys cannot be had; try again", {"Retry-After": "10"}
+                503,
+                "the identity provider's keys are not available; try again",
+                {"Retry-After": "10"},
             ) from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise ProblemError(

@@ -78,6 +78,6 @@ def refuse_part(principal: Principal) -> None:
     if not principal.sees_all:
         raise ProblemError(
             403,
-            "this is of all projects, and your scope is some of them; ask for a key without"
-            " `--project`",
+            "this needs access to all projects, and your key is limited to some; ask for a key "
+            "without `--project`",
         )

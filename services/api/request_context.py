@@ -230,7 +230,7 @@ class Asked:
             found = api_records.answer(conn, self.who.id, key)
             if found is not None and found.request != digest:
                 raise ProblemError(
-                    422, "this Idempotency-Key was used for another request; take a new one"
+                    422, "this Idempotency-Key was used for another request; use a new one"
                 )
             if found is not None:
                 return found, True
@@ -307,7 +307,7 @@ def _refuse_unknown(request: Request) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         there = f"there are: {', '.join(known)}" if known else "it takes none"
-        raise ProblemError(422, f"query {unknown[0][:60]!r} is no parameter here; {there}")
+        raise ProblemError(422, f"query {unknown[0][:60]!r} is not a parameter; {there}")
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:

@@ -40,7 +40,10 @@ def later(ask: Asked, wanted: Wanted) -> Response:
     if found is None:
         raise ProblemError(
             _TOO_MANY,
-            f"{file_jobs.MOST_A_PRINCIPAL} files are being made for you; wait for one of them",
+            (
+                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for you; wait until "
+                "one is done"
+            ),
         )
     ask.api.asked.set()
     headers = {"Location": f"/v1/jobs/{found.id}", "Preference-Applied": "respond-async"}

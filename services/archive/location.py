@@ -67,8 +67,8 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
     url = url or Settings().archive_url
     if url is None:
         raise InputError(
-            "no place for the archive; set TONNE_ARCHIVE_URL to a folder or an s3:// URL, or give"
-            " --url"
+            "no location is set for the archive; set TONNE_ARCHIVE_URL to a folder or an s3:// "
+            "URL, or give --url"
         )
     place = archived.opened(url)
     place.make()
@@ -111,11 +111,11 @@ def _check(name: str, place: Place) -> None:
     found = _marker(place)
     if found is None:
         raise DamagedError(
-            f"archive {place.url} has no {MARKER}: it is not the archive {name} of this database;"
-            " is its disk mounted? Where it was moved, set TONNE_ARCHIVE_URL to its new place"
+            f"archive {place.url} has no {MARKER}: it is not the archive {name} of this database; "
+            "is its disk mounted? If it was moved, set TONNE_ARCHIVE_URL to its new place"
         )
     if found["archive"] != name:
         raise DamagedError(
-            f"archive {place.url} is {found['archive']}, this database's is {name}: a database has"
-            " one archive; set TONNE_ARCHIVE_URL to where that is"
+            f"archive {place.url} is {found['archive']}, this database's is {name}: a database has "
+            "one archive; set TONNE_ARCHIVE_URL to its location"
         )

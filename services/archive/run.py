@@ -287,7 +287,7 @@ def run(
 def _alone(conn: Connection) -> Iterator[None]:
     row = conn.execute(f"SELECT pg_try_advisory_lock({_RUNNING})").fetchone()
     if row != (True,):
-        raise InputError("another `tonne archive` is at work on this database; let it end")
+        raise InputError("another `tonne archive` is at work on this database; wait for it to end")
     try:
         yield
     finally:

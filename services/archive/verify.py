@@ -63,8 +63,8 @@ class Wanted(NamedTuple):
         strange = self.devices.difference(*(part.leaves for part in found))
         if strange:
             raise InputError(
-                f"device {min(strange)!r} has nothing in the archive;"
-                " `tonne archive list` shows what is there"
+                f"device {min(strange)!r} has no data in the archive; `tonne archive list` shows "
+                "its contents"
             )
         return [part for part in found if self.takes(part)]
 

@@ -21,7 +21,7 @@ from services.store.postgres.pool import connect
 from services.webhooks import people, signature
 
 LANGUAGES = ("en", "vi", "ja", "de")
-_author = click.option("--author", help="Who does it; the system's user by default.")
+_author = click.option("--author", help="Person who does it; default: the system's user.")
 _WEEK = timedelta(weeks=1)
 
 
@@ -43,15 +43,17 @@ def contacts() -> None:
 @contacts.command("add")
 @click.argument("id_", metavar="ID")
 @click.option("--address", required=True, help="mailto:NAME@EXAMPLE.ORG or apprise:TAG.")
-@click.option("--language", type=Choice(LANGUAGES), default="en", help="Of the messages.")
+@click.option("--language", type=Choice(LANGUAGES), default="en", help="Language of the messages.")
 @click.option(
     "--severity",
     "severities",
     type=Choice(store.SEVERITIES),
     multiple=True,
-    help="Alarms that it receives; repeatable. Critical and major by default.",
+    help="Severity of alarms that it receives; repeatable. Default: critical and major.",
 )
-@click.option("--project", "projects", multiple=True, metavar="ID", help="Of this project alone.")
+@click.option(
+    "--project", "projects", multiple=True, metavar="ID", help="Only alarms of this project."
+)
 @_author
 @json_option
 def add(
@@ -65,7 +67,7 @@ def add(
     as_json: bool,
 ) -> None:
     """
-    Let a person or a channel receive the alarms that are raised from now on.
+    Add a person or channel that receives alarms from now on.
 
     \b
     Example:
@@ -89,7 +91,7 @@ def add(
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List contacts, who is on duty, and what waits for each.
+    List contacts, who is on duty, and messages waiting for each.
 
     \b
     Example:
@@ -115,7 +117,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def test_(id_: str, *, as_json: bool) -> None:
     """
-    Send a contact one message now, and say what came of it.
+    Send a contact one test message now, and show the result.
 
     \b
     Example:
@@ -124,24 +126,24 @@ def test_(id_: str, *, as_json: bool) -> None:
     with _database() as conn:
         found = next((contact for contact in store.contacts(conn) if contact.id == id_), None)
     if found is None:
-        raise InputError(f"there is no contact {id_!r}; see `tonne alarms contacts list`")
+        raise InputError(f"no contact {id_!r}; see `tonne alarms contacts list`")
     said = people.Message("[tonne] test", "tonne alarms contacts test")
     stamp = f"test-{int(datetime.now(UTC).timestamp())}"
     settings = Settings()
     ways = people.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
     outcome = people.send(ways, found.address, said, stamp)
     if not outcome.taken:
-        raise InputError(f"{found.address} did not take it: {outcome.error}")
+        raise InputError(f"{found.address} did not accept it: {outcome.error}")
     print_result({"contact": id_, "taken": True}, f"{id_}: taken", as_json=as_json)
 
 
 @contacts.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", default="removed", help="Why; it is kept.")
+@click.option("--reason", default="removed", help="Reason, kept on record.")
 @json_option
 def remove(id_: str, *, reason: str, as_json: bool) -> None:
     """
-    End a contact; nothing more is sent to it.
+    Remove a contact; nothing more is sent to it.
 
     \b
     Example:
@@ -157,8 +159,12 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @click.argument("id_", metavar="CONTACT")
 @click.option("--from", "begin", required=True, metavar=METAVAR, help="When the duty begins.")
 @click.option("--to", "end", required=True, metavar=METAVAR, help="When it ends.")
-@click.option("--every-weeks", type=click.IntRange(1, 52), help="Repeat it after so many weeks.")
-@click.option("--times", type=click.IntRange(1, 200), default=1, help="How often in all.")
+@click.option(
+    "--every-weeks", type=click.IntRange(1, 52), help="Repeat it after this number of weeks."
+)
+@click.option(
+    "--times", type=click.IntRange(1, 200), default=1, help="Total number of repetitions."
+)
 @_author
 @json_option
 def duty(
@@ -172,7 +178,7 @@ def duty(
     as_json: bool,
 ) -> None:
     """
-    Plan when a contact is on duty; outside of it another contact is reached.
+    Plan a contact's duty; at other times other contacts receive the alarms.
 
     \b
     Example:
@@ -180,7 +186,9 @@ def duty(
       tonne alarms duty ben --from 2026-12-14 --to 2026-12-21 --every-weeks 2 --times 20
     """
     if times > 1 and every_weeks is None:
-        raise InputError("--times needs --every-weeks: after how many weeks the duty comes again")
+        raise InputError(
+            "--times needs --every-weeks: give the number of weeks after which the duty repeats"
+        )
     with _database() as conn:
         edges = [_moment(conn, name, text) for name, text in (("--from", begin), ("--to", end))]
         step = _WEEK * (every_weeks or 0)
@@ -194,16 +202,23 @@ def duty(
 
 
 @click.command()
-@click.option("--of", "subject", metavar="ID", help="Device, gateway, project or site; else all.")
-@click.option("--until", required=True, metavar=METAVAR, help="When messages go on; 31 days.")
-@click.option("--reason", required=True, help="Why, such as works that are planned.")
+@click.option(
+    "--of", "subject", metavar="ID", help="Device, gateway, project or site; default: all."
+)
+@click.option(
+    "--until",
+    required=True,
+    metavar=METAVAR,
+    help="When messages resume; at most 31 days from now.",
+)
+@click.option("--reason", required=True, help="Reason, such as planned works.")
 @_author
 @json_option
 def silence(
     *, subject: str | None, until: str, reason: str, author: str | None, as_json: bool
 ) -> None:
     """
-    Hold messages to people back for a while; alarms are raised and shown all the same.
+    Suspend messages to people for a time; alarms are still raised and shown.
 
     An alarm that stands when the silence ends is sent then.
 
@@ -223,7 +238,7 @@ def silence(
 @json_option
 def silences(*, number: int | None, as_json: bool) -> None:
     """
-    List what is held back now, or end a silence.
+    List active silences, or end one.
 
     \b
     Example:

@@ -24,14 +24,14 @@ _NOW = {
     "credential": "it holds no valid credential",
 }
 _STATES = ("now", *stored.STATES, "all")
-_author = click.option("--author", help="Who does it; the system's user by default.")
+_author = click.option("--author", help="Person who does it; default: the system's user.")
 _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
 
 
 @click.group(cls=Group)
 def alarms() -> None:
     """
-    See alarms of devices, gateways and projects; acknowledge, comment, send them.
+    List, acknowledge, comment and send alarms of devices, gateways and projects.
 
     The watcher raises and clears them by rules a kind and device class.
 
@@ -48,7 +48,9 @@ def alarms() -> None:
 @click.option("--severity", type=Choice(stored.SEVERITIES), help="Of this severity.")
 @click.option("--kind", type=Choice(tuple(kinds())), help="Of this kind.")
 @click.option("--of", "subject", metavar="ID", help="Of a device, gateway or project.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=200, help="Most rows.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=200, help="Maximum number of rows."
+)
 @json_option
 def list_(
     *,
@@ -60,7 +62,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """
-    List alarms: those of now the gravest and dearest first, else the newest.
+    List alarms: open ones by severity and cost, others by time.
 
     \b
     Example:
@@ -96,7 +98,7 @@ def list_(
 @json_option
 def show(number: int, *, as_json: bool) -> None:
     """
-    One alarm: cause, cost, what to do, and its history.
+    Show one alarm: cause, cost, remedy and history.
 
     \b
     Example:

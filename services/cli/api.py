@@ -96,13 +96,13 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--role", required=True, type=Choice(get_args(ApiRole)))
-@click.option("--name", required=True, help="Whose it is.")
+@click.option("--name", required=True, help="Its owner.")
 @click.option(
     "--project",
     "projects",
     multiple=True,
     metavar="ID",
-    help="May be repeated; all projects where absent.",
+    help="Project that the key may read; repeatable. Default: all.",
 )
 @click.option(
     "--expires",
@@ -114,7 +114,7 @@ def create(
     role: ApiRole, name: str, projects: tuple[str, ...], expires: str | None, *, as_json: bool
 ) -> None:
     """
-    Make a key; its token is shown this once, alone on the output.
+    Make a key; its token is printed only this once.
 
     \b
     Example:
@@ -132,7 +132,7 @@ def create(
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List keys, oldest first; secrets are not known to anyone.
+    List keys, oldest first; tokens are not stored.
 
     \b
     Example:

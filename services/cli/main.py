@@ -64,7 +64,7 @@ class LazyGroup(Group):
         module, _, name = COMMANDS[cmd_name].where.partition(":")
         command = getattr(import_module(f"services.cli.{module}"), name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name].where} is no click command")
+            raise TypeError(f"{COMMANDS[cmd_name].where} is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -26,14 +26,14 @@ from services.webhooks.people import Ways
 from services.webhooks.sender import Sender
 
 _id = click.argument("id_", metavar="ID")
-_author = click.option("--author", help="Who does it; the system's user by default.")
+_author = click.option("--author", help="Person who does it; default: the system's user.")
 _HOUR_S = 3600
 
 
 @click.group(cls=Group)
 def webhooks() -> None:
     """
-    Tell other systems what happens: steps of statements, findings, alarms.
+    Send events to other systems: steps of statements, findings, alarms.
 
     Each event is CloudEvents 1.0 in JSON, signed in the form of Standard Webhooks, sent until it
     is taken: ten attempts in three days. `tonne watch` sends, or `tonne webhooks send`.
@@ -46,20 +46,20 @@ def webhooks() -> None:
 
 @webhooks.command()
 @_id
-@click.option("--url", required=True, help="Where events are posted; https.")
+@click.option("--url", required=True, help="Address to which events are posted; https.")
 @click.option(
     "--topic",
     "topics",
     type=Choice(store.TOPICS),
     multiple=True,
-    help="Events that it receives; repeatable. All by default.",
+    help="Topic of events that it receives; repeatable. Default: all.",
 )
 @click.option(
     "--project",
     "projects",
     multiple=True,
     metavar="ID",
-    help="Of this project; repeatable. All, where absent.",
+    help="Only events of this project; repeatable. Default: all.",
 )
 @_author
 @json_option
@@ -73,7 +73,7 @@ def add(
     as_json: bool,
 ) -> None:
     """
-    Register where events are sent from now on; prints the secret, this once and alone.
+    Register an address for events from now on; prints the secret, only this once.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def add(
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List webhooks, what waits at each, and what no attempt delivered.
+    List webhooks with waiting and failed events.
 
     \b
     Example:
@@ -115,11 +115,11 @@ def list_(*, as_json: bool) -> None:
 @webhooks.command()
 @_id
 @click.option("--state", type=Choice(store.STATES), help="In this state.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="Most rows.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="Maximum number of rows.")
 @json_option
 def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
     """
-    Deliveries of a webhook, the newest event first, with what the receiver said.
+    Show deliveries of a webhook, newest first, with the receiver's answers.
 
     \b
     Example:
@@ -143,11 +143,11 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
 @webhooks.command()
 @_id
 @click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24,
-              metavar="HOURS", help="How long the older secret signs beside it.")  # fmt: skip
+              metavar="HOURS", help="How long the previous secret is also used.")  # fmt: skip
 @json_option
 def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     """
-    Sign by a new secret, and for some hours by the one before too; prints the new one, this once.
+    Sign with a new secret, for some hours also with the previous one; printed only this once.
 
     \b
     Example:
@@ -164,14 +164,18 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
 @webhooks.command()
 @_id
 @click.option("--event", "events", type=click.UUID, multiple=True, help="This event; repeatable.")
-@click.option("--since", metavar=METAVAR, help="All from then on, also from before it was added.")
-@click.option("--dead", is_flag=True, help="All that no attempt delivered.")
+@click.option(
+    "--since",
+    metavar=METAVAR,
+    help="All events from this time on, including those before the webhook was added.",
+)
+@click.option("--dead", is_flag=True, help="All failed events.")
 @json_option
 def replay(
     id_: str, *, events: tuple[UUID, ...], since: str | None, dead: bool, as_json: bool
 ) -> None:
     """
-    Send events again, with the ids that they had; all that are named, or none.
+    Resend events with their original ids, all or none.
 
     Events are removed after TONNE_WEBHOOK_EVENT_DAYS; one that is named and gone is an error.
 
@@ -181,7 +185,7 @@ def replay(
       tonne webhooks replay registry --since 2026-03-01
     """
     if not (events or since or dead):
-        raise InputError("name what to send again: --event ID, --since TIME or --dead")
+        raise InputError("give one of --event ID, --since TIME and --dead")
     with _database() as conn:
         begin = (
             None
@@ -202,11 +206,11 @@ def replay(
 
 @webhooks.command()
 @_id
-@click.option("--reason", default="removed", help="Why; it is shown in the list.")
+@click.option("--reason", default="removed", help="Reason; shown in the list.")
 @json_option
 def remove(id_: str, *, reason: str, as_json: bool) -> None:
     """
-    End a webhook: nothing more is sent, and what waits is dead.
+    Remove a webhook: nothing more is sent, and waiting events count as failed.
 
     \b
     Example:
@@ -223,7 +227,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @json_option
 def send(*, once: bool, as_json: bool) -> None:
     """
-    Send events, in a process of its own, where `tonne watch` is not to.
+    Send events in a process of its own, instead of `tonne watch`.
 
     Its login needs tonne_events, the one role that reads secrets. Addresses that are not
     public are refused, but for TONNE_WEBHOOK_NETWORKS.

@@ -45,7 +45,7 @@ class Lack(NamedTuple):
 @click.group(cls=Group)
 def words() -> None:
     """
-    Begin a language of pages, reports, boards and findings; check what its word files lack.
+    Start a language for pages, reports, boards and findings; check its word files.
 
     A language is a TOML file in each folder of words. What has no words yet is
     shown in English.
@@ -62,7 +62,7 @@ def words() -> None:
 @json_option
 def new(language: str, *, as_json: bool) -> None:
     """
-    Begin a language: write its word files, each text empty with the English one behind it.
+    Start a language: write its word files, each text empty with the English text behind it.
 
     LANG is its tag: fr, pt-BR. Its name, and the forms of its numbers and dates,
     are those of Unicode CLDR.
@@ -86,7 +86,7 @@ def new(language: str, *, as_json: bool) -> None:
 @json_option
 def check(language: str | None, *, as_json: bool) -> None:
     """
-    Check one language, or all: what is missing, by file and key; ends with 1 where something is.
+    Check one language or all: list missing texts by file and key; exit code 1 if any is missing.
 
     A text must have the same values in braces as the English one.
 
@@ -137,7 +137,8 @@ def _forms(language: str) -> dict[str, str]:
         found = None
     if found is None:
         raise InputError(
-            f"language {language!r} is no tag that Unicode CLDR knows; give one such as fr or pt-BR"
+            f"language {language!r} is not a language tag of Unicode CLDR; give one such as fr "
+            "or pt-BR"
         )
     symbols, spans = found.number_symbols["latn"], found.interval_formats["yMMMd"]
     # months in full, and blanks that every font has

@@ -170,7 +170,7 @@ def _problems(config: Config) -> Iterator[str]:
         if config.identity is None:
             yield "enrolment: needs identity, the folder where the certificate is kept"
         if not config.enrolment.startswith("https://"):
-            yield f"enrolment: {config.enrolment!r} is no https:// address"
+            yield f"enrolment: {config.enrolment!r} is not https:// address"
     yield from _signing(config.signing)
     if config.limit_mb < _LEAST_MB:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
@@ -178,7 +178,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield "sources: is empty; name at least one"
     for name in (config.gateway, *filter(None, (_device(s) for s in config.sources))):
         if not ID.match(name):
-            yield f"{name!r} is no id: letters, digits, _ and - only, at most 64"
+            yield f"{name!r} is not an id: letters, digits, _ and - only, at most 64"
     for i, source in enumerate(config.sources):
         yield from (f"sources[{i}]: {text}" for text in _source(source))
 

@@ -115,8 +115,8 @@ def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, s
     """Return a row by its header; a cell too many that is empty is only a last delimiter."""
     if len(cells) < len(names) or any(cells[len(names) :]):
         raise ValueError(
-            f"line {line} has {len(cells)} cells and the header {len(names)}; is it cut, or is "
-            "there a decimal comma in a file with commas between its cells?"
+            f"line {line} has {len(cells)} cells and the header {len(names)}; is the line cut off, "
+            "or is a decimal comma used with commas as separators?"
         )
     return {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
 
@@ -124,7 +124,7 @@ def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, s
 def _record(row: dict[str, str], line: int, numbers: _Numbers, source: CsvFolder) -> Record:
     device = source.device or row[source.device_column or ""]
     if not ID.match(device):
-        raise ValueError(f"line {line}: {device!r} is no device id")
+        raise ValueError(f"line {line}: {device!r} is not a device id")
     values = {
         channel: numbers.read(row[column], line, column)
         for column, channel in source.columns.items()
@@ -139,7 +139,7 @@ def _time(text: str, line: int, source: CsvFolder) -> str:
         moment = datetime.fromisoformat(text) if form is None else datetime.strptime(text, form)  # noqa: DTZ007 - below
     except ValueError:
         wanted = "write 2026-01-31T12:00:00+01:00" if form is None else f"its form is {form}"
-        raise ValueError(f"line {line}: {text!r} is no time; {wanted}") from None
+        raise ValueError(f"line {line}: {text!r} is not a time; {wanted}") from None
     if moment.tzinfo is None:
         if source.timezone is None:
             raise ValueError(f"line {line}: {text!r} has no offset; set the source's timezone")
@@ -167,15 +167,15 @@ class _Numbers:
         try:
             number = Decimal(text.replace(",", ".") if comma else text)
         except InvalidOperation:
-            raise ValueError(f"line {line}, {column}: {text!r} is no number") from None
+            raise ValueError(f"line {line}, {column}: {text!r} is not a number") from None
         if not number.is_finite() or math.isinf(float(number)):
-            raise ValueError(f"line {line}, {column}: {text!r} is no measurement")
+            raise ValueError(f"line {line}, {column}: {text!r} is not a measurement")
         mark = "," if comma else "." if "." in text else ""
         other = self._marks.get({",": ".", ".": ","}.get(mark, ""))
         if self._comma and other is not None:
             raise ValueError(
-                f"line {line}, {column}: {text!r} has a {mark!r} and line {other} the other mark; "
-                "write all decimals alike, and nothing between thousands"
+                f"line {line}, {column}: {text!r} has a {mark!r} and line {other} the other "
+                "decimal mark; use one decimal mark and no thousands separator"
             )
         self._marks.setdefault(mark, line)
         return float(number)

@@ -54,7 +54,7 @@ def _at(found: dict[str, Any], path: str) -> Any:
     value: Any = found
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
-            raise ValueError(f"has nothing at {path!r}, where the source says it is")
+            raise ValueError(f"has nothing at {path!r}, which the source names")
         value = value[name]
     return value
 
@@ -157,10 +157,10 @@ class Listener(threading.Thread):
         try:
             found = msgspec.json.decode(payload)
         except msgspec.MsgspecError as error:
-            raise ValueError(f"is no JSON, and nothing else is forwarded: {error}") from error
+            raise ValueError(f"is not JSON, and only JSON is forwarded: {error}") from error
         objects = found if isinstance(found, list) else [found]
         if not objects or not all(isinstance(one, dict) for one in objects):
-            raise ValueError("is no JSON object, nor an array of such")
+            raise ValueError("is neither a JSON object nor an array of objects")
         return [self._record(device, one, content_type) for one in objects]
 
     def _record(self, device: str, found: dict[str, Any], content_type: str | None) -> Record:
@@ -175,7 +175,7 @@ class Listener(threading.Thread):
         """Take values and time from where another system's message has them."""
         values = found if self._source.values is None else _at(found, self._source.values)
         if not isinstance(values, dict):
-            raise ValueError(f"{self._source.values!r} holds no object of values")  # noqa: TRY004
+            raise ValueError(f"{self._source.values!r} contains no object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
         numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
         if self._source.time is None:
@@ -191,8 +191,8 @@ class Listener(threading.Thread):
                 name = words[levels.index("{device}")]
                 if ID.match(name):
                     return name
-                raise ValueError(f"{name!r} is no device id: letters, digits, _ and - only")
-        raise ValueError("is none of the topics that are listened to")
+                raise ValueError(f"{name!r} is not a device id: letters, digits, _ and - only")
+        raise ValueError("is not one of the subscribed topics")
 
 
 _STEP_S = 0.1

@@ -90,8 +90,8 @@ def _authority(url: str, digest: str) -> bytes:
     own = found.fingerprint(hashes.SHA256()).hex()
     if own != digest.lower().replace(":", ""):
         raise InputError(
-            f"{url} shows another authority, {own}, than the one of --ca-sha256: an attacker may"
-            " stand between; keep the token secret"
+            f"{url} presents another certificate authority, {own}, than --ca-sha256: possibly an "
+            "attacker intercepts the connection; keep the token secret"
         )
     return found.public_bytes(serialization.Encoding.PEM)
 
@@ -111,7 +111,9 @@ def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]
     headers = {**headers, "Content-Type": "application/pkcs10"}
     (made, *_) = _certificates(_ask(url, context, "POST", what, headers, body))
     if made.public_key() != key.public_key():
-        raise ServerError(f"{url} certified another key than ours; inform its operator")
+        raise ServerError(
+            f"{url} certified another key than the requested one; inform its operator"
+        )
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -142,7 +144,9 @@ def _ask(
 ) -> bytes:
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
-        raise InputError(f"enrolment: {url!r} is no https:// address; such as https://host:{_PORT}")
+        raise InputError(
+            f"enrolment: {url!r} is not https:// address; such as https://host:{_PORT}"
+        )
     connection = HTTPSConnection(
         parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S
     )
@@ -164,9 +168,9 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
     try:
         certificates = pkcs7.load_der_pkcs7_certificates(base64.b64decode(data))
     except ValueError as error:
-        raise ServerError(f"what was answered holds no certificate: {error}") from error
+        raise ServerError(f"the answer contains no certificate: {error}") from error
     if not certificates:
-        raise ServerError("what was answered holds no certificate")
+        raise ServerError("the answer contains no certificate")
     return certificates
 
 

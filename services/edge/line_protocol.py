@@ -41,7 +41,7 @@ def records(text: str, source: CsvFolder) -> Iterator[Record]:
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise ValueError(f"line {number} is no point of line protocol: {line[:80]!r}")
+            raise ValueError(f"line {number} is not a point of line protocol: {line[:80]!r}")
         fields = dict(_PAIR.findall(match["fields"]))
         values = {
             channel: _value(fields[name], name, number)
@@ -64,7 +64,7 @@ def _device(key: str, source: CsvFolder, number: int) -> str:
     device = tags.get(source.device_column or "", "")
     if not ID.match(device):
         raise ValueError(
-            f"line {number}: tag {source.device_column!r} is {device!r}, which is no device id"
+            f"line {number}: tag {source.device_column!r} is {device!r}, which is not a device id"
         )
     return device
 
@@ -72,7 +72,7 @@ def _device(key: str, source: CsvFolder, number: int) -> str:
 def _value(text: str, name: str, number: int) -> float:
     plain = text[:-1] if text[-1:] in ("i", "u") else text
     if not _NUMBER.fullmatch(plain):
-        raise ValueError(f"line {number}, {name}: {text!r} is no number")
+        raise ValueError(f"line {number}, {name}: {text!r} is not a number")
     return float(plain)
 
 

@@ -336,7 +336,7 @@ class Runner(TwoThreads):
     client_id : str
         Names the durable session at the broker.
     batch : int
-        Most messages a transaction.
+        Maximum number of messages per transaction.
     nodes : SparkplugNodes, optional
         By which rules Sparkplug's edge nodes are heard.
     host_id : str, optional

@@ -103,7 +103,7 @@ class Desk:
         with connect(self.url, role="tonne_enrol", name="tonne est", autocommit=True) as conn:
             if path.endswith("/simplereenroll"):
                 if certificate is None:
-                    raise EnrolmentError("show the certificate that is to be renewed (TLS)")
+                    raise EnrolmentError("present the certificate to be renewed (TLS)")
                 made = own.renew(conn, self.folder, certificate, wanted, self.days)
                 self.log.info("renewed", device=wanted.principal)
                 return _certificates(made)
@@ -122,14 +122,16 @@ def _token(authorization: str) -> tuple[str, str]:
     if scheme.lower() == "basic":
         user, _, token = _decoded(rest.encode(), "Basic").decode(errors="replace").partition(":")
         return user, token
-    raise EnrolmentError("give the one-time token: Basic with the device's id, or Bearer")
+    raise EnrolmentError(
+        "give the one-time token, as Basic authentication with the device's id or as Bearer"
+    )
 
 
 def _decoded(text: bytes, what: str) -> bytes:
     try:
         return base64.b64decode(b"".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{what} is no base64: {error}") from error
+        raise InputError(f"{what} is not base64: {error}") from error
 
 
 def _certificates(pem: bytes) -> Answer:

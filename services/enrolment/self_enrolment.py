@@ -63,7 +63,7 @@ def read_request(data: bytes) -> Wanted:
         names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise InputError(
-            f"the body is no certificate request (PKCS #10 in base64): {error}"
+            f"the body is not a certificate request (PKCS #10 in base64): {error}"
         ) from error
     if not signed:
         raise InputError("the request is not signed by its own key; make it again")
@@ -76,8 +76,8 @@ def read_request(data: bytes) -> Wanted:
     if isinstance(key, ed25519.Ed25519PublicKey):
         return Wanted(str(names[0].value), key)
     raise InputError(
-        "the request's key is not taken: make one of EC P-256 or P-384, Ed25519, or RSA of"
-        f" {_RSA_BITS[0]} to {_RSA_BITS[1]} bits"
+        "the request's key is not accepted: use EC P-256 or P-384, Ed25519, or RSA of "
+        f"{_RSA_BITS[0]} to {_RSA_BITS[1]} bits"
     )
 
 
@@ -126,7 +126,7 @@ def enrol(
         found = tokens.take(conn, token)
         if found is None or found.expires <= datetime.now(UTC):
             raise EnrolmentError(
-                "the token is unknown or over; `tonne registry enrol-token ID` makes another"
+                "the token is unknown or expired; `tonne registry enrol-token ID` makes another"
             )
         if wanted.principal != found.principal or named not in (None, "", found.principal):
             raise EnrolmentError("the token is for another device; its common name is the id")
@@ -161,12 +161,12 @@ def renew(
         on_record = credentials.by_serial(conn, serial)
         if on_record is None or on_record.revoked is not None:
             raise EnrolmentError(
-                "the certificate of this connection was revoked, or is no device's"
+                "the certificate of this connection was revoked, or does not belong to a device"
             )
         if on_record.principal != wanted.principal:
             raise EnrolmentError(
-                f"the certificate of this connection is {on_record.principal!r}'s; the request's"
-                " common name is to be the same"
+                f"the certificate of this connection is {on_record.principal!r}'s; the request "
+                "must have the same common name"
             )
         return _issue(conn, folder, wanted, days)
 

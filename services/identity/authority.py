@@ -70,7 +70,7 @@ class Authority:
             private = serialization.load_pem_private_key(key, None)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"{folder}: ca.crt or ca.key is no PEM: {error}; restore both from a backup"
+                f"{folder}: ca.crt or ca.key is not PEM: {error}; restore both from a backup"
             ) from error
         if own.public_key() != private.public_key() or not isinstance(
             private, ec.EllipticCurvePrivateKey

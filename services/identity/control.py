@@ -76,7 +76,7 @@ class Control:
         self._wait(lambda: self._granted is not None, "an answer")
         if not self._granted:
             raise ServerError(
-                f"{self._place} does not let {ADMIN} change who may do what; give it the "
+                f"{self._place} does not permit {ADMIN} to change permissions; give it the "
                 "dynamic-security.json of `tonne broker config`"
             )
 

@@ -38,7 +38,9 @@ def make_folder(folder: Path) -> None:
             make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}; name another") from error
+        raise InputError(
+            f"{folder} cannot be created: {error.strerror}; name another folder"
+        ) from error
 
 
 def write(path: Path, content: bytes, mode: int = SECRET) -> None:

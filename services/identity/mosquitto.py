@@ -34,7 +34,7 @@ allow_anonymous false
 plugin {plugin}
 plugin_opt_config_file {security}
 
-# By certificate.  There is no listener without TLS.
+# Port for clients with a certificate.  There is no listener without TLS.
 listener {port} {host}
 protocol mqtt
 cafile ca.crt

@@ -1,5 +1,5 @@
 """
-What each principal may do at a broker: write and read below its own name, and no more.
+What each principal may do at a broker: write and read below its own name, and nothing else.
 
 A device or gateway writes its telemetry and status, reads its receipts, and writes
 the topics of the fleet's own that the registry gives to it.  Services of ours have

@@ -167,6 +167,6 @@ def _refuse_anothers(tls: Tls) -> None:
     name = str(names[0].value) if names else ""
     if is_ours(name) and name != WATCH:
         raise InputError(
-            f"TONNE_MQTT_CERT_FILE is the identity of {name!r}, which another process shows;"
-            f" `tonne registry issue-service {WATCH}` makes one for the watcher"
+            f"TONNE_MQTT_CERT_FILE is the identity of {name!r}, which another process uses; `tonne "
+            f"registry issue-service {WATCH}` makes one for the watcher"
         )

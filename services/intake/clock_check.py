@@ -37,6 +37,6 @@ def require_same_time(connection: Connection[Any]) -> None:
     apart = database_offset_us(connection)
     if apart > APART_US:
         raise InputError(
-            f"this machine's clock and the database's are {apart / 1e6:.0f} s apart; readings would"
-            " be judged by a wrong time. Synchronise both: timedatectl set-ntp true"
+            f"this machine's clock and the database's are {apart / 1e6:.0f} s apart; readings "
+            "would be checked against a wrong time. Synchronise both: timedatectl set-ntp true"
         )

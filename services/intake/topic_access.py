@@ -1,5 +1,5 @@
 """
-What each user of Kafka needs, and no more: the bridge's, the worker's, the administrator's.
+What each user of Kafka needs, and nothing else: the bridge's, the worker's, the administrator's.
 
 A record of the topic holds readings that were admitted already, so anyone who may write to it
 may speak for any device: the bridge's user alone may.

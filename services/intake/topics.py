@@ -192,8 +192,8 @@ async def _settle(
         count = len((await admin.describe_cluster())["brokers"])
         if wanted.replication > count and not found:
             raise InputError(
-                f"topic {wanted.name!r} is to have {wanted.replication} copies, and the cluster has"
-                f" {count} brokers; ask for as many at most with --replication"
+                f"topic {wanted.name!r} is to have {wanted.replication} copies, and the cluster "
+                f"has {count} brokers; set --replication to at most that number"
             )
         if not there:
             await _make(admin, wanted)

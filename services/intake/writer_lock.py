@@ -30,7 +30,7 @@ def alone(connection: Connection) -> None:
     """
     if not _wait(connection, "pg_advisory_lock"):
         raise ServerError(
-            f"{_holder(connection)} to this database; stop it first, or let it go on alone"
+            f"{_holder(connection)} to this database; stop it first, or keep only that process"
         )
 
 

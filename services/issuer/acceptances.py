@@ -76,8 +76,8 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
             continue
         if one.id not in given.registry.factors:
             raise RegistryError(
-                f"{name}: {one.id} is accepted, and not under `factors` there; give the file that"
-                " brings it, since its value is signed too"
+                f"{name}: {one.id} is accepted but not listed under `factors` of the file; give "
+                "the file that contains it, because its value is signed too"
             )
         said = one.of(factor_of(given.registry.factors[one.id].record).sha256)
         multikey, value = sign(said, key)
@@ -86,7 +86,7 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
         signature = {"key": multikey, "value": value}
         rows.append({"subject": "factor", "id": one.id, **kept, "signature": signature})
     if not rows:
-        raise RegistryError(f"{name}: no factor is accepted there; add it under `acceptances`")
+        raise RegistryError(f"{name}: the file accepts no factor; add it under `acceptances`")
     return rows
 
 

@@ -41,14 +41,14 @@ def sealed_leaves(
         If they are missing or do not lead to the roots.
     """
     if detail is None:
-        raise LogError("what stood under the entry's roots is missing; restore log_detail")
+        raise LogError("the details of the log entry are missing; restore log_detail")
     record = canonical.parse_object(detail)
     found = {}
     for name in PARTS:
         leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
         part = entry[name]
         if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
-            raise LogError(f"the {name} kept beside the entry do not lead to its root")
+            raise LogError(f"the {name} stored with the log entry do not match its root hash")
         found[name] = leaves
     return found
 

@@ -273,8 +273,9 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     now = now_us()
     if to_us > now:
         raise PeriodError(
-            f"a preview reaches to now at most, {utc_text(now // 1_000_000 * 1_000_000)}, and"
-            f" not to {utc_text(to_us)}; give an earlier `--to`"
+            "a preview ends at the present at the latest, "
+            f"{utc_text(now // 1_000_000 * 1_000_000)}, and not to {utc_text(to_us)}; give an "
+            "earlier `--to`"
         )
     with snapshot(conn):
         case = collect(conn, project, from_us, to_us)
@@ -300,9 +301,9 @@ def _check_name(conn: Connection, case: Case, sequence: int) -> None:
     other = statements.seek(conn, name)
     if other is not None:
         raise PeriodError(
-            f"statement {name} is there already, of {utc_text(other.from_us)} to"
-            f" {utc_text(other.to_us)}: the time zone of the project's site is another now,"
-            f" {project.timezone}; set it back in the registry, or close by times with offsets"
+            f"statement {name} already exists, for {utc_text(other.from_us)} to "
+            f"{utc_text(other.to_us)}: the time zone of the project's site has changed to "
+            f"{project.timezone}; set it back in the registry, or close by times with offsets"
         )
 
 

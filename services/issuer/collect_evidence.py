@@ -337,8 +337,8 @@ def _enough(
     waiting = underived.waiting(cursor, fleet.ids(sorted(todo)))
     if waiting:
         raise PeriodError(
-            f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"
-            " close again when `tonne run` has made them"
+            f"intervals of {', '.join(sorted(waiting))} are not calculated yet; close again when "
+            "`tonne run` has calculated them"
         )
     raise PeriodError(_mismatch(fleet, min(todo), stored, again, from_us, to_us))
 
@@ -455,8 +455,8 @@ def _refuse_other_evidence(case: Case, claims: Claims, detail: Mapping[str, Any]
         if leaf not in said[name]
     ]
     raise PeriodError(
-        f"the evidence of statement {claims.statement} is not as it was closed"
-        f" ({'; '.join(found[:3]) or 'rows are missing'}): late readings came, or rows were"
-        " changed, and `tonne log audit` says which; close the period again, or supersede the"
-        " statement"
+        f"the evidence of statement {claims.statement} differs from the closed period "
+        f"({'; '.join(found[:3]) or 'rows are missing'}): late readings came, or rows were "
+        "changed, and `tonne log audit` says which; close the period again, or supersede the "
+        "statement"
     )

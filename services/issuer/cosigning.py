@@ -143,7 +143,7 @@ def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int,
         for part in answer.iter_bytes():
             content += part
             if len(content) > _LARGEST or time.monotonic() > until_s:
-                raise httpx.ReadError("the answer is too long, or takes too long")
+                raise httpx.ReadError("the answer is too large or too slow")
         return answer.status_code, content.decode("utf-8", "replace")
 
 
@@ -258,13 +258,13 @@ def _policy(path: Path) -> Policy:
     for name, one in policy.witnesses.items():
         if one.url is not None and not one.url.startswith(("http://", "https://")):
             raise InputError(
-                f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is no URL"
+                f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is not a URL"
             )
     asked = [witness.key for witness in policy.witnesses.values() if witness.url]
     if lacks := policy.lacks(asked):
         raise InputError(
-            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have"
-            f" a URL; it lacks {lacks}"
+            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have "
+            f"a URL; missing: {lacks}"
         )
     return policy
 
@@ -340,8 +340,8 @@ def require(conn: Connection, whom: Witnesses) -> None:
     if done.lacks is not None:
         why = "; ".join(done.said())
         raise ServerError(
-            f"nothing is issued while the log's head lacks {done.lacks}:"
-            f" {why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
+            f"no statement is issued while the log's head lacks {done.lacks}: "
+            f"{why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
         )
 
 
@@ -357,8 +357,8 @@ def require_enough(conn: Connection) -> None:
     head = stored.newest(conn)
     if head is not None and stored.enough(conn) != head.size:
         raise ServerError(
-            f"nothing is issued until enough witnesses cosign the log's head over {head.size}"
-            " entries; `tonne run` asks them twice a minute: try again"
+            f"no statement is issued until enough witnesses cosign the log's head over {head.size} "
+            "entries; `tonne run` requests this twice a minute: try again"
         )
 
 

@@ -84,7 +84,7 @@ def documents(conn: Connection, statement: str) -> Documents:
 def check_body(statement: str, signed: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     """Refuse a signed document that is not of the stored body; SignatureError."""
     if {k: v for k, v in signed.items() if k not in ("issuer", "proof")} != body:
-        raise SignatureError(f"what was signed for {statement} is not its body; do not use it")
+        raise SignatureError(f"the signed text differs from the body of {statement}; do not use it")
 
 
 def may_sign(conn: Connection, holder: EnrolledKey, role: Role, statement: str) -> datetime:
@@ -165,8 +165,8 @@ def check_principal(conn: Connection, statement: str, principal: str | None) -> 
     answered = findings.principals(conn, statement, "answered")
     if principal is not None and principal in taken | answered:
         raise EnrolmentError(
-            f"{principal} prepared statement {statement} and cannot verify it;"
-            " the verifier needs an API principal of its own"
+            f"{principal} prepared statement {statement} and cannot verify it; the verifier needs "
+            "its own API principal"
         )
 
 

@@ -69,7 +69,7 @@ def source_of(conn: Connection, statement: str) -> Source:
     check_issued(statement, have.stored.state, statements.successor(conn, statement))
     kept = evidence.kept(conn, statement, (PLAN,))
     if have.verification is None or PLAN not in kept:
-        raise ExportError(f"{statement} has no evidence beside it; restore the database's backup")
+        raise ExportError(f"{statement} has no evidence; restore the database's backup")
     return Source(
         have.claims,
         read_bytes(Verification, canonical.encode(have.verification), "the verification"),

@@ -156,8 +156,8 @@ def verification(
         where = first_difference(own, said)
         if where is not None:
             raise CanonicalError(
-                f"{document.get('id')!r} is not the verification of {name} with its"
-                f" {len(records)} findings: {where}; get both again and sign anew"
+                f"{document.get('id')!r} is not the verification of {name} with its {len(records)} "
+                f"findings: {where}; get both again and sign again"
             )
         if wanted == "verified":
             # kept now: readings that come later must not change what was verified
@@ -286,7 +286,7 @@ def status_list(
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If it is no list of the project, not signed by an operator who may sign for it, or
+        If it is not a list of the project, not signed by an operator who may sign for it, or
         its times do not fit.
     StatementStateError
         If it says that a statement counts which was superseded or revoked, or one not that
@@ -300,13 +300,13 @@ def status_list(
         begin, end = lasts(document)
         if not begin <= signed < end or signed - begin > _APART:
             raise CanonicalError(
-                f"the status list says {begin} to {end}, and was signed at {signed}; sign it anew"
+                f"the status list says {begin} to {end}, and was signed at {signed}; sign it again"
             )
         wrong = untold(conn, project, document)
         if wrong:
             raise StatementStateError(
-                f"the status list of {project} says of {', '.join(sorted(wrong))} what is not so"
-                " now; sign a new list"
+                f"the status list of {project} is wrong for {', '.join(sorted(wrong))}; sign a new "
+                "list"
             )
         last = status_lists.newest(conn, project)
         if last is not None and last.signed > signed:

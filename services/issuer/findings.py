@@ -39,8 +39,8 @@ def sign(
     have = steps.documents(conn, statement)
     if not have.signers:
         raise StatementStateError(
-            f"statement {statement} is {have.stored.state}: it is not signed, so there is"
-            " nothing to verify yet; `tonne statement submit` comes first"
+            f"statement {statement} is {have.stored.state}: it is not signed yet; run `tonne "
+            "statement submit` first"
         )
     now = steps.may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)
     return sign_event(have.statement, steps.records(conn, have), said, *signer, now, about)

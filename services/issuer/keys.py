@@ -144,6 +144,6 @@ def names(home: Path) -> list[str]:
 def _path(home: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} is no name for a key; use up to 64 letters, digits, dots, - and _"
+            f"{name!r} is not a valid key name; use up to 64 letters, digits, dots, - and _"
         )
     return home / "keys" / f"{name}.json"

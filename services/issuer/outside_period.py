@@ -164,8 +164,8 @@ def metered_outside(
         waiting = underived.waiting(cursor, names, max((end for *_, end in parts), default=0))
     if waiting:
         raise PeriodError(
-            f"intervals of {', '.join(sorted(waiting))} wait to be made from their readings;"
-            " close again when `tonne run` has made them"
+            f"intervals of {', '.join(sorted(waiting))} are not calculated yet; close again when "
+            "`tonne run` has calculated them"
         )
     return tuple(sorted(stored(conn, fleet, parts)))
 

@@ -57,7 +57,7 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
     InputError
         If the folder holds something.
     PeriodError
-        If the statement is not verified and its evidence is not as it was closed.
+        If the statement is not verified and its evidence differs from the closed period.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder; name a new one")

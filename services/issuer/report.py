@@ -74,7 +74,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
     RegistryError
         If there is no such statement.
     PeriodError
-        If it is not verified and its evidence is not as it was closed.
+        If it is not verified and its evidence differs from the closed period.
     """
     with snapshot(conn):
         have = documents(conn, statement)

@@ -137,7 +137,7 @@ def _make(session: Any, label: str) -> None:
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 
     if list(session.get_objects({pkcs11.Attribute.LABEL: label})):
-        raise InputError(f"the token has a key {label!r} already; leave --make out to use it")
+        raise InputError(f"the token has a key {label!r} already; omit --make to use it")
     curve = session.create_domain_parameters(
         pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: _EDWARDS25519}, local=True
     )

@@ -195,8 +195,8 @@ def policy_of(settings: Settings) -> Policy | None:
     if rule is not None and root is not None:
         if file is not None:
             raise SettingsError(
-                f"TONNE_TIMESTAMP_AUTHORITIES is {file}, and the trust root of {root.programme}"
-                " names authorities, too: leave the setting out"
+                f"TONNE_TIMESTAMP_AUTHORITIES is {file}, and the trust root of {root.programme} "
+                "also names authorities: remove the setting"
             )
         source = f"version {root.version} of the trust root of {root.programme}"
         return Policy(urls, rule, True, source)
@@ -204,8 +204,8 @@ def policy_of(settings: Settings) -> Policy | None:
         return None
     if file is None:
         raise SettingsError(
-            "TONNE_TIMESTAMP_URLS names authorities, and nothing says whose tokens count: set"
-            " TONNE_TIMESTAMP_AUTHORITIES to a file of their certificates"
+            "TONNE_TIMESTAMP_URLS names authorities, but no authority is trusted: set "
+            "TONNE_TIMESTAMP_AUTHORITIES to a file of their certificates"
         )
     try:
         rule = read_authorities(file.read_bytes())
@@ -252,9 +252,9 @@ def _token(
         raise TimestampError(f"{shown(url)}: {error}") from error
     if not before - _APART <= said.time <= after + _APART:
         raise TimestampError(
-            f"{shown(url)}: the token is of {_moment(said.time)}, and it was asked for at"
-            f" {_moment(before)} by this machine's clock: one of both is wrong; set this machine's"
-            " clock, or leave that authority out"
+            f"{shown(url)}: the token is of {_moment(said.time)}, and it was asked for at "
+            f"{_moment(before)} by this machine's clock: one of them is wrong; set this machine's "
+            "clock, or remove that authority"
         )
     name = str(said.authority)
     chain = next(
@@ -295,10 +295,10 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     )
     if policy.required and bound and count < wanted:
         raise ServerError(
-            f"{statement} waits for its time stamps and is not issued yet: {count} of"
-            f" {policy.asked} have stamped it, {wanted} must, by {policy.source};"
-            f" {'; '.join(report.owed) or 'no other authority is in TONNE_TIMESTAMP_URLS'};"
-            " issue it again later"
+            f"{statement} is not issued yet because time stamps are missing: {count} of "
+            f"{policy.asked} have stamped it, {wanted} must, by {policy.source}; "
+            f"{'; '.join(report.owed) or 'no other authority is in TONNE_TIMESTAMP_URLS'}; issue "
+            "it again later"
         )
     return report
 

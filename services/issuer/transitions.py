@@ -209,7 +209,8 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
             # whoever comes second finds the claim of the first
             time.sleep(_PAUSE_S * (attempt + 1))
     raise StatementStateError(
-        f"statement {statement} could not be issued beside others that are being issued; try again"
+        f"statement {statement} could not be issued because other statements are being issued; "
+        "try again"
     )
 
 

@@ -74,9 +74,9 @@ def check_not_older(home: Path, data: bytes) -> None:
         return
     if given.version <= own.version:
         raise EnrolmentError(
-            f"this is version {given.version} of the trust root of {given.programme}, and version"
-            f" {own.version} of another text is kept in {pinned(home)}: an old one names whom the"
-            " programme names no more; give the one that is kept"
+            f"this is version {given.version} of the trust root of {given.programme}, and version "
+            f"{own.version} of another text is kept in {pinned(home)}: an old version may name "
+            "keys that are no longer valid; give the stored one"
         )
     read_next(mine, data, _now())
 
@@ -93,7 +93,8 @@ def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     is_root = "signed" in canonical.parse_object(data)
     if is_root and (not path.exists() or path.read_bytes() != data):
         raise EnrolmentError(
-            f"{found.source} is not the one that is kept in {path}; take it with `tonne trust pin`"
+            f"{found.source} differs from the one stored in {path}; accept it with `tonne "
+            "trust pin`"
         )
     return found.keys
 

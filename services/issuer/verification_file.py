@@ -27,7 +27,7 @@ _HEAD = """\
 Verification of {}. Write in words what was done and found: `means` and `opinion` of each
 parameter and requirement, and for each open finding the `reason` for which it is closed, each with
 at least 20 characters; `source` and `cross_checked` hold what is known. An unqualified opinion
-needs all of it; a finding without a reason stays open, and the opinion is qualified.
+needs all of it; a finding without a reason stays open, and the opinion must be qualified.
 Then: tonne statement verify {} --report THIS-FILE --key NAME --opinion .. --assurance .."""
 
 
@@ -111,7 +111,7 @@ def read(path: Path, said: Claims) -> Words:
         report = msgspec.convert(given, Report)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise InputError(
-            f"{path} is no verification report: {error}; start from `tonne statement template`"
+            f"{path} is not a verification report: {error}; start from `tonne statement template`"
         ) from error
     if report.statement != said.statement:
         raise InputError(f"{path} is of {report.statement!r}, not of {said.statement}")

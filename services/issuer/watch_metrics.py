@@ -35,7 +35,7 @@ _TEXTS = {
     "tonne_signer_waiting_seconds": "For how long the oldest of them waits",
     "tonne_webhook_waiting_deliveries": "Events that wait to be delivered to webhooks",
     "tonne_webhook_waiting_seconds": "For how long the oldest of them waits",
-    "tonne_webhook_dead_deliveries": "Events that no attempt delivered to a webhook",
+    "tonne_webhook_dead_deliveries": "Events whose delivery to a webhook failed for good",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
     _WITNESSES: "For how long the log has had heads that too few witnesses cosigned",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",

@@ -123,7 +123,7 @@ class Watcher:
     url : str
         Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which holds it.
     every_s : float
-        Pause between two looks. [s]
+        Pause between two counts. [s]
     audit_s : float, optional
         Pause between two audits; without it there are none. [s]
     pulse : Pulse, optional
@@ -200,7 +200,7 @@ class Watcher:
             self._warn("database not seen", error)
 
     def see_alarms(self) -> None:
-        """Raise and clear alarms; while the database is away nothing is known of them."""
+        """Raise and clear alarms; while the database is away nothing is stored about them."""
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)

@@ -41,8 +41,8 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
     """
     if signer.holder.role != "witness":
         raise EnrolmentError(
-            f"key {signer.holder.name!r} is a key of a {signer.holder.role}; make one with"
-            " `tonne keys create --role witness --name N`"
+            f"key {signer.holder.name!r} is a key of role {signer.holder.role}; make a witness key "
+            "with `tonne keys create --role witness --name N`"
         )
     asked = parse_request(request)
     log_key = _log_key(asked.checkpoint, keys)
@@ -86,7 +86,9 @@ def keep(conn: Connection, note: str) -> list[str]:
     size = Checkpoint.from_text(text).size
     own = log.checkpoint(conn, size)
     if own is None or signature_lines(own)[0] != text:
-        raise InputError(f"this log has no head over {size} entries with that root; look again")
+        raise InputError(
+            f"this log has no head of {size} entries with that root; check both values"
+        )
     keys = {
         (one.key.name, one.key.public): one.key.multikey
         for one in enrolled.load(conn)

@@ -65,7 +65,7 @@ def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Held:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise InputError(f"{file} is there already; name a new file") from None
+        raise InputError(f"{file} already exists; name a new file") from None
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror}") from None
     try:
@@ -129,10 +129,12 @@ def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Hel
         with zipfile.ZipFile(file) as box:
             manifest = json.loads(box.read(_MANIFEST))
             if manifest.get("form") != _FORM:
-                raise InputError(f"{file} is of another form; restore it with the release it is of")
+                raise InputError(
+                    f"{file} has another format; restore it with the release that wrote it"
+                )
             return _restore(url, home, box, manifest, dotenv)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{file} is no backup of tonne, or is cut short: {error}") from None
+        raise InputError(f"{file} is not a backup of tonne, or is cut short: {error}") from None
 
 
 def _restore(
@@ -152,8 +154,8 @@ def _restore(
             conn.execute("SET LOCAL session_replication_role = replica")
         except errors.InsufficientPrivilege as error:
             raise InputError(
-                "the login may not write past append-only tables; restore as a superuser, or let"
-                " one GRANT SET ON PARAMETER session_replication_role to it"
+                "the login may not write past append-only tables; restore as a superuser, or have "
+                "a superuser GRANT SET ON PARAMETER session_replication_role to it"
             ) from error
         for table, names in manifest["columns"].items():
             _in(conn, box, table, names)
@@ -182,9 +184,9 @@ def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:
     for name in files:
         where = (home / name.removeprefix(_HOME)).resolve()
         if not where.is_relative_to(home.resolve()):
-            raise InputError(f"{name} leads out of {home}; the file was not written by tonne")
+            raise InputError(f"{name} is outside of {home}; the file was not written by tonne")
         if where.exists() and name.startswith(f"{_HOME}keys/"):
-            raise InputError(f"{where} is there already; restore into a TONNE_HOME without keys")
+            raise InputError(f"{where} already exists; restore into a TONNE_HOME without keys")
     return files
 
 

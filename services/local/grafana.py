@@ -108,7 +108,9 @@ def boards_language() -> str:
     language = os.environ.get(LANGUAGE) or ENGLISH
     known = sorted(folder.name for folder in (shipped("grafana") / "dashboards").iterdir())
     if language not in known:
-        raise InputError(f"{LANGUAGE}={language}: boards are there in {', '.join(known)}; name one")
+        raise InputError(
+            f"{LANGUAGE}={language}: boards are available in {', '.join(known)}; choose one"
+        )
     return language
 
 
@@ -153,8 +155,8 @@ class Grafana(Server):
         """
         if self._program is None:
             raise InputError(
-                "Grafana is not on this machine; install it (grafana.com/docs/grafana), or let"
-                f" {HOME} name its folder, which holds {_PROGRAM}"
+                f"Grafana is not installed; install it (grafana.com/docs/grafana), or set {HOME} "
+                f"to its folder, which holds {_PROGRAM}"
             )
         return self._program
 

@@ -67,7 +67,7 @@ def require(wanted: Mapping[str, Path] | None = None) -> None:
     _install(names)
     if left := missing(wanted):
         raise InputError(
-            f"still not installed: {', '.join(left)}; see what this says: apt-get install "
+            f"could not be installed: {', '.join(left)}; run this to see why: apt-get install "
             f"{' '.join(left)} (Debian 13 has them; other systems need their own sources)"
         )
 
@@ -94,7 +94,7 @@ def _apt(*arguments: str) -> None:
         )
     except FileNotFoundError as error:
         raise InputError(
-            f"apt-get is not here; install by other means: {', '.join(missing())}"
+            f"apt-get is not available; install in another way: {', '.join(missing())}"
         ) from error
 
 

@@ -49,8 +49,8 @@ def service_account(name: str) -> Account | None:
         entry = pwd.getpwnam(name)
     except KeyError as error:
         raise InputError(
-            f"user {name!r} does not exist, though its package makes it; "
-            f"reinstall the package, or `adduser --system --group {name}`"
+            f"user {name!r} does not exist, although its package creates it; reinstall the "
+            f"package, or `adduser --system --group {name}`"
         ) from error
     return Account(name, entry.pw_uid, entry.pw_gid)
 

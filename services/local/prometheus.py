@@ -100,7 +100,7 @@ class Prometheus(Server):
             return [{**group, "labels": dict(group.get("labels", {}))} for group in groups]
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{self._targets} is no list of targets ({error}); mend or delete it"
+                f"{self._targets} is not a list of targets ({error}); correct or delete it"
             ) from error
 
     def command(self, port: int) -> list[str]:

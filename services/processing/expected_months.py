@@ -69,7 +69,8 @@ def refresh(conn: Connection) -> int:
             made = apart.submit(_all, [roofs for _, roofs in due]).result()
     except (BrokenProcessPool, OSError) as error:
         raise MethodologyError(
-            f"months of the sun were not made, their process ended early: {error}; is there memory?"
+            f"monthly irradiation was not calculated, the process ended early: {error}; check "
+            "the free memory"
         ) from error
     rows = [(name, months, Jsonb(roofs)) for (name, roofs), months in zip(due, made, strict=True)]
     with conn.transaction():

@@ -125,7 +125,8 @@ def _skies(conn: Connection) -> int:
             made = apart.submit(_planes, wanted).result()
     except (BrokenProcessPool, OSError) as error:
         raise MethodologyError(
-            f"clear skies were not made, their process ended early: {error}; is there memory?"
+            f"clear-sky values were not calculated, the process ended early: {error}; check "
+            "the free memory"
         ) from error
     rows = [
         (site, tilt, azimuth, first + np.timedelta64(k, "D").item(), longitude, latitude, day)

@@ -85,8 +85,8 @@ def import_registry(
         )
         if shown is not None and _outcome(planned, stored).digest != shown:
             raise StatementStateError(
-                "the registry has changed since this file was shown; nothing was taken: check the"
-                " file again"
+                "the registry has changed since this file was checked; nothing was imported: "
+                "check the file again"
             )
         if planned.refused or dry_run or not planned.changes:
             return planned
@@ -97,7 +97,7 @@ def import_registry(
         except psycopg.IntegrityError as error:
             reason = " ".join(str(error).split())
             raise RegistryError(
-                f"the database refuses the import: {reason}; mend the row"
+                f"the database refuses the import: {reason}; correct the row"
             ) from error
     return planned
 

@@ -82,6 +82,6 @@ def _wrong(kind: str, own: Mapping[str, Any]) -> Iterator[str]:
             if not isinstance(value, bool):
                 yield f"off {value!r} is neither true nor false"
         elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-            yield f"{name} {value!r} is no number"
+            yield f"{name} {value!r} is not a number"
         elif not 0 <= value <= _LARGEST[name]:
             yield f"{name} {value} is not within 0 and {_LARGEST[name]}"

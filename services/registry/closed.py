@@ -72,7 +72,9 @@ def _outside(
 ) -> str | None:
     """Say why a result is none of what the methodology monitors; None where it is."""
     if sample.parameter not in known:
-        return f"{sample.parameter!r} is no parameter of {methodology}; known: {', '.join(known)}"
+        return (
+            f"{sample.parameter!r} is not a parameter of {methodology}; known: {', '.join(known)}"
+        )
     if sample.parameter not in monitored:
         told = ", ".join(monitored) or "none"
         return f"{sample.parameter} is fixed ex ante; {methodology} monitors by samples: {told}"

@@ -327,7 +327,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     for one in project.surveys or ():
         if one.parameter not in specs:
             known = ", ".join(specs)
-            what = f"{one.parameter!r} is no number of {project.methodology}"
+            what = f"{one.parameter!r} is not a number of {project.methodology}"
             text = f"surveys: {what}; known: {known}"
             yield Finding(project.kind, project.id, text)
     for meter in project.shared_meters or ():

@@ -98,7 +98,7 @@ class Row:
         found = self.text(key)
         if found and not ID.match(found):
             self.problem(
-                key, f"{found!r} is no id; use 1 to 64 letters, digits, '_' or '-', no spaces"
+                key, f"{found!r} is not an id; use 1 to 64 letters, digits, '_' or '-', no spaces"
             )
         return found
 
@@ -164,7 +164,7 @@ class Row:
         try:
             return date.fromisoformat(value if isinstance(value, str) else "")
         except ValueError:
-            self.problem(key, f"{native(value)!r} is no date; write it as 2026-01-31")
+            self.problem(key, f"{native(value)!r} is not a date; write it as 2026-01-31")
             return None
 
     def moment(self, key: str) -> datetime | None:

@@ -49,7 +49,7 @@ def _problems(
     held = device_class.channels.get(channel)
     if held is None and channel != TIME:
         known = ", ".join((*device_class.channels, TIME))
-        yield "channel", f"{channel!r} is no channel of {device_class.id}; known: {known}"
+        yield "channel", f"{channel!r} is not a channel of {device_class.id}; known: {known}"
         return
     try:
         (device_class.limits if held is None else held.limits).changed(found, channel)

@@ -54,16 +54,16 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
     Raises
     ------
     RegistryError
-        With file and line, where it is no YAML, repeats a key, contains itself, or has
+        With file and line, where it is not YAML, repeats a key, contains itself, or has
         aliases of aliases that stand for more than anybody wrote.
     """
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark.line + line if error.problem_mark else line
-        raise RegistryError(f"{name}:{at}: this is no YAML: {error.problem}; mend it") from None
+        raise RegistryError(f"{name}:{at}: this is not YAML: {error.problem}; correct it") from None
     except yaml.YAMLError as error:
-        raise RegistryError(f"{name}: this is no YAML: {error}; mend it") from None
+        raise RegistryError(f"{name}: this is not YAML: {error}; correct it") from None
     if node is None:
         return Table(line, {}, {})
     return _Reading(name, line, _SPARE + _TIMES * len(text)).value(node, 0)
@@ -106,8 +106,8 @@ class _Reading:
             )
         if self._left < 0:
             raise RegistryError(
-                f"{self._name}:{line}: its aliases (*name) stand for too many values; write them"
-                " out"
+                f"{self._name}:{line}: its aliases (*name) expand to too many values; write them "
+                "out"
             )
         if isinstance(node, ScalarNode):
             return str(node.value) if node.style else Plain(node.value)
@@ -123,7 +123,7 @@ class _Reading:
             at = key.start_mark.line + self._first
             if not isinstance(key, ScalarNode) or key.value in table.cells:
                 raise RegistryError(
-                    f"{self._name}:{at}: key {key.value!r} is given twice or is no text"
+                    f"{self._name}:{at}: key {key.value!r} is given twice or is not text"
                 )
             table.cells[key.value] = self.value(value, depth + 1)
             table.lines[key.value] = at

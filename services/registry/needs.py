@@ -100,8 +100,8 @@ def unknown_documents(project: Project) -> Iterator[str]:
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
         yield (
-            f"documents: {name!r} is no parameter of {methodology.id}; {near} Name the parameter"
-            " whose value stands in it"
+            f"documents: {name!r} is not a parameter of {methodology.id}; {near} Name the "
+            "parameter whose value stands in it"
         )
 
 

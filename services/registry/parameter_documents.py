@@ -66,7 +66,7 @@ def _read(
     if "document" not in texts:
         row.problem(column, f"{key}: document is missing; give its title and number")
     if issued is not None and not _is_day(texts["issued"]):
-        row.problem(column, f"{key}: issued = {issued!r} is no date such as 2025-03-01")
+        row.problem(column, f"{key}: issued = {issued!r} is not a date such as 2025-03-01")
     if "sha256" in texts and not re.fullmatch("[0-9a-f]{64}", texts["sha256"]):
         row.problem(column, f"{key}: sha256 = {texts['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
     return {name: texts[name] for name in known if name in texts} | values
@@ -80,12 +80,12 @@ def _numbers(row: Row, key: str, given: object, column: str) -> str | dict[str, 
 
 
 def _number(row: Row, key: str, given: object, column: str) -> str:
-    """Return a stated value as exact decimal text; what is no number becomes a problem."""
+    """Return a stated value as exact decimal text; what is not a number becomes a problem."""
     with suppress(ArithmeticError):
         number = Decimal(str(given))
         if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
             return format(number.normalize(), "f")
-    row.problem(column, f"{key}: value = {given!r} is no number; give what the document states")
+    row.problem(column, f"{key}: value = {given!r} is not a number; give what the document states")
     return "0"
 
 

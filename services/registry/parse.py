@@ -97,7 +97,7 @@ def _country(row: Row) -> str | None:
     if found and found not in countries.known():
         row.problem(
             "country",
-            f"{found!r} is no country; give its two letters of ISO 3166-1, such as KE or DE",
+            f"{found!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
         )
     return found or None
 
@@ -341,7 +341,7 @@ def _url(row: Row) -> str | None:
         return None
     found = row.text("public_url").rstrip("/")
     if not _URL.fullmatch(found):
-        row.problem("public_url", f"{found!r} is no address such as https://tonne.example.org")
+        row.problem("public_url", f"{found!r} is not an address such as https://tonne.example.org")
     return found
 
 
@@ -363,7 +363,7 @@ def _area(row: Row) -> Area | None:
 
 def _share(row: Row) -> Decimal | int:
     if row.has("check_percent") and not row.has("check_of"):
-        row.problem("check_percent", "says nothing without check_of; name the meter it checks")
+        row.problem("check_percent", "has no effect without check_of; name the meter it checks")
     found = row.number("check_percent", 0.01, 100)
     return CHECK_PERCENT if found is None else found
 
@@ -420,7 +420,7 @@ def _calibrator(class_id: str) -> Callable[[Row], Calibration]:
         channel = row.optional("channel")
         if channel is not None and channel not in columns:
             known = ", ".join(sorted(columns))
-            row.problem("channel", f"{channel!r} is no channel of {class_id!r}; known: {known}")
+            row.problem("channel", f"{channel!r} is not a channel of {class_id!r}; known: {known}")
         found = Calibration(
             performed=performed,
             valid_until=performed if last_test else row.required("valid_until", ends, "a date"),

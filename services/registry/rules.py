@@ -218,7 +218,7 @@ def _device(
         yield finding(f"site: {device.site!r} is not registered; add it under `sites`")
     if device.class_id not in classes.load():
         known = ", ".join(classes.load())
-        yield finding(f"class: {device.class_id!r} is no device class; known: {known}")
+        yield finding(f"class: {device.class_id!r} is not a device class; known: {known}")
     elif (device.class_id, device.profile) not in profiles.load():
         known = ", ".join(p for c, p in profiles.load() if c == device.class_id)
         yield finding(

@@ -73,7 +73,7 @@ def sign_file(
         found.rows.append(Signed(row.name, row.message.decode(), into["signed"]))
     if not found.rows:
         others = f"; it has {', '.join(found.others)}" if found.others else ""
-        raise InputError(f"{path}: no row is by {whose}{others}; give rows that {whose} issued")
+        raise InputError(f"{path}: no row is by {whose}{others}; give rows issued by {whose}")
     found.text = _text(path, given)
     return found
 
@@ -85,7 +85,9 @@ def _rows(
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
     for row, into in zip(top.rows("invoices") or (), given.get("invoices") or (), strict=True):
         if zone is None:
-            raise InputError(f"{path}: name the project's --timezone, by which invoices' days are")
+            raise InputError(
+                f"{path}: give the project's --timezone; the days of invoices are local"
+            )
         yield _invoice(row, zone), into
     for row, into in zip(top.rows("projects") or (), given.get("projects") or (), strict=True):
         project = row.identifier("id")
@@ -106,7 +108,7 @@ def _invoice(row: Row, zone: str) -> SignedRow:
     entered = invoices.entered(row, {project: Project(project, "", "", "", zone, 0, 0)})
     _refuse(row)
     if entered is None:
-        raise RegistryError(f"{row.path} cannot be read; mend it")
+        raise RegistryError(f"{row.path} cannot be read; correct it")
     return row_of(project, entered.invoice)
 
 

@@ -91,7 +91,9 @@ def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[in
                 )
             yield table.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        raise RegistryError(f"{name}:{table.line_num}: this is no CSV: {error}; mend it") from None
+        raise RegistryError(
+            f"{name}:{table.line_num}: this is not CSV: {error}; correct it"
+        ) from None
 
 
 def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
@@ -106,7 +108,7 @@ def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
         )
     keys = [key for key in found if key is not None]
     if twice := {key for key in keys if keys.count(key) > 1}:
-        raise RegistryError(f"{name}:1: two columns stand for {', '.join(sorted(twice))}; keep one")
+        raise RegistryError(f"{name}:1: two columns mean {', '.join(sorted(twice))}; keep one")
     return keys
 
 

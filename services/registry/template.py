@@ -73,7 +73,7 @@ def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
     known = classes.load()
     if class_id not in known:
         hint = did_you_mean(class_id, known) or f"known: {', '.join(known)}"
-        raise RegistryError(f"class {class_id!r} is no device class; {hint}")
+        raise RegistryError(f"class {class_id!r} is not a device class; {hint}")
     held = known[class_id]
     return "".join(
         (

@@ -77,11 +77,12 @@ def _opened(data: bytes, name: str) -> Any:
             return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
         raise RegistryError(
-            f"{name} is no XLSX workbook ({type(error).__name__}); save it as .xlsx in Excel"
+            f"{name} is not an XLSX workbook ({type(error).__name__}); save it as .xlsx in Excel"
         ) from None
     raise RegistryError(
-        f"{name} unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} parts, more than"
-        f" {MOST_UNPACKED >> 20} MiB or {_MOST_PARTS}; leave out what is no registry"
+        f"{name} unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} parts, more than "
+        f"{MOST_UNPACKED >> 20} MiB or {_MOST_PARTS}; remove sheets that are not part of the "
+        "registry"
     )
 
 
@@ -92,7 +93,7 @@ def _rows(sheet: Any, where: str) -> Iterator[Table]:
     cells = sheet.iter_rows(max_col=_MOST_COLUMNS + 1)
     for number, row in enumerate(_guarded(cells, where), 1):
         if number > _MOST_ROWS:
-            raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or bring CSV")
+            raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or use CSV")
         if len(row) > _MOST_COLUMNS and row[_MOST_COLUMNS].value is not None:
             raise RegistryError(f"{where}: row {number} has more than {_MOST_COLUMNS} columns")
         if all(cell.value is None for cell in row):
@@ -109,9 +110,7 @@ def _rows(sheet: Any, where: str) -> Iterator[Table]:
                 else _cell(cell, f"{where}: {key or i + 1}, row {number}")
             )
             if value is not None and not key:
-                raise RegistryError(
-                    f"{where}: row {number} has a cell without a column's name above it"
-                )
+                raise RegistryError(f"{where}: row {number} has a cell in a column without a name")
             if value is not None:
                 _dotted(table, key, value, f"{where}: row {number}")
         if table.cells:
@@ -145,7 +144,7 @@ def _cell(cell: Any, where: str) -> Value | None:
         return None
     if cell.data_type in {"f", "e"} or type(value).__name__.endswith("Formula"):
         what = "an error" if cell.data_type == "e" else "a formula"
-        raise RegistryError(f"{where}: {what}, {value!s:.40}; enter the value itself")
+        raise RegistryError(f"{where}: {what}, {value!s:.40}; enter the plain value")
     if isinstance(value, bool):
         return Plain("true" if value else "false")
     if isinstance(value, datetime):
@@ -195,7 +194,7 @@ def _parent(found: Table, section: str, row: Table, where: str) -> Table:
             return one
     known = "no such row" if name is not None else "the column is empty"
     raise RegistryError(
-        f"{where}: row {row.line}: of = {name!s}: {known} in sheet {section}; name its id there"
+        f"{where}: row {row.line}: of = {name!s}: {known} in sheet {section}; enter its id there"
     )
 
 

@@ -62,7 +62,7 @@ def read(paths: Sequence[Path]) -> Network:
         elif path.suffix.lower() in (".geojson", ".json"):
             _geojson(text, str(path), network)
         else:
-            raise RegistryError(f"{path}: name it .csv or .geojson, so that its format is known")
+            raise RegistryError(f"{path}: its name must end in .csv or .geojson")
     for cells, place in network.straight:
         _add(network, cells, _between_nodes(network, cells), place)
     return network
@@ -96,7 +96,7 @@ def _csv(text: str, name: str, network: Network) -> None:
         for row in table:
             place = f"{name}:{table.line_num}"
             if None in row:
-                text_ = "has more cells than the header; mend its commas"
+                text_ = "has more cells than the header; correct its commas"
                 network.problems.append(Problem(place, str(row.get("id") or "?"), text_, True))
             elif events:
                 _add_event(network, row, place)
@@ -105,7 +105,9 @@ def _csv(text: str, name: str, network: Network) -> None:
             else:
                 _add(network, row, _path(row), place)
     except csv.Error as error:
-        raise RegistryError(f"{name}:{table.line_num}: this is no CSV: {error}; mend it") from None
+        raise RegistryError(
+            f"{name}:{table.line_num}: this is not CSV: {error}; correct it"
+        ) from None
 
 
 def _path(row: dict[str, Any]) -> list[tuple[float, float]]:
@@ -142,7 +144,9 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Features one by one, each with the line that it begins on."""
     head = _FEATURES.search(text)
     if head is None:
-        raise RegistryError(f'{name}: this is no GeoJSON FeatureCollection: "features" is missing')
+        raise RegistryError(
+            f'{name}: this is not a GeoJSON FeatureCollection: "features" is missing'
+        )
     at, line, counted = head.end(), 1, 0
     while True:
         gap = _BLANK.match(text, at)
@@ -155,7 +159,7 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
             feature, at = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
             wrong = fault(error)
-            raise RegistryError(f"{name}:{wrong.lineno}: this is no JSON: {wrong.msg}") from None
+            raise RegistryError(f"{name}:{wrong.lineno}: this is not JSON: {wrong.msg}") from None
         except RecursionError:
             raise RegistryError(f"{name}:{line}: {TOO_DEEP}") from None
         if not isinstance(feature, dict):

@@ -71,7 +71,7 @@ class Cells:
         try:
             found = float("" if isinstance(value, bool) else value)
         except (TypeError, ValueError):
-            self.problems.append(f"{key} = {value!r} is no number")
+            self.problems.append(f"{key} = {value!r} is not a number")
             return None
         if low <= found <= high:
             return found
@@ -155,7 +155,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
     try:
         day = date.fromisoformat(row.text("day") or "")
     except ValueError:
-        row.problems.append(f"day = {row.text('day')!r} is no date; write it as 2026-01-31")
+        row.problems.append(f"day = {row.text('day')!r} is not a date; write it as 2026-01-31")
     kind = row.text("kind")
     if kind is None:
         row.problems.append("kind is missing; say what it was, such as cctv or cleaning")

@@ -123,7 +123,7 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     Raises
     ------
     SimulatorError
-        When the file is no YAML, holds no device, or a device cannot be simulated.
+        When the file is not YAML, holds no device, or a device cannot be simulated.
     """
     devices = list(_devices(_content(path), path, cadence_s))
     if not devices:
@@ -157,7 +157,7 @@ def _read(path: Path) -> Any:
     except RegistryError as error:
         raise SimulatorError(str(error)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SimulatorError(f"{path} is no YAML: {error}") from error
+        raise SimulatorError(f"{path} is not YAML: {error}") from error
 
 
 def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
@@ -174,7 +174,7 @@ def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
             raise SimulatorError(f"--without {name!r} names no device of the fleet; check the id")
     kept = [device for device in devices if device.id not in names]
     if not kept:
-        raise SimulatorError("--without leaves no device to simulate; name fewer")
+        raise SimulatorError("--without excludes all devices; name fewer")
     return kept
 
 
@@ -233,7 +233,9 @@ def _device(
             f"choose from {', '.join(MODELS)}"
         )
     if any(sign in name for sign in "/+#") or not name:
-        raise SimulatorError(f"device id {name!r} cannot stand in a topic; leave out / + #")
+        raise SimulatorError(
+            f"device id {name!r} cannot be part of a topic; it must not contain / + #"
+        )
     if cadence_s < 1:
         raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; at least 1 second")
     power = USUAL_POWER_W.get(kind, 0) if power_w is None else power_w

@@ -62,7 +62,7 @@ class Identities:
             word = (own / PASSWORD).read_text(encoding="utf-8").strip()
             return Identity(Tls(own / CA), principal, word)
         raise SimulatorError(
-            f"{own}: {principal!r} was handed no credential: `tonne registry issue-credentials "
+            f"{own}: {principal!r} has no credential: `tonne registry issue-credentials "
             f"{principal}`, or leave it out by --without {principal}"
         )
 

@@ -74,7 +74,7 @@ def read_recording(
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.reader(file))
     if len(lines) < 3:  # noqa: PLR2004
-        raise SimulatorError(f"{path} has no data; a header and two rows are the least")
+        raise SimulatorError(f"{path} has no data; it needs a header and at least two rows")
     header, rows = lines[0], lines[1:]
     power = column or _power_column(path, header)
     watts = _WATTS[(unit or _unit(power)).lower()]
@@ -175,7 +175,7 @@ def _moment(path: Path, line: int, text: str, zone: tzinfo | None) -> datetime:
             except ValueError:
                 continue
     if moment is None:
-        raise SimulatorError(f"{path} line {line}: {text!r} is no time; write 2022-01-02 00:15")
+        raise SimulatorError(f"{path} line {line}: {text!r} is not a time; write 2022-01-02 00:15")
     if moment.tzinfo is None and zone is None:
         raise SimulatorError(
             f"{path} line {line}: {text!r} has no offset; give --timezone, such as America/Denver"
@@ -189,7 +189,9 @@ def _number(path: Path, line: int, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SimulatorError(f"{path} line {line}: {text!r} is no finite number; correct the file")
+        raise SimulatorError(
+            f"{path} line {line}: {text!r} is not a finite number; correct the file"
+        )
     return value
 
 
@@ -223,7 +225,9 @@ class Replayed:
         if duration_ms is not None:
             self._rows = int(np.searchsorted(times, times[0] + duration_ms))
         if not self._rows:
-            raise SimulatorError("the duration leaves no row to send; give a longer --duration")
+            raise SimulatorError(
+                "the duration is shorter than the first interval; give a longer --duration"
+            )
         self._times, self._recording = times[: self._rows], recording
         peak_w = round(max(recording.power_w))
         step_ms = min((b - a for a, b in pairwise(recording.time_ms)), default=60_000)

@@ -122,8 +122,8 @@ class Sender:
         shared = len(principals) > connections
         if shared and identities is not None:
             raise SimulatorError(
-                f"{len(principals)} principals need a connection each, and {MOST} are the most:"
-                " split the fleet, or leave some out by --without"
+                f"{len(principals)} principals need a connection each, and {MOST} is the maximum: "
+                "split the fleet, or leave some out by --without"
             )
         if shared and sparkplug is not None:
             raise SimulatorError(

@@ -328,7 +328,7 @@ def broken(
     known = {source.device.id for source in sources}
     for name in (*silent, *stuck):
         if name not in known:
-            raise SimulatorError(f"{name!r} is to break, and is no device of the fleet")
+            raise SimulatorError(f"{name!r} is not a device of the fleet and cannot be set to fail")
     found: list[Source] = []
     for source in sources:
         name, shown = source.device.id, source
@@ -359,7 +359,9 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     """
     kept: list[Source] = [_GaugesOnly(one) for one in sources if _shows_gauges(one.device)]
     if not kept:
-        raise SimulatorError("--gauges-only leaves no device: these devices show registers alone")
+        raise SimulatorError(
+            "--gauges-only excludes all devices: these devices only have registers"
+        )
     return kept
 
 

@@ -168,9 +168,9 @@ class Continuity:
             end = ends.get(partition, offset)
             if offset > end:
                 raise ServerError(
-                    f"partition {partition} of {self._view.topic!r} ends at {end}, but {offset}"
-                    " records of it are stored: the topic was made again, or its log was cut;"
-                    f" {REMEDY}"
+                    f"partition {partition} of {self._view.topic!r} ends at {end}, but {offset} "
+                    "records of it are stored: the topic was created again, or its log was "
+                    f"truncated; {REMEDY}"
                 )
 
     def check_there(self, stored: Mapping[int, int], there: Collection[int]) -> None:
@@ -185,8 +185,8 @@ class Continuity:
         for partition, offset in stored.items():
             if offset and partition not in there:
                 raise ServerError(
-                    f"{self._view.topic!r} has {len(there)} partitions, but {offset} records of"
-                    f" partition {partition} are stored: the topic was made again; {REMEDY}"
+                    f"{self._view.topic!r} has {len(there)} partitions, but {offset} records of "
+                    f"partition {partition} are stored: the topic was created again; {REMEDY}"
                 )
 
     def _another(self, partition: int, record: int) -> ServerError:

@@ -6,7 +6,7 @@ here, under the offsets' lock.
 
 Records below a partition's stored offset are dropped.  A record that cannot be read
 becomes a dead letter with its bytes, a message that cannot be stored one with its own:
-the partition goes on.
+the partition continues.
 """
 
 from __future__ import annotations

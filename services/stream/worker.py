@@ -152,9 +152,9 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
         await starting
     elif not done:
         raise ServerError(
-            f"Kafka's group {group!r} has not let this worker in for {START_S:.0f} s. Start it"
-            " again; if that does not help, give all workers another --group: how far the topic is"
-            " stored stands in the database"
+            f"Kafka's group {group!r} has not let this worker in for {START_S:.0f} s. Restart it; "
+            "if that does not help, give all workers another --group: the database records how "
+            "far the topic is stored"
         )
     return starting in done
 
@@ -168,8 +168,8 @@ def _noted(storing: Storing, ended: asyncio.Future[None]) -> None:
 def _enough(topic: str, partitions: int, workers: int) -> None:
     if partitions < workers:
         raise InputError(
-            f"topic {topic!r} has {partitions} partitions for {workers} workers: some would stand"
-            " idle. Start fewer, or give it more partitions as docs/scaling.md says"
+            f"topic {topic!r} has {partitions} partitions for {workers} workers: some would be "
+            "idle. Start fewer, or add partitions (docs/scaling.md)"
         )
 
 

@@ -52,7 +52,7 @@ def tile(source: Source, path: str, full: str) -> bytes:
     if found is None and path != full:
         found = source.get(full)
     if found is None:
-        raise InputError(f"the log has no {path}; its operator has to publish it")
+        raise InputError(f"the log has no {path}; its operator must publish it")
     return found
 
 
@@ -85,7 +85,7 @@ class Web:
         try:
             self._http = httpx.Client(base_url=url.rstrip("/") + "/", timeout=_TIMEOUT_S)
         except (httpx.InvalidURL, ValueError) as error:
-            raise InputError(f"{url} is no URL: {error}") from error
+            raise InputError(f"{url} is not a URL: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -148,14 +148,18 @@ def publish(
     head = _head(note)
     entries, leaves = entries[: head.size], leaves[: head.size]
     if len(leaves) != head.size or root_hash(leaves) != head.root:
-        raise LogError(f"the log's entries are not those of its head over {head.size}; audit it")
+        raise LogError(
+            f"the log's entries do not match its head over {head.size} entries; audit the log"
+        )
     _extend(folder / CHECKPOINT, head, leaves)
     written = kept = 0
     for path, content in files(entries, leaves):
         place = folder / path
         if place.is_file():
             if place.read_bytes() != content:
-                raise LogError(f"{place} is of another log, or damaged; publish to a new folder")
+                raise LogError(
+                    f"{place} belongs to another log or is damaged; publish to a new folder"
+                )
             kept += 1
             continue
         _write(place, content)
@@ -174,8 +178,8 @@ def _extend(place: Path, head: Checkpoint, leaves: Sequence[bytes]) -> None:
     before = _head(place.read_text(encoding="utf-8"))
     if before.size > head.size or root_hash(leaves[: before.size]) != before.root:
         raise LogError(
-            f"{place} is a head over {before.size} entries that this log does not lead on from;"
-            " `tonne log audit --checkpoint` with it says more"
+            f"{place} is a head over {before.size} entries that is not part of this log's history; "
+            "`tonne log audit --checkpoint` with it shows details"
         )
 
 

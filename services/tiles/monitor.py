@@ -71,7 +71,7 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
     except (ValueError, KeyError, TypeError, MrvError) as error:
         raise InputError(f"{file} is damaged: {error}; restore it from a backup") from error
     if tree.root() != head.root:
-        raise InputError(f"{file} is damaged: its tree is not its head's; restore it")
+        raise InputError(f"{file} is damaged: its tree does not match its head; restore it")
     return Seen(stored["note"], head, tree)
 
 
@@ -155,7 +155,7 @@ def follow(
     """
     raw = source.get(_CHECKPOINT)
     if raw is None:
-        raise InputError("there is no checkpoint; give the folder or URL that holds it")
+        raise InputError("there is no checkpoint; give the folder or URL that contains it")
     note = _text(raw)
     key, head = _verified(note, keys)
     folder = place(home, key)
@@ -180,8 +180,8 @@ def follow(
             report.found.append({"index": index, "entry": body})
     if tree.root() != head.root:
         raise LogError(
-            f"the entries that {head.origin} serves do not lead to its signed head over"
-            f" {head.size}: its bundles are damaged, or not those that it signed"
+            f"the entries that {head.origin} serves do not lead to its signed head over "
+            f"{head.size}: its bundles are damaged or differ from those that it signed"
         )
     save(folder, note, tree)
     return report
@@ -191,7 +191,7 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise SignatureError(f"the checkpoint is no text: {error}") from error
+        raise SignatureError(f"the checkpoint is not text: {error}") from error
 
 
 def _verified(note: str, keys: Sequence[NoteKey]) -> tuple[NoteKey, Checkpoint]:

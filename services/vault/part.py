@@ -134,4 +134,4 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
         key for key in sorted(expected.keys() | found.keys()) if expected.get(key) != found.get(key)
     ]
     if wrong:
-        raise DamagedError(f"{name}: {', '.join(wrong)} are not as recorded")
+        raise DamagedError(f"{name}: {', '.join(wrong)} differ from the record")

@@ -64,8 +64,9 @@ class Place:
         back = self.find(name) or b""
         if back != data:
             raise VaultError(
-                f"archive {self.url}: {name} was written with {len(data)} bytes and read back"
-                f" otherwise ({len(back)} bytes); the place cannot be trusted, nothing was dropped"
+                f"archive {self.url}: {name} was written with {len(data)} bytes but read back with "
+                f"other content ({len(back)} bytes); the location is not reliable; nothing was "
+                "deleted"
             )
 
     def get(self, name: str) -> bytes:
@@ -90,8 +91,8 @@ class Place:
             except FileNotFoundError:
                 self._root()
                 raise DamagedError(
-                    f"archive {self.url}: {name} is missing; bring it back from a copy of the"
-                    " archive, `tonne archive verify` lists all that is wrong"
+                    f"archive {self.url}: {name} is missing; restore it from a copy of the "
+                    "archive, `tonne archive verify` lists all faults"
                 ) from None
 
     def find(self, name: str) -> bytes | None:
@@ -173,9 +174,9 @@ def _bucket(url: str) -> Any:
     if unknown or not parts.netloc or "@" in parts.netloc:
         what = f"option {min(unknown)!r}" if unknown else "host part"
         raise InputError(
-            f"archive s3 URL: its {what} is not understood; write s3://bucket/prefix with"
-            f" {', '.join(sorted(_OPTIONS))}, and give credentials as AWS_ACCESS_KEY_ID and"
-            " AWS_SECRET_ACCESS_KEY"
+            f"archive s3 URL: its {what} is not supported; write s3://bucket/prefix with "
+            f"{', '.join(sorted(_OPTIONS))}, and give credentials as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
         )
     patience = _seconds(options.pop("timeout_s", str(_REQUEST_S)))
     store = fs.S3FileSystem(

@@ -132,8 +132,7 @@ def whole(place: Place, part: Part) -> bytes:
     data = place.get(part.path)
     if hashlib.sha256(data).hexdigest() != part.sha256:
         raise DamagedError(
-            f"archive {place.url}: {part.path} was changed; bring it back from a copy of the"
-            " archive"
+            f"archive {place.url}: {part.path} was changed; restore it from a copy of the archive"
         )
     return data
 
@@ -149,7 +148,7 @@ def _checked(part: Part, names: list[str], file: Any, where: str) -> Stored:
         leaves = list(_leaves(part, found))
     recorded = {leaf.device: leaf for leaf in leaves}
     if len(leaves) > len(recorded):
-        raise DamagedError(f"{where} holds readings of other days than {part.day.day}")
+        raise DamagedError(f"{where} contains readings of other days than {part.day.day}")
     for name in names:
         if recorded.get(name) != part.leaves[name]:
             raise DamagedError(f"{where}: {_differs(part.leaves[name], recorded.get(name))}")

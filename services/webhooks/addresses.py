@@ -59,7 +59,7 @@ def target_of(url: str) -> Target:
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port
     except (ValueError, UnicodeError) as error:
-        raise InputError(f"{shown} is no URL: {error}; give https://host/path") from None
+        raise InputError(f"{shown} is not a URL: {error}; give https://host/path") from None
     if parts.scheme not in {"http", "https"} or not host or len(url) > _LONGEST:
         raise InputError(f"{shown}: give https://host/path, at most {_LONGEST} characters")
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
@@ -106,10 +106,10 @@ def check(target: Target, address: Address, allowed: Sequence[Network]) -> None:
         special = True
     if not plain.is_global or plain.is_multicast or special:
         raise InputError(
-            f"{target.host} is {address}, which is no public address; name its network in"
-            " TONNE_WEBHOOK_NETWORKS where it is meant"
+            f"{target.host} is {address}, which is not a public address; if it is intended, add "
+            "its network to TONNE_WEBHOOK_NETWORKS"
         )
     if not target.secure:
         raise InputError(
-            f"{target.host} is public: give https://, so that no one on the way reads events"
+            f"{target.host} is public: give https://, so that others cannot read events"
         )

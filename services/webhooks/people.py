@@ -53,7 +53,7 @@ class Message(NamedTuple):
 
 def check(address: str) -> None:
     """
-    Refuse what is no address of a person.
+    Refuse what is not an address of a person.
 
     Raises
     ------
@@ -66,8 +66,8 @@ def check(address: str) -> None:
     if address.startswith(APPRISE) and _TAG.fullmatch(rest):
         return
     raise InputError(
-        f"{address[:200]!r} reaches no one; write mailto:NAME@EXAMPLE.ORG, or apprise:TAG with a"
-        " tag of the file that TONNE_APPRISE_CONFIG names"
+        f"{address[:200]!r} is not an address; write mailto:NAME@EXAMPLE.ORG, or apprise:TAG with "
+        "a tag of the file that TONNE_APPRISE_CONFIG names"
     )
 
 
@@ -134,7 +134,7 @@ def send(ways: Ways, address: str, said: Message, event: str) -> Outcome:
 
 def _mail(ways: Ways, to: str, said: Message, event: str) -> Outcome:
     if ways.smtp_url is None or ways.smtp_from is None:
-        raise InputError("no mail server is named; set TONNE_SMTP_URL and TONNE_SMTP_FROM")
+        raise InputError("no mail server is configured; set TONNE_SMTP_URL and TONNE_SMTP_FROM")
     url = urlsplit(ways.smtp_url)
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = ways.smtp_from, to, said.title
@@ -154,7 +154,7 @@ def _mail(ways: Ways, to: str, said: Message, event: str) -> Outcome:
         if url.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
         elif url.scheme == "smtp" and url.username:
-            raise InputError(f"{where[0]} offers no TLS, and a password is not sent in the clear")
+            raise InputError(f"{where[0]} offers no TLS, and a password is not sent unencrypted")
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(mail)
@@ -163,7 +163,7 @@ def _mail(ways: Ways, to: str, said: Message, event: str) -> Outcome:
 
 def _apprise(ways: Ways, tag: str, said: Message) -> Outcome:
     if ways.apprise_config is None:
-        raise InputError("no configuration of Apprise is named; set TONNE_APPRISE_CONFIG")
+        raise InputError("no Apprise configuration is set; set TONNE_APPRISE_CONFIG")
     try:
         import apprise  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:

@@ -144,7 +144,7 @@ class State:
             raise InputError(f"{self.path} is damaged: {error}") from error
         if (checkpoint.origin, checkpoint.size, checkpoint.root) != (origin, size, root):
             raise InputError(
-                f"{self.path} is damaged: its head of {origin} is not that of its note"
+                f"{self.path} is damaged: its head of {origin} differs from that of its note"
             )
         return Seen(checkpoint, time_s, note)
 

@@ -69,7 +69,8 @@ def create(folder: Path, name: str, passphrase: bytes = b"") -> WitnessKeys:
     path = folder / FILE
     if path.exists():
         raise InputError(
-            f"{path} holds the keys of a witness already; take another TONNE_HOME for a second one"
+            f"{path} already contains the keys of a witness; use another TONNE_HOME for a "
+            "second one"
         )
     first, second = Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate()
     made = WitnessKeys(
@@ -112,7 +113,7 @@ def load(folder: Path, passphrase: bytes = b"") -> WitnessKeys:
         }
         first, second = found[_ED25519], found[_ML_DSA]
         if not isinstance(first, Ed25519PrivateKey) or not isinstance(second, MLDSA44PrivateKey):
-            raise InputError(f"{path} holds keys of other kinds than it says; restore it")
+            raise InputError(f"{path} contains keys of other types than it states; restore it")
         return WitnessKeys(
             record[_NAME],
             SigningKey(first.private_bytes_raw()),

@@ -4,7 +4,7 @@ What a fleet needs, from measured costs, and how far it falls behind when someth
     python -m tests.bench stages | tail -1 > costs.json
     python -m tests.bench.capacity --costs costs.json
 
-Without --costs, the figures of measured.json, on which docs/scaling.md stands.
+Without --costs, the figures of measured.json, on which docs/cells.md stands.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MEASURED = Path(__file__).with_name("measured.json")
 
 
 def main() -> None:
-    """Print the tables of docs/scaling.md."""
+    """Print the tables of docs/cells.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.capacity", description=__doc__)
     parser.add_argument("--costs", type=Path, default=MEASURED)
     print(tables(json.loads(parser.parse_args().costs.read_text())))

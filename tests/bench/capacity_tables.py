@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md, as Markdown."""
+"""The tables of docs/cells.md, as Markdown."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ def limits(costs: Costs) -> dict[str, float]:
         "all report within a minute, and one worker stores for the whole quarter after it": (
             stored_per_quarter
         ),
-        "one bridge is busy for good": QUARTER_S * 1e6 / costs.bridge_us,
-        f"the database's {DATABASE_CORES} processors are busy for good": QUARTER_S
+        "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
+        f"the database's {DATABASE_CORES} processors are permanently busy": QUARTER_S
         * costs.database_per_s,
     }
 

@@ -206,7 +206,7 @@ def _watch(port, handed):
     for topic in ("tonne/v1/+/telemetry", "$share/tonne/tonne/v1/+/telemetry", "$SYS/#"):
         assert not watcher.subscribe(topic), topic
     watcher.close()
-    with pytest.raises(InputError, match="another process shows"):
+    with pytest.raises(InputError, match="another process uses"):
         BrokerQueue(url, Tls.of(handed / BRIDGES[0]), room, metrics, get_logger("test"))
 
 

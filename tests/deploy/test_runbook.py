@@ -1,4 +1,4 @@
-"""docs/kafka.md is read when something is broken: its commands and metrics must be real."""
+"""docs/kafka.md and kafka-changes.md: commands and metrics that a reader needs are real."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from services.metrics import Metrics
 from tests.deploy.files import DEPLOY, ROOT, accept, read
 
-PAGE = (ROOT / "docs/kafka.md").read_text()
+PAGE = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("kafka", "kafka-changes"))
 BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
 LINES = [line.split("  #")[0].strip() for line in BLOCKS.splitlines() if line.strip()]
 COMMANDS = [line.removeprefix("tonne ") for line in LINES if line.startswith("tonne ")]
@@ -50,7 +50,7 @@ def test_metrics_and_targets_are_there():
     headings = re.findall(r"^## (.+)$", (ROOT / "docs/scaling.md").read_text(), re.MULTILINE)
     headings += re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
     anchors = {heading.lower().replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\((?:scaling\.md)?#([a-z-]+)\)", PAGE)) <= anchors
+    assert set(re.findall(r"\((?:scaling\.md|kafka\.md)?#([a-z-]+)\)", PAGE)) <= anchors
 
 
 def test_files_are_there():

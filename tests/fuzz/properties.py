@@ -71,7 +71,7 @@ def _values(codec: str, reading: Reading) -> list[float]:
     if isinstance(reading, Stated) and len(reading.units) not in (0, len(reading.values)):
         raise WrongError(f"{codec}: {len(reading.units)} units, {len(reading.values)} values")
     if any(type(v) is not float for v in reading.values.values() if v is not None):
-        raise WrongError(f"{codec}: a value is no plain float")
+        raise WrongError(f"{codec}: a value is not a plain float")
     return [v for v in reading.values.values() if v is not None]
 
 

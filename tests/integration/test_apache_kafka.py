@@ -324,7 +324,7 @@ def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_ka
         assert worker.returncode == 3, processes.logs()
         *_, last = processes.log_of(worker).splitlines()
         assert "ends at 1, but 3 records of it are stored" in last
-        assert "its log was cut" in last
+        assert "its log was truncated" in last
         assert "Traceback" not in processes.log_of(worker)
     put(own_kafka.url, topic, [(0, b"other")] * 3)  # it grew past what was stored
     done = processes.run("worker", *SOON)
@@ -363,7 +363,7 @@ def test_a_topic_that_was_made_again_ends_the_worker(processes, database_url, ow
         make(own_kafka.url, topic, 1)
         assert worker.wait(120) == 3, processes.logs()
         *_, last = processes.log_of(worker).splitlines()
-        assert "the topic was made again" in last
+        assert "the topic was created again" in last
         assert "Traceback" not in processes.log_of(worker)
     put(own_kafka.url, topic, [(0, b"other")] * 4)  # it has grown past what was stored
     done = processes.run("worker", *SOON)

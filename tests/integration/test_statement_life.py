@@ -284,7 +284,7 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     signed("statement", "status-list", "pv", "--key", "plant", "--out", tmp_path / "status.json")
     given = ("--keys", tmp_path / "trusted.json", "--status", tmp_path / "status.json")
     ended = signed("verify", tmp_path / "first", *given, code=1).stdout
-    assert "counts no more" in ended
+    assert "is no longer valid" in ended
     signed("verify", tmp_path / "pack", *given, "--accept", "unsealed-days")
 
 
@@ -335,7 +335,7 @@ def test_bad_input_says_what_to_do(signed, tmp_path):
     )
     early = signed("period", "close", "pv", "--from", "2025-12-01", "--to", "2026-03-03", code=2)
     assert "crediting period" in early.stderr
-    assert "no evidence pack" in signed("verify", tmp_path, code=2).stderr
+    assert "not an evidence pack" in signed("verify", tmp_path, code=2).stderr
     signed("verify", tmp_path / "nothing", code=2)
 
 

@@ -109,7 +109,7 @@ def test_a_station_that_nobody_knows_is_named(pipeline: Pipeline):
     for words, says in (
         (("--device", "st-nobody"), "device 'st-nobody' is not registered"),
         (("--site", "nowhere"), "site 'nowhere' is not registered"),
-        ((), "give --device ID or --site ID"),
+        ((), "give either --device ID or --site ID"),
     ):
         with pytest.raises(RuntimeError, match=says):
             pipeline.tonne("indicators", *words, *DAY)

@@ -143,7 +143,7 @@ def test_a_pack_of_a_release_is_refused_by_its_version(upgraded, tmp_path):
     failure = report.failure
     assert failure is not None
     assert failure.number == 1
-    assert "of the form of tonne 0.1.0" in failure.detail
+    assert "has the format of tonne 0.1.0" in failure.detail
     assert f"tonne statement supersede {name}" in failure.remedy
     # as that version wrote it, and checked it
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}

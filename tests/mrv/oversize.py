@@ -166,13 +166,13 @@ _TWICE = "[{" + ",".join(f'"a{n}":1' for n in range(300_000)) + ',"a299999":1}]'
 # what is made of a pack, how the check of it ends, and what it says
 CASES = {
     "a value of two million digits": (_value("1" * 2_000_000), 1, "a number of 2000000 digits"),
-    "digits of another script": (_value("\uff11" * 2_000_000), 1, "is no decimal number"),
-    "1e99999999": (_value("1e99999999"), 1, "'1e99999999' is no decimal number"),
+    "digits of another script": (_value("\uff11" * 2_000_000), 1, "is not a decimal number"),
+    "1e99999999": (_value("1e99999999"), 1, "'1e99999999' is not a decimal number"),
     "sixty megabytes of {}": (
         _document("factors.json", b"[" + b"{}," * 20_000_000 + b"{}]"), 2, "that documents take",
     ),
     "nothing but brackets": (_document("seals.json", b"[" * 5_000_000), 1, "nested too deeply"),
-    "a key that stands twice": (_document("factors.json", _TWICE.encode()), 1, "stands twice"),
+    "a key that appears twice": (_document("factors.json", _TWICE.encode()), 1, "appears twice"),
     "many keys": (_keys, 2, "keys of keys.json: 501 are more"),
     "a period of ten thousand years": (_period, 1, "is longer than 20 years"),
     "strings of a hundred megabytes": (_letters(1, _text(_HUNDRED_MB)), 1, "a page of 100000004"),

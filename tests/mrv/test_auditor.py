@@ -84,7 +84,7 @@ def test_a_changed_reading_is_found_there_too(site, pack, tmp_path):
     told = _verify(site, tmp_path)
     assert told.returncode == 1
     assert "FAILED at step 1, form" in told.stdout
-    assert "statement.json: not the files that the manifest lists" in told.stdout
+    assert "statement.json: differ from the manifest" in told.stdout
 
 
 def test_what_is_no_pack_is_named(site, tmp_path):

@@ -127,7 +127,9 @@ def test_a_wrong_field_is_named_by_its_path(where, value, told):
     for key in where[:-1]:
         place = place[key]
     place[where[-1]] = value
-    with pytest.raises(CanonicalError, match=r"^statement.json is not in its form: .*" + told):
+    with pytest.raises(
+        CanonicalError, match=r"^statement.json does not match its schema: .*" + told
+    ):
         read(Statement, document, "statement.json")
 
 
@@ -142,7 +144,7 @@ def test_a_missing_field_is_named_by_its_path():
 def test_a_key_that_stands_twice_is_refused():
     """Two readers could take two different values from one signed document."""
     data = packs.documents()["statement.json"].replace(b'"t":', b'"t":"0","t":', 1)
-    with pytest.raises(CanonicalError, match="stands twice"):
+    with pytest.raises(CanonicalError, match="appears twice"):
         read_bytes(Statement, data, "statement.json")
 
 

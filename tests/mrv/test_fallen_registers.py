@@ -125,7 +125,7 @@ def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
     said = told(found)
     assert "ch-1 (charging): energy_import_kwh falls from" in said
     assert " at 2026-01-10T22:" in said
-    assert re.search(r"0\.25 h are of unknown size, 0\.0\d+ t charged", said)
+    assert re.search(r"the quantity of 0\.25 h is unknown, 0\.0\d+ t charged", said)
     assert Fraction(charger(found).coverage.unknown_share) > 0
     entered = buses(anew(charge() + kept, 9 * DAY + 91), rows_told(found, "ev_charger"))
     assert not told(entered)

@@ -217,7 +217,7 @@ def test_receiving_water_and_flow_scale_the_limits(given, limit):
 
 def test_a_sewer_goes_by_column_b():
     """A works on a city's sewer would be judged as if the sewer were drinking water."""
-    with pytest.raises(IndicatorError, match="a sewer goes by column B"):
+    with pytest.raises(IndicatorError, match="a sewer needs column B"):
         evaluate("qcvn-40-2011", {"column": "A", "receiving": "sewer", "measured_mg_l": {}})
 
 
@@ -241,7 +241,7 @@ def test_domestic_wastewater():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"commissioned": "2025-09-01"}, "commissioned = 2025-09-01.*qcvn-40-2025 holds"),
+        ({"commissioned": "2025-09-01"}, "commissioned = 2025-09-01.*qcvn-40-2025 applies"),
         ({"on": "2032-01-01", "commissioned": "2015-01-01"}, "on = 2032-01-01.*qcvn-40-2025"),
         ({"on": "2026-13-01"}, "must be a date such as"),
     ],

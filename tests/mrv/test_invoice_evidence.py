@@ -1,4 +1,4 @@
-"""A building saves what its supplier's invoices and the weather service show, and no more."""
+"""A building saves what its supplier's invoices and the weather service show, and nothing else."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -148,4 +148,4 @@ def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
         invoices = (BILLS[0], billed("power", issued=issued))
         result = building(invoices=invoices, certified=False)
         assert (tonnes(result) > 0) is earns
-        assert ("before its time ended" in said(result)) is not earns
+        assert ("before the end of its period" in said(result)) is not earns

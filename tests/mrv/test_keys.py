@@ -119,10 +119,10 @@ def test_files_return_what_was_written() -> None:
 def test_damaged_files_are_refused() -> None:
     """A mixed-up key file would be noticed only when others cannot verify."""
     key, other = SigningKey.generate(), SigningKey.generate()
-    with pytest.raises(SignatureError, match="mixed up"):
+    with pytest.raises(SignatureError, match="mixes two keys"):
         keyfile.write_secret(key, _holder(other))
     mixed = {**_holder(other).to_json(), "secretKeyMultibase": key.secret_multikey}
-    with pytest.raises(SignatureError, match="mixed up"):
+    with pytest.raises(SignatureError, match="mixes two keys"):
         keyfile.read_secret(json.dumps(mixed).encode())
     with pytest.raises(SignatureError, match="no secretKeyMultibase"):
         keyfile.read_secret(json.dumps(_holder(key).to_json()).encode())

@@ -68,11 +68,21 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
     [
         (None, SURVEY, "0.25", "document survey 7 states the new value, which is applied"),
         (SURVEY, OTHER, "0.25", "document survey 8 states the new value, which is applied"),
-        (SURVEY, SURVEY, "0.215", "survey 7 is the one of the earlier value"),
+        (SURVEY, SURVEY, "0.215", "survey 7 is the document of the earlier value"),
         # another file of the same name, giver and date, and one that was given without its file
-        (SURVEY, replace(SURVEY, sha256="b2" * 32), "0.215", "survey 7 is the one of the earlier"),
-        (replace(SURVEY, sha256=None), SURVEY, "0.215", "survey 7 is the one of the earlier value"),
-        (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the one of the earlier value"),
+        (
+            SURVEY,
+            replace(SURVEY, sha256="b2" * 32),
+            "0.215",
+            "survey 7 is the document of the earlier",
+        ),
+        (
+            replace(SURVEY, sha256=None),
+            SURVEY,
+            "0.215",
+            "survey 7 is the document of the earlier value",
+        ),
+        (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the document of the earlier value"),
         (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
         (None, replace(SURVEY, sha256=None), "0.215", "has no `sha256`"),
     ],

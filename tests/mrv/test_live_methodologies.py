@@ -83,5 +83,5 @@ def test_what_no_meter_delivers_is_never_accounted_live():
     written = {field.name: getattr(method, field.name) for field in fields(method)}
     bare = Methodology(**{k: v for k, v in written.items() if k not in {"roles", "inputs_of"}})
     assert not bare.roles
-    with pytest.raises(MethodologyError, match="no device delivers to"):
+    with pytest.raises(MethodologyError, match="uses no devices"):
         bare.inputs_of([], {}, factors.load().within("VN"), 2026)

@@ -1,6 +1,8 @@
 """Service without consumption, and what no device can have done: it earns nothing."""
 
 import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,15 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
-from mrv.registry.project import ACCOUNTING, Besides, Project
+from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 
 DAY = plant.DAY
 WEEK = 7 * DAY
+KM_PER_QUARTER = 4_500  # 18 h of service at 18 km/h: 324 km a day
+NIGHT = 5 * 4  # quarter hours of charging
+MODEL = "MTR-06"
 BOOK = factors.load()
 FLEET = Fleet(
     [
@@ -25,6 +30,16 @@ FLEET = Fleet(
         Device("bus-1", "s", "vehicle", installed_us=plant.FROM),
     ]
 )
+BUS = {
+    "id": "bus",
+    "name": "Buses",
+    "methodology": "ams-iii-c",
+    "version": "16.0",
+    "timezone": plant.ZONE,
+    "from_us": plant.FROM,
+    "to_us": plant.TO,
+    "parameters": plant.BUS.parameters,
+}
 PAPERS = {d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices}
 
 
@@ -65,3 +80,53 @@ def test_energy_above_the_rating_of_its_time_counts_nothing():
     )
     assert result.devices[0].counted == f"{27_500 * WEEK}.000000"
     assert unmet(result)
+
+
+def driven(days, metres=KM_PER_QUARTER):
+    """Metres a quarter hour: by day, from six to midnight."""
+    return ([0] * 24 + [metres] * 72) * days
+
+
+def charged(days, kwh, of=1):
+    """Watt hours a quarter hour: by night, some part of a day's need."""
+    return ([kwh * 1000 // NIGHT // of] * NIGHT + [0] * (DAY - NIGHT)) * days
+
+
+def _of(result, clause):
+    """Detail of a condition that does not hold; nothing where it does."""
+    return "".join(f.detail for f in result.applicability if f.rule.startswith(clause))
+
+
+def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=(), billed=False):
+    """Close some weeks of a bus whose model's consumption the project gives, or does not."""
+    rows = {
+        ("ch-1", "energy_import"): charged(7, 340) * weeks,
+        ("bus-1", "distance"): driven(7 * weeks, metres),
+    }
+    params = {"kwh_per_km": kwh_per_km} if given else {}
+    bound = (ProjectDevice("ch-1", "charging"), ProjectDevice("bus-1", "vehicle", params))
+    one = Project(**{**BUS, "devices": bound})
+    end = plant.FROM + weeks * WEEK * INTERVAL_US
+    bills = plant.bills(rows, "ch-1") if billed else ()
+    bills = tuple(replace(bill, issued=date(2026, 6, 1)) for bill in bills)
+    besides = Besides(accounting=ACCOUNTING, fixed=fixed, invoices=bills)
+    given_rows = plant.laid_out(FLEET, rows)
+    return close(one, FLEET, PAPERS, given_rows, plant.FROM, end, BOOK, besides=besides)
+
+
+def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
+    """An odometer half as fast again would earn it inside the range of the class, for ever."""
+    fast = KM_PER_QUARTER * 3 // 2
+    bare, truth = by_model(1, fast, given=False), by_model(1, KM_PER_QUARTER)
+    assert float(bare.net.reduction.t) > 1.4 * float(truth.net.reduction.t)
+    assert "bus-1: no kwh_per_km is entered" in _of(bare, MODEL)
+    assert not _of(truth, MODEL)
+    assert truth.net == by_model(1, KM_PER_QUARTER, given=False).net
+    # a bill of the charging is true of any distance, and a line may take a fifth less
+    careful = by_model(1, KM_PER_QUARTER * 5 // 4, billed=True)
+    assert float(careful.net.baseline.t) > 1.2 * float(truth.net.baseline.t)
+    for found in (by_model(1, fast), by_model(1, fast, billed=True)):
+        # by as much as the bus takes more in service than its type approval says
+        assert float(found.net.baseline.t) < 1.05 * float(truth.net.baseline.t)
+        assert "1 kWh/km by the type approval" in _of(found, MODEL)
+        assert any("1 kWh/km by the type" in str(d.reason) for d in found.deductions)

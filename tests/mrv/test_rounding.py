@@ -98,7 +98,7 @@ def test_exact_text_loses_no_digit(value):
 
 def test_what_is_no_decimal_has_no_exact_text():
     """A third would be written as if it ended somewhere."""
-    with pytest.raises(ValueError, match="1/3 is no decimal"):
+    with pytest.raises(ValueError, match="1/3 is not a decimal"):
         exact_text(Fraction(1, 3))
 
 

@@ -118,7 +118,7 @@ def test_cod_counts_by_its_bound_where_samples_scatter():
     result = owner.treated(_cod("5", "5.5", "6", "6.5", "7"))
     told = [said for holds, said in owner.detail(result, "PAR-06") if not holds]
     assert "5 samples give 12.56 % at 90 % confidence; 10 % is required" in told[0]
-    assert "About 8 samples would do" in told[0]
+    assert "About 8 samples are sufficient" in told[0]
 
 
 @given(st.lists(st.integers(40, 80), min_size=1, max_size=6), st.integers(40, 80))

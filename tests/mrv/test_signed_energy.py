@@ -157,9 +157,9 @@ FORGED = {
     "another meter": ([kept(at(8), serial="S-2")], "not checked"),
     "changed": ([_data(kept(at(8)), kept(at(8)).data.replace('"RV": 1', '"RV": 2'))], "refused"),
     "a page twice": ([kept(at(8)), kept(at(88), page=1)], "refused"),
-    "another register": ([_data(kept(at(8)), kept(at(12)).data)], "does not tell"),
-    "a clock that nobody set": ([kept(at(8), clock="I")], "does not tell"),
-    "another code": ([kept(at(8), obis="1-0:1.8.0")], "does not tell"),
+    "another register": ([_data(kept(at(8)), kept(at(12)).data)], "does not contain"),
+    "a clock that nobody set": ([kept(at(8), clock="I")], "does not contain"),
+    "another code": ([kept(at(8), obis="1-0:1.8.0")], "does not contain"),
     "a gateway's for a meter's": (
         [_data(kept(at(8), kind="cose-meter"), kept(at(8), kind="cose-gateway").data)],
         "is of kind",

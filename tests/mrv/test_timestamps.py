@@ -81,18 +81,24 @@ def test_what_does_not_hold_is_named(made, good):
     """A wrong token would count, or nobody would know what is wrong with it."""
     east = made["east"].trusted
     asked = token.request(MESSAGE)
-    _refused("is a token of something else", good, MESSAGE + b"!", [east])
-    _refused("answers another request", good, MESSAGE, [east], nonce=asked.nonce)
-    _refused("leads to none of the authorities", good, MESSAGE, [made["west"].trusted])
+    _refused("token is for something else", good, MESSAGE + b"!", [east])
+    _refused("belongs to another request", good, MESSAGE, [east], nonce=asked.nonce)
+    _refused("is not from an authority", good, MESSAGE, [made["west"].trusted])
     _refused(
-        "could not stamp then", stamped(made["ended"], MESSAGE), MESSAGE, [made["ended"].trusted]
+        "could not stamp at that time",
+        stamped(made["ended"], MESSAGE),
+        MESSAGE,
+        [made["ended"].trusted],
     )
     _refused(
-        "could not stamp then", stamped(made["early"], MESSAGE), MESSAGE, [made["early"].trusted]
+        "could not stamp at that time",
+        stamped(made["early"], MESSAGE),
+        MESSAGE,
+        [made["early"].trusted],
     )
     _refused("by policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
-    _refused("counts until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
-    _refused("is no token of RFC 3161", b"<html>", MESSAGE, [east])
+    _refused("accepted until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
+    _refused("is not a token of RFC 3161", b"<html>", MESSAGE, [east])
     _refused("granted no token: status 2", bytes.fromhex("30053003020102"), MESSAGE, [east])
     policies = replace(east, policies=("1.2.3", POLICY), until="2099-01-01T00:00:00Z")
     assert token.verify(good, MESSAGE, [policies]).authority == "east"
@@ -102,7 +108,7 @@ def test_certificates_that_come_along_are_not_believed(made, good):
     """Whoever makes a pack would choose its authorities."""
     false = stamped(made["made-up"], MESSAGE)
     own = [pem(made["made-up"].root), pem(made["made-up"].between), pem(made["made-up"].signer)]
-    _refused("leads to none", false, MESSAGE, [made["east"].trusted], between=own)
+    _refused("is not from an authority", false, MESSAGE, [made["east"].trusted], between=own)
     foreign = [pem(made["west"].between), pem(made["west"].root)]
     assert token.verify(good, MESSAGE, [made["east"].trusted], foreign).authority == "east"
 
@@ -130,7 +136,7 @@ def test_authorities_that_say_two_things_are_refused(made):
     east = made["east"].trusted
     for what, rule in {
         "must not count twice": (1, (east, replace(east, name="another"))),
-        "no more than there are": (2, (east,)),
+        "a threshold of at most their number": (2, (east,)),
     }.items():
         with pytest.raises(EnrolmentError, match=what):
             StampRule(*rule)
@@ -138,7 +144,7 @@ def test_authorities_that_say_two_things_are_refused(made):
         Authority("x", (pem(made["east"].between),))
     for what, data in {
         "may have since": b'{"threshold": 1}',
-        "no object identifier": canonical.encode(
+        "not an object identifier": canonical.encode(
             {"threshold": 1, "authorities": [east.to_json() | {"policies": ["x"]}]}
         ),
         "not in PEM": b'{"threshold": 1, "authorities": [{"name": "x", "certificates": ["y"]}]}',
@@ -241,7 +247,7 @@ def test_too_few_or_none_that_count(made, both):
     report = _report(made, own, "east")
     assert report.exit_code == 4
     assert [one.code for one in report.missing] == ["timestamps"]
-    assert "leads to none of the authorities that you trust" in _step(report).detail
+    assert "is not from an authority that you trust" in _step(report).detail
     assert report.stamps == ()
     assert _report(made, own, "east", accept=["no-timestamps"]).exit_code == 0
     two = _rule(made, "east", "west", threshold=2)
@@ -262,8 +268,8 @@ def test_tokens_of_something_else_are_false(made, both):
     """An operator could show the early token of another head, or of another statement."""
     whole, heads = both
     cases = {
-        "a token of something else": _held(FILES, heads, heads),
-        "is a token of something": _held(FILES, whole, whole),
+        "token is for something else": _held(FILES, heads, heads),
+        "token is for something": _held(FILES, whole, whole),
         "does not lead to the root": replace(
             _held(FILES, whole, heads),
             entries={
@@ -300,7 +306,7 @@ def test_dates_that_an_authority_contradicts(made):
     at = tomorrow + timedelta(hours=1)
     failure = _report(made, held, "east", files=files, at=at, accept=["draft"]).failure
     assert failure.name == "time stamps"
-    assert "its signer's clock was ahead, or the date is made up" in failure.detail
+    assert "the signer's clock was ahead, or the date is false" in failure.detail
     files = _cast(verified=tomorrow)
     whole, heads = _tokens(made, ("east",), files)
     failure = _report(made, _held(files, whole, heads), "east", files=files, at=at).failure
@@ -310,7 +316,7 @@ def test_dates_that_an_authority_contradicts(made):
     files = _cast(arrival=arrival)
     whole, heads = _tokens(made, ("east",), files)
     failure = _report(made, _held(files, whole, heads), "east", files=files).failure
-    assert "the clock that sealed it was ahead" in failure.detail
+    assert "the clock of the log was ahead" in failure.detail
 
 
 def test_a_time_before_the_stamp_sees_none(made, both):
@@ -389,7 +395,7 @@ def test_the_auditor_s_command(made, both, tmp_path, capsys, monkeypatch):
     assert "east root at" in capsys.readouterr().out
     (pack / "authorities.pem").write_text(own.read_text())
     assert command.main([str(pack), "--authorities", str(pack / "authorities.pem")]) == 2
-    assert "the maker of the pack chose them" in capsys.readouterr().err
+    assert "its maker chose the authorities" in capsys.readouterr().err
     (pack / "authorities.pem").unlink()
     monkeypatch.setitem(__import__("sys").modules, "rfc3161_client", None)
     assert command.main([*words, "--accept", "no-timestamps"]) == 0

@@ -55,7 +55,7 @@ def test_too_few_signatures_are_not_enough():
             read_root(signed(root(), *keys), THEN)
     for some in (OLD[:2], OLD[1:], OLD):
         assert read_root(signed(root(), *some), THEN).version == 1
-    with pytest.raises(EnrolmentError, match="is no root key"):
+    with pytest.raises(EnrolmentError, match="is not a root key"):
         sign_root(FIRST, NEW[0])
 
 

@@ -189,7 +189,7 @@ def test_a_channel_of_apprise_is_reached_by_its_tag(conn, database_url, tmp_path
 )  # fmt: skip
 def test_what_reaches_no_one_is_refused(address):
     """A slip in the address would be seen in the night of the first alarm."""
-    with pytest.raises(InputError, match="reaches no one"):
+    with pytest.raises(InputError, match="is not an address"):
         people.check(address)
 
 

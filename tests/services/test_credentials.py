@@ -66,7 +66,7 @@ def test_all_devices_at_once_and_again_without_effect(tonne):
 
 
 def test_secrets_are_for_their_owner_alone(tonne, database_url):
-    """A key that others of the machine, or of the database, can read is no key."""
+    """A key that others of the machine, or of the database, can read is not a key."""
     tonne.register("a", "p")
     _issue(tonne, "a")
     _issue(tonne, "p", "--password")

@@ -149,7 +149,7 @@ def test_a_gateway_enrols_and_renews_by_itself(tonne, database_url, tmp_path):  
         told = run(typed=made["token"])
         assert (told.exit_code, "--ca-sha256" in told.output) == (2, True)
         wrong = run("--ca-sha256", "0" * 64, typed=made["token"])
-        assert (wrong.exit_code, "another authority" in wrong.output) == (2, True)
+        assert (wrong.exit_code, "another certificate authority" in wrong.output) == (2, True)
         assert not (folder / "ca.crt").exists()
         done = run("--ca-sha256", made["ca_sha256"], typed=made["token"])
         assert done.exit_code == 0, done.output

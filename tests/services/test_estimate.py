@@ -65,7 +65,7 @@ def test_nothing_is_expected_of_a_ceiling():
     given = {k: v for k, v in ROOF.items() if k != "ghi_kwh_per_m2"}
     told = _run("pv", "-", "--country", "VN", "--expected", given=given)
     assert told.exit_code == 2
-    assert "nothing to expect" in told.output
+    assert "no estimate" in told.output
 
 
 def test_nothing_is_expected_where_the_project_emits_more():

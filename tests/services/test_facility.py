@@ -155,7 +155,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
     refused("is not known", *given)
     template.write_bytes(b"no workbook")
     mapped.write_text(MAP, encoding="utf-8")
-    refused("no XLSX workbook", *given)
+    refused("not an XLSX workbook", *given)
     refused("--template needs --map", "--template", template)
 
 
@@ -172,7 +172,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
         ({"supplies": [FACILITY["supplies"][0], FACILITY["supplies"][0] | {"id": "b"}]},
          "counted once"),
         ({"supplies": [{"id": "a", "line": "waste", "entered": [
-            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is no number"),
+            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a number"),
     ],
 )  # fmt: skip
 def test_a_facility_that_contradicts_is_refused(run, more, rule):

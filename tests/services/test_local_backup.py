@@ -92,7 +92,7 @@ def test_what_is_no_whole_backup_changes_nothing(city, timescale, migrated_templ
     url, home, _ = city
     file = tmp_path / "b.zip"
     backup.write(url, home, file)
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="already exists"):
         backup.write(url, home, file)
     whole = file.read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])

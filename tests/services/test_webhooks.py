@@ -239,14 +239,17 @@ def test_a_receiver_at_fault_costs_itself(database_url):
         assert "no answer within 5 s" in {one.error for one in said["drips"]}
         assert all("redirects are not followed" in one.error for one in said["moved"])
         assert {one.status for one in said["bad"]} == {400}
-        with pytest.raises(InputError, match="has ended"):
+        with pytest.raises(InputError, match="was removed"):
             store.replay(conn, "gone", dead=True)
         # after the last attempt it is a dead letter, and a person sends it again
         due_now(owner)
         mine.once()
         assert states(conn, "bad") == {"dead": 3}
         told_of = doctor(conn)
-        assert (told_of.state, "no attempt delivered" in told_of.found) == ("wrong", True)
+        assert (told_of.state, "not delivered after all attempts" in told_of.found) == (
+            "wrong",
+            True,
+        )
         server.answers["/bad"] = (200, {})
         assert store.replay(conn, "bad", dead=True) == 3
         assert mine.once().taken == 3
@@ -256,7 +259,7 @@ def test_a_receiver_at_fault_costs_itself(database_url):
         alarm(conn)
         Sender(database_url, Metrics(), LOG).once()
         (one,) = store.deliveries(conn, "inside", None, None, 9)
-        assert "no public address" in one.error
+        assert "not a public address" in one.error
         assert not told(server, "")
 
 
@@ -343,7 +346,7 @@ def test_by_command(database_url, tmp_path):
     with receiving(one=(500, {})) as server:
         refused = run("add", "one", "--url", server.url, TONNE_WEBHOOK_NETWORKS="")
         assert refused.exit_code == Exit.INPUT
-        assert "no public address" in refused.output
+        assert "not a public address" in refused.output
         made = run("add", "one", "--url", f"{server.url}/one", "--topic", "alarm", "--json")
         assert made.exit_code == Exit.DONE, made.output
         secret = json.loads(made.stdout)["secret"]

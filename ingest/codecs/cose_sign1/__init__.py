@@ -66,7 +66,9 @@ def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
     codec = _inside(batch)
     found = codec.decode(batch.messages, received_us)
     if not found:
-        raise PayloadError("empty_payload", f"{NAME}: no reading in it; send at least one")
+        raise PayloadError(
+            "empty_payload", f"{NAME}: the message has no reading; send at least one"
+        )
     return found
 
 

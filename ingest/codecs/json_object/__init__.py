@@ -41,7 +41,7 @@ _loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
 
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Readings of one payload, in its order; a value that is no number is refused by itself.
+    Readings of one payload, in its order; a value that is not a number is refused by itself.
 
     Raises
     ------
@@ -102,7 +102,9 @@ def _explain(payload: bytes, error: str) -> PayloadError:
 
 def _explain_json(text: str) -> PayloadError | None:
     def refuse(word: str) -> float:
-        raise PayloadError("not_finite", f"json: {word} is no measurement; leave the channel out")
+        raise PayloadError(
+            "not_finite", f"json: {word} is not a measurement; leave the channel out"
+        )
 
     try:
         json.loads(text, parse_constant=refuse)

@@ -64,7 +64,7 @@ class _Attribute(NamedTuple):
 def _readings(i: int, entity: Any) -> Iterator[Stated]:
     """Yield the entity's reading, or one a time where only its attributes tell theirs."""
     if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
-        raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is no object with a type")
+        raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is not an object with a type")
     whole = _time(entity)
     found = [_attribute(name, attribute) for name, attribute in entity.items()]
     refused: list[tuple[str, str]] = []
@@ -80,7 +80,10 @@ def _readings(i: int, entity: Any) -> Iterator[Stated]:
     if not times:
         raise PayloadError(
             "time_missing",
-            f"{_CODEC}: entity {i} has none of {', '.join(_TIMES)}, nor its attributes observedAt",
+            (
+                f"{_CODEC}: entity {i} has no time: give one of {', '.join(_TIMES)}, or observedAt "
+                "in its attributes"
+            ),
         )
     for at, those in times.items():
         yield Stated(

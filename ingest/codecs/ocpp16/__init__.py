@@ -54,7 +54,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
     Readings of one call, one a time.
 
     A sample that is signed data carries no number to read: it is noted as
-    evidence.  One whose value is no number is refused by itself.
+    evidence.  One whose value is not a number is refused by itself.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
         required = (
             "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
         )
-        raise PayloadError("wrong_shape", f"{_CODEC}: no {required} in it")
+        raise PayloadError("wrong_shape", f"{_CODEC}: {required} is missing")
     if edge is not None:
         if body.timestamp is None:
             raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")

@@ -68,7 +68,9 @@ def decode(payload: bytes) -> Sequence[Stated]:
     message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
     found: _Body = ocpp.body(raw, _Body, _CODEC)
     if found.meterValue is None:
-        raise PayloadError("wrong_shape", f"{_CODEC}: no meterValue in {action or 'it'}")
+        raise PayloadError(
+            "wrong_shape", f"{_CODEC}: meterValue is missing in {action or 'the message'}"
+        )
     moments = ((value.timestamp, _samples(value.sampledValue)) for value in found.meterValue)
     return ocpp.readings(moments, message)
 

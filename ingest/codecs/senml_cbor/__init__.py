@@ -111,7 +111,7 @@ def _whole_labels(found: list[Any]) -> bool:
 
 def _record(i: int, item: Any) -> Record:
     if not isinstance(item, dict):
-        raise PayloadError("wrong_shape", f"senml_cbor: record {i} is no map")
+        raise PayloadError("wrong_shape", f"senml_cbor: record {i} is not a map")
     record = Record()
     for label, value in item.items():
         name = _LABELS.get(label) if type(label) is int else None

@@ -105,7 +105,7 @@ def refuse_foreign(ask: Asked) -> None:
     said = ask.request.headers
     origin, site = said.get("origin"), said.get("sec-fetch-site")
     if (origin is not None and _host(origin) != said.get("host")) or site in _OTHER_SITES:
-        raise ProblemError(403, "this form was sent by another site")
+        raise ProblemError(403, "this form was sent from another website")
 
 
 def _host(origin: str) -> str | None:

@@ -31,7 +31,7 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
             canonical.parse_object(document) for document in stored.documents(conn, statement)
         ]
     if not listed:
-        raise ProblemError(404, f"no one approved the issue of {statement} apart")
+        raise ProblemError(404, f"{statement} has no separate approvals")
     return conditional(ask, canonical.legible(listed), "application/json", found.state)
 
 

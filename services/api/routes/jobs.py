@@ -29,7 +29,7 @@ JobId = Annotated[UUID, Path(description="Number of the job, as the answer 202 g
 @router.get("/jobs/{job}", response_model=shapes.Job)
 def job(ask: Reader, job: JobId) -> Response:
     """
-    Return how far a job is, and what came of it.
+    Return the progress and the result of a job.
 
     Anyone who asked for it sees it, and an administrator of all projects.
     """

@@ -81,7 +81,7 @@ def consistency(
     first: Annotated[int, Query(ge=1, le=_LARGEST, description="The earlier size.")],
     second: Size = None,
 ) -> Response:
-    """Return the proof that the log of a size goes on from an earlier one."""
+    """Return the consistency proof between two sizes of the log."""
     with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), second)
     if first > len(leaves):

@@ -50,7 +50,7 @@ class _Place(NamedTuple):
 
 @router.get("/sensorthings/v1.1")
 def index(ask: Ask) -> Response:
-    """Return the entity sets of OGC SensorThings, and what of it is supported."""
+    """Return the entity sets of OGC SensorThings and the supported parts of it."""
     base = _base(ask)
     value = [{"name": name, "url": f"{base}/{name}"} for name in SETS]
     return current({"value": value, "serverSettings": {"conformance": _CONFORMS}})
@@ -86,7 +86,7 @@ def entities(
             return answers.of(path, query)
     except psycopg.errors.QueryCanceled:
         raise ProblemError(
-            422, "this takes more than 5 s; ask by a Datastream, or for a shorter time"
+            422, "this takes more than 5 s; ask for one Datastream or a shorter time"
         ) from None
 
 
@@ -191,7 +191,8 @@ class _Answers:
             wanted = {"@iot.id" if name == "id" else name for name in query.select}
             for name in wanted - whole.keys():
                 raise InputError(
-                    f"$select: {name[:60]!r} is no property of {of}; there are {', '.join(whole)}"
+                    f"$select: {name[:60]!r} is not a property of {of}; there are "
+                    f"{', '.join(whole)}"
                 )
             shown = {name: value for name, value in whole.items() if name in wanted}
         else:
@@ -200,8 +201,8 @@ class _Answers:
             step = entity.navigation.get(name)
             if step is None:
                 raise InputError(
-                    f"$expand: {name!r} is no navigation property of {of};"
-                    f" there are {', '.join(entity.navigation)}"
+                    f"$expand: {name!r} is not a navigation property of {of}; there are "
+                    f"{', '.join(entity.navigation)}"
                 )
             shown |= self._expanded(name, step, _keys_of(of, row), below, f"{self_}/{name}")
         return shown
@@ -286,8 +287,8 @@ def _column(of: str, name: str, option: str) -> tuple[str, str]:
     known = SETS[of].properties
     if name not in known:
         raise InputError(
-            f"{option}: {name[:60]!r} is no property of {of} that can be asked for; there are"
-            f" {', '.join(known)}"
+            f"{option}: {name[:60]!r} is not a property of {of} to filter by; properties: "
+            f"{', '.join(known)}"
         )
     return known[name]
 

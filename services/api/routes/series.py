@@ -69,7 +69,7 @@ def file(
 @router.get("/projects/{project}/money", response_model=list[shapes.Money])
 def money(ask: Reader, project: IdPath, begin: From, end: To) -> Response:
     """
-    What a project's energy cost, saved and earned on local days, by the tariffs of its sites.
+    Return cost, savings and revenue of a project's energy by local day, by its sites' tariffs.
 
     Money is part of no tonnes, and no currency is added to another.
     """

@@ -75,7 +75,7 @@ def sewers(
 
 @router.get("/sewers/{asset}", response_model=shapes.Sewer, response_class=GeoJson)
 def sewer(ask: WholeReader, asset: AssetPath) -> Response:
-    """Return an asset as a Feature, with what was seen of it and what was done."""
+    """Return an asset as a Feature, with its inspections and works."""
     with ask.reading() as conn:
         found = stored.history(conn, asset)
     if found is None:

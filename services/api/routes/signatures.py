@@ -32,7 +32,7 @@ def submit(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take the operator's signature over a draft, which stands here already.
+    Take the operator's signature over a draft that is stored here.
 
     A statement of another text cannot be handed in: the signature would not be of this one.
     """

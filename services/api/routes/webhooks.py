@@ -23,7 +23,7 @@ _HOUR_S = 3600
 
 @router.get("/webhooks", response_model=list[shapes.Webhook])
 def webhooks(ask: Admin) -> Response:
-    """List webhooks, those that go on first; never their secrets."""
+    """List webhooks, active ones first, without their secrets."""
     with ask.reading() as conn:
         return current([one._asdict() for one in store.webhooks(conn)])
 
@@ -91,11 +91,11 @@ def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
 
 @router.post("/webhooks/{webhook}/replay", response_model=shapes.Replayed)
 def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
-    """Send events again, with the ids that they had; all that are named, or none."""
+    """Resend events with their original ids, all or none."""
     if not (said.events or said.since or said.dead):
-        raise ProblemError(422, "name what to send again: `events`, `since` or `dead`")
+        raise ProblemError(422, "give one of `events`, `since` and `dead`")
     if said.since is not None and said.since.tzinfo is None:
-        raise ProblemError(422, "`since` has no offset; write such as 2026-03-01T00:00:00Z")
+        raise ProblemError(422, "`since` has no offset; write for example 2026-03-01T00:00:00Z")
 
     def work(conn: Connection) -> tuple[int, Any]:
         count = store.replay(conn, webhook, events=said.events, since=said.since, dead=said.dead)
@@ -106,7 +106,7 @@ def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
 
 @router.post("/webhooks/{webhook}/end", response_model=shapes.Webhook)
 def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
-    """End a webhook: nothing more is sent, and what waits is dead."""
+    """Remove a webhook: nothing more is sent, and waiting events count as failed."""
 
     def work(conn: Connection) -> tuple[int, Any]:
         store.one(conn, webhook)

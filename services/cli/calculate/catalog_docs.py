@@ -49,11 +49,10 @@ _MAP_HEAD = """\
 
 Written by `make pages` from `docs/conformity.toml`, `docs/findings.toml` and the tests; edit those.
 
-For: verifiers and officers. What standards and programmes ask, where tonne meets it, and the
-tests that show it. This is no
-certificate: no accredited body has assessed tonne against these texts. Certainty: [R] read on a
-page of its owner, [T] transcribed, [r] second-hand, [M] unverified; the texts of ISO were not to be
-had. A line without a test is open.
+For: verifiers and officers. Requirements of standards and programmes, where tonne meets them, and
+the tests that show it. This is not a certificate: no accredited body has assessed tonne against
+these texts. Certainty: [R] read on a page of its owner, [T] transcribed, [r] second-hand, [M]
+unverified; the texts of ISO were not available. A line without a test is open.
 """
 RULES_PAGE = Path("docs/rules.md")
 _RULES_BEGIN, _ANNEX = "<!-- rules: begin, `make pages` -->", "<!-- docket: begin"

@@ -83,7 +83,7 @@ def _print(outcome: Outcome, *, expected: bool, compact: bool) -> None:
         return
     values = _expected(outcome)
     if values is None:
-        raise MethodologyError(f"nothing to expect: {outcome.withheld or _BELOW_ZERO}")
+        raise MethodologyError(f"no estimate: {outcome.withheld or _BELOW_ZERO}")
     inner = ", ".join(
         f"{key}: {float(v) if key.startswith('red') else v}" for key, v in values.items()
     )

@@ -25,7 +25,9 @@ from services.cli.options.country_option import country_option
 @click.argument("methodology", required=False)
 @click.argument("inputs", required=False, type=click.File("rb"))
 @click.option("--list", "listed", is_flag=True, help="List methodologies and tools.")
-@click.option("--systems", is_flag=True, help="List the programme's systems and what counts them.")
+@click.option(
+    "--systems", is_flag=True, help="List the programme's systems and their methodologies."
+)
 @click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
 @country_option
 @click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")

@@ -20,8 +20,10 @@ from services.cli.calculate.json_input import name_of, read_json, write_json
 @click.argument("inputs", required=False, type=click.File("rb"))
 @click.option("--list", "listed", is_flag=True, help="List the indicators.")
 @click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
-@click.option("--limits", "table", type=click.File("rb"), help="TOML of a standard's limits.")
-@click.option("--band", is_flag=True, help="Add the word and colour that the index stands for.")
+@click.option(
+    "--limits", "table", type=click.File("rb"), help="TOML file with a standard's limits."
+)
+@click.option("--band", is_flag=True, help="Add the index's grade and colour.")
 @click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
 def indicator(
     name: str | None,

@@ -57,8 +57,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
         raise MethodologyError(f"{name}: not JSON in UTF-8: {describe_fault(error)}") from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
-            f"{name}: 'inputs' is no key of {asked}; give the object that stands under"
-            " 'inputs', without what is around it"
+            f"{name}: 'inputs' is not a key of {asked}; give only the object under 'inputs'"
         )
     return document
 
@@ -68,7 +67,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise MethodologyError(f"key {twice!r} comes twice; give it once")
+        raise MethodologyError(f"key {twice!r} appears twice; give it once")
     return result
 
 

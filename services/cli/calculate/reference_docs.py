@@ -99,9 +99,8 @@ As `tonne registry template energy_meter --country DE` prints it:
 ```
 """
 _AUTHORITY = (
-    "What an authority enters: `registrations`, `authorizations`, `submissions`, `facilities`,"
-    " `acceptances`."
-    " [registries.md](registries.md) has their keys."
+    "Entered by an authority: `registrations`, `authorizations`, `submissions`, `facilities`, "
+    "`acceptances`. [registries.md](registries.md) has their keys."
 )
 _SETTINGS = """\
 # Settings

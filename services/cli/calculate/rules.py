@@ -21,7 +21,7 @@ _HEAD = ("id", "title", "severity", "stage", "effect")
 def _language(*, default: str = "en") -> Callable[[F], F]:
     return click.option(
         "--lang", "language", type=Choice(languages()), default=default,
-        show_default=True, help="Language of the words.",
+        show_default=True, help="Language of the texts.",
     )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def rules_() -> None:
 
 @rules_.command("list")
 @click.option("--stage", type=Choice(STAGES), help="Only rules of this stage.")
-@click.option("--severity", type=Choice(get_args(Severity)), help="Only of this severity.")
+@click.option("--severity", type=Choice(get_args(Severity)), help="Only rules of this severity.")
 @_language()
 @json_option
 def list_(stage: str | None, severity: str | None, language: str, *, as_json: bool) -> None:
@@ -75,7 +75,7 @@ def list_(stage: str | None, severity: str | None, language: str, *, as_json: bo
 @json_option
 def show(name: str, language: str, *, as_json: bool) -> None:
     """
-    Show a rule: what it checks, its effect and tolerance, and what settles a finding.
+    Show a rule: what it checks, its effect and tolerance, and what resolves a finding.
 
     \b
     Example:

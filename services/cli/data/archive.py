@@ -42,7 +42,7 @@ _devices = click.option("--device", "devices", multiple=True, metavar="ID", help
 @click.group(cls=Group)
 def archive() -> None:
     """
-    Move sealed days to Parquet files, check them, bring them back.
+    Move sealed days to Parquet files, verify and restore them.
 
     TONNE_ARCHIVE_URL says where: an absolute path, or s3://bucket/prefix.
 
@@ -54,30 +54,32 @@ def archive() -> None:
 
 
 @archive.command()
-@click.option("--url", metavar="URL", help="Place of a first archive; else TONNE_ARCHIVE_URL.")
+@click.option(
+    "--url", metavar="URL", help="Location of a first archive; default: TONNE_ARCHIVE_URL."
+)
 @click.option(
     "--days",
     type=click.IntRange(7),
-    help="Keep this many days in the database; else TONNE_ARCHIVE_DAYS.",
+    help="Days to keep in the database; default: TONNE_ARCHIVE_DAYS.",
 )
 @click.option(
     "--pace",
     type=click.FloatRange(min=1),
     metavar="ROWS_PER_S",
-    help="Work through no more readings a second.",
+    help="Maximum number of readings per second.",
 )
 @click.option(
     "--every",
     type=click.IntRange(60),
     metavar="SECONDS",
-    help="Go on until stopped, a run every so often.",
+    help="Repeat at this interval until stopped.",
 )
 @json_option
 def run(
     url: str | None, days: int | None, pace: float | None, every: int | None, *, as_json: bool
 ) -> None:
     """
-    Archive sealed days that are old enough, then drop what is wholly in the archive.
+    Archive sealed days that are old enough, then delete them from the database once fully archived.
 
     Each file is read back and compared with the log's seal before anything goes;
     a run that was interrupted is finished by the next. Run it once a day. Ends
@@ -115,7 +117,7 @@ def run(
 @json_option
 def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
     """
-    List what is in the archive, a class and month a line; --json lists each file.
+    List the archive's contents, one line per class and month; --json lists each file.
 
     \b
     Example:
@@ -141,13 +143,13 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
 @maybe_begin_option
 @maybe_end_option
 @_devices
-@click.option("--url", metavar="URL", help="A copy of the archive; else the archive itself.")
+@click.option("--url", metavar="URL", help="Copy of the archive; default: the archive itself.")
 @json_option
 def verify(
     begin: str | None, end: str | None, devices: tuple[str, ...], url: str | None, *, as_json: bool
 ) -> None:
     """
-    Hold the archive against the log, and name all that is wrong; ends with 1 if anything is.
+    Verify the archive against the log and list all faults; exit code 1 if there is any.
 
     Without options every byte is read, and what else lies there is named. With
     a span or devices only their readings are, which takes seconds.
@@ -180,13 +182,13 @@ def verify(
 @click.option(
     "--days", type=click.IntRange(1, 3660), default=30, help="How long they stay in the database."
 )
-@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--reason", required=True, help="Reason, kept on record.")
 @json_option
 def restore(
     begin: str, end: str, devices: tuple[str, ...], days: int, reason: str, *, as_json: bool
 ) -> None:
     """
-    Bring archived readings back into the database; the archive keeps its copy.
+    Restore archived readings into the database; the archive keeps its copy.
 
     Closing, verifying and rebuilding read the archive by themselves: this is for
     SQL and dashboards.

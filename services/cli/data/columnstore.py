@@ -30,7 +30,7 @@ from services.store.registry.write import write_lives
 @json_option
 def migrate(*, as_json: bool) -> None:
     """
-    Bring the database schema to this version; again changes nothing.
+    Update the database schema to this version; repeating it changes nothing.
 
     Needs PostgreSQL 16 or newer with TimescaleDB 2.15 or newer, and a login that
     may create extensions and roles.
@@ -71,12 +71,12 @@ def columnstore() -> None:
     "--days",
     type=click.FloatRange(7),
     default=store.AFTER_DAYS,
-    help="Compress chunks that ended so long ago.",
+    help="Compress chunks that ended at least this long ago.",
 )
 @json_option
 def run(days: float, *, as_json: bool) -> None:
     """
-    Compress every chunk that is old enough, one after another.
+    Compress all chunks that are old enough, one after another.
 
     `tonne run` and `tonne watch` do the same once an hour. Exit 3 where a chunk could
     not be compressed.
@@ -98,7 +98,8 @@ def run(days: float, *, as_json: bool) -> None:
     if done.failed:
         failures = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
         raise ServerError(
-            f"not compressed: {failures}; mend that, or wait for who writes, and run again"
+            f"not compressed: {failures}; correct the cause, or wait until the writing process "
+            "ends, and run it again"
         )
 
 
@@ -106,7 +107,7 @@ def run(days: float, *, as_json: bool) -> None:
 @json_option
 def status(*, as_json: bool) -> None:
     """
-    Show what is compressed, and which chunks are rows though they are old enough.
+    Show compressed chunks, and chunks that are old enough but not compressed.
 
     \b
     Example:

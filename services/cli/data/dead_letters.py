@@ -43,7 +43,7 @@ _NONE = "no such dead letter"
 @click.group(cls=Group)
 def deadletter() -> None:
     """
-    Refused messages: each is kept with its bytes and a reason.
+    Rejected messages, kept unchanged with the reason.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """
-    Newest first, or in groups, the largest first.
+    List dead letters, newest first; or groups, largest first.
 
     \b
     Example:
@@ -146,7 +146,7 @@ def count(
     reason: str | None, device: str | None, begin: str | None, end: str | None, *, as_json: bool
 ) -> None:
     """
-    By reason and device, the most frequent first.
+    Count dead letters by reason and device, most frequent first.
 
     \b
     Example:
@@ -171,7 +171,7 @@ def count(
 @json_
 def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     """
-    One dead letter, what can be read of it, where it breaks off, and its bytes.
+    Show one dead letter: its readable part, the place of the error, its bytes.
 
     \b
     Example:

@@ -56,7 +56,7 @@ NAME = "tonne deadletter"
 reason_ = click.option("--reason", help="Only this reason; docs/rejected.md lists them.")
 device_ = click.option("--device", metavar="ID", help="Only this device.")
 principal_ = click.option(
-    "--principal", metavar="ID", help="Only of who sent it, also before a device is known."
+    "--principal", metavar="ID", help="Only of this sender, even if the device is unknown."
 )
 
 
@@ -115,12 +115,12 @@ def _known(name: str, kind: str, known: set[str]) -> None:
     type=click.IntRange(LEAST_DAYS),
     help=f"Keep this many days, {LEAST_DAYS} at least; else TONNE_DEAD_LETTER_DAYS.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("--history", is_flag=True, help="What was ever removed, when and by whom.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
+@click.option("--history", is_flag=True, help="List all earlier deletions: what, when, by whom.")
 @json_option
 def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) -> None:
     """
-    Remove dead letters older than policy keeps; what went is recorded for good.
+    Delete dead letters beyond the retention period; a record of the deletion is kept.
 
     `tonne run` and `tonne watch` do it by themselves, by TONNE_DEAD_LETTER_DAYS: 90 where
     it is not set, for ever where it is 0.
@@ -135,7 +135,9 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
         return
     kept = days or Settings().dead_letter_days
     if not kept:
-        raise click.UsageError("TONNE_DEAD_LETTER_DAYS is 0, which keeps all: give --days")
+        raise click.UsageError(
+            "TONNE_DEAD_LETTER_DAYS is 0, which keeps all dead letters: give --days"
+        )
     before = datetime.now(UTC) - timedelta(days=kept)
     with connect(database_url(), name=NAME, autocommit=True) as conn:
         groups = group_letters(conn, Filter(received_to=before), ["reason"])
@@ -171,7 +173,7 @@ def _tell_history(*, as_json: bool) -> None:
 @principal_
 @begin_
 @end_
-@click.option("--again", is_flag=True, help="Also those that were sent again before.")
+@click.option("--again", is_flag=True, help="Including those already resent.")
 @json_
 def replay(
     letters: tuple[int, ...],
@@ -185,7 +187,7 @@ def replay(
     as_json: bool,
 ) -> None:
     """
-    Send dead letters to the broker, or to Kafka, once more, oldest first.
+    Resend dead letters to the broker or to Kafka, oldest first.
 
     Name numbers, a reason, a device or a span of time.  They pass through the pipeline like any
     message; what is still refused becomes a new dead letter.  Records that workers
@@ -210,7 +212,8 @@ def replay(
         if missing:
             numbers = ", ".join(map(str, sorted(missing)))
             raise InputError(
-                f"dead letters {numbers} are not known, or were sent again already (then --again)"
+                f"dead letters {numbers} are unknown, or were already sent again (to repeat, "
+                "--again)"
             )
         with _Senders() as senders, bar("dead letters", len(found)) as progress:
             for letter in found:

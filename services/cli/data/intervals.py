@@ -35,7 +35,7 @@ def intervals(
     device: str | None, project: str | None, begin: str, end: str, *, as_json: bool
 ) -> None:
     """
-    Print what is stored on the 15-minute grid, by start.
+    Print stored 15-minute intervals, by start.
 
     A day is one of the site's zone, or of the project's, and the table's times are by the
     same clock. The table rounds to units that fit; JSON has exact whole Wh, m or mL of a
@@ -47,7 +47,7 @@ def intervals(
       tonne intervals --project roof-1 --from 2026-01-01 --to 2026-01-02 --json
     """
     if (device is None) == (project is None):
-        raise click.UsageError("give --device ID or --project ID, one of them")
+        raise click.UsageError("give either --device ID or --project ID")
     with connect(database_url(), role="tonne_mrv", name="tonne intervals", autocommit=True) as conn:
         if device is not None:
             zone = series.device_timezone(conn, device)
@@ -90,7 +90,7 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
 @click.option("--site", metavar="ID", help="Values of all stations of a site.")
 @begin_option
 @end_option
-@click.option("--period", type=Choice(["hour", "day"]), help="Only hours, or only days.")
+@click.option("--period", type=Choice(["hour", "day"]), help="Only hourly or only daily values.")
 @click.option(
     "--name",
     type=Choice([k.name for k in KINDS]),
@@ -109,7 +109,7 @@ def indicators(
     as_json: bool,
 ) -> None:
     """
-    Print stored values of stations: hourly and daily, by the clock of their site.
+    Print stored hourly and daily values of stations, in local time of the site.
 
     A day is one of the site's zone. An hour or a day of which less than three
     quarters were measured has no value. None is carbon.
@@ -120,7 +120,7 @@ def indicators(
       tonne indicators --site port --from 2026-01-01 --to 2026-02-01 --name pm2_5_24h_ug_m3
     """
     if (device is None) == (site is None):
-        raise click.UsageError("give --device ID or --site ID, one of them")
+        raise click.UsageError("give either --device ID or --site ID")
     url = database_url()
     with connect(url, role="tonne_mrv", name="tonne indicators", autocommit=True) as conn:
         zone = (

@@ -32,12 +32,12 @@ _FEW = 3
     "--against",
     metavar="ID",
     multiple=True,
-    help="The meters that it must agree with (repeat: their sum); else those of `check_of`.",
+    help="Meters to compare with (repeatable; their sum is used); default: those of `check_of`.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 100),
-    help="Largest difference from them, percent; else `check_percent` of the registry.",
+    help="Maximum difference in percent; default: `check_percent` of the registry.",
 )
 @json_option
 def quality(
@@ -50,7 +50,7 @@ def quality(
     as_json: bool,
 ) -> None:
     """
-    Tell what was flagged as readings came: range, spikes, rate, flat lines, gaps, nights, unit.
+    List quality flags of readings: range, spikes, rate, flat lines, gaps, night generation, unit.
 
     A day is one of the site's zone. Flags change no reading and no quantity. A meter
     that the registry calls the check meter of another, or its main meter, is compared

@@ -33,7 +33,7 @@ _SHOWN = 20
 @json_option
 def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: bool) -> None:
     """
-    Compute intervals and emissions again from raw readings, and replace what differs.
+    Recalculate intervals and emissions from raw readings, and replace rows that differ.
 
     A day is one of each device's own zone. Each device's whole history is metered
     from nothing; rows that start in [from, to) are compared.

@@ -202,7 +202,9 @@ def _short(path: Path) -> Path:
 
 @click.command()
 @click.option("--once", is_flag=True, help="End when everything is verified, and stop the servers.")
-@click.option("--resume", is_flag=True, help="Servers, API and console of an earlier demo again.")
+@click.option(
+    "--resume", is_flag=True, help="Start servers, API and console of an earlier demo again."
+)
 def demo(*, once: bool, resume: bool) -> None:
     """
     Replay a real inverter and simulate a fleet, then close, sign and verify.
@@ -284,6 +286,6 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
         for one in figures:
             name = one["statement"]
             if client.document(name) != (one["pack"] / "statement.json").read_bytes():
-                raise InputError(f"the API gives another {name} than the pack holds")
+                raise InputError(f"the API returns another {name} than the pack contains")
             client.status(name)
     click.echo(f"the API gives the same statements: http://{stage.api}/v1/statements")

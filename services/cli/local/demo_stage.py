@@ -70,7 +70,7 @@ def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log:
             if bind != f"{LOOPBACK}:{at.port}":
                 click.echo(f"  port {at.port} is taken: {bind} instead")
             return Begun(process, bind)
-    raise ServerError(f"no port near {at.port} stays free; stop what listens there")
+    raise ServerError(f"no port near {at.port} is free; stop the program that uses it")
 
 
 def start(

@@ -37,7 +37,7 @@ _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
 @click.option(
     "--identity",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Look at the broker with the identity in this folder.",
+    help="Connect to the broker with the identity in this folder.",
 )
 @json_option
 @click.pass_context

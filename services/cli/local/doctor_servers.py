@@ -139,7 +139,7 @@ def _identity(certificate: bytes) -> Finding:
         own = x509.load_pem_x509_certificate(certificate)
     except ValueError as error:
         fix = "set TONNE_MQTT_CERT_FILE to the client.crt that was handed out"
-        return Finding(_IDENTITY, "wrong", f"is no certificate: {error}", fix)
+        return Finding(_IDENTITY, "wrong", f"is not a certificate: {error}", fix)
     left = own.not_valid_after_utc - datetime.now(UTC)
     names = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     name = names[0].value if names else "nobody"

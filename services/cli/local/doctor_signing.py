@@ -152,7 +152,7 @@ def webhooks(conn: Connection) -> Finding:
         return Finding(
             "webhooks",
             "wrong",
-            f"{state}; {counted(dead, 'event')} no attempt delivered",
+            f"{state}; {counted(dead, 'event')} not delivered after all attempts",
             "see `tonne webhooks list`, then `tonne webhooks replay ID --dead`",
         )
     return Finding("webhooks", "ok", state)

@@ -19,7 +19,7 @@ from services.settings import Settings
 from services.shipped import shipped
 
 _show_passwords = click.option(
-    "--show-passwords", "passwords", is_flag=True, help="Passwords in URLs, instead of ***."
+    "--show-passwords", "passwords", is_flag=True, help="Show passwords in URLs, instead of ***."
 )
 
 
@@ -43,24 +43,26 @@ def local() -> None:
 @click.option(
     "--secure/--open",
     default=None,
-    help="The MQTT broker by TLS alone, each client by its own certificate or password;"
-    " or open to any local client. As it was before by default, open at first.",
+    help="Whether the MQTT broker takes TLS connections only, each client with its own "
+    "certificate or password; otherwise it is open to local clients. Default: as last time; "
+    "open the first time.",
 )
 @click.option(
     "--kafka/--no-kafka",
     default=None,
-    help="The Kafka-compatible broker too; the default is yes where it is installed.",
+    help="Also start the Kafka-compatible broker; default: yes if it is installed.",
 )
 @click.option(
     "--prometheus/--no-prometheus",
     default=None,
-    help="Prometheus too, over `tonne run` and `tonne api` where the settings have them listen,"
-    " and what else TONNE_HOME/prometheus/targets.json names; the default is yes beside Grafana.",
+    help="Also start Prometheus; it reads `tonne run` and `tonne api` at the addresses in the "
+    "settings, and the targets in TONNE_HOME/prometheus/targets.json. Default: yes with "
+    "Grafana.",
 )
 @click.option(
     "--grafana/--no-grafana",
     default=False,
-    help="Grafana too, with tonne's boards, where it is installed or GRAFANA_HOME names it.",
+    help="Also start Grafana with tonne's boards, if it is installed or GRAFANA_HOME is set.",
 )
 @_show_passwords
 @json_option
@@ -110,7 +112,7 @@ def up(
 @json_option
 def backup(file: Path, *, as_json: bool) -> None:
     """
-    Write all of this installation into one file: rows, keys, identities, settings.
+    Back up this installation into one file: rows, keys, identities, settings.
 
     The file holds keys: only its owner can read it, and it belongs in a safe place. Servers go on
     meanwhile; what is stored after the begin is not in it.
@@ -133,7 +135,7 @@ def backup(file: Path, *, as_json: bool) -> None:
 @json_option
 def restore(file: Path, *, as_json: bool) -> None:
     """
-    Bring a backup into a database that is new and migrated, and into TONNE_HOME.
+    Restore a backup into a new, migrated database and into TONNE_HOME.
 
     The database may be another: that of `tonne local up`, of containers, of a cluster, of another
     version of PostgreSQL or TimescaleDB. The login is its owner or a superuser. A `.env` that is
@@ -176,7 +178,7 @@ def down(*, as_json: bool) -> None:
 @json_option
 def status(*, passwords: bool, as_json: bool) -> None:
     """
-    Which servers run, and where.
+    Show which servers run, and at which address.
 
     Passwords in URLs are shown as ***; --show-passwords shows them, and --json has the
     whole URLs, for programs that connect.
@@ -190,7 +192,7 @@ def status(*, passwords: bool, as_json: bool) -> None:
 
 
 @local.command()
-@click.option("--rabbitmq", is_flag=True, help="RabbitMQ too, for the tests of both brokers.")
+@click.option("--rabbitmq", is_flag=True, help="Also RabbitMQ, for the tests with both brokers.")
 @json_option
 def install(*, rabbitmq: bool, as_json: bool) -> None:
     """
@@ -212,7 +214,7 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
 @json_option
 def files(*, as_json: bool) -> None:
     """
-    Print the folder of what comes with tonne: catalog, recordings, dashboards, rules.
+    Print the folder of the files shipped with tonne: catalog, recordings, dashboards, rules.
 
     \b
     Example:

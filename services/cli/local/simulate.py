@@ -49,7 +49,7 @@ class Start(click.ParamType):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no time; write 2026-01-01T00:00:00+07:00", param, ctx)
+            self.fail(f"{value!r} is not a time; write 2026-01-01T00:00:00+07:00", param, ctx)
         if moment.tzinfo is None:
             self.fail(f"{value!r} has no offset; add Z or +07:00", param, ctx)
         return round(moment.timestamp() * 1_000) * 1_000
@@ -119,62 +119,75 @@ class _Options:
 
 @click.command()
 @click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
-@click.option("--without", multiple=True, metavar="ID", help="A device of the file to leave out.")
+@click.option("--without", multiple=True, metavar="ID", help="Leave out this device of the file.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
-@click.option("--device", help="Id of the PV device that replays.")
+@click.option("--device", help="Id of the PV device that sends the recording.")
 @click.option("--column", help="Power column of the recording.")
 @click.option("--unit", type=Choice(["W", "kW"]), help="Unit of that column.")
-@click.option("--time-column", help="Column of the times; the first when not given.")
-@click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
+@click.option("--time-column", help="Column with the times; default: the first.")
+@click.option("--timezone", help="Time zone of times without offset, such as America/Denver.")
 @click.option(
     "--start",
     type=Start(),
-    help="First reading; a replay is moved there; with --today, since when registers count.",
+    help=(
+        "Time of the first reading; a recording is shifted to it. With --today: start of the "
+        "registers."
+    ),
 )
 @click.option("--today", is_flag=True, help="Replay since midnight first, then real time.")
-@click.option("--gauges-only", is_flag=True, help="Leave out registers: power, but no counters.")
+@click.option("--gauges-only", is_flag=True, help="Send power only, no registers.")
 @click.option(
     "--silent",
     type=(str, Start()),
     multiple=True,
     metavar="ID TIME",
-    help="A device that breaks: nothing comes from then on.",
+    help="Device that stops sending data.",
 )
 @click.option(
     "--stuck",
     type=(str, Start()),
     multiple=True,
     metavar="ID TIME",
-    help="A device that breaks: it sends, and counts no longer.",
+    help="Device whose register stops advancing.",
 )
 @click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
-@click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
+@click.option("--speed", type=Speed(), default="1", help="Multiple of real time, or max.")
 @click.option(
-    "--cadence", type=Duration(), help="Between readings, where a device's entry says none."
+    "--cadence", type=Duration(), help="Time between readings, if the device's entry gives none."
 )
-@click.option("--seed", type=int, default=0, help="Same seed, same readings.")
+@click.option("--seed", type=int, default=0, help="The same seed gives the same readings.")
 @click.option(
     "--faults", default="", show_default=False, help="duplicates=0.01,late,reset=1,... (shares)."
 )
-@click.option("--connections", type=click.IntRange(1, 500), default=50, help="The most to open.")
+@click.option(
+    "--connections", type=click.IntRange(1, 500), default=50, help="Maximum number of connections."
+)
 @click.option(
     "--until-receipt/--no-receipts",
     "receipts",
     default=True,
-    help="Resend until tonne says it is durable, or trust the broker alone.",
+    help="Resend until tonne confirms storage, or rely on the broker alone.",
 )
-@click.option("--wait", type=Duration(), default="60s", help="At the end, without another receipt.")
-@click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
+@click.option(
+    "--wait",
+    type=Duration(),
+    default="60s",
+    help="How long to wait at the end for further receipts.",
+)
+@click.option("--mqtt-url", help="Broker; default: TONNE_MQTT_URL or the local one.")
 @click.option(
     "--identities",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="What issue-credentials wrote; for mqtts:// TONNE_HOME/identity, if it is there.",
+    help=(
+        "Folder written by issue-credentials; default for mqtts://: TONNE_HOME/identity, if it "
+        "exists."
+    ),
 )
-@click.option("--sparkplug", metavar="GROUP", help="Speak as Sparkplug B edge nodes of a group.")
+@click.option("--sparkplug", metavar="GROUP", help="Send as Sparkplug B edge nodes of this group.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:
     """
-    Send what field devices send, simulated or recorded.
+    Send readings like field devices, simulated or recorded.
 
     Simulated devices follow the sun, the traffic and the working day; without
     --duration they go on until Ctrl-C.
@@ -228,7 +241,9 @@ def _identities(options: _Options, settings: Settings, url: str) -> Identities |
     """What each principal shows: as given, or what is at hand where the broker may ask."""
     if not url.startswith("mqtts://"):
         if options.identities is not None:
-            raise SimulatorError("--identities is for mqtts://, where a broker asks who one is")
+            raise SimulatorError(
+                "--identities is only for mqtts://, where the broker requires an identity"
+            )
         return None
     if options.identities is not None:
         return Identities(options.identities)
@@ -242,7 +257,8 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
         raise SimulatorError(
-            "--today is a fleet's, up to now and then in real time: leave out --replay and --speed"
+            "--today works only with --fleet, which runs up to now and then in real time: "
+            "leave out --replay and --speed"
         )
     if options.fleet is None:
         replayed = _replayed(options)

@@ -11,7 +11,7 @@ def _known(context: click.Context, option: click.Parameter, code: str | None) ->
     del context, option
     if code is not None and code.upper() not in countries.known():
         raise click.BadParameter(
-            f"{code!r} is no country; give its two letters of ISO 3166-1, such as KE or DE"
+            f"{code!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE"
         )
     return None if code is None else code.upper()
 
@@ -22,13 +22,16 @@ def _grid(context: click.Context, option: click.Parameter, code: str | None) -> 
     grids = countries.grids(country)
     if dot and area not in grids:
         known = ", ".join(f"{country}.{name}" for name in grids) or country
-        raise click.BadParameter(f"{code!r} is no grid of {country}; known: {known}")
+        raise click.BadParameter(f"{code!r} is not a grid of {country}; known: {known}")
     return country and country + dot + area
 
 
-_HELP = "Country of the project (ISO 3166-1, such as DE), whose grid counts"
+_HELP = "Country of the project (ISO 3166-1, such as DE); selects the grid factor"
 country_option = click.option(
-    "--country", metavar="CODE", callback=_grid, help=f"{_HELP}; of several grids ID.jamali."
+    "--country",
+    metavar="CODE",
+    callback=_grid,
+    help=f"{_HELP}; ID.jamali where it has several grids.",
 )
 needed_country = click.option(
     "--country", metavar="CODE", callback=_known, required=True, help=f"{_HELP}."

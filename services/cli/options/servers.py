@@ -29,9 +29,11 @@ wait_option = click.option(
     type=click.FloatRange(0, 86_400),
     default=WAIT_S,
     metavar="SECONDS",
-    help="Wait so long for servers that are not there yet; then end with 3.",
+    help="How long to wait for servers that are not up yet; then end with exit code 3.",
 )
-topic_option = click.option("--topic", default="tonne-parcels", help="Kafka topic of the parcels.")
+topic_option = click.option(
+    "--topic", default="tonne-parcels", help="Kafka topic for the readings."
+)
 
 
 def database_url() -> str:

@@ -18,8 +18,8 @@ from services.store.registry.known import timezones
 from services.store.timeseries.queries import device_timezone
 
 METAVAR = "DAY|TIME"
-_BEGIN = "Begin, included: a local day, or RFC 3339 with offset."
-_END = "End, not included; likewise."
+_BEGIN = "Start (included): a local day, or RFC 3339 with offset."
+_END = "End (excluded): same format."
 
 begin_option = click.option("--from", "begin", required=True, metavar=METAVAR, help=_BEGIN)
 end_option = click.option("--to", "end", required=True, metavar=METAVAR, help=_END)
@@ -113,4 +113,4 @@ def _edge_us(option: str, text: str, timezone: str) -> int:
     except PeriodError as error:
         raise PeriodError(f"{option}: {error}") from None
     except OverflowError:
-        raise PeriodError(f"{option}: {text!r} is out of the calendar") from None
+        raise PeriodError(f"{option}: {text!r} is not a valid date") from None

@@ -70,7 +70,7 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
         If it is there already, or cannot be written.
     """
     if out.exists():
-        raise InputError(f"--out {out} is there already; name a new folder")
+        raise InputError(f"--out {out} already exists; name a new folder")
     try:
         made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     except OSError as error:

@@ -33,7 +33,7 @@ _MANY = 200
 @click.group(cls=Group)
 def broker() -> None:
     """
-    Set a broker up so that no device can speak for another.
+    Configure a broker so that no device can publish for another.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def broker() -> None:
 
 @broker.command()
 @click.argument("kind", type=Choice(["mosquitto", "rabbitmq"]))
-@click.option("--listen", default="0.0.0.0:8883", help="By certificate.")
+@click.option("--listen", default="0.0.0.0:8883", help="Port for clients with a certificate.")
 @click.option(
     "--password-port",
     type=click.IntRange(1, 65_535),
@@ -54,26 +54,28 @@ def broker() -> None:
     "--host",
     "hosts",
     multiple=True,
-    help="Name or address by which devices find it; repeat. This machine's name by default.",
+    help="Name or address that devices use; repeatable. Default: this machine's name.",
 )
 @click.option("--connections", type=click.IntRange(1, 1_000_000), default=20_000)
-@click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
+@click.option("--sparkplug", is_flag=True, help="Also permit Sparkplug B topics.")
 @click.option(
     "--for",
     "folder_there",
     type=click.Path(path_type=Path),
-    help="Where the files will be for the broker; where they are written by default.",
+    help="Folder from which the broker reads the files; default: where they are written.",
 )
 @click.option("--log", default="file mosquitto.log", help="mosquitto's log_dest.")
 @click.option("--plugin", help="mosquitto: its dynamic-security plugin, if not Debian's.")
-@click.option("--service", "services", multiple=True, metavar="NAME", help="One of ours; repeat.")
 @click.option(
-    "--into", type=click.Path(path_type=Path), help="Copy what the broker reads there too."
+    "--service", "services", multiple=True, metavar="NAME", help="A service of tonne; repeatable."
+)
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="Also copy the broker's files to this folder."
 )
 @click.option(
     "--services-into",
     type=click.Path(path_type=Path),
-    help="Copy what `tonne` and each --service are handed there, by name.",
+    help="Also copy the credentials of `tonne` and each --service to this folder, by name.",
 )
 @json_option
 def config(
@@ -142,17 +144,19 @@ def config(
 def ours(name: str) -> str:
     """Return a name that is kept for services, or say what such a name looks like."""
     if not is_ours(name):
-        raise click.BadParameter(f"{name!r} must begin with tonne-; devices have other names")
+        raise click.BadParameter(
+            f"{name!r} must begin with tonne-; names of devices begin otherwise"
+        )
     return name
 
 
 @broker.command()
-@click.option("--url", help="mqtts://host:port; that of the settings by default.")
-@click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
+@click.option("--url", help="mqtts://host:port; default: the one in the settings.")
+@click.option("--sparkplug", is_flag=True, help="Also permit Sparkplug B topics.")
 @json_option
 def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     """
-    Tell a running mosquitto who may connect; who may no longer is cut off at once.
+    Update the permitted clients of a running mosquitto; revoked clients are disconnected at once.
 
     Thousands at once are updated faster by `tonne broker config` and a restart.
     RabbitMQ is updated by its own `rabbitmqctl`: see docs/security.md.
@@ -209,7 +213,9 @@ def _check(url: str) -> None:
 
 def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:
     if not url.startswith("mqtts://"):
-        raise InputError(f"{url.partition('://')[0]}:// has no identities; give an mqtts:// URL")
+        raise InputError(
+            f"{url.partition('://')[0]}:// does not support identities; give an mqtts:// URL"
+        )
     folder = identity_folder(settings)
     local = Mosquitto(settings.home)
     own = local.pid is not None and local.secure and local.url == url

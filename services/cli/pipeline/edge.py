@@ -20,17 +20,19 @@ from services.logs import get_logger
 
 @click.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--check", is_flag=True, help="Read the configuration, say what it means, and end.")
-@click.option("--status", is_flag=True, help="What waits in the outbox; also while it runs.")
+@click.option("--check", is_flag=True, help="Check the configuration, show its effect, and end.")
 @click.option(
-    "--enrol", is_flag=True, help="Make a key, and fetch its certificate by a one-time token."
+    "--status", is_flag=True, help="Show what waits in the outbox; works while the gateway runs."
 )
 @click.option(
-    "--ca-sha256", metavar="HEX", help="With --enrol: whom to trust, where ca.crt is not there."
+    "--enrol", is_flag=True, help="Make a key and get its certificate with a one-time token."
 )
 @click.option(
-    "--public-key", is_flag=True, help="Print the key by which it signs, for the registry."
+    "--ca-sha256",
+    metavar="HEX",
+    help="With --enrol: digest of the trusted authority, if there is no ca.crt.",
 )
+@click.option("--public-key", is_flag=True, help="Print the public signing key, for the registry.")
 @click.option("--adopt", is_flag=True, help="Take over an outbox that another machine made.")
 def edge(
     config: Path,
@@ -43,7 +45,7 @@ def edge(
     adopt: bool,
 ) -> None:
     """
-    Record what field devices measure and forward it, each until its receipt.
+    Record readings of field devices and forward each one until tonne confirms it.
 
     Polls Modbus TCP and RTU and SunSpec, listens to a local MQTT broker, watches a
     folder of CSV files.  What is recorded is on disk; it survives power cuts and

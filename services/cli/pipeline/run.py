@@ -24,19 +24,22 @@ from services.settings import Settings
 
 
 @click.command()
-@click.option("--client-id", default="tonne-run", help="Names the durable session.")
+@click.option("--client-id", default="tonne-run", help="Name of the persistent session.")
 @click.option(
-    "--batch", type=click.IntRange(1, 20_000), default=BATCH, help="Most messages a transaction."
+    "--batch",
+    type=click.IntRange(1, 20_000),
+    default=BATCH,
+    help="Maximum number of messages per transaction.",
 )
 @click.option(
     "--seal/--no-seal",
     default=True,
-    help="Seal days in the log from time to time, with the key in TONNE_HOME/keys.",
+    help="Also seal days in the log at regular intervals, with the key in TONNE_HOME/keys.",
 )
 @click.option(
     "--watch/--no-watch",
     default=True,
-    help="Count the fleet, statements and calibrations from time to time, for metrics.",
+    help="Also count devices, statements and calibrations at regular intervals, for metrics.",
 )
 @wait_option
 def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -> None:

@@ -28,7 +28,7 @@ from services.settings import Settings
 @click.group(cls=Group)
 def topics() -> None:
     """
-    The Kafka topic that bridges write and workers read.
+    Manage the Kafka topic that bridges write and workers read.
 
     \b
     Example:
@@ -42,7 +42,7 @@ def topics() -> None:
     "--partitions",
     type=click.IntRange(1, 10_000),
     default=8,
-    help="The most workers that can share the work.",
+    help="Maximum number of workers that can share the work.",
 )
 @click.option(
     "--replication",
@@ -54,7 +54,7 @@ def topics() -> None:
     "--retention-hours",
     type=click.IntRange(1),
     default=168,
-    help="How long records are kept: the longest time workers may be away.",
+    help="How long records are kept: the longest possible outage of workers.",
 )
 @click.option(
     "--dead-hours",
@@ -65,12 +65,12 @@ def topics() -> None:
 @click.option(
     "--dead-compact/--dead-delete",
     default=True,
-    help="Keep one copy of a dead letter, or all; the topic of parcels is never compacted.",
+    help="Keep one copy of a dead letter, or all; the topic of readings is never compacted.",
 )
 @click.option(
     "--alter",
     is_flag=True,
-    help="Change what is not as asked for, as far as it can be; new partitions move devices.",
+    help="Change settings that differ, where possible; new partitions reassign devices.",
 )
 @json_option
 def apply_topic(
@@ -85,7 +85,7 @@ def apply_topic(
     as_json: bool,
 ) -> None:
     """
-    Make the topic and its dead-letter topic, or check that they are as asked for.
+    Create the topic and its dead-letter topic, or check their settings.
 
     A record counts as stored once all copies but one have it (min.insync.replicas).
 
@@ -120,7 +120,7 @@ def apply_topic(
     if left:
         shown = [(one.topic, one.what, one.found, one.wanted, one.how) for one in left]
         heads = ("topic", "setting", "is", "asked for", "change")
-        raise InputError(f"not as asked for:\n{table(heads, shown, empty='')}")
+        raise InputError(f"different from the requested settings:\n{table(heads, shown, empty='')}")
 
 
 @topics.command()
@@ -129,13 +129,13 @@ def apply_topic(
 @click.option("--bridge", default="tonne-bridge", help="The bridges' user.")
 @click.option("--worker", default="tonne-worker", help="The workers' user.")
 @click.option("--admin", default="tonne-admin", help="The administrator.")
-@click.option("--apply", "apply_", is_flag=True, help="Set them, as a user who may.")
+@click.option("--apply", "apply_", is_flag=True, help="Set them; needs a user with that right.")
 @json_option
 def access(
     topic: str, group: str, bridge: str, worker: str, admin: str, *, apply_: bool, as_json: bool
 ) -> None:
     """
-    What each user of Kafka needs, as the broker's access list has it.
+    Show the access rights that each Kafka user needs, and those that the broker has.
 
     The bridge writes the topic; the worker reads it, writes its dead-letter topic and has its
     group; the administrator makes topics, replays, and looks. None may do more.
@@ -163,16 +163,21 @@ def access(
 @click.command()
 @topic_option
 @click.option(
-    "--client-id", default="tonne-bridge", help="Names the durable session; each bridge its own."
+    "--client-id",
+    default="tonne-bridge",
+    help="Name of the persistent session, different for each bridge.",
 )
-@click.option("--share", metavar="NAME", help="Split the messages with bridges of this name.")
+@click.option("--share", metavar="NAME", help="Share the messages with bridges of this name.")
 @click.option(
-    "--batch", type=click.IntRange(1, 20_000), default=BATCH, help="Most messages sent at once."
+    "--batch",
+    type=click.IntRange(1, 20_000),
+    default=BATCH,
+    help="Maximum number of messages sent at once.",
 )
 @wait_option
 def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: float) -> None:
     """
-    Take readings from MQTT and put them into Kafka; acknowledge once it has them.
+    Take readings from MQTT and write them to Kafka; acknowledge them once Kafka has stored them.
 
     \b
     Example:

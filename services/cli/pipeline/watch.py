@@ -39,7 +39,7 @@ from services.webhooks.sender import Sender, may_send
     type=click.FloatRange(1, 3600),
     default=LOOK_S,
     metavar="SECONDS",
-    help="Pause between two looks.",
+    help="Pause between two counts.",
 )
 @click.option(
     "--audit",
@@ -52,16 +52,16 @@ from services.webhooks.sender import Sender, may_send
 @click.option(
     "--seal/--no-seal",
     default=False,
-    help="Seal days in the log once an hour too, with the key in TONNE_HOME/keys.",
+    help="Also seal days in the log once an hour, with the key in TONNE_HOME/keys.",
 )
 @click.option(
     "--webhooks/--no-webhooks",
     default=True,
-    help="Send events to webhooks too, where the login may (tonne_events).",
+    help="Also send events to webhooks, if the login has that right (tonne_events).",
 )
 def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     """
-    Count the fleet, statements and calibrations, add up days, audit the log.
+    Count devices, statements and calibrations, sum days, audit the log.
 
     `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
     would take the core that it needs. One `tonne watch` is enough for a database; its
@@ -105,10 +105,10 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     metavar="N",
     help="Key that signs the log's heads; made and enrolled the first time.",
 )
-@click.option("--seal/--no-seal", default=True, help="Seal days in the log once an hour too.")
+@click.option("--seal/--no-seal", default=True, help="Also seal days in the log once an hour.")
 def signer(log_key: str, *, seal: bool) -> None:
     """
-    Do what needs the log's key: seal days, issue, and take signed documents.
+    Run the tasks that need the log's key: seal days, issue statements, accept signed documents.
 
     `tonne api` puts in a queue of the database what it is asked for, where its login holds
     tonne_api alone; this process does it, and nothing else can. It opens no port but

@@ -102,26 +102,26 @@ def _leave_soon(code: int) -> None:
     "session_s",
     type=click.FloatRange(6, 300),
     default=30,
-    help="Seconds of silence after which a worker is thought dead.",
+    help="Seconds without a sign of life after which a worker counts as failed.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
-    help="How many are to share the topic; refused where it has fewer partitions.",
+    help="Number of workers that share the topic; refused if it has fewer partitions.",
 )
-@click.option("--instance", metavar="NAME", help="A name that stays over restarts of this worker.")
+@click.option("--instance", metavar="NAME", help="Name that this worker keeps across restarts.")
 @click.option(
     "--from-offset",
     type=click.IntRange(0),
     metavar="N",
-    help="Store once more what was stored of each partition since record N, and end.",
+    help="Store each partition again from record N on, and end.",
 )
 @click.option(
     "--from-time",
     type=Moment(),
     metavar="TIME",
-    help="The same since a time, by which Kafka had the record.",
+    help="Store again from this time on, by Kafka's time of the record.",
 )
 @click.option(
     "--partition",
@@ -147,7 +147,7 @@ def worker(
     as_json: bool,
 ) -> None:
     """
-    Store what bridges put into Kafka, with intervals and emissions.
+    Store the readings from Kafka, with intervals and emissions.
 
     With --from-offset or --from-time: replay what was stored already, beside
     workers that run.  What is there stays as it is; what is missing comes back.

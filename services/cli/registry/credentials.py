@@ -23,27 +23,29 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.known import require, zones_of
 
 _NAME = "tonne registry"
-_author = click.option("--author", help="Who does it; the system's user by default.")
+_author = click.option("--author", help="Person who does it; default: the system's user.")
 _apply = click.option(
     "--apply/--no-apply",
     default=True,
-    help="Tell the broker in use, where this machine holds the identity of tonne-admin.",
+    help="Also update the running broker, if this machine has the identity of tonne-admin.",
 )
 
 
 @click.command("issue-credentials")
 @click.argument("devices", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All devices that speak for themselves.")
+@click.option("--all", "every", is_flag=True, help="All devices that publish for themselves.")
 @click.option(
-    "--password", is_flag=True, help="A password, for what can hold no certificate; still by TLS."
+    "--password",
+    is_flag=True,
+    help="Issue a password, for devices that cannot hold a certificate; TLS is still used.",
 )
 @click.option(
     "--days",
     type=click.IntRange(1, 7_300),
     default=enrolment.DAYS,
-    help="How long a certificate holds.",
+    help="Validity of the certificate.",
 )
-@click.option("--renew", is_flag=True, help="A new one, though one is in use.")
+@click.option("--renew", is_flag=True, help="Issue a new credential although one is in use.")
 @_author
 @_apply
 @json_option
@@ -94,7 +96,7 @@ def issue_credentials(
 @json_option
 def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
     """
-    Give a service of ours an identity, such as a second bridge; it begins with `tonne-`.
+    Give a service of tonne an identity, such as a second bridge; its name begins with `tonne-`.
 
     Nothing happens where it has one.
 
@@ -113,8 +115,8 @@ def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
 
 @click.command("revoke-credentials")
 @click.argument("devices", nargs=-1, required=True)
-@click.option("--reason", required=True, help="Why; kept on record.")
-@click.option("--older", is_flag=True, help="All but the one that was issued last.")
+@click.option("--reason", required=True, help="Reason, kept on record.")
+@click.option("--older", is_flag=True, help="All except the last one issued.")
 @_author
 @_apply
 @json_option
@@ -128,7 +130,7 @@ def revoke_credentials(
     as_json: bool,
 ) -> None:
     """
-    Take credentials back, and cut the connections that were made with them.
+    Revoke credentials and close the connections made with them.
 
     Ends with 3 where the broker in use cannot be updated: until it is, an open
     connection stays open.
@@ -155,12 +157,15 @@ def revoke_credentials(
 @click.command("credentials")
 @click.argument("devices", nargs=-1)
 @click.option(
-    "--expiring", type=click.IntRange(0), metavar="DAYS", help="Those that end within so many days."
+    "--expiring",
+    type=click.IntRange(0),
+    metavar="DAYS",
+    help="Only credentials that expire within this number of days.",
 )
 @json_option
 def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: bool) -> None:
     """
-    What is on record: issued, ending, revoked and why.
+    List credentials: issued, expiring, revoked and why.
 
     \b
     Example:

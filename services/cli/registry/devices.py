@@ -38,13 +38,13 @@ from services.store.views import device_health as health
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline", "not commissioned")
 _WIDE = 160
-_author = click.option("--author", help="Who does it; the system's user by default.")
+_author = click.option("--author", help="Person who does it; default: the system's user.")
 
 
 @click.group(cls=Group)
 def devices() -> None:
     """
-    See who is heard, register unknown devices, watch what arrives.
+    List devices and their state, register unknown devices, watch incoming data.
 
     \b
     Example:
@@ -61,16 +61,18 @@ devices.add_command(watch)
 
 
 @devices.command("list")
-@click.option("--state", type=Choice(_STATES), help="Devices in this state.")
-@click.option("--site", metavar="ID", help="Devices of this site.")
-@click.option("--gateway", metavar="ID", help="It and what is behind it.")
-@click.option("--alarm", is_flag=True, help="One a cause: not what is behind a dark gateway.")
+@click.option("--state", type=Choice(_STATES), help="Only devices in this state.")
+@click.option("--site", metavar="ID", help="Only devices of this site.")
+@click.option("--gateway", metavar="ID", help="Only this gateway and its devices.")
+@click.option(
+    "--alarm", is_flag=True, help="One row per cause: without the devices of an offline gateway."
+)
 @json_option
 def list_(
     state: str | None, site: str | None, gateway: str | None, *, alarm: bool, as_json: bool
 ) -> None:
     """
-    State, last reading, completeness of today, clock and firmware, by id.
+    List devices by id: state, last reading, completeness today, clock, firmware.
 
     A device is not commissioned until a reading of it comes on time, or the day begins that the
     registry names as `commissioned`: until then its silence is no alarm.
@@ -121,11 +123,11 @@ def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
 
 
 @devices.command("unknown")
-@click.option("--refused", is_flag=True, help="Those that were refused.")
+@click.option("--refused", is_flag=True, help="Only refused devices.")
 @json_option
 def unknown(*, refused: bool, as_json: bool) -> None:
     """
-    Devices that spoke and are not in the registry, with what the last message held.
+    List devices that published but are not registered, with their last message.
 
     \b
     Example:
@@ -156,7 +158,7 @@ def unknown(*, refused: bool, as_json: bool) -> None:
 @json_option
 def claims_(*, as_json: bool) -> None:
     """
-    Devices of the registry that a principal spoke for which may not: a gateway too many.
+    List registered devices for which an unauthorised principal published, such as a second gateway.
 
     What it sent is stored nowhere; it waits in the dead letters as `not_your_device`.
 
@@ -194,10 +196,10 @@ def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
     "--installed",
     required=True,
     metavar=METAVAR,
-    help="Since when it measures: a day of the site, or RFC 3339 with offset.",
+    help="Start of its measurements: a local day of the site, or RFC 3339 with offset.",
 )
-@click.option("--rated-power-w", metavar="W", help="Its rated power, whole watts.")
-@click.option("--serial", help="Its maker's serial number.")
+@click.option("--rated-power-w", metavar="W", help="Rated power in whole watts.")
+@click.option("--serial", help="Serial number of the maker.")
 @_author
 @json_option
 def accept(
@@ -213,7 +215,7 @@ def accept(
     as_json: bool,
 ) -> None:
     """
-    Put an unknown device into the registry, behind the principal that spoke for it.
+    Register an unknown device under the principal that published for it.
 
     What it sent until now waits in the dead letters.
 
@@ -260,12 +262,12 @@ devices.add_command(_former, "knocks")
 
 @devices.command("refuse")
 @click.argument("device")
-@click.option("--reason", required=True, help="Why; kept on record.")
+@click.option("--reason", required=True, help="Reason, kept on record.")
 @_author
 @json_option
 def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> None:
     """
-    Note that an unknown device is not wanted: it is listed no more.
+    Mark an unknown device as unwanted; it is no longer listed.
 
     Its messages are refused as before.  A gateway that sends for it keeps its own
     credential; `tonne registry revoke-credentials` takes that.
@@ -286,12 +288,12 @@ def _spoken(conn: Connection, device: str) -> UnknownDevice:
     if not found:
         near = did_you_mean(device, {one.device for one in known})
         raise InputError(
-            f"{device!r} is no unknown device; {near or 'see `tonne devices unknown`'}"
+            f"{device!r} is not an unknown device; {near or 'see `tonne devices unknown`'}"
         )
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(
-            f"{names} all speak for {device!r}; import it with the gateway that is right, with"
-            " `tonne registry import`"
+            f"{names} all published for {device!r}; import it with the gateway that is right, with "
+            "`tonne registry import`"
         )
     return found[0]

@@ -37,7 +37,7 @@ _CAUSES = {
 @json_option
 def show(device: str, *, as_json: bool) -> None:
     """
-    One device: state and cause, registers, days, flags, refused messages, credentials.
+    Show one device: state and cause, registers, days, flags, refused messages, credentials.
 
     Works for a device that is not registered, too, as far as messages of it were refused.
 
@@ -49,7 +49,7 @@ def show(device: str, *, as_json: bool) -> None:
         found = device_page(conn, None, device)
         if found is None:
             require(conn, "device", device)
-            raise RegistryError(f"nothing is known of {device!r}")
+            raise RegistryError(f"nothing is stored about {device!r}")
     if as_json:
         print_json(found)
         return

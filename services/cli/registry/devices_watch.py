@@ -27,11 +27,13 @@ _FEW = 3
 
 @click.command()
 @click.argument("device")
-@click.option("--for", "seconds", type=click.FloatRange(0), help="End after so long; else Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0), help="End after this time; default: until Ctrl-C."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
     """
-    Show live what arrives of a device: values with their units, flags, refusals.
+    Show the incoming data of a device live: values with units, flags, refusals.
 
     Tells what its profile knows and has not come.  With --for it ends with 1 where
     nothing was stored.

@@ -36,7 +36,7 @@ _NAME = "tonne registry"
     default=self_enrolment.TOKEN_HOURS,
     help="How long the token can be used.",
 )
-@click.option("--author", help="Who does it; the system's user by default.")
+@click.option("--author", help="Person who does it; default: the system's user.")
 @json_option
 def enrol_token(
     devices: tuple[str, ...], *, hours: float, author: str | None, as_json: bool
@@ -70,23 +70,23 @@ def enrol_token(
 
 
 @click.command()
-@click.option("--bind", default=BIND, metavar="HOST:PORT", help="Where devices reach it.")
+@click.option("--bind", default=BIND, metavar="HOST:PORT", help="Address to listen on.")
 @click.option("--host", "hosts", multiple=True, default=("localhost",),
-              help="A name or address by which they do; repeatable.")  # fmt: skip
+              help="Name or address that devices use to reach it; repeatable.")  # fmt: skip
 @click.option(
     "--days",
     type=click.IntRange(1, 825),
     default=self_enrolment.DAYS,
-    help="How long a certificate holds.",
+    help="Validity of the certificate.",
 )
 def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     """
-    Give certificates to devices that made their key themselves: EST (RFC 7030) by TLS.
+    Issue certificates to devices that made their own key: EST (RFC 7030) over TLS.
 
     A device shows a one-time token (`tonne registry enrol-token`) the first time, and the
     certificate that it has from then on. The fleet's authority is in TONNE_HOME/identity,
     so this process serves nothing else, and runs where no web page is served. Its login
-    needs tonne_enrol. Where tonne-admin's identity is at hand the broker learns of it at once.
+    needs tonne_enrol. Where tonne-admin's identity is at hand the broker is updated at once.
 
     \b
     Example:

@@ -48,12 +48,12 @@ def factors() -> None:
     default="",
     show_default=False,
     metavar="BEGIN",
-    help="Only kinds that begin so: grid.vn.",
+    help="Only kinds that begin with this text, such as grid.vn.",
 )
 @json_option
 def list_(kind: str, *, as_json: bool) -> None:
     """
-    List all factors: those of tonne, then those that registry files brought.
+    List all factors: those of tonne, then those from registry files.
 
     No factor is ever changed. A corrected one has an id of its own and names the
     old one in `supersedes`; it counts from its `valid_from` on. What a project
@@ -88,7 +88,7 @@ def list_(kind: str, *, as_json: bool) -> None:
     ]
     if not rows:
         near = did_you_mean(kind, {f.kind for f in book}) or "`tonne factors list` shows all"
-        raise InputError(f"--kind {kind!r}: no factor's kind begins so; {near}")
+        raise InputError(f"--kind {kind!r}: no kind of factor begins with it; {near}")
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -98,11 +98,11 @@ def list_(kind: str, *, as_json: bool) -> None:
 
 
 @factors.command()
-@click.option("--recompute", is_flag=True, help="Make live rows and drafts again.")
+@click.option("--recompute", is_flag=True, help="Recalculate live rows and drafts.")
 @json_option
 def affected(*, recompute: bool, as_json: bool) -> None:
     """
-    List statements whose factors would be others today.
+    List statements for which other factors would apply today.
 
     Issued ones never change: they are listed for supersession. With --recompute
     the live emission rows that rest on the older factors are made again from raw

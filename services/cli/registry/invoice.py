@@ -26,7 +26,7 @@ from services.store.registry.load import load_projects
 @click.group(cls=Group)
 def invoice() -> None:
     """
-    Keep invoices (monitoring option B), with which a period's meters are cross-checked.
+    Import and list invoices (monitoring option B) for the cross-check of meters.
 
     \b
     Example:
@@ -37,12 +37,12 @@ def invoice() -> None:
 
 @invoice.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
-@click.option("--author", help="Who imports; the system's user where absent.")
+@click.option("--dry-run", is_flag=True, help="Check everything, without writing.")
+@click.option("--author", help="Person who imports; default: the system's user.")
 @json_option
 def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_json: bool) -> None:
     """
-    Store invoices from YAML or CSV FILES, all or none; none is ever changed.
+    Store invoices from YAML or CSV FILES, all or none; stored invoices never change.
 
     Columns: id, project, issuer, number, issued, devices (with spaces between), from,
     to (half-open local days), amount (kWh unless `unit` says otherwise), quantity
@@ -76,7 +76,12 @@ def _show(found: Import, *, written: bool, as_json: bool) -> None:
 
 @invoice.command("list")
 @click.option("--project", metavar="ID", help="Only this project.")
-@click.option("--all", "corrected", is_flag=True, help="With those that another one corrects.")
+@click.option(
+    "--all",
+    "corrected",
+    is_flag=True,
+    help="Including invoices that were corrected by another one.",
+)
 @json_option
 def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
     """

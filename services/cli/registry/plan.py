@@ -152,10 +152,12 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
 @plan.command()
 @click.argument("project")
 @click.option(
-    "--from", "begin", metavar=METAVAR, help="First local day; that of today's plan else."
+    "--from", "begin", metavar=METAVAR, help="First local day; default: the plan in force today."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="An SVG file; printed else.")
-@click.option("--single-line", is_flag=True, help="What feeds what, and where meters measure.")
+@click.option("--out", type=click.Path(path_type=Path), help="SVG file to write; default: print.")
+@click.option(
+    "--single-line", is_flag=True, help="Single-line diagram: supplies and monitoring points."
+)
 @json_option
 def diagram(
     project: str, begin: str | None, out: Path | None, *, single_line: bool, as_json: bool
@@ -173,8 +175,8 @@ def diagram(
         drawn = diagram_of(conn, project, begin, single_line=single_line)
     if drawn is None:
         raise InputError(
-            f"no meter of {project} says what it feeds; give `point` and `feeds` among the"
-            " `attributes` of its devices"
+            f"no meter of {project} states which load it feeds; give `point` and `feeds` among the "
+            "`attributes` of its devices"
         )
     if out is not None:
         out.write_text(drawn, encoding="utf-8")

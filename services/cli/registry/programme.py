@@ -36,7 +36,7 @@ def programme() -> None:
 
 @programme.command()
 @click.option(
-    "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
+    "--year", type=click.IntRange(1990, 2200), help="Default: the last year with figures."
 )
 @json_option
 def progress(year: int | None, *, as_json: bool) -> None:
@@ -61,10 +61,10 @@ def progress(year: int | None, *, as_json: bool) -> None:
 
 @programme.command()
 @click.option(
-    "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
+    "--year", type=click.IntRange(1990, 2200), help="Default: the last year with figures."
 )
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="A .pdf or .xlsx to write."
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write, .pdf or .xlsx."
 )
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of the file.")  # fmt: skip
@@ -83,7 +83,9 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     """
     wanted = FORMATS.get("" if out is None else out.suffix.lower())
     if out is not None and wanted is None:
-        raise InputError(f"--out {out} is a PDF or a workbook; let its name end in .pdf or .xlsx")
+        raise InputError(
+            f"--out {out} is a PDF or a workbook; give a name that ends in .pdf or .xlsx"
+        )
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
         document = report_document(conn, year, language)
     if out is not None and wanted is not None:
@@ -100,7 +102,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
 @json_option
 def park(park: str, year: int, *, as_json: bool) -> None:
     """
-    Show an eco-industrial park's balance: energy, water, waste, heat, and who gave what to whom.
+    Show an eco-industrial park's balance: energy, water, waste, heat, exchanges of its members.
 
     \b
     Example:

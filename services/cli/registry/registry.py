@@ -59,18 +59,18 @@ def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
 @click.command("template")
 @click.argument("class_id", metavar="[CLASS]", required=False)
 @needed_country
-@click.option("--methodology", metavar="ID", help="What a project by this methodology needs.")
+@click.option("--methodology", metavar="ID", help="Example of a project under this methodology.")
 @click.option(
     "--xlsx",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write it as a workbook, a sheet a table; with --methodology.",
+    help="Write a workbook, one sheet per table; with --methodology.",
 )
 @json_option
 def template_(
     class_id: str | None, country: str, methodology: str | None, xlsx: Path | None, *, as_json: bool
 ) -> None:
     """
-    Print a complete example file, with what each key means; `registry check` accepts it.
+    Print a complete example file that explains each key; `registry check` accepts it.
 
     With CLASS, of a device of that class. With --methodology, what a project by it
     needs and nothing more; what only the plant knows is left open, and an import
@@ -123,7 +123,7 @@ def schema_(*, as_json: bool) -> None:
     print_json(schemas.schema())
 
 
-_strict = click.option("--strict", is_flag=True, help="Take warnings for errors.")
+_strict = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 
 
 @click.group(cls=Group)
@@ -149,8 +149,8 @@ registry.add_command(schema_)
 
 @registry.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
-@click.option("--author", help="Who imports; the system's user by default.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, without writing.")
+@click.option("--author", help="Person who imports; default: the system's user.")
 @_strict
 @json_option
 def import_(
@@ -189,7 +189,7 @@ def import_(
 @click.option(
     "--xlsx",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write it as a workbook, a sheet a table.",
+    help="Write a workbook, one sheet per table.",
 )
 @json_option
 def export(*, xlsx: Path | None, as_json: bool) -> None:

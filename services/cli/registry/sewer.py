@@ -51,8 +51,8 @@ def sewer() -> None:
 
 @sewer.command("import")
 @click.argument("files", nargs=-1, required=True, type=_file)
-@click.option("--dry-run", is_flag=True, help="Say what is wrong, and write nothing.")
-@click.option("--author", help="Who imports; the system's user by default.")
+@click.option("--dry-run", is_flag=True, help="Show errors, without writing.")
+@click.option("--author", help="Person who imports; default: the system's user.")
 @json_option
 def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_json: bool) -> None:
     """
@@ -86,10 +86,10 @@ def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_js
 @json_option
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     """
-    Check files by themselves, or else the registered network.
+    Check files; without files, the registered network.
 
     Ends that are not there, water that runs uphill, dead ends, water that reaches no
-    outfall, pipes that end off or below their node, and what stands there twice; with
+    outfall, pipes that end off or below their node, and what appears twice; with
     file and line.  Ends with 2 where an end is not there, with 1 where anything else is.
 
     \b
@@ -131,7 +131,7 @@ def export(out: Path, *, as_json: bool) -> None:
         features = ",\n".join(json.dumps(rows.feature(a)) for a in assets)
         text = f'{{"type": "FeatureCollection", "features": [\n{features}\n]}}\n'
     else:
-        raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
+        raise InputError(f"--out {out}: its name must end in .csv or .geojson")
     out.write_text(text, encoding="utf-8")
     message = f"{counted(len(assets), 'asset')} in {out}"
     print_result({"assets": len(assets), "file": out}, message, as_json=as_json)
@@ -142,7 +142,7 @@ def export(out: Path, *, as_json: bool) -> None:
 @json_option
 def show(asset: str, *, as_json: bool) -> None:
     """
-    Show an asset, what was seen of it and what was done.
+    Show an asset with its inspections and works.
 
     \b
     Example:

@@ -24,14 +24,14 @@ from services.store.timeseries.queries import device_timezone
 
 _device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
 _body = click.option("--issuing-body", required=True, help="Who issues the certificate.")
-_document = click.option("--document", required=True, help="By which document.")
-_owner = click.option("--owner", help="Whose it is.")
+_document = click.option("--document", required=True, help="Document that states it.")
+_owner = click.option("--owner", help="Its owner.")
 
 
 @click.group(cls=Group)
 def certificates() -> None:
     """
-    Certificates of energy (granular certificates, I-REC): never certified and credited.
+    Energy certificates (granular certificates, I-REC); certified energy is not credited.
 
     What is certified of a quarter hour earns nothing; what is left of it does. The statement
     names the certificate. What a submitted or issued statement credits cannot be certified.
@@ -69,7 +69,7 @@ def enter_(
     as_json: bool,
 ) -> None:
     """
-    Enter a certificate that another registry issued; it is never changed.
+    Enter a certificate issued by another registry; it cannot be changed.
 
     Its energy is laid on the device's quarter hours, the first that have room. Refused where
     less was measured, or a statement credits it.
@@ -114,7 +114,7 @@ def export_(
     as_json: bool,
 ) -> None:
     """
-    Write granular certificates of all generation that none has, and enter them as ID.
+    Write granular certificates for all generation without a certificate, and enter them as ID.
 
     A bundle an hour, as EnergyTag asks for. Once written, that energy earns no credits.
 
@@ -125,12 +125,12 @@ def export_(
         --issuing-body "The registry" --document "order 4"
     """
     if out.exists():
-        raise InputError(f"--out {out} is there already; name a new folder")
+        raise InputError(f"--out {out} already exists; name a new folder")
     with _connect() as conn, conn.transaction():
         span = _span(conn, device, begin, end)
         wh = store.free_wh(conn, device, *span)
         if wh == 0:
-            raise InputError(f"{device} generated nothing in that time that no certificate has")
+            raise InputError(f"{device} has no generation in that time without a certificate")
         one = store.Certificate(
             id_, "EnergyTag GC", device, *span, wh, issuing_body, document, owner, exported=True
         )
@@ -150,7 +150,7 @@ def export_(
 @json_option
 def list_(device: str | None, *, as_json: bool) -> None:
     """
-    List what is certified.
+    List certificates.
 
     \b
     Example:
@@ -176,7 +176,7 @@ def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime
     """Times of --from and --to, on quarter hours; a day by the clock of the device's site."""
     edges = span_us(begin, end, device_timezone(conn, device))
     if any(edge % INTERVAL_US for edge in edges):
-        raise InputError(f"--from {begin} --to {end}: give quarter hours; meters count by them")
+        raise InputError(f"--from {begin} --to {end}: give the start of 15-minute intervals")
     first, last = (datetime.fromtimestamp(edge / 1e6, UTC) for edge in edges)
     return first, last
 

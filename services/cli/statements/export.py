@@ -42,14 +42,14 @@ _entered = click.option(
     "--entered",
     type=_file,
     metavar="FILE",
-    help="What only the authority or registry knows (YAML), beside what is registered.",
+    help="Data that only the authority or registry has (YAML), in addition to the registered data.",
 )
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 _keys = click.option(
-    "--keys", "keys_file", type=_file, help="Public keys that you trust, where a pack is given."
+    "--keys", "keys_file", type=_file, help="Public keys that you trust, if a pack is given."
 )
 _status = click.option(
-    "--status", "status_file", type=_file, help="The project's status list, where a pack is given."
+    "--status", "status_file", type=_file, help="The project's status list, if a pack is given."
 )
 
 
@@ -101,7 +101,7 @@ export.add_command(check_public_)
 @_options
 def cdop_(asked: _Asked) -> None:
     """
-    Carbon Data Open Protocol: one JSON document a schema of 31 July 2026.
+    Carbon Data Open Protocol: one JSON document per schema of 31 July 2026.
 
     Give all issued statements of one project. Ends with 0 where every required field is
     there, with 4 and `missing.json` where one is not.
@@ -134,7 +134,7 @@ def cad_trust_(asked: _Asked) -> None:
 @export.command("aef")
 @click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as KEN.")
 @click.option("--year", required=True, type=int, help="Reported year.")
-@click.option("--version", type=int, default=1, help="Of the submission.")
+@click.option("--version", type=int, default=1, help="Version of the submission.")
 @_any
 @_without_ids
 def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
@@ -161,8 +161,8 @@ def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
 
 
 @export.command("jcm")
-@click.option("--template", type=_file, metavar="XLSX", help="The official file, to be filled.")
-@click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
+@click.option("--template", type=_file, metavar="XLSX", help="Official file to fill in.")
+@click.option("--map", "map_file", type=_file, metavar="TOML", help="Map of values to cells.")
 @_options
 def jcm_(asked: _Asked, template: Path | None, map_file: Path | None) -> None:
     """
@@ -178,7 +178,7 @@ def jcm_(asked: _Asked, template: Path | None, map_file: Path | None) -> None:
     official = _official(template, map_file)
     if len(asked.what) != 1:
         number = len(asked.what)
-        raise InputError(f"{number} statements; a monitoring spreadsheet is of one period")
+        raise InputError(f"{number} statements; a monitoring spreadsheet covers one period")
     sources, authority = _given(asked)
     made = jcm_files(sources[0], authority, lambda: _workbook(asked), *official)
     _write(sources, made, asked.out, as_json=asked.as_json)
@@ -187,8 +187,8 @@ def jcm_(asked: _Asked, template: Path | None, map_file: Path | None) -> None:
 @export.command("facility")
 @click.option("--site", required=True, metavar="ID", help="Site of the facility.")
 @click.option("--year", required=True, type=int, help="Calendar year at the site.")
-@click.option("--template", type=_file, metavar="XLSX", help="The official form, to be filled.")
-@click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
+@click.option("--template", type=_file, metavar="XLSX", help="Official form to fill in.")
+@click.option("--map", "map_file", type=_file, metavar="TOML", help="Map of values to cells.")
 @_out
 @json_option
 def facility_(
@@ -217,7 +217,7 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
     from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
-        raise InputError("--template needs --map: which value stands in which of its cells")
+        raise InputError("--template needs --map: it says which value goes into which cell")
     form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     return form, None if template is None else template.read_bytes()
 
@@ -283,7 +283,7 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
             return source_of_pack(pack, trusted, status)
     if keys_file is not None or status_file is not None:
         raise InputError(
-            f"--keys and --status are for packs, and there is no folder {what}; leave them out"
+            f"--keys and --status are only for packs, and there is no folder {what}; leave them out"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return source_of(conn, what)

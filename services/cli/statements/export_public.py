@@ -41,23 +41,23 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "shown",
     multiple=True,
     type=Choice(tuple(CATEGORIES)),
-    help="A category that is not hidden; repeat it.",
+    help="Category to show; repeatable.",
 )
 @click.option(
     "--hide",
     "more",
     multiple=True,
     metavar="FIELD",
-    help="A further field of the documents to hide, such as detail.",
+    help="Additional field of the documents to hide, such as detail.",
 )
 @click.option(
     "--disclosures",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to keep what opens the public version; not public.",
+    help="File for the disclosures, which open hidden texts; keep it secret.",
 )
-@click.option("--keys", "keys_file", type=_file, help="Public keys, where a pack is given.")
+@click.option("--keys", "keys_file", type=_file, help="Public keys, if a pack is given.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
-@click.option("--publish", is_flag=True, help="Give it to anybody by the API and the console, too.")
+@click.option("--publish", is_flag=True, help="Also publish it in the API and the console.")
 @json_option
 def public_(
     what: str,
@@ -120,13 +120,13 @@ def public_(
 @click.command("check-public")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--keys", "keys_file", required=True, type=_file, help="Public keys that you trust.")
-@click.option("--disclosures", type=_file, help="What opens it, where you were given it.")
+@click.option("--disclosures", type=_file, help="File of disclosures, if you received it.")
 @json_option
 def check_public_(
     folder: Path, keys_file: Path, disclosures: Path | None, *, as_json: bool
 ) -> None:
     """
-    Hold a public version against its signature, and with disclosures against the original.
+    Verify a public version by its signature and, with disclosures, against the original.
 
     Ends with 4 without disclosures: the operator's word is all there is for what is hidden.
 
@@ -183,8 +183,8 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     held = zipped(files)
     if len(held) > public_versions.LARGEST_BYTES:
         raise InputError(
-            f"{name}: a public version of {len(held)} bytes; {public_versions.LARGEST_BYTES} are"
-            " published at most, give the folder by other means"
+            f"{name}: a public version of {len(held)} bytes; {public_versions.LARGEST_BYTES} are "
+            "published at most, hand over the folder in another way"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
         public_versions.insert(conn, name, signed, multikey, held)

@@ -30,11 +30,11 @@ _id = click.argument("id_", metavar="ID")
 _what = click.argument("what", metavar="ID|PACK")
 _name = click.argument("name", metavar="FINDING")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
-_text = click.option("--text", required=True, help="In words.")
+_text = click.option("--text", required=True, help="Text of it.")
 _out = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Sign a PACK apart into this file, to be handed in.",
+    help="Sign a PACK offline into this file, to be submitted later.",
 )
 
 
@@ -73,11 +73,11 @@ def finding() -> None:
 @click.option(
     "--effect",
     metavar="TONNES",
-    help="By how many tonnes the reduction is too high for it; negative where it is too low.",
+    help="Overstatement of the reduction in tonnes; negative for an understatement.",
 )
-@click.option("--device", "devices", multiple=True, metavar="ID", help="Device that it is about.")
-@click.option("--begins", "begin", metavar="DAY", help="First local day that it is about.")
-@click.option("--ends", "end", metavar="DAY", help="First local day after those.")
+@click.option("--device", "devices", multiple=True, metavar="ID", help="Device concerned.")
+@click.option("--begins", "begin", metavar="DAY", help="First local day concerned.")
+@click.option("--ends", "end", metavar="DAY", help="First local day after the days concerned.")
 @_out
 @json_option
 def add(
@@ -137,9 +137,7 @@ def answer(
 @_key
 @_text
 @click.option(
-    "--effect",
-    metavar="TONNES",
-    help="What of its effect remains in the statement; as it was where it is not given.",
+    "--effect", metavar="TONNES", help="Effect that remains in the statement; default: unchanged."
 )
 @_out
 @json_option
@@ -170,13 +168,13 @@ def close(
     "--from",
     "signed",
     required=True,
-    help="The event, as it was signed.",
+    help="File with the signed event.",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @json_option
 def take(id_: str, signed: Path, *, as_json: bool) -> None:
     """
-    Take an event that its holder signed on another machine.
+    Import an event that was signed on another machine.
 
     \b
     Example:

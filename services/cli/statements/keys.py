@@ -36,7 +36,7 @@ from services.store.registry import signing_keys as enrolled
 @click.group(cls=Group)
 def keys() -> None:
     """
-    Make, enrol and hand out signing keys (Ed25519).
+    Make, enrol and distribute signing keys (Ed25519).
 
     \b
     Example:
@@ -48,43 +48,51 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--role", type=Choice(get_args(Role)), required=True, help="What it counts for.")
-@click.option("--name", required=True, help="Whose it is; also the name of its file.")
-@click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
-@click.option("--organisation", help="Who employs the holder; operators and verifiers name it.")
+@click.option("--role", type=Choice(get_args(Role)), required=True, help="Role of the key.")
+@click.option("--name", required=True, help="Holder of the key; also the name of its file.")
+@click.option("--no-enroll", is_flag=True, help="Do not enrol it in the database.")
+@click.option(
+    "--organisation", help="Organisation of the holder; required for operators and verifiers."
+)
 @click.option(
     "--organisation-id",
-    help="Its number in a public register (tax number, LEI, D-U-N-S), of whatever branch.",
+    help="Its number in a public register (tax number, LEI, D-U-N-S), the same for all branches.",
 )
 @click.option(
     "--project",
     "projects",
     multiple=True,
-    help="A project that it may sign for; repeatable. All, where absent.",
+    help="Project for which it may sign; repeatable. Default: all.",
 )
-@click.option("--accreditation", metavar="ID", help="A verifier's accreditation; it names one.")
+@click.option(
+    "--accreditation", metavar="ID", help="Accreditation of the verifier; required for verifiers."
+)
 @click.option(
     "--scope",
     multiple=True,
     metavar="METHODOLOGY",
-    help="What it covers; may be repeated. All, where absent.",
+    help="Methodology covered by the accreditation; repeatable. Default: all.",
 )
-@click.option("--accredited-until", metavar="TIME", help="RFC 3339; without end where absent.")
+@click.option(
+    "--accredited-until", metavar="TIME", help="End of the accreditation (RFC 3339); default: none."
+)
 @click.option(
     "--pkcs11",
     "module",
     type=click.Path(exists=True, dir_okay=False),
     help="The secret is in a token: the token's PKCS #11 module.",
 )
-@click.option("--token", metavar="LABEL", help="With --pkcs11: which token.")
-@click.option("--token-key", metavar="LABEL", help="With --pkcs11: which key; NAME where absent.")
+@click.option("--token", metavar="LABEL", help="With --pkcs11: label of the token.")
+@click.option(
+    "--token-key", metavar="LABEL", help="With --pkcs11: label of the key; default: NAME."
+)
 @click.option("--make", is_flag=True, help="With --pkcs11: make the key in the token.")
 @click.option(
     "--signer",
     "command",
     multiple=True,
     metavar="WORD",
-    help="The secret is elsewhere: a command that signs, a word each.",
+    help="The secret is elsewhere: command that signs, one option per word.",
 )
 @click.option(
     "--public-key",
@@ -139,8 +147,8 @@ def create(
     bounds = KeyBounds(organisation, organisation_id, projects or None, body)
     if lacks := [f"--{one}" for one in unnamed(role, bounds)]:
         raise InputError(
-            f"a key of role {role} needs {' and '.join(lacks)}: operator and verifier have to be"
-            " two organisations, and the verifier accredited"
+            f"a key of role {role} needs {' and '.join(lacks)}: operator and verifier must be two "
+            "organisations, and the verifier accredited"
         )
     if module is None and not command and not (make or token or token_key or public_key):
         made = key_files.create(home, name, role, bounds)
@@ -229,10 +237,7 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
 @keys.command()
 @click.argument("name")
 @click.option(
-    "--from",
-    "since",
-    metavar=METAVAR,
-    help="A day of the sites' zone, or RFC 3339; now where absent.",
+    "--from", "since", metavar=METAVAR, help="A local day of the sites, or RFC 3339; default: now."
 )
 @json_option
 def revoke(name: str, since: str | None, *, as_json: bool) -> None:
@@ -261,7 +266,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
 @json_option
 def rotate(name: str, *, as_json: bool) -> None:
     """
-    Replace NAME's key by a new one; the old one stays beside it, and ends now.
+    Replace NAME's key by a new one; the old one is kept and ends now.
 
     The key of a log ends with its log: that is closed with its last head, and a new log
     with a new name goes on from it. It works after `tonne keys revoke` too. A key in a
@@ -372,7 +377,7 @@ def list_(*, as_json: bool) -> None:
     "lists",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A signed status list to keep beside the keys; may be repeated.",
+    help="Signed status list to include; repeatable.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
 def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:

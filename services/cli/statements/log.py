@@ -51,7 +51,7 @@ _DAY_US = 86_400_000_000
 @click.group(cls=Group)
 def log() -> None:
     """
-    Seal what was measured, and prove that nothing under a seal was changed.
+    Seal data in the transparency log, and prove that sealed data were not changed.
 
     \b
     Example:
@@ -72,19 +72,19 @@ log.add_command(witnesses)
 @click.option(
     "--accept",
     metavar="REASON",
-    help="Seal what was changed by hand too; the reason stands in the log.",
+    help="Also seal rows changed by hand; the reason is recorded in the log.",
 )
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DAY",
-    help="Only days that begin before this one, in UTC.",
+    help="Only days that begin before this day, in UTC.",
 )
 @click.option(
     "--every",
     type=click.IntRange(10),
     metavar="SECONDS",
-    help="Go on until stopped; `tonne run` does that by itself.",
+    help="Repeat at this interval until stopped; `tonne run --seal` does the same.",
 )
 @click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
 @json_option
@@ -99,7 +99,7 @@ def seal(
     as_json: bool,
 ) -> None:
     """
-    Enter in the log what is due: days that ended a day ago, late readings, changes.
+    Enter due data in the log: days that ended a day ago, late readings, changes.
 
     Days are sealed 24 hours after their end, and within 36. Ends with 1 where
     something differs from its seal by hand: that is left as it is.
@@ -179,12 +179,12 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     "held",
     type=_file,
     multiple=True,
-    help="A head that you kept: the log must lead to it. May be repeated.",
+    help="A head that you kept: it must be part of the log's history. Repeatable.",
 )
 @json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     """
-    Walk the whole log and hold the database against it; name the first break.
+    Audit the whole log and compare the database with it; report the first difference.
 
     \b
     Example:
@@ -217,7 +217,7 @@ def _show_audit(report: audits.AuditReport) -> None:
 
 @log.command()
 @click.option(
-    "--size", type=click.IntRange(1), help="The head over so many entries; else the last."
+    "--size", type=click.IntRange(1), help="Head over this number of entries; default: the last."
 )
 @json_option
 def checkpoint(size: int | None, *, as_json: bool) -> None:
@@ -282,7 +282,9 @@ def proof(what: str, *, as_json: bool) -> None:
         if not what.isdecimal():
             receipt = stored.receipt(conn, what)
             if receipt is None:
-                raise InputError(f"{what!r} is not in the log; it is entered when it is issued")
+                raise InputError(
+                    f"{what!r} is not in the log; a statement enters it when it is issued"
+                )
         else:
             head, leaves = _head(conn, None), stored.leaves(conn)
             receipt = make_receipt(int(what), inclusion_proof(int(what), leaves), head)
@@ -294,7 +296,7 @@ def proof(what: str, *, as_json: bool) -> None:
     "--since",
     type=click.IntRange(0),
     default=0,
-    help="Entries under the last head that the witness signed.",
+    help="Number of entries of the last head that the witness signed.",
 )
 @json_option
 def request(since: int, *, as_json: bool) -> None:
@@ -345,7 +347,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
 @json_option
 def receive(signed: Path, *, as_json: bool) -> None:
     """
-    Keep a head that a witness countersigned; receipts then carry its line.
+    Store a head countersigned by a witness; receipts then contain its signature.
 
     \b
     Example:

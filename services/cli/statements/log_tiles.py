@@ -40,7 +40,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @json_option
 def witnesses(*, as_json: bool) -> None:
     """
-    Ask the witnesses of TONNE_WITNESS_POLICY to cosign the last head; show what each said.
+    Ask the witnesses of TONNE_WITNESS_POLICY to cosign the last head; show each answer.
 
     `tonne run` and `tonne watch --seal` ask by themselves. Ends with 4 where too few
     signed, with 1 where one of them saw another history of this log.
@@ -146,23 +146,26 @@ def tiles(folder: Path, *, as_json: bool) -> None:
 @click.command()
 @click.argument("where", metavar="URL|FOLDER")
 @click.option("--key", "vkeys", multiple=True, metavar="VKEY", help="Key of the log; repeatable.")
-@click.option("--keys", "ring", type=_file, help="Keyring with the log's key, instead.")
+@click.option("--keys", "ring", type=_file, help="Keyring with the log's key, instead of --key.")
 @click.option(
     "--head",
     "heads",
     type=_file,
     multiple=True,
-    help="A head that another reader was shown: the log must lead on from it. Repeatable.",
+    help="A head that another reader received: it must be part of the log's history. Repeatable.",
 )
 @click.option(
     "--watch",
     "watched",
     multiple=True,
     metavar="ID",
-    help="Tell entries of this statement or project.",
+    help="Report entries of this statement or project.",
 )
 @click.option(
-    "--every", type=click.IntRange(10), metavar="SECONDS", help="Go on until stopped, or a break."
+    "--every",
+    type=click.IntRange(10),
+    metavar="SECONDS",
+    help="Repeat at this interval until stopped or a break is found.",
 )
 @json_option
 def monitor(
@@ -176,7 +179,7 @@ def monitor(
     as_json: bool,
 ) -> None:
     """
-    Follow a log from outside: read what is new, hold it against what was seen before.
+    Monitor a log from outside: read new entries and compare them with earlier ones.
 
     What was seen is kept in TONNE_HOME/monitor; no database is needed.  Ends with 1
     where the log contradicts itself: the two signed heads are kept as evidence.  With

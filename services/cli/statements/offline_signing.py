@@ -51,7 +51,7 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     subject = _subject(what)
     name = _name(subject)
     if subject.state != "draft":
-        raise InputError(f"{what}: {name} is {subject.state}, signed already; give a draft")
+        raise InputError(f"{what}: {name} is {subject.state}, already signed; give a draft")
     _walk(subject.pack)
     key, holder = _signer(key_name, "operator", name)
     accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
@@ -134,8 +134,8 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
 def _subject(what: str) -> Subject:
     if not Path(what).exists():
         raise InputError(
-            f"there is no file or folder {what}: with --out a statement's file or pack is signed;"
-            " leave --out out to sign in the database"
+            f"there is no file or folder {what}: --out signs a statement's file or pack; leave "
+            "--out out to sign in the database"
         )
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
 

@@ -77,7 +77,7 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
 @json_option
 def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
-    Show what a period of PROJECT would come to if it were closed now, and what is not met.
+    Preview a period of PROJECT: its figures if it were closed now, and requirements not met.
 
     Nothing is kept. The period may run still, up to now: what its evidence does not carry, and
     which documents, invoices or readings are missing, is stated with its tonnes before the close.

@@ -27,18 +27,15 @@ from services.store.postgres.pool import connect
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
 @click.option(
-    "--format",
-    "format_",
-    type=Choice(get_args(Format)),
-    help="By the ending of --out where absent.",
+    "--format", "format_", type=Choice(get_args(Format)), help="Default: by the ending of --out."
 )
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
-              help="Language of all words but those that were signed.")  # fmt: skip
+              help="Language of all texts except signed ones.")  # fmt: skip
 @click.option(
     "--keys",
     "keys_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Public keys that you trust, where a pack is given.",
+    help="Public keys that you trust, if a pack is given.",
 )
 @json_option
 def report(

@@ -31,20 +31,27 @@ _HOW_MANY = click.IntRange(min=0)
 
 @click.command()
 @click.argument("what", metavar="ID|PACK")
-@click.option("--key", "key_name", metavar="N", help="Verifier's key: draw, sign and keep.")
+@click.option(
+    "--key", "key_name", metavar="N", help="Verifier's key: draw, sign and store the list."
+)
 @click.option(
     "--random",
     "random_",
     type=_HOW_MANY,
     metavar="COUNT",
-    help="Device-days at random; the square root of all, if not given.",
+    help="Number of device-days at random; default: the square root of all.",
 )
-@click.option("--by-risk", type=_HOW_MANY, metavar="COUNT", help="Device-days by risk, likewise.")
+@click.option(
+    "--by-risk",
+    type=_HOW_MANY,
+    metavar="COUNT",
+    help="Number of device-days by risk; same default.",
+)
 @click.option(
     "--from",
     "signed",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Take a list that the verifier signed elsewhere.",
+    help="Import a list that the verifier signed elsewhere.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the signed list to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
@@ -59,7 +66,7 @@ def sample(
     as_json: bool,
 ) -> None:
     """
-    Draw which device-days of a submitted statement the verifier looks at; once.
+    Draw the verifier's sample of device-days of a submitted statement; possible once.
 
     The seed comes from the statement's digest and the verifier's signature over it:
     the operator cannot know it before, the verifier cannot draw again. Without a key
@@ -100,7 +107,9 @@ def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
     subject = Subject(read_pack(pack, pack_budget()))
     name = subject.claims.statement
     if subject.pack.bare or subject.state == "draft":
-        raise InputError(f"{pack} is no evidence pack of a submitted statement; export {name} anew")
+        raise InputError(
+            f"{pack} is not an evidence pack of a submitted statement; export {name} again"
+        )
     check_role(holder, "verifier", name)
     return sign_sampling(subject.statement, subject.case, size, secret, holder, datetime.now(UTC))
 

@@ -80,7 +80,7 @@ def verify(
     as_json: bool,
 ) -> None:
     """
-    Check what meters signed (OCMF) and what meters or gateways did (COSE_Sign1).
+    Verify values signed by meters (OCMF) and by meters or gateways (COSE_Sign1).
 
     FILE is XML of the S.A.F.E. transparency software, text, or batches as bytes, hex or
     base64.  Without it the values that are stored are checked.  Keys are those of the
@@ -152,8 +152,8 @@ def _only(items: Sequence[Item]) -> str:
     signers = {name for one in check_items(items, {}) if (name := _signer(one))}
     if len(signers) > 1:
         raise InputError(
-            f"the file has values of {', '.join(sorted(signers))}; say whose key it is,"
-            " --key NAME=KEY"
+            f"the file has values of {', '.join(sorted(signers))}; name the holder of each key, "
+            "--key NAME=KEY"
         )
     return signers.pop() if signers else ""
 
@@ -262,7 +262,7 @@ _SHOWN = 60
 @click.group(cls=Group)
 def signed() -> None:
     """
-    Values that their meter signed (OCPP), and rows that suppliers and laboratories sign.
+    Values signed by meters (OCPP), and rows signed by suppliers and laboratories.
 
     \b
     Example:
@@ -279,20 +279,22 @@ signed.add_command(verify)
 @signed.command()
 @click.argument("file", type=_file)
 @click.option("--key", "name", required=True, metavar="N", help="Your third-party key, by name.")
-@click.option("--timezone", metavar="ZONE", help="Of the project: the days of invoices are local.")
-@click.option("--cose", is_flag=True, help="As COSE_Sign1; a detached JWS where absent.")
+@click.option(
+    "--timezone", metavar="ZONE", help="Time zone of the project: days of invoices are local."
+)
+@click.option("--cose", is_flag=True, help="Sign as COSE_Sign1; default: detached JWS.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="Write the file with its signatures here.",
+    help="Signed file to write.",
 )
 @json_option
 def row(
     file: Path, name: str, timezone: str | None, *, cose: bool, out: Path, as_json: bool
 ) -> None:
     """
-    Sign the rows of FILE that your organisation issued: they count as grade A.
+    Sign the rows of FILE issued by your organisation: they have grade A.
 
     For suppliers, laboratories and makers, on their own machine: invoices (YAML or CSV), or
     `laboratory` and `documents` of a registry file. Their key has the role third-party; the
@@ -330,7 +332,7 @@ def list_(
     device: str | None, begin: str | None, end: str | None, *, limit: int, as_json: bool
 ) -> None:
     """
-    In order of time; the hash is that of the message each stood in.
+    List signed values by time, with the hash of the message that contained them.
 
     \b
     Example:

@@ -68,13 +68,13 @@ def ask(
         found = requests.awaited(conn, wanted.id, _PATIENCE_S)
     if found is None:
         raise ServerError(
-            f"no signer answered request {wanted.id} within {_PATIENCE_S:.0f} s; it stays"
-            " in the queue and is done when `tonne signer` runs: see `tonne doctor`"
+            f"no signer answered request {wanted.id} within {_PATIENCE_S:.0f} s; it stays queued "
+            "until `tonne signer` runs: see `tonne doctor`"
         )
     if found.result is not None:
         return found.result
     if found.error == requests.DEFECT:
-        raise ServerError(f"a defect of ours, number {found.detail}; the signer's log tells of it")
+        raise ServerError(f"internal error {found.detail}; see the signer's log")
     raise (ServerError if requests.kind_of(found) is ServerError else MrvError)(found.detail)
 
 
@@ -84,7 +84,7 @@ def ask(
     "--key",
     "key_name",
     metavar="N",
-    help="Operator's key of who issues; the system's user where absent.",
+    help="Operator's key of the person who issues; default: the system's user.",
 )
 @click.option(
     "--log-key",
@@ -135,7 +135,7 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True, help="Why it is replaced; stands in the new statement.")
+@click.option("--reason", required=True, help="Reason; stated in the new statement.")
 @json_option
 def supersede(id_: str, reason: str, *, as_json: bool) -> None:
     """
@@ -154,18 +154,18 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True, help="Why it counts no more; stands in the log.")
+@click.option("--reason", required=True, help="Reason; recorded in the log.")
 @click.option(
     "--key",
     "key_name",
     metavar="N",
-    help="Operator's key of who revokes; the system's user where absent.",
+    help="Operator's key of the person who revokes; default: the system's user.",
 )
 @click.option("--log-key", default="tonne-log", metavar="N", help="Key that signs the log's heads.")
 @json_option
 def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
-    Revoke an issued statement for good: its period is free again, the log says why.
+    Revoke an issued statement permanently; its period is free again, the log has the reason.
 
     With --key the project's status list is signed and published anew; without it run
     `statement status-list` afterwards. To replace a statement by a corrected one use
@@ -195,7 +195,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 @json_option
 def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
-    Sign which statements of PROJECT count no more, and publish it (W3C Bitstring Status List).
+    Sign and publish which statements of PROJECT are no longer valid (W3C status list).
 
     Sign it anew after each supersession and revocation, and every month: no list is
     believed for more than 31 days. The API serves the newest to anybody
@@ -254,8 +254,8 @@ def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
         life.status_list(conn, project, operator)
         return
     click.echo(
-        f"the status list of {project} is as it was; sign it anew with `tonne statement"
-        f" status-list {project} --key NAME`",
+        f"the status list of {project} is as it was; sign it again with `tonne statement "
+        f"status-list {project} --key NAME`",
         err=True,
     )
 

@@ -46,7 +46,7 @@ what_argument = click.argument("what", metavar="ID|PACK")
 out_option = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Sign a file or PACK apart into this file, to be handed in.",
+    help="Sign a file or PACK offline into this file, to be submitted later.",
 )
 
 
@@ -161,14 +161,14 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "--finding",
     "findings",
     multiple=True,
-    help="A remark beside `statement finding`; may be repeated.",
+    help="A remark, in addition to findings of `statement finding`; repeatable.",
 )
 @click.option(
     "--report",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Your words of each parameter, requirement and open finding; `tonne statement template`"
-    " starts it. Signed and published.",
+    help="File with your statement on each parameter, requirement and open finding (`tonne "
+    "statement template`). Signed and published.",
 )
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
 @click.option(
@@ -179,16 +179,18 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "visits",
     multiple=True,
     metavar="DAY:PLACE:TEXT",
-    help="When you were where, and what you saw; may be repeated.",
+    help="Date, place and observations of a visit; repeatable.",
 )
 @click.option(
-    "--reviewer", metavar="NAME:FUNCTION", help="Who reviewed it, and is none of the team."
+    "--reviewer", metavar="NAME:FUNCTION", help="Person outside the team who reviewed it."
 )
-@click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
+@click.option(
+    "--signatory", metavar="NAME:FUNCTION", help="Person responsible for the verification."
+)
 @click.option(
     "--accreditation",
     metavar="ID",
-    help="Its number; that of your key's keyring entry where absent.",
+    help="Accreditation number; default: the one in your key's keyring entry.",
 )
 @out_option
 @json_option
@@ -211,7 +213,7 @@ def verify(
     as_json: bool,
 ) -> None:
     """
-    Compute a submitted statement again from raw readings, and sign the opinion.
+    Recalculate a submitted statement from raw readings, and sign the opinion.
 
     Ends with 1, and keeps nothing, where the database gives another statement. No
     opinion is unqualified while a CAR or a CL is open, or while misstatements that
@@ -274,11 +276,11 @@ def _claims(what: str, *, apart: bool) -> Claims:
 
 @click.command()
 @what_argument
-@click.option("--out", type=click.Path(path_type=Path), help="A file; printed else.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print.")
 @json_option
 def template(what: str, out: Path | None, *, as_json: bool) -> None:
     """
-    Write the file in which a verifier says how each parameter and requirement was verified.
+    Write the form in which a verifier states how each parameter and requirement was verified.
 
     It lists all monitored parameters, the requirements of a verification and the open findings
     of the statement, with what is known of each: meters, certificates, invoices, check meters.
@@ -313,7 +315,7 @@ def _percent(text: str) -> str:
 @json_option
 def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
-    Approve the issue of a verified statement, as one of those who have to.
+    Approve the issue of a verified statement, as one of the required persons.
 
     How many have to, the registry says (`programme: {issue_signatures: 2}`) or the
     programme's trust root. Each signs with an operator's key of their own; `issue` refuses

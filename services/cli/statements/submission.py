@@ -25,7 +25,9 @@ def submission() -> None:
 
 @submission.command()
 @click.argument("statement")
-@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", help="Of the list.")
+@click.option(
+    "--lang", "language", type=Choice(LANGUAGES), default="en", help="Language of the list."
+)
 @json_option
 def check(statement: str, language: str, *, as_json: bool) -> None:
     """

@@ -21,7 +21,7 @@ from services.store.statements import timestamp_tokens as stored
 @click.group(cls=Group)
 def timestamp() -> None:
     """
-    Have the log and statements stamped by authorities with a clock of their own (RFC 3161).
+    Get time stamps for the log and statements from independent authorities (RFC 3161).
 
     TONNE_TIMESTAMP_URLS names the authorities that are asked, TONNE_TIMESTAMP_AUTHORITIES a
     file of those whose tokens count; a pinned trust root may name these. `tonne log seal`,
@@ -39,7 +39,7 @@ def timestamp() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List the time stamps that are kept, and how long what is sealed waits for its own.
+    List stored time stamps, and how long sealed data wait for theirs.
 
     \b
     Example:
@@ -85,7 +85,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def request(*, as_json: bool) -> None:
     """
-    Ask the authorities for the time stamps that are missing; ends with 3 where some are away.
+    Request missing time stamps from the authorities; exit code 3 if some do not answer.
 
     \b
     Example:
@@ -109,8 +109,8 @@ def _policy() -> Policy:
     policy = timestamps.policy_of(Settings())
     if policy is None:
         raise InputError(
-            "no time-stamp authority is named; set TONNE_TIMESTAMP_URLS, and"
-            " TONNE_TIMESTAMP_AUTHORITIES to a file of those whose tokens count"
+            "no time-stamp authority is configured; set TONNE_TIMESTAMP_URLS, and "
+            "TONNE_TIMESTAMP_AUTHORITIES to a file of accepted authorities"
         )
     return policy
 

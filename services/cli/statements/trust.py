@@ -32,7 +32,7 @@ _out = click.option("--out", required=True, type=click.Path(path_type=Path), hel
 @click.group(cls=Group)
 def trust() -> None:
     """
-    Say whom a programme trusts, and take what it says from version to version.
+    Make and pin a programme's trust root: the keys that the programme trusts.
 
     A trust root names operators, verifiers with their accreditation, logs and witnesses.
     The programme's own keys sign it, as many as its threshold asks for; the next version
@@ -49,63 +49,64 @@ def trust() -> None:
 
 
 @trust.command()
-@click.option("--programme", required=True, help="Whose word it is.")
+@click.option("--programme", required=True, help="Name of the programme.")
 @click.option(
-    "--keys", "ring", required=True, type=_file, help="Keyring of whom it names, with their bounds."
+    "--keys",
+    "ring",
+    required=True,
+    type=_file,
+    help="Keyring of the trusted keys, with their limits.",
 )
 @click.option("--root", "roots", required=True, multiple=True, metavar="NAME|FILE",
-              help="A root key, by name, or a file of its public part; repeatable.")  # fmt: skip
+              help="Root key, by name or as a file with its public part; repeatable.")  # fmt: skip
 @click.option(
-    "--threshold", type=click.IntRange(1), default=1, help="How many root keys have to sign."
+    "--threshold", type=click.IntRange(1), default=1, help="Number of root keys that must sign."
 )
 @click.option(
     "--version",
     type=click.IntRange(1),
     default=1,
-    help="One more than that of the file that it follows.",
+    help="Version: one above that of the previous file.",
 )
 @click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
 @click.option(
     "--issue-signatures",
     type=click.IntRange(2, 9),
     metavar="N",
-    help="How many operators have to approve an issue; one where absent.",
+    help="Number of operators who must approve an issue; default: one.",
 )
 @click.option(
-    "--issue-since", metavar="TIME", help="Only of periods that end after this time (RFC 3339)."
+    "--issue-since", metavar="TIME", help="Only for periods that end after this time (RFC 3339)."
 )
 @click.option(
     "--timestamps",
     "stampers",
     type=_file,
-    help="Time-stamp authorities, and how many must have stamped; JSON.",
+    help="Time-stamp authorities and the required number of stamps; JSON.",
 )
 @click.option(
-    "--log-policy",
-    "policy",
-    type=_file,
-    help="Which witnesses must have cosigned (c2sp.org/tlog-policy).",
+    "--log-policy", "policy", type=_file, help="Required witnesses (c2sp.org/tlog-policy)."
 )
 @click.option(
     "--quantities",
     type=click.Choice(ASKABLE),
     default=USUAL.quantities,
     show_default=True,
-    help="Grade of evidence that each quantity needs to count.",
+    help="Minimum grade of evidence for each quantity.",
 )
 @click.option(
     "--parameters",
     type=click.Choice(ASKABLE),
     default=USUAL.parameters,
     show_default=True,
-    help="Grade that an entered value needs which carries more than --above.",
+    help="Minimum grade for an entered value on which more than --above depends.",
 )
 @click.option(
     "--above",
     metavar="PERCENT",
     default=USUAL.above_percent,
     show_default=True,
-    help="Share of the reduction that a value of any grade may carry.",
+    help="Share of the reduction that may depend on a value of any grade.",
 )
 @_out
 @json_option
@@ -128,7 +129,7 @@ def create(  # noqa: PLR0917 - options of one command
     as_json: bool,
 ) -> None:
     """
-    Write a trust root, to be signed.
+    Write an unsigned trust root.
 
     \b
     Example:
@@ -139,7 +140,7 @@ def create(  # noqa: PLR0917 - options of one command
     multikeys = tuple(key for root in roots for key in _root_keys(root))
     keys = read_keyring(ring.read_bytes())
     if issue_since is not None and issue_signatures is None:
-        raise InputError("--issue-since says nothing without --issue-signatures; give both")
+        raise InputError("--issue-since has no effect without --issue-signatures; give both")
     since = issue_since or "1970-01-01T00:00:00Z"
     rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
     stamps = None if stampers is None else read_authorities(stampers.read_bytes())
@@ -174,8 +175,7 @@ def _root_keys(root: str) -> list[str]:
     "--after",
     "before",
     type=_file,
-    help="The version that FILE follows, whose keys sign it too; where absent, the one"
-    " that is kept here.",
+    help="Previous version, whose keys also sign FILE; default: the stored one.",
 )
 @json_option
 def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
@@ -192,7 +192,9 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
     """
     key, holder = key_files.load(Settings().home, name)
     if holder.role != "programme":
-        raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key signs a root")
+        raise InputError(
+            f"{name!r} is a key of a {holder.role}; only a programme's key signs a trust root"
+        )
     old = kept.kept_trust_root(Settings().home) if before is None else before.read_bytes()
     file.write_bytes(sign_root(file.read_bytes(), key, old))
     print_result({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
@@ -205,7 +207,7 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
 @json_option
 def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
     """
-    Sign the acceptances of factors in a registry FILE, with the factors that it brings.
+    Sign the acceptances of factors in a registry FILE, and the factors in it.
 
     OUT is a registry file of the signed acceptances, for the importer of FILE. The value
     of a factor is signed too: another one under the same name is refused.
@@ -216,7 +218,9 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
     """
     key, holder = key_files.load(Settings().home, name)
     if holder.role != "programme":
-        raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key accepts")
+        raise InputError(
+            f"{name!r} is a key of a {holder.role}; only a programme's key accepts factors"
+        )
     rows = signed_rows(read_files([file]), file.name, key)
     out.write_text(yaml.safe_dump({"acceptances": rows}, sort_keys=False), "utf-8")
     factors = [row["id"] for row in rows]
@@ -229,7 +233,7 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
 @json_option
 def pin(file: Path, *, as_json: bool) -> None:
     """
-    Keep FILE as the trust root here; a later one must follow from the one that is kept.
+    Store FILE as the trust root; a later version must follow the stored one.
 
     From then on verifiers are enrolled as it names them, and no others.
 
@@ -248,7 +252,7 @@ def pin(file: Path, *, as_json: bool) -> None:
 @json_option
 def show(file: Path, *, as_json: bool) -> None:
     """
-    Show whom FILE names, once its signatures hold.
+    Show the keys in FILE, if its signatures are valid.
 
     \b
     Example:

@@ -38,9 +38,9 @@ def units() -> None:
 @click.option("--vintage", type=int, required=True, help="Calendar year.")
 @click.option("--first", type=int, required=True, help="First unit of the range.")
 @click.option("--last", type=int, required=True, help="Last unit of the range, included.")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="When it happened.")
-@click.option("--document", required=True, help="By which document.")
-@click.option("--holder", help="Who has them from then on.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the event.")
+@click.option("--document", required=True, help="Document that states it.")
+@click.option("--holder", help="Holder from that day.")
 @json_option
 def enter(
     statement: str,
@@ -55,7 +55,7 @@ def enter(
     as_json: bool,
 ) -> None:
     """
-    Enter what happened to a range of units; it is never changed.
+    Enter an event for a range of units; it cannot be changed.
 
     Refused where a unit would be issued twice or beyond what the statement credits,
     transferred before its first transfer, or moved after it was cancelled or retired.
@@ -78,7 +78,7 @@ def enter(
 @json_option
 def list_(statement: str | None, *, as_json: bool) -> None:
     """
-    List what was entered, in that order.
+    List entered events, in order of entry.
 
     \b
     Example:
@@ -96,7 +96,12 @@ def list_(statement: str | None, *, as_json: bool) -> None:
 
 
 @units.command()
-@click.option("--year", type=click.IntRange(2000, 9998), required=True, help="At its 31 December.")
+@click.option(
+    "--year",
+    type=click.IntRange(2000, 9998),
+    required=True,
+    help="Balance at 31 December of this year.",
+)
 @json_option
 def balance(year: int, *, as_json: bool) -> None:
     """

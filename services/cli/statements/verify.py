@@ -33,51 +33,54 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--keys",
     "keys_file",
     type=_file,
-    help="Whom you trust: a programme's trust root, or public keys as"
-    " `tonne keys export` writes them.",
+    help="Trusted keys: a programme's trust root, or public keys as `tonne keys export` writes "
+    "them.",
 )
 @click.option(
     "--status",
     "status_file",
     type=_file,
-    help="The project's status list: whether the statement still counts; lists in the"
-    " file of --keys count too.",
+    help="The project's status list, which says whether the statement is valid; lists in the file "
+    "of --keys are used too.",
 )
 @click.option(
     "--policy",
     "policy_file",
     type=_file,
-    help="Which witnesses must have cosigned the log's head (c2sp.org/tlog-policy), beside what"
-    " stands in the file of --keys.",
+    help="Witnesses that must have cosigned the log's head (c2sp.org/tlog-policy), in addition to "
+    "those in the file of --keys.",
 )
 @click.option(
     "--authorities",
     "authorities_file",
     type=_file,
-    help="Time-stamp authorities that you trust: JSON, or their certificates in PEM; in place of"
-    " those of a trust root.",
+    help="Time-stamp authorities that you trust: JSON, or their certificates in PEM; they replace "
+    "those of a trust root.",
 )
 @click.option(
     "--meter-keys",
     "meter_keys_file",
     type=_file,
-    help="Public keys of meters and gateways that sign their values, off the labels or a maker's"
-    " list: a line `NAME KEY` each, by serial number or id. In place of the registry's word.",
+    help="Public keys of meters and gateways, from their labels or a manufacturer's list: one "
+    "line `NAME KEY` each, by serial number or id. They replace the registry's keys.",
 )
 @click.option(
     "--accept",
     "accepted",
     multiple=True,
     type=Choice((*STATES[:-1], *WAIVERS)),
-    help="A state that is enough for you, or a weakness that you take as it is; may be repeated.",
+    help="A state or weakness that you accept; repeatable.",
 )
 @click.option(
-    "--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339); now where absent."
+    "--at",
+    "moment",
+    metavar="TIME",
+    help="Time for which validity is checked (RFC 3339); default: now.",
 )
 @click.option(
     "--large",
     is_flag=True,
-    help="Read a pack of more than the usual size, if you know who made it; it takes memory.",
+    help="Accept a pack above the usual size, if you know its maker; it needs memory.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
@@ -155,7 +158,7 @@ def _check_not_older(file: Path) -> None:
 def _pack(path: str, budget: Budget) -> Iterator[Pack]:
     if not path.startswith(("http://", "https://")):
         if not Path(path).exists():
-            raise InputError(f"{path} is not there; give a pack's folder or zip file, or a URL")
+            raise InputError(f"{path} does not exist; give a pack's folder or zip file, or a URL")
         with opened_pack(path, budget) as pack:
             yield pack
         return
@@ -175,10 +178,12 @@ def _downloaded(url: str, out: Path, limit: int) -> Path:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - read once, so that one that is none is refused here
     except ValueError as error:
-        raise InputError(f"{url} is no URL: {error}; give https://HOST/v1/statements/ID") from error
+        raise InputError(
+            f"{url} is not a URL: {error}; give https://HOST/v1/statements/ID"
+        ) from error
     base, found, rest = parts.path.partition("/v1/statements/")
     name = rest.removesuffix("/evidence").strip("/")
     if not found or not name or "/" in name:
-        raise InputError(f"{url} is no URL of a statement; give https://HOST/v1/statements/ID")
+        raise InputError(f"{url} is not a URL of a statement; give https://HOST/v1/statements/ID")
     with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
         return client.evidence(name, out, limit)

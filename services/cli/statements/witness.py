@@ -60,7 +60,7 @@ def create(name: str, *, as_json: bool) -> None:
 @json_option
 def add_log(vkey: str, *, as_json: bool) -> None:
     """
-    Cosign the log of VKEY from now on; have the key from its operator by a safe way.
+    Cosign the log of VKEY from now on; obtain the key from its operator in a secure way.
 
     \b
     Example:

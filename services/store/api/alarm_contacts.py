@@ -106,7 +106,7 @@ def put_on_duty(
         If a span is empty.
     """
     if contact not in {one.id for one in contacts(conn)}:
-        raise RegistryError(f"there is no contact {contact!r}; see `tonne alarms contacts`")
+        raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts`")
     try:
         with conn.transaction(), conn.cursor() as cursor:
             cursor.executemany(
@@ -161,7 +161,9 @@ def end_silence(conn: Connection, number: int) -> None:
         [number],
     )
     if not done.rowcount:
-        raise RegistryError(f"silence {number} is over or unknown; see `tonne alarms silences`")
+        raise RegistryError(
+            f"silence {number} has ended or is unknown; see `tonne alarms silences`"
+        )
 
 
 def silences(conn: Connection) -> list[Silence]:

@@ -78,7 +78,9 @@ def create(
          expires, expires),
     ).fetchone()  # fmt: skip
     if row is None:
-        raise InputError(f"the key would expire at {expires}, which is past; give a later time")
+        raise InputError(
+            f"the key would expire at {expires}, which is in the past; give a later time"
+        )
     return _key(row), f"{PREFIX}_{id_}_{secret}"
 
 

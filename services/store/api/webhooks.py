@@ -121,7 +121,7 @@ def add(
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         row = conn.execute("SELECT count(*) FROM webhook WHERE ended IS NULL").fetchone()
         if row is not None and row[0] >= MOST:
-            raise InputError(f"there are {row[0]} webhooks, and {MOST} are the most; remove one")
+            raise InputError(f"there are {row[0]} webhooks, and {MOST} is the maximum; remove one")
         try:
             conn.execute(
                 "INSERT INTO webhook (id, url, topics, projects, author)"
@@ -129,7 +129,7 @@ def add(
                 [id_, url, sorted(set(topics)), named, author],
             )
         except errors.UniqueViolation as error:
-            raise InputError(f"webhook {id_!r} is there, or was; take another id") from error
+            raise InputError(f"webhook {id_!r} exists or existed; use another id") from error
         except errors.CheckViolation as error:
             raise InputError(
                 f"webhook {id_!r}: give an id of a-z, 0-9 and -, and topics of {', '.join(TOPICS)}"
@@ -172,7 +172,7 @@ def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         if one(conn, id_).ended is not None:
-            raise InputError(f"webhook {id_!r} has ended; add another one")
+            raise InputError(f"webhook {id_!r} was removed; add a new one")
         conn.execute(
             "UPDATE webhook_secret SET ends = least(coalesce(ends, 'infinity'),"
             " now() + make_interval(secs => %s)) WHERE webhook_id = %s",
@@ -230,7 +230,7 @@ def replay(
         # what removes old events holds it alone: by then they are gone, or stay
         conn.execute("SELECT pg_advisory_xact_lock_shared(2291, 2)")
         if one(conn, id_).ended is not None:
-            raise InputError(f"webhook {id_!r} has ended; add another one and replay to it")
+            raise InputError(f"webhook {id_!r} was removed; add a new one and replay events to it")
         _require(conn, id_, events)
         return _again(conn, id_, events, since, dead=dead)
 
@@ -262,7 +262,7 @@ def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
     ]
     if more := len(rows) - len(said):
         said.append(f"and {more} more")
-    raise InputError(f"{'; '.join(said)}; {kept}; nothing is sent again")
+    raise InputError(f"{'; '.join(said)}; {kept}; no event is sent again")
 
 
 def _again(

@@ -58,14 +58,16 @@ def fetch(
     row = np.dtype([(name or "fields", form) for name, form in fields])
     body = memoryview(data)[len(HEADER) : len(data) - len(TRAILER)]
     if len(body) % row.itemsize:
-        raise ValueError(f"rows of {len(types)} columns do not fit: one is NULL or of another type")
+        raise ValueError(
+            f"rows of {len(types)} columns do not match: one is NULL or of another type"
+        )
     rows = np.frombuffer(body, row)
     return {name: _native(rows, name, kind, row) for name, kind in types.items()}
 
 
 def _native(rows: NDArray[Any], name: str, kind: str, row: np.dtype[Any]) -> NDArray[Any]:
     if (rows[f"{name} length"] != row[name].itemsize).any():
-        raise ValueError(f"column {name} is NULL somewhere or not {kind}")
+        raise ValueError(f"column {name} contains NULL or is not {kind}")
     values = rows[name].astype(row[name].newbyteorder("="))
     return values + EPOCH_2000_US if kind == "timestamptz" else values
 
@@ -137,7 +139,7 @@ def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]
 def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> NDArray[Any]:
     dimensions, nulls, _, length, _ = _ARRAY.unpack_from(field)
     if dimensions != 1 or nulls or len(field) != _ARRAY.size + length * form.itemsize:
-        raise ValueError(f"column {name} is no array of {kind}, or holds a NULL")
+        raise ValueError(f"column {name} is not an array of {kind}, or holds a NULL")
     values = np.frombuffer(field, form, offset=_ARRAY.size)["value"]
     native = values.astype(form["value"].newbyteorder("="))
     return native + EPOCH_2000_US if kind == "timestamptz" else native

@@ -344,7 +344,7 @@ def _adopt_0_1_0(conn: Connection, migrations: list[Migration]) -> None:
     if hashlib.sha256("".join(lines).encode()).hexdigest() != ALL_OF_0_1_0:
         newest = max(done)
         raise SchemaError(
-            f"the database was made by tonne 0.1.0 or before, and stands at its migration "
+            "the database was made by tonne 0.1.0 or before, and is at its migration "
             f"{newest:04d}_{done[newest][0]} without all of them; run `tonne migrate` of version "
             "0.1.0 on it first, then this one"
         )
@@ -376,9 +376,10 @@ def _check_rights(conn: Connection, applied: list[str]) -> None:
     """Refuse a database that was restored without what its roles may do."""
     if lacking := without_rights(conn, applied):
         raise SchemaError(
-            f"{', '.join(lacking)}: what these roles may do was lost when the database was"
-            " restored, since they were missing or it was without privileges (--no-acl); make them"
-            " (`tonne migrate` on an empty database of this server does), and restore again"
+            f"{', '.join(lacking)}: the privileges of these roles were lost when the database was "
+            "restored, because the roles were missing or privileges were excluded (--no-acl); "
+            "create them (`tonne migrate` on an empty database of this server does), and restore "
+            "again"
         )
 
 

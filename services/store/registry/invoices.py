@@ -43,7 +43,7 @@ def every(
     Parameters
     ----------
     corrected : bool
-        With those that another one corrects.
+        Including invoices that were corrected by another one.
     """
     rows = conn.execute(
         "SELECT project_id, document::text, corrects, reason FROM invoice i"

@@ -45,7 +45,7 @@ def write(
     Raises
     ------
     RegistryError
-        Where a sensor is no device, or an event's asset is not there.
+        Where a sensor is not a device, or an event's asset is not there.
     """
     try:
         with conn.transaction():

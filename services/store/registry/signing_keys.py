@@ -34,7 +34,7 @@ def enroll(conn: Connection, key: EnrolledKey) -> None:
     """
     if key.role == "programme":
         raise EnrolmentError(
-            f"{key.name!r} is a key of a programme: it signs the trust root, and is not enrolled"
+            f"{key.name!r} is a programme's key: it signs the trust root and cannot be enrolled"
         )
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
@@ -42,8 +42,9 @@ def enroll(conn: Connection, key: EnrolledKey) -> None:
             _refuse_other(key, other.key)
             if key.role == other.key.role == "log" and key != other.key and _lives(other):
                 raise EnrolmentError(
-                    f"the log has the key {other.key.name!r}, and a second one would split it:"
-                    f" `tonne keys rotate {other.key.name}` closes it and goes on with another"
+                    f"the log has the key {other.key.name!r}, and a second key would split the "
+                    f"log: `tonne keys rotate {other.key.name}` closes it and continues with a new "
+                    "key"
                 )
         conn.execute(
             "INSERT INTO enrolled_key (multikey, name, role, bounds) VALUES (%s, %s, %s, %s)"
@@ -70,8 +71,8 @@ def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
         )
     if other.name == key.name and other.role != key.role:
         raise EnrolmentError(
-            f"{key.name!r} is enrolled as {other.role} and cannot be {key.role} too;"
-            " the key of another role needs another holder's name"
+            f"{key.name!r} is enrolled as {other.role} and cannot be {key.role} too; a key of "
+            "another role needs another holder"
         )
 
 
@@ -166,7 +167,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
             continue
         if one.valid_from <= at and (one.valid_until is None or at < one.valid_until):
             return
-        raise EnrolmentError(f"key {key.name!r} may not sign now; its enrolment has ended")
+        raise EnrolmentError(f"key {key.name!r} may not sign; its enrolment has ended")
     raise EnrolmentError(
         f"key {key.name!r} ({key.multikey}) is not enrolled as {key.role};"
         f" enrol it with `tonne keys enroll {key.name}`"

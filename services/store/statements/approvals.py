@@ -34,8 +34,8 @@ def insert(
         )
     except (errors.UniqueViolation, errors.CheckViolation) as error:
         raise StatementStateError(
-            f"{holder.name!r} cannot approve {statement}: it is approved by them already, or is"
-            f" not verified, or is issued; `tonne statement show {statement}` tells which"
+            f"{holder.name!r} cannot approve {statement}: it already has their approval, is not "
+            f"verified, or is issued; see `tonne statement show {statement}`"
         ) from error
 
 

@@ -44,7 +44,7 @@ def insert(
     except (errors.CheckViolation, errors.UniqueViolation) as error:
         reason = " ".join(str(error).split())
         raise StatementStateError(
-            f"{reason}; look at `tonne statement finding list {event.statement}`"
+            f"{reason}; see `tonne statement finding list {event.statement}`"
         ) from error
 
 

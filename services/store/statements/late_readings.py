@@ -195,9 +195,9 @@ def announce(conn: Connection, until: datetime) -> None:
         if time.monotonic() - since_s > _PATIENCE_S:
             _, pid, name = left[0]
             raise ServerError(
-                f"a transaction that stores readings has been open for {_PATIENCE_S / 60:.0f}"
-                f" minutes: process {pid} of the server, {name or 'of a login that is not ours'};"
-                " no day is sealed beside it. End the program if it hangs, and seal again"
+                f"a transaction that stores readings has been open for {_PATIENCE_S / 60:.0f} "
+                f"minutes: process {pid} of the server, {name or 'of another login'}; no day is "
+                "sealed while it is open. End the program if it hangs, and seal again"
             )
         time.sleep(_LOOK_S)
 

@@ -34,8 +34,8 @@ def insert(
         )
     except errors.UniqueViolation as error:
         raise StatementStateError(
-            f"the sample of {statement} is drawn already, and is drawn once;"
-            f" `tonne statement sample {statement}` shows it"
+            f"the sample of {statement} is already drawn, and can be drawn only once; `tonne "
+            f"statement sample {statement}` shows it"
         ) from error
     except errors.CheckViolation as error:
         raise StatementStateError(" ".join(str(error).split())) from error

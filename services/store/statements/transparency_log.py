@@ -104,7 +104,7 @@ def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
         [index],
     ).fetchone()
     if row is None:
-        raise LogError(f"the log has no entry {index}; it was shortened, restore it")
+        raise LogError(f"the log has no entry {index}; the log was shortened; restore it")
     return Entry(*row[:-1]), row[-1]
 
 
@@ -164,8 +164,8 @@ def sign_head(conn: Connection, origin: str, key: SigningKey) -> str:
     ).fetchone()
     if head is not None and root_hash(hashes[: head[0]]) != bytes(head[1]):
         raise LogError(
-            f"the first {head[0]} entries of the log are not those of its signed head:"
-            " it was rewritten; restore log_entry from a backup before anything is issued"
+            f"the first {head[0]} entries of the log do not match its signed head: the log was "
+            "rewritten; restore log_entry from a backup before anything is issued"
         )
     signed = Checkpoint(origin, len(hashes), root_hash(hashes))
     note = sign_checkpoint(signed, key)
@@ -202,7 +202,7 @@ def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | Non
     ).fetchone()
     if head is None:
         raise RegistryError(
-            f"entry {index} of the log stands under no signed head; the log is damaged"
+            f"entry {index} of the log is not covered by a signed head; the log is damaged"
         )
     note = head[1] + "".join(_lines(conn, head[0]))
     return make_receipt(index, inclusion_proof(index, leaves(conn)[: head[0]]), note)

@@ -62,7 +62,9 @@ def enter(conn: Connection, one: UnitEvent, author: str) -> int:
         With the database's rule, where the units may not do that.
     """
     if not 1 <= one.first <= one.last:
-        raise InputError(f"units {one.first} to {one.last} are no range; they count from 1")
+        raise InputError(
+            f"units {one.first} to {one.last} are not a range; units are numbered from 1"
+        )
     try:
         with conn.transaction():
             row = conn.execute(

@@ -66,7 +66,7 @@ def quantities(
     after : tuple of (str, str), optional
         Start and quantity of the last row already seen, to go on from there.
     limit : int, optional
-        Most rows.
+        Maximum number of rows.
     """
     rows = conn.execute(
         f"SELECT {_START}, quantity, value, measured_us, estimated_us, unknown_us"

@@ -245,7 +245,7 @@ def comment(
     """Add what someone says of an alarm, also after it is cleared."""
     _require(conn, id_)
     if not text.strip():
-        raise InputError("the comment is empty; say what was found or done")
+        raise InputError("the comment is empty; describe the finding or the action")
     conn.execute(_SAY, [id_, "commented", actor, principal, _text(text)])
 
 

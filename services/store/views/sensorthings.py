@@ -224,7 +224,7 @@ class Reader:
         )
         self._entities += len(found)
         if self._entities > ENTITIES:
-            raise InputError(f"more than {ENTITIES:,} entities are asked for; lower $top")
+            raise InputError(f"more than {ENTITIES:,} entities are requested; lower $top")
         return found
 
     def count(
@@ -259,8 +259,8 @@ class Reader:
         self._look_ups += 1
         if self._look_ups > LOOK_UPS or time.monotonic() > self._until_s:
             raise InputError(
-                f"$expand asks for more than {LOOK_UPS} look-ups or {LONGEST_S:g} s; lower $top,"
-                " or ask for the rest by its link"
+                f"$expand asks for more than {LOOK_UPS} look-ups or {LONGEST_S:g} s; lower $top, "
+                "or request the rest by its link"
             )
         return self.conn.execute(sql, parameters).fetchall()
 

@@ -119,12 +119,12 @@ REFUSED = {
     "an approach that is none": ({"approach": "CA4"}, "CA and four digits"),
     "more than is authorized": ({"quantity": 10}, "are authorized"),
     "ranges that overlap": ({"units": AUTHORIZATION["units"] * 2, "quantity": 6000}, "overlap"),
-    "units that nobody entered": (_action(last=3001), "lies in no range"),
+    "units that nobody entered": (_action(last=3001), "is not in any range"),
     "a transfer before the authorization": (_action(date="2026-02-01"), "before the authorization"),
     "a giver who does not hold": (_action(from_party="JPN"), "does not hold"),
     "a use of what was used": (_twice("Use"), "used or cancelled before"),
     "a purpose that is none": ({"purposes": "sale"}, "is none of"),
-    "a type that is none": (_action(type="Gift"), "is no type"),
+    "a type that is none": (_action(type="Gift"), "is not a type"),
 }
 
 

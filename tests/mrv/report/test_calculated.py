@@ -173,7 +173,7 @@ def test_a_rule_that_takes_the_whole_reduction_stands_in_the_workbook():
     data = workbook(facts, Words("en"))
     sheet = load_workbook(BytesIO(data), data_only=True)
     said = [c.value for c in sheet["Calculation"]["A"]]
-    assert "Rule EVD-03 does not hold: no reduction counts" in said
+    assert "Rule EVD-03 is not met: no reduction is credited" in said
     grams, _, of_statement, same, *_ = _total(sheet)
     assert (grams, of_statement, same) == (0, 0, "yes")
     formulas = load_workbook(BytesIO(data))["Calculation"]

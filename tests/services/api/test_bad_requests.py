@@ -40,8 +40,8 @@ def is_problem(found, status):
         ({"from": "2026-03-02T00:00:00", "to": SPAN["to"], "device": "inv-1"}, "from"),
         ({"from": "9999-12-31", "to": "99999-01-01", "device": "inv-1"}, "to"),
         ({"device": "inv-1"}, "from"),
-        ({**SPAN, "device": "inv-1", "form": "2026-03-02"}, "'form' is no parameter here"),
-        ({**SPAN, "device": "inv-1", "\r\nSet-Cookie: x": "1"}, "is no parameter here"),
+        ({**SPAN, "device": "inv-1", "form": "2026-03-02"}, "'form' is not a parameter"),
+        ({**SPAN, "device": "inv-1", "\r\nSet-Cookie: x": "1"}, "is not a parameter"),
     ],
 )
 def test_a_wrong_parameter_is_named(served, query, said):

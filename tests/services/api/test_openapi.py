@@ -79,7 +79,7 @@ def test_a_parameter_that_is_none_is_answered_by_those_that_are(served):
         said = f"there are: {', '.join(known)}" if known else "it takes none"
         asked = served.ask(re.sub(r"{\w+}", "1", path), "admin", params={"nosuch": "1"})
         if asked.status_code == 422:
-            assert asked.json()["detail"].endswith(f"is no parameter here; {said}"), path
+            assert asked.json()["detail"].endswith(f"is not a parameter; {said}"), path
         else:
             assert (asked.status_code, path) == (200, path)
 

@@ -32,7 +32,7 @@ def test_a_status_list_is_public_and_tells_the_present(served):
     false = canonical.encode(sign_list("pv", names, [served.issued], *operator, now))
     good = canonical.encode(sign_list("pv", names, [], *operator, now))
     with Client(served.url, served.tokens["operator"]) as client:
-        with pytest.raises(RefusedError, match="what is not so"):
+        with pytest.raises(RefusedError, match="is wrong for"):
             client.publish_status_list("pv", false)
         assert client.publish_status_list("pv", good).project == "pv"
         assert client.status_list("pv") == good

@@ -22,7 +22,7 @@ def test_a_webhook_from_its_beginning_to_its_end(served):
     assert secret not in served.ask("/v1/webhooks", "admin").text
     assert "secret" not in served.ask("/v1/webhooks/registry", "admin").json()
     again = _post(served, "", id="registry", url=URL, topics=["alarm"])
-    assert (again.status_code, "take another id" in again.text) == (422, True)
+    assert (again.status_code, "use another id" in again.text) == (422, True)
     # what was before it was there is sent when it is asked for
     listed = served.ask("/v1/webhooks/registry/deliveries", "admin").json()
     assert listed == {"items": [], "next": None}

@@ -113,7 +113,8 @@ def test_a_manifest_that_says_otherwise_is_named(sealed_url, place):
     file = _file(place, ".json")
     file.write_text(file.read_text().replace('"rows":96', '"rows":95'))
     assert any(
-        "2026-03-02_hp_pv" in what and "not as recorded" in what for what in _breaks(sealed_url)
+        "2026-03-02_hp_pv" in what and "differ from the record" in what
+        for what in _breaks(sealed_url)
     )
 
 

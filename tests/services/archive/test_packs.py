@@ -136,7 +136,7 @@ def _no_table(file):
 # what is named of each, and what still is when the list of files was made anew
 SPOILT = {
     _drop: (("form", "the pack has no"), ("readings", "2026-03-02")),
-    _twice: (("form", "no file of this pack"), ("readings", "twice")),
+    _twice: (("form", "not a file of this pack"), ("readings", "twice")),
     _more: (("readings", "2026-03-02"), ("readings", "2026-03-02")),
     _backwards: (("readings", "out of order"), ("readings", "out of order")),
     _no_table: (("form", "not a Parquet file"), ("form", "not a Parquet file")),

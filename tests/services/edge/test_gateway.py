@@ -108,7 +108,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
     ]
     assert "line 2" in (drop / "refused" / "bad.csv.txt").read_text(encoding="utf-8")
     refused = {each["reason"].split(":")[0] for each in edge.status()["refused"]}
-    assert any("no JSON" in reason for reason in refused)
+    assert any("not JSON" in reason for reason in refused)
     assert state == "online"
     assert firmware.startswith("tonne-edge ")
     assert told["tonne_edge_link_up"] == 1
@@ -267,7 +267,7 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
     ("change", "told"),
     [
         ({"sources": []}, "sources: is empty"),
-        ({"gateway": "a/b"}, "is no id"),
+        ({"gateway": "a/b"}, "is not an id"),
         ({"broker": "http://x"}, "broker: begins with 'http'; write mqtt://host:port or mqtts://"),
         ({"broker": "mqtts://h:0"}, "broker: names no port from 1 to 65535 in 'h:0'"),
         ({"identity": None}, "identity: is missing"),

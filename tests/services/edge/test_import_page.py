@@ -98,7 +98,7 @@ def test_a_folder_takes_line_protocol(tmp_path):
     (drop / "b.lp").write_text("energy,meter=meter-1 total_kwh=on 1780308900000000000\n")
     folder._take(drop / "b.lp")
     outbox.close()
-    assert "'on' is no number" in (drop / "refused" / "b.lp.txt").read_text()
+    assert "'on' is not a number" in (drop / "refused" / "b.lp.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_folder_takes_line_protocol(tmp_path):
     [
         ("energy,meter=m total_kwh=1.5", "has no time"),
         ("energy total_kwh=1.5 1780308900000000000", "tag 'meter' is ''"),
-        ("total_kwh", "no point of line protocol"),
+        ("total_kwh", "not a point of line protocol"),
     ],
 )
 def test_a_line_that_is_no_point_names_itself(line, said):

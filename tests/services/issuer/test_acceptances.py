@@ -100,13 +100,13 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     given.write_text(FACTOR + ACCEPTED.format("DAE"), "utf-8")
     out = tmp_path / "signed.yaml"
     accept = ("trust", "accept", given, "--out", out, "--key")
-    assert "a programme's key accepts" in tonne(*accept, "op", code=2).output
+    assert "only a programme's key accepts factors" in tonne(*accept, "op", code=2).output
     tonne(*accept, "secretariat", code=0)
     signed = out.read_text("utf-8")
     assert key.public_multikey in signed
     assert _import(url, tmp_path, FACTOR) == ""
     said = _import(url, tmp_path, signed.replace("2026-11-20", "2026-11-21"))
-    assert "is not what" in said
+    assert "differs from what" in said
     assert "have the programme sign it again" in said
     assert _import(url, tmp_path, signed) == ""
     name = logged.issue(url, who, project="bus")
@@ -126,7 +126,7 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     other, _ = keys.load(tmp_path / "home", "stranger")
     holds, text = told(other.public_multikey)
     assert not holds
-    assert "which is no root key of the trust root" in text
+    assert "which is not a root key of the trust root" in text
 
 
 def test_an_acceptance_is_of_one_value():
@@ -140,7 +140,7 @@ def test_an_acceptance_is_of_one_value():
         said._replace(by="another"),
         said._replace(sha256="c3" * 32),
     ):
-        with pytest.raises(SignatureError, match="is not what"):
+        with pytest.raises(SignatureError, match="differs from what"):
             check(other, multikey, value)
     for broken in (("z6Mk", value), (multikey, "0"), (multikey, value[:-2])):
         with pytest.raises(SignatureError):
@@ -149,11 +149,16 @@ def test_an_acceptance_is_of_one_value():
 
 OTHERS = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :].replace("id: bus", "id: other")
 OTHERS = OTHERS.replace("ch-1", "ch-9").replace("bus-1", "bus-9")
+# the site itself under another id, and its coordinates written shorter
 NEW = plant.REGISTRY.replace(
+    "sites:\n",
+    "sites:\n  - {id: depot, name: Depot, latitude: 20.9003, longitude: 106.5997,"
+    " timezone: Asia/Ho_Chi_Minh}\n",
+).replace(
     "projects:\n",
-    "  - {id: ch-9, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
+    "  - {id: ch-9, site: depot, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
     "     serial: X9, maker: Other, installed: 2026-01-01T00:00:00+07:00}\n"
-    "  - {id: bus-9, site: hp, class: vehicle, profile: generic, serial: Y9, maker: Other,\n"
+    "  - {id: bus-9, site: depot, class: vehicle, profile: generic, serial: Y9, maker: Other,\n"
     "     installed: 2026-01-01T00:00:00+07:00}\nprojects:\n",
 )
 LEFT = """

@@ -203,7 +203,7 @@ def test_a_period_whose_intervals_wait_to_be_made_says_so(url, monkeypatch):
         few.setattr(bounds, "MOST_ROWS", 100)  # as a month of a gateway that was away
         times, register = _steady(BEGIN - 60 * MINUTE, END + 60 * MINUTE)
         plant.send(url, "inv-1", times, energy_export_wh=register)
-    waits = r"^intervals of inv-1 wait to be made .* close again when `tonne run` has made them$"
+    waits = r"^intervals of inv-1 are not calculated yet; close again when `tonne run` has .* them$"
     with _conn(url) as conn, pytest.raises(PeriodError, match=waits):
         close_period(conn, "pv", BEGIN, END, "test")
     with connect(url, role="tonne_ingest", autocommit=True) as conn:

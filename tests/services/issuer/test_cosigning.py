@@ -157,7 +157,7 @@ def test_a_witness_that_is_away_is_named_and_asked_again(
         file.write_text(text)
         more = {"TONNE_WITNESS_AWAY": "wait", "TONNE_WITNESS_WAIT_S": "30"}
         other = _tonne(database_url, tmp_path, file, "statement", "issue", name, **more)
-        assert (other.exit_code, "nothing is issued while" in other.output) == (3, True)
+        assert (other.exit_code, "no statement is issued while" in other.output) == (3, True)
         found = _tonne(database_url, tmp_path, file, "doctor", "--json")
         (said,) = [x for x in json.loads(found.stdout) if x["what"] == "witnesses"]
         assert (said["state"], "w2 away" in said["found"]) == ("wrong", True), said
@@ -245,7 +245,7 @@ def test_a_policy_that_cannot_work_is_refused(tmp_path, named, log_key):
     for text, word in (
         (policy(log_key, {"w1": (key, None)}, ["quorum w1"]), "cannot be reached"),
         (policy(log_key, {"w1": (key, "ftp://x")}, ["quorum w1"]), "no URL"),
-        ("quorum x\n", "no line above"),
+        ("quorum x\n", "no earlier line"),
     ):
         file.write_text(text)
         done = _tonne("postgresql://x@127.0.0.1:1/x", tmp_path, file, "log", "witnesses")

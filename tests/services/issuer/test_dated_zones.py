@@ -176,7 +176,7 @@ def test_nothing_in_the_database_takes_a_zone_for_one_name(database_url):
         ([("2026-06-01", "Asia/Tokyo"), ("2026-06-03", "UTC")], "less than 7 days apart"),
         ([("2026-06-01", "America/Denver")], "leaves 37 hours of the day before"),
         ([("2026-06-01", "Pacific/Auckland"), ("2026-07-01", "Asia/Tokyo")], "27 hours"),
-        ([("12-31", "Asia/Tokyo")], "is no date"),
+        ([("12-31", "Asia/Tokyo")], "is not a date"),
         ([("0001-01-01", "Asia/Tokyo")], "1990"),
     ],
 )

@@ -120,7 +120,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
 
     late = given(issued="2026-03-03")
     assert not imported(url, tmp_path, late)[0]
-    assert "is of 2026-03-03, after the period began" in closed(url)[1][RULE]
+    assert "is dated 2026-03-03, after the period began" in closed(url)[1][RULE]
 
     refused, said = imported(url, tmp_path, given())
     assert (refused, "until what the plant was built for" in said) == (False, False)
@@ -172,7 +172,7 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     assert given["reduction_t"] == f"{closed(url)[0]:.6f}"
     far = told("preview", "pet", "--from", "2026-03-02", "--to", "2035-03-03")
     assert far.exit_code == 2
-    assert "reaches to now at most" in far.output
+    assert "ends at the present at the latest" in far.output
 
 
 def test_a_document_by_the_operator_is_none(url, tmp_path):
@@ -181,7 +181,7 @@ def test_a_document_by_the_operator_is_none(url, tmp_path):
     assert not imported(url, tmp_path, given(by="the-operator"))[0]
     tonnes, unmet = closed(url)
     assert tonnes < 0
-    assert "who operates the plant" in unmet["PAR-07"]
+    assert "the operator of the plant" in unmet["PAR-07"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_document_by_the_operator_is_none(url, tmp_path):
     [
         ("{document: a, page: 3}", "unknown key 'page'"),
         ("{by: a}", "document is missing"),
-        ("{document: a, issued: yesterday}", "is no date such as 2025-03-01"),
+        ("{document: a, issued: yesterday}", "is not a date such as 2025-03-01"),
         ("{document: a, sha256: b2}", "is no SHA-256"),
         ("[a]", "must be text"),
         ("{document: 3}", "document = 3 must be text"),

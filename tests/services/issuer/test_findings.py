@@ -187,8 +187,8 @@ def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, 
         ("verifier", ("answered", "CAR-1", WORDS, None), "enrolled as verifier"),
         ("verifier", ("closed", "CAR-1", WORDS, None), "no answer yet"),
         ("operator", ("answered", "CAR-2", WORDS, None), "no finding CAR-2"),
-        ("operator", ("answered", "CAR-1", WORDS, "1"), "for the verifier to say"),
-        ("operator", ("answered", "CAR-1", "  ", None), "none that a reader can judge"),
+        ("operator", ("answered", "CAR-1", WORDS, "1"), "only the verifier states"),
+        ("operator", ("answered", "CAR-1", "  ", None), "too short for a reader to assess"),
         ("verifier", ("raised", "CAR", WORDS, "lots"), "decimal number"),
     ],
 )
@@ -264,7 +264,7 @@ def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_
     about = About(devices=("inv-1",), from_="2026-03-01", to="2026-03-02")
     accept.finding(conn, name, sign(conn, name, who["verifier"], raised, about))
     answered = "answered", "CAR-1", WORDS, None
-    with pytest.raises(StatementStateError, match="where a finding is raised"):
+    with pytest.raises(StatementStateError, match="when a finding is raised"):
         accept.finding(conn, name, sign(conn, name, who["operator"], answered, about))
     life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
     said = steps.documents(conn, name).verification["credentialSubject"]["findings"][0]
@@ -348,7 +348,7 @@ def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
 @pytest.mark.parametrize("words", ["", "because", "0123456789 0123456789 0123456789"])
 def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words):
     """The log would say for ever that a statement was revoked "x"."""
-    judged = pytest.raises(StatementStateError, match="none that a reader can judge: write in")
+    judged = pytest.raises(StatementStateError, match="too short for a reader to assess: write in")
     with judged:
         say(conn, name, who["verifier"], "raised", "CAR", words, None)
     with judged:
@@ -360,7 +360,7 @@ def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words)
     made["credentialSubject"]["text"] = words or "-"
     del made["proof"]
     made = create_proof(made, who["verifier"].key, datetime.now(UTC))
-    with pytest.raises(StatementStateError, match="none that a reader"):
+    with pytest.raises(StatementStateError, match="too short for a reader"):
         accept.finding(conn, name, made)
 
 

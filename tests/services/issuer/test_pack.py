@@ -88,7 +88,7 @@ def test_a_table_of_other_columns_is_named(folder):
 
 def test_a_path_that_is_no_pack(tmp_path):
     """A wrong path would look like a failed verification."""
-    with pytest.raises(InputError, match="no evidence pack"):
+    with pytest.raises(InputError, match="not an evidence pack"):
         read_pack(tmp_path)
     (tmp_path / "readings.csv").write_text("time,power")
     with pytest.raises(InputError, match="no statement"):

@@ -128,14 +128,14 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
     name = logged.verified(url, who)
     with issuer(url) as conn:
         assert life.documents(conn, name).claims.issue_signatures == 2
-        with pytest.raises(EnrolmentError, match="2 people have to approve"):
+        with pytest.raises(EnrolmentError, match="2 approvals are required"):
             life.issue(conn, name, who["log"], "test")
         assert life.approve(conn, name, who["operator"]) == 1
-        with pytest.raises(StatementStateError, match="approved by them already"):
+        with pytest.raises(StatementStateError, match="already has their approval"):
             life.approve(conn, name, who["operator"])
         with pytest.raises(EnrolmentError, match="verifier"):
             life.approve(conn, name, who["verifier"])
-        with pytest.raises(EnrolmentError, match=r"2 people have to approve .* and 1 did"):
+        with pytest.raises(EnrolmentError, match=r"2 approvals are required .* signed so far: 1"):
             life.issue(conn, name, who["log"], "test")
     pack = tmp_path / "verified"
     with issuer(url) as conn:
@@ -167,7 +167,7 @@ def test_a_stolen_approvers_key_issues_nothing(plant_of):
         life.approve(conn, name, who["director"])
     printed("keys", "revoke", "the-director")
     with issuer(url) as conn:
-        with pytest.raises(EnrolmentError, match=r"cannot be issued|counts until"):
+        with pytest.raises(EnrolmentError, match=r"cannot be issued|valid until"):
             life.issue(conn, name, who["log"], "test")
         with pytest.raises(EnrolmentError):
             life.status_list(conn, "pv", who["director"])

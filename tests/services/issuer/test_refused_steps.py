@@ -61,10 +61,10 @@ def _refused(url, error, step, *given, **more):
 @pytest.mark.parametrize(
     ("begin", "end", "word"),
     [
-        ("2025-12-01", "2026-01-01", "leaves the crediting period"),
-        ("2035-12-31", "2036-01-02", "leaves the crediting period"),
+        ("2025-12-01", "2026-01-01", "extends beyond the crediting period"),
+        ("2035-12-31", "2036-01-02", "extends beyond the crediting period"),
         ("2026-03-03", "2026-03-02", "is empty"),
-        ("2026-03-02T00:07:00+07:00", "2026-03-03", "quarter of an hour"),
+        ("2026-03-02T00:07:00+07:00", "2026-03-03", "start of a 15-minute interval"),
     ],
 )
 def test_periods_that_cannot_be(drafted, begin, end, word):
@@ -154,7 +154,7 @@ def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
     absent = tonne("verify", folder, "--status", tmp_path / "none.json", code=2)
     assert "none.json" in absent.output
     without = tonne("verify", folder, code=4)
-    assert "get the newest from the operator" in without.output
+    assert "get the newest list from the operator" in without.output
     (tmp_path / "cut.json").write_text('{"type": ', "utf-8")
     cut = tonne("verify", folder, "--status", tmp_path / "cut.json", code=1)
     assert "status" in cut.output.split("FAILED at step 6")[1]

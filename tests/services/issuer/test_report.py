@@ -98,7 +98,7 @@ def test_a_draft_is_reported_while_its_evidence_stands(database_url, tmp_path):
             [plant.us("2026-03-02T08:40:00+07:00")],
             energy_export_wh=[2_500_100],
         )
-        with pytest.raises(PeriodError, match="not as it was closed"):
+        with pytest.raises(PeriodError, match="differs from the closed period"):
             facts_of(conn, name)
 
 

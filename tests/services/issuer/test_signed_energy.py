@@ -131,13 +131,13 @@ def _held_against_own_keys(pack):
     report, step = asked(f"gw-1 {other}")
     assert tonne("verify", *asked_by).exit_code == alone(asked_by) == 1
     assert (report.exit_code, step.outcome) == (1, "failed")
-    assert "your --meter-keys has another one of it" in step.detail
+    assert "your --meter-keys has another key for it" in step.detail
     report, step = asked(f"inv-1 {public(METER)}")
     assert "meter-key" in {one.code for one in report.missing}
     assert (report.exit_code, "by your own list" in " ".join(report.relied)) == (4, False)
-    with pytest.raises(InputError, match="line 1: 'zz' is no public key"):
+    with pytest.raises(InputError, match="line 1: 'zz' is not a public key"):
         asked("gw-1 zz")
-    with pytest.raises(InputError, match="came with the pack"):
+    with pytest.raises(InputError, match="is part of the pack"):
         own_meter_keys(str(pack / "plan.json"), str(pack))
 
 

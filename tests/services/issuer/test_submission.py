@@ -214,7 +214,7 @@ def test_a_share_that_the_programme_wants_signed_is_asked_for(database_url, issu
     assert _checks(database_url, issued[1])[1]["backed"].holds
     asked = FULL.replace("    registered:", '    signed_percent: "50"\n    registered:')
     registering.register(database_url, tmp_path, asked)
-    assert _checks(database_url, issued[1])[1]["backed"].lacking == ("0 % signed, 50 % asked for",)
+    assert _checks(database_url, issued[1])[1]["backed"].lacking == ("0 % signed, 50 % required",)
 
 
 def test_each_finding_names_what_it_is_about(database_url, issued):

@@ -45,7 +45,7 @@ WRONG = {
     "no source": (_each("parameters", source=" "), r"generation \(inv-1\): source"),
     "no cross-check": (_each("parameters", crossChecked="-"), r"\(inv-1\): cross_checked"),
     "a word": (_each("requirements", opinion="ok"), "eligibility: opinion"),
-    "another meter": (_each("parameters", device="inv-9"), "is there twice|none of the statement"),
+    "another meter": (_each("parameters", device="inv-9"), "appears twice|none of the statement"),
 }
 
 
@@ -161,7 +161,7 @@ def test_the_command_says_what_it_wants(database_url, submitted, tmp_path, monke
         (filled(template).replace(name, "TN-other"), "is of 'TN-other'"),
         (filled(template).replace("reason: ", "because: "), "because"),
         (filled(template).replace("findings:", "findings: []\nothers:"), "others"),
-        ("- a list", "no verification report"),
+        ("- a list", "not a verification report"),
     ):
         report.write_text(text, "utf-8")
         assert told in printed(*verify, "--report", report, code=2)

@@ -37,7 +37,7 @@ def test_csv_devices_read_as_yaml_does(load):
         ("commissioned", "2026-02-01", None),
         ("Ngày đưa vào vận hành", "2026-02-01", None),
         ("commissioned", "", None),
-        ("commissioned", "01/02/2026", "'01/02/2026' is no date"),
+        ("commissioned", "01/02/2026", "'01/02/2026' is not a date"),
         ("commissioned", "2025-12-31", "commissioned: 2025-12-31 is not within its life"),
         ("commissioned", "9999-01-01", "9999-01-01 is not a date of 1990 to 2200"),
     ],
@@ -89,8 +89,8 @@ def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
         (f"{HEADER}\n{INV},more\n".encode(), ":2: 7 cells"),
         (f"{HEADER}\n{INV[:-10]}\n\0".encode(), "zero byte"),
         (b"", ":1: column nothing"),
-        (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns stand for id"),
-        (f'{HEADER}\n{INV},"\n'.encode(), "no CSV"),
+        (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns mean id"),
+        (f'{HEADER}\n{INV},"\n'.encode(), "not CSV"),
     ],
 )
 def test_csv_that_cannot_be_read_is_refused_with_its_line(tmp_path, data, told):

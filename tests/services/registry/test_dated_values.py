@@ -48,7 +48,7 @@ def test_keys_of_meters_are_read_once_and_never_changed(load):
     ("text", "what"),
     [
         (_keyed(ROW.format(day="2026-01-01", key="3059")), "key"),
-        (_keyed(ROW.format(day="2026-01-01", key="04" + "11" * 64)), "lies on no curve"),
+        (_keyed(ROW.format(day="2026-01-01", key="04" + "11" * 64)), "is not on a supported curve"),
         (_keyed(ROW.format(day="2026-01-01", key=KEY), serial=""), "give `serial` too"),
         (_keyed(*[ROW.format(day="2026-01-01", key=KEY)] * 2), "twice"),
     ],

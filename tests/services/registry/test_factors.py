@@ -47,7 +47,7 @@ def test_a_factor_is_corrected_by_another_that_names_it(load):
     again = load(to_yaml(planned.merged))
     assert again.merged == planned.merged
     text = CORRECTED.replace("supersedes: grid-2024}", "supersedes: grid-2023}")
-    assert "no other factor" in messages(load(BASE + text, stored))
+    assert "not another factor" in messages(load(BASE + text, stored))
 
 
 def test_factors_do_not_walk_away_from_the_published_one_step_by_step(load):

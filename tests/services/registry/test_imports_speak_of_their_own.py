@@ -13,8 +13,8 @@ MORE = BASE.replace("id: inv", "id: inv2")
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("kase", "documents: 'kase' is no parameter of jcm-vn-am007; did you mean 'case'?"),
-        ("nosuch", "documents: 'nosuch' is no parameter of jcm-vn-am007; known: "),
+        ("kase", "documents: 'kase' is not a parameter of jcm-vn-am007; did you mean 'case'?"),
+        ("nosuch", "documents: 'nosuch' is not a parameter of jcm-vn-am007; known: "),
     ],
 )
 def test_a_document_of_no_parameter_is_refused_with_the_nearest_name(load, name, said):
@@ -65,8 +65,8 @@ _WHOLE = f"document: licence 12, by: Department, issued: 2024-12-01, sha256: {'a
         (", value: {inv: 1}", ""),
         (", value: {inv: 2}", "inv: case = 1 1, and its document 'licence 12' states 2:"),
         (", value: {other: 2}", "parameters: case; until `value` in `documents`"),
-        (", value: about 1", "case: value = 'about 1' is no number"),
-        (", value: true", "case: value = True is no number"),
+        (", value: about 1", "case: value = 'about 1' is not a number"),
+        (", value: true", "case: value = True is not a number"),
     ],
 )
 def test_a_document_that_states_another_value_is_named(load, value, warning):
@@ -74,5 +74,5 @@ def test_a_document_that_states_another_value_is_named(load, value, warning):
     planned = load(BASE + PROJECT + f"    documents: {{case: {{{_WHOLE}{value}}}}}\n")
     found = messages(planned)
     assert warning in found
-    shown = ("states 2:", "until `value`", "is no number")
+    shown = ("states 2:", "until `value`", "is not a number")
     assert any(one in found for one in shown) == bool(warning)

@@ -100,7 +100,7 @@ def problems(document: dict[str, Any], folder: Path) -> list[str]:
         return str(error).splitlines()
     said = (text for one in results for text in one.messages if not text.startswith("warning"))
     # a row of a laboratory or of a survey needs a methodology that asks for it
-    none = "is no parameter of jcm-vn-am007", "is no number of jcm-vn-am007"
+    none = "is not a parameter of jcm-vn-am007", "is not a number of jcm-vn-am007"
     return [text for text in said if not any(one in text for one in none)]
 
 
@@ -223,13 +223,13 @@ def test_text_that_looks_like_a_number_may_be_quoted_or_not(
         ("projects.transfer", "list", "1 or 2", 3),
         ("projects", "system", "System of the Hai Phong pilots", "nonsense"),
         ("projects", "action", "Action of the programme", "9"),
-        ("devices", "site", "Site at which it stands", "nowhere"),
+        ("devices", "site", "Site of the device", "nowhere"),
         ("devices", "gateway", "registered as well", "no-one"),
         ("devices.replacements", "channel", "such as `energy_export_kwh`", "energy_export_wh"),
         ("devices.quality", "channel", "or `time`", "energy"),
         ("projects.laboratory", "sha256", "SHA-256 of the file", "ab"),
         ("programme", "public_url", "Where the public reaches this API", "tonne.example.org"),
-        ("factors", "supersedes", "Factor that it corrects", "vn-grid-1999"),
+        ("factors", "supersedes", "Factor that it replaces", "vn-grid-1999"),
     ],
 )
 def test_what_a_value_may_be(section, key, meaning, wrong, document, tmp_path) -> None:

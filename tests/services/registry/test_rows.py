@@ -39,7 +39,7 @@ def test_a_name_that_no_pdf_can_print_is_warned_of(load):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("class: pv_inverter", "class: windmill"), "'windmill' is no device class; known: air"),
+        (("class: pv_inverter", "class: windmill"), "'windmill' is not a device class; known: air"),
         (("profile: generic", "profile: acme"), "'acme' is no profile of pv_inverter; known"),
         (("site: s,", "site: t,"), "site: 't' is not registered"),
         (("Asia/Ho_Chi_Minh", "Asia/Hanoi"), "'Asia/Hanoi' is unknown; use an IANA name"),
@@ -52,12 +52,12 @@ def test_a_name_that_no_pdf_can_print_is_warned_of(load):
         (("rated_power_w", "rated_power_kw"), "rated_power_kw: unknown key; known here: id, site"),
         (("T00:00:00Z", "T00:00:00"), "must be a time with its offset"),
         (("T00:00:00Z", ""), "must be a time with its offset"),
-        (("id: inv", "id: inv/1"), "'inv/1' is no id"),
+        (("id: inv", "id: inv/1"), "'inv/1' is not an id"),
         (("id: inv, ", ""), "id: is missing; give text"),
         (("latitude: 20.9", "latitude: 209"), "209 must be from -90 to 90"),
         (("devices:", "device:"), "device: unknown key; known here: sites"),
         (("id: inv, ", "id: inv, id: inw, "), "key 'id' is given twice"),
-        (("sites:", "sites: ["), "this is no YAML"),
+        (("sites:", "sites: ["), "this is not YAML"),
     ],
 )
 def test_a_wrong_row_names_place_key_and_remedy(load, change, message):

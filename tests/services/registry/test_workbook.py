@@ -103,10 +103,10 @@ def test_cells_of_a_spreadsheet_are_read_as_they_are_typed():
     ("data", "told"),
     [
         (_device(rated_power_w="=B2*1000"), r"devices: rated_power_w, row 2: a formula, =B2\*1000"),
-        (b"PK no workbook", "is no XLSX workbook"),
-        (b"", "is no XLSX workbook"),
+        (b"PK no workbook", "is not an XLSX workbook"),
+        (b"", "is not an XLSX workbook"),
         (_book(devices=[["id", "id"], ["a", "b"]]), "two columns are named id"),
-        (_book(devices=[["id"], ["a", "b"]]), "row 2 has a cell without a column's name"),
+        (_book(devices=[["id"], ["a", "b"]]), "row 2 has a cell in a column without a name"),
         (_book(devices__ratings=[["of"], ["none"]]), "of = none: no such row in sheet devices"),
         (_book(devices=[["id"], ["a"]], devices__ratings=[["from"], ["x"]]), "the column is empty"),
         (_book(devices=[["id"], *[["a"]] * 50_000]), "more than 50000 rows"),

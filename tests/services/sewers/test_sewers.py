@@ -56,7 +56,12 @@ def test_a_right_network_has_no_problem(tmp_path):
         (NODES + FIRST + SECOND + FIRST, 7, "also stands at", True),
         (NODES + FIRST + SECOND.replace("106.62 20.80", "106.63 20.80"), 6, "is not at O1", False),
         (NODES + FIRST + SECOND.replace("P2,pipe", "P2,tube"), 6, "must be one of pipe", True),
-        (NODES + FIRST + SECOND.replace("1.5,1.1", "x,1.1"), 6, "level_m = 'x' is no number", True),
+        (
+            NODES + FIRST + SECOND.replace("1.5,1.1", "x,1.1"),
+            6,
+            "level_m = 'x' is not a number",
+            True,
+        ),
         (
             NODES + FIRST + SECOND.replace("1.5,1.1", "nan,1.1"),
             6,

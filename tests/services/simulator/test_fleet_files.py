@@ -56,7 +56,7 @@ def test_a_folder_is_one_fleet_of_every_class():
     ("text", "says"),
     [
         ("fleet: []", "no device"),
-        ("{", "no YAML"),
+        ("{", "not YAML"),
         ("fleet: [{class: submarine}]", "submarine"),
         ("fleet: [{class: vehicle, cuont: 2}]", "cuont"),
         ("fleet: [{class: vehicle, ids: [a, a]}]", "'a' 2 times"),
@@ -92,5 +92,5 @@ def test_a_workbook_is_a_fleet_file(tmp_path):
     for path in (tmp_path / "city.xlsx", tmp_path):
         assert sorted(read_fleet(path), key=lambda one: one.id) == expected
     (tmp_path / "city.xlsx").write_bytes(b"PK none")
-    with pytest.raises(SimulatorError, match="no XLSX workbook"):
+    with pytest.raises(SimulatorError, match="not an XLSX workbook"):
         read_fleet(tmp_path / "city.xlsx")

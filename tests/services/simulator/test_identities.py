@@ -122,7 +122,7 @@ def test_who_was_handed_nothing_is_named(secure, tmp_path):
     assert "issue-credentials gw" in done.stderr
     done = _simulate(secure, "--mqtt-url", "mqtt://127.0.0.1:1", "--identities", str(tmp_path))
     assert done.returncode == 2
-    assert "--identities is for mqtts://" in done.stderr
+    assert "--identities is only for mqtts://" in done.stderr
 
 
 def test_a_stranger_is_turned_away(secure, tmp_path):

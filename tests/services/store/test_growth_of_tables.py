@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-PAGE = Path(__file__).parents[3] / "docs" / "retention.md"
+PAGE = Path(__file__).parents[3] / "docs" / "table-growth.md"
 _TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     " AND relkind IN ('r', 'p') AND relname NOT LIKE 'reading\\_%%'"

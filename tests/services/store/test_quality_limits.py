@@ -126,12 +126,12 @@ FROM = "from: 2026-01-01T00:00:00Z"
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (f"channel: active_power_kw, {FROM}, reason: r", "no channel of"),
+        (f"channel: active_power_kw, {FROM}, reason: r", "not a channel of"),
         ("channel: state, reason: r", "from: is missing"),
         (f"channel: state, {FROM}, spike: 2", "reason: is missing"),
         (f"channel: state, {FROM}, reason: r, bound: [2, 1]", "low below"),
         (f"channel: state, {FROM}, reason: r, spyke: 2", "unknown key"),
-        (f"channel: state, {FROM}, reason: r, spike: 2, spike_of_rated: 1", "say the same"),
+        (f"channel: state, {FROM}, reason: r, spike: 2, spike_of_rated: 1", "are identical"),
         (f"channel: active_power_w, {FROM}, reason: r, bound: [2000, 9000]", "none of the values"),
         (f"channel: energy_export_wh, {FROM}, reason: r, spike: 2", "is for gauges"),
         (f"channel: state, {FROM}, reason: r, gap_s: 60", "limit of the channel time"),

@@ -61,7 +61,7 @@ class Bar(NamedTuple):
     A span of time.
 
     `label` is written below where there is room, `told` is what a pointer shows.  `parts`
-    are pairs of a kind and a value; None where nothing is known of the span.  `href` is what
+    are pairs of a kind and a value; None where nothing is stored about the span.  `href` is what
     a click opens.
     """
 

@@ -41,11 +41,13 @@ async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - i
     session = signed_in(ask, "devices as they speak")
     found: live.Live = ask.request.app.state.live
     if found.full:
-        raise ProblemError(503, "too many people watch; try again later", {"Retry-After": "30"})
+        raise ProblemError(
+            503, "too many live windows are open; try again later", {"Retry-After": "30"}
+        )
     if found.watches(ask.who) >= live.MOST_OF_ONE:
         raise ProblemError(
             429,
-            f"this key watches in {live.MOST_OF_ONE} windows already; close one",
+            f"this key already has {live.MOST_OF_ONE} live windows open; close one",
             {"Retry-After": "30"},
         )
     return StreamingResponse(

@@ -68,7 +68,7 @@ def taken(ask: View, language: Language, form: Form) -> Response:
     except (Base64Error, ValueError):
         data = b""
     if not data or hashlib.sha256(data).hexdigest() != sha256:
-        raise ProblemError(422, "these are not the bytes that were shown; check the file again")
+        raise ProblemError(422, "the file differs from the one that was checked; check it again")
     said = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": shown})
 
     def check(conn: Connection) -> None:
@@ -90,7 +90,7 @@ def template(
     del language  # its words are keys of the registry
     signed_in_for_all(ask, "a form of the registry")
     if country.upper() not in countries.known():
-        raise ProblemError(422, f"{country!r} is no country; give two letters such as DE")
+        raise ProblemError(422, f"{country!r} is not a country; give two letters such as DE")
     try:
         data = forms.form(methodology, country.upper()).workbook()
     except RegistryError as error:

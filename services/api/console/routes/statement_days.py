@@ -132,7 +132,7 @@ def _behind(
     """Return a quarter hour's values, its readings, the last before and the first after."""
     start = datetime.fromisoformat(at)
     if not edges[0] <= start < edges[1]:
-        raise ProblemError(404, f"{at} is no quarter hour of this day")
+        raise ProblemError(404, f"{at} is not a 15-minute interval of this day")
     begin = int(start.timestamp()) * 1_000_000
     end = begin + QUARTER_US
     within = [i for i, (us, _) in enumerate(known.rows) if begin < us < end]

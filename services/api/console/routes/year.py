@@ -128,7 +128,7 @@ def actions(
 
 
 def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
-    """Draw the months of a year by action; None where nothing is known of it."""
+    """Draw the months of a year by action; None where nothing is stored about it."""
     known = [i for i in range(len(_MONTHS)) if any(one.months[i] is not None for one in found)]
     if not known and not any(of.months):
         return None

@@ -250,7 +250,9 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     assert (bad.next, bad.severity) == (t("fault.next.plan"), "major")
     assert "4,771 full-load hours" in bad.why
     assert (low.next, low.severity) == (t("fault.next.low"), "major")
-    assert "its plan does not fit its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
+    assert (
+        "its plan does not match its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
+    )
 
 
 def test_a_park_shows_who_gives_what_to_whom(city):

@@ -5,7 +5,7 @@ import re
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -33,6 +33,7 @@ from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from services.store.views import console
 from tests.services.api import hostile, plain
 from tests.services.api.console.languages import SHOWN
 from tests.waiting import until
@@ -263,6 +264,21 @@ def test_a_project_opens_on_its_last_period_with_data(served):
     other = html.unescape(get(served, "/console/en/projects/pv?month=2026-04").text)
     assert "This is the last month with data." not in other
     assert '<a href="?month=2026-03">March 2026</a>' in other
+
+
+def test_hours_of_many_devices_are_read_where_they_are_asked_for(served, monkeypatch):
+    """A project of thousands of devices would keep each reader waiting for all quarter hours."""
+    monkeypatch.setattr(projects, "_FEW_DEVICES", 0)
+    with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
+        (sums,) = console.project_sums(conn, "pv")
+        usual, asked = (
+            projects._of_month(conn, sums, date(2026, 3, 1), by_hour=by_hour)
+            for by_hour in (False, True)
+        )
+    assert usual.rows == asked.rows
+    assert (bool(usual.hours), bool(asked.hours)) == (False, True)
+    page = get(served, "/console/en/projects/pv?month=2026-03&hours=1").text
+    assert 'data-chart="hours"' in page
 
 
 def test_a_tonne_is_explained_by_a_statement_that_counts(served):

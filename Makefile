@@ -23,7 +23,9 @@ FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
 	tests/integration/test_partitions_change.py tests/services/issuer/test_issue.py \
 	tests/services/api/test_hostile.py tests/services/api/test_openapi.py \
 	tests/services/stream/test_moved_devices.py tests/services/test_catalog_year.py \
-	tests/ingest/test_metering.py tests/ingest/test_decode.py tests/bench/test_small.py
+	tests/ingest/test_metering.py tests/ingest/test_decode.py tests/bench/test_small.py \
+	tests/mrv/report/test_calculated.py tests/closes/test_rules.py \
+	tests/services/issuer/test_tampered_pack.py tests/services/api/console
 # properties: the same examples in each `make test`, new ones in the soak
 PROPERTIES = $(shell grep -rl --include='test_*.py' 'from hypothesis' tests)
 

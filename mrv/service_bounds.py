@@ -50,6 +50,9 @@ class Consumption:
         took before says nothing, as of a line that more people ride than before.
     closer : Fraction, optional
         Share of what it takes by design that is in place of `least`.
+    driven : Fraction
+        Share of what its model takes below which it counts what its use carries, though invoices
+        agree with the use: where calibrated meters alone say that the service took less.
     sure : Fraction
         Share of what it takes by design below which it counts and a condition does not hold;
         0 where a service may take less for a while.
@@ -73,6 +76,7 @@ class Consumption:
     # in service a vehicle takes up to half more than its approval says; twice that is another one
     most: Fraction = Fraction(2)
     closer: Fraction | None = None
+    driven: Fraction = Fraction(0)
     sure: Fraction = Fraction(0)
     before: str = ""
 

@@ -32,14 +32,19 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # them alone.  Such as wait stand between such as work, so that neither fill the cores together.
 LONGEST = (
     "integration/test_apache_kafka.py",
-    "bench/test_small.py",
+    "closes/test_closes.py",
     "services/issuer/test_tampered_database.py",
+    "services/test_catalog_month.py",
     "operations/test_alerts.py",
     "services/api/console/test_browser.py",
     "services/edge/test_gateway.py",
+    "figures/test_live_and_closed.py",
+    "closes/test_rules.py",
     "operations/test_rules.py",
     "faults/test_workers.py",
     "samples/test_0_1_0_database.py",
+    "integration/test_backup.py",
+    "mrv/report/test_calculated.py",
     "integration/test_every_methodology.py",
     "services/edge/test_full_disk.py",
     "services/api/test_openapi.py",
@@ -67,7 +72,7 @@ LONGEST = (
     "integration/test_restore.py",
     "integration/test_stations_any_order.py",
     "faults/test_kills_of_the_database.py",
-    "integration/test_backup.py",
+    "bench/test_small.py",
     "operations/test_routing.py",
     "integration/test_partitions_change.py",
     "services/edge/test_serial.py",
@@ -85,14 +90,14 @@ WAITING = 5
 SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 
 # How long an example takes depends on what else runs, and says nothing of what is tested.  The
-# same examples each time, and half as many: whoever changes something else must not be told of a
+# same examples each time, and a third as many: whoever changes something else must not be told of a
 # new one.  `make soak` and `tests.fuzz` look for new ones, and for more.
 settings.register_profile(
     "tests",
     settings(),
     deadline=None,
     derandomize=not SOAK,
-    max_examples=often(50, 100),
+    max_examples=often(30, 100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")

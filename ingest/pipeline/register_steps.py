@@ -155,7 +155,7 @@ def _clear_of(
     """Devices that rise without coming near a line they left, and while it is remembered."""
     value, _, count, since = other.T
     none = value == NULL
-    kept = (count == 0) & (rows.time_us[tail] - since <= RETIRED_US)
+    kept = (count == 0) & (rows.time_us[tail] - np.abs(since) <= RETIRED_US)
     near = (value > start.value[first]) & (rows.value[tail] >= value - tolerance)
     clear: NDArray[np.bool_] = none | (kept & ~near)
     return clear
@@ -222,8 +222,12 @@ def _read_others(
         if start.away[index]:
             out.rewrites[index] = int(start.read_us[index]) + 1
             continue
+        other = _other(start, index)
         reader = Reader(
-            bounds.meter(index, column.channel), _mark(start, index), _other(start, index)
+            bounds.meter(index, column.channel),
+            _mark(start, index),
+            waits=other if other is not None and other.count else None,
+            left=[other] if other is not None and not other.count else [],
         )
         times, values = (
             rows.time_us[limits[k] : limits[k + 1]],
@@ -253,12 +257,11 @@ def _mark(start: Register, index: int) -> Mark | None:
 def _other(start: Register, index: int) -> Other | None:
     if not start.known[index] or start.other_read_us[index] == NEVER:
         return None
-    return Other(
-        int(start.other_value[index]),
-        int(start.other_read_us[index]),
-        int(start.other_count[index]),
-        int(start.other_first[index]),
-    )
+    count, first = int(start.other_count[index]), int(start.other_first[index])
+    other = Other(int(start.other_value[index]), int(start.other_read_us[index]), count, first)
+    if not count and first < 0:
+        other.first, other.more = -first, True
+    return other
 
 
 def _reader_steps(index: int, quantity: int, reader: Reader) -> Steps:

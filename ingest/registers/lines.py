@@ -3,7 +3,7 @@ Lines on which a register stands: its mark, and those beside it.
 
 A register stands on a line: its mark.  Readings that leave it make another line, which
 waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
-takes it back.  The line that was left is remembered (count 0): a return to it takes back
+takes it back.  Each line that was left is remembered (count 0): a return to it takes back
 what was counted meanwhile, and leaves as much time unknown as that took.  A line that has
 stood for a day and rises past the value that was left is no return: it is another register.
 """
@@ -65,7 +65,7 @@ class Trail(NamedTuple):
 @dataclass(slots=True)
 class Other:
     """
-    A line beside the mark's: one that waits for readings, or the one that was left.
+    A line beside the mark's: one that waits for readings, or one that was left.
 
     Attributes
     ----------
@@ -75,7 +75,10 @@ class Other:
         Readings that agree: above 0 for a rise that the time explains, below 0 for a
         line that nothing explains; 0 for the line that was left.
     first : int
-        Its first value; of a line that was left, when it was settled that it was. [us]
+        Its first value; of a line that was left, when it was settled that it was [us]: stored
+        below zero where others are left beside it.
+    more : bool
+        Of a line that is remembered from before: others were left as well, which are not known.
     steps_at : int
         Steps there were before it; NULL where it was remembered from before.
     line : list of Step
@@ -102,3 +105,4 @@ class Other:
     trail: list[Trail] = field(default_factory=list)
     stray: bool = False
     anew: bool = False
+    more: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -31,54 +32,71 @@ class Reader(Waiting):
         self._swap_before(time_us)
         if self.mark is None:
             self.mark = Mark(value, time_us, time_us)
-        elif self.other is not None and self.other.count != 0:
-            self._challenged(self.mark, self.other, time_us, value)
+        elif self.waits is not None:
+            self._challenged(self.mark, self.waits, time_us, value)
         else:
             self._on_line(self.mark, time_us, value)
-        mark, other = self.mark, self.other
-        beside = (
-            (NULL, NULL, NULL, NULL)
-            if other is None
-            else (other.value, other.read_us, other.count, other.first)
-        )
+        mark, other = self.mark, self.waits or (self.left[0] if self.left else None)
+        beside = (NULL, NULL, NULL, NULL)
+        if other is not None:
+            more = self.waits is None and (other.more or len(self.left) > 1)
+            beside = (
+                other.value,
+                other.read_us,
+                other.count,
+                -other.first if more else other.first,
+            )
         self.marks.append((mark.value, mark.read_us, mark.changed_us, *beside))
 
     def _on_line(self, mark: Mark, time_us: int, value: int) -> None:
-        left = self.other
-        if left is not None and time_us - left.first > RETIRED_US:
-            left = self.other = None
-        above = left if left is not None and left.value > mark.value else None
-        if above is not None and self._is_back(mark, above, time_us, value):
-            self._return(mark, above, time_us, value)
+        above, back = [], None
+        if self.left:
+            while self.left and time_us - self.left[0].first > RETIRED_US:
+                self._forget(self.left[0])
+            above = [left for left in self.left if left.value > mark.value]
+            back = self._is_back(mark, above, time_us, value)
+        if back is not None:
+            self._return(mark, back, time_us, value)
         elif not self._follow(mark, time_us, value):
+            if self.left and self.left[0].more:
+                self._rewrite(self.left[0].read_us - LOOK_BACK_US)
             if value < mark.value - self.meter.tolerance:
                 self._fall(mark, time_us, value)
             else:
                 self._challenge(mark, time_us, value)
-        elif above is not None and mark.value >= above.value:
-            self.other = None
+        else:
+            for left in above:
+                if mark.value >= left.value:
+                    self._forget(left)
+
+    def _forget(self, left: Other) -> None:
+        """Remember a line that was left no more; those left beside it stand before it."""
+        self.left.remove(left)
+        if left.more:
+            self._rewrite(left.read_us - LOOK_BACK_US)
 
     def _fall(self, mark: Mark, time_us: int, value: int) -> None:
         """A fall that is no jitter: a wrap, readings before it that were too high, or a reset."""
         wrapped = wrap(self.meter, mark.value, value, time_us - mark.changed_us)
         if wrapped is not None:
             self.events.append(ROLLOVER)
-            self._leave(mark.copy(), time_us, [])
+            old, at = mark.copy(), len(self.steps)
             self._step(mark, mark.read_us, time_us, wrapped, value)
+            self._leave(Other(old.value, old.read_us, 0, time_us, at, [], old), old.read_us)
             self._doubted(mark.read_us)
             self.trail.clear()
             return
-        left = self.other
         before = self._stood_before(mark, time_us, value)
-        back = left is not None and (before is None or before.steps <= left.steps_at)
-        if left is not None and back and self._is_back(mark, left, time_us, value):
-            self._return(mark, left, time_us, value)
+        since = [left for left in self.left if before is None or before.steps <= left.steps_at]
+        back = self._is_back(mark, since, time_us, value)
+        if back is not None:
+            self._return(mark, back, time_us, value)
         elif before is None:
             self._challenge(mark, time_us, value)
         elif self._began_anew(before, mark, time_us, value):
             self._challenge(mark, time_us, value)
-            if self.other is not None:
-                self.other.anew = True
+            if self.waits is not None:
+                self.waits.anew = True
         else:
             self._too_high(mark, before, time_us, value)
 
@@ -93,12 +111,12 @@ class Reader(Waiting):
             self.doubt_us += time_us - high.read_us
         self.doubt_us += unknown_us(taken)
         self.trail = [t for t in self.trail if t.steps < before.steps]
-        left = self.other
-        if left is None or left.value <= high.value or before.steps < left.steps_at:
-            # both lines have one beginning: to rise past it is all one
-            self._leave(high, time_us - STANDS_US, taken)
+        since_us, at = time_us - STANDS_US, len(self.steps)
         self.steps += before.replaced
         self.mark = Mark(before.value, before.read_us, before.changed_us)
+        if all(left.value <= high.value for left in self.left):
+            # both lines have one beginning: to rise past it is all one
+            self._leave(Other(high.value, high.read_us, 0, since_us, at, taken, high), high.read_us)
         if not self._follow(self.mark, time_us, value):
             # it could have risen so far, and nothing confirms it yet
             self._challenge(self.mark, time_us, value)
@@ -132,19 +150,24 @@ class Reader(Waiting):
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and rises >= CLIMB and not same
 
-    def _leave(self, mark: Mark, time_us: int, taken: list[Step], *, stray: bool = False) -> None:
-        """Remember the line that is left, and the steps that a return to it brings back."""
-        at = len(self.steps)
-        self.other = Other(mark.value, mark.read_us, 0, time_us, at, taken, mark, stray=stray)
-
-    def _is_back(self, mark: Mark, left: Other, time_us: int, value: int) -> bool:
-        rise, tolerance = value - left.value, self.meter.tolerance
-        if not -tolerance <= rise <= self.meter.allowance(time_us - left.read_us):
-            return False
-        if left.value > mark.value:
-            stands = time_us - left.first > STANDS_US
-            return not (stands and self._goes_on(mark, time_us, value))
-        return value < mark.value - tolerance
+    def _is_back(
+        self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
+    ) -> Other | None:
+        """Return the highest of the lines that were left to which a reading returns."""
+        found, tolerance = None, self.meter.tolerance
+        for left in lines:
+            if not -tolerance <= value - left.value <= self.meter.allowance(time_us - left.read_us):
+                continue
+            if time_us - left.first > RETIRED_US:
+                continue
+            if left.value > mark.value:
+                stands = time_us - left.first > STANDS_US
+                back = not (stands and self._goes_on(mark, time_us, value))
+            else:
+                back = value < mark.value - tolerance
+            if back and (found is None or left.value > found.value):
+                found = left
+        return found
 
     def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
         """Whether the register can have come here since it was last read, within a day."""
@@ -167,7 +190,7 @@ class Reader(Waiting):
         if left.mark is None:
             self._rewrite(left.read_us - LOOK_BACK_US)
             self.mark = Mark(left.value, left.read_us, left.read_us)
-            self.other = None
+            self.left.remove(left)
         else:
             taken = self._take_back(left.steps_at)
             made = sum(step.value for step in taken)
@@ -176,9 +199,12 @@ class Reader(Waiting):
                 self.doubt_us += time_us - mark.read_us
             if not left.stray:
                 self.doubt_us += unknown_us(taken)
-            self._leave(mark.copy(), time_us - RETIRED_US + SPARSE_GAP_US, taken, stray=True)
+            self.left.remove(left)
+            since_us, at = time_us - RETIRED_US + SPARSE_GAP_US, len(self.steps)
             self.steps += left.line
             self.mark = left.mark
+            stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
+            self._leave(stray, left.read_us)
         self.trail = [t for t in self.trail if t.steps < left.steps_at]
         if not self._follow(self.mark, time_us, value):
             # what it made meanwhile is as likely another meter's
@@ -187,7 +213,10 @@ class Reader(Waiting):
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a reading while another line waits."""
         rise = value - mark.value
-        if -self.meter.tolerance <= rise <= self.meter.at_once(time_us - mark.changed_us):
+        tolerance, since_us = self.meter.tolerance, mark.changed_us
+        if -tolerance <= rise <= self.meter.at_once(time_us - since_us) and (
+            rise <= tolerance or rise <= self.meter.most(since_us, time_us)
+        ):
             self.events.append(GLITCH)
             self._drop(mark, line, time_us, value)
             self._follow(mark, time_us, value)
@@ -210,16 +239,12 @@ class Reader(Waiting):
         A fall to zero may be a false reading beside a return: what follows it stands where the
         left line leads, and what was counted meanwhile would be counted twice.
         """
-        left = self.behind
-        if (
-            left is not None
-            and line.count < 0
-            and line.steps_at != NULL
-            and time_us - left.first <= RETIRED_US
-            and self._is_back(mark, left, time_us, line.value)
-        ):
+        back = None
+        if line.count < 0 and line.steps_at != NULL:
+            back = self._is_back(mark, self.left, time_us, line.value)
+        if back is not None:
             self._drop(mark, line, time_us, line.value)
-            self._return(mark, left, time_us, line.value)
+            self._return(mark, back, time_us, line.value)
         else:
             self._settle(mark, line, time_us)
 
@@ -231,11 +256,11 @@ class Reader(Waiting):
             self.next_swap += 1
             if self.mark is None or swap.at_us <= self._seen_us():
                 continue
-            mark, line = self.mark, self.other
+            mark, line = self.mark, self.waits
             rise = swap.last - mark.value
             known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)
             from_us = mark.read_us
-            if line is not None and line.count != 0:
+            if line is not None:
                 if known:
                     self._drop(mark, line, swap.at_us, swap.last)
                 else:
@@ -245,6 +270,7 @@ class Reader(Waiting):
             )
             self.events.append(REPLACEMENT)
             self.doubt_us = 0
-            self.other = self.behind = None
+            self.waits = None
+            self.left.clear()
             self.trail.clear()
             self.mark = Mark(swap.first, swap.at_us, swap.at_us)

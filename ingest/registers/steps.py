@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from ingest.model import INTERVAL_US
-from ingest.registers.lines import SPREAD_US, Mark, Other, Trail
+from ingest.registers.lines import SPREAD_US, STANDS_US, Mark, Other, Trail
 from ingest.registers.meter import CATCH_UP, INF, JITTER, KNOWN, UNKNOWN, Meter, Step
 
 
@@ -23,7 +23,8 @@ class Steps:
 
     meter: Meter
     mark: Mark | None = None
-    other: Other | None = None
+    waits: Other | None = None
+    left: list[Other] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     marks: list[tuple[int, ...]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -32,7 +33,6 @@ class Steps:
     next_swap: int = 0
     trail: list[Trail] = field(default_factory=list)
     begin_us: int | None = None
-    behind: Other | None = None
     doubt_us: float = 0
 
     def __post_init__(self) -> None:
@@ -114,9 +114,9 @@ class Steps:
     def _shift(self, at: int) -> None:
         """Let what stands after a step stand after one more: it is cut in two."""
         self.trail = [t._replace(steps=t.steps + 1) if t.steps > at else t for t in self.trail]
-        for left in (self.other, self.behind):
-            if left is not None and left.steps_at > at:
-                left.steps_at += 1
+        for line in (self.waits, *self.left):
+            if line is not None and line.steps_at > at:
+                line.steps_at += 1
 
     def _step(self, mark: Mark, from_us: int, time_us: int, rise: int, value: int) -> None:
         if value != mark.value:
@@ -154,18 +154,35 @@ class Steps:
         return kept, replaced
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
-        """A return to the line that was left brings back what of it was spread since."""
-        for left in (self.other, self.behind):
-            if left is not None and left.count == 0 and left.steps_at > kept:
+        """A return to a line that was left brings back what of it was spread since."""
+        for left in self.left:
+            if left.steps_at > kept:
                 left.line = replaced[: left.steps_at - kept] + left.line
                 left.steps_at = kept
+
+    def _leave(self, line: Other, stood_us: int) -> None:
+        """
+        Remember a line that is left; those that the mark may pass come first.
+
+        A higher line that was left before is remembered still, unless it was a day ago at
+        `stood_us`: what stood for so long is the register's own.
+        """
+        assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
+        stands = self.mark.value
+        higher = [
+            left
+            for left in self.left
+            if left.value > line.value and stood_us - left.first <= STANDS_US
+        ]
+        self.left = sorted([*higher, line], key=lambda left: (left.value <= stands, left.value))
 
     def _change(self, from_us: int) -> None:
         """Note from when steps are other than they were."""
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
-        """Take steps back and return them."""
+        """Take steps back and return them; lines that were left after them were never left."""
+        self.left = [left for left in self.left if left.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:
             self._change(taken[0].from_us)
@@ -178,8 +195,8 @@ class Steps:
     def _seen_us(self) -> int:
         """Time of the last reading, on whichever line."""
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
-        if self.other is not None and self.other.count != 0:
-            return max(self.mark.read_us, self.other.read_us)
+        if self.waits is not None:
+            return max(self.mark.read_us, self.waits.read_us)
         return self.mark.read_us
 
 

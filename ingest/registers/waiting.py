@@ -21,7 +21,7 @@ from ingest.registers.lines import (
     Other,
     Trail,
 )
-from ingest.registers.meter import IMPOSSIBLE, INF, KNOWN, RESET, UNKNOWN, Step
+from ingest.registers.meter import AT_ONCE_US, IMPOSSIBLE, INF, KNOWN, RESET, UNKNOWN, Step
 from ingest.registers.steps import Steps
 
 
@@ -45,26 +45,28 @@ class Waiting(Steps):
         at = len(self.steps)
         self.steps.append(Step(mark.read_us, time_us, 0, UNKNOWN))
         stands = Mark(value, time_us, time_us)
-        if self.other is not None and self.other.count == 0:
-            self.behind = self.other
-        self.other = Other(value, time_us, count, value, at, [], stands, time_us)
+        self.waits = Other(value, time_us, count, value, at, [], stands, time_us)
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
         """Up to a line that was left, or on one that leads nowhere: no large rise is explained."""
-        other = self.other
-        if other is None or other.count != 0:
-            return other is not None and other.count < ASTRAY
-        stands = time_us - other.first > STANDS_US and mark.value < value
-        near = value >= other.value - self.meter.tolerance
-        return other.value > mark.value and (near or not stands)
+        if self.waits is not None:
+            return self.waits.count < ASTRAY
+        return any(
+            left.value > mark.value
+            and (
+                value >= left.value - self.meter.tolerance
+                or not (time_us - left.first > STANDS_US and mark.value < value)
+            )
+            for left in self.left
+        )
 
     def _again_read(self, mark: Mark, value: int) -> bool:
-        """Whether a rise leads to where the line that was left stood before: its readings again."""
-        other = self.other
-        if other is None or value <= mark.value:
+        """Whether a rise leads to where a line that was left stood before: its readings again."""
+        if value <= mark.value:
             return False
-        before = other.count == 0 and value < other.value - self.meter.tolerance
-        return before or other.count <= LOST
+        if self.waits is not None:
+            return self.waits.count <= LOST
+        return any(value < left.value - self.meter.tolerance for left in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a waiting line back; its time is the old line's again, and what it made a doubt."""
@@ -73,7 +75,7 @@ class Waiting(Steps):
             self._rewrite(mark.read_us)
         else:
             self._take_back(line.steps_at)
-        self.other, self.behind = self.behind, None
+        self.waits = None
 
     def _doubt_line(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """
@@ -131,13 +133,21 @@ class Waiting(Steps):
             line.count == last
             and line.value - line.first > self.meter.tolerance
             and (first != LOST or time_us - mark.read_us >= LOST_US)
+            and not self._lower(line, time_us)
+        )
+
+    def _lower(self, line: Other, time_us: int) -> bool:
+        """Whether a line that stood higher may go on unseen, by what is believed at once."""
+        return (
+            line.value < line.ceiling <= line.first + self.meter.at_once(AT_ONCE_US)
+            and time_us - line.begin_us < STANDS_US
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
         """Let the waiting line be the register's; its steps count."""
         if line.steps_at == NULL or line.mark is None:
             self._rewrite(mark.read_us)
-            self.mark, self.other = Mark(line.value, line.read_us, line.read_us), None
+            self.mark, self.waits = Mark(line.value, line.read_us, line.read_us), None
             return
         old = mark.copy()
         self._take_back(line.steps_at)
@@ -158,13 +168,10 @@ class Waiting(Steps):
         self.trail += [t._replace(steps=t.steps + base) for t in line.trail]
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
-        behind, self.behind = self.behind, None
-        since_us = time_us - (STANDS_US - ANEW_US if line.anew else 0)
-        self.other = Other(old.value, old.read_us, 0, since_us, at, replaced, old)
-        # what stood for a day is the register's own, though one was higher before it
-        new = behind is not None and line.begin_us - behind.first <= STANDS_US
-        if behind is not None and new and behind.value > old.value:
-            self.other = behind
+        self.waits = None
+        anew = line.anew and line.value - line.first <= self.meter.most(line.begin_us, time_us)
+        since_us = time_us - (STANDS_US - ANEW_US if anew else 0)
+        self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Neither line: a third one waits instead."""
@@ -176,10 +183,10 @@ class Waiting(Steps):
         self._challenge(mark, time_us, value, explicable=not races)
         del self.steps[-1]
         self.steps.append(Step(read_us, time_us, 0, UNKNOWN))
-        assert self.other is not None  # noqa: S101 (_challenge set it)
-        self.other.steps_at = at
-        if self.other.count < 0 and value < line.value:
-            self.other.ceiling = max(line.value, line.ceiling)
+        assert self.waits is not None  # noqa: S101 (_challenge set it)
+        self.waits.steps_at = at
+        if self.waits.count < 0 and value < line.value:
+            self.waits.ceiling = max(line.value, line.ceiling)
 
 
 def _counts(count: int) -> tuple[int, int]:

@@ -307,11 +307,20 @@ def in_step(one: Int32, others: Int32) -> Int32:
 
 def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return by which part ratios differ from their median, row by row."""
-    middle = np.median(ratio, axis=-1, keepdims=True)
-    size = np.median(np.abs(ratio - middle), axis=-1)
-    whole = middle[..., 0]
+    whole = _median(ratio)
+    size = _median(np.abs(ratio - whole[..., None]))
     found: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
     return found
+
+
+def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `np.median` does of the last axis, which takes twice as long on few values."""
+    half = values.shape[-1] // 2
+    ordered = np.partition(values, (max(half - 1, 0), half), axis=-1)
+    if values.shape[-1] % 2:
+        return ordered[..., half]
+    middle: NDArray[np.float64] = (ordered[..., half - 1] + ordered[..., half]) / 2
+    return middle
 
 
 def in_order(one: Int32, other: Int32) -> Int32 | None:

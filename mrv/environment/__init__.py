@@ -41,7 +41,7 @@ def of_days(
     rows: list[Row] = []
     for day in sorted(days):
         if device.class_id == "air_station":
-            rows += air.air_day(values, day)
+            rows += air.air_day(device, values, day)
         elif device.class_id == "noise_station":
             rows += air.noise_day(device, values, day)
         elif device.class_id == "water_station":

@@ -52,7 +52,7 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
     yield _index("vn-aqi-hourly", start_us, None, index, table)
 
 
-def air_day(values: Hourly, day: Day) -> Iterator[Row]:
+def air_day(device: Device, values: Hourly, day: Day) -> Iterator[Row]:
     """Means and highest hours of a day, its index, and what exceeds its limits."""
     hours = day.hours()
     whole = {x: found for x in _KINDS if (found := known(_of(values, x), hours))}
@@ -69,7 +69,7 @@ def air_day(values: Hourly, day: Day) -> Iterator[Row]:
     for name, value in over_8h.items():
         yield Row(f"{name}_8h_max_ug_m3", day.begin_us, value, share[name])
     yield from _daily_index(means, highest, over_8h, share, day)
-    yield from _against_limits(means, highest, over_8h, day)
+    yield from _against_limits(device, means, highest, over_8h, day)
 
 
 def _daily_index(
@@ -94,17 +94,43 @@ def _daily_index(
 
 
 def _against_limits(
-    means: Mapping[str, float], highest: Mapping[str, float], over_8h: Mapping[str, float], day: Day
+    device: Device,
+    means: Mapping[str, float],
+    highest: Mapping[str, float],
+    over_8h: Mapping[str, float],
+    day: Day,
 ) -> Iterator[Row]:
     given = {
         "1h": {x: number(v) for x, v in highest.items()},
         "8h": {x: number(v) for x, v in over_8h.items()},
         "24h": {x: number(v) for x, v in means.items()},
     }
-    if any(given.values()):
+    if any(given.values()) and "table" in device.limits:
+        yield from _by_table(device, given, day)
+    elif any(given.values()):
         table = limits.load("qcvn_05_2023")
         verdict = qcvn_05.judge({"on": day.date, "mean_ug_m3": given}, table)
         yield judged("qcvn-05-2023", day, verdict["exceeded"], {})
+
+
+def _by_table(
+    device: Device, given: Mapping[str, Mapping[str, Fraction]], day: Day
+) -> Iterator[Row]:
+    """Judge a day by the table that the registry has of the station's own country."""
+    try:
+        text, where = str(device.limits["table"]), f"device {device.id}: attributes.limits.table"
+        table = limits.read(text, where)
+    except IndicatorError as error:
+        detail = {"standard": device.limits.get("standard"), "reason": str(error)}
+        yield Row("limits", day.begin_us, None, None, "not judged", detail)
+        return
+    limited = {
+        mean: {x: v for x, v in some.items() if table.limit(x, {"mean": mean}, day.date)}
+        for mean, some in given.items()
+    }
+    if any(limited.values()):
+        verdict = qcvn_05.judge({"on": day.date, "mean_ug_m3": limited}, table)
+        yield judged("limits", day, verdict["exceeded"], {"standard": table.id})
 
 
 def _index(

@@ -159,7 +159,7 @@ def _between(first: str, last: str) -> tuple[Kind, ...]:
 
 # What is stored of a station of each class.
 KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
-    "air_station": _between("pm2_5_1h_ug_m3", "qcvn-05-2023"),
+    "air_station": (*_between("pm2_5_1h_ug_m3", "qcvn-05-2023"), KINDS[KIND_INDEX["limits"]]),
     "noise_station": _between("leq_1h_dba", "leq_night_dba"),
     "wastewater_plant": _between(_hour_of(_WATER[0]), "limits"),
     "water_station": tuple(

@@ -14,7 +14,7 @@ a share of the higher of the two counts the service that its use carries at that
 enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
 the inflow.  Where invoices agree with the use, a type approval contradicts no calibrated odometer:
 it is of a test cycle, and a careful line stays below it.  Then all is counted, and
-reported; what the vehicles took before limits it still.  A
+reported, down to four fifths of it; what the vehicles took before limits it still.  A
 part that used a multiple of what its model or design takes is no less odd: that value is not its
 own.  These are rules of tonne's own.
 """
@@ -230,16 +230,13 @@ def _carried(
         by_model = _basis(of, model, history=False)
         limit = part.served * max(of.least * usual, closer * model)
         most, history = max(usual, model), usual >= model
-        # a type approval is of a test cycle; what the vehicles took before is their own
-        least = part.served * of.least * usual if invoiced else limit
-        if part.used < least and not settled:
-            most, history = (usual, True) if invoiced else (most, history)
-            basis = _basis(of, most, history=history)
-            reason = text("MTR-06.carried", basis=basis, **specific)
+        least, rate, past = _least_rate(of, usual, model, closer, invoiced=invoiced)
+        if part.used < part.served * least and not settled:
+            reason = text("MTR-06.carried", basis=_basis(of, rate, history=past), **specific)
             weeks = node(Level.MONTH, devices, (part.first, part.last))
-            yield Cap(weeks, part.used / most, reason)
+            yield Cap(weeks, part.used / rate, reason)
             line = facts.in_time(of.serves, part.first, part.last, reason)
-            texts["history" if history else "model"].append(line)
+            texts["history" if past else "model"].append(line)
             continue
         if part.used < max(limit, of.sure * model * part.served):
             if part.used >= limit:
@@ -257,6 +254,22 @@ def _carried(
             used, served = used + part.used, served + part.served
     for lines in texts.values():
         yield Said(not lines, tuple(lines), "observation" if settled and lines else None)
+
+
+def _least_rate(
+    of: Consumption, usual: Fraction, model: Fraction, closer: Fraction, *, invoiced: bool
+) -> tuple[Fraction, Fraction, bool]:
+    """
+    Return what the service takes at least, at what it counts below that; whether by its past.
+
+    With invoices of the use a type approval binds less: it is of a test cycle, and what the
+    vehicles took before is their own.
+    """
+    by_past, by_model = of.least * usual, (of.driven if invoiced else closer) * model
+    if invoiced:
+        past = by_past >= by_model
+        return max(by_past, by_model), usual if past else model, past
+    return max(by_past, by_model), max(usual, model), usual >= model
 
 
 def _invoiced_use(facts: Facts, of: Consumption) -> bool:

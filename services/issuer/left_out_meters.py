@@ -106,13 +106,14 @@ def unserved(
     upstream = {one.device: one.upstream_of for one in outside}
     mine = {d.device for d in project.devices}
     sites = {devices[name].site for name in mine if name in devices}
-    was_bound, placed = devices_before(conn, project.id, sorted(sites))
+    around = registry.around(sites)
+    was_bound, placed = devices_before(conn, project.id, sorted(around))
     before = was_bound | placed
     served = _serving(registry)
     found = []
     for name in sorted(devices):
         device = devices[name]
-        near = device.site in sites or name in reasons or name in before
+        near = device.site in around or name in reasons or name in before
         if not near or not counted(project, device.class_id, left_out=name not in mine):
             continue
         installed, removed = _lifetime(device)
@@ -126,7 +127,7 @@ def unserved(
                     installed if installed > period_us[0] else None,
                     None if device.removed is None else removed,
                     tuple(e for e in edges if e[0] < period_us[1] and e[1] > period_us[0]),
-                    device.site if name in before and device.site not in sites else None,
+                    device.site if name in before and device.site not in around else None,
                     device.check_of if device.check_of in mine else None,
                     ended=bool(edges) or device.removed is not None,
                     upstream_of=tuple(one for one in upstream.get(name, ()) if one in mine),
@@ -176,7 +177,8 @@ def unbound(registry: Registry, project: Project, period_us: Span) -> Iterator[D
     kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
     mine = {d.device for d in project.devices}
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
-    sites, served = {devices[name].site for name in mine}, _serving(registry)
+    sites = registry.around({devices[name].site for name in mine})
+    served = _serving(registry)
     for device in devices.values():
         if device.site not in sites or device.class_id not in kinds:
             continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ _RATIO = 8e-3
 _LOOKS = 4
 # devices of other projects that are looked at at once: some 20 MB
 _AT_ONCE = 10_000
+# series that are kept at once: some 50 MB
+_KEPT = 4_096
 # quarter hours before the strongest ones that are looked at too
 _BEFORE = 10
 # a series of less than this part of another one may not be seen from there
@@ -165,14 +168,16 @@ class Energy:
 def same_elsewhere(energy: Energy) -> Same:
     """Compare a project's energy with that of its other meters and of all projects."""
     found, conn, span_us = Same([], set()), energy.conn, energy.span_us
+    # meters that are all alike come again and again
+    kept = lru_cache(_KEPT)(lambda name, quantity: series(conn, name, quantity, span_us))
     for quantity, names in energy.meters:
         beside = energy.others(quantity, names)
         near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
-        held = {name: series(conn, name, quantity, span_us) for name in {n for n, _ in near}}
+        held = {name: kept(name, quantity) for name in {n for n, _ in near}}
         _inside(energy, found, names, [pair for pair in near if pair[1] in held], held)
         for name, other in near:
             if other in beside and name not in found.excluded():
-                there = series(conn, other, quantity, span_us)
+                there = kept(other, quantity)
                 same = copied(held[name], there) or _moving(held[name], there)
                 if same is not None:
                     found.pairs.add((name, other))

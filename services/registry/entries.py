@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from math import cos, radians
 from typing import Any, ClassVar
 
 from mrv.calendar import joined
@@ -19,6 +20,8 @@ from mrv.registry.project import Calibration, Document, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
+# about a hundred metres, in degrees of latitude
+_NEAR_DEG = 0.001
 _LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
 # attribute of a device: months from one calibration to the next
 CALIBRATION_EVERY = "calibration_every"
@@ -423,6 +426,18 @@ class Registry:
     def programme(self) -> Programme | None:
         """The programme, if one is registered."""
         return next((e for e in self.entries.values() if isinstance(e, Programme)), None)
+
+    def around(self, ids: Iterable[str]) -> set[str]:
+        """Ids of some sites, and of those within about a hundred metres: one place by any id."""
+        sites = self.sites
+        known = [sites[name] for name in ids if name in sites]
+        return {
+            one.id
+            for one in sites.values()
+            for at in known
+            if abs(one.latitude - at.latitude) < _NEAR_DEG
+            and abs(one.longitude - at.longitude) * cos(radians(at.latitude)) < _NEAR_DEG
+        }
 
     def updated(self, incoming: Registry) -> Registry:
         """Return this registry with the entries of a file in place of its own."""

@@ -1,4 +1,8 @@
-"""What holds of the whole rulebook, over the golden closes."""
+"""
+What holds of the whole rulebook, over golden closes: some of them here, all in the soak.
+
+A figure that moves fails test_closes.py, which closes all of them.
+"""
 
 import random
 from dataclasses import replace
@@ -16,9 +20,11 @@ from mrv.registry.project import Drawn
 from mrv.rules.closing import close
 from mrv.rules.engine import IMPOSSIBLE, JUDGES, Engine
 from tests.closes import corpus
+from tests.soak import SOAK
 
 WEEK_US = 7 * 24 * 3_600_000_000
-SEEDS = (1, 2)
+SEEDS = (1, 2) if SOAK else (1,)
+EACH = 1 if SOAK else 4
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +32,14 @@ def closes():
     """Arguments of all closes by today's rules."""
     found, books = corpus.read()
     books = corpus.books_of(books)
-    names = [name for name in found if corpus.rules_of(name) != "1"]
+    names = sorted(name for name in found if corpus.rules_of(name) != "1")
     return {name: corpus.asked_of(found[name], books) for name in names}
+
+
+@pytest.fixture(scope="module")
+def passes(closes):
+    """What the rules say of some closes."""
+    return {name: passed(closes[name], JUDGES) for name in [*closes][::EACH]}
 
 
 def passed(asked, judges):
@@ -40,31 +52,31 @@ def passed(asked, judges):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_order_of_rules_moves_nothing(closes, seed):
+def test_the_order_of_rules_moves_nothing(closes, passes, seed):
     """A figure that depends on the order of rules is one that no auditor can explain."""
     shuffled = list(JUDGES)
     random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, no secret
-    for name in sorted(closes)[seed::4]:
-        one, other = (passed(closes[name], judges) for judges in (JUDGES, shuffled))
+    for name in [*passes][seed::2]:
+        one, other = passes[name], passed(closes[name], shuffled)
         assert one.account.left == other.account.left, name
         assert one.account.net == other.account.net, name
         assert set(one.findings) == set(other.findings), name
         assert one.costs == other.costs, name
 
 
-def test_no_rule_raises_a_reduction(closes):
+def test_no_rule_raises_a_reduction(passes):
     """A rule that leaves more, settled or not, would pay the claimant for a fault."""
-    for name, asked in sorted(closes.items()):
-        for rule, cost in passed(asked, JUDGES).costs.items():
+    for name, one in passes.items():
+        for rule, cost in one.costs.items():
             # what is impossible is no figure, whichever side of the account it is on
             assert cost.beside >= 0 or rule in IMPOSSIBLE, (name, rule, cost)
 
 
-def test_every_rule_of_values_costs_somewhere(closes):
+def test_every_rule_of_values_costs_somewhere(closes, passes):
     """A bound of a parameter that no close has could move figures unseen, and have no cost."""
     wanted = {one.rule for one in JUDGES if one.stage == "values"}
-    for _, asked in sorted(closes.items()):
-        costs = passed(asked, JUDGES).costs
+    for name in sorted(closes, key=lambda name: name not in passes):
+        costs = (passes.get(name) or passed(closes[name], JUDGES)).costs
         wanted -= {name for name in wanted & costs.keys() if costs[name].alone > 0}
         if not wanted:
             return
@@ -106,7 +118,7 @@ def earlier(asked):
 def test_vintages_add_up_over_new_year(closes):
     """An excess that was taken off one year alone made vintages of -18.9 and +21.9 t for 1.1."""
     crossed = 0
-    for name in sorted(closes)[::3]:
+    for name in [*closes][:: 3 * EACH]:
         asked = earlier(closes[name])
         try:
             result = close(*asked)
@@ -116,13 +128,13 @@ def test_vintages_add_up_over_new_year(closes):
         total = float(result.net.reduction.t)
         assert sum(years) == pytest.approx(total, abs=1e-5), name
         crossed += len(years) > 1
-    assert crossed > 100
+    assert crossed > 100 / EACH
 
 
-def test_each_device_is_metered_less_its_cuts(closes):
+def test_each_device_is_metered_less_its_cuts(passes):
     """Energy that disappears without a line in the statement is one that nobody can appeal for."""
-    for name, asked in sorted(closes.items()):
-        account = passed(asked, JUDGES).account
+    for name, result in passes.items():
+        account = result.account
         for one in account.views:
             added = one.needs.side == "project"
             for part in one.parts:

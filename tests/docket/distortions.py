@@ -633,15 +633,6 @@ def main_meter(world: World, name: str, of: list[str], per_day: float, reason: s
 
 
 @_said
-def class_of(world: World, on: str, kind: str, **columns: str) -> None:
-    """A meter is registered as of another class; its channels have that one's names."""
-    world.registered(on)["class"] = kind
-    some = world.readings[on]
-    some.class_id = kind
-    some.columns = {columns.get(name, name): values for name, values in some.columns.items()}
-
-
-@_said
 def other_project(
     world: World, of: str, by: float = 1.0, scatter: float = 0.0, *, permute: bool = False,
     shift_minutes: int = 0, plus: Sequence[str] = (),
@@ -713,12 +704,6 @@ def registered(world: World, programme: str, on: str) -> None:
         "project": PROJECT, "programme": programme, "registry": programme, "project_id": "1",
         "registered": date.fromisoformat(on),
     }]  # fmt: skip
-
-
-@_said
-def operated(world: World, organisation: str) -> None:
-    """Who operates the plant is the organisation that papers name."""
-    world.plant = {**world.plant, "operator": organisation}
 
 
 # --- papers -------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def _waiting(connection, plan_) -> list:
 
 
 @settings(
-    max_examples=40 if SOAK else 4,
+    max_examples=40 if SOAK else 2,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
@@ -209,7 +209,7 @@ class _Workers:
 
 
 @settings(
-    max_examples=40 if SOAK else 4,
+    max_examples=40 if SOAK else 2,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

@@ -97,7 +97,7 @@ def deliver(connection, plan_, arriving) -> Journal:
 
 
 @settings(
-    max_examples=80 if SOAK else 8,
+    max_examples=80 if SOAK else 4,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -145,7 +145,7 @@ def odd_plan(n: int) -> Plan:
 
 
 @settings(
-    max_examples=50 if SOAK else 6,
+    max_examples=50 if SOAK else 3,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -98,7 +98,7 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 
 
 @settings(
-    max_examples=40 if SOAK else 3,
+    max_examples=40 if SOAK else 2,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

@@ -180,20 +180,6 @@ def test_where_nothing_is_published_what_a_value_carries_does_not_count():
     assert (severity, "no range is published" in words) == ("CL", True)
 
 
-@pytest.mark.parametrize("quantities", ["D", "C", "B"])
-def test_a_programme_that_asks_for_invoices_counts_no_meter_alone(quantities):
-    """A programme could not ask for more than a certificate."""
-    given = {("inv-1", "energy_export"): [1_000 + i % 7 for i in range(plant.DAY)]}
-    one = replace(plant.PV, devices=plant.PV.devices[:1])
-    bills = plant.bills(given, "inv-1")
-    bare = closed(project=one, given=given, asked=Asked(quantities, "B", "5"))
-    billed = closed(project=one, given=given, asked=Asked(quantities, "B", "5"), invoices=bills)
-    assert billed.net.reduction.ug > 0
-    assert (bare.net.reduction.ug > 0) == (quantities > "B")
-    findings = [o for o in bare.applicability if o.rule == "EVD-01" and not o.holds]
-    assert len(findings) == (quantities == "B")
-
-
 def test_the_laws_of_two_programmes_are_compared():
     """A close that asks for less than the programme would pass as one that asks for as much."""
     assert USUAL.at_least(USUAL)

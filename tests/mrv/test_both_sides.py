@@ -13,7 +13,6 @@ from mrv import factors
 from mrv.accounting.conservative_range import check_costed
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
-from mrv.rounding import UG_PER_T
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often
@@ -56,7 +55,6 @@ DIGESTER = replace(
         ProjectDevice("power", "power"),
     ),
 )  # fmt: skip
-HOUR = 4
 DAY_US = plant.DAY * INTERVAL_US
 T = 10**6
 
@@ -79,24 +77,6 @@ def _closed(project, rows, certificates=None, besides=None):
     papers = certificates or {device.id: sure for device in FLEET.devices}
     end = plant.FROM + DAY_US
     return close(project, FLEET, papers, rows, plant.FROM, end, BOOK, besides=besides)
-
-
-def test_a_lost_hour_of_wood_is_charged_as_if_the_bridge_had_never_stood_still():
-    """A plant that composts wood would be better off with its terminal unplugged."""
-    loads = [T] * plant.DAY
-    lost = [None] * HOUR + loads[HOUR:]
-    whole, less = (_closed(_wood("wood"), _rows("weigh", mass=m)) for m in (loads, lost))
-    assert less.net.reduction.ug < whole.net.reduction.ug < 0
-    (gap,) = less.gaps
-    assert "whichever leaves less" in gap.rule
-    lost_t = (whole.net.reduction.ug * (1 - HOUR / plant.DAY) - less.net.reduction.ug) / UG_PER_T
-    assert (gap.substituted, gap.forgone_at_most_t) == ("1000000000.000000", None)
-    weighed = next(d for d in less.devices if d.device == "weigh")
-    assert weighed.counted == f"{(plant.DAY - HOUR + 1000) * T}.000000"
-    assert float(gap.cost_t) == pytest.approx(lost_t, abs=2e-6)
-    # 1,000 t an hour in place of 4, at what a tonne of the day leaves
-    charged = less.net.reduction.ug / whole.net.reduction.ug
-    assert charged == pytest.approx((plant.DAY - HOUR + 1000) / plant.DAY)
 
 
 loads = st.lists(st.integers(0, 100 * T), min_size=2, max_size=plant.DAY)

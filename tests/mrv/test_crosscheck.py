@@ -12,7 +12,7 @@ from mrv import factors
 from mrv.registry.project import Besides, CheckMeter, Earlier, Invoice
 from mrv.rules import closing as period
 from mrv.statement.conditions import findings, unmet
-from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, PV, full
+from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])
 DAY_US = DAY * INTERVAL_US
@@ -41,14 +41,6 @@ def _pv(main, check, **more):
     return _close(PV, rows, METER)
 
 
-def test_meters_that_agree_hold():
-    """Every plant would look suspicious, and nobody would look at the list."""
-    (found,) = _pv(10_000, 9_900).cross_checks
-    assert (found.kind, found.against, found.devices) == ("check meter", "check-1", ("inv-1",))
-    assert (found.ours, found.theirs, found.coverage) == ("960000", "950400", "1.000000")
-    assert (found.holds, found.difference_percent, found.tolerance_percent) == (True, "1.0101", "2")
-
-
 def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():
     """A main meter that runs fast would earn tonnes that never were."""
     (found,) = _pv(10_000, 9_000).cross_checks
@@ -65,31 +57,6 @@ def test_a_meter_that_counts_less_than_its_check_meter_is_an_observation(check, 
     (found,) = findings(claims)
     assert found.severity == severity
     assert len(unmet(claims)) == (severity != "observation")
-
-
-def test_only_time_that_both_witness_is_compared():
-    """A check meter that rested for a day would look like a main meter that lies."""
-    (found,) = _pv(10_000, 10_000, skip=range(40)).cross_checks
-    assert (found.holds, found.ours, found.coverage) == (True, "560000", "0.583333")
-    (found,) = _pv(10_000, 10_000, count=0).cross_checks
-    assert (found.holds, found.detail) == (None, "no quarter hour is known of both")
-
-
-def test_a_charger_that_shows_too_little_raises_the_reduction():
-    """The sign would be wrong on the project's side, where less energy is more tonnes."""
-    rows = IntervalRows.concat(
-        [
-            full("ch-1", "energy_import", DAY, 9_000),
-            full("bus-1", "distance", DAY, 3_000),
-            replace(
-                (ours := full("ch-1", "energy_import", DAY, 10_000)),
-                device=ours.device * 0 + CHECKED.by_id["check-1"],
-            ),
-        ]
-    )
-    (found,) = _close(BUS, rows, Besides((CheckMeter("ch-1", "check-1", 2),))).cross_checks
-    assert found.holds is False
-    assert Decimal(found.effect_t) > 0
 
 
 def _invoice(value, begin=0, end=DAY, devices=("inv-1", "inv-2"), **more):

@@ -10,15 +10,13 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from ingest.quality.power_bounds import WH_PER_ML_M, most_flow
 from mrv import factors
-from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice, Usage
+from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice
 from mrv.rules.closing import close
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from tests.mrv import plant
 from tests.mrv.report.sample import frame
-from tests.mrv.test_monthly import FLEET as YARD
-from tests.mrv.test_monthly import PROJECT as COMPOST
 from tests.mrv.test_owner_inputs import COD, PLANT
 
 BOOK = factors.load()
@@ -63,83 +61,11 @@ def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **besides):
     return ended(TREATED, PLANT, steady, built, channels=channels, **besides)
 
 
-def tonnes(result):
-    """Reduction of a period. [tCO2e]"""
-    return float(result.net.reduction.t)
-
-
 def unmet(result, what="design"):
     """Conditions of a plant's design that do not hold, by clause."""
     rules = {"design": ("MTR-07",), "takes": ("MTR-06",), "channels": ("MTR-02",)}[what]
     found = (f for f in result.applicability if not f.holds and f.rule in rules)
     return {f"{f.rule} {k}": f.detail for k, f in enumerate(found)}
-
-
-def test_a_capacity_that_is_not_this_plant_s_is_named():
-    """A capacity typed a thousandfold would bound nothing, and look as if it did."""
-    wide = {name: value * 1000 for name, value in BUILT.items() if "kwh" not in name}
-    told = unmet(treated(built=BUILT | wide))
-    assert len(told) == 2
-    assert all("if it is not that of this plant" in text for text in told.values())
-    low = unmet(treated(built=BUILT | {"design_kwh_per_m3": Decimal("0.1")}), "takes")
-    assert "design_kwh_per_m3 is not the value of this equipment" in "".join(low.values())
-
-
-def test_water_that_its_pumps_did_not_move_counts_as_their_energy_carries():
-    """A flow meter three times too fast beside unchanged pumps would earn, within the range."""
-    before = Usage("TN-before", plant.FROM - 1, plant.FROM, 384_000, 480 * 10**6)
-    low = {"design_flow_m3_per_d": 2000, "design_kwh_per_m3": Decimal("0.3")}
-    found = treated(flow=3, gas=3, built=BUILT | low, history=(before,))
-    assert 0 < tonnes(found) <= tonnes(treated()) * 1.001
-    # at the strength that counts, water costs more than it avoids: less of it would leave more
-    assert "it would raise the reduction" in "".join(unmet(found, "takes").values())
-    # rain makes it half as strong
-    assert not unmet(treated(flow=1.5, built=BUILT | {"design_flow_m3_per_d": 800}), "takes")
-
-
-def composted(mass, power, built, methodology="ams-iii-f", **besides):
-    """Close five weeks of a composting plant, 48 t a day at 10 kWh/t."""
-    rows = {("weigh", "mass"): mass, ("power", "energy_import"): power,
-            ("fuel", "flow"): [2_000] * len(mass)}  # fmt: skip
-    parameters = {**COMPOST.parameters, "first_year": 2026}
-    parameters.pop("waste_t_year_1")
-    project = replace(COMPOST, methodology=methodology, parameters=parameters)
-    return ended(project, YARD, rows, built, **besides)
-
-
-def test_what_is_above_the_design_leaves_the_month_in_which_it_came():
-    """Waste of January would pay for a scale that was wrong in February, and decay has its time."""
-    built = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10}
-    usual, weeks = [500_000] * (WEEKS * WEEK), WEEKS + 2
-
-    def closed(quarter):
-        mass = usual + [quarter] * (2 * WEEK)
-        return composted(mass, [15_000] * len(mass), built, "ams-iii-f-monthly", weeks=weeks)
-
-    found, most = closed(1_500_000), closed(50 * 10**6 // plant.DAY)
-    # what is composted costs more than it avoids: less of it would leave more, so all counts
-    assert next(one for one in found.rules if one.rule == "MTR-07").applied is False
-    assert float(found.net.reduction.t) < float(most.net.reduction.t)
-    assert "it would raise the reduction" in "".join(unmet(found).values())
-
-
-def test_an_earlier_year_counts_no_more_than_the_line_was_built_for():
-    """Waste of a year before, typed a hundredfold, would decay into tonnes for a decade."""
-    built = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10, "first_year": 2025}
-    mass, power = [500_000] * (WEEKS * WEEK), [5_000] * (WEEKS * WEEK)
-    project = replace(
-        COMPOST, methodology="ams-iii-f", from_us=plant.FROM - 365 * plant.DAY * INTERVAL_US
-    )
-    rows = {("weigh", "mass"): mass, ("power", "energy_import"): power, ("fuel", "flow"): power}
-
-    def closed(earlier):
-        return ended(project, YARD, rows, built | {"waste_t_year_1": earlier})
-
-    assert closed(10**6).net == closed(50 * 366).net
-    assert "waste_t_year_1 = 1,000,000 t is more than a year" in "".join(
-        unmet(closed(10**6)).values()
-    )
-    assert not unmet(closed(50 * 365))
 
 
 PUMP = (

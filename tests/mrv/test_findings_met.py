@@ -54,8 +54,10 @@ PRICED = {
 # findings of such rules that ask for evidence of what counts, and take nothing themselves
 TAKES_NOTHING = {
     "MTR-06.no_model", "MTR-07.below_fifth", "EVD-03.charging", "EVD-03.power_too", "invoice.none",
-    "text.not_applied", "deduction.in_time",
+    "invoice.not_enough", "text.not_applied", "deduction.in_time",
 }  # fmt: skip
+# of the whole plant, whose meters its words name by what they measure
+OF_THE_PLANT = {"PAR-08.year"}
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -78,13 +80,24 @@ def test_each_rule_says_what_settles_it(language):
         assert len(remedy_of(name, language)) >= 12, (name, language)
 
 
+def _some():
+    """Names of two golden closes of today's rules for each rule that does not hold in any."""
+    closes = corpus.expected()
+    chosen = {}
+    for name in sorted(name for name in closes if corpus.rules_of(name) != "1"):
+        for rule in closes[name].get("does not hold", ()):
+            if len(chosen.setdefault(rule, [])) < 2:
+                chosen[rule].append(name)
+    return sorted({name for names in chosen.values() for name in names})
+
+
 @pytest.fixture(scope="module")
 def found():
-    """Findings of today's rules in every fourth golden close, each with the names that it has."""
+    """Findings of today's rules in some golden closes, each with the names that it has."""
     asked, books = corpus.read()
     books = corpus.books_of(books)
     some = []
-    for name in sorted(n for n in asked if n.startswith("2/"))[::4]:
+    for name in _some():
         project, fleet, *_ = given = corpus.asked_of(asked[name], books)
         result = close(*given)
         method = find(project.methodology, project.version)
@@ -101,7 +114,8 @@ def test_each_finding_names_what_when_and_how_much(found):
     unpriced = set[str]()
     for one, names in found:
         words = joined(one.lines, tonnes=one.tonnes)
-        assert one.devices or any(name in words for name in names), (one.rule, words)
+        if not {line.code for line in one.lines} <= OF_THE_PLANT:
+            assert one.devices or any(name in words for name in names), (one.rule, words)
         if one.rule in DATED:
             assert DAY.search(words), (one.rule, words)
         if one.rule in PRICED and one.severity != "observation" and not one.tonnes:

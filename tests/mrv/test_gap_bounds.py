@@ -5,14 +5,15 @@ from datetime import date
 
 import pytest
 
-from ingest.model import Fleet
+from ingest.model import Device, Fleet
 from mrv.accounting.device_period import rated_fuel
 from mrv.errors import PeriodError
 from mrv.registry.calibration import of_meter, uncovered
-from mrv.registry.project import FIRST, Calibration
+from mrv.registry.project import FIRST, Calibration, ProjectDevice
 from mrv.rules.closing import check_edges
 from tests.mrv import plant
-from tests.mrv.test_design_capacity import COMPOST, WEEK, WEEKS, YARD, ended
+from tests.mrv.test_design_capacity import WEEK, WEEKS, ended
+from tests.mrv.test_monthly import FIXED
 
 BUILT = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10}
 WATT = 150_000
@@ -21,12 +22,21 @@ WATT = 150_000
 def composted(fuel, rated=None, **besides):
     """Close five weeks of a composting plant; None where its diesel meter told nothing."""
     count = WEEKS * WEEK
-    fleet = Fleet([replace(d, rated_power_w=rated) if d.id == "fuel" else d for d in YARD.devices])
+    fleet = Fleet(
+        [
+            Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
+            Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
+            Device("fuel", "s", "fuel_meter", rated_power_w=rated, installed_us=plant.FROM),
+        ]
+    )
     rows = {("weigh", "mass"): [500_000] * count, ("power", "energy_import"): [5_000] * count,
             ("fuel", "flow"): [fuel] * count}  # fmt: skip
-    parameters = {**COMPOST.parameters, "first_year": 2026}
-    parameters.pop("waste_t_year_1")
-    project = replace(COMPOST, methodology="ams-iii-f", parameters=parameters)
+    project = replace(
+        plant.PV, id="compost", methodology="ams-iii-f", version="12.0", expected={},
+        parameters=FIXED,
+        devices=(ProjectDevice("weigh", "waste"), ProjectDevice("power", "power"),
+                 ProjectDevice("fuel", "fuel")),
+    )  # fmt: skip
     ratings = {"fuel": ((0, rated),)} if rated else {}
     return ended(project, fleet, rows, BUILT, ratings=ratings, **besides)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -14,18 +13,18 @@ from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
 from mrv.documents.coded import coded
-from mrv.factors import load
 from mrv.methodologies import find
 from mrv.parameters.evidence import GRADES
-from mrv.registry.project import ACCOUNTING, Besides, ProjectDevice
+from mrv.registry.project import Besides, ProjectDevice
 from mrv.rules import rules
 from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
 from mrv.statement.conditions import findings
 from tests.closes import corpus
 from tests.mrv import plant
-from tests.mrv.test_invoiced_use import bill, told
-from tests.mrv.test_service_attacks import PLANTS, earned
+
+# a turbine whose auxiliary meter tells four fifths of its invoice
+TURBINE = "2/acm0012/6364089b4455"
 
 
 def _item(kind, name, grade, tonnes):
@@ -148,18 +147,10 @@ def test_every_line_of_a_close_adds_up(closes):
         assert {d.kind for d in result.deductions} <= known, name
 
 
-@pytest.mark.parametrize(("truth", "grade"), [(1, "B"), (1.25, "B"), (0.9, "D")])
-def test_a_meter_is_graded_by_the_source_of_what_counts(truth, grade):
-    """A charger that an invoice refutes was graded C, as if nothing contradicted it."""
-    found = told(bill("aux", scale=truth))
-    (one,) = (i for i in found.evidence if i.name == "aux")
-    assert one.grade == grade
-    assert one.shown_by == (("i-aux: its supplier, 1",) if grade == "B" else ())
-
-
 def test_an_invoice_that_counts_is_one_finding():
     """An operator would answer for one difference twice, once at an effect of 0 t."""
-    result = told(bill("aux", scale=1.25))
+    found, books = corpus.read()
+    result = close(*corpus.asked_of(found[TURBINE], corpus.books_of(books)))
     claims = SimpleNamespace(
         applicability=[
             SimpleNamespace(
@@ -173,49 +164,3 @@ def test_an_invoice_that_counts_is_one_finding():
     (one,) = (f for f in findings(claims) if "i-aux" in f.words())
     assert one.rule == "EVD-05"
     assert "20 %)" in one.words()
-
-
-@pytest.mark.parametrize(("without", "grade"), [(None, "B"), ("metal-2", "D")])
-def test_each_device_needs_a_stated_value_for_its_parameter(without, grade):
-    """A document that states one metal's factor would lend its grade to those of all others."""
-    given, parameters = PLANTS["ams-iii-ba"]
-    stated = {
-        f"{role}-{number}": Fraction(str(more[0]))
-        for number, (role, _, *more) in enumerate(given)
-        if role == "metal" and f"{role}-{number}" != without
-    }
-    documents = tuple(
-        replace(one, by_device=stated) for one in plant.papers("ef_t_per_t", *parameters)
-    )
-    found = earned("ams-iii-ba", documents=documents).evidence
-    # what is documented is apart from what is not
-    assert max(i.grade for i in found if i.name == "ef_t_per_t" and i.role == "metal") == grade
-
-
-def test_a_meter_of_the_project_s_side_carries_what_it_could_hide():
-    """Page 1 would say that pumps carry a third of a claim which they double by 0.85."""
-    result = earned("am0020")
-    reduction = Fraction(result.net.reduction.t)
-    used = {o.device: Fraction(o.emissions_t) for o in result.devices if o.role == "power"}
-    carried = {o.name: Fraction(o.tonnes) for o in result.evidence if o.name in used}
-    assert carried.keys() == used.keys()
-    # its rated power is eight times what it took
-    assert all(carried[name] >= min(reduction, 7 * used[name]) for name in used)
-    found = shares(result.evidence, reduction)
-    assert Fraction(found["C"]) + Fraction(found["D"]) == 1
-
-
-@pytest.mark.parametrize(("small", "severity"), [(1, "observation"), (20, "CAR")])
-def test_a_condition_of_a_meter_that_carries_next_to_nothing_is_an_observation(small, severity):
-    """An honest plant would answer a corrective action for a display of 0.1 % of its energy."""
-    given = {
-        ("inv-1", "energy_export"): [1_000 + i % 7 for i in range(plant.DAY)],
-        ("inv-2", "energy_export"): [small + i % 2 for i in range(plant.DAY)],
-    }
-    result = close(
-        plant.PV, plant.FLEET, {"inv-1": plant.CERTIFICATES["inv-1"]},
-        plant.laid_out(plant.FLEET, given), plant.FROM, plant.FROM + plant.DAY * INTERVAL_US,
-        load(), besides=Besides(accounting=ACCOUNTING),
-    )  # fmt: skip
-    (found,) = [one for one in result.applicability if "certified kWh meter" in one.rule]
-    assert (found.holds, found.devices, found.severity) == (False, ("inv-2",), severity)

@@ -9,15 +9,14 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, Besides, Invoice, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Besides, Calibration, Invoice, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
-from tests.mrv.test_service_attacks import SURE
 
 RULE = "EVD-03"
 
-RANGE = "MTR-10"
 
+SURE = (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
 BOOK = factors.load()
 METHOD = find("ams-ii-e")
 DAYS = 56
@@ -121,17 +120,6 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
         assert f"Nothing is reduced until then ({truth.net.reduction.t[:-1]}" in said(found)
 
 
-def test_a_bill_above_the_meter_leaves_what_the_meter_counts():
-    """A gateway that lost two days would cost an honest building its whole month."""
-    truth, found = building(), building(weather=0.92)
-    assert 0 < tonnes(found) < tonnes(truth)
-    assert tonnes(found) == tonnes(building(weather=0.92, invoices=BILLS[1:]))
-    assert "do not corroborate" not in said(found)
-    # of what the project emits the higher one counts, as ever
-    less = building(power=0.9)
-    assert tonnes(less) <= tonnes(truth)
-
-
 def test_a_condition_says_why_an_invoice_does_not_count():
     """Invoices from the middle of a month were there, and the owner read that there are none."""
     early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
@@ -150,29 +138,3 @@ def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
         result = building(invoices=invoices, certified=False)
         assert (tonnes(result) > 0) is earns
         assert ("before the end of its period" in said(result)) is not earns
-
-
-@pytest.mark.parametrize("name", METHOD.papers)
-def test_the_line_and_its_range_stand_in_documents(name):
-    """A slope would be typed that no months of a meter gave."""
-    others = tuple(d for d in plant.papers(*METHOD.papers) if d.parameter != name)
-    late = (*others, *plant.papers(name, issued=date(2026, 1, 2)))
-    for documents in (others, late):
-        found = building(documents=documents)
-        assert tonnes(found) == 0
-        assert name in said(found)
-
-
-def test_weather_beyond_the_regression_counts_as_its_bound():
-    """A line of mild months would be drawn out to a summer that nobody has seen."""
-    hot = tuple(billed("weather", 2) if b.devices == ("weather",) else b for b in BILLS)
-    found = building(weather=2, invoices=hot)
-    bound = building(weather=440 / 254.4, invoices=(billed("weather", 440 / 254.4), BILLS[1]))
-    assert tonnes(found) == pytest.approx(tonnes(bound), rel=2e-3)
-    assert "highest month of 400 K d" in said(found, RANGE)
-    assert any("a tenth above" in str(one.reason) for one in found.deductions)
-    cool = building(0.2, 0.5, (billed("weather", 0.2), billed("power", 0.5)))
-    assert "lowest month of 60 K d" in said(cool, RANGE)
-    assert cool.net == building(
-        0.2, 0.5, (billed("weather", 0.2), billed("power", 0.5)), {**LINE, "least_cdd_per_month": 0}
-    ).net  # fmt: skip

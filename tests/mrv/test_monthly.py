@@ -1,19 +1,14 @@
 """Composting by months, from meters: the same decay, month by month."""
 
-from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from math import exp
 
 import pytest
 
-from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import calendar, factors, methodologies
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity
 from mrv.parameters.inputs import read
-from mrv.registry.project import Calibration, ProjectDevice
-from mrv.rounding import UG_PER_T
-from mrv.rules.closing import close
 from tests.mrv import plant
 
 METHOD = methodologies.find("ams-iii-f-monthly")
@@ -24,19 +19,6 @@ FIXED = {"first_year": 2026, "share_food": 1, "phi": Fraction("0.85"), "f_captur
 # by hand: P of TOOL04, DOC and k of food in the wet tropics
 POTENTIAL = 0.85 * 28 * 0.9 * 16 / 12 * 0.5 * 0.5
 CARBON, K = 0.15, 0.4
-FLEET = Fleet(
-    [
-        Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
-        Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
-        Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
-    ]
-)
-PROJECT = replace(
-    plant.PV, id="compost", methodology="ams-iii-f-monthly", version="12.0", expected={},
-    parameters={**FIXED, "waste_t_year_1": 500, "first_year": 2025},
-    devices=(ProjectDevice("weigh", "waste"), ProjectDevice("power", "power"),
-             ProjectDevice("fuel", "fuel")),
-)  # fmt: skip
 
 
 def _given_off(waste_t, months):
@@ -98,28 +80,6 @@ def test_a_year_of_thirteen_months_is_refused():
     assert "month_parts holds 13 months" in said
 
 
-def test_a_period_over_the_end_of_a_month():
-    """A load of the 1st would be booked a month too early, or the half of February twice."""
-    begin, end = calendar.period_us(date(2026, 1, 31), date(2026, 2, 2), plant.ZONE)
-    day = plant.DAY
-    first = (begin - plant.FROM) // INTERVAL_US
-    loads = [None] * first + [T] * day + [2 * T] * day
-    idle = [None] * first + [0] * (2 * day)
-    rows = plant.laid_out(
-        FLEET, {("weigh", "mass"): loads, ("power", "energy_import"): idle, ("fuel", "flow"): idle}
-    )
-    sure = {
-        d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
-        for d in FLEET.devices
-    }
-    found = close(PROJECT, FLEET, sure, rows, begin, end, BOOK)
-    january = _given_off(day, 0) + _given_off(500, 12) / 31
-    february = _given_off(2 * day, 0) + (_given_off(500, 13) + _given_off(day, 1)) / 28
-    assert found.net.baseline.ug / UG_PER_T == pytest.approx(january + february, abs=1e-6)
-    cost = 3 * day * (0.002 * 28 + 0.0002 * 265)
-    assert found.net.project.ug / UG_PER_T == pytest.approx(cost, abs=1e-6)
-
-
 def test_months_of_a_year_with_a_shorter_day():
     """A month would begin an hour late for the rest of the year."""
     zone = "Europe/Berlin"
@@ -130,31 +90,3 @@ def test_months_of_a_year_with_a_shorter_day():
     assert found[0][3] == calendar.midnight_us(date(2026, 4, 1), zone)
     assert calendar.month_us(2026, 3, zone) == (31 * 24 - 1) * 3_600_000_000
     assert calendar.month_us(2026, 12, zone) == 31 * 24 * 3_600_000_000
-
-
-def test_a_gap_that_costs_hides_none_that_earns():
-    """A lost quarter hour of January would pay for unplugging the weighbridge all December."""
-    begin, end = calendar.period_us(date(2026, 1, 1), date(2027, 1, 1), plant.ZONE)
-    count = (end - begin) // INTERVAL_US
-    idle = [0] * count
-    sure = {
-        d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
-        for d in FLEET.devices
-    }
-
-    def closed(lost):
-        loads = [None if at in lost else T for at in range(count)]
-        rows = plant.laid_out(
-            FLEET,
-            {("weigh", "mass"): loads, ("power", "energy_import"): idle, ("fuel", "flow"): idle},
-        )
-        return close(replace(PROJECT, parameters=FIXED), FLEET, sure, rows, begin, end, BOOK)
-
-    winter, december = {0}, set(range(count - 10 * plant.DAY, count))
-    # food of December costs more in its year than it gives off
-    cost = 0.002 * 28 + 0.0002 * 265
-    assert _given_off(1, 0) < cost < sum(_given_off(1, later) for later in range(12))
-    one, both = closed(winter), closed(winter | december)
-    assert both.net.reduction.ug < one.net.reduction.ug
-    first, last = both.gaps
-    assert (first.substituted, last.substituted) == ("0.000000", f"{10 * 24 * 1000 * T}.000000")

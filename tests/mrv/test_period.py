@@ -1,8 +1,7 @@
 """Closing a period: exact sums, costly gaps, whole tonnes."""
 
-import json
 from calendar import monthrange
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting import entered_values as acceptance
 from mrv.calendar import local_date, period_us
 from mrv.errors import PeriodError
 from mrv.registry.project import Calibration, ProjectDevice
@@ -32,28 +30,6 @@ def closed(project, rows, days=1, fleet=plant.FLEET, certificates=plant.CERTIFIC
     return close(project, fleet, certificates, rows, plant.FROM, end, BOOK, **more)
 
 
-def test_a_full_day_of_sun_is_credited_to_the_watt_hour():
-    """The simplest statement there is would be wrong."""
-    result = closed(ONE, plant.full("inv-1", "energy_export", plant.DAY, 100_000))
-    assert result.net.reduction.ug == 96 * 100_000 * 333_000
-    assert result.net.reduction.t == "3.196800"
-    assert (result.credit_t, result.covered_share, result.carry_ug) == (3, "1.000000", 0)
-    assert result.gross == result.net
-    assert (result.gaps, result.deductions) == ((), ())
-    (device,) = result.devices
-    assert (device.metered, device.counted, device.emissions_t) == (
-        9_600_000,
-        "9600000.000000",
-        "3.196800",
-    )
-    assert device.certificates == ("C-inv-1",)
-    assert [f.id for f in result.factors] == ["jcm-vn-am007-case-1"]
-    assert [f.holds for f in result.applicability if f.rule != acceptance.UNVERIFIED] == [True]
-    energy, reduction = result.comparisons
-    assert (energy.expected, energy.actual) == ("328.767123", "9600.000000")
-    assert (reduction.expected, reduction.actual) == ("0.109315", "3.196800")
-
-
 def test_a_design_by_month_is_compared_month_by_month():
     """A statement of a winter's day would say that the plant fell short of its design."""
     by_month = [*[100] * 11, 25]
@@ -65,21 +41,6 @@ def test_a_design_by_month_is_compared_month_by_month():
     (energy, reduction) = result.comparisons
     assert Fraction(energy.expected) == round(120_000 * share, 6)
     assert Fraction(reduction.expected) == round(Fraction("39.9") * share, 6)
-
-
-def test_a_result_is_plain_data():
-    """A statement could not hold it without a rounding of its own."""
-    result = closed(ONE, plant.full("inv-1", "energy_export", 90, 100_000))
-    assert "float" not in {type(v).__name__ for v in _leaves(asdict(result))}
-    assert json.loads(json.dumps(asdict(result)))["credit_t"] == result.credit_t
-
-
-def _leaves(value):
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return [leaf for one in value for leaf in _leaves(one)]
-    return [value]
 
 
 def test_a_charger_without_rating_is_charged_at_its_largest_interval():
@@ -125,18 +86,6 @@ def test_a_late_calibration_is_deducted_as_the_dossier_shows():
     assert (deduction.percent, str(deduction.reason)) == ("1.000000", "certificate A has expired")
     assert (deduction.end_us - deduction.start_us) // DAY_US == 45
     assert result.devices[0].coverage.calibrated_share == "0.876712"
-
-
-def test_a_negative_reduction_is_kept_and_carried():
-    """A bad month would be forgotten, and the next credited in full."""
-    loss = closed(plant.BUS, plant.full("ch-1", "energy_import", plant.DAY, 15_000))
-    assert loss.credit_t == 0
-    assert loss.carry_ug == loss.net.reduction.ug < -(10**12)
-    sun = plant.full("inv-1", "energy_export", plant.DAY, 100_000)
-    after = closed(ONE, sun, carried_ug=loss.carry_ug)
-    assert after.net.reduction.t == "3.196800"
-    assert after.credit_t == (after.net.reduction.ug + loss.carry_ug) // 10**12
-    assert after.carry_ug == 0
 
 
 def test_rows_that_do_not_belong_are_refused():

@@ -27,7 +27,8 @@ def _literals():
                 called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
                 if called and node.func.id == "text" and node.args:
                     yield from ((one, True) for one in _strings(node.args[0]))
-            yield from ((one, False) for one in _strings(tree))
+                elif isinstance(node, ast.Constant):
+                    yield from ((one, False) for one in _strings(node))
 
 
 def _strings(tree):

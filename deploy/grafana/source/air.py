@@ -35,8 +35,8 @@ def dashboard() -> model.Dashboard:
                      "Highest of the newest values of the last six hours, by the index of the station's country. Above 100: unhealthy for sensitive groups.",
                      steps=AQI, span=6),
                 stat("Days above the air quality limits", f"""
-SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
-WHERE indicator = 'qcvn-05-2023' AND $__timeFilter(time) AND {_HERE} HAVING count(*) > 0
+SELECT count(*) FILTER (WHERE v.grade = 'exceeded') AS days FROM v_indicator_day v JOIN device d ON d.id = v.device_id
+WHERE v.indicator IN ('qcvn-05-2023', 'limits') AND d.class = 'air_station' AND $__timeFilter(v.time) AND v.{_HERE} HAVING count(*) > 0
 """, "short", "Station days in range that exceed the air quality limits of the station's country.", steps=((None, GREEN), (1, ORANGE), (10, RED)), span=6),
                 stat("Days above the noise limits", f"""
 SELECT count(*) FILTER (WHERE v.grade = 'exceeded') AS days FROM v_indicator_day v JOIN device d ON d.id = v.device_id

@@ -8,7 +8,7 @@ SET LOCAL ROLE tonne_owner;
 
 -- Rules of metering have a version: rows that stand here were made by the first, and stay.
 -- A register remembers the line beside the one that it stands on: one that waits for readings
--- that confirm it (other_count not 0), or the one that it left.
+-- that confirm it (other_count not 0), or the one that it left (other_first below 0: one of several).
 ALTER TABLE interval_quantity
     ADD COLUMN other_value bigint,
     ADD COLUMN other_read  timestamptz,

@@ -11,6 +11,13 @@ from ingest.errors import RegistryError
 from mrv.countries import country_at
 from services.nearest import did_you_mean
 
+# sites where some devices stand, whatever ids they have: within about a hundred metres
+AT_PLACE: LiteralString = """
+SELECT n.id FROM device o JOIN site s ON s.id = o.site JOIN site n
+    ON abs(n.latitude - s.latitude) < 0.001
+    AND abs(n.longitude - s.longitude) * cos(radians(s.latitude)) < 0.001
+WHERE o.id = ANY(%(ids)s)
+"""
 _FEW = 8
 _QUERIES: dict[str, LiteralString] = {
     "site": "SELECT id FROM site ORDER BY id",

@@ -7,7 +7,8 @@ anyone who closes next, whatever the order.
 
 What is owed goes with the meters.  A project that counts a meter of another project's
 statement takes what that one left, the whole of it: under a new name the same meters would
-else begin without what they owe.
+else begin without what they owe.  Maker and serial number say which meter it is, and
+coordinates which site: not the id that an owner gives them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from psycopg import Connection
 
 from mrv.calendar import utc_text
+from services.store.registry.known import AT_PLACE
 
 # project and period of a claim
 _Place = tuple[str, str]
@@ -112,9 +114,9 @@ def owed_at_site(
     rows = conn.execute(
         "SELECT DISTINCT s.id FROM statement s CROSS JOIN LATERAL"
         " jsonb_array_elements(s.document->'credentialSubject'->'monitoredParameters') p"
-        " JOIN device d ON d.id = p->>'device' WHERE s.id = ANY(%s)"
-        " AND d.site IN (SELECT site FROM device WHERE id = ANY(%s))",
-        [[name for name, _ in found], names],
+        f" JOIN device d ON d.id = p->>'device' WHERE s.id = ANY(%(found)s)"
+        f" AND d.site IN ({AT_PLACE})",
+        {"found": [name for name, _ in found], "ids": names},
     )
     here = {name for (name,) in rows}
     return [(name, ug) for name, ug in found if name in here]
@@ -169,10 +171,16 @@ def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place
 
 
 def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
-    """Return these devices, and those that are the same meter by maker and serial number."""
+    """
+    Return these devices, and those that are the same meter by maker and serial number.
+
+    Case, width and blanks are none of a serial's, as in `services.registry.meters`.
+    """
     rows = conn.execute(
-        "SELECT DISTINCT o.id FROM device d JOIN device o ON o.id = d.id OR (o.serial = d.serial"
-        " AND (o.maker = d.maker OR o.maker IS NULL OR d.maker IS NULL))"
+        "WITH meter AS (SELECT id, lower(regexp_replace(normalize(serial, NFKC), '\\s', '', 'g'))"
+        " AS serial, lower(regexp_replace(normalize(maker, NFKC), '\\s', '', 'g')) AS maker"
+        " FROM device) SELECT DISTINCT o.id FROM meter d JOIN meter o ON o.id = d.id"
+        " OR (o.serial = d.serial AND (o.maker = d.maker OR o.maker IS NULL OR d.maker IS NULL))"
         " WHERE d.id = ANY(%s) ORDER BY 1",
         [list(devices)],
     )

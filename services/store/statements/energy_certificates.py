@@ -13,6 +13,7 @@ from psycopg.types.range import Range
 from ingest.errors import InputError
 from mrv.registry.project import Certified
 from services.store.postgres.timestamps import stamp
+from services.store.registry.known import AT_PLACE
 
 
 class Certificate(NamedTuple):
@@ -122,11 +123,11 @@ def certified(
 def beside(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[str, str]]:
-    """Return certificates in [from, to) of other meters at the devices' sites, and these meters."""
+    """Return certificates in [from, to) of other meters at the place, and these meters."""
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"
         " JOIN device d ON d.id = c.device_id"
-        " WHERE d.site IN (SELECT site FROM device WHERE id = ANY(%(ids)s))"
+        f" WHERE d.site IN ({AT_PLACE})"
         " AND NOT c.device_id = ANY(%(ids)s) AND c.start >= %(from)s AND c.start < %(to)s"
         " AND NOT EXISTS (SELECT FROM project_device p"
         "   WHERE p.device_id = c.device_id AND p.during @> c.start)"

@@ -185,13 +185,6 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
              "measured_h": measured / 3.6e9, "unknown_h": lost / 3.6e9}
             for day, quantity, value, measured, lost in days
         ],
-        # by the local clock: the hour that a change of the clock repeats is one
-        "hours": [
-            {"hour": hour, "quantity": quantity, "value": value}
-            for hour, quantity, value in conn.execute(
-                _HOURS, {"id": id_, "zone": zone, "days": _DAYS - 1}
-            )
-        ],
         "today": [
             {"start": start, "quantity": quantity, "value": value, "unit": _UNITS[quantity]}
             for start, quantity, value in conn.execute(_TODAY, {"id": id_, "zone": zone})
@@ -202,6 +195,13 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
         "pv": _pv(conn, id_) if known["class"] == "pv_inverter" else None,
         "alarms": alarms.listed(conn, scope, _ALARMS, states=None, subject=id_),
     }  # fmt: skip
+
+
+def device_hours(conn: Connection, id_: str, zone: str) -> list[dict[str, Any]]:
+    """Return the hours of the page's days; one that the clock repeats at its change is one."""
+    return _rows(
+        conn, _HOURS, {"id": id_, "zone": zone, "days": _DAYS - 1}, ("hour", "quantity", "value")
+    )
 
 
 def _unknown(conn: Connection, id_: str) -> dict[str, Any] | None:

@@ -101,3 +101,33 @@ def test_a_station_has_the_index_and_limits_of_its_own_country(country, own):
     found |= {row.kind for row in environment.of_hours(device, values, starts)}
     assert "pm2_5_24h_ug_m3" in found
     assert {"vn-aqi-hourly", "vn-aqi-daily", "qcvn-05-2023"}.isdisjoint(found) is not own
+
+
+BY_LAW = """
+id = "39-bimschv"
+title = "Air"
+source = "made up for this test"
+certainty = "M"
+verified = false
+[[limit]]
+parameter = "pm2_5"
+mean = "24h"
+value = "25"
+unit = "ug/m3"
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "grade"),
+    [(BY_LAW, "exceeded"), (BY_LAW.replace("25", "45"), "within"), ("id = 1", "not judged")],
+)
+def test_a_city_abroad_is_judged_by_the_table_of_its_own_law(table, grade):
+    """Its air would never be judged, or by Viet Nam's limits."""
+    device = replace(AIR, timezone="Europe/Berlin", country="DE", limits={"table": table})
+    day = day_of(midnight_us(date(2026, 1, 10), device.timezone), device.timezone)
+    starts = [day.begin_us + i * HOUR_US for i in range(24)]
+    values = {f"{x}_1h_ug_m3": dict.fromkeys(starts, 40.0) for x in ("pm2_5", "no2")}
+    (row,) = [r for r in environment.of_days(device, values, [day], {}) if r.grade]
+    assert (row.kind, row.grade) == ("limits", grade)
+    if grade != "not judged":  # nitrogen dioxide has no limit there
+        assert row.detail == {"standard": "39-bimschv", "exceeded": ["24h.pm2_5"][: int(row.value)]}

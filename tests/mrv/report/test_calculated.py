@@ -20,9 +20,12 @@ from mrv.report.sheets.lists import VALUE
 from mrv.report.words import Words
 from mrv.steps import Step
 from tests.mrv.report import closed, office
+from tests.soak import SOAK
 
 GRAM = Fraction(1, 10**6)
 METHODS = sorted(methodologies.load())
+# LibreOffice calculates a third of them anew, all of them in the soak; of the others our own values
+CALCULATED = METHODS if SOAK else METHODS[::3]
 
 
 def _moved(data, facts):
@@ -45,12 +48,13 @@ def calculated(tmp_path_factory):
     """Return facts, workbook and changed workbook of each methodology, as LibreOffice has them."""
     every = {name: closed.facts_of(of) for name, of in closed.names().items()}
     given = {name: workbook(facts, Words("en")) for name, facts in every.items()}
-    moved = {name: _moved(data, every[name]) for name, data in given.items()}
-    books = given | {f"{name}-moved": data for name, (data, _, _) in moved.items()}
-    found = office.calculated(tmp_path_factory.mktemp("office"), books)
+    moved = {name: _moved(given[name], every[name]) for name in CALCULATED}
+    books = {name: given[name] for name in CALCULATED}
+    books |= {f"{name}-moved": data for name, (data, _, _) in moved.items()}
+    found = given | office.calculated(tmp_path_factory.mktemp("office"), books)
     read = {name: load_workbook(BytesIO(data), data_only=True) for name, data in found.items()}
     return {
-        name: (facts, read[name], read[f"{name}-moved"], moved[name][1:])
+        name: (facts, read[name], read.get(f"{name}-moved"), moved.get(name, ())[1:])
         for name, facts in every.items()
     }
 
@@ -108,7 +112,7 @@ def test_unchanged_it_is_the_statements(calculated, name):
     assert not [v for v in errors if isinstance(v, str) and v.startswith(("#", "Err:"))]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CALCULATED)
 def test_a_day_times_ten_moves_the_tonne_as_the_steps_say(calculated, name):
     """
     A typed result stays as it was, and nobody could follow it.

@@ -149,11 +149,16 @@ def test_an_acceptance_is_of_one_value():
 
 OTHERS = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :].replace("id: bus", "id: other")
 OTHERS = OTHERS.replace("ch-1", "ch-9").replace("bus-1", "bus-9")
+# the site itself under another id, and its coordinates written shorter
 NEW = plant.REGISTRY.replace(
+    "sites:\n",
+    "sites:\n  - {id: depot, name: Depot, latitude: 20.9003, longitude: 106.5997,"
+    " timezone: Asia/Ho_Chi_Minh}\n",
+).replace(
     "projects:\n",
-    "  - {id: ch-9, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
+    "  - {id: ch-9, site: depot, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
     "     serial: X9, maker: Other, installed: 2026-01-01T00:00:00+07:00}\n"
-    "  - {id: bus-9, site: hp, class: vehicle, profile: generic, serial: Y9, maker: Other,\n"
+    "  - {id: bus-9, site: depot, class: vehicle, profile: generic, serial: Y9, maker: Other,\n"
     "     installed: 2026-01-01T00:00:00+07:00}\nprojects:\n",
 )
 LEFT = """

@@ -109,7 +109,7 @@ TWINS = MOVED.replace(SERVED.replace("}", FROM), SERVED.replace("1,", "9,")).rep
     "  - {id: bus-1, site: hp, class: vehicle, profile: generic,",
     f"""  - {{id: ch-9, site: hp, class: ev_charger, profile: generic,
      rated_power_w: 60000, {SINCE}}}
-  - {{id: bus-9, site: hp, class: vehicle, profile: generic, serial: V-1, {SINCE}}}
+  - {{id: bus-9, site: hp, class: vehicle, profile: generic, serial: " v-1", maker: VIN, {SINCE}}}
   - {{id: bus-1, site: hp, class: vehicle, profile: generic, serial: V-1, maker: Vin,
      removed: {DAYS[2]}T00:00:00+07:00,""",
 )

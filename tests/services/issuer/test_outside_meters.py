@@ -16,7 +16,8 @@ SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 NOON = "2026-03-01T12:00:00+07:00"
 TEN_MINUTES_US = 600_000_000
 OFFICE = (
-    "  - {id: office, name: Office, latitude: 20.9, longitude: 106.6, timezone: Asia/Bangkok}\n"
+    "  - {id: office, name: Office, latitude: 20.92, longitude: 106.6, timezone: Asia/Bangkok}\n"
+    "  - {id: gate, name: Gate 2, latitude: 20.9004, longitude: 106.6004, timezone: Asia/Bangkok}\n"
 )
 THIRD = (
     "  - {{id: ch-2, site: {site}, class: {kind}, profile: generic, rated_power_w: {watts},\n"
@@ -104,6 +105,7 @@ KEPT_OUT = {
         [{"kind": "pump"}],
         "(in no project): it measured 144 kWh",
     ),
+    "at the same place under another name": ([{"site": "gate"}], "in no project): it measured 144"),
     "a check meter that does not agree": (
         [{"more": ", check_of: ch-1"}],
         "as check meter of ch-1, with which it does not agree): it measured 144 kWh",

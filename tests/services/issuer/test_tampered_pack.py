@@ -27,6 +27,7 @@ from tests.fix_timescale import _fresh
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+from tests.soak import pairs
 
 DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest",
              "findings", "sampling")  # fmt: skip
@@ -109,8 +110,9 @@ def _first_list(value):
     return next((found for one in inner if (found := _first_list(one)) is not None), None)
 
 
-@pytest.mark.parametrize("what", ["change", "delete", "add", "reorder", "empty", "twice"])
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize(
+    ("name", "what"), pairs(DOCUMENTS, ["change", "delete", "add", "reorder", "empty", "twice"])
+)
 def test_documents(folder, whole, name, what):
     """A number, a name or a key could be another one than was signed."""
     path = folder / f"{name}.json"
@@ -145,9 +147,11 @@ def test_documents(folder, whole, name, what):
 
 
 @pytest.mark.parametrize(
-    "what", ["change", "delete", "delete a row", "add a row", "reorder", "truncate", "column"]
+    ("name", "what"),
+    pairs(
+        TABLES, ["change", "delete", "delete a row", "add a row", "reorder", "truncate", "column"]
+    ),
 )
-@pytest.mark.parametrize("name", TABLES)
 def test_tables(folder, whole, name, what):
     """A reading, an interval or a refused message could be another one, or be gone."""
     path = folder / f"{name}.parquet"
@@ -179,8 +183,7 @@ def test_tables(folder, whole, name, what):
         assert "inv-1 on 2026-03-0" in found
 
 
-@pytest.mark.parametrize("what", ["change", "delete", "add", "reorder"])
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(("name", "what"), pairs(TEXTS, ["change", "delete", "add", "reorder"]))
 def test_texts(folder, whole, name, what):
     """A receipt could be of something else, and the page could say something else."""
     path = folder / name

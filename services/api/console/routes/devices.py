@@ -29,7 +29,7 @@ from services.api.routes.registry import IdPath, unknown
 from services.clock import now_us
 from services.store.timeseries.queries import quantities
 from services.store.views import listing
-from services.store.views.device_page import device_page
+from services.store.views.device_page import device_hours, device_page
 from services.store.views.money import of_device
 
 router = APIRouter(include_in_schema=False)
@@ -72,6 +72,8 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         today = datetime.now(UTC).date()
         begin = today - timedelta(days=_MONEY_DAYS)
         money = of_device(conn, device, begin, today) if found and found["registered"] else []
+        if found and found["registered"]:
+            found["hours"] = device_hours(conn, device, found["timezone"])
     if found is None:
         raise unknown("device", device)
     channels = classes.load()[found["class"]].channels.values() if found["registered"] else ()

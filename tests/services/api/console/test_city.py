@@ -12,7 +12,6 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from mrv.report import make_programme
-from mrv.report.words import LANGUAGES
 from mrv.report.words import Words as ReportWords
 from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
@@ -30,6 +29,7 @@ from services.store.views.city_year import ProjectYear
 from tests.fix_node import installed
 from tests.invoked import tonne
 from tests.registering import imported
+from tests.services.api.console.languages import SHOWN
 from tests.services.api.console.test_browser import let_in, shut_out
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
@@ -61,7 +61,7 @@ def shown(served, path, who="auditor"):
     return html.unescape(answer.text)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_pages_open_in_every_language(city, language):
     """A city officer would meet an error, or another language."""
     for page in PAGES:
@@ -129,7 +129,7 @@ def texts_of(workbook):
     return {c.value for s in sheets for row in s.iter_rows() for c in row if c.data_type == "s"}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_the_workbook_speaks_the_readers_language(city, language, tmp_path, monkeypatch):
     """The city would get what it asked for in Vietnamese in English."""
     path, english = "/v1/programme/report.xlsx", ReportWords("en").all
@@ -155,7 +155,7 @@ def _same_quarter(make):
             return made
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp_path, monkeypatch):
     """The city's office would print a table without a sentence, or in another language."""
     monkeypatch.setenv("TONNE_DATABASE_URL", city.database_url)

@@ -6,9 +6,9 @@ import html
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from mrv.report.words import LANGUAGES
 from services.store.postgres.pool import connect
 from tests.services.api import plain
+from tests.services.api.console.languages import SHOWN
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
 PDF = b"%PDF-1.7\r\n--x\r\n\x00\xff a scan of paper \r\n\r\n%%EOF\r\n"
@@ -29,7 +29,7 @@ def _handed_in(served, what="", who="operator", data=PDF, name="scan.pdf", langu
     )
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_a_document_is_kept_and_its_row_is_given(served, language):
     """An officer would have to compute a hash, and the file would be on one desk alone."""
     answer = _handed_in(

@@ -5,7 +5,7 @@ import re
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -16,7 +16,6 @@ from mrv.report.audit_rows import status_url
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.translations import certainty
-from mrv.report.words import LANGUAGES
 from mrv.report.words import Words as ReportWords
 from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
@@ -34,7 +33,9 @@ from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
+from services.store.views import console
 from tests.services.api import hostile, plain
+from tests.services.api.console.languages import SHOWN
 from tests.waiting import until
 
 DAY = "2026-03-02"
@@ -111,7 +112,7 @@ def paths(served, language="en"):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_pages_open_in_every_language(served, language):
     """A reader would meet an error, or another language."""
     for path in paths(served, language)["everybody"]:
@@ -134,7 +135,7 @@ def test_every_page_is_in_this_test(served):
         assert seen or route.path in other or route.methods == {"POST"}, route.path
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_a_refusal_is_in_the_readers_language(served, language):
     """Who follows a link to what needs a key would read English words of the protocol."""
     words = texts(language)
@@ -263,6 +264,21 @@ def test_a_project_opens_on_its_last_period_with_data(served):
     other = html.unescape(get(served, "/console/en/projects/pv?month=2026-04").text)
     assert "This is the last month with data." not in other
     assert '<a href="?month=2026-03">March 2026</a>' in other
+
+
+def test_hours_of_many_devices_are_read_where_they_are_asked_for(served, monkeypatch):
+    """A project of thousands of devices would keep each reader waiting for all quarter hours."""
+    monkeypatch.setattr(projects, "_FEW_DEVICES", 0)
+    with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
+        (sums,) = console.project_sums(conn, "pv")
+        usual, asked = (
+            projects._of_month(conn, sums, date(2026, 3, 1), by_hour=by_hour)
+            for by_hour in (False, True)
+        )
+    assert usual.rows == asked.rows
+    assert (bool(usual.hours), bool(asked.hours)) == (False, True)
+    page = get(served, "/console/en/projects/pv?month=2026-03&hours=1").text
+    assert 'data-chart="hours"' in page
 
 
 def test_a_tonne_is_explained_by_a_statement_that_counts(served):

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from mrv.report.words import LANGUAGES
 from services.processing.registry_import import import_registry
 from services.registry.document import sections
 from services.registry.files import read_bytes, read_files
@@ -17,6 +16,7 @@ from services.registry.workbook import write_workbook
 from services.store.postgres.pool import connect
 from services.store.registry.load import registry_version
 from tests.services.api import plain
+from tests.services.api.console.languages import SHOWN
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
 GOOD = """
@@ -64,7 +64,7 @@ def _version(served):
         return registry_version(conn)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_a_file_is_shown_with_what_it_would_change(served, language):
     """An officer would learn of a slip once it is in the registry."""
     before = _version(served)

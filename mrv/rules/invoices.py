@@ -106,9 +106,9 @@ def _limits(
             for j, part in enumerate(views[i].parts):
                 share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
                 yield Floor(i, j, more * share, reason, facts.period_us, invoiced=True), by
-    for served, carried, users in _by_electricity(facts, shown):
-        if carried < sum(exact_sum(facts.metered[i].whole.value) for i in served):
-            yield Cap(node(Level.PERIOD, served), carried, BARE), users
+    for there, carried, users in _by_electricity(facts, shown):
+        if carried < sum(exact_sum(facts.metered[i].whole.value) for i in there):
+            yield Cap(node(Level.PERIOD, there), carried, BARE), users
 
 
 def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:

@@ -242,23 +242,24 @@ def _by_electricity(
             continue
         bare = joined(span for m in users for span in _bare(facts, m))
         roles = {m.bound.role for m in users}
-        used, invoiced = (_in_time(facts, roles, spans) for spans in (None, bare))
+        used = _in_time(facts, roles, ())
+        if 2 * _in_time(facts, roles, bare) < used:
+            bare = []  # meters whose invoices lack by turns: what is left says little
         counts, (least, rate) = used * (1 - share), least_use(facts, taken)
         for role in dict.fromkeys(m.bound.role for m in there):
-            delivered = _in_time(facts, {role}, bare if invoiced else None)
-            carried = counts * delivered / (invoiced or used)
+            carried = counts * _in_time(facts, {role}, bare) / _in_time(facts, roles, bare)
             if carried * least > counts:
                 carried = counts / rate
             yield facts.of_role(role), carried, users
 
 
-def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span] | None) -> Fraction:
+def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Fraction:
     """Return what meters of some roles metered, without some time. [base units]"""
     total = 0
     for i in facts.of_role(*roles):
         whole = facts.metered[i].whole
         total += exact_sum(whole.value)
-        for span in bare or ():
+        for span in bare:
             begin, end = (max(0, us // INTERVAL_US - whole.first) for us in span)
             total -= exact_sum(whole.value[begin:end])
     return Fraction(total)

@@ -48,7 +48,7 @@ def test_rows_outside_of_service_are_set_apart():
 @pytest.mark.parametrize(
     ("given_rows", "says"),
     [
-        ([(0, 1), (0, 1)], "comes twice"),
+        ([(0, 1), (0, 1)], "appears twice"),
         ([(0, -1)], "negative value"),
         ([(0, 1, INTERVAL_US, 1, 0)], "more than its 15 minutes"),
         ([(0, 1, -1, 0, 0)], "inv-1: the interval at"),

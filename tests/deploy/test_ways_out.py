@@ -34,7 +34,7 @@ CALLS = {
         "CONNECT s3.example.org:443 HTTP/1.",
     ),
     "witnesses": (
-        "import httpx, time; from services.issuer.witness_client import _post as do",
+        "import httpx, time; from services.issuer.cosigning import _post as do",
         "httpx.Client(timeout=5), 'https://witness.example.com/a', 'x', time.monotonic() + 5",
         "CONNECT witness.example.com:443 HTTP/1.",
     ),

@@ -50,7 +50,8 @@ def honest() -> list[str]:
 def lowered(url: str, name: str) -> Iterator[tuple[str, float, float, float]]:
     """Yield what lowers a case's tonnes by being there: tonnes without, with, and the truth."""
     case = cases()[name]
-    distorted = {one.get("on") for step in case["do"] for one in step.values()}
+    given = [one.get("on") or () for step in case["do"] for one in step.values()]
+    distorted = {name for on in given for name in ([on] if isinstance(on, str) else on)}
     whole = close(url, name, case)
     for what, step in lacking(case["plant"]):
         if what in distorted:

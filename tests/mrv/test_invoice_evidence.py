@@ -120,6 +120,17 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
         assert f"Nothing is reduced until then ({truth.net.reduction.t[:-1]}" in said(found)
 
 
+def test_a_bill_above_the_meter_leaves_what_the_meter_counts():
+    """A gateway that lost two days would cost an honest building its whole month."""
+    truth, found = building(), building(weather=0.92)
+    assert 0 < tonnes(found) < tonnes(truth)
+    assert tonnes(found) == tonnes(building(weather=0.92, invoices=BILLS[1:]))
+    assert "do not corroborate" not in said(found)
+    # of what the project emits the higher one counts, as ever
+    less = building(power=0.9)
+    assert tonnes(less) <= tonnes(truth)
+
+
 def test_a_condition_says_why_an_invoice_does_not_count():
     """Invoices from the middle of a month were there, and the owner read that there are none."""
     early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)

@@ -93,7 +93,7 @@ def test_rows_that_do_not_belong_are_refused():
     for place in (-1, plant.DAY):
         with pytest.raises(PeriodError, match="outside of the period"):
             closed(ONE, plant.rows(("inv-1", "energy_export", place, 1)))
-    with pytest.raises(PeriodError, match="comes twice"):
+    with pytest.raises(PeriodError, match="appears twice"):
         closed(ONE, plant.rows(*[("inv-1", "energy_export", 0, 1)] * 2))
     with pytest.raises(PeriodError, match="no device in this period"):
         closed(replace(ONE, devices=()), IntervalRows.empty())

@@ -101,7 +101,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
 
 
 def joined(first: str, later: Iterable[tuple[date, str]]) -> str:
-    """Return the time zone of a first name and of later ones with their first local dates."""
+    """Join the first time zone and each later one with its first local date."""
     return "".join([first, *(f"{_FROM}{day.isoformat()} {name}" for day, name in later)])
 
 

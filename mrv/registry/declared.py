@@ -73,7 +73,7 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    Event at a plant, with its first day and the first day after it; None: it continues.
+    Event at a plant: its first day and the first day after it, which an event that lasts has not.
 
     `increase` explains a reduction above the estimate of the design, `moved` is of meters that
     measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and

@@ -18,7 +18,7 @@ def part(text: str) -> Block:
 
 
 def chapter(text: str) -> Block:
-    """Head within a part."""
+    """Heading of a chapter, within a part."""
     return {"kind": "h2", "text": text}
 
 

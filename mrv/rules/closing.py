@@ -232,7 +232,7 @@ def conditions_hold(
     net: Mapping[int, Reductions],
     accounting: int,
 ) -> Iterator[Finding]:
-    """Apply to each year's figures what `tonne evaluate` would refuse them for."""
+    """Judge each year's figures by the conditions under which `tonne evaluate` refuses them."""
     first = accounting == FIRST
     look = implausible_first if first else implausible
     for condition in methodology.conditions:

@@ -81,7 +81,7 @@ def read_secret(
 def write_keyring(
     keys: Iterable[EnrolledKey], status_lists: Iterable[Mapping[str, Any]] = ()
 ) -> bytes:
-    """Bytes of a file of trusted public keys, with the status lists that a reader got."""
+    """Bytes of a keyring: trusted public keys, and the signed status lists kept beside them."""
     record: dict[str, Any] = {"keys": [key.to_json() for key in keyring(keys).values()]}
     if lists := list(status_lists):
         record[_LISTS] = lists

@@ -428,7 +428,8 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:
         raise SignatureError(
-            f"the status list says {begin} to {end}, and was signed at {signed}; get another one"
+            f"the status list is valid from {begin} to {end} and was signed at {signed}: it must"
+            " begin within 5 minutes of its signature and end after it begins; get another one"
         )
     if signed - AHEAD > subject.at:
         raise SignatureError(f"the status list was signed at {signed}, after {subject.at}")

@@ -81,7 +81,7 @@ def _what(document: dict[str, Any]) -> str:
     found = document.get("credentialSubject")
     said = found.get("event") if isinstance(found, dict) else None
     if not isinstance(said, str) or said not in SIGNED_BY:
-        raise CanonicalError(f"{FINDINGS} holds an event {said!r}; get the pack again")
+        raise CanonicalError(f"{FINDINGS} has an unknown event {said!r}; get the pack again")
     return said
 
 

@@ -190,7 +190,7 @@ class PromptProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body; what is no body of it is counted."""
+        """Pass on a part of the body, and take its bytes off the head's count."""
         self._head = max(0, self._head - len(body))
         super().on_body(body)
 

@@ -300,7 +300,8 @@ def status_list(
         begin, end = lasts(document)
         if not begin <= signed < end or signed - begin > _APART:
             raise CanonicalError(
-                f"the status list says {begin} to {end}, and was signed at {signed}; sign it again"
+                f"the status list is valid from {begin} to {end} and was signed at {signed}: it"
+                " must begin near its signature and end after it begins; sign it again"
             )
         wrong = untold(conn, project, document)
         if wrong:

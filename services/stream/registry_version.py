@@ -32,7 +32,7 @@ def answer_requests(
     connection: Connection, store: Store, own: OwnPartitions, most_s: float
 ) -> Committed:
     """
-    Go on with rows that our devices wait for, for so long; return what was written.
+    Derive rows that our devices lack, for at most some seconds; return what was written.
 
     Requests of others' devices wait for their workers.
 

@@ -227,7 +227,7 @@ def test_money_is_that_of_the_tariffs_of_the_registry(filled, reader):
         names, rows = city.ask(reader, board, ask["Cost, saved and earned"], now)
         (cost,) = [dict(zip(names, row, strict=True)) for row in rows if row[0] == "cost"]
         assert cost["currency"] == "EUR"
-        assert float(cost["amount"]) == pytest.approx(float(charged) * 0.31, rel=1e-3)
+        assert float(cost["money"]) == pytest.approx(float(charged) * 0.31, rel=1e-3)
     finally:
         with connect(filled, autocommit=True) as conn:
             conn.execute("UPDATE site SET tariffs = NULL")

@@ -53,7 +53,7 @@ WHERE class IN ('air_station', 'noise_station') AND {_HERE} HAVING count(*) > 0
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude, max(l.value) AS value, max(l.time) AS time
 FROM site s JOIN ({_LATEST}) l ON l.site = s.id GROUP BY s.id, s.name, s.latitude, s.longitude
 """, "none", "Newest hourly index of the station with the highest value at each site; sites without a value for six hours are not shown.", steps=AQI),
-                timeline("Calendar of the daily index", f"""
+                timeline("Calendar of the daily air quality index", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'vn-aqi-daily' AND $__timeFilter(time) AND {_HERE} ORDER BY time
 """, "One row per station, one cell per local day, coloured by grade; a day without data is empty.",

@@ -90,7 +90,7 @@ HEADINGS = {
 _PLAIN = (
     "acknowledged", "action", "amount", "availability", "busy", "cause", "channel", "change", "class", "clipped", "clock",
     "counted", "coverage", "currency", "day", "days", "devices", "energy", "entries", "exceeded", "flags", "gateway",
-    "grade", "high", "hour", "id", "irradiance", "kind", "km", "last", "letters", "low", "methodology", "name", "not_reporting", "oldest",
+    "grade", "high", "hour", "id", "irradiance", "kind", "km", "last", "letters", "low", "methodology", "money", "name", "not_reporting", "oldest",
     "online", "other", "pairs", "part", "place", "principal", "problem", "programme", "projects", "readings", "reason",
     "registered", "role", "rule", "severity", "side", "since", "site", "source", "spike", "standard", "standing", "state",
     "statements", "subject", "successor", "system", "test", "things", "utilisation", "actor", "what", "worth",

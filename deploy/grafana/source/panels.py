@@ -338,7 +338,7 @@ def money(which: str) -> tables.Panel:
     return table(
         "Cost, saved and earned",
         f"""
-SELECT kind, round(sum(amount), 2) AS amount, currency, sum(energy_kwh) AS energy_kwh, min(day)::text AS first_day, max(day)::text AS last_day
+SELECT kind, round(sum(amount), 2) AS money, currency, sum(energy_kwh) AS energy_kwh, min(day)::text AS first_day, max(day)::text AS last_day
 FROM v_day_money WHERE $__timeFilter(time) AND {which} GROUP BY kind, currency ORDER BY currency, kind
 """,
         "Metered energy of whole local days times the site's tariffs. Cost: energy bought; earned: energy sold; saved: own"

@@ -102,7 +102,7 @@ def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
     from mrv.verify.subject import Subject  # noqa: PLC0415
 
     if key_name is None:
-        raise InputError(f"{pack} is a pack: give the verifier's key with --key to draw from it")
+        raise InputError(f"{pack} is a pack: name the key that signs the sample with --key")
     secret, holder = keys.load(Settings().home, key_name)
     subject = Subject(read_pack(pack, pack_budget()))
     name = subject.claims.statement

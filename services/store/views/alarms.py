@@ -250,8 +250,10 @@ def comment(
 
 
 def _text(text: str) -> str:
-    if len(text) > _MOST_TEXT or "\x00" in text:
-        raise InputError(f"the text has {len(text)} characters; at most {_MOST_TEXT}, and no NUL")
+    if len(text) > _MOST_TEXT:
+        raise InputError(f"the text has {len(text)} characters; shorten it to {_MOST_TEXT}")
+    if "\x00" in text:
+        raise InputError("the text contains a NUL character; remove it")
     return text.strip()
 
 

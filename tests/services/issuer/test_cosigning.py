@@ -244,7 +244,7 @@ def test_a_policy_that_cannot_work_is_refused(tmp_path, named, log_key):
     file = tmp_path / "policy"
     for text, word in (
         (policy(log_key, {"w1": (key, None)}, ["quorum w1"]), "cannot be reached"),
-        (policy(log_key, {"w1": (key, "ftp://x")}, ["quorum w1"]), "no URL"),
+        (policy(log_key, {"w1": (key, "ftp://x")}, ["quorum w1"]), "not a URL"),
         ("quorum x\n", "no earlier line"),
     ):
         file.write_text(text)

@@ -192,7 +192,7 @@ def make_app(
     app.state.base = choices.base
     app.state.simulated = choices.simulated
     app.state.memory, app.state.live = Memory(), Live(log_)
-    problems.install(app, log_, shown=_shown)
+    problems.install(app, log_, shown=_error_page)
     app.include_router(health.router)
     # each part by itself: routers within a router have their parameters worked out twice
     for part in (
@@ -250,7 +250,7 @@ def make_app(
     return app
 
 
-def _shown(request: Request, refused: Response, detail: str) -> Response:
+def _error_page(request: Request, refused: Response, detail: str) -> Response:
     """Return a refusal as a page where a page was asked for."""
     return page.error_page(request, refused, detail) if page.is_page(request) else refused
 

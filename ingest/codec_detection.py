@@ -24,13 +24,13 @@ __all__ = ["CODECS", "JSON", "PACK", "SENML_JSON", "UNREAD", "Codec", "by_first_
 UNREAD = "unread"
 
 
-def _found() -> tuple[Codec, ...]:
+def _codecs() -> tuple[Codec, ...]:
     names = (one.name for one in iter_modules(codecs.__path__) if one.ispkg)
     loaded = (import_module(f"{codecs.__name__}.{name}").CODEC for name in names)
     return tuple(sorted(loaded, key=lambda codec: codec.order))
 
 
-CODECS = _found()
+CODECS = _codecs()
 _BY_TYPE = {name: codec for codec in CODECS for name in codec.content_types}
 _BY_START = {
     bytes([first]): tuple(codec for codec in CODECS if first in codec.starts)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib import resources
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources.abc import Traversable
 
 PACKAGES = ("ingest", "mrv")
@@ -24,7 +24,16 @@ _DIGITS = 16
 @cache
 def program() -> str:
     """Return what a statement names as its program: `tonne VERSION sha256:DIGEST`."""
-    return f"tonne {version('tonne')} sha256:{digest(map(resources.files, PACKAGES))}"
+    try:
+        name = f"tonne {version('tonne')}"
+    except PackageNotFoundError:  # a copy of the files alone: an auditor's folder
+        name = "tonne"
+    return f"{name} sha256:{digest(map(resources.files, PACKAGES))}"
+
+
+def same(code_version: str) -> bool:
+    """Whether a statement names a program with this one's code and data."""
+    return code_version.partition("sha256:")[2] == program().partition("sha256:")[2]
 
 
 def named(code_version: str) -> str:

@@ -68,7 +68,7 @@ class Pulse:
     def waiting(self) -> str | None:
         """Say which servers are waited for, since when, and what is wrong at others, or None."""
         waited = [
-            f"waiting for {server} since {_shown(since)}"
+            f"waiting for {server} since {_time_text(since)}"
             for server, since in sorted(self._waited_for.items())
         ]
         return "; ".join(waited + [text for _, text in sorted(self._said.items()) if text]) or None
@@ -93,7 +93,7 @@ class Pulse:
         return "; ".join(f"{part}: nothing for {s:.0f} s" for part, s in still.items()) or None
 
 
-def _shown(time_s: float) -> str:
+def _time_text(time_s: float) -> str:
     """Return a time as text, in UTC."""
     return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 

@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     console_map : Path, optional
         GeoJSON of a city's districts (polygons), water (lines) and places (points, with `name`
         and `names` by language), drawn below the console's maps.
+    console_simulated : bool
+        Say above each page of the console that its meters are simulated; `tonne demo` sets it.
     large_packs : bool
         Read evidence packs of more than the usual size, whose makers are known.
     require_accepted_factors : bool
@@ -217,6 +219,7 @@ class Settings(BaseSettings):
     apprise_config: Path | None = None
     grafana_url: str | None = None
     console_map: Path | None = None
+    console_simulated: bool = False
     large_packs: bool = False
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)

@@ -111,7 +111,7 @@ def _mass(activity: Activity) -> Fraction:
     return mass
 
 
-def _most(parameters: Inputs) -> Most | None:
+def _liquid_limit(parameters: Inputs) -> Most | None:
     """Most that one meter of a liquid counts in an hour and a day; None of a gas. [mL]."""
     if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
         return None
@@ -238,7 +238,7 @@ METHODOLOGY = Methodology(
                 },
                 # what burners use counts on both sides, and more on the baseline's
                 costs=0,
-                most=_most,
+                most=_liquid_limit,
                 symbol="FC_PJ,p",
                 source="fuel meter of the burners, checked by invoices",
             )

@@ -77,7 +77,7 @@ def read(spec: Spec | Mapping[str, ParameterSpec], given: object, where: str) ->
         Names the key, its value and what to change.
     """
     if not isinstance(given, Mapping):
-        raise MethodologyError(f"{where}: {_shown(given)} must be an object with {_names(spec)}")
+        raise MethodologyError(f"{where}: {_quoted(given)} must be an object with {_names(spec)}")
     for key in given:
         if key not in spec:
             raise MethodologyError(f"{where}: unknown key {key!r}; known keys: {_names(spec)}")
@@ -122,7 +122,7 @@ def _read_one(spec: AnySpec, given: object, key: str, where: str) -> Any:
 
 def _list(given: object, name: str, of: str) -> list[Any]:
     if not isinstance(given, list) or not given:
-        raise MethodologyError(f"{name} = {_shown(given)} must be a list of at least one {of}")
+        raise MethodologyError(f"{name} = {_quoted(given)} must be a list of at least one {of}")
     return given
 
 
@@ -143,7 +143,7 @@ def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction 
 def _read_map(spec: MapSpec, given: object, name: str) -> dict[str, dict[str, Any]]:
     if not isinstance(given, Mapping) or not given:
         raise MethodologyError(
-            f"{name} = {_shown(given)} must be an object with at least one name, each with"
+            f"{name} = {_quoted(given)} must be an object with at least one name, each with"
             f" {_names(spec.fields)}: {spec.meaning}"
         )
     return {key: read(spec.fields, one, f"{name}.{key}") for key, one in given.items()}
@@ -152,7 +152,7 @@ def _read_map(spec: MapSpec, given: object, name: str) -> dict[str, dict[str, An
 def _read_choice(spec: ChoiceSpec, given: object, name: str) -> str:
     if given not in spec.choices:
         known = ", ".join(spec.choices)
-        raise MethodologyError(f"{name} = {_shown(given)} must be one of {known}: {spec.meaning}")
+        raise MethodologyError(f"{name} = {_quoted(given)} must be one of {known}: {spec.meaning}")
     return str(given)
 
 
@@ -161,13 +161,13 @@ def _read_date(spec: DateSpec, given: object, name: str) -> date:
         return date.fromisoformat(given if isinstance(given, str) else "")
     except ValueError:
         raise MethodologyError(
-            f'{name} = {_shown(given)} must be a date such as "2026-01-31": {spec.meaning}'
+            f'{name} = {_quoted(given)} must be a date such as "2026-01-31": {spec.meaning}'
         ) from None
 
 
 def _read_number(spec: ParameterSpec, given: object, name: str) -> Fraction | int:
     number = exact(given, name)
-    said = f"{name} = {_shown(given)}"
+    said = f"{name} = {_quoted(given)}"
     unit = f"{spec.meaning} [{spec.unit}]"
     if spec.choices and number not in spec.choices:
         raise MethodologyError(f"{said} must be one of {', '.join(map(str, spec.choices))}: {unit}")
@@ -197,7 +197,9 @@ def exact(given: object, name: str) -> Fraction:
         any plausible magnitude.
     """
     if isinstance(given, bool) or not isinstance(given, int | Decimal | float | Fraction):
-        raise MethodologyError(f"{name} = {_shown(given)} must be a number, written without quotes")
+        raise MethodologyError(
+            f"{name} = {_quoted(given)} must be a number, written without quotes"
+        )
     if isinstance(given, Fraction):
         return given
     number = Decimal(repr(given)) if isinstance(given, float) else Decimal(given)
@@ -206,7 +208,7 @@ def exact(given: object, name: str) -> Fraction:
     lowest = number.as_tuple().exponent
     if number.adjusted() > _DIGITS or (isinstance(lowest, int) and lowest < -_DIGITS):
         raise MethodologyError(
-            f"{name} = {_shown(given)} has more than {_DIGITS} digits before or after the point"
+            f"{name} = {_quoted(given)} has more than {_DIGITS} digits before or after the point"
         )
     return Fraction(number)
 
@@ -226,7 +228,7 @@ def _names(spec: Mapping[str, Any]) -> str:
     return ", ".join(spec)
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = str(value) if isinstance(value, Decimal | Fraction) else repr(value)

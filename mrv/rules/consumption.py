@@ -73,7 +73,7 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
         charged, still, high = list[Text](), list[Text](), list[Text]()
         for week in weeks:
             run, specific = (week.place, week.place + 1), week.specific(of)
-            most, reason = _most(facts, of, week, span, usual, least)
+            most, reason = _minimum_service(facts, of, week, span, usual, least)
             if most > week.used:
                 for i, j in _charged(facts, of, week):
                     more = most - week.used
@@ -117,7 +117,7 @@ def stands_still(stretch: Stretch) -> bool:
     return bool(stretch.time_us) and not stretch.value and 2 * stretch.lost_us < stretch.time_us
 
 
-def _most(
+def _minimum_service(
     facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
     least: Fraction,
 ) -> tuple[Fraction, Text]:  # fmt: skip

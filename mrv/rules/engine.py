@@ -75,7 +75,7 @@ def common_meters(facts: Facts) -> Iterator[Effect | Said]:
             ratio = Fraction(one.main_value, one.users_value)
             yield from _apportioned(facts, of, ratio, reason)
         holds = _holds(one)
-        yield Said(holds, tuple(_said(one, holds)))
+        yield Said(holds, tuple(_report_texts(one, holds)))
 
 
 def _apportioned(
@@ -101,7 +101,7 @@ def _holds(common: Common) -> bool:
     )
 
 
-def _said(common: Common, holds: bool) -> Iterator[Text]:
+def _report_texts(common: Common, holds: bool) -> Iterator[Text]:
     off = Fraction(100 * (common.users_value - common.main_value), common.main_value or 1)
     shown = {"percent": off, "share": 100 * common.share, "lost": common.lost}
     of = {"main": common.main, **{name: plain_text(value, 2) for name, value in shown.items()}}
@@ -278,7 +278,7 @@ class Engine:
             limits = Limits(
                 besides.ratings,
                 per_day,
-                partial(_most, params),
+                partial(_class_limit, params),
                 stretches(*(us // INTERVAL_US for us in self.period_us)),
                 besides.versions,
             )
@@ -307,7 +307,7 @@ class Engine:
         )
 
 
-def _most(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
+def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
     """Return what a device of its class can do at most."""
     return None if needs.most is None else needs.most({**bound.params, **params})
 

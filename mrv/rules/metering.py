@@ -179,10 +179,10 @@ class Reader:
                     service(self._rows_of(device.id, q, window), begin, end, device.id)
                     for q in needs.quantities
                 ]
-            found.append(self._one(bound, device, needs, params, self.known[key], limits))
+            found.append(self._metered_part(bound, device, needs, params, self.known[key], limits))
         return found
 
-    def _one(
+    def _metered_part(
         self, bound: ProjectDevice, device: Device, needs: RoleNeeds, params: Mapping[str, Any],
         services: Sequence[Service], limits: Limits,
     ) -> Metered:  # fmt: skip

@@ -98,12 +98,12 @@ class Case:
     @cached_property
     def result(self) -> PeriodResult:
         """The closed period; raises as `mrv.rules.closing.close` does."""
-        return self._closed(self._besides())
+        return self._closed(self._reference_data())
 
     @cached_property
     def before_evidence(self) -> PeriodResult:
         """What it would be with every document and invoice that it lacks."""
-        return self._closed(replace(self._besides(), before_evidence=True))
+        return self._closed(replace(self._reference_data(), before_evidence=True))
 
     def _closed(self, besides: Besides) -> PeriodResult:
         return closing.close(
@@ -118,7 +118,7 @@ class Case:
             besides,
         )
 
-    def _besides(self) -> Besides:
+    def _reference_data(self) -> Besides:
         """What the period is compared with; by later rules on its readings, too."""
         found = replace(self.plan.besides(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
@@ -135,7 +135,7 @@ class Case:
             fallen=self._scanned.fallen,
         )
 
-    def _asked(self) -> Asked | None:
+    def _required_evidence(self) -> Asked | None:
         plan, period = self.plan, (self.from_us, self.to_us)
         if plan.accounting == FIRST:
             return None
@@ -202,7 +202,7 @@ class Case:
             again = Recheck(pairs, self.rows, self.check_leaves)
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        asked = self._asked()
+        asked = self._required_evidence()
         return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, asked)
 
     @property

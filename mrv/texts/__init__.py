@@ -123,7 +123,9 @@ def render(one: Text, language: str = "en", **besides: Value) -> str:
     values = {**besides, **dict(one.values)}
     pattern = words(language).get(one.code)
     if pattern is None:
-        return f"{one.code} ({', '.join(f'{k} = {_shown(v, language)}' for k, v in one.values)})"
+        return (
+            f"{one.code} ({', '.join(f'{k} = {_formatted(v, language)}' for k, v in one.values)})"
+        )
     return _Formatter(language).vformat(pattern, (), values)
 
 
@@ -178,11 +180,11 @@ def _tables(language: str) -> Mapping[str, Mapping[str, str]]:
     return filled(__name__, "", language)
 
 
-def _shown(value: object, language: str) -> str:
+def _formatted(value: object, language: str) -> str:
     if isinstance(value, Text):
         return render(value, language)
     if isinstance(value, tuple):
-        return ", ".join(_shown(one, language) for one in value)
+        return ", ".join(_formatted(one, language) for one in value)
     return str(value)
 
 
@@ -197,7 +199,7 @@ class _Formatter(string.Formatter):
         self._language = language
 
     def format_field(self, value: object, format_spec: str) -> str:
-        shown = _shown(value, self._language)
+        shown = _formatted(value, self._language)
         if format_spec == "number":
             return number(shown, self._language)
         return format(float(shown), format_spec) if format_spec else shown

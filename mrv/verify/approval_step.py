@@ -21,7 +21,7 @@ def approvals(subject: Subject) -> str:
         raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
     if subject.approvals or (subject.receipt is not None and max(own, asked) > 1):
         subject.needs_keys("operator")
-    holders = [_one(subject, document) for document in subject.approvals]
+    holders = [_approver(subject, document) for document in subject.approvals]
     found = people(holders)
     if subject.receipt is None:
         raise NotApplicableError(f"not issued yet, {found} approvals so far")
@@ -56,7 +56,7 @@ def _programmes(subject: Subject) -> int:
     return rule.threshold if end > time_of(rule.since, "since") else 1
 
 
-def _one(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
+def _approver(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
     holder = verify_proof(document, subject.ring)
     project = subject.claims.project.id
     check_approval(document, subject.statement, subject.verification or {}, holder, project)

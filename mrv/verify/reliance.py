@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mrv.documents.form import UNSET
-from mrv.program import program
+from mrv.program import program, same
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.organisations import organisation_of, same_organisation
 from mrv.statement.metering_versions import of_first_release
@@ -157,7 +157,7 @@ def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
     yield (
         f"rules: {said.methodology.id} {said.methodology.version}, closed by {said.code_version};"
         f" computed again by {rules.then}, with"
-        f" {'the same program' if said.code_version == program() else program()}"
+        f" {'the same program' if same(said.code_version) else program()}"
         if rules is not None
         else f"rules: none; {said.methodology.id} was not computed again"
     )

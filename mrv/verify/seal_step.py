@@ -47,7 +47,7 @@ def seals(subject: Subject) -> str:
     for leaf in subject.leaves["readings"]:
         of_day.setdefault(leaf.day, []).append(leaf)
     for day in record["days"]:
-        _one(day, head, of_day, subject, subject.plan.project)
+        _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
         raise LogError("seals.json holds a day twice, or one outside of the period")
@@ -103,7 +103,7 @@ def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
         )
 
 
-def _one(
+def _check_seal(
     one: Mapping[str, Any],
     head: Checkpoint,
     of_day: Mapping[str, list[DayLeaf]],

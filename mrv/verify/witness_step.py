@@ -46,7 +46,7 @@ def _enrolled(subject: Subject) -> list[EnrolledKey]:
 
 def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
     """Cosignatures of trusted witnesses that hold, and are not of a time after the reader's."""
-    return tuple(_timely(subject, _found(note, known(subject))[0]))
+    return tuple(_timely(subject, _cosignatures(note, known(subject))[0]))
 
 
 def seen_before(subject: Subject, moment: datetime) -> bool:
@@ -59,7 +59,7 @@ def seen_before(subject: Subject, moment: datetime) -> bool:
     return bool(keys) and all(policy.reached(keys) for policy in subject.policies)
 
 
-def _found(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], list[str]]:
+def _cosignatures(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], list[str]]:
     """Cosignatures that hold, and names of those whose line is not of this head."""
     good: list[Cosignature] = []
     false: list[str] = []
@@ -89,7 +89,7 @@ def witnesses(subject: Subject) -> str:
     if not keys and not _enrolled(subject) and all(p.reached(()) for p in subject.policies):
         _check_logs(subject, note)
         raise NotApplicableError("you trust no witness" + _unknown(subject, note, keys))
-    found, false = _found(note, keys)
+    found, false = _cosignatures(note, keys)
     sealed, false_seals = _of_seals(subject, keys)
     if false or false_seals:
         raise LogError("; ".join((*false, *false_seals)))
@@ -109,7 +109,7 @@ def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignatur
     head = canonical.parse_object(subject.pack.files[SEALS]).get("head")
     if not isinstance(head, str):
         return [], []
-    found, false = _found(head, keys)
+    found, false = _cosignatures(head, keys)
     return _timely(subject, found), [f"seals.json: {one}" for one in false]
 
 

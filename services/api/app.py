@@ -113,9 +113,9 @@ class Choices:
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `base` what
-    TONNE_CONSOLE_MAP holds, `stamps` whom an issue asks for time stamps, `waits` whether
-    TONNE_WITNESS_AWAY is wait, `files_bytes` TONNE_API_FILES_BYTES, `public_classes`
-    TONNE_SENSORTHINGS_PUBLIC, `networks` TONNE_WEBHOOK_NETWORKS.
+    TONNE_CONSOLE_MAP holds, `simulated` TONNE_CONSOLE_SIMULATED, `stamps` whom an issue asks for
+    time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes` TONNE_API_FILES_BYTES,
+    `public_classes` TONNE_SENSORTHINGS_PUBLIC, `networks` TONNE_WEBHOOK_NETWORKS.
     """
 
     home: Path
@@ -124,6 +124,7 @@ class Choices:
     strict: bool = False
     grafana: str | None = None
     base: Base = NONE
+    simulated: bool = False
     stamps: Callable[[], Policy | None] = no_authority
     waits: bool = False
     files_bytes: int = FILES_BYTES
@@ -189,8 +190,9 @@ def make_app(
     )
     app.state.metrics, app.state.grafana = metrics, choices.grafana
     app.state.base = choices.base
+    app.state.simulated = choices.simulated
     app.state.memory, app.state.live = Memory(), Live(log_)
-    problems.install(app, log_, shown=_shown)
+    problems.install(app, log_, shown=_error_page)
     app.include_router(health.router)
     # each part by itself: routers within a router have their parameters worked out twice
     for part in (
@@ -248,7 +250,7 @@ def make_app(
     return app
 
 
-def _shown(request: Request, refused: Response, detail: str) -> Response:
+def _error_page(request: Request, refused: Response, detail: str) -> Response:
     """Return a refusal as a page where a page was asked for."""
     return page.error_page(request, refused, detail) if page.is_page(request) else refused
 

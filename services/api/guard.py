@@ -49,14 +49,14 @@ class Rates:
 
     def __init__(self, per_s: float) -> None:
         self._per_s = per_s
-        self._most = per_s * _BURST_S
+        self._byte_limit = per_s * _BURST_S
         self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, caller: bytes) -> float:
         """Take a token; how long until there is one, 0 where there was."""
         now_s = time.monotonic()
-        left, since_s = self._left.pop(caller, (self._most, now_s))
-        left = min(self._most, left + (now_s - since_s) * self._per_s)
+        left, since_s = self._left.pop(caller, (self._byte_limit, now_s))
+        left = min(self._byte_limit, left + (now_s - since_s) * self._per_s)
         taken = left >= 1
         self._left[caller] = (left - 1 if taken else left, now_s)
         if len(self._left) > _CALLERS:
@@ -128,7 +128,7 @@ class Guard:
     async def _read_and_serve(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
-        most = _most(scope["path"])
+        most = _byte_limit(scope["path"])
         body = await read_body(receive, most) if _has_body(headers) else b""
         if body is None:
             await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
@@ -145,8 +145,12 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
             # which of them counts is not the same for everyone on the way here
             return problem(400, f"give one {once.decode().title()} header, not several")
     declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or len(declared) > _DIGITS or int(declared) > _most(scope["path"]):
-        return _too_large(_most(scope["path"]))
+    if (
+        not declared.isdigit()
+        or len(declared) > _DIGITS
+        or int(declared) > _byte_limit(scope["path"])
+    ):
+        return _too_large(_byte_limit(scope["path"]))
     if _has_body(headers) and not _is_json(scope["path"], headers):
         return problem(415, "a body is application/json here")
     return None
@@ -184,7 +188,7 @@ def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
     return [address] if token is None else [address, hashlib.sha256(token).digest()]
 
 
-def _most(path: str) -> int:
+def _byte_limit(path: str) -> int:
     return LARGEST_UPLOAD if takes_files(path) else LARGEST_BODY
 
 

@@ -83,7 +83,7 @@ def _quiet() -> None:
 
 
 @contextmanager
-def _told(url: str, job: UUID | None) -> Iterator[Callable[[int, int | None, str], None]]:
+def _progress_note(url: str, job: UUID | None) -> Iterator[Callable[[int, int | None, str], None]]:
     """Give what notes how far a job is; of a file that someone waits for, nothing is."""
     if job is None:
         yield lambda _done, _total, _step: None
@@ -106,7 +106,7 @@ def make_report(
     from mrv.report import make  # noqa: PLC0415 - in its own process alone
     from services.issuer.report import facts_of  # noqa: PLC0415
 
-    with _told(url, job) as tell:
+    with _progress_note(url, job) as tell:
         tell(0, 2, "figures")
         with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
             facts = facts_of(conn, statement)
@@ -121,7 +121,7 @@ def make_pack(url: str, statement: str, work: Path, job: UUID | None = None) -> 
     """Write a statement's evidence pack as one zip file."""
     from services.issuer.pack import export  # noqa: PLC0415 - in its own process alone
 
-    with _told(url, job) as tell:
+    with _progress_note(url, job) as tell:
         tell(0, None, "evidence")
         with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
             export(conn, statement, work / "pack")

@@ -217,7 +217,7 @@ class _Filter:
 
     def either(self) -> Condition:
         """Read conditions that `or` joins."""
-        return self._joined("or", lambda: self._joined("and", self._one))
+        return self._joined("or", lambda: self._joined("and", self._condition))
 
     def end(self) -> None:
         """Raise if a part of the filter is left."""
@@ -231,14 +231,14 @@ class _Filter:
             parts.append(part())
         return parts[0] if len(parts) == 1 else Logic(word, tuple(parts))
 
-    def _one(self) -> Condition:
+    def _condition(self) -> Condition:
         self._depth += 1
         if self._depth > _MOST_DEPTH:
             raise InputError(f"$filter has more than {_MOST_DEPTH} brackets in each other")
         try:
             token = self._next()
             if token == ("name", "not"):
-                return Logic("not", (self._one(),))
+                return Logic("not", (self._condition(),))
             if token == ("mark", "("):
                 found = self.either()
                 self._mark(")")

@@ -268,7 +268,7 @@ class LetIn(NamedTuple):
 LET_IN: dict[Callable[[Request], Awaitable[Asked]], LetIn] = {}
 
 
-def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[Asked]]:
+def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[Asked]]:
     """
     Return a dependency that lets these roles in, before anything else is looked at.
 
@@ -328,12 +328,12 @@ def _noted_refusal(ask: Asked) -> None:
         ask.noted(conn, _FORBIDDEN)
 
 
-Ask = Annotated[Asked, Depends(_asked())]
+Ask = Annotated[Asked, Depends(_permitted())]
 READERS = ("operator", "verifier", "auditor", "admin")
-Reader = Annotated[Asked, Depends(_asked(*READERS))]
-WholeReader = Annotated[Asked, Depends(_asked(*READERS, whole=True))]
-Operator = Annotated[Asked, Depends(_asked("operator"))]
-Verifier = Annotated[Asked, Depends(_asked("verifier"))]
-Party = Annotated[Asked, Depends(_asked("operator", "verifier"))]
+Reader = Annotated[Asked, Depends(_permitted(*READERS))]
+WholeReader = Annotated[Asked, Depends(_permitted(*READERS, whole=True))]
+Operator = Annotated[Asked, Depends(_permitted("operator"))]
+Verifier = Annotated[Asked, Depends(_permitted("verifier"))]
+Party = Annotated[Asked, Depends(_permitted("operator", "verifier"))]
 # one of some projects could make itself a key of all
-Admin = Annotated[Asked, Depends(_asked("admin", whole=True))]
+Admin = Annotated[Asked, Depends(_permitted("admin", whole=True))]

@@ -100,7 +100,7 @@ def list_(*, as_json: bool) -> None:
     with _database() as conn:
         found = store.contacts(conn)
     if as_json:
-        print_json([_told(one) for one in found])
+        print_json([_as_row(one) for one in found])
         return
     head = ("contact", "to", "language", "severities", "duty", "waiting", "dead", "last taken")
     duty = {True: "on duty", False: "off duty", None: "always"}
@@ -198,7 +198,7 @@ def duty(
     said = "\n".join(
         f"{time_text(one.begins)} to {time_text(one.ends)}  {one.contact}" for one in planned[:10]
     )
-    print_result([_told(one) for one in planned], said, as_json=as_json)
+    print_result([_as_row(one) for one in planned], said, as_json=as_json)
 
 
 @click.command()
@@ -230,7 +230,7 @@ def silence(
         ends = _moment(conn, "--until", until)
         made = store.silence(conn, subject, ends, reason, author or getpass.getuser())
     text = f"silence {made.id}: {made.subject or 'all alarms'} until {time_text(made.ends)}"
-    print_result(_told(made), text, as_json=as_json)
+    print_result(_as_row(made), text, as_json=as_json)
 
 
 @click.command()
@@ -250,7 +250,7 @@ def silences(*, number: int | None, as_json: bool) -> None:
             store.end_silence(conn, number)
         found = store.silences(conn)
     if as_json:
-        print_json([_told(one) for one in found])
+        print_json([_as_row(one) for one in found])
         return
     head = ("number", "of", "until", "reason", "by")
     rows = [
@@ -263,7 +263,7 @@ def _moment(conn: Connection, name: str, text: str) -> datetime:
     return datetime.fromtimestamp(moment_us(conn, name, text) / 1e6, UTC)
 
 
-def _told(one: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
+def _as_row(one: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in one._asdict().items()

@@ -58,6 +58,7 @@ def _serve() -> None:
         strict=settings.require_accepted_factors,
         grafana=settings.grafana_url,
         base=load(settings.console_map),
+        simulated=settings.console_simulated,
         waits=settings.witness_away == "wait",
         stamps=partial(policy_of, settings),
         public_classes=tuple(

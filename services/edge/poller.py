@@ -23,7 +23,7 @@ _MODELS = 100
 MOST = 124  # registers a request
 
 
-class _Asked:
+class _PolledDevice:
     """One device and when it is asked next; one that is away is asked more rarely."""
 
     def __init__(self, source: Polled) -> None:
@@ -63,7 +63,7 @@ class Poller(threading.Thread):
         self, sources: Sequence[Polled], recorder: Recorder, stopping: threading.Event
     ) -> None:
         super().__init__(name=f"poll-{modbus.key(sources[0])[0]}", daemon=True)
-        self._asked = [_Asked(source) for source in sources]
+        self._asked = [_PolledDevice(source) for source in sources]
         self._bus = modbus.Bus(sources[0])
         self._recorder, self._stopping = recorder, stopping
 

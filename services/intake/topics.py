@@ -213,10 +213,10 @@ async def _make(admin: Any, wanted: Topic) -> None:
         if code:
             why = words(for_code(code)(*told), f"make topic {name!r}")
             raise ServerError(f"Kafka refuses topic {name!r}: {why}")
-    await _told(admin, wanted.name)
+    await _wait_for_topic(admin, wanted.name)
 
 
-async def _told(admin: Any, name: str) -> None:
+async def _wait_for_topic(admin: Any, name: str) -> None:
     """Wait until a broker tells of a topic: it hears of it after the controller has made it."""
     for _ in range(_LOOKS):
         if name in await admin.list_topics():

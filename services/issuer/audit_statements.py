@@ -57,13 +57,15 @@ def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
         yield f"statement {name} is in the log and nowhere else"
     for name, one in sorted(stored.items()):
         try:
-            yield from _one(conn, one, said.get(name, {}), manifest=name not in without)
+            yield from _statement_faults(
+                conn, one, said.get(name, {}), manifest=name not in without
+            )
         except InputError as error:
             yield f"statement {name}: {error}"
     yield from _claims(conn, said)
 
 
-def _one(
+def _statement_faults(
     conn: Connection, stored: Stored, said: dict[str, dict[str, Any]], *, manifest: bool
 ) -> Iterator[str]:
     have = documents(conn, stored.id)

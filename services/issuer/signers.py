@@ -49,7 +49,7 @@ def opened(signer: Mapping[str, Any]) -> Signs:
     """
     command, token = signer.get("command"), signer.get("pkcs11")
     if signer.keys() == {"command"} and isinstance(command, list) and _texts(command):
-        return lambda message: _asked(command, message)
+        return lambda message: _signed_by_command(command, message)
     if signer.keys() == {"pkcs11"} and isinstance(token, dict) and token.keys() == _FIELDS:
         return lambda message: _in_token(token, message)
     raise InputError(
@@ -62,7 +62,7 @@ def _texts(values: list[Any]) -> bool:
     return bool(values) and all(isinstance(value, str) for value in values)
 
 
-def _asked(command: list[str], message: bytes) -> bytes:
+def _signed_by_command(command: list[str], message: bytes) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603 - the owner of the key file chose the command
             command, input=message, capture_output=True, check=False, timeout=_WAIT_S

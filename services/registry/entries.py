@@ -478,33 +478,33 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
         return replace(
             entry,
             monitoring=merged(before.monitoring or () if before else (), entry.monitoring),
-            boundary=_held(entry, before, "boundary"),
-            surveys=_held(entry, before, "surveys"),
-            events=_held(entry, before, "events"),
-            shared_meters=_held(entry, before, "shared_meters"),
-            defaults=_held(entry, before, "defaults"),
-            design=_said(entry.design, before and before.design),
+            boundary=_entry_list(entry, before, "boundary"),
+            surveys=_entry_list(entry, before, "surveys"),
+            events=_entry_list(entry, before, "events"),
+            shared_meters=_entry_list(entry, before, "shared_meters"),
+            defaults=_entry_list(entry, before, "defaults"),
+            design=_own_value(entry.design, before and before.design),
             laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
         )
     if isinstance(entry, Site):
         before_site = stored if isinstance(stored, Site) else None
-        return replace(entry, timezones=_held(entry, before_site, "timezones") or None)
+        return replace(entry, timezones=_entry_list(entry, before_site, "timezones") or None)
     return _keep_of_device(entry, stored) if isinstance(entry, Device) else entry
 
 
 def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     known = stored if isinstance(stored, Device) else None
-    held = {name: _held(entry, known, name) for name in _LISTS}
+    held = {name: _entry_list(entry, known, name) for name in _LISTS}
     arrays = held["arrays"]
     modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
     return replace(
         entry,
         **held,
-        dc_power_w=_said(entry.dc_power_w, modules["dc_power_w"]),
-        tilt=_said(entry.tilt, modules["tilt"]),
-        azimuth=_said(entry.azimuth, modules["azimuth"]),
-        temperature_coefficient_percent=_said(
+        dc_power_w=_own_value(entry.dc_power_w, modules["dc_power_w"]),
+        tilt=_own_value(entry.tilt, modules["tilt"]),
+        azimuth=_own_value(entry.azimuth, modules["azimuth"]),
+        temperature_coefficient_percent=_own_value(
             entry.temperature_coefficient_percent, modules["temperature_coefficient_percent"]
         ),
         # files of 0.1.0 do not speak of them
@@ -513,12 +513,12 @@ def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     )
 
 
-def _held(entry: Entry, stored: Entry | None, name: str) -> Any:
+def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:
     """Return the list that a file gives, else the one that is stored, else an empty one."""
-    return _said(getattr(entry, name), getattr(stored, name, None)) or ()
+    return _own_value(getattr(entry, name), getattr(stored, name, None)) or ()
 
 
-def _said(own: Any, before: Any) -> Any:
+def _own_value(own: Any, before: Any) -> Any:
     return before if own is None else own
 
 

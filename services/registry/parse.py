@@ -254,7 +254,7 @@ def project(row: Row) -> Project:
              "expected", "modules", "action", "system", "transfer", "monitoring",
              "boundary", "laboratory", "documents", "names", "surveys", "events",
              "design", "shared_meters", "defaults")  # fmt: skip
-    crediting = _one(row, "crediting_period", "from", "to")
+    crediting = _checked_row(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
     if not devices and not row.problems:
@@ -291,7 +291,7 @@ def project(row: Row) -> Project:
 def _design(row: Row) -> Design | None:
     if not row.has("design"):
         return None
-    inner = _one(row, "design", *declared.DESIGN)
+    inner = _checked_row(row, "design", *declared.DESIGN)
     found = declared.design(inner)
     _gather(row, inner)
     return found
@@ -348,7 +348,7 @@ def _url(row: Row) -> str | None:
 def _area(row: Row) -> Area | None:
     if not row.has("area"):
         return None
-    inner = _one(row, "area", "south", "north", "west", "east")
+    inner = _checked_row(row, "area", "south", "north", "west", "east")
     found = Area(
         _degrees(inner, "south", 90),
         _degrees(inner, "north", 90),
@@ -389,7 +389,7 @@ def _list(
     return tuple(items)
 
 
-def _one(row: Row, key: str, *known: str) -> Row:
+def _checked_row(row: Row, key: str, *known: str) -> Row:
     value = row.table.cells.get(key, "")
     inner = Row(value, row.file, f"{row.path}.{key}", row.table.lines.get(key, row.table.line))
     inner.only(*known)
@@ -496,7 +496,7 @@ def _project_device(row: Row, first: Any, end: Any) -> ProjectDevice:
 def _modules(row: Row) -> Modules | None:
     if not row.has("modules"):
         return None
-    inner = _one(row, "modules", "count", "watt")
+    inner = _checked_row(row, "modules", "count", "watt")
     count = inner.required("count", inner.whole("count", 1), "the number of modules")
     watt = inner.required("watt", inner.number("watt", 1, 10_000), "the rated power of one in W")
     _gather(row, inner)
@@ -506,7 +506,7 @@ def _modules(row: Row) -> Modules | None:
 def _transfer(row: Row) -> TransferClass | None:
     if not row.has("transfer"):
         return None
-    inner = _one(row, "transfer", "list", "measure", "corresponding_adjustment")
+    inner = _checked_row(row, "transfer", "list", "measure", "corresponding_adjustment")
     number = inner.whole("list", 1, 2)
     found = TransferClass(number, inner.optional("measure"), inner.flag("corresponding_adjustment"))
     if found.measure is not None and number is None:

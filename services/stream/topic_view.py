@@ -123,21 +123,21 @@ class TopicView:
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; none where there is no such topic."""
-        return await self._asked(self._partitions)
+        return await self._answer(self._partitions)
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return where partitions end: the offset of the next record of each."""
-        return await self._asked(partial(self._ends, list(partitions)))
+        return await self._answer(partial(self._ends, list(partitions)))
 
     async def record(self, partition: int, offset: int) -> Seen | None:
         """Return what a record is, or None where the partition has none at its offset."""
-        return await self._asked(
+        return await self._answer(
             partial(self._record, TopicPartition(self.topic, partition), offset)
         )
 
     async def require_group(self, group: str) -> None:
         """Raise `AwayError` where our user may not read as a group: Faust waits in silence."""
-        await self._asked(partial(self._may_read_as, group), f"read as group {group!r}")
+        await self._answer(partial(self._may_read_as, group), f"read as group {group!r}")
 
     async def close(self) -> None:
         """Disconnect."""
@@ -146,7 +146,7 @@ class TopicView:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), 2)
 
-    async def _asked(self, question: Callable[[], Awaitable[_T]], doing: str = "") -> _T:
+    async def _answer(self, question: Callable[[], Awaitable[_T]], doing: str = "") -> _T:
         with Reasons(self._kafka) as reasons:
             try:
                 async with asyncio.timeout(ANSWER_S), self._one:

@@ -77,7 +77,7 @@ def test_a_wrong_class_file_is_refused():
     for channel, words in (
         ({"kind": "counter", "unit": "Wh"}, "kind"),
         ({"kind": "register", "unit": "Wh"}, "quantity"),
-        ({"kind": "register", "unit": "Wh", "quantity": "flow", "power": "p"}, "no channel"),
+        ({"kind": "register", "unit": "Wh", "quantity": "flow", "power": "p"}, "not a channel"),
         ({"kind": "gauge", "unit": "W", "colour": "red"}, "colour"),
     ):
         with pytest.raises(ProfileError, match=words):

@@ -37,8 +37,12 @@ def test_a_whole_file_is_read():
     ("was", "becomes", "said"),
     [
         ('path = "power"', 'path = "import"', "m.toml:14: .* another channel reads path 'import'"),
-        ("address = 12", "address = 11", "m.toml:14: .* 11 to 11 is of energy_import_wh too"),
-        ("address = 12", 'address = 10, table = "either"', "m.toml:14: .* 10 to 10 is of"),
+        ("address = 12", "address = 11", "m.toml:14: .* 11 to 11 is also used by energy_import_wh"),
+        (
+            "address = 12",
+            'address = 10, table = "either"',
+            "m.toml:14: .* 10 to 10 is also used by",
+        ),
         ("moduli = [1_000, 10_000]", "moduli = [10_000, 1_000]", "m.toml:8: .*ascending"),
         ("moduli = [1_000, 10_000]", "moduli = [1]\nmodulus = 2", "m.toml:8: .*contradict"),
         ('type = "int16"', 'type = "int17"', "m.toml:14: .*type is one of"),

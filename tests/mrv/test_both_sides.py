@@ -110,7 +110,10 @@ def test_wood_is_not_composted_for_nothing_while_no_meter_of_its_power_is_bound(
     day = (plant.FROM, plant.FROM + DAY_US)
     for begin, end in ((0, 8), (40, 48), (90, plant.DAY)):
         bare = replace(_wood("wood"), devices=_without(begin, end))
-        with pytest.raises(PeriodError, match=r"weigh serves at .* roles power, fuel has no"):
+        with pytest.raises(
+            PeriodError,
+            match=r"weigh is in service at .* no device has one of the roles power, fuel",
+        ):
             check_costed(bare, FLEET, day, BOOK)
     at = "2026-01-01T03:00:00Z"  # 10:00 in Hai Phong
     with pytest.raises(PeriodError, match=at):

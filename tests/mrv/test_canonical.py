@@ -98,8 +98,8 @@ def test_key_order_does_not_matter(record: dict[str, object], random: object) ->
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (b'{"a":1,"a":2}', "'a' stands twice"),
-        (b'{"b":{"a":1,"c":0,"a":1}}', "'a' stands twice"),
+        (b'{"a":1,"a":2}', "'a' appears twice"),
+        (b'{"b":{"a":1,"c":0,"a":1}}', "'a' appears twice"),
         (b'{"a":NaN}', "NaN"),
         (b'{"a":-Infinity}', "-Infinity"),
         (b'{"a":9007199254740992}', "$.a is an integer beyond"),

@@ -96,5 +96,5 @@ def test_a_plan_keeps_what_is_certified_of_each_interval():
     ):
         with pytest.raises(ValueError, match="certificate C-0 of inv-1"):
             certified_in([read(EnergyCertified, wrong, "plan.json")])
-    with pytest.raises(ValueError, match="there twice"):
+    with pytest.raises(ValueError, match="appears twice"):
         certified_in([read(EnergyCertified, first, "plan.json")] * 2)

@@ -300,7 +300,7 @@ def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
             2, "are needed",
         ),
         "the one after the next": (
-            roots.signed(roots.root(4, expires="2100-01-01T00:00:00Z"), *roots.OLD), 2, "in turn",
+            roots.signed(roots.root(4, expires="2100-01-01T00:00:00Z"), *roots.OLD), 2, "one after",
         ),
         "another programme's": (
             roots.signed(roots.root(expires="2100-01-01T00:00:00Z", name="land"), *roots.OLD),

@@ -108,10 +108,10 @@ def _total(sheet: Grid, row: int, facts: Facts, words: Words, calculated: Calcul
     sheet.formula(row, 5, f"=SUM({cells})", credited, "result")
     sheet.number(row, 6, credited, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
-    _most(sheet, row + 1, facts, _exact(years, calculated), words)
+    _max_whole_tonnes(sheet, row + 1, facts, _exact(years, calculated), words)
 
 
-def _most(sheet: Grid, row: int, facts: Facts, exact: Fraction, words: Words) -> None:
+def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, words: Words) -> None:
     """Most whole tonnes: of the sum, less what earlier periods left below zero."""
     carried = int(facts.subject.carried.in_ug)
     sheet.text(row, 0, words["carried_in"], "head")

@@ -81,6 +81,7 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
             in_language=_others(ask.request),
             root=f"/console/{language}",
             name=namer(ask, language),
+            simulated=ask.request.app.state.simulated,
             **values,
         )
     )
@@ -137,6 +138,7 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
             here="",
             in_language=_others(request),
             root=f"/console/{words.language}",
+            simulated=request.app.state.simulated,
             status=refused.status_code,
             title=words.or_as_is(
                 f"error.{refused.status_code}", HTTPStatus(refused.status_code).phrase

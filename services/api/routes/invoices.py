@@ -39,7 +39,7 @@ def invoices(
     with ask.reading() as conn:
         after = ask.api.cursors.read(of, cursor) or [""]
         rows = stored.listed(conn, ask.who.projects, project, after[0], limit + 1)
-        return page(ask, of, limit, rows, lambda row: [row["id"]], _shown)
+        return page(ask, of, limit, rows, lambda row: [row["id"]], _invoice_values)
 
 
 @router.get("/invoices/{invoice}", response_model=shapes.Invoice)
@@ -49,7 +49,7 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
         found = stored.one(conn, ask.who.projects, invoice)
     if found is None:
         raise unknown("invoice", invoice)
-    return current(_shown(found))
+    return current(_invoice_values(found))
 
 
 @router.post(
@@ -97,5 +97,5 @@ def _refusal(found: Import) -> str:
     return f"nothing was kept: {'; '.join(said[:_SHOWN])}{more}"
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _invoice_values(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "unit": QUANTITIES[QUANTITY_INDEX[row["quantity"]]].unit}

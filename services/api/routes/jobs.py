@@ -36,10 +36,10 @@ def job(ask: Reader, job: JobId) -> Response:
     with ask.reading() as conn:
         steps = file_jobs.progress_of(conn, job)
         file = file_jobs.find(conn, job)
-        if file is not None and _shown(ask, file.principal):
+        if file is not None and _visible(ask, file.principal):
             return current(file_job_of(file, steps))
         found = queue.progress(conn, job)
-    if found is None or not _shown(ask, found.request.principal):
+    if found is None or not _visible(ask, found.request.principal):
         raise unknown("job", str(job))
     return current(job_of(found, steps))
 
@@ -104,5 +104,5 @@ def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     return found
 
 
-def _shown(ask: Asked, principal: str | None) -> bool:
+def _visible(ask: Asked, principal: str | None) -> bool:
     return principal == ask.who.id or (ask.who.role == "admin" and ask.who.sees_all)

@@ -153,7 +153,7 @@ class _Answers:
         key = (of, tuple(sorted(keys.items(), key=str)), repr(query))
         if key not in self._known:
             row = self._row(of, keys)
-            self._known[key] = None if row is None else self._shown(of, row, query)
+            self._known[key] = None if row is None else self._entity_values(of, row, query)
         return self._known[key]
 
     def _page(
@@ -172,12 +172,12 @@ class _Answers:
         if query.count:
             body["@iot.count"] = self._reader.count(of, keys, condition)
         rows = self._reader.rows(of, keys, condition, order, query.skip, query.top + 1)
-        body["value"] = [self._shown(of, row, query) for row in rows[: query.top]]
+        body["value"] = [self._entity_values(of, row, query) for row in rows[: query.top]]
         if len(rows) > query.top > 0:
             body["@iot.nextLink"] = link(query.skip + query.top)
         return body
 
-    def _shown(self, of: str, row: TupleRow, query: odata.Query) -> dict[str, Any]:
+    def _entity_values(self, of: str, row: TupleRow, query: odata.Query) -> dict[str, Any]:
         entity = SETS[of]
         id_, own = _OWN[of](row)
         self_ = f"{self._base}/{of}('{id_}')"

@@ -173,6 +173,7 @@ class Stage:
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
             "TONNE_HOME": str(home),
             "TONNE_CONSOLE_MAP": str(shipped("catalog/haiphong/base.geojson")),
+            "TONNE_CONSOLE_SIMULATED": "true",
         }
 
     @property

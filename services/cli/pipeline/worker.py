@@ -186,7 +186,7 @@ def worker(
 def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bool) -> None:
     replay = load_kafka("services.stream.replay", "replay")
     make = load_kafka("services.stream.replay", "Since")
-    seen = _Shown()
+    seen = _ProgressBar()
     with LibraryLog(log):
         done = asyncio.run(replay(settings, topic, make(*since), log, seen))
     seen.end()
@@ -204,7 +204,7 @@ def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bo
         )
 
 
-class _Shown:
+class _ProgressBar:
     """A progress bar, where a person watches."""
 
     def __init__(self) -> None:

@@ -51,7 +51,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
                 " `tonne registry import` it"
             )
         registered = fleet.devices[fleet.by_id[device]]
-        output = _Shown(registered, as_json=as_json)
+        output = _SeenReadings(registered, as_json=as_json)
         after = arrivals.last_letter(conn)
         output.begin(arrivals.newest(conn, registered))
         end_s = None if seconds is None else time.monotonic() + seconds
@@ -66,7 +66,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
         click.get_current_context().exit(Exit.FALSE)
 
 
-class _Shown:
+class _SeenReadings:
     """What was shown already, so that each reading is shown once."""
 
     def __init__(self, device: Device, *, as_json: bool) -> None:

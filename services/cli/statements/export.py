@@ -68,7 +68,7 @@ def export() -> None:
     """
 
 
-class _Asked(NamedTuple):
+class _ExportOptions(NamedTuple):
     """What every export of statements is asked for."""
 
     what: tuple[str, ...]
@@ -86,7 +86,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**said: Any) -> None:
-        command(_Asked(*map(said.pop, _Asked._fields)), **said)
+        command(_ExportOptions(*map(said.pop, _ExportOptions._fields)), **said)
 
     for option in (json_option, _status, _keys, _out, _entered):
         run = option(run)
@@ -99,7 +99,7 @@ export.add_command(check_public_)
 
 @export.command("cdop")
 @_options
-def cdop_(asked: _Asked) -> None:
+def cdop_(asked: _ExportOptions) -> None:
     """
     Carbon Data Open Protocol: one JSON document per schema of 31 July 2026.
 
@@ -116,7 +116,7 @@ def cdop_(asked: _Asked) -> None:
 
 @export.command("cad-trust")
 @_options
-def cad_trust_(asked: _Asked) -> None:
+def cad_trust_(asked: _ExportOptions) -> None:
     """
     CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
 
@@ -137,7 +137,7 @@ def cad_trust_(asked: _Asked) -> None:
 @click.option("--version", type=int, default=1, help="Version of the submission.")
 @_any
 @_without_ids
-def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
+def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
     """
     Article 6.2, agreed electronic format: tables T1 to T5 of a Party's year.
 
@@ -164,7 +164,7 @@ def aef_(asked: _Asked, party: str, year: int, version: int) -> None:
 @click.option("--template", type=_file, metavar="XLSX", help="Official file to fill in.")
 @click.option("--map", "map_file", type=_file, metavar="TOML", help="Map of values to cells.")
 @_options
-def jcm_(asked: _Asked, template: Path | None, map_file: Path | None) -> None:
+def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
     """
     JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
 
@@ -222,14 +222,14 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
     return form, None if template is None else template.read_bytes()
 
 
-def _workbook(asked: _Asked) -> bytes:
+def _workbook(asked: _ExportOptions) -> bytes:
     """Make the workbook of the statement that is asked for."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
     return make(facts_at(asked.what[0], asked.keys_file), "xlsx", "en")
 
 
-def _given(asked: _Asked, *, named: bool = False) -> tuple[list[Source], Authority]:
+def _given(asked: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
     """Read statements and entries, and hold them against each other before anything is made."""
     what: Sequence[str] = asked.what
     given = Authority() if asked.entered is None else _authority(asked.entered)

@@ -156,7 +156,7 @@ def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
         Device ids by the frame's numbers.
     """
     every = np.arange(len(frame))
-    held = _held(cursor, ids, frame)
+    held = _archived_rows(cursor, ids, frame)
     if not len(held):
         return Split(frame, every, [], {})
     at = _places(held, frame)
@@ -179,7 +179,7 @@ def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     return Split(whole.take(rows), rows, met[differ].tolist(), filled)
 
 
-def _held(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
+def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
     """Archived rows around the times of a frame's rows."""
     whose = np.unique(frame.device).tolist()
     last = {name: us for name, (_, us) in archived.reach(cursor, [ids[d] for d in whose]).items()}

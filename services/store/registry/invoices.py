@@ -89,7 +89,7 @@ def listed(
             "limit": limit,
         },
     )
-    return [_shown(row) for row in rows]
+    return [_invoice_values(row) for row in rows]
 
 
 def one(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
@@ -99,10 +99,10 @@ def one(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, An
         " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))",
         {"id": id_, "scope": None if scope is None else list(scope)},
     ).fetchone()
-    return None if row is None else _shown(row)
+    return None if row is None else _invoice_values(row)
 
 
-def _shown(row: TupleRow) -> dict[str, Any]:
+def _invoice_values(row: TupleRow) -> dict[str, Any]:
     id_, project, text, corrects, reason, author, imported, corrected_by = row
     document = invoice_out(invoice_in(json.loads(text)))
     return {

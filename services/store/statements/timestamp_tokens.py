@@ -66,28 +66,28 @@ def add(conn: Connection, one: Token) -> bool:
 
 def of_digest(conn: Connection, digest: bytes) -> list[Token]:
     """Return the tokens over these bytes, by time."""
-    return _found(conn, "digest = %s", [digest])
+    return _tokens(conn, "digest = %s", [digest])
 
 
 def of_statement(conn: Connection, statement: str) -> list[Token]:
     """Return the tokens over a statement, by time."""
-    return _found(conn, "statement_id = %s", [statement])
+    return _tokens(conn, "statement_id = %s", [statement])
 
 
 def of_heads(conn: Connection) -> dict[int, list[Token]]:
     """Return the tokens over heads of the log, by the head's size."""
     found: dict[int, list[Token]] = {}
-    for one in _found(conn, "size IS NOT NULL", []):
+    for one in _tokens(conn, "size IS NOT NULL", []):
         found.setdefault(int(one.size or 0), []).append(one)
     return found
 
 
 def every(conn: Connection) -> list[Token]:
     """Return all tokens, by time."""
-    return _found(conn, "true", [])
+    return _tokens(conn, "true", [])
 
 
-def _found(conn: Connection, where: str, values: Sequence[object]) -> list[Token]:
+def _tokens(conn: Connection, where: str, values: Sequence[object]) -> list[Token]:
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM timestamp_token WHERE {where} ORDER BY time, sequence", values
     )

@@ -183,7 +183,7 @@ def listed(
         "severity": severity, "subject": subject, "before": before,
         "states": None if states is None else list(states),
     }  # fmt: skip
-    return _shown(conn, conn.execute(_LIST.encode(), values).fetchall())
+    return _alarm_values(conn, conn.execute(_LIST.encode(), values).fetchall())
 
 
 def standing(
@@ -200,7 +200,7 @@ def standing(
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
         "severity": severity, "subject": subject,
     }  # fmt: skip
-    found = _shown(conn, conn.execute(_GRAVEST.encode(), values).fetchall())
+    found = _alarm_values(conn, conn.execute(_GRAVEST.encode(), values).fetchall())
     (count,) = conn.execute(_COUNT.encode(), values).fetchone() or (0,)
     return found, count
 
@@ -213,7 +213,7 @@ def one(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, An
         return None
     events = conn.execute(_EVENTS, [id_]).fetchall()
     names = ("event", "at", "actor", "text")
-    (found,) = _shown(conn, [row])
+    (found,) = _alarm_values(conn, [row])
     return {**found, "history": [dict(zip(names, e, strict=True)) for e in events]}
 
 
@@ -262,7 +262,7 @@ def _require(conn: Connection, id_: int) -> None:
         raise RegistryError(f"there is no alarm {id_}; see tonne alarms list --state all")
 
 
-def _shown(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
+def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
     """Name the columns, and add what to do by the cause of now."""
     found = [dict(zip(NAMES, row, strict=True)) for row in rows]
     now = causes(

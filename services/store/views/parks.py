@@ -120,7 +120,7 @@ def _of_member(site: str, flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     sums: defaultdict[str, Sums] = defaultdict(lambda: {"made": 0, "got": 0, "given": 0})
     for group in _by_side(flows, lambda f: _side_of_member(f, site)).items():
         _add(sums, *group)
-    return {of: _shown(of, values) for of, values in sorted(sums.items())}
+    return {of: _amount_texts(of, values) for of, values in sorted(sums.items())}
 
 
 def _side_of_member(flow: dict[str, Any], site: str) -> str | None:
@@ -136,7 +136,7 @@ def _of_park(members: set[str], flows: Sequence[dict[str, Any]]) -> dict[str, An
     )
     for group in _by_side(flows, lambda f: _side_of_park(f, members)).items():
         _add(sums, *group)
-    return {of: _shown(of, values) for of, values in sorted(sums.items())}
+    return {of: _amount_texts(of, values) for of, values in sorted(sums.items())}
 
 
 def _side_of_park(flow: dict[str, Any], members: set[str]) -> str:
@@ -166,7 +166,7 @@ def _add(
     sums[of][side] = sum(known) if known else None
 
 
-def _shown(of: str, values: Sums) -> dict[str, str | None]:
+def _amount_texts(of: str, values: Sums) -> dict[str, str | None]:
     amounts = {key: None if value is None else shown(of, value) for key, value in values.items()}
     return {**amounts, "unit": UNITS[of][0]}
 

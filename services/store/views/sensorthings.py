@@ -217,7 +217,7 @@ class Reader:
         where, more = self._where(entity, keys, condition)
         sorted_ = ", ".join((*order, *entity.order))
         # the keys of one series are known: its order is that of its index
-        found = self._asked(
+        found = self._rows(
             f"WITH {_KNOWN} SELECT {entity.columns} FROM {entity.tables} WHERE {where}"
             f" ORDER BY {sorted_} OFFSET %(skip)s LIMIT %(limit)s",
             {**more, "skip": skip, "limit": limit},
@@ -234,7 +234,7 @@ class Reader:
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
         sql = f"WITH {_KNOWN} SELECT count(*) FROM {entity.tables} WHERE {where}"
-        return int(self._asked(sql, more)[0][0])
+        return int(self._rows(sql, more)[0][0])
 
     def _where(
         self, entity: Set, keys: Mapping[str, Any], condition: tuple[str, Mapping[str, Any]]
@@ -255,7 +255,7 @@ class Reader:
         }
         return " AND ".join(parts), {**scope, **given, **condition[1]}
 
-    def _asked(self, sql: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+    def _rows(self, sql: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
         self._look_ups += 1
         if self._look_ups > LOOK_UPS or time.monotonic() > self._until_s:
             raise InputError(

@@ -79,7 +79,7 @@ def test_countersigned_notes_verify_for_each_key() -> None:
     with pytest.raises(SignatureError, match="not signed by log"):
         verify_note(both, NoteKey("log", stranger.public))
     forged = note + sign_note("other\n", "witness", witness).rpartition("\n\n")[2]
-    with pytest.raises(SignatureError, match="signature of witness is not of this note"):
+    with pytest.raises(SignatureError, match="signature of witness does not match this note"):
         verify_note(forged, *keys)
 
 

@@ -88,7 +88,7 @@ def test_bundles_hold_their_entries():
     whole = held["tile/entries/000"]
     assert read_bundle(whole, 3) == ENTRIES[:3]
     for cut in (whole[:-1], whole[:1], b"", whole[:3]):
-        with pytest.raises(LogError, match="is cut"):
+        with pytest.raises(LogError, match="ends after"):
             read_bundle(cut, 256)
 
 

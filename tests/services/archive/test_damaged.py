@@ -157,6 +157,6 @@ def test_a_device_that_is_not_there_is_no_success(sealed_url, place):
     """A misspelt name would be told that its evidence holds."""
     with (
         connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
-        pytest.raises(InputError, match="'inv-9' has nothing in the archive"),
+        pytest.raises(InputError, match="'inv-9' has no data in the archive"),
     ):
         check.check(conn, wanted=check.Wanted(frozenset({"inv-9"})))

@@ -104,7 +104,7 @@ def _import(run, folder, text):
         ("parameter: generation", "parameter: wind", "unknown to jcm-vn-am007"),
         ("parameter: generation", "parameter: generation, device: ch-1", "no role 'generation'"),
         ("responsible: Operator", 'responsible: ""', "responsible"),
-        ("from: 2026-01-01\n        responsible", "from: soon\n        responsible", "no date"),
+        ("from: 2026-01-01\n        responsible", "from: soon\n        responsible", "not a date"),
     ],
 )
 def test_what_the_methodology_needs_is_checked_at_import(run, tmp_path, old, new, word):

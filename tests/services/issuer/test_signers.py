@@ -135,7 +135,7 @@ def test_what_a_command_gives_is_verified(home, kms):
     holder = EnrolledKey("plant", "operator", public_of(public))
     for command, kind, match in (
         (["/bin/echo", "-n", "x" * 64], SignatureError, "not a signature"),
-        (["/bin/true"], SignatureError, "gave 0 bytes"),
+        (["/bin/true"], SignatureError, "returned 0 bytes"),
         (["/bin/sh", "-c", "echo no such key >&2; exit 3"], ServerError, "ended with 3: no such"),
         ([str(home / "nowhere")], InputError, "nowhere"),
     ):

@@ -118,7 +118,7 @@ def test_who_was_handed_nothing_is_named(secure, tmp_path):
     """A fleet of which half is refused in silence looks like one that is switched off."""
     done = _simulate(secure, "--identities", str(tmp_path))
     assert done.returncode == 2
-    assert "'gw' was handed no credential" in done.stderr
+    assert "'gw' has no credential" in done.stderr
     assert "issue-credentials gw" in done.stderr
     done = _simulate(secure, "--mqtt-url", "mqtt://127.0.0.1:1", "--identities", str(tmp_path))
     assert done.returncode == 2

@@ -81,7 +81,7 @@ def one(ask: View, language: Language, alarm: AlarmId) -> Response:
     return render(ask, language, "alarm.html", found=found, may=ask.who.role == _ROLE)
 
 
-async def _said(request: Request) -> str:
+async def _form_text(request: Request) -> str:
     """Return the text of a form."""
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
@@ -90,7 +90,7 @@ async def _said(request: Request) -> str:
     return fields.get("text", [""])[0]
 
 
-Text = Annotated[str, Depends(_said)]
+Text = Annotated[str, Depends(_form_text)]
 
 
 @router.post("/console/{language}/alarms/{alarm}/acknowledge")

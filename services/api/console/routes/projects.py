@@ -108,7 +108,7 @@ def project(
     by_hour = hours is not None
     found = ask.request.app.state.memory.get(
         ("project", project, year, month, day, by_hour),
-        lambda: _found(ask, project, year, month, day, by_hour=by_hour),
+        lambda: _project_row(ask, project, year, month, day, by_hour=by_hour),
     )
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
@@ -150,7 +150,7 @@ def project(
     )
 
 
-def _found(
+def _project_row(
     ask: Asked, name: str, year: str | None, month: str | None, day: str | None, *, by_hour: bool
 ) -> ProjectRow:
     with ask.reading() as conn:

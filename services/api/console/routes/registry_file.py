@@ -152,10 +152,10 @@ def _tried(ask: Asked, name: str, data: bytes) -> dict[str, Any]:
             found = try_out(conn, incoming)
     except RegistryError as error:
         return {**file, "error": str(error), "rows": [], "counts": {}}
-    return {**file, "data": b64encode(data).decode(), **_shown(found)}
+    return {**file, "data": b64encode(data).decode(), **_outcome_values(found)}
 
 
-def _shown(found: Outcome) -> dict[str, Any]:
+def _outcome_values(found: Outcome) -> dict[str, Any]:
     planned = found.plan
     counts: dict[str, int] = {}
     for one in planned.results:

@@ -26,7 +26,7 @@ _FIELDS = 4
 _ELSEWHERE, _REFUSED = 303, 401
 
 
-async def _said(request: Request) -> str:
+async def _form_key(request: Request) -> str:
     """Return the key that a form holds; empty where it holds none."""
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
@@ -49,7 +49,7 @@ def _form(ask: Asked, language: str, status: int = 200, *, wrong: bool = False) 
 
 
 @router.post("/console/{language}/sign-in")
-def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) -> Response:
+def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_form_key)]) -> Response:
     """Open a session for the holder of a key, and go on to the page that they wanted."""
     refuse_foreign(ask)
     with ask.reading() as conn:

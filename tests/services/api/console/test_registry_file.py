@@ -136,7 +136,7 @@ def test_a_file_is_taken_as_it_was_shown(served, form):
     assert _version(served) == before
     taken = _take(served, _fields(shown))
     assert taken.status_code == 200, taken.text
-    assert "was taken" in taken.text
+    assert "was imported" in taken.text
     with connect(served.database_url) as conn:
         author, changes = conn.execute(
             "SELECT author, changes FROM registry_version ORDER BY version DESC LIMIT 1"

@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_at_the_last_moment_gives_way_too(stage):
 def test_no_port_at_all_is_said_once(stage, monkeypatch):
     """Tries without end would look like a demo that hangs."""
     monkeypatch.setattr(demo_stage, "choose", lambda port: port)
-    said = f"no port near {LISTENS['run'].port} stays free"
+    said = f"no port near {LISTENS['run'].port} is free"
     with pytest.raises(ServerError, match=said), stage.running("run"):
         pass
 

@@ -50,8 +50,8 @@ WITH member AS MATERIALIZED (
     WHERE $__timeFilter(q.time)
 ), day AS (
     SELECT h.*, d::date AS day, tonne_clock(h.timezone, d) AS begins, tonne_clock(h.timezone, d + INTERVAL '1 day') AS ends
-    FROM held h CROSS JOIN generate_series(date_trunc('day', $__timeFrom()::timestamptz AT TIME ZONE h.timezone),
-        $__timeTo()::timestamptz AT TIME ZONE h.timezone, INTERVAL '1 day') d
+    FROM held h CROSS JOIN generate_series(date_trunc('day', tonne_clock(h.timezone, $__timeFrom()::timestamptz)),
+        tonne_clock(h.timezone, $__timeTo()::timestamptz), INTERVAL '1 day') d
 )
 SELECT d.begins AS time, d.project_id AS metric,
        least(1, sum(q.measured_us) / (1e6 * sum(extract(epoch FROM least(d.ends, d.until, now()) - greatest(d.begins, d.since))))) AS share

@@ -183,7 +183,7 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
     with issuer(url) as conn:
         first = status_lists.newest(conn, "pv")
         false = sign_list("pv", [name], [name], *operator, now)
-        with pytest.raises(StatementStateError, match="not so"):
+        with pytest.raises(StatementStateError, match="is wrong for"):
             accept.status_list(conn, "pv", false)
         with pytest.raises(EnrolmentError):
             accept.status_list(conn, "pv", sign_list("pv", [name], [], *who["verifier"], now))
@@ -194,7 +194,7 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
     printed("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
     assert checked(url, name, tmp_path / "two").exit_code == 1
     with issuer(url) as conn:
-        with pytest.raises(StatementStateError, match="not so"):
+        with pytest.raises(StatementStateError, match="is wrong for"):
             accept.status_list(conn, "pv", canonical.parse_object(first.document))
         ahead = sign_list("pv", [name], [name], *operator, datetime.now(UTC) + timedelta(minutes=2))
         accept.status_list(conn, "pv", ahead)

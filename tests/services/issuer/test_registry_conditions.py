@@ -205,7 +205,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
 
 @pytest.mark.parametrize(
     ("parameter", "value", "says"),
-    [("sfc_l_per_100km", "150", "is fixed ex ante"), ("cod", "1", "no parameter of ams-iii-c")],
+    [("sfc_l_per_100km", "150", "is fixed ex ante"), ("cod", "1", "not a parameter of ams-iii-c")],
 )
 def test_laboratory_says_nothing_of_what_was_fixed(url, tmp_path, parameter, value, says):
     """A baseline would rise with a report that nobody asked for."""

@@ -26,7 +26,7 @@ _WIDTH = 96
 _HEAD = """\
 Verification of {}. Write in words what was done and found: `means` and `opinion` of each
 parameter and requirement, and for each open finding the `reason` for which it is closed, each with
-at least 20 characters; `source` and `cross_checked` hold what is known. An unqualified opinion
+at least 20 characters; `source` and `crossChecked` hold what is known. An unqualified opinion
 needs all of it; a finding without a reason stays open, and the opinion must be qualified.
 Then: tonne statement verify {} --report THIS-FILE --key NAME --opinion .. --assurance .."""
 

@@ -64,6 +64,8 @@ def form(methodology: str, country: str) -> Form:
         raise RegistryError(f"methodology {methodology}: {render(elsewhere)}")
     taken = {role: one for role, one in method.roles.items() if one.required} or method.roles
     notes: dict[tuple[str, str], str] = {}
+    if len(countries.known()[country]) > 1:
+        notes["sites", "timezone"] = f"{country} has several time zones: enter that of the site"
     project = _project(method, taken, notes)
     devices = [_device(role, one, country) for role, one in taken.items()]
     sections = {"sites": [_site(country)], "devices": devices, "projects": [project]}

@@ -31,7 +31,7 @@ sites:
     # names: {{de: "Mein Industriepark", ja: "私の工業団地"}}  # in the languages of the pages
     latitude: {latitude}  # degrees, north is positive
     longitude: {longitude}  # degrees, east is positive
-    timezone: {timezone}  # IANA name; days of this site begin by it
+    timezone: {timezone}  # IANA name; days of this site begin by it{several}
     country: {country}  # ISO 3166-1; its grid's factors count
     # park: my-park  # group of sites that give each other energy, water, waste
 """
@@ -100,7 +100,12 @@ def _site(country: str) -> str:
     latitude, longitude = _PLACES.get(country, _UNKNOWN)
     zones = countries.known()[country]
     return _SITE.format(
-        site=SITE, latitude=latitude, longitude=longitude, timezone=zones[0], country=country
+        site=SITE,
+        latitude=latitude,
+        longitude=longitude,
+        timezone=zones[0],
+        country=country,
+        several="; check it, the country has several" if len(zones) > 1 else "",
     ) + "".join(
         f"    grid: {PLACEHOLDER}GRID  # {', '.join(some)}, or a name with its factor\n"
         for some in [countries.grids(country)]

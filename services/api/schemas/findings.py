@@ -128,7 +128,7 @@ class Visit(Shape):
     """A visit to a site."""
 
     day: Line = Field(max_length=10, examples=["2026-02-03"])
-    place: Line = Field(max_length=200, examples=["Nam Cau Kien"])
+    place: Line = Field(max_length=200, examples=["Harbour Park"])
     text: Text = Field(examples=["both meters read, seals intact"])
 
 
@@ -181,12 +181,12 @@ class OpinionSaid(Shape):
         default=None,
         alias="siteVisits",
         max_length=100,
-        examples=[[{"day": "2026-02-03", "place": "Nam Cau Kien", "text": "meters read"}]],
+        examples=[[{"day": "2026-02-03", "place": "Harbour Park", "text": "meters read"}]],
     )
     signatory: Person | None = Field(
         default=None, examples=[{"name": "Le Van Minh", "function": "director"}]
     )
-    accreditation: Line | None = Field(default=None, max_length=200, examples=["VN-ACC-017"])
+    accreditation: Line | None = Field(default=None, max_length=200, examples=["ACC-017"])
 
 
 class Verification(Signed):

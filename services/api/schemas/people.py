@@ -46,7 +46,7 @@ class PublicKey(Shape):
     )
     organisation: str | None = Field(default=None, examples=["Plant Ltd"])
     organisation_id: str | None = Field(
-        default=None, alias="organisationId", examples=["VN-0200123456"]
+        default=None, alias="organisationId", examples=["0200123456"]
     )
     projects: list[str] | None = Field(default=None, examples=[["roof-1"]])
     accreditation: Accredited | None = Field(

@@ -200,7 +200,7 @@ def simulate(**given: Any) -> None:
       tonne simulate --fleet deploy/catalog/freiburg --today --cadence 15m
       tonne simulate --fleet fleet.yaml --today --stuck charger-3 2026-01-20T00:00:00+07:00
       tonne simulate --fleet deploy/catalog/freiburg --sparkplug city
-      tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.vn --identities handed
+      tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.org --identities handed
     """
     options = _Options(**given)
     faults = parse_faults(options.faults)

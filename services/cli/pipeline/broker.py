@@ -37,7 +37,7 @@ def broker() -> None:
 
     \b
     Example:
-      tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.vn
+      tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.org
       tonne broker apply
     """
 
@@ -102,7 +102,7 @@ def config(
 
     \b
     Example:
-      tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.vn
+      tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.org
       tonne broker config rabbitmq --host 10.0.0.5 --for /etc/rabbitmq/tonne
     """
     settings = Settings()

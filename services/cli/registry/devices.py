@@ -79,7 +79,7 @@ def list_(
 
     \b
     Example:
-      tonne devices list --state offline --site nam-cau-kien
+      tonne devices list --state offline --site harbour-park
       tonne devices list --state "not commissioned"
     """
     with connect(database_url(), name=_NAME) as conn:

@@ -90,7 +90,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
 
     \b
     Example:
-      tonne est --bind 0.0.0.0:8444 --host mqtt.example.vn
+      tonne est --bind 0.0.0.0:8444 --host mqtt.example.org
     """
     from services.enrolment.est import Desk, Server  # noqa: PLC0415 - only where it serves
 

@@ -48,7 +48,7 @@ def factors() -> None:
     default="",
     show_default=False,
     metavar="BEGIN",
-    help="Only kinds that begin with this text, such as grid.vn.",
+    help="Only kinds that begin with this text, such as grid.de.",
 )
 @json_option
 def list_(kind: str, *, as_json: bool) -> None:
@@ -62,7 +62,7 @@ def list_(kind: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne factors list --kind grid.vn
+      tonne factors list --kind grid.de
     """
     with connect(database_url(), role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
         book = load_book(conn)

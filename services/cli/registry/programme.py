@@ -106,7 +106,7 @@ def park(park: str, year: int, *, as_json: bool) -> None:
 
     \b
     Example:
-      tonne programme park nam-cau-kien --year 2026
+      tonne programme park harbour-park --year 2026
     """
     span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:

@@ -204,7 +204,7 @@ def facility_(
 
     \b
     Example:
-      tonne export facility --site nam-cau-kien --year 2026 --out inventory
+      tonne export facility --site harbour-park --year 2026 --out inventory
     """
     official = _official(template, map_file)
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:

@@ -42,7 +42,7 @@ def keys() -> None:
     Example:
       tonne keys create --role operator --name plant --organisation "Plant Ltd"
       tonne keys create --role verifier --name auditor --organisation "Green Verify JSC" \\
-        --accreditation VN-017
+        --accreditation ACC-017
       tonne keys export > trusted.json
     """
 

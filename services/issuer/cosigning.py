@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-import httpx
 import psycopg
 from psycopg import Connection
 
@@ -41,6 +40,7 @@ from services.store.statements import transparency_log as log
 from services.store.statements import witness_lines as stored
 
 if TYPE_CHECKING:
+    import httpx
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
@@ -103,6 +103,8 @@ def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: f
     now_s : float
         The time, seconds since 1970: a cosignature of another time is not taken. [s UTC]
     """
+    import httpx  # noqa: PLC0415 - an extra, which who asks no witness does without
+
     began_s = time.monotonic()
     try:
         with httpx.Client(timeout=wait_s) as http:
@@ -138,6 +140,8 @@ def _asked(
 
 def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int, str]:
     """Status and text of an answer; a long one, or one that comes too slowly, is not read."""
+    import httpx  # noqa: PLC0415 - an extra
+
     content = bytearray()
     with http.stream("POST", f"{url}/add-checkpoint", content=body.encode()) as answer:
         for part in answer.iter_bytes():

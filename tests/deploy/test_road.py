@@ -158,7 +158,7 @@ def _taken_by_the_console(url, mine, token, there):
     form = page[page.index("/registry/take") :]
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
     taken = plain.post(f"{url}/console/en/registry/take", data=fields, cookies=cookies)
-    assert "was taken" in taken.text, taken.text
+    assert "was imported" in taken.text, taken.text
     with connect(there) as conn:
         assert conn.execute("SELECT country FROM site WHERE id = 'new'").fetchone() == ("DE",)
 

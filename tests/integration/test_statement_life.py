@@ -328,7 +328,7 @@ def test_bad_input_says_what_to_do(signed, tmp_path):
     odd = signed(
         "period", "close", "pv", "--from", "2026-03-02T00:07:00Z", "--to", "2026-03-03", code=2
     )
-    assert "quarter" in odd.stderr
+    assert "15-minute interval" in odd.stderr
     assert (
         "--from"
         in signed("period", "close", "pv", "--from", "x", "--to", "2026-03-03", code=2).stderr

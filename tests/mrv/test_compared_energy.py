@@ -58,7 +58,7 @@ def test_a_pack_from_before_verifies(plant):
 
 def test_a_plan_cannot_choose(plant):
     """An operator would hold whatever meter fits best against the design."""
-    with pytest.raises(PeriodError, match=r"auxiliary.*acm0012 it is that of turbine"):
+    with pytest.raises(PeriodError, match=r"auxiliary.*acm0012 uses that of turbine"):
         compose(_with(plant, replace(plant.plan, energy=("auxiliary",))), LABEL)
 
 

@@ -223,7 +223,7 @@ def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, mon
                 est.own.enrol(conn, desk.folder, made["token"], wanted, **what)
         old = est.own.make_tokens(conn, ["inv-1"], 1e-4, "test")[0][1]
         time.sleep(0.4)
-        with pytest.raises(EnrolmentError, match="over"):
+        with pytest.raises(EnrolmentError, match="expired"):
             est.own.enrol(conn, desk.folder, old, wanted)
     openssl(tmp_path, "req", "-new", "-key", "client.key", "-subj", "/O=nobody",
             "-outform", "DER", "-out", "nobody.der")  # fmt: skip

@@ -232,7 +232,9 @@ def test_grafana_has_boards_and_alerts_in_the_language_that_is_set(tmp_path, mon
         wanted = {p.name: p.read_bytes() for p in (BOARDS.parents[1] / kind / "vi").iterdir()}
         assert {p.name: p.read_bytes() for p in (server.folder / place).iterdir()} == wanted
     monkeypatch.setenv("GRAFANA_LANGUAGE", "vn")
-    with pytest.raises(InputError, match="GRAFANA_LANGUAGE=vn: boards are there in de, en, ja, vi"):
+    with pytest.raises(
+        InputError, match="GRAFANA_LANGUAGE=vn: boards are available in de, en, ja, vi"
+    ):
         server.provision(5432, "tonne", "http://127.0.0.1:9090")
 
 

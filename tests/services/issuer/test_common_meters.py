@@ -78,7 +78,7 @@ def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
     share, ((holds, said),) = _of(claims)
     assert abs(share - Fraction(97, 100)) < Fraction(1, 1000)
     assert holds
-    assert "3.09 % off the common meter grid over 100 % of the time" in said
+    assert "differs from the common meter grid by 3.09 % over 100 % of the time" in said
     (taken,) = (d for d in claims["deductions"] if d["reason"]["code"] == "MTR-02.common")
     assert taken["device"] == "inv-1"
     # the other plant is none of the project's, and its sum is in the plan

@@ -94,7 +94,7 @@ KEPT_OUT = {
     ),
     "moved to another site": (
         [{"bound": True}, {"site": "office"}],
-        "now at site office, before at the project or its site): it measured 144 kWh",
+        "now at site office, previously at the project or its site): it measured 144 kWh",
     ),
     "moved from the site, and never bound": (
         [{"reason": True}, {"site": "office"}],

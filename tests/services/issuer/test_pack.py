@@ -91,5 +91,5 @@ def test_a_path_that_is_no_pack(tmp_path):
     with pytest.raises(InputError, match="not an evidence pack"):
         read_pack(tmp_path)
     (tmp_path / "readings.csv").write_text("time,power")
-    with pytest.raises(InputError, match="no statement"):
+    with pytest.raises(InputError, match="not a statement"):
         read_pack(tmp_path / "readings.csv")

@@ -73,7 +73,7 @@ def test_database_and_pack_give_the_same_report(issued):
 
 def test_a_pack_that_does_not_hold_gets_no_report(spoilt):
     """A forged name or figure would be set in good type and believed."""
-    with pytest.raises(VerificationError, match=r"statement\.json: not the files"):
+    with pytest.raises(VerificationError, match=r"statement\.json: differ"):
         facts_of_pack(read_pack(spoilt))
 
 

@@ -4,6 +4,7 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,7 +20,6 @@ from services.settings import Settings
 from services.store.api import webhooks
 from services.store.postgres.pool import connect
 from services.webhooks.signature import new_secret
-from tests.services.store.test_growth_of_tables import PAGE
 
 KEEP = Keep(90, event_days=90, sky_days=400)
 _OVERDUE = "tonne_retention_overdue_seconds"
@@ -218,4 +218,6 @@ def test_the_page_and_the_settings_agree(setting, least):
     assert getattr(Settings(**{setting: least}), setting) == least
     assert getattr(Settings(**{setting: 0}), setting) == 0
     days = getattr(Settings(), setting)
-    assert f"{days} days, or `TONNE_{setting.upper()}` ({least} at least" in PAGE.read_text()
+    assert f"{days} days, or `TONNE_{setting.upper()}` ({least} at least" in Path(
+        "docs/retention.md"
+    ).read_text("utf-8")

@@ -332,7 +332,7 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
             np.abs(off, out=off)
             close = (off <= np.float32(np.log1p(nearly) + _SINGLE)).view(np.int8)
             # each interval that does not agree parts two pairs of neighbours
-            may = close.sum(axis=0, dtype=np.int8) >= 2 * wanted - len(some)
+            may = close.sum(axis=0, dtype=np.int16) >= 2 * wanted - len(some)
             at = begin + np.flatnonzero(may)
             near[at] = _one_ratio(table[np.ix_(some, at)], values[some], wanted, nearly)
         found += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]

@@ -105,7 +105,7 @@ def _exactly_listed(subject: Subject) -> None:
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
-        raise CanonicalError(f"{', '.join(changed)}: differ from the manifest")
+        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:

@@ -200,7 +200,7 @@ def manifest(subject: Subject) -> str:
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
     changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
     if changed:
-        raise CanonicalError(f"{', '.join(changed)}: differ from the manifest")
+        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
     if pack.letters is not None:
         _letters(pack.letters)
     if data != manifest_of(pack.hashes):

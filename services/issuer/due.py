@@ -203,7 +203,8 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
         yield Due("statement", f"{begin} ..", None, known.responsible())
     elif end_us < project.to_us:
         end = begin + (begin - local_date(last.from_us, project.timezone))
-        yield Due("statement", f"{begin} .. {end}", end, known.responsible())
+        last_day = end - timedelta(days=1)
+        yield Due("statement", f"{begin} .. {last_day}", end, known.responsible())
     for action in open_actions(conn, project.id, now_us()):
         what = f"{action.finding} ({action.statement})" if action.statement else action.finding
         yield Due("forward_action", what, None, known.responsible())
@@ -214,11 +215,9 @@ def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
     for entered in authority.load(conn):
         record = entered.record
         if isinstance(record, Registration) and record.project == known.project.id:
-            for one in (*record.forms, *record.methodologies, *record.designs):
-                replaced = any(
-                    other.name == one.name and other.since > one.since
-                    for other in (*record.forms, *record.methodologies, *record.designs)
-                )
+            versions = (*record.forms, *record.methodologies, *record.designs)
+            for one in versions:
+                replaced = any(v.name == one.name and v.since > one.since for v in versions)
                 if one.until is not None and not replaced:
                     what = f"{one.name} {one.version}"
                     yield Due("registered_version", what, one.until, known.responsible())

@@ -100,8 +100,8 @@ def beneath(
         both = np.isin(under.start_us, main.start_us)
         hours, place = np.unique(main.start_us // HOUR_US, return_inverse=True)
         # a quarter hour in which nothing of those beneath came says nothing of the meter
-        told = np.isin(main.start_us, under.start_us)
-        ours = np.bincount(place[told], main.value[told], len(hours))
+        compared = np.isin(main.start_us, under.start_us)
+        ours = np.bincount(place[compared], main.value[compared], len(hours))
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
         theirs = np.bincount(at, under.value[both], len(hours))
         below = np.maximum(theirs - ours, 0).sum()

@@ -253,8 +253,8 @@ def _registry(conn: Connection, asked: Request, desk: Desk) -> Done:
     except RegistryError as error:
         raise InputError(str(error)) from error
     if planned.refused:
-        told = [text for one in planned.results for text in one.messages if one.result == "error"]
-        raise InputError(f"nothing was imported: {told[0]}; {len(told) - 1} more")
+        errors = [text for one in planned.results for text in one.messages if one.result == "error"]
+        raise InputError(f"nothing was imported: {errors[0]}; {len(errors) - 1} more")
     return Done(created=True, result={"sha256": asked.subject, "written": len(planned.changes)})
 
 

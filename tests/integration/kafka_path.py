@@ -136,18 +136,18 @@ def _stored_records(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def wait_stored(database_url: str, least: int, patience_s: float, told: Callable[[], str]) -> None:
+def wait_stored(database_url: str, least: int, patience_s: float, log: Callable[[], str]) -> None:
     """Wait for so many stored records, on one connection: a new one costs the server 20 ms."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_until(lambda: _stored_records(connection) >= least, patience_s, told, 0.05)
+        wait_until(lambda: _stored_records(connection) >= least, patience_s, log, 0.05)
 
 
-def wait_derived(database_url: str, patience_s: float, told: Callable[[], str]) -> None:
+def wait_derived(database_url: str, patience_s: float, log: Callable[[], str]) -> None:
     """Wait until no reading waits for its rows: a worker that ends leaves those to the next."""
     waiting = "SELECT EXISTS (SELECT FROM underived) OR EXISTS (SELECT FROM remake_request)"
     with psycopg.connect(database_url, autocommit=True) as connection:
         wait_until(
-            lambda: connection.execute(waiting).fetchone() == (False,), patience_s, told, 0.05
+            lambda: connection.execute(waiting).fetchone() == (False,), patience_s, log, 0.05
         )
 
 
@@ -275,11 +275,11 @@ class Processes:
     def start(self, *words: str, bind: str = "") -> subprocess.Popen[bytes]:
         """Start a command; its output goes to a file. The bridge tells its metrics."""
         bind = bind or (self._metrics if words[0] == "bridge" else "")
-        told = {"TONNE_METRICS_BIND": bind}
+        settings = {"TONNE_METRICS_BIND": bind}
         log = self._folder / f"{len(self._logs)}-{words[0]}.log"
         with log.open("wb") as out:
             process = commands.start(
-                self._own(words), env=self._environment | told, stdout=out, stderr=out
+                self._own(words), env=self._environment | settings, stdout=out, stderr=out
             )
         self._logs[process.pid] = log
         return process

@@ -61,9 +61,9 @@ def test_a_pack_is_verified_without_any_server(site, pack):
     keys = pack.parent / f"{pack.name}-trusted.json"  # the reader's own, got apart from the pack
     keys.write_bytes((pack / "keys.json").read_bytes())
     given = ("--keys", keys, "--status", status, "--at", "2026-02-02T00:00:00Z")
-    told = _verify(site, pack, *given, "--json")
-    assert told.returncode == 0, told.stderr + told.stdout
-    report = json.loads(told.stdout)
+    done = _verify(site, pack, *given, "--json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    report = json.loads(done.stdout)
     assert report["ok"]
     alone = _verify(site, pack)
     assert alone.returncode == 4
@@ -81,18 +81,18 @@ def test_a_changed_reading_is_found_there_too(site, pack, tmp_path):
             target.write_bytes(file.read_bytes())
     said = (pack / "statement.json").read_text()
     (tmp_path / "statement.json").write_text(said.replace('"rounding":"down"', '"rounding":"up"'))
-    told = _verify(site, tmp_path)
-    assert told.returncode == 1
-    assert "FAILED at step 1, form" in told.stdout
-    assert "statement.json: differ from the manifest" in told.stdout
+    done = _verify(site, tmp_path)
+    assert done.returncode == 1
+    assert "FAILED at step 1, form" in done.stdout
+    assert "files differ from the manifest: statement.json" in done.stdout
 
 
 def test_what_is_no_pack_is_named(site, tmp_path):
     """A wrong path would end in a traceback."""
-    told = _verify(site, tmp_path / "nowhere")
-    assert told.returncode == 2
-    assert "nowhere" in told.stderr
-    assert "Traceback" not in told.stderr
+    done = _verify(site, tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command_loads_no_server():
@@ -103,10 +103,10 @@ def test_the_command_loads_no_server():
         "print(json.dumps(sorted(m for m in sys.modules"
         " if m.split('.')[0] in ('services', 'psycopg', 'pydantic', 'paho'))))"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    loaded = json.loads(told.stdout)
+    loaded = json.loads(done.stdout)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("services.")}
     assert rooms <= {"cli", "extras", "nearest"}
     assert not {"psycopg", "pydantic", "paho"} & set(loaded)

@@ -52,12 +52,12 @@ def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **besides):
     """Close five weeks of a plant whose meters tell more than was there, each by its factor."""
     values = (5 * 10**6 * flow, 12 * 10**6 * gas, 4_000 * power)
     steady = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
-    told = {
+    analysed = {
         "cod_in_kg_per_m3": Decimal(6) * Decimal(cod), "cod_out_kg_per_m3": Decimal("0.15"),
         "eta_cod_project": Decimal("0.8"), "ch4_fraction": Decimal("0.62"),
         "flare_efficiency": Decimal("0.9"),
     }  # fmt: skip
-    channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in told.items()}
+    channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in analysed.items()}
     return ended(TREATED, PLANT, steady, built, channels=channels, **besides)
 
 
@@ -155,10 +155,10 @@ def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
     each = {WATER[0]: int(5 * 10**6 * flow), WATER[1]: (12 * 10**6), WATER[2]: 4_000}
     rows = {k: [v] * (count - two) + [int(v * last)] * two for k, v in each.items()}
     known = {k: v[:-two] for k, v in rows.items()}
-    told = {"cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": Fraction("0.15"),
+    analysed = {"cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": Fraction("0.15"),
             "eta_cod_project": Fraction("0.8"), "ch4_fraction": Fraction("0.62"),
             "flare_efficiency": Fraction("0.9")}  # fmt: skip
-    channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in told.items()}
+    channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in analysed.items()}
     found = ended(TREATED, PLANT, rows, built, channels=channels,
                   invoices=plant.bills(known, "power"))  # fmt: skip
     (water,) = (m for m in found.devices if m.role == "inflow")

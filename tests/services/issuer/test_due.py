@@ -46,7 +46,7 @@ def test_each_meter_is_due_and_the_next_statement_follows_the_last(database_url,
     assert (late.day, late.state(date(2026, 3, 4))) == (date(2026, 3, 3), "overdue")
     assert late.state(date(2026, 3, 3)) == "soon"
     assert late.state(date(2025, 3, 3)) == "later"
-    assert found["statement", "2026-03-03 .. 2026-03-04"].day == date(2026, 3, 4)
+    assert found["statement", "2026-03-03 .. 2026-03-03"].day == date(2026, 3, 4)
     assert found["crediting_period", "2036-01-01"].responsible == "Energy manager"
     name = logged.submitted(database_url, who, "2026-03-03", "2026-03-04")
     assert _due(database_url, "pv")["verification", name].responsible == "verifier"

@@ -73,7 +73,7 @@ def test_database_and_pack_give_the_same_report(issued):
 
 def test_a_pack_that_does_not_hold_gets_no_report(spoilt):
     """A forged name or figure would be set in good type and believed."""
-    with pytest.raises(VerificationError, match=r"statement\.json: differ"):
+    with pytest.raises(VerificationError, match=r"differ from the manifest: statement\.json"):
         facts_of_pack(read_pack(spoilt))
 
 

@@ -17,6 +17,7 @@ from ingest.registers.meter import (
     Meter,
     Step,
     clean,
+    fell,
     rates,
     wrap,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Step",
     "Trail",
     "clean",
+    "fell",
     "rates",
     "wrap",
 ]

@@ -7,7 +7,7 @@ from math import ceil
 
 from ingest.model import INTERVAL_US
 from ingest.registers.lines import SPREAD_US, STANDS_US, Mark, Other, Trail
-from ingest.registers.meter import CATCH_UP, INF, JITTER, KNOWN, UNKNOWN, Meter, Step
+from ingest.registers.meter import CATCH_UP, INF, JITTER, KNOWN, UNKNOWN, Meter, Step, fell
 
 
 @dataclass(slots=True)
@@ -42,7 +42,8 @@ class Steps:
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
         """Take a rise that its own time explains, or jitter."""
         rise = value - mark.value
-        if not -self.meter.tolerance <= rise <= self.meter.at_once(time_us - mark.read_us):
+        most = self.meter.at_once(time_us - mark.read_us)
+        if rise > most or fell(self.meter.tolerance, mark.value, value):
             return False
         if rise < 0:
             self.events.append(JITTER)

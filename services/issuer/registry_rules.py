@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 from mrv.accounting.entered_values import undocumented
 from mrv.calendar import local_date, utc_text
-from mrv.documents.coded import coded
-from mrv.documents.form import UNSET
+from mrv.documents.form import UNSET, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken

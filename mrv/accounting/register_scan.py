@@ -20,7 +20,7 @@ import numpy as np
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet, Frame, Int64, IntervalRows
-from ingest.registers import fell
+from ingest.pipeline import fell
 from mrv.accounting.coverage import role_needs
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find

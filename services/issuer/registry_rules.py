@@ -483,7 +483,7 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _drawn(facts: RegistryFacts) -> Document | None:
-    """Return a third party's line diagram of before the period, if there is one."""
+    """Return a third party's line diagram that was issued before the period, if there is one."""
     documents = [*design(facts)]
     first = local_date(facts.period_us[0], facts.project.timezone)
     if undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, first) is not None:

@@ -322,7 +322,8 @@ def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     What an excluded meter serves stays to be clarified, whatever shows it, where the project's own
     meters used less than its service takes.
     """
-    short = any(one.rule == "MTR-06" and not one.holds for one in result.applicability)
+    used = (one for one in result.applicability if one.rule == "MTR-06" and not one.holds)
+    short = any(said.code != "MTR-06.no_model" for one in used for said in one.lines)
     for one in plan.registry:
         texts = tuple(map(text_in, one.texts))
         severity = "" if short and one.rule == "BND-01" else one.severity or ""

@@ -19,7 +19,7 @@ from services.store.postgres.timestamps import FAR_US, stamp
 # devices of which the next spans are cut together
 AT_ONCE = 20
 # the same where nothing was heard of them yet: each is looked for in the whole history
-SILENT_AT_ONCE = 200
+SILENT_AT_ONCE = 2_000
 # no time that can be counted is as far as an infinity
 _TIMES = ", ".join(
     f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"

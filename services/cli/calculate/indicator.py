@@ -14,6 +14,11 @@ from mrv.model import Indicator
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json, write_json
 
+_ELSEWHERE = (
+    "Another country's limits: a TOML like those in mrv/countries/vn/limits, given with --limits,\n"
+    "or as `attributes.limits.table` of a station (docs/plants-and-stations.md)."
+)
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -90,7 +95,8 @@ def _listed(*, compact: bool) -> str:
     if compact:
         return json.dumps([{"id": i.id, "title": i.title, "limits": _limits(i)} for i in found])
     width = max(len(i.id) for i in found)
-    return "\n".join(f"{i.id:<{width}}  {i.title}, {i.reference}{_note(i)}" for i in found)
+    rows = [f"{i.id:<{width}}  {i.title}, {i.reference}{_note(i)}" for i in found]
+    return "\n".join([*rows, _ELSEWHERE])
 
 
 def _limits(one: Indicator) -> str:
@@ -100,4 +106,5 @@ def _limits(one: Indicator) -> str:
 
 
 def _note(one: Indicator) -> str:
-    return " (needs --limits)" if one.configured else ""
+    own = ", Viet Nam" if one.id.startswith(("qcvn-", "vn-")) else ""
+    return own + (" (needs --limits)" if one.configured else "")

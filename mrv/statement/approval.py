@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from mrv.documents.approval import Approved, IssueApproval
 from mrv.documents.form import read, write
+from mrv.documents.verification import Approved, IssueApproval
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, proofs_of, time_of

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mrv.documents.credential import Issuer, RelatedResource
-from mrv.documents.form import write
+from mrv.documents.form import Issuer, RelatedResource, write
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.multibase import sha256_multibase

@@ -20,8 +20,8 @@ from functools import lru_cache
 from typing import Any
 
 from mrv.documents.form import UNSET, read, write
-from mrv.documents.sampling_list import StatusBits, StatusList
 from mrv.documents.statement import StatusEntry
+from mrv.documents.verification import StatusBits, StatusList
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, time_of

@@ -36,7 +36,7 @@ from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
 from services.store.statements import signer_requests as queue
 from services.store.statements.signer_requests import Request as Wanted
-from services.webhooks.addresses import Network
+from services.webhooks.post import Network
 
 if TYPE_CHECKING:
     from services.api.oidc import Tokens

@@ -21,7 +21,7 @@ from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey, ApiRole
 from services.store.postgres.pool import connect
-from services.webhooks import addresses
+from services.webhooks import post
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -64,7 +64,7 @@ def _serve() -> None:
         public_classes=tuple(
             filter(None, (part.strip() for part in settings.sensorthings_public.split(",")))
         ),
-        networks=addresses.networks(settings.webhook_networks),
+        networks=post.networks(settings.webhook_networks),
         files_bytes=settings.api_files_bytes,
     )
     app = make_app(database_url(), choices, Metrics(), log)

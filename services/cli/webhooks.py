@@ -21,7 +21,8 @@ from services.metrics import Metrics
 from services.settings import Settings
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
-from services.webhooks import addresses, signature
+from services.webhooks import post
+from services.webhooks import post as addresses
 from services.webhooks.people import Ways
 from services.webhooks.sender import Sender
 
@@ -80,7 +81,7 @@ def add(
       tonne webhooks add registry --url https://registry.example/tonne --topic statement
     """
     _check(url)
-    secret = signature.new_secret()
+    secret = post.new_secret()
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
@@ -153,7 +154,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     Example:
       tonne webhooks rotate registry --overlap 24
     """
-    secret = signature.new_secret()
+    secret = post.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
     message = f"{id_}: the secret before ends in {overlap_h} h; the new one is not shown again"

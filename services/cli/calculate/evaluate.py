@@ -18,7 +18,7 @@ from mrv.registry.programme_systems import System
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.json_input import name_of, read_json, write_json
-from services.cli.options.country_option import country_option
+from services.cli.options.common import country_option
 
 
 @click.command()

@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.documents.form import read
-from mrv.documents.sampling_list import SamplingList
+from mrv.documents.verification import SamplingList
 from mrv.signatures import canonical
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role

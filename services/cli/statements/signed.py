@@ -33,7 +33,7 @@ from services.cli.output.documents import print_json, print_result
 from services.cli.output.text import counted, table, time_text
 from services.issuer import keys as key_files
 from services.registry.files import read_files
-from services.registry.meter_keys import by_name
+from services.registry.meters import by_name
 from services.registry.signed_files import sign_file
 from services.settings import Settings
 from services.store.messages import signed_values as store

@@ -27,8 +27,7 @@ from mrv.statement.credentials import conclusion_of
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.output.documents import print_result
-from services.cli.output.progress import bar
-from services.cli.output.text import table, time_text
+from services.cli.output.text import bar, table, time_text
 from services.cli.statements import statement_signing
 from services.cli.statements.findings import finding
 from services.cli.statements.log_tiles import warn_of

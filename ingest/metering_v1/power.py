@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.metering_v1.intervals import ESTIMATED, Steps
-from ingest.metering_v1.meter_state import Register
-from ingest.metering_v1.register_bounds import RegisterColumn
+from ingest.metering_v1.register_bounds import Register, RegisterColumn
 from ingest.model import Float64, Int32, Int64
 
 MAX_GAP_US = 900_000_000

@@ -44,7 +44,6 @@ from mrv.rules.grades import shares as by_grade
 from mrv.rules.grades import signed
 from mrv.signatures import canonical
 from mrv.statement.conformity import condition, planned, registered, since_before
-from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import (
     cross_check_out,
     indicated,
@@ -60,6 +59,7 @@ from mrv.statement.plan_json import asked_out
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
+from mrv.statement.states import CONTEXT, URN
 from mrv.statement.status import status_entry
 from mrv.texts import signed_by_0_1_0
 

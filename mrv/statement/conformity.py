@@ -79,8 +79,8 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
             number = named[key].number
             yield text("PLN-01.other_number", held=len(devices), number=number, **of)
         watt = named[key].rated_power_w if key in named else None
-        for device in devices if watt is not None else ():
-            if rated[device] != watt:
+        for device in devices:
+            if watt is not None and rated[device] != watt:
                 held_w = "-" if rated[device] is None else str(rated[device])
                 yield text("PLN-01.other_power", device=device, held=held_w, watt=watt, **of)
 

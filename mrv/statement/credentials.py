@@ -31,7 +31,6 @@ from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.approval import digests
 from mrv.statement.conditions import check_threshold, shown, unmet
-from mrv.statement.credential_parts import about, issuer, valid_from
 from mrv.statement.findings import Record
 from mrv.statement.opinion import (
     check_opinion,
@@ -40,6 +39,7 @@ from mrv.statement.opinion import (
     materiality,
     opinion_word,
 )
+from mrv.statement.states import about, issuer, valid_from
 from mrv.statement.verifiers_words import Words
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")

@@ -57,9 +57,9 @@ from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.ed25519 import verifies
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.multibase import decode_base58, encode_base58
-from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
 from mrv.statement.device_days import Arrivals, local_days
 from mrv.statement.evidence_case import Case
+from mrv.statement.states import CONTEXT, about, issuer, related, valid_from
 
 
 @dataclass(frozen=True, slots=True)

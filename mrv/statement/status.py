@@ -26,7 +26,7 @@ from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, time_of
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.statement.credential_parts import issuer, valid_from
+from mrv.statement.states import issuer, valid_from
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 TYPES = ("VerifiableCredential", "BitstringStatusListCredential")

@@ -38,12 +38,18 @@ from mrv.statement.conditions import (
     unanswered,
     unmet,
 )
-from mrv.statement.credential_parts import CONTEXT, URN, related
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry
 from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
-from mrv.statement.states import check_accreditation, check_other, check_project
+from mrv.statement.states import (
+    CONTEXT,
+    URN,
+    check_accreditation,
+    check_other,
+    check_project,
+    related,
+)
 from mrv.statement.status import counts, lasts
 from mrv.statement.verifiers_words import missing
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject

@@ -41,14 +41,13 @@ from mrv.signatures.trust_root import Trust
 from mrv.signed_values.meter_keys import OwnKeys
 from mrv.statement import evidence
 from mrv.statement.conditions import effects, graded, unmet
-from mrv.statement.credential_parts import issuer
 from mrv.statement.credentials import conclusion_of
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, Record, fold, read_event
 from mrv.statement.metering_versions import OLDER_UNTIL, of_claims
 from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
-from mrv.statement.states import check_other, check_project
+from mrv.statement.states import check_other, check_project, issuer
 from mrv.verify import evidence_steps as figures
 from mrv.verify import seal_step as issuing
 from mrv.verify import seal_step as sealed

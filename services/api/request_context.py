@@ -26,7 +26,7 @@ from services.api.authentication import authenticate
 from services.api.cursors import Cursors
 from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
 from services.api.made_files import Maker
-from services.api.preferences import Preferences
+from services.api.negotiation import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests

@@ -83,7 +83,7 @@ SECTIONS = {
         "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
         "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
         "indicator": Entry(
-            "calculate.indicator:indicator", "Air, water and noise values; no tonnes."
+            "calculate.evaluate:indicator", "Air, water and noise values; no tonnes."
         ),
     },
 }

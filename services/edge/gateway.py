@@ -35,11 +35,10 @@ from services.edge.config import Config, CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder
 from services.edge.identity import Renewal
 from services.edge.metrics import GatewayMetrics, registry
+from services.edge.modbus import pollers
 from services.edge.outbox import Clock, Outbox, Record
-from services.edge.poller import pollers
-from services.edge.recorder import Recorder
 from services.edge.signing import Signer
-from services.edge.uplink import Link
+from services.edge.uplink import Link, Recorder
 from services.registry.fields import ID
 from services.scraping import Pulse, serving
 

@@ -37,7 +37,7 @@ from services.registry.entries import (
     calibration_every,
 )
 from services.registry.fields import Row
-from services.registry.finding import Finding
+from services.registry.located import Finding
 
 ENDED = "ended"
 

@@ -30,7 +30,7 @@ from mrv.methodologies.tools import calculated
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, Factor
 from mrv.rounding import decimal_text
 from services.registry.entries import Device, Modules, Project, ProjectDevice, Registry
-from services.registry.finding import Finding
+from services.registry.located import Finding
 
 # what a published series may change by from one value to the next: less in the direction in
 # which the claimant gains

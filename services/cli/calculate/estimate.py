@@ -13,7 +13,7 @@ from mrv.errors import MethodologyError
 from mrv.exante.model import Outcome
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
-from services.cli.calculate.json_input import name_of, read_json, write_json
+from services.cli.calculate.input_schema import name_of, read_json, write_json
 from services.cli.errors import Exit
 from services.cli.options.common import country_option
 

@@ -27,8 +27,7 @@ from services.cli.options.servers import database_url, operator_tls
 from services.cli.options.time_span import maybe_begin_option as begin_
 from services.cli.options.time_span import maybe_end_option as end_
 from services.cli.options.time_span import maybe_span
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import bar, counted, table, time_text
+from services.cli.output.text import bar, counted, print_json, print_result, table, time_text
 from services.cli.pipeline.republish import PREFIX, Redeliverer, Republisher
 from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError

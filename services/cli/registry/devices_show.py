@@ -22,8 +22,7 @@ from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json
-from services.cli.output.text import amount_text, table, time_text
+from services.cli.output.text import amount_text, print_json, table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet

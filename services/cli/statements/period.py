@@ -25,8 +25,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.documents import print_json
-from services.cli.output.text import bar, steps
+from services.cli.output.text import bar, print_json, steps
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project

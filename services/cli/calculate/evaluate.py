@@ -23,7 +23,6 @@ from services.cli.calculate import input_schema as schema
 from services.cli.calculate.input_schema import name_of, read_json, write_json
 from services.cli.options.common import country_option
 
-
 _ELSEWHERE = (
     "Another country's limits: a TOML like those in mrv/countries/vn/limits, given with --limits,\n"
     "or as `attributes.limits.table` of a station (docs/plants-and-stations.md)."

@@ -165,7 +165,10 @@ def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
     def find() -> dict[tuple[str, str], str]:
         with ask.reading() as conn:
             found = registered_names(conn)
-        return {key: said[language] for key, said in found.items() if language in said}
+            sites = conn.execute("SELECT 'site', id, name FROM site").fetchall()
+        return {(kind, id_): said for kind, id_, said in sites} | {
+            key: said[language] for key, said in found.items() if language in said
+        }
 
     found: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
@@ -29,7 +29,7 @@ _UNITS = (
     ("m3", "m\N{SUPERSCRIPT THREE}"),
     ("ug", "\N{MICRO SIGN}g"),
 )
-_DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
+_DIGITS, _MOST_PLACES, _WHOLE_FROM, _NAMED = 4, 6, 10, 3
 
 
 class Words:
@@ -66,18 +66,24 @@ class Words:
         name, factor = small
         if larger and abs(found) >= larger[0][1]:
             name, factor = fitting[0] if fitting else larger[-1]
-        scaled = found / factor
-        places = min(max(digits - 1 - scaled.adjusted(), 0), _MOST_PLACES) if scaled else 0
-        text = f"{scaled.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        return f"{self.number(text)}\N{NO-BREAK SPACE}{name}"
+        return f"{self.number(_down(found / factor, digits))}\N{NO-BREAK SPACE}{name}"
 
     def tonnes(self, value: object) -> str:
-        """Write whole tonnes, rounded down; of less than ten as an amount."""
+        """Write tonnes as sentences do: whole, below ten with two digits; rounded down."""
         found = Decimal(str(value))
-        if abs(found) < _WHOLE_FROM:
+        if 0 < abs(found) < _WHOLE_FROM:
             return self.amount(found, digits=2)
         return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
+
+    def share(self, part: Decimal, whole: Decimal) -> str:
+        """Write a share in per cent, as `tonnes` writes tonnes."""
+        found = part / whole * 100
+        return self.number(_down(found, 2, _MOST_PLACES if abs(found) < _WHOLE_FROM else 0))
+
+    def and_more(self, names: Sequence[str]) -> str:
+        """Write some names, and how many more there are."""
+        named, more = ", ".join(names[:_NAMED]), len(names) - _NAMED
+        return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
     def weekdays(self, begins: int) -> list[str]:
         """Return the days of a week, short, from the one on which it begins; 0 is Monday."""
@@ -123,6 +129,13 @@ class Words:
     def period(self, begin: str, end: str) -> str:
         """Write a period of local times, its end not in it."""
         return dates.period(begin, end, self.language)
+
+
+def _down(value: Decimal, digits: int, most: int = _MOST_PLACES) -> str:
+    """Return a number with so many significant digits and at most so many places, rounded down."""
+    places = min(max(digits - 1 - value.adjusted(), 0), most) if value else 0
+    text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @cache

@@ -25,7 +25,7 @@ from services.api.console.charts.quantities import cumulative_chart, hours_chart
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.finding import plan_why, unfit_plans
-from services.api.console.routes.overview import rounded, tonnes
+from services.api.console.routes.overview import of_ug, rounded
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
@@ -145,7 +145,7 @@ def project(
             {**one, **{edge: _local(one[edge], found.sums.timezone) for edge in ("from", "to")}}
             for one in serving
         ],
-        tonnes=tonnes,
+        of_ug=of_ug,
         rounded=rounded,
     )
 
@@ -384,7 +384,7 @@ def _tonnes(found: Sequence[EmissionDay]) -> tuple[str | None, str | None, str |
 
 
 def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | None, str | None]:
-    baseline, project_, avoided = (tonnes(ug, places) for ug in sums_ug)
+    baseline, project_, avoided = (of_ug(ug, places) for ug in sums_ug)
     return baseline, project_, avoided
 
 

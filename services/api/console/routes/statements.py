@@ -32,6 +32,7 @@ from services.api.console.charts.steps import Drawn, Step
 from services.api.console.charts.steps import steps as drawn_steps
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, language_of, render
+from services.api.console.routes.overview import rounded
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.request_context import Asked
@@ -153,6 +154,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         stamps=stamps,
         months=_calendar(ask, stored),
         account=_account(said, Words(language)),
+        rounded=rounded,
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
         held=_comparison_blocks(said, opinion, sample, ReportWords(language)),

@@ -243,10 +243,12 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
         plans = unfit_plans(conn)
     assert set(plans) == {"dinh-vu-pv"}
     of = ("dinh-vu-pv", "nck-pv")
-    found = [ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, None) for one in of]
+    found = [
+        ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, None, 0) for one in of
+    ]
     t = Words("en")
     by_name = {"t": t, "name": lambda _kind, _id, name: name}
-    bad, low = shortfalls(found, {}, plans, "", most=5, **by_name)
+    bad, low = shortfalls(found, {}, plans, "", where=lambda _at, of: " ".join(of), **by_name)
     assert (bad.next, bad.severity) == (t("fault.next.plan"), "major")
     assert "4,771 full-load hours" in bad.why
     assert (low.next, low.severity) == (t("fault.next.low"), "major")

@@ -11,7 +11,6 @@ from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.render import Language, language_of, render
-from services.api.console.routes.finding import Group
 from services.api.console.routes.overview import MOST_ALARMS, held_back, recalled
 from services.api.console.session import View, refuse_foreign, signed_in
 from services.api.console.translations import Words
@@ -65,7 +64,7 @@ def page(
     )  # fmt: skip
 
 
-def _lasted(group: Group, t: Words) -> str:
+def _lasted(group: stored.Group, t: Words) -> str:
     """Return how long a cause has lasted."""
     hours = int((datetime.now(UTC) - group.since).total_seconds() // 3600)
     if hours < _DAYS_FROM_H:

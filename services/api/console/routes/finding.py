@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Connection
 
@@ -15,13 +14,13 @@ from mrv.statement.conformity import over_full_load
 from mrv.texts import Text
 from services.api.console.translations import Words
 from services.store.views import city_year
+from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.city_year import ProjectYear, added, percent
 from services.store.views.console import ProjectSums
 
 # in per cent of what was expected to date: good, and no longer serious
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
-_QUARTER_S, _DAY_S = 900, 86_400
 _SILENT = {"silent", "never heard"}
 _PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
@@ -215,69 +214,10 @@ def short_name(said: str) -> str:
     return _ASIDE.split(said, maxsplit=1)[0].strip() or said
 
 
-class Group(NamedTuple):
-    """Alarms of one cause: of one kind, and begun together."""
-
-    kind: str
-    cause: str | None
-    severity: str
-    since: datetime
-    alarms: list[dict[str, Any]]
-
-    @property
-    def cost_t_per_day(self) -> Decimal | None:
-        """What all of them cost a day; None where none is priced. [t]"""
-        return added(
-            None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
-            for one in self.alarms
-        )
-
-    @property
-    def cost_t(self) -> Decimal:
-        """What they have cost since they began; 0 where none is priced. [t]"""
-        days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
-        return (self.cost_t_per_day or Decimal(0)) * days
-
-    @property
-    def devices(self) -> int:
-        """How many devices they are of."""
-        return sum(one["devices"] or 1 for one in self.alarms)
-
-
-_GRAVE = ("critical", "major", "minor")
-
-
 def ordered(faults: Iterable[Fault]) -> list[Fault]:
     """Return what holds tonnes back: the largest loss first, then what has no price by severity."""
     return sorted(
-        faults, key=lambda one: (one.amount is None, -one.lost_t, _GRAVE.index(one.severity))
-    )
-
-
-def grouped(found: Iterable[dict[str, Any]]) -> list[Group]:
-    """
-    Return alarms by their cause, the dearest first, then the gravest.
-
-    What is of one kind, has one cause and began within a quarter hour is one fault: a gateway,
-    a time server, a grid.
-    """
-    held: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
-    for one in found:
-        key = (
-            one["kind"],
-            one["cause_now"] or one["cause"],
-            int(one["since"].timestamp()) // _QUARTER_S,
-        )
-        held.setdefault(key, []).append(one)
-    groups = [
-        Group(
-            kind, cause, min((one["severity"] for one in each), key=_GRAVE.index),
-            min(one["since"] for one in each), sorted(each, key=lambda one: str(one["subject"])),
-        )
-        for (kind, cause, _), each in held.items()
-    ]  # fmt: skip
-    return sorted(
-        groups, key=lambda g: (-(g.cost_t_per_day or 0), _GRAVE.index(g.severity), g.since)
+        faults, key=lambda one: (one.amount is None, -one.lost_t, SEVERITIES.index(one.severity))
     )
 
 

@@ -27,7 +27,6 @@ from services.api.console.routes.finding import (
     Fault,
     fault,
     finding,
-    grouped,
     of_no_action,
     ordered,
     outside,
@@ -167,7 +166,7 @@ def held_back(ask: Asked, found: PageFigures, t: Words) -> list[Fault]:
     if ask.who.role != PUBLIC.role:
         with ask.reading() as conn:
             standing, _ = alarms.standing(conn, ask.who.projects, MOST_ALARMS)
-        faults += [fault(one, root, t, where) for one in grouped(standing)]
+        faults += [fault(one, root, t, where) for one in alarms.grouped(standing)]
     return ordered(faults)
 
 

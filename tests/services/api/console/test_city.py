@@ -172,6 +172,11 @@ def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp
     wind = {"en": "Wind on Bach Long Vi (simulated)", "vi": "Điện gió Bạch Long Vĩ (mô phỏng)"}
     assert language not in wind or wind[language] in " ".join(words)
     assert said["programme"] in text
+    first = " ".join(PdfReader(out).pages[0].extract_text().split())
+    for key in ("statements", "held_back", "target"):
+        head = own[f"programme.{key}"].partition("{")[0].strip()
+        assert " ".join(head.split()) in first, key
+    assert " ".join(own["programme.by_project"].split()) not in first
     small = [size for size in _sizes(out) if size < 8]
     assert small == []
 

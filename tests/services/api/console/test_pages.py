@@ -28,12 +28,12 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
-from services.api.console.routes.finding import grouped
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from services.store.views import console
+from services.store.views.alarms import grouped
 from tests.services.api import hostile, plain
 from tests.services.api.console.languages import SHOWN
 from tests.waiting import until

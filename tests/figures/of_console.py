@@ -59,7 +59,13 @@ def figures(city, a, monkeypatch):
     environment.globals["seen"] = note
     city.app.state.memory._kept.clear()
     city.client.post("/console/en/sign-in", data={"key": city.token})
-    pages = ["", "statements", f"programme?year={a.now.year}", f"parks/nck?year={a.now.year}"]
+    pages = [
+        "",
+        "alarms",
+        "statements",
+        f"programme?year={a.now.year}",
+        f"parks/nck?year={a.now.year}",
+    ]
     pages += [f"projects/{p}" for p in a.projects]
     pages += [f"devices/{d}" for d in a.silent()[:3]]
     pages += [f"projects/{p}?month={_newest(a, p):%Y-%m}" for p in a.projects]
@@ -205,6 +211,10 @@ def meant(a, where, said):
         "overview.html: figure(t, of_ug(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
         'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: issued(a, under(a, subject), a.now.year),
+        "alarms.html: t.tonnes(short)": lambda: _tonnes(sum(
+            max((expected_of(a, p, a.now.year) or 0) - (of_year(a, [p], a.now.year) or 0), 0) for p in a.counted()
+        )),
+        "certificate.html: t.number(rounded(said.emissions.reduction.t))": lambda: _floor(Decimal(_signed(a, page.split("/")[1])["emissions"]["reduction"]["t"])),
         "project.html: t.tonnes(of_ug(found.sums.reduction_ug, 12))": lambda: _tonnes(a.tonnes([name], all_)),
         "project.html: t.tonnes(of_ug(found.sums.month_ug, 12))": lambda: _tonnes(PROJECT["last_30_days_t"](a, name)),
         "project.html: t.tonnes(found.sums.expected_t)": lambda: _tonnes(a.expected(name)),

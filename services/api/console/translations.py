@@ -41,9 +41,9 @@ class Words(Numbers):
         """Return a text, or what a document says itself."""
         return self._texts.get(key, text)
 
-    def and_more(self, names: Sequence[str]) -> str:
+    def and_more(self, names: Sequence[str], most: int = _NAMED) -> str:
         """Write some names, and how many more there are."""
-        named, more = ", ".join(names[:_NAMED]), len(names) - _NAMED
+        named, more = ", ".join(names[:most]), len(names) - most
         return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
     def weekdays(self, begins: int) -> list[str]:

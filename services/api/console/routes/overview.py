@@ -156,9 +156,9 @@ def held_back(ask: Asked, found: PageFigures, t: Words) -> list[Fault]:
         places = dict.fromkeys(at) or dict.fromkeys(
             found.main_sites[one] for one in own if one in found.main_sites
         )
-        said = [t.and_more([sites.get(one, one) for one in places])]
+        said = [t.and_more([sites.get(one, one) for one in places], 2)]
         named = dict.fromkeys(one for project in own for one in found.answering(ask, project))
-        said += [t("fault.responsible", name=t.and_more(list(named)))] if named else []
+        said += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
         return " · ".join(one for one in said if one)
 
     states = {one.id: one for one in found.projects}

@@ -34,6 +34,7 @@ from services.api.routes.registry import IdPath, due_of, unknown
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
+from services.store.views.city_year import percent
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
 from services.store.views.parks import Money, of_project
@@ -132,7 +133,7 @@ def project(
         cumulative=_cumulative(found, t),
         hours=_hours(found, t),
         hours_apart=found.kind == "month" and not by_hour and found.sums.devices > _FEW_DEVICES,
-        total=_total(found),
+        total=_total(found, t),
         months=_picker(found, t),
         stale=_stale(found),
         plan=None if plan is None else plan_why(plan, t),
@@ -302,14 +303,14 @@ def _label(kind: str, row: Row, t: Words) -> str:
     return t.short_month(begins) if kind == "year" else str(begins.day)
 
 
-def _total(found: ProjectRow) -> tuple[Decimal, int | None] | None:
+def _total(found: ProjectRow, t: Words) -> tuple[str, int | None] | None:
     """Return what was avoided in the span, and its share of the expected amount [%]."""
     avoided = [Decimal(row.avoided) for row in found.rows if row.avoided is not None]
     if not avoided:
         return None
     expected = sum((Decimal(row.expected) for row in found.rows if row.expected), Decimal(0))
     total = sum(avoided, Decimal(0))
-    return total, int(total / expected * 100) if expected else None
+    return t.tonnes(total), percent(total, expected)
 
 
 def _picker(found: ProjectRow, t: Words) -> list[tuple[str, str, str]]:

@@ -90,7 +90,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         entry = log.receipt(conn, stored.id)
         keys = {one.key.did: one.key for one in signing_keys.load(conn)}
         now = console.project_sums(conn, stored.project)[0]
-    said, opinion = stored.claims, _opinion(steps)
+    said, opinion, t = stored.claims, _opinion(steps), Words(language)
     # what the baseline counts, else what the project does
     largest = max(
         said.monitored_parameters,
@@ -115,13 +115,17 @@ def one_tonne(ask: View, language: Language) -> Response:
         ),
         devices=sorted({p.device for p in same}),
         calibrated=min(until) if until and len(until) == len(same) else None,
-        account=_account(said, Words(language)),
+        account=_account(said, t),
         prepared=_prepared(steps, keys),
         verified=(verified := _verified(opinion, keys)),
         verified_on=verified and _local_day(verified.at, said),
         opinion=opinion and opinion.credential_subject,
+        whole={
+            side: t.tonnes(getattr(said.emissions_before_deductions, side).t)
+            for side in ("baseline", "project", "reduction")
+        },
         now=now,
-        of_ug=of_ug,
+        lately=now.month_ug and t.tonnes(of_ug(now.month_ug, 12)),
         index=_index(entry),
     )
 

@@ -15,7 +15,6 @@ import pytest
 from mrv.report.audit_rows import status_url
 from mrv.report.blocks import sampled
 from mrv.report.comparison_blocks import designed, held
-from mrv.report.translations import certainty
 from mrv.report.words import Words as ReportWords
 from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
@@ -187,7 +186,8 @@ def test_figures_are_those_of_the_statement(served):
     for one in said["factors"]:
         assert one["id"] in text
         assert one["source"] in text
-        assert certainty(one["certainty"], ReportWords("en")) in text
+        accepted = "accepted" if one["acceptedByProject"] else one["certainty"]
+        assert ReportWords("en")[f"certainty.{accepted}"] in text
     shown = get(served, "/console/vi/statements").text
     assert said["emissions"]["reduction"]["t"].replace(".", ",") in shown
 

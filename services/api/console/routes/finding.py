@@ -22,6 +22,7 @@ from services.store.views.console import ProjectSums
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 _SILENT = {"silent", "never heard"}
+_LATE = "not commissioned"
 _PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
 # of sites and projects: the places, and who answers for them
@@ -179,7 +180,10 @@ def shortfalls(
             if since is not None
             else t("never_heard")
             if silent
-            else t("fault.low", percent=t.number(own))
+            else t(
+                "fault.late" if state is not None and state.state == _LATE else "fault.low",
+                percent=t.number(own),
+            )
             if own is not None
             else t("fault.nothing")
         )

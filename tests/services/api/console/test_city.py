@@ -254,6 +254,10 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     ]
     t = Words("en")
     by_name = {"t": t, "name": lambda _kind, _id, name: name}
+
+    def where(_at, projects):
+        return " ".join(projects)
+
     bad, low = shortfalls(found, {}, plans, "", where=where, **by_name)
     assert (bad.next, bad.severity) == (t("fault.next.plan"), "major")
     assert "4,771 full-load hours" in bad.why

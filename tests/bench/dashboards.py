@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from services.local.stack import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
-from tests.bench.bulk import indexed_after
+from tests.bench.simulated_days import indexed_after
 from tests.bench.spent import cpu_s
 from tests.grafana import city
 from tests.grafana.fill import fill

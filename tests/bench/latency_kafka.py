@@ -15,8 +15,8 @@ import psycopg
 
 from tests.apache_kafka import APACHE, WHY
 from tests.bench import load
+from tests.bench.load import Paced
 from tests.bench.over_kafka import Running, over_kafka, records
-from tests.bench.paced import Paced
 from tests.bench.spent import cpu_s
 from tests.running import Pipeline
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 
+from tests.faults.killing import DEVICES, check, lost
 from tests.integration import field
 from tests.soak import often
 
-from .fleet import DEVICES, check, lost
 from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS

@@ -167,3 +167,10 @@ def test_columns_carry_grades_and_details_along():
     kept = both.take(both.device == 4)
     assert (kept.said, kept.device.tolist()) == ({1: ("Tot", {"a": 1})}, [4, 4])
     assert kept.by_device() == {4: {"leq_1h_dba": {5: 60.0}, "vn-aqi-hourly": {7: 40.0}}}
+
+
+def test_a_day_begins_when_its_standard_says():
+    """A town whose night begins at 22 would be judged by the hours of another country."""
+    clock = [50.0] * 7 + [60.0] * 14 + [70.0] * 3
+    place = Device("noise", "s", "noise_station", timezone=HANOI, limits={"day_hours": [7, 21]})
+    assert of_day(place, known(leq_1h_dba=clock))["leq_day_dba"].value == 60

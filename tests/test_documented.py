@@ -26,7 +26,7 @@ from deploy import lexicon
 from mrv.texts import languages
 from mrv.texts.word_files import read
 from services.cli.calculate import catalog_docs as docs
-from services.cli.calculate import findings_docs as findings
+from services.cli.calculate import catalog_docs as findings
 from services.cli.main import main
 from services.cli.words import FOLDERS
 from services.settings import Settings
@@ -212,7 +212,7 @@ FINDINGS = (ROOT / findings.FINDINGS).read_text("utf-8")
 
 def test_the_page_is_what_the_table_says():
     """An auditor would read a page of last year."""
-    page = docs.conformity_page(TABLE) + findings.section(FINDINGS, ROOT / findings.TESTS)
+    page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
     assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
 
 

@@ -10,8 +10,6 @@ A reader who meets "baseline" on one page and "reference" on the next takes them
 two figures.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import shlex

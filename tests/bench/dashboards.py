@@ -12,8 +12,6 @@ session's process (parallel workers have their own, and are seen by the clock al
 with one line of JSON.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import tempfile

@@ -6,8 +6,6 @@ starts writes no log for a chunk that is made and filled in one transaction; key
 are built at the end (`tests.bench.simulated_days`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 

@@ -5,8 +5,6 @@ Every device of the fleet sends in turn; the rows of 16 of them are watched by a
 second connection, so one message in 125 is timed, whatever its partition.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from bisect import bisect_left

@@ -3,8 +3,6 @@
 Messages at a given rate, each with the moment at which it was sent.
 """
 
-from __future__ import annotations
-
 import socket
 import threading
 import time

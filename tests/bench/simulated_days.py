@@ -7,8 +7,6 @@ an hour; the keys built by sorting take minutes.  They are denser than in the fi
 readings of all devices come in turn.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -6,8 +6,6 @@ Memory of bridge and worker over a long run at a steady load.
 prints a line a minute, and one of JSON at the end.  `make bench` runs the short form.
 """
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

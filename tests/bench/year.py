@@ -6,8 +6,6 @@ drain measures.  Making them is not counted.  Then every project's year is close
 evidence exported, and the pack verified offline.
 """
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping

@@ -39,7 +39,7 @@ def _short(value):
 
 
 def add(folder):
-    """Add what `tests.closes.test_closes` kept in a folder."""
+    """Add what `tests.closes.capture` kept in a folder."""
     closes, books = corpus.read() if corpus.FACTS.exists() else ({}, {})
     for file in sorted(folder.glob("*.json")):
         found = json.loads(file.read_text("utf-8"))

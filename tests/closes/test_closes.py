@@ -1,38 +1,11 @@
-"""The golden closes: what each comes to, and that a released rule set stays as it was.
-
-Pytest plug-in that keeps closes: `pytest -p tests.closes.test_closes --closes FOLDER tests/mrv`.
-"""
-
-import json
-from pathlib import Path
+"""The golden closes: what each comes to, and that a released rule set stays as it was."""
 
 import pytest
 
 from mrv.registry.project import ACCOUNTING, VERSIONS
-from mrv.rules import closing as period
 from mrv.rules import rules
 from tests.closes import corpus
 from tests.closes.plain import fact, plain
-
-
-def pytest_addoption(parser):
-    parser.addoption("--closes", type=Path, help="folder into which facts of closes go")
-
-
-def pytest_configure(config):
-    """Put a function that keeps its arguments before `close`, before tests import it."""
-    folder, close = config.getoption("--closes"), period.close
-
-    def kept(*given, **named):
-        asked, books = corpus.Close(*given, **named), {}
-        facts = corpus.stored(asked, books)
-        folder.mkdir(parents=True, exist_ok=True)
-        whole = json.dumps({"facts": facts, "books": books})
-        (folder / f"{corpus.digest(facts)}.json").write_text(whole, "utf-8")
-        return close(*given, **named)
-
-    period.close = kept
-
 
 EXPECTED = corpus.expected()
 

@@ -3,8 +3,6 @@
 A fleet that sends while its servers die, and the reckoning afterwards.
 """
 
-from __future__ import annotations
-
 import random
 import threading
 from collections.abc import Iterator

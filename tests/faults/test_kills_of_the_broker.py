@@ -4,8 +4,6 @@
 FAULT_ROUNDS above 1 multiplies how often it is killed.
 """
 
-from __future__ import annotations
-
 import time
 
 from tests.faults.killing import DEVICES, check, lost

@@ -4,8 +4,6 @@ Workers under load are killed, paused and cut off: nothing is lost, nothing coun
 FAULT_ROUNDS multiplies how often; 17 kills workers fifty times.
 """
 
-from __future__ import annotations
-
 import random
 import signal
 import time

@@ -5,8 +5,6 @@ Readings go into the store as `tonne run` commits them, invoices say what the me
 periods close by their own command, so that what is shown can be compared with what closes.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from datetime import date

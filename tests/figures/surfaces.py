@@ -7,8 +7,6 @@ against the account.
 The states of a city in which each figure is looked at.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

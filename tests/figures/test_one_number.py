@@ -1,7 +1,5 @@
 """One number everywhere: panels, every field of the API, every figure of the console, commands."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import secrets

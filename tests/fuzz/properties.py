@@ -13,13 +13,13 @@ from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet
 from ingest.profiles import register_blocks
 from ingest.reading import Reading, Registers, Row, Stated
-from tests.fuzz import mutate, truth
+from tests.fuzz import sparkplug, truth
 from tests.ingest.codecs.cases import cases
 
 RECEIVED_US = 1_767_225_600_000_000
 BASE_S, BYTE_S = 0.1, 20e-6
 CODECS = {codec.name: codec for codec in encodings.CODECS}
-NAMES = (*CODECS, mutate.NAME)
+NAMES = (*CODECS, sparkplug.NAME)
 PROFILES = {name: (held[0]["class"], held[0]["profile"]) for name, held in cases().items()}
 
 
@@ -55,8 +55,8 @@ def _timed(codec: str, payload: bytes) -> tuple[float, Sequence[Reading] | bool 
     began = time.thread_time()
     found: Sequence[Reading] | bool | None = None
     with suppress(PayloadError):
-        if codec == mutate.NAME:
-            found = mutate.judge(payload)
+        if codec == sparkplug.NAME:
+            found = sparkplug.judge(payload)
         else:
             found = CODECS[codec].decode(payload, RECEIVED_US)
     return time.thread_time() - began, found
@@ -81,7 +81,7 @@ def judge_together(codec: str, payloads: Sequence[bytes]) -> int:
 
     Sparkplug's readings come of a node's whole session, so its payloads stand alone.
     """
-    if codec == mutate.NAME:
+    if codec == sparkplug.NAME:
         return 0
     device_class, profile = PROFILES[codec]
     fleet = Fleet([Device("d", "s", device_class, profile=profile)])

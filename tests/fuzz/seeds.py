@@ -9,7 +9,7 @@ import cbor2
 
 from ingest import codec_detection as encodings
 from tests.bench.codecs import KINDS
-from tests.fuzz import mutate
+from tests.fuzz import sparkplug
 from tests.ingest.codecs.cases import cases
 
 GOLDEN = Path(__file__).parents[1] / "golden_profiles/cases.jsonl"
@@ -79,7 +79,7 @@ def gather() -> dict[str, list[bytes]]:
     for name, documents in MORE.items():
         write = cbor2.dumps if name == "senml_cbor" else _compact
         found[name].extend(write(document) for document in documents)
-    found[mutate.NAME] = mutate.seeds()
+    found[sparkplug.NAME] = sparkplug.seeds()
     return {name: seeds for name, seeds in found.items() if seeds}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import cbor2
 
 from ingest.formats import cose_batch
-from tests.fuzz import test_fuzz
+from tests.fuzz import registers
 
 _TIMES_SECONDS = {"W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C"}
 _NUMBERS = (int, float, Decimal)
@@ -104,7 +104,7 @@ def _inside(messages: bytes) -> set[float]:
     if messages[:1] not in b"[{":
         return _cbor(messages)
     found = document(messages)
-    for key, read in (("blocks", test_fuzz.modbus), ("sunspec", test_fuzz.sunspec)):
+    for key, read in (("blocks", registers.modbus), ("sunspec", registers.sunspec)):
         if f'"{key}"'.encode() in messages:
             return set(read(found))
     senml_records = isinstance(found, list) and all(isinstance(one, dict) for one in found)
@@ -121,8 +121,8 @@ SAID: dict[str, Callable[[bytes], set[float]]] = {
     "senml_cbor": _cbor,
     "ocpp16": lambda p: {*_strings(document(p)), *numbers(document(p))},
     "ocpp201": lambda p: {*_scaled(document(p))},
-    "sunspec": lambda p: test_fuzz.sunspec(document(p)),
-    "modbus": lambda p: test_fuzz.modbus(document(p)),
+    "sunspec": lambda p: registers.sunspec(document(p)),
+    "modbus": lambda p: registers.modbus(document(p)),
     "cose_sign1": lambda p: _inside(cose_batch.read(p).messages),
 }
 

@@ -3,8 +3,6 @@
 Messages through `decode`, as a device of a class and profile sends them.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ingest.classes import load

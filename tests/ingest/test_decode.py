@@ -3,8 +3,6 @@
 What is wrong with a JSON text is told the same whichever Python runs.
 """
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -3,8 +3,6 @@
 Weighings: counted by the running total, so that a ticket lost or sent twice changes nothing.
 """
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 

@@ -5,8 +5,6 @@ Texts of findings: every code has words in every language, and nothing else has.
 Conditions of methodologies: codes with values, in each language, and as 0.1.0 signed them.
 """
 
-from __future__ import annotations
-
 import ast
 import pickle
 import string

@@ -3,8 +3,6 @@
 Hours and days of noise stations.
 """
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, date, datetime
 

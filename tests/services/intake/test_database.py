@@ -3,8 +3,6 @@
 Connections to Kafka end with the work that made them, by TLS too, and however they were lost.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import select

@@ -1,7 +1,5 @@
 """docs/registry-file.md, each of its statements that can be tried held to what the parser does."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Iterator

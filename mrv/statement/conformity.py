@@ -335,11 +335,19 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
     )
 
 
-def registered(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Return the findings of the registry's rules."""
+def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
+    """
+    Return the findings of the registry's rules.
+
+    What an excluded meter serves stays to be clarified, whatever shows it, where the project's own
+    meters used less than its service takes.
+    """
+    used = (one for one in result.applicability if one.rule == "MTR-06" and not one.holds)
+    short = any(said.code != "MTR-06.no_model" for one in used for said in one.lines)
     for one in plan.registry:
         texts = tuple(map(text_in, one.texts))
-        yield Finding(one.rule, one.holds, texts, one.severity or "", devices=devices_of(texts))
+        severity = "" if short and one.rule == "BND-01" else one.severity or ""
+        yield Finding(one.rule, one.holds, texts, severity, devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

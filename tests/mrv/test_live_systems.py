@@ -156,7 +156,7 @@ def test_earlier_waste_goes_on_decaying():
 
 
 def test_waste_decays_by_the_climate_of_its_own_country():
-    """A plant in Bogota would be credited with the methane of a tip in the wet tropics, 4.8 times."""
+    """A plant in Bogota would be credited as in the wet tropics, 4.8 times."""
     given, parameters = CASES["ams-iii-f"]
     method = methodologies.find("ams-iii-f")
 

@@ -118,9 +118,11 @@ def _project(
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
     notes |= {("projects.parameters", key): _meaning(spec) for key, spec in asked.items()}
+    more = {k: s for k, s in method.parameters.items() if not s.required and s.choices}
     notes |= {
-        ("projects.devices", key): f"{_meaning(spec)}; optional, with its document in `documents`"
-        for key, spec in optional.items()
+        (sheet, key): f"{_meaning(spec)}; optional, with its document in `documents`"
+        for sheet, some in (("projects.devices", optional), ("projects.parameters", more))
+        for key, spec in some.items()
     }
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
@@ -175,5 +177,5 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
     ]
     if method.invoiced:
         names = ", ".join(role for role in method.roles if role in method.invoiced)
-        lines.append(f"Nothing is reduced without invoices of {names}: tonne invoice import.")
+        lines.append(f"Without a valid certificate {names} needs invoices: tonne invoice import.")
     return "\n".join(lines)

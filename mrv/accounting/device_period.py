@@ -22,7 +22,8 @@ from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
 from mrv.accounting.coverage import Gap, Served, Service
 from mrv.model import MONTH, Activity, Most, RoleNeeds
 from mrv.registry.calibration import Uncovered
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ProjectDevice
 from mrv.rounding import exact_sum
 from mrv.texts import Text
 

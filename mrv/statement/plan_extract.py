@@ -40,12 +40,11 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, Asked
-from mrv.registry.declared import Declared
+from mrv.registry.declared import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
     Besides,
-    Calibration,
     Certified,
     ChangedLate,
     CheckMeter,
@@ -56,7 +55,6 @@ from mrv.registry.project import (
     Invoice,
     MeteredOutside,
     Project,
-    Sample,
     Usage,
 )
 from mrv.statement.arrival import Arrivals

@@ -21,8 +21,8 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from services.archive import location as home
 from services.archive.location import Archive
-from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
+from services.issuer.compared_days import sealed_leaves
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals

@@ -19,8 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.registry.declared import Stratum, Survey
-from mrv.registry.project import Sample
+from mrv.registry.declared import Sample, Stratum, Survey
 from mrv.registry.sample_precision import LARGE, SMALL, of_samples, of_survey, required
 from tests.mrv import test_owner_inputs as owner
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from services.api.schemas.base import Id, Line, Shape, State
-from services.issuer.due import Kind
+from services.issuer.planning import Kind
 
 
 class Statement(Shape):

@@ -15,7 +15,7 @@ from typing import Any
 from mrv import methodologies
 from mrv.method_lives import Life, lives
 from mrv.methodologies import _vehicles, tools
-from mrv.model import Methodology, Tool, symbols_of
+from mrv.model import Methodology, Tool
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.quantity_text import amount_text
 from mrv.rules.metering import WEEKS
@@ -141,7 +141,7 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
 
 def _equation(one: Methodology | Tool) -> Iterator[str]:
     """Yield the steps: Python, the workbook and this page have the same formulas."""
-    symbols = symbols_of(one.inputs, one.steps)
+    symbols = one.steps.symbols(one.inputs)
     rows: list[tuple[str, ...]] = [
         (
             f"{step.symbol} = {in_symbols(step.formula, symbols)}",

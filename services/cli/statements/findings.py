@@ -22,7 +22,7 @@ from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
-from services.issuer.findings import sign
+from services.issuer.documents import sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from services.issuer.due import due
+from services.issuer.planning import due
 from tests import registering
 from tests.invoked import tonne
 from tests.planted import planted

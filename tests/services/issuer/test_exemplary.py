@@ -11,8 +11,8 @@ from mrv.packs.reader import read_pack
 from mrv.statement.sampling import Size
 from mrv.verify import verify
 from services.issuer import transitions as life
+from services.issuer.export_files import submission
 from services.issuer.pack import export
-from services.issuer.submission import submission
 from tests import registering
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant

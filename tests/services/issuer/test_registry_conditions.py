@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from services.cli.main import main
 from services.issuer.close import supersede
-from services.issuer.registry_rules import rated_powers
 from services.registry.entries import Rating
+from services.registry.ratings import rated_powers
 from services.store.postgres.pool import connect
 from services.store.statements import statements
 from tests import registering

@@ -11,7 +11,8 @@ from mrv.documents.coded import text_in
 from mrv.documents.form import UNSET
 from mrv.factors import load
 from mrv.method_lives import find_life
-from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice, Sample
+from mrv.registry.declared import Calibration, Sample
+from mrv.registry.project import Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
 from mrv.texts import joined, render

@@ -7,7 +7,7 @@ import pytest
 from structlog import get_logger
 
 from services.cli.local import doctor_signing
-from services.issuer import keys, sealer
+from services.issuer import keys, seal
 from services.issuer.sealed_day_contents import HOUR_US, PROMISED_US, SETTLE_US
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
@@ -23,12 +23,12 @@ def at(database_url, tmp_path, monkeypatch):
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=60)
     metrics = Metrics()
-    one = sealer.Sealer(
-        database_url, tmp_path, keys.LOG_KEY, sealer.EVERY_S, metrics, get_logger("test")
+    one = seal.Sealer(
+        database_url, tmp_path, keys.LOG_KEY, seal.EVERY_S, metrics, get_logger("test")
     )
 
     def at(now):
-        monkeypatch.setattr(sealer, "now_us", lambda: now)
+        monkeypatch.setattr(seal, "now_us", lambda: now)
         one.once()
         assert metrics.registry.get_sample_value("tonne_log_seal_failures_total") == 0
         return metrics.registry.get_sample_value("tonne_log_seal_late_seconds")
@@ -48,7 +48,7 @@ def _sealed(url):
 
 def test_the_sealer_leaves_no_day_longer_than_promised(at, database_url):
     """What stood in the database for days could be rewritten before anybody fixed it."""
-    assert SETTLE_US + sealer.EVERY_S * 1_000_000 < PROMISED_US
+    assert SETTLE_US + seal.EVERY_S * 1_000_000 < PROMISED_US
     waited, step = {}, 11 * HOUR_US  # eleven times as rarely as it does
     for now in range(BEGIN, BEGIN + 5 * 24 * HOUR_US, step):
         assert at(now) == 0

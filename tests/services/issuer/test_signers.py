@@ -14,7 +14,7 @@ from ingest.errors import InputError, ServerError
 from mrv.errors import SignatureError
 from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.signatures.keys import EnrolledKey, public_multikey
-from services.issuer import keys, signers
+from services.issuer import keys
 from services.settings import Settings
 from tests import holders
 from tests.invoked import printed
@@ -88,10 +88,10 @@ def test_a_token_without_its_pin_signs_nothing(token, monkeypatch):
     where = {"module": str(MODULE), "token": "plant", "key": "k"}
     monkeypatch.setenv("TONNE_PKCS11_PIN", "0000")
     with pytest.raises(InputError, match=r"PIN is refused|asks for a PIN|NoSuchToken"):
-        signers.public_key(where)
+        keys.public_key(where)
     monkeypatch.delenv("TONNE_PKCS11_PIN")
     with pytest.raises(InputError, match="TONNE_PKCS11_PIN"):
-        signers.opened({"pkcs11": where})(b"x")
+        keys.opened({"pkcs11": where})(b"x")
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_what_a_command_gives_is_verified(home, kms):
         assert not (home / "keys").exists()
     for signer in ({}, {"command": []}, {"command": "sh"}, {"pkcs11": {"module": "x"}}, {"x": 1}):
         with pytest.raises(InputError, match="signer of a key file"):
-            signers.opened(signer)
+            keys.opened(signer)
 
 
 def public_of(file):

@@ -111,9 +111,10 @@ class Copy(NamedTuple):
         """Why it counts nothing."""
         if self.parts:
             return text("copy.sum", device=self.device, others=self.parts)
-        by = self.by_day
-        code = "quarter_hours" if by is None else "days" if by.ordered else "any_order"
-        return text(f"copy.{code}", device=self.device, other=self.of)
+        code = "copy.quarter_hours"
+        if self.by_day is not None:
+            code = "copy.days" if self.by_day.ordered else "copy.any_order"
+        return text(code, device=self.device, other=self.of)
 
     @property
     def alike(self) -> Text:

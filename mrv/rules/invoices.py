@@ -418,10 +418,11 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
         reason = BARE if shown else None
         for name, of in _of_class(facts, consumption).items():
             counts, days, mean = Fraction(0), Fraction(0), Fraction(0)
-            for one, most in ((facts.views[i], most) for i, most in of.items()):
+            for i, a_day in of.items():
+                one = facts.views[i]
                 served = max(Fraction(one.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
                 days += served
-                mean += most * served
+                mean += a_day * served
                 counts += one.counts
             if counts <= mean:
                 continue

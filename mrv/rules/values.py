@@ -33,8 +33,8 @@ from mrv.parameters.evidence import Asked, of_parameter
 from mrv.parameters.inputs import Inputs, exact, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
+from mrv.registry.declared import Precision, of_samples, of_survey, required
 from mrv.registry.project import Besides, Project
-from mrv.registry.sample_precision import Precision, of_samples, of_survey, required
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (

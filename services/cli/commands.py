@@ -20,7 +20,9 @@ SECTIONS = {
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
-        "est": Entry("registry.est:est", "Devices fetch their certificates themselves (EST)."),
+        "est": Entry(
+            "registry.credentials:est", "Devices fetch their certificates themselves (EST)."
+        ),
         "devices": Entry(
             "registry.devices:devices", "Known and unknown devices, and what arrives."
         ),
@@ -39,12 +41,12 @@ SECTIONS = {
         "broker": Entry("pipeline.broker:broker", "A broker's access rules for devices."),
     },
     "Data": {
-        "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
-        "indicators": Entry("data.intervals:indicators", "Stored air, noise and water."),
+        "intervals": Entry("data.quality:intervals", "Stored quantities and emissions."),
+        "indicators": Entry("data.quality:indicators", "Stored air, noise and water."),
         "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
         "signed": Entry("statements.signed:signed", "What meters signed; suppliers sign rows."),
         "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
-        "rebuild": Entry("data.rebuild:rebuild", "Derived rows again from raw readings."),
+        "rebuild": Entry("data.columnstore:rebuild", "Derived rows again from raw readings."),
         "columnstore": Entry("data.columnstore:columnstore", "Old chunks compressed, or not."),
         "archive": Entry("data.archive:archive", "Sealed days to Parquet files, and back."),
     },
@@ -52,7 +54,7 @@ SECTIONS = {
         "period": Entry("statements.period:period", "Close a monitoring period."),
         "statement": Entry("statements.statement:statement", "The life of a statement."),
         "submission": Entry(
-            "statements.submission:submission", "What a programme's checks would find."
+            "statements.period:submission", "What a programme's checks would find."
         ),
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "export": Entry("statements.export:export", "Files for registries and ministries."),
@@ -72,7 +74,7 @@ SECTIONS = {
         "webhooks": Entry("webhooks:webhooks", "Tell other systems what happens, signed."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
         "signer": Entry("pipeline.watch:signer", "Holds the log's key, and does what needs it."),
-        "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),
+        "witness": Entry("statements.timestamp:witness", "Cosign logs of others that only grew."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: begin and check one."),
     },
@@ -81,7 +83,7 @@ SECTIONS = {
         "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
         "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
         "indicator": Entry(
-            "calculate.indicator:indicator", "Air, water and noise values; no tonnes."
+            "calculate.evaluate:indicator", "Air, water and noise values; no tonnes."
         ),
     },
 }

@@ -52,11 +52,11 @@ from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
-from mrv.statement.credential_parts import CONTEXT, issuer, related, valid_from
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
+from mrv.statement.states import CONTEXT, issuer, related, valid_from
 from mrv.timestamps.stored_tokens import summaries
 from mrv.verify.subject import Subject
 from services.issuer.close import snapshot

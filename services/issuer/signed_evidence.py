@@ -48,7 +48,7 @@ from mrv.statement.conditions import forward_of, reasons_of
 from mrv.statement.credentials import verification_of
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence_case import Case
-from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
+from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
 from services.store.archive import catalog as archived
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate

@@ -16,19 +16,11 @@ from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import Design, Sample
 from mrv.texts import dates
-from services.registry import (
-    alarm_rules,
-    arrays,
-    certificates,
-    declared,
-    estimates,
-    limits,
-    meter_keys,
-    monitoring,
-    parameter_documents,
-    ratings,
-    tariffs,
-)
+from services.registry import alarm_rules, arrays, declared, limits, meters, monitoring, ratings
+from services.registry import limits as estimates
+from services.registry import limits as parameter_documents
+from services.registry import ratings as tariffs
+from services.registry.certificates import calibrator, replacer
 from services.registry.entries import (
     ARRAY_KEYS,
     CALIBRATION_EVERY,
@@ -49,8 +41,8 @@ from services.registry.entries import (
     calibration_every,
     place,
 )
-from services.registry.estimates import MAX_EXPECTED
 from services.registry.fields import Row
+from services.registry.limits import MAX_EXPECTED
 
 Item = TypeVar("Item")
 _MOST_SIGNATURES = 9
@@ -144,14 +136,9 @@ def device(row: Row) -> Device:
         serial=row.optional("serial"),
         attributes=_attributes(row),
         calibrations=_list(
-            row,
-            "calibrations",
-            certificates.calibrator(class_id),
-            lambda c: (c.performed, c.certificate),
+            row, "calibrations", calibrator(class_id), lambda c: (c.performed, c.certificate)
         ),
-        replacements=_list(
-            row, "replacements", certificates.replacer(class_id), lambda r: (r.channel, r.at)
-        ),
+        replacements=_list(row, "replacements", replacer(class_id), lambda r: (r.channel, r.at)),
         quality=_list(
             row, "quality", limits.reader(class_id, rated), lambda q: (q.channel, q.begins)
         ),
@@ -160,7 +147,7 @@ def device(row: Row) -> Device:
         maker=row.optional("maker"),
         model=row.optional("model"),
         ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins, r.sha256 or "")),
-        meter_keys=_list(row, "meter_keys", meter_keys.meter_key, lambda k: (k.begins,)),
+        meter_keys=_list(row, "meter_keys", meters.meter_key, lambda k: (k.begins,)),
         **arrays.values(row, class_id),
         arrays=_list(row, "arrays", arrays.array, lambda a: (a.begins,)),
     )

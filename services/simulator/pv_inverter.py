@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.simulator.model import Block, Day, Device, Floats, stream
-from services.simulator.register import Register
+from services.simulator.model import Block, Day, Device, Floats, Register, stream
 from services.simulator.sky import sky
 
 _REFERENCE_C = 25.0

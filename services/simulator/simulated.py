@@ -37,8 +37,10 @@ from services.simulator.model import (
     Block,
     Day,
     Device,
+    EnergyMeter,
     Floats,
     Ints,
+    Register,
     SimulatorError,
     Source,
     bump,
@@ -46,7 +48,6 @@ from services.simulator.model import (
     zone_ms,
 )
 from services.simulator.pv_inverter import PvInverter
-from services.simulator.register import EnergyMeter, Register
 from services.simulator.systems import BEHAVIOURS, System
 from services.simulator.vehicles import EvCharger, Vehicle
 

@@ -16,8 +16,7 @@ from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
 from services.cli.options.common import Group, json_option
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import table
+from services.cli.output.text import print_json, print_result, table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust as kept

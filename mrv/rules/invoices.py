@@ -35,7 +35,7 @@ from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date, local_span, midnight_us
-from mrv.quantity_text import amount_text
+from mrv.quantity_text import amount_text, plain_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
@@ -408,14 +408,13 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
     the class where that is more.  It is a share of what the limits of the stages before leave
     (`Cap.share`), of all the times in which a device serves together.
     """
-    above = dict[str, Text]()
+    above, applied = dict[str, Text](), dict[Text, None]()
     for consumption in facts.methodology.consumptions:
         users = using(facts.views, consumption)
         shown = bool(users) and all(map(facts.invoiced, users))
         share = 1 - _unshown_share(facts, users) if shown else Fraction(0)
         if share == 1:
             continue
-        reason = BARE if shown else None
         for name, of in _of_class(facts, consumption).items():
             counts, days, mean = Fraction(0), Fraction(0), Fraction(0)
             for i, a_day in of.items():
@@ -428,15 +427,17 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
                 continue
             unit = facts.views[next(iter(of))].needs.unit
             most, per_day = amount_text(mean / days, unit), amount_text(counts / days, unit)
-            yield Cap(
-                node(Level.DEVICE, [*of]), mean, reason or text("EVD-04.class_mean", most=most),
-                share=share,
-            )  # fmt: skip
+            reason = text("EVD-04.class_mean", most=most)
+            if share:
+                reason = text("EVD-04.share", percent=plain_text(100 * share, 2))
+            yield Cap(node(Level.DEVICE, [*of]), mean, reason, share=share)
             above[name] = text("EVD-04.above", device=name, per_day=per_day, most=most)
+            applied |= {reason: None} if share else {}
     if above:
         uses = {role for one in facts.methodology.consumptions for role in one.uses}
         names = dict.fromkeys(m.device.id for m in facts.views if m.bound.role in uses)
-        texts = (*lines(above.values()), text("EVD-04.invoices", devices=tuple(names)))
+        texts = (*lines(above.values()), *applied)
+        texts = (*texts, text("EVD-04.invoices", devices=tuple(names)))
         yield Said(False, texts)
 
 

@@ -23,7 +23,8 @@ WORTH = (
     Worth(
         "fall within the tolerance of the class",
         "0; the highest value stays the mark",
-        "the register jitters",
+        "the register jitters; so does a fall below 1,000 base units (1 kWh, 1 kg, 1 L) from or to"
+        " a multiple of them: one register in two resolutions",
     ),
     Worth(
         "larger rise that the time since the last rise allows (for the sun: its daylight)",

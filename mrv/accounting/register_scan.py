@@ -42,6 +42,7 @@ from ingest.model import (
     Int64,
     IntervalRows,
 )
+from ingest.pipeline import fell
 from ingest.quality import energy_budget
 from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE, integral
 from mrv.accounting.coverage import role_needs
@@ -214,7 +215,7 @@ class FallenRegisters:
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> tuple[Fallen, ...]:
         rise = np.diff(value)
-        left = rise < -channel.tolerance
+        left = fell(channel.tolerance, value[:-1], value[1:])
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if isinstance(limit, int):
             most = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)

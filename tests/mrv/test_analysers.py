@@ -10,7 +10,8 @@ import pytest
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.registry.project import ACCOUNTING, FIRST, Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement import analysers
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case

@@ -16,7 +16,8 @@ from mrv import factors, methodologies
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ProjectDevice
 from mrv.rules.closing import close
 from tests.golden import case
 from tests.mrv import plant

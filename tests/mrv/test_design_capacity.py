@@ -206,4 +206,4 @@ def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
     (water,) = (m for m in found.devices if m.role == "inflow")
     assert float(water.counted) == pytest.approx(5 * 10**6 * count, rel=1e-6)
     (cost,) = (one for one in found.rules if one.rule == "EVD-03")
-    assert float(cost.alone_t) > 0
+    assert float(cost.deducted_alone_t) > 0

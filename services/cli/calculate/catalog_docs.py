@@ -1,5 +1,5 @@
 """
-Pages written from tables: projects of the catalog, the conformity map, the rules.
+Pages written from tables: projects of the catalog, and the conformity map.
 
 What each project of the catalog of Hai Phong counts, as a part of docs/haiphong.md.
 
@@ -10,8 +10,6 @@ The conformity map, written from `docs/conformity.toml`.
 
 What a standard or programme asks, where it is met, and which tests show it.  A line without a
 test is shown as open, whatever else is said of it.
-
-The catalogue of rules in docs/rules.md, written from mrv/rules so that it cannot drift.
 
 Findings with which requests for issuance came back, a part of docs/conformity.md.
 
@@ -31,13 +29,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mrv import factors, methodologies
+from mrv import factors
 from mrv.accounting.entered_values import parameters_of
-from mrv.countries import ruling
 from mrv.methodologies import find
 from mrv.model import Factor, Methodology
 from mrv.registry import programme_systems
-from mrv.rules import STAGES, Rule, code_words, rules, words
 from services.registry import needs
 from services.registry.entries import Device, Project, Registry
 from services.registry.files import read_files
@@ -132,8 +128,6 @@ the tests that show it. This is not a certificate: no accredited body has assess
 these texts. Certainty: [R] read on a page of its owner, [T] transcribed, [r] second-hand, [M]
 unverified; the texts of ISO were not available. A line without a test is open.
 """
-RULES_PAGE = Path("docs/rules.md")
-_RULES_BEGIN, _ANNEX = "<!-- rules: begin, `make pages` -->", "<!-- docket: begin"
 
 
 def section(page: str) -> str:
@@ -246,60 +240,3 @@ def write_conformity() -> None:
         found = conformity_page(TABLE.read_text("utf-8"))
         found += findings_section(FINDINGS.read_text("utf-8"))
         CONFORMITY.write_text(found, encoding="utf-8")
-
-
-def rules_page(text: str) -> str:
-    """Return the page with its catalogue written anew; what stands around it is kept."""
-    before, _, rest = text.partition(_RULES_BEGIN)
-    lines = "\n".join((f"{before}{_RULES_BEGIN}", *_rules_lines()))
-    _, annex, after = rest.partition(_ANNEX)
-    return f"{lines}\n{annex and chr(10)}{annex}{after}"
-
-
-def _rules_lines() -> Iterator[str]:
-    yield "\n## Order of evaluation\n"
-    yield "| stage | `--stage` | rules |\n|---|---|---|"
-    for stage in STAGES:
-        names = [f"[{row.id}](#{_anchor(row)})" for row in rules().values() if row.stage == stage]
-        if names:
-            yield f"| {code_words('stage', stage)} | `{stage}` | {', '.join(names)} |"
-    for group, rows in groupby(rules().values(), key=lambda row: row.group):
-        yield f"\n## {code_words('group', group)}"
-        for row in rows:
-            yield from _rule(row)
-
-
-def _rule(row: Rule) -> Iterator[str]:
-    text = words(row.id)
-    yield f"\n### {row.id} {text.title}\n"
-    yield f"{text.checks}\n"
-    severity = code_words("severity", row.severity)
-    yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
-    of = f" ({_with_capacity()})" if "capacity" in row.asks else ""
-    asks = _rules_listed("asks", row.asks)
-    yield f"- **Applies to**: {asks}{of}. **Tolerance**: {text.tolerance}."
-    yield f"- **Settled by**: {_rules_listed('needs', row.needs)}."
-    yield f"- **Remedy**: {text.remedy}"
-    yield f"- **Source**: {row.source}."
-    for country, ruled in ruling("rules").items():
-        if row.id in ruled["sources"]:
-            yield f"- **Source in {country}**: {ruled['sources'][row.id]}."
-
-
-def _with_capacity() -> str:
-    built = (name for name, method in methodologies.load().items() if method.capacities)
-    return ", ".join(f"[{name}](methodologies/{name}.md)" for name in built)
-
-
-def _anchor(row: Rule) -> str:
-    kept = [c for c in f"{row.id} {words(row.id).title}".lower() if c.isalnum() or c in " -"]
-    return "".join(kept).replace(" ", "-")
-
-
-def _rules_listed(kind: str, codes: tuple[str, ...]) -> str:
-    return "; ".join(code_words(kind, code) for code in codes)
-
-
-def write_rules() -> None:
-    """Write the page below the current folder."""
-    RULES_PAGE.write_text(rules_page(RULES_PAGE.read_text("utf-8")), encoding="utf-8")

@@ -18,8 +18,8 @@ from mrv.statement.sampling import Size
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import transitions as life
+from services.issuer.export_files import submission
 from services.issuer.pack import export
-from services.issuer.submission import submission
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded

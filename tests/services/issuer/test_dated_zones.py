@@ -1,7 +1,4 @@
-"""A site that gets another time zone from a date on: every quarter hour counts once.
-
-Values of a baseline and their documents, from the registry file to the closed period.
-"""
+"""A zone or a value of a baseline that changes at a date: each day counts by what held on it."""
 
 import random
 import re

@@ -1,7 +1,4 @@
-"""Packs on disk: each file counts, and what is no pack is said to be none.
-
-Packs that were written before a class gained channels.
-"""
+"""Packs on disk: each file counts, what is no pack is said to be none, older packs verify."""
 
 import io
 import shutil

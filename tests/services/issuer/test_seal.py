@@ -1,7 +1,4 @@
-"""Days and changes enter the log in time; what was changed by hand never does by itself.
-
-Every day is sealed within 36 hours of its end, and whoever looks hears of one that is not.
-"""
+"""Days and changes enter the log in time; what was changed by hand never does by itself."""
 
 import json
 
@@ -10,7 +7,7 @@ import pytest
 from structlog import get_logger
 
 from services.cli.local import doctor_signing
-from services.issuer import keys, sealer
+from services.issuer import keys, seal
 from services.issuer.audit import audit
 from services.issuer.sealed_day_contents import (
     HOUR_US,
@@ -37,12 +34,12 @@ def at(database_url, tmp_path, monkeypatch):
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=60)
     metrics = Metrics()
-    one = sealer.Sealer(
-        database_url, tmp_path, keys.LOG_KEY, sealer.EVERY_S, metrics, get_logger("test")
+    one = seal.Sealer(
+        database_url, tmp_path, keys.LOG_KEY, seal.EVERY_S, metrics, get_logger("test")
     )
 
     def at(now):
-        monkeypatch.setattr(sealer, "now_us", lambda: now)
+        monkeypatch.setattr(seal, "now_us", lambda: now)
         one.once()
         assert metrics.registry.get_sample_value("tonne_log_seal_failures_total") == 0
         return metrics.registry.get_sample_value("tonne_log_seal_late_seconds")
@@ -62,7 +59,7 @@ def _sealed(url):
 
 def test_the_sealer_leaves_no_day_longer_than_promised(at, database_url):
     """What stood in the database for days could be rewritten before anybody fixed it."""
-    assert SETTLE_US + sealer.EVERY_S * 1_000_000 < PROMISED_US
+    assert SETTLE_US + seal.EVERY_S * 1_000_000 < PROMISED_US
     waited, step = {}, 11 * HOUR_US  # eleven times as rarely as it does
     for now in range(BEGIN, BEGIN + 5 * 24 * HOUR_US, step):
         assert at(now) == 0

@@ -15,7 +15,7 @@ from mrv import methodologies
 from services.registry import needs
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
-from services.registry.files import Incoming, read_files
+from services.registry.files import Incoming, read_files, updated
 from services.registry.service_times import during_us, timezone
 from tests.services.registry.texts import BASE, DEMO, PROJECT, messages
 
@@ -41,11 +41,11 @@ def test_an_export_reads_back_unchanged(tmp_path_factory, attributes):
     registry = _read(folder, BASE)
     device = registry.devices["inv"]
     assert document["devices"][0]["id"] == device.id
-    with_attributes = registry.updated(
-        Registry.of([type(device)(**{**_fields(device), "attributes": attributes})])
+    with_attributes = updated(
+        registry, Registry.of([type(device)(**{**_fields(device), "attributes": attributes})])
     )
     again = _read(folder, to_yaml(with_attributes))
-    merged = with_attributes.updated(again)
+    merged = updated(with_attributes, again)
     assert merged == with_attributes
     assert all(
         isinstance(v, bool) == isinstance(attributes[k], bool)
@@ -67,8 +67,8 @@ def _read(folder, text):
 
 def test_the_demo_exports_and_reads_back(tmp_path):
     """Dates, versions and decimals would change on the way through a backup."""
-    registry = Registry().updated(_read(tmp_path, DEMO.read_text(encoding="utf-8")))
-    assert registry.updated(_read(tmp_path, to_yaml(registry))) == registry
+    registry = updated(Registry(), _read(tmp_path, DEMO.read_text(encoding="utf-8")))
+    assert updated(registry, _read(tmp_path, to_yaml(registry))) == registry
     assert registry.projects["cat-ba-ebus"].parameters["tdl"] == Decimal("0.0615")
 
 

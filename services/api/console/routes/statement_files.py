@@ -20,7 +20,7 @@ from services.api.problems import ProblemError
 from services.api.reports import pack_place, report_place, send_pack, send_report
 from services.api.routes.exports import jcm_zip, project_zip
 from services.api.routes.statements import StatementId, visible
-from services.issuer.submission import submission as checked
+from services.issuer.export_files import submission as checked
 from services.store.statements import statements
 from services.store.statements.file_jobs import Wanted
 

@@ -12,8 +12,7 @@ from mrv.model import Methodology
 from mrv.registry.monitoring_plan import PROCEDURES
 from mrv.registry.plan_departures import frequency_of
 from mrv.statement.conformity import meter
-from mrv.statement.diagram import diagram
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import diagram, line_diagram
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
 from services.registry.document import document, dump

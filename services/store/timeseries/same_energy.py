@@ -36,10 +36,6 @@ FROM interval_quantity i WHERE i.device_id = d.id AND i.quantity = %s AND i.valu
 AND i.start >= %s AND i.start < %s
 """)
 _TYPES = {"at": "int4", "value": "int8"}
-_SERIES = (
-    f"SELECT {_NUMBER}, value FROM interval_quantity WHERE device_id = %s AND quantity = %s"
-    " AND start >= %s AND start < %s"
-)
 
 
 def peaks(
@@ -62,17 +58,6 @@ def values_at(
         rows = column_copy.fetch_runs(cursor, _AT, arguments, _TYPES)
     values[rows.run, rows.columns["at"]] = rows.columns["value"]
     return values
-
-
-def series(conn: Connection, device: str, quantity: str, period_us: tuple[int, int]) -> Int32:
-    """Return what a device measured in each quarter hour of a period. [base unit]"""
-    first, last = (us // INTERVAL_US for us in period_us)
-    edges = [utc_text(us) for us in period_us]
-    values = np.zeros(last - first, dtype=np.int64)
-    for number, value in conn.execute(_SERIES, [INTERVAL_US, device, quantity, *edges]):
-        values[int(number) - first] = value
-    found: Int32 = np.minimum(values, np.iinfo(np.int32).max).astype(np.int32)
-    return found
 
 
 def all_series(

@@ -158,10 +158,10 @@ def test_figures_of_the_console_are_the_account(city, monkeypatch):
         missing = {*surfaces.of_console()} - {*found} - of_console.TYPED
         # no project of the city is silent as a whole there, and none has a class of transfer
         assert missing <= {
-            "project.html: t.amount(found.sums.missed_t)",
+            "project.html: t.tonnes(found.sums.missed_t)",
             "programme.html: t.number(p.transferable_t)",
             # no statement of it lacks an invoice
-            "project.html: t.amount(one.before_t)",
+            "project.html: t.tonnes(one.before_t)",
         }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from mrv.calendar import zone
 from mrv.countries import country_at
 from mrv.environment import water
 from mrv.registry import programme_systems as systems
@@ -23,7 +24,7 @@ from mrv.texts import Text, render, text
 from services.store.postgres.jsonb import exact
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import names as registered_names
-from services.store.views import parks
+from services.store.views import alarms, console, parks
 from services.store.views import parks as money
 from services.store.views.programme_progress import progress_document
 
@@ -96,6 +97,18 @@ WHERE low.indicator = '{water.LOWEST}' AND d.attributes ? 'system'
   AND low.{_OF_YEAR.replace("AND start", "AND low.start")}
 ORDER BY d.id, low.start
 """
+_ISSUED = """
+SELECT s.id, s.project_id, p.name,
+       s.document #>> '{credentialSubject,monitoringPeriod,localFrom}',
+       s.document #>> '{credentialSubject,monitoringPeriod,localTo}',
+       sum((v.vintage ->> 'credited_t')::numeric)
+FROM claim c JOIN statement s ON s.id = c.statement_id JOIN project p ON p.id = s.project_id
+CROSS JOIN LATERAL jsonb_array_elements(
+    s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)
+WHERE (v.vintage ->> 'year')::integer = %(year)s AND (v.vintage ->> 'credited_t')::numeric > 0
+GROUP BY s.id, p.name ORDER BY s.period DESC, s.id
+"""
+_MOST_ALARMS = 500
 # What a day of each kind of station comes to.
 _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
@@ -115,7 +128,8 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     projects = _projects(conn, year, language)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
-    devices = _devices(conn)
+    # as the first screen counts them
+    devices = {of: (one.devices, one.heard) for of, one in console.system_sums(conn, []).items()}
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     found = [_system(conn, one, projects, indicators, devices) for one in systems.load().values()]
     return {
@@ -128,9 +142,51 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
             if one["devices"] or one["projects"] or (one["registry"] or {}).get("assets")
         ],
         "without_system": [p for p in projects if p["system"] is None],
+        "statements": _statements(conn, year, language),
+        "alarms": _alarms(conn, language) if year == datetime.now(UTC).year else [],
         "money": _money(conn, year, projects),
         "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],
     }
+
+
+def _statements(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:
+    """Statements that count, with what is credited of the year, newest first."""
+    called = registered_names(conn)
+    return [
+        {
+            "statement": statement,
+            "project": project,
+            "name": called.get(("project", project), {}).get(language, name),
+            "from": first,
+            "to": end,
+            "credited_t": int(credited),
+        }
+        for statement, project, name, first, end, credited in conn.execute(_ISSUED, {"year": year})
+    ]
+
+
+def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
+    """What is open now by its cause, as the console groups it; without its price last."""
+    called = registered_names(conn)
+    sites: dict[str, str] = dict(conn.execute("SELECT id, name FROM site").fetchall())
+    standing, _ = alarms.standing(conn, None, _MOST_ALARMS)
+    found = alarms.grouped(standing)
+    return [
+        {
+            "kind": one.kind,
+            "severity": one.severity,
+            "since": one.since.astimezone(zone(one.alarms[0]["timezone"])).isoformat(
+                timespec="minutes"
+            ),
+            "subjects": [each["subject"] for each in one.alarms],
+            "places": [
+                called.get(("site", id_), {}).get(language, sites.get(id_, id_))
+                for id_ in dict.fromkeys(each["site"] for each in one.alarms if each["site"])
+            ],
+            "cost_t_per_day": None if one.cost_t_per_day is None else f"{one.cost_t_per_day:f}",
+        }
+        for one in found
+    ]
 
 
 def _money(conn: Connection, year: int, projects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -276,12 +332,3 @@ def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
         {"device": device, "system": system, **water.season(found)._asdict()}
         for (device, system), found in days.items()
     ]
-
-
-def _devices(conn: Connection) -> dict[str, tuple[int, int]]:
-    rows = conn.execute(
-        "SELECT d.attributes ->> 'system', count(*), count(s.device_id) FROM device d"
-        " LEFT JOIN device_seen s ON s.device_id = d.id"
-        " WHERE d.attributes ? 'system' GROUP BY 1"
-    ).fetchall()
-    return {system: (count, heard) for system, count, heard in rows}

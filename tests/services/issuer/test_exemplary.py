@@ -55,7 +55,8 @@ def _registry():
         "C-2, max_error_percent: 0.5}": "C-2, max_error_percent: 0.5, serial: A2}",
         "    expected: {energy_kwh_per_year: 2400000, reduction_t_per_year: 799.2}": (
             "    parameters: {accept_factors: [jcm-vn-am007-case-1, jcm-vn-am007-case-3]}\n"
-            "    expected: {energy_kwh_per_year: 5000000, reduction_t_per_year: 5000}"
+            "    expected: {energy_kwh_per_year: 5000000, reduction_t_per_year: 5000,"
+            " by_month: [6, 7, 9, 9, 9, 9, 9, 9, 9, 9, 8, 7]}"
         ),
         "    monitoring:\n": DESIGN.replace(
             "      phases:", "      devices: [{make: Maker, model: M-1, number: 2}]\n      phases:"

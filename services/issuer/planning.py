@@ -26,8 +26,7 @@ from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import frequency_of
 from mrv.registry.project import Project
 from mrv.statement.conformity import meter
-from mrv.statement.diagram import diagram
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import diagram, line_diagram
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
 from services.issuer.signed_evidence import open_actions

@@ -1,7 +1,5 @@
 """A year of quarter hours accounted and closed, project by project, in bounded memory."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

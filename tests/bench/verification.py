@@ -1,7 +1,5 @@
 """The evidence pack of a month of 100 devices at one minute, read and verified offline."""
 
-from __future__ import annotations
-
 import shutil
 import time
 

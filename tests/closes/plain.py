@@ -5,8 +5,6 @@ A dataclass is an object of its fields by name, those that have their default le
 of numbers is its first one and the steps from each to the next, `[step, times]` where one repeats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date

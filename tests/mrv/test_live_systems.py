@@ -1,8 +1,6 @@
 """What meters deliver, against the golden cases: the same inputs, by way of activities."""
 
-import json
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +10,8 @@ from mrv.methodologies._composting import SHARES
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 from mrv.parameters.inputs import read
 from mrv.rules.account import added
+from tests.golden import case
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 MWH, T, L, M3, H, D = 10**6, 10**6, 1000, 10**6, 3600, 86_400
 SITE = {"phi": 0.85, "f_captured": 0, "mcf": 1}
 MODES = {
@@ -115,10 +113,10 @@ def _reductions(name, given, parameters, year=2026):
 @pytest.mark.parametrize("name", CASES)
 def test_meters_give_what_the_golden_case_gives(name):
     """A statement would rest on another equation than `tonne evaluate` shows."""
-    case = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    golden = case(name)
     found = _reductions(name, *CASES[name])
     for key in ("baseline_t", "project_t", "reduction_t"):
-        assert round(float(getattr(found, key)), 6) == case["expected"][key], key
+        assert round(float(getattr(found, key)), 6) == golden["expected"][key], key
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from mrv.report.words import Words as ReportWords
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_reader import read_plan
 from services.api.console.render import Language, render
 from services.api.console.routes.jobs import job_page

@@ -219,6 +219,16 @@ def test_a_flare_hotter_than_its_manufacturer_allows_burns_nothing_that_counts()
     assert closed((1000.0, 1000.0), entered=at_most, **hot)["flare_efficiency"] == Decimal("0.5")
 
 
+def test_a_default_of_banks_is_an_observation_until_it_is_accepted(monkeypatch):
+    """A grid's factor that no authority of the country published would pass without a word."""
+    monkeypatch.setattr(f"{__name__}.PV", replace(PV, timezone="Asia/Bangkok"))
+    accepted = {**COD, "accept_factors": ["ifi-2021-grid.th"]}
+    for entered, told in ((COD, True), (accepted, False)):
+        result = ended((1000.0, 1000.0), entered=entered)
+        said = [o.code for f in result.applicability if not f.holds for o in f.lines]
+        assert ("FAC-02.of_banks" in said) == told
+
+
 def _removed(cod_in, cod_out):
     """Share removed over two days by the channels of an aerobic plant; None where none is sent."""
     fleet = Fleet(DEVICES)

@@ -153,6 +153,25 @@ def test_earlier_waste_goes_on_decaying():
     assert round(float(both.baseline_t), 2) == 19_830.47
 
 
+def test_waste_decays_by_the_climate_of_its_own_country():
+    """A plant in Bogota would be credited as in the wet tropics, 4.8 times."""
+    given, parameters = CASES["ams-iii-f"]
+    method = methodologies.find("ams-iii-f")
+
+    def made(country, **more):
+        book = factors.load().within(country)
+        fixed = read(method.parameters, {**parameters, **more}, "compost")
+        inputs = method.inputs_of(_activities(method, given), fixed, book, 2026)
+        return inputs["climate"], float(method.reductions(inputs, book).baseline_t)
+
+    (usual, wet), (cautious, least) = made("VN"), made("CO")
+    assert (usual, cautious) == ("tropical-wet", "temperate-dry")
+    assert 4.8 < wet / least < 4.9
+    assert made("CO", climate=1) == (usual, wet)
+    others = [made("CO", climate=n)[1] for n in (2, 3)]
+    assert all(least < one < wet for one in others)
+
+
 def _tested(name, roles=(), **parameters):
     devices = tuple(CandidateDevice(role, role, "x", 1) for role in roles)
     found = [

@@ -1,7 +1,4 @@
-"""Days and changes enter the log in time; what was changed by hand never does by itself.
-
-Every day is sealed within 36 hours of its end, and whoever looks hears of one that is not.
-"""
+"""Days and changes enter the log in time; what was changed by hand never does by itself."""
 
 import json
 

@@ -106,6 +106,18 @@ def test_invoices(invoice, holds, detail):
         assert (Decimal(found.effect_t) > 0) is more
 
 
+@pytest.mark.parametrize(
+    ("value", "asked"), [(10_000, True), (10_000_000_000, True), (9_000_000, False)]
+)
+def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
+    """An operator who entered MWh as kWh would read of 99,900 %, and not what to enter."""
+    rows = full("inv-1", "energy_export", DAY, 10_000_000 // DAY)
+    invoice = _invoice(value, devices=("inv-1",))
+    checks = _close(PV, rows, Besides(invoices=(invoice,))).cross_checks
+    (found,) = findings(SimpleNamespace(applicability=(), cross_checks=checks))
+    assert ("`unit`" in found.words()) == asked
+
+
 def test_other_periods_are_compared_by_their_length():
     """A month would look poor beside a longer one, or a bad meter beside its own good month."""
     rows = IntervalRows.concat(

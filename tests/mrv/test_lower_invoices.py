@@ -40,6 +40,18 @@ def closed(*invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, out
     return close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), besides=besides)
 
 
+def test_a_difference_that_only_the_claimants_tolerance_explains_is_reported():
+    """An inflated meter would pass by a tolerance typed to fit the true invoice."""
+
+    def said(times, percent):
+        found = closed(bill(10, percent=percent), times=times)
+        of = [one for one in found.applicability if "EVD-03.explained" in repr(one.texts)]
+        return [(one.holds, one.severity) for one in of]
+
+    assert said(1.1, 11) == [(False, "observation")]
+    assert said(1.04, 11) == said(1.1, 5) == said(0.9, 11) == []
+
+
 def test_what_is_deducted_is_no_misstatement():
     """A statement that counts what was invoiced would be called wrong by the difference."""
     found = closed(bill(10), times=1.2)

@@ -240,8 +240,8 @@ def effects(said: Claims) -> Iterator[str]:
     for one in said.rules or ():
         if one.applied:
             yield (
-                f"{titled(one.rule)}: {one.alone_t} t by itself, {one.beside_t} t if it alone is"
-                " settled"
+                f"{titled(one.rule)}: deducts {one.deducted_alone_t} t alone;"
+                f" {one.returns_if_resolved_t} t return if it alone is resolved"
             )
         else:
             yield f"{titled(one.rule)}: not applied, since it would raise the reduction"

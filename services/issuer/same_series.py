@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,7 +21,9 @@ from psycopg import Connection
 from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, Twins, agreeing, copied, twins
 from mrv.methodologies import find
+from mrv.quantity_text import plain_text
 from mrv.registry.project import Project, ProjectDevice
+from mrv.texts import Text, Value, text
 from services.registry.entries import ProjectDevice as Entry
 from services.registry.entries import Registry
 from services.store.statements import statements
@@ -92,6 +95,41 @@ class Copy(NamedTuple):
     days_before: int = 0
     by_day: Agreeing | None = None
     parts: tuple[str, ...] = ()
+
+    @property
+    def of(self) -> Text | str:
+        """The other meter, its project, and how long before."""
+        meter: Text | str = self.other
+        if self.project is not None:
+            meter = text("copy.of_project", meter=meter, project=self.project)
+        if self.days_before:
+            return text("copy.before", meter=meter, days=self.days_before)
+        return meter
+
+    @property
+    def reason(self) -> Text:
+        """Why it counts nothing."""
+        if self.parts:
+            return text("copy.sum", device=self.device, others=self.parts)
+        code = "copy.quarter_hours"
+        if self.by_day is not None:
+            code = "copy.days" if self.by_day.ordered else "copy.any_order"
+        return text(code, device=self.device, other=self.of)
+
+    @property
+    def alike(self) -> Text:
+        """How it agrees with the other meter, where both count."""
+        given: dict[str, Value] = {"device": self.device, "other": self.of}
+        by = self.by_day
+        if self.equal or by is None:
+            return text("copy.where_both" if self.equal else "copy.proportional", **given)
+        ratio = plain_text(Fraction(by.ratio), 3 if by.noise else 6)
+        if by.noise:
+            noise = plain_text(100 * Fraction(by.noise), 1)
+            code = "copy.under_noise" if by.ordered else "copy.under_noise_moved"
+            return text(code, **given, ratio=ratio, noise=noise)
+        code = "copy.proportional_days" if by.ordered else "copy.proportional_any_order"
+        return text(code, **given, ratio=ratio, agree=by.days, known=by.known)
 
 
 class Same(NamedTuple):

@@ -1,7 +1,5 @@
 """A backlog of a durable session, drained through `tonne run`, beside the raw COPY rate."""
 
-from __future__ import annotations
-
 import time
 from itertools import islice
 

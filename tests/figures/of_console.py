@@ -1,7 +1,5 @@
 """What every figure of the console shows, and what it should, by the account of a city."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from datetime import date, timedelta

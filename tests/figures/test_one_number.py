@@ -1,7 +1,5 @@
 """One number everywhere: panels, every field of the API, every figure of the console, commands."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import secrets
@@ -21,7 +19,7 @@ from tests.figures import of_console, panel_queries, surfaces
 from tests.figures.account import Account, read
 from tests.figures.of_api import fields, grown, number, of_year
 from tests.figures.panels import PANELS, TYPED
-from tests.figures.states import STATES
+from tests.figures.surfaces import STATES
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.soak import SOAK, often

@@ -1,7 +1,5 @@
 """Long histories: late readings that stop where rows agree, and commits that put work off."""
 
-from __future__ import annotations
-
 from itertools import count
 
 import psycopg

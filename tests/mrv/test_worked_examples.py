@@ -1,9 +1,7 @@
 """The dossier's worked examples beyond the golden cases, each computed by hand there."""
 
-import json
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +11,13 @@ from mrv.methodologies import tools
 from mrv.methodologies.ams_ii_d_cupola import COKE_MWH_PER_T
 from mrv.parameters.inputs import read
 from mrv.rounding import floor_credit
+from tests.golden import case
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 GRID = Decimal("0.6592")
 
 
 def inputs(name, **change):
-    case = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
-    return {**case, **change}
+    return {**case(name, Decimal)["inputs"], **change}
 
 
 def evaluate(name, given):
@@ -47,10 +44,10 @@ def test_the_rooftop_project_of_the_slides_is_71497_tonnes():
 @pytest.mark.parametrize("name", ["tool04", "tool07"])
 def test_golden_factors(name):
     """Another grid factor or another decay would stand behind every tonne."""
-    case = json.loads((GOLDEN / f"{name}.json").read_text())
+    expected = case(name)["expected"]
     for key, value in compute(name, inputs(name)).items():
         mine = [round(float(v), 6) for v in value] if isinstance(value, list) else float(value)
-        assert mine == pytest.approx(case["expected"][key], abs=1e-6)
+        assert mine == pytest.approx(expected[key], abs=1e-6)
 
 
 def test_other_plants_weigh_the_margins_otherwise():

@@ -44,7 +44,7 @@ from services.store.registry import monitoring_plans, signing_keys
 from services.store.views import alarms, city_year, console
 from services.store.views.city_year import ProjectYear, added
 from services.store.views.console import ProjectSums, SystemSums
-from services.store.views.programme_progress import progress_document
+from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12

@@ -14,7 +14,7 @@ ratio of the known time counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
@@ -50,7 +50,7 @@ from mrv.rules import (
 )
 from mrv.rules.account import Account, Terms, parts_of_years
 from mrv.rules.effects import Cap, Design, Effect, Floor, Level, Said, solve
-from mrv.rules.facts import Cost, Facts, Judging, Prices, Ruled, node
+from mrv.rules.facts import Cost, Effects, Facts, Judging, Prices, Ruled, in_order, node
 from mrv.rules.metering import Limits, Reader, stretches
 from mrv.rules.plausible_values import sampled
 from mrv.rules.service_evidence import built_for
@@ -174,17 +174,30 @@ class Passed:
 
     Attributes
     ----------
-    costs : mapping of str to Cost
-        Of each rule that had an effect, in the order of the catalogue.
+    reported : sequence of (Judging, Said)
+        What each rule reported.
+    priced : callable
+        Prices each rule that had an effect: only what is stated asks for it.
     dropped : frozenset of str
         Rules without effect, since they would raise the reduction.
     """
 
     account: Account
     facts: Facts
-    findings: tuple[Finding, ...]
-    costs: Mapping[str, Cost]
+    reported: Sequence[tuple[Judging, Said]]
+    priced: Callable[[], Mapping[str, Cost]]
     dropped: frozenset[str]
+
+    @cached_property
+    def costs(self) -> Mapping[str, Cost]:
+        """Cost of each rule that had an effect, in the order of the catalogue."""
+        return self.priced()
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the rules found, each with its cost."""
+        found = (_finding(*one, self.costs, self.dropped) for one in self.reported)
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass
@@ -226,38 +239,47 @@ class Engine:
             As rows, the methodology's parameters and factors give rise to.
         """
         facts, terms = self._facts(project, besides)
-        prices = Prices(facts, terms, _design(facts), self._of("values", besides))
-        ruled = self._bounded(facts, prices, besides)
-        effects = prices.without_earning(ruled.effects, IMPOSSIBLE)
+        prices, ruled, effects = self._ruled(facts, terms, besides, self.judges)
         solved, account, said = prices.by(effects)
         ruled.said += said
         last = facts.after(solved, lambda: account)
-        for one in self._of("check", besides):
+        for one in _of("check", besides, self.judges):
             ruled.add(one, last)
-        costs = prices.costs(effects)
-        dropped = frozenset(ruled.effects).difference(effects)
-        findings = (_finding(one, found, costs, dropped) for one, found in ruled.said)
-        return Passed(account, last, tuple(dict.fromkeys(findings)), costs, dropped)
 
-    def _bounded(self, facts: Facts, prices: Prices, besides: Besides) -> Ruled:
-        """Evaluate the rules of quantities, stage by stage."""
+        def left(judges: Sequence[Judging]) -> Fraction:
+            some, _, of = self._ruled(facts, terms, besides, judges)
+            return some.account(of).reduction_t
+
+        def priced() -> Mapping[str, Cost]:
+            """Price each rule by a pass with it alone, and one with all the others."""
+            none = left(())
+            return {
+                name: Cost(
+                    none - left([one for one in self.judges if one.rule == name]),
+                    left([one for one in self.judges if one.rule != name]) - account.reduction_t,
+                )
+                for name in in_order(effects.keys() | account.applied)
+            }
+
+        dropped = frozenset(ruled.effects).difference(effects)
+        return Passed(account, last, ruled.said, priced, dropped)
+
+    def _ruled(
+        self, facts: Facts, terms: Terms, besides: Besides, judges: Sequence[Judging]
+    ) -> tuple[Prices, Ruled, Effects]:
+        """Evaluate rules of quantities, stage by stage; return what bounds a period by them."""
+        prices = Prices(facts, terms, _design(facts), _of("values", besides, judges))
         ruled = Ruled()
         for stage in _BOUNDS:
             before = {name: list(some) for name, some in ruled.effects.items()}
             solved = prices.solved(before) if before else facts.solved
             seen = facts.after(solved, partial(prices.account, before))
-            for one in self._of(stage, besides):
+            for one in _of(stage, besides, judges):
                 ruled.add(one, seen)
             if ruled.effects != before:
                 # what was priced before has other effects of a rule of two stages
                 prices.forget()
-        return ruled
-
-    def _of(self, stage: Stage, besides: Besides) -> list[Judging]:
-        if stage == "evidence" and besides.before_evidence:
-            return []
-        number = 1 if besides.accounting == FIRST else 2
-        return [one for one in self.judges if one.stage == stage and one.since <= number]
+        return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
     def _facts(self, project: Project, besides: Besides) -> tuple[Facts, Terms]:
         """Return what the first stage reads, and what every account of the period shares."""
@@ -305,6 +327,13 @@ class Engine:
         return of_meters(
             self.calibrations, every, self.fleet, besides.serials, self.project.timezone
         )
+
+
+def _of(stage: Stage, besides: Besides, judges: Sequence[Judging]) -> list[Judging]:
+    if stage == "evidence" and besides.before_evidence:
+        return []
+    number = 1 if besides.accounting == FIRST else 2
+    return [one for one in judges if one.stage == stage and one.since <= number]
 
 
 def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:

@@ -8,7 +8,7 @@ values are bounded anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
@@ -177,8 +177,8 @@ class Cost(NamedTuple):
     """
     What a rule takes off the reduction. [tCO2e]
 
-    `alone`: by this rule and no other; `beside`: what comes back if it alone is settled.
-    Where two rules bind one quantity `beside` is 0 for both.
+    `alone`: by this rule and no other; `beside`: what comes back if it alone is settled, after
+    what the others then take.  Where two rules bind one quantity `beside` is 0 for both.
     """
 
     alone: Fraction
@@ -232,12 +232,7 @@ class Prices:
     design: Design
     valuing: Sequence[Judging]
     solutions: dict[frozenset[str], Solved] = field(default_factory=dict)
-    known: dict[tuple[frozenset[str], frozenset[str]], Priced] = field(default_factory=dict)
-
-    @cached_property
-    def values(self) -> frozenset[str]:
-        """Rules that bound values."""
-        return frozenset(one.rule for one in self.valuing)
+    known: dict[frozenset[str], Priced] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Price anew: a rule has more effects than it had."""
@@ -251,18 +246,16 @@ class Prices:
             self.solutions[key] = solve(self.facts.metered, _listed(effects), self.design)
         return self.solutions[key]
 
-    def by(self, effects: Effects, valued: frozenset[str] | None = None) -> Priced:
-        """Price effects of other stages, and of the stage `values` those of some rules; or all."""
-        valued = self.values if valued is None else valued
-        key = frozenset(effects), valued
+    def by(self, effects: Effects) -> Priced:
+        """Price effects, and what bounds values by the quantities that they leave."""
+        key = frozenset(effects)
         if key not in self.known:
             solved = self.solved(effects)
             before = Account.of(self.terms, solved.views, _listed(effects))
             facts, ruled = self.facts.after(solved, lambda: before), Ruled()
             for one in self.valuing:
                 ruled.add(one, facts)
-            bounds = {name: of for name, of in ruled.effects.items() if name in valued}
-            account = before.valued(bounds) if bounds else before
+            account = before.valued(ruled.effects) if ruled.effects else before
             self.known[key] = Priced(solved, account, ruled.said)
         return self.known[key]
 
@@ -281,19 +274,6 @@ class Prices:
             if self.account(rest).reduction_t < self.account(effects).reduction_t:
                 effects = rest
         return effects
-
-    def costs(self, effects: Effects) -> Mapping[str, Cost]:
-        """Price each rule that had an effect alone, and all rules without it."""
-        every = effects.keys() | self.values
-
-        def left(names: Collection[str]) -> Fraction:
-            some = {name: of for name, of in effects.items() if name in names}
-            return self.by(some, self.values.intersection(names)).account.reduction_t
-
-        return {
-            name: Cost(left(()) - left({name}), left(every - {name}) - left(every))
-            for name in in_order(effects.keys() | self.account(effects).applied)
-        }
 
 
 def _listed(effects: Effects) -> list[Effect]:

@@ -52,7 +52,7 @@ def parts_of(url: str) -> Parts:
         When it holds a blank, or its scheme twice; the text never holds a password.
     """
     if _UNSEEN.search(url):
-        raise ValueError("holds a blank or a line end; leave it out, or write %20 in a password")
+        raise ValueError("contains a blank or a line end; remove it, or write %20 in a password")
     if url.partition("?")[0].count("://") > 1:
         raise ValueError("has more than one scheme; write one scheme, at the beginning")
     match = _PARTS.fullmatch(url)
@@ -61,7 +61,9 @@ def parts_of(url: str) -> Parts:
     scheme, authority, rest = match.groups()
     login, at, hosts = authority.rpartition("@")
     if not at and "@" in rest.partition("?")[0]:
-        raise ValueError("holds / or # before its @; in a user's name or password write %2F, %23")
+        raise ValueError(
+            "contains / or # before its @; in a user's name or password write %2F, %23"
+        )
     return Parts(scheme.lower(), login if at else None, hosts.split(","), rest)
 
 

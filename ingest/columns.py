@@ -135,7 +135,7 @@ def convert(bucket: Bucket) -> Converted:
         out.columns[slot.column] = _register(values) if slot.register else values
     for column in twice:
         del out.columns[column]
-        detail = f"two values stand for {column}; send the one that the profile names"
+        detail = f"two values for {column}; send the one that the profile names"
         out.rejected.extend(_refuse(bucket, "channel_twice", detail))
     return out
 

@@ -69,7 +69,7 @@ def place(
                 continue
             ts = line.ts
             if not -MAX_MS < ts < MAX_MS:
-                detail = f"timestamp {ts} is not an epoch milliseconds"
+                detail = f"timestamp {ts} is not in epoch milliseconds"
                 rejected.append(Rejected(one.message, "time_invalid", detail))
                 continue
             bucket.time.append(ts * 1000)
@@ -348,6 +348,8 @@ def _drop_empty(frame: Frame, out: Decoded) -> Frame:
         # that a metric is null Sparkplug tells in so many words, and then of nothing else
         if k not in told and out.codecs[k] != SPARKPLUG:
             out.rejected.append(
-                Rejected(k, "value_missing", "every value is null; leave out what is not measured")
+                Rejected(
+                    k, "value_missing", "every value is null; send at least one measured value"
+                )
             )
     return frame.take(held)

@@ -91,7 +91,7 @@ def time_us(ts: int | str) -> int:
     if type(ts) is int:
         if -MAX_MS < ts < MAX_MS:
             return ts * _MS
-        raise PayloadError("time_invalid", f"ts {ts} is not an epoch milliseconds")
+        raise PayloadError("time_invalid", f"ts {ts} is not in epoch milliseconds")
     try:
         moment = datetime.fromisoformat(str(ts))
     except ValueError:
@@ -118,5 +118,5 @@ def wire_time(us: int) -> int | str:
     try:
         moment = datetime.fromtimestamp(us // _SECOND, UTC)
     except (ValueError, OverflowError, OSError):
-        raise PayloadError("time_invalid", f"{us} us is outside of the supported years") from None
+        raise PayloadError("time_invalid", f"{us} us is outside the supported years") from None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{us % _SECOND:06d}Z"

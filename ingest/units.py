@@ -78,5 +78,5 @@ def factor(wire: str, base: str) -> tuple[int, int, float]:
     except KeyError:
         known = ", ".join([*sorted({a for a, b in _FACTORS if b == base}), base])
         raise ProfileError(
-            f"unit {wire!r} cannot become {base!r}; units that can: {known}"
+            f"unit {wire!r} cannot be converted to {base!r}; convertible units: {known}"
         ) from None

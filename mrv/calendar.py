@@ -49,7 +49,7 @@ class _Dated(tzinfo):
         return moment.replace(tzinfo=UTC).astimezone(_plain(_at(instant, self._zones).name))
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        raise NotImplementedError("a local time needs its time zone")
+        raise NotImplementedError("a local time needs a time zone")
 
     tzname = dst = utcoffset  # type: ignore[assignment]
 
@@ -156,7 +156,9 @@ def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
         If the period is empty.
     """
     if first >= end:
-        raise PeriodError(f"period from {first} to {end} is empty; `to` is the day after the last")
+        raise PeriodError(
+            f"period from {first} to {end} is empty; `to` is the day after the last day"
+        )
     return midnight_us(first, timezone), midnight_us(end, timezone)
 
 

@@ -92,8 +92,8 @@ def not_computed(methodology: str) -> str | None:
     before = [live.name for live in lives() if live.successor == methodology]
     follows = f", which follows {' and '.join(before)}" if before else ""
     return (
-        f"{found.name}{follows} in {found.programme} is named in the ledger of methodologies and"
-        f" not computed: its equations were not to be had; source: {found.source}"
+        f"{found.name}{follows} in {found.programme} is in the list of methodologies "
+        f"but not calculated, as its equations were not available; source: {found.source}"
     )
 
 

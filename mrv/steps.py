@@ -123,10 +123,10 @@ _LEFT = Step(
     "ER",
     "tCO2e",
     f"{BASELINE} - {PROJECT} - {LEAKAGE}",
-    "all methodologies: what is left of the baseline",
+    "all methodologies: baseline emissions less project emissions and leakage",
     "reduction, negative where the project emits more than the baseline",
 )
-_NONE = "the methodology counts none"
+_NONE = "the methodology has none"
 _ELSE = (
     Step(PROJECT, "PE", "tCO2e", "0", _NONE, "project emissions"),
     Step(LEAKAGE, "LE", "tCO2e", "0", _NONE, "leakage"),

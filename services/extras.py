@@ -45,7 +45,7 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
         return None
     module = _module(error)
     extra = extra_of(module)
-    why = f"it comes with the extra `{extra}`" if extra else "this installation is not whole"
+    why = f"it comes with the extra `{extra}`" if extra else "this installation is incomplete"
     return f"{module} is not installed: {why}; run: {fix}"
 
 

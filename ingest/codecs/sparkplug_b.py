@@ -112,7 +112,9 @@ def born(message: Message, *, asked: bool = False) -> Birth:
             )
         for key in (metric.name, alias):
             if key is not None and key in taken:
-                raise PayloadError("birth_invalid", f"{NAME}: two metrics go by {key!r:.80}")
+                raise PayloadError(
+                    "birth_invalid", f"{NAME}: two metrics have the name {key!r:.80}"
+                )
             taken.add(key if key is not None else metric.name)
         tags.append(Tag(metric.name, alias, metric.datatype, _unit(metric)))
     return Birth(message.timestamp or 0, tuple(tags), asked)

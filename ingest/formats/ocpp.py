@@ -204,7 +204,7 @@ def _stated(
                 f"{s.value} {s.wire_unit or ''}".strip() for s in samples[:2]
             )
             refused.append(
-                ("channel_twice", f"{name} is {names_of_two} at one time; neither is taken")
+                ("channel_twice", f"{name} is {names_of_two} at one time; neither is used")
             )
     units = tuple(sample.wire_unit for sample in agreed.values())
     values: dict[str, float | None] = {name: sample.value for name, sample in agreed.items()}

@@ -83,7 +83,7 @@ class _Draft:
                     "channel_twice", f"{name!r:.80} appears twice at one time; send it once"
                 )
         elif not isfinite(value):
-            self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
+            self.refuse("not_finite", f"{name!r:.80} is {value}; omit the record")
         else:
             self.values[name] = value
             self.units[name] = unit

@@ -257,7 +257,7 @@ class Session:
         if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
             self._turned_away = (
                 f"another process took over the session {self.client_id!r} at the broker; "
-                "run one with this --client-id"
+                "run only one process with this --client-id"
             )
 
     @property

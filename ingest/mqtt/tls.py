@@ -68,9 +68,9 @@ class Tls:
                 context.load_cert_chain(self.cert, self.key)
             except (OSError, ssl.SSLError) as error:
                 raise InputError(
-                    f"{self.cert} with {self.key}: no certificate and its key: {error}; set "
-                    f"TONNE_{self.server}_CERT_FILE and TONNE_{self.server}_KEY_FILE to a pair"
-                    " that belong together"
+                    f"{self.cert} with {self.key}: not a certificate with its key: {error}; "
+                    f"set TONNE_{self.server}_CERT_FILE and TONNE_{self.server}_KEY_FILE "
+                    "to a matching pair"
                 ) from error
         return context
 

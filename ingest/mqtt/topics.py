@@ -94,7 +94,7 @@ class Router:
         if speaker != principal:
             raise PayloadError(
                 "not_your_device",
-                f"{principal!r} speaks for {device_id!r}, whose principal is {speaker!r}",
+                f"{principal!r} publishes for {device_id!r}, whose principal is {speaker!r}",
             )
         return index
 
@@ -108,8 +108,8 @@ class Router:
             if level != registered:
                 raise PayloadError(
                     "not_your_device",
-                    f"the topic puts {device_id!r} at {name} {level!r},"
-                    f" the registry at {registered!r}",
+                    f"the topic has {level!r} as {name} of {device_id!r}, the registry has "
+                    f"{registered!r}",
                 )
         return index
 

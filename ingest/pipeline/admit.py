@@ -141,9 +141,9 @@ def _judge_register(
     for row in np.flatnonzero(bad):
         device = fleet.devices[frame.device[row]]
         detail = (
-            f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} W"
-            f" could make since {LIFETIME_HOURS} h before its installation; check the unit, and"
-            " rated_power_w: is that kW?"
+            f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} "
+            f"W could produce since {LIFETIME_HOURS} h before its installation; "
+            "check the unit, and whether rated_power_w is in W"
         )
         out.rejected.append(_of_row(frame, row, "implausible_register", detail))
     return frame.take(~bad)

@@ -143,7 +143,7 @@ def parse(document: dict[str, Any]) -> Profile:
         for path in (source.path, *source.also):
             if path in taken:
                 raise ProfileError(
-                    f"profile {name}, channel {channel}: another channel reads path {path!r} too"
+                    f"profile {name}, channel {channel}: another channel also reads path {path!r}"
                 )
             taken.add(path)
         register_map.no_overlap(source.register, mapped, f"profile {name}, channel {channel}")
@@ -167,8 +167,8 @@ def _certainty(name: str, document: dict[str, Any]) -> tuple[str, str]:
     certainty, checked = document.get("certainty", ""), document.get("checked", "")
     if name != OWN and (certainty not in CERTAINTIES or not checked):
         raise ProfileError(
-            f"profile {name}: certainty {certainty!r} is one of {', '.join(CERTAINTIES)}, "
-            "and 'checked' says what was read"
+            f"profile {name}: certainty {certainty!r} must be one of {', '.join(CERTAINTIES)}, "
+            "and 'checked' names the document that was read"
         )
     return certainty, checked
 
@@ -210,7 +210,7 @@ def load() -> dict[tuple[str, str], Profile]:
             key = (profile.class_id, profile.id)
             if key in found:
                 raise ProfileError(
-                    f"profile {key} is in two files; keep {entry.name} or the other one"
+                    f"profile {key} is in two files; keep {entry.name} or the other file"
                 )
             found[key] = profile
     return found

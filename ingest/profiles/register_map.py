@@ -51,11 +51,11 @@ def parse(spec: dict[str, Any], where: str) -> Register:
         raise ProfileError(f"{where}, register: {error}") from None
     if found.type not in SIZES or found.table not in _TABLES or found.word_order not in _ORDERS:
         raise ProfileError(
-            f"{where}, register: type is one of {', '.join(SIZES)}, "
-            f"table of {', '.join(_TABLES)}, word_order of {', '.join(_ORDERS)}"
+            f"{where}, register: type must be one of {', '.join(SIZES)}, table one "
+            f"of {', '.join(_TABLES)}, word_order one of {', '.join(_ORDERS)}"
         )
     if not 0 <= found.address <= _LAST or found.divide < 1:
-        raise ProfileError(f"{where}, register: address is 0 to {_LAST}, divide at least 1")
+        raise ProfileError(f"{where}, register: address must be 0 to {_LAST}, divide at least 1")
     return found
 
 

@@ -30,7 +30,7 @@ OK, FUTURE, SECONDS, TOO_OLD = 0, 1, 2, 3
 REASONS = {FUTURE: "time_future", SECONDS: "time_in_seconds", TOO_OLD: "time_too_old"}
 REMEDIES = {
     FUTURE: "is more than 5 minutes ahead; set the device's clock",
-    SECONDS: "looks like seconds; send milliseconds",
+    SECONDS: "appears to be in seconds; send milliseconds",
     TOO_OLD: "is before the year 2000; set the device's clock",
 }
 

@@ -127,8 +127,8 @@ class Host:
         elif address.group != node.group:
             raise PayloadError(
                 "node_twice",
-                f"edge node {address.node!r} is online in group {node.group!r:.80}, and speaks in"
-                f" {address.group!r:.80} too; give nodes names of their own",
+                f"edge node {address.node!r} is online in group {node.group!r:.80} and "
+                f"also publishes in {address.group!r:.80}; give each node its own name",
             )
         if address.kind == "NDEATH":
             self._death(node, waiting_message, message)

@@ -153,8 +153,8 @@ class Node:
                 return after
             raise PayloadError(
                 "birth_missing",
-                f"no birth of {who!r} at or before {sent_ms} ms; a rebirth was requested; after it "
-                "run `tonne deadletter replay`",
+                f"no birth certificate of {who!r} at or before {sent_ms} ms; a rebirth "
+                "was requested; after it run `tonne deadletter replay`",
             )
         certain_ms = self.certain_ms if before.certain_ms is None else before.certain_ms
         if sent_ms <= certain_ms or (after is not None and before.agrees(after, used)):

@@ -127,7 +127,7 @@ def add_frame(
     within(message, len(parcel), "message")
     within(place, len(ids), "device")
     if {len(place), len(message), *map(len, columns.values())} - {count}:
-        raise ValueError(f"columns of {known.id} are not of one length")
+        raise ValueError(f"columns of {known.id} differ in length")
     index = np.array([_index(fleet, name, known.id) for name in ids] or [-1], dtype=np.int32)
     device = index[place]
     filled = {

@@ -58,7 +58,7 @@ def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:
 
 def _single(value: Value) -> str | int:
     if isinstance(value, Text | tuple):
-        raise TypeError(f"a list of lists, {value}, is not a value of a text")
+        raise TypeError(f"the value {value} is a list of lists; a text has no such values")
     return value
 
 

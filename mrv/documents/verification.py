@@ -104,8 +104,8 @@ class FindingShown(Form):
         given = [one is not UNSET for one in of_finding]
         if any(given) != all(given) or (self.text is UNSET) != all(given):
             raise ValueError(
-                "a finding has finding, kind, state, effect_t and events; a remark has kind and"
-                " text"
+                "a finding has finding, kind, state, effect_t and events; a remark "
+                "has kind and text"
             )
 
     @property

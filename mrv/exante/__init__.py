@@ -52,8 +52,8 @@ def find(identifier: str) -> Estimate:
         )
     if identifier not in known:
         raise MethodologyError(
-            f"there is no estimate {identifier!r}; known: {', '.join(known)};"
-            " a system without a methodology has no tonnes to estimate"
+            f"there is no estimate {identifier!r}; known: {', '.join(known)}; a "
+            "system without a methodology has no tonnes to estimate"
         )
     return known[identifier]
 

@@ -83,9 +83,10 @@ def otherwise(submission: Submission, made: Draft) -> str | None:
     if submission.filed is None or digest(made) == submission.filed:
         return None
     return (
-        f"{submission.party} {submission.year} version {submission.version} was filed as"
-        f" {submission.filed[:12]} and would now be {digest(made)[:12]}: a year that is filed"
-        " never changes; enter what is new with `reported_in` of a new version"
+        f"{submission.party} {submission.year} version {submission.version} "
+        f"was filed as {submission.filed[:12]} but would now be {digest(made)[:12]}: "
+        "a filed year does not change; enter new data with `reported_in` of "
+        "a new version"
     )
 
 
@@ -221,11 +222,11 @@ def _row(
     """Columns that actions and holdings have in common."""
     if units.statement not in statements:
         draft.lacks(
-            table, "quantity", f"give the issued statement {units.statement}, or its pack, too"
+            table, "quantity", f"also give the issued statement {units.statement}, or its pack"
         )
     if units.unit_first is not None and span != (units.first, units.last):
         # the serials were entered for the whole range, and no part of them is guessed
-        draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a range of its own")
+        draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a separate range")
     row = draft.row(table).put(
         cooperativeApproachId=authorization.approach,
         authorizationId=authorization.id,

@@ -93,7 +93,7 @@ def shipped(name: str) -> CellMap:
     """
     file = resources.files(__package__) / "forms" / f"{name}.toml"
     if not file.is_file():
-        raise ExportError(f"no map {name} comes with tonne; there are: {', '.join(names())}")
+        raise ExportError(f"no map {name} is included in tonne; included: {', '.join(names())}")
     return read_map(file.read_text("utf-8"), f"{name}.toml")
 
 
@@ -109,8 +109,9 @@ def inventory_form(country: str | None) -> CellMap:
     found = rules(country, "facility")
     if found is None:
         raise ExportError(
-            f"no inventory form of {country or 'an unknown country'} comes with tonne; give the"
-            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/exports.md"
+            f"no inventory form of {country or 'an unknown country'} is included "
+            "in tonne; give the authority's own form with --template FORM.xlsx "
+            "and --map MAP.toml, see docs/exports.md"
         )
     return read_map(found, f"countries/{country}/facility.toml")
 
@@ -145,7 +146,7 @@ def read_map(text: str, name: str) -> CellMap:
         taken.add((one.sheet, one.at))
     for table in found.table:
         if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):
-            raise ExportError(f"{name}: column {bad!r} is none, such as B")
+            raise ExportError(f"{name}: column {bad!r} is not a column name, such as B")
     return found
 
 

@@ -465,6 +465,6 @@ def read_authority(record: object, name: str) -> Authority:
         return msgspec.convert(record, Authority)
     except msgspec.ValidationError as error:
         raise ExportError(
-            f"{name}: {error}; docs/registries.md lists the keys, and a number that is a name"
-            " stands in quotes"
+            f"{name}: {error}; docs/registries.md lists the keys; write a number "
+            "that is a name in quotes"
         ) from error

@@ -94,8 +94,8 @@ def _official(template: bytes) -> Workbook:
             lost = next((n for n in archive.namelist() if n.startswith(_LOST)), None)
         if lost is not None:
             raise ExportError(
-                f"the template contains {lost}, which would be lost; give a copy without drawings, "
-                "pictures and macros"
+                f"the template contains {lost}, which would be lost; give a copy without "
+                "drawings, pictures and macros"
             )
         return load_workbook(BytesIO(template))
     except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
@@ -112,7 +112,7 @@ def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None
     if isinstance(cell, MergedCell):
         raise ExportError(f"{sheet}!{at} lies inside merged cells; name their first in the map")
     if cell.data_type == "f":
-        raise ExportError(f"{sheet}!{at} holds a formula; a value is not written over it")
+        raise ExportError(f"{sheet}!{at} contains a formula and is not overwritten")
     cell.value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, str):
         cell.data_type = "s"  # text that begins with = is no formula

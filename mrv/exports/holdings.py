@@ -130,13 +130,13 @@ def _holder(one: Holding, action: Action) -> str | None:
     where = _named(one.authorization, action)
     if one.holder is None:
         raise ExportError(
-            f"{where}: units from {max(one.first, action.first)} on were used or cancelled before"
+            f"{where}: units from {max(one.first, action.first)} on were used or cancelled earlier"
         )
     giver = action.from_party
     # an acquisition is the other side of a transfer that may stand here as well
     received = action.type == "Acquisition" and one.holder == action.to_party
     if giver is not None and giver != one.holder and not received:
-        raise ExportError(f"{where}: {giver} does not hold the units, {one.holder} does")
+        raise ExportError(f"{where}: the units are held by {one.holder}, not by {giver}")
     if action.type in _ENDING:
         return None
     return action.to_party or one.holder if action.type in _MOVING else one.holder

@@ -140,8 +140,8 @@ def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
     for text, what in shown.items():
         if text in marks:
             raise ExportError(
-                f"{text!r} is hidden as {marks[text]} and is the {what} too, which a public "
-                "statement shows; do not hide the category (--show)"
+                f"{text!r} is hidden as {marks[text]} but is also the {what}, which "
+                "a public statement shows; do not hide the category (--show)"
             )
 
 
@@ -309,11 +309,11 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
         places[one["path"]](one["text"])
     if wanted:
         name, path = next(iter(wanted))
-        raise SignatureError(f"{len(wanted)} disclosures are missing, {name}{path} the first")
+        raise SignatureError(f"{len(wanted)} disclosures are missing, the first is {name}{path}")
     for name, digest in subject["originals"].items():
         found = canonical.sha256_hex(canonical.encode(made[name]))
         if found != digest:
             raise SignatureError(
-                f"the {name} has the digest {found}, and the public version is made from {digest}"
+                f"the {name} has the digest {found}, but the public version was made from {digest}"
             )
     return dict(made)

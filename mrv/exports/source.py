@@ -87,7 +87,10 @@ def check_one_project(sources: Sequence[Source]) -> str:
     """
     found = sorted({source.claims.project.id for source in sources})
     if len(found) != 1:
-        raise ExportError(f"statements of {', '.join(found)}; export one project at a time")
+        raise ExportError(
+            f"the statements belong to several projects: {', '.join(found)}; export "
+            "one project at a time"
+        )
     return found[0]
 
 
@@ -208,7 +211,7 @@ class Fields:
             self._draft.lacks(
                 self._table,
                 name,
-                f"{value!r} is not in the part of the closed list that is known here; hold it"
-                " against the owner's list",
+                f"{value!r} is not in the known part of the closed list; compare it "
+                "with the owner's list",
             )
         return self

@@ -172,9 +172,9 @@ class FactorBook:
         right = self._valid.get((kind, direction)) or self._valid.get((kind, "either"))
         if not right:
             raise FactorError(
-                f"factor {kind!r} is for {group[0].direction} emissions and must not be used"
-                f" for {direction} ones: it would overstate the reduction;"
-                f" choose a kind whose direction is {direction}"
+                f"factor {kind!r} is for {group[0].direction} emissions; used for {direction} "
+                "emissions it would overstate the reduction; choose a kind whose direction "
+                f"is {direction}"
             )
         return right[-1].factor if at is None else _valid(kind, right, at)
 
@@ -340,9 +340,10 @@ def _no_national(kind: str, grid: str | None, at: date | None) -> str:
             " `country`, such as DE, or a command `--country DE`"
         )
     return (
-        f"no factor of the grid of {grid} is known{f' for {at}' if at else ''}, and that of"
-        " another country never counts; enter the one that its authority publishes under `factors`"
-        f" of a registry file: {row_to_write(kinds_in(kind, grid)[0], at or date(2026, 1, 1))}"
+        f"no factor of the grid of {grid} is known{(f' for {at}' if at else '')}, "
+        "and a factor of another country is not accepted; enter the factor "
+        f"that its authority publishes under `factors` of a registry file: "
+        f"{row_to_write(kinds_in(kind, grid)[0], at or date(2026, 1, 1))}"
     )
 
 
@@ -373,6 +374,6 @@ def _valid(kind: str, group: list[InForce], at: date) -> Factor:
     if before:
         return replace(before[-1], provisional=True)
     raise FactorError(
-        f"no factor of kind {kind!r} is valid on {at}; known are"
-        f" {', '.join(f'{f.id} from {first} to {end}' for f, first, end in group)}"
+        f"no factor of kind {kind!r} is valid on {at}; known: "
+        f"{', '.join(f'{f.id} from {first} to {end}' for f, first, end in group)}"
     )

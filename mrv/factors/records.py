@@ -86,8 +86,8 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     factor = replace(factor_of(fields, "factors.json"), **marked)
     if factor.sha256 != record.get("sha256"):
         raise FactorError(
-            f"factor {factor.id!r} has hash {factor.sha256}, its record says"
-            f" {record.get('sha256')!r}: a field was changed; get the pack again"
+            f"factor {factor.id!r} has hash {factor.sha256}, but its record has "
+            f"{record.get('sha256')!r}: a field was changed; get the pack again"
         )
     return factor
 
@@ -136,7 +136,7 @@ def departures(factors: Iterable[Factor]) -> list[str]:
             continue
         given, known = to_record(factor), to_record(published)
         found += [
-            f"factor {factor.id!r}: {name} is {given.get(name)!r}, published is {known.get(name)!r}"
+            f"factor {factor.id!r}: {name} is {given.get(name)!r}, published: {known.get(name)!r}"
             for name in _NUMBERS
             if given.get(name) != known.get(name)
         ]

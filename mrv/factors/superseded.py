@@ -57,8 +57,8 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
             )
         if old.id in ends:
             raise FactorError(
-                f"factor {factor.id!r} supersedes {old.id!r}, which is already superseded; name "
-                "the newest"
+                f"factor {factor.id!r} supersedes {old.id!r}, which is already superseded; "
+                "name the newest factor"
             )
         if begin(factor) < begin(old):
             raise FactorError(

@@ -33,7 +33,7 @@ def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             limit = table.limit(name, {"mean": mean}, inputs["on"])
             if limit is None:
                 raise IndicatorError(
-                    f"mean_ug_m3.{mean}.{name}: {name} has no limit over {mean}; leave it out"
+                    f"mean_ug_m3.{mean}.{name}: {name} has no limit for {mean}; omit it"
                 )
             limits.setdefault(mean, {})[name] = limit.value
             if limit.exceeded(value):
@@ -51,7 +51,7 @@ INDICATORS = (
         inputs={
             "on": DateSpec("last day of the mean", "calendar"),
             "mean_ug_m3": RecordSpec(
-                "means by their length",
+                "means by averaging time",
                 {
                     mean: RecordSpec(
                         f"means over {mean}",

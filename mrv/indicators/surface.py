@@ -61,7 +61,7 @@ INDICATORS = (
         inputs={
             "water": ChoiceSpec("kind of the water", ("river", "lake"), "QCVN 08:2023/BTNMT"),
             "class": ChoiceSpec(
-                "class that the water is to be of, by the province's plan",
+                "class required for the water, by the province's plan",
                 ("A", "B", "C", "D"),
                 "QCVN 08:2023/BTNMT",
             ),

@@ -279,5 +279,5 @@ def _limit_of(table: Table, name: str, select: Mapping[str, str], flow: Fraction
     limit = table.limit(name, select, flow=flow)
     if limit is None:
         where = ", ".join(f"{key} {value}" for key, value in select.items())
-        raise IndicatorError(f"{table.id} has no limit of {name} for {where}; leave it out")
+        raise IndicatorError(f"{table.id} has no limit of {name} for {where}; omit it")
     return limit

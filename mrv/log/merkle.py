@@ -220,8 +220,8 @@ def check_sizes(earlier: int, later: int) -> None:
     """Refuse sizes between which there is no consistency proof."""
     if not 1 <= earlier <= later:
         raise LogError(
-            f"no consistency proof from {earlier} to {later} leaves; the earlier tree has at least "
-            "1 leaf and no more than the later one"
+            f"no consistency proof from {earlier} to {later} leaves; the earlier "
+            "tree must have at least 1 leaf and not more than the later one"
         )
 
 

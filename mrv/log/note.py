@@ -57,7 +57,7 @@ class NoteKey:
 
     def __post_init__(self) -> None:
         if not self.name or "+" in self.name or any(_blank(char) for char in self.name):
-            raise SignatureError(f"key name {self.name!r} is empty or holds a blank or a plus")
+            raise SignatureError(f"key name {self.name!r} is empty or contains a blank or a plus")
         ed25519.check_public_key(self.public)
 
     @property
@@ -87,10 +87,12 @@ def parse_vkey(vkey: str) -> NoteKey:
     except CanonicalError as error:
         raise SignatureError(f"vkey {vkey!r} cannot be read: {error}") from error
     if raw[:1] != _ED25519:
-        raise SignatureError(f"vkey {vkey!r} is not of an Ed25519 key; copy it again")
+        raise SignatureError(f"vkey {vkey!r} is not an Ed25519 key; copy it again")
     key = NoteKey(name, raw[1:])
     if key.key_id.hex() != key_id:
-        raise SignatureError(f"vkey {vkey!r} names id {key_id}, its key has {key.key_id.hex()}")
+        raise SignatureError(
+            f"vkey {vkey!r} has the id {key_id}, but its key has {key.key_id.hex()}"
+        )
     return key
 
 
@@ -161,7 +163,9 @@ def _split(note: str) -> tuple[str, list[str]]:
     _check_text(head + "\n")
     lines = tail[:-1].split("\n")
     if len(lines) > _MOST_SIGNATURES:
-        raise SignatureError(f"note has {len(lines)} signatures; {_MOST_SIGNATURES} are read")
+        raise SignatureError(
+            f"note has {len(lines)} signatures; at most {_MOST_SIGNATURES} are read"
+        )
     return head + "\n", lines
 
 
@@ -180,7 +184,7 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
 
 def _check_text(text: str) -> None:
     if not text.endswith("\n") or any(char < " " and char != "\n" for char in text):
-        raise SignatureError("note text must end with a newline and hold no control characters")
+        raise SignatureError("note text must end with a newline and contain no control characters")
 
 
 def _blank(char: str) -> bool:
@@ -213,19 +217,20 @@ class Vkey:
             or any(char.isspace() or char < " " for char in self.name)
         ):
             raise SignatureError(
-                f"key name {self.name!r} is empty, too long, or holds a blank or a plus"
+                f"key name {self.name!r} is empty, too long, or contains a blank or a plus"
             )
         if self.kind == ML_DSA_COSIGNATURE:
             if len(self.public) != ml_dsa.KEY_BYTES:
                 raise SignatureError(
-                    f"the key of {self.name} has {len(self.public)} bytes, ML-DSA-44 has"
-                    f" {ml_dsa.KEY_BYTES}; copy it again"
+                    f"the key of {self.name} has {len(self.public)} bytes, but a key of "
+                    f"ML-DSA-44 has {ml_dsa.KEY_BYTES}; copy it again"
                 )
         elif self.kind in (NOTE, COSIGNATURE):
             ed25519.check_public_key(self.public)
         else:
             raise SignatureError(
-                f"the key of {self.name} is of type {self.kind:#04x}; read are 0x01, 0x04 and 0x06"
+                f"the key of {self.name} is of type {self.kind:#04x}; supported types "
+                "are 0x01, 0x04 and 0x06"
             )
 
     @classmethod
@@ -249,7 +254,7 @@ class Vkey:
         key = cls(name, raw[0], raw[1:])
         if key.key_id.hex() != key_id:
             raise SignatureError(
-                f"vkey of {name} names id {key_id[:16]}, its key has {key.key_id.hex()}"
+                f"vkey of {name} has the id {key_id[:16]}, but its key has {key.key_id.hex()}"
             )
         return key
 

@@ -103,7 +103,7 @@ def verify_checkpoint(note: str, log_key: NoteKey) -> Checkpoint:
     checkpoint = Checkpoint.from_text(verify_note(note, log_key))
     if checkpoint.origin != log_key.name:
         raise LogError(
-            f"checkpoint is of log {checkpoint.origin!r}, the key is of {log_key.name!r}; "
+            f"checkpoint is of log {checkpoint.origin!r}, but the key is of {log_key.name!r}; "
             "use that log's key"
         )
     return checkpoint
@@ -116,7 +116,7 @@ def decode_hash(line: str) -> bytes:
     except CanonicalError as error:
         raise LogError(f"hash line cannot be read: {error}") from error
     if len(value) != HASH_BYTES:
-        raise LogError(f"hash line {line!r} holds {len(value)} bytes instead of {HASH_BYTES}")
+        raise LogError(f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}")
     return value
 
 
@@ -158,7 +158,7 @@ def parse_receipt(text: str) -> Receipt:
     head, gap, checkpoint = text.partition("\n\n")
     header, *lines = head.split("\n")
     if header != HEADER or not gap:
-        raise LogError(f"receipt does not start with {HEADER} or holds no checkpoint; get it again")
+        raise LogError(f"receipt does not start with {HEADER} or has no checkpoint; get it again")
     index = _INDEX.fullmatch(lines[0]) if lines else None
     if index is None or len(lines) - 1 > _LONGEST_PROOF:
         raise LogError("receipt's second line is not 'index N' or its proof is too long")

@@ -74,7 +74,9 @@ def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[s
 def _bundle(begin: int, entries: Sequence[bytes]) -> bytes:
     for place, entry in enumerate(entries, begin):
         if len(entry) > _LONGEST:
-            raise LogError(f"entry {place} has {len(entry)} bytes; a bundle holds {_LONGEST}")
+            raise LogError(
+                f"entry {place} has {len(entry)} bytes; a bundle has entries of at most {_LONGEST}"
+            )
     return b"".join(len(one).to_bytes(_LENGTH_BYTES, "big") + one for one in entries)
 
 
@@ -176,7 +178,7 @@ class Tiles:
             path = tile_path(level, index, width)
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
             if len(content) != width * HASH_BYTES:
-                raise LogError(f"{path} holds {len(content)} bytes, not {width} hashes")
+                raise LogError(f"{path} has {len(content)} bytes, not {width} hashes")
             self._held[level, index] = content
         return self._held[level, index]
 

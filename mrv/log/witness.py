@@ -168,7 +168,7 @@ def _opaque(text: str) -> bytes:
     data = text.encode()
     if not 1 <= len(data) <= _LONGEST:
         raise SignatureError(
-            f"name {text[:40]!r} has {len(data)} bytes; 1 to {_LONGEST} are signed"
+            f"name {text[:40]!r} has {len(data)} bytes; names of 1 to {_LONGEST} bytes are signed"
         )
     return bytes([len(data)]) + data
 
@@ -262,7 +262,7 @@ def judge_request(
         )
     known = 0 if last is None else last.size
     if request.old != known:
-        what = f"old is {request.old}, the last head cosigned here has {known} entries"
+        what = f"old is {request.old}, but the last head cosigned here has {known} entries"
         raise WitnessRefusedError(409, what, known)
     if head.size == 0 and head.root != EMPTY_ROOT:
         raise WitnessRefusedError(422, "the root of an empty log is the root of the empty tree")
@@ -283,6 +283,6 @@ def _head(request: Request) -> Checkpoint:
 def _is_consistent(request: Request, head: Checkpoint, last: Checkpoint | None) -> None:
     if last is None:
         if request.proof:
-            raise LogError("a proof from 0 entries proves nothing; it must be empty")
+            raise LogError("a proof from 0 entries must be empty")
         return
     verify_consistency(last.size, head.size, request.proof, last.root, head.root)

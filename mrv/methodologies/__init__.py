@@ -174,9 +174,9 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
         if spec.published == GRID and inputs.get(key) in low:
             factor = low[inputs[key]]
             return (
-                f"{key} = {factor.text} is {factor.id}, which stands for avoided electricity; for"
-                " what the project consumes it would overstate the reduction: give the official"
-                " factor of the grid"
+                f"{key} = {factor.text} is {factor.id}, a factor for avoided electricity; "
+                "for the project's own consumption it would overstate the reduction: "
+                "give the official factor of the grid"
             )
     return None
 
@@ -189,7 +189,7 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
     """
     return next(
         (
-            f"{text}; check the meter that stood still, and the units"
+            f"{text}; check the meter that did not advance, and the units"
             for specific, (low, _), text in _specific(methodology, inputs)
             if specific < low
         ),
@@ -224,8 +224,8 @@ def _specific(
                 specific,
                 span,
                 (
-                    f"{one.keys[0]} over {one.keys[1]} is {float(specific):.4g} {one.unit}, and"
-                    f" such services take {float(low):.4g} to {float(high):.4g} ({one.source})"
+                    f"{one.keys[0]} divided by {one.keys[1]} is {float(specific):.4g} {one.unit}; "
+                    f"such services take {float(low):.4g} to {float(high):.4g} ({one.source})"
                 ),
             )
 

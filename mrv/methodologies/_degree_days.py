@@ -64,15 +64,15 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
         from scipy import stats  # noqa: PLC0415 - heavy, and one methodology needs it
     except ModuleNotFoundError as error:
         raise MethodologyError(
-            "a regression needs scipy, which is not installed: tonne's extra `estimate`;"
-            " or give intercept_mwh and slope_mwh_per_cdd"
+            "a regression needs scipy, which is not installed: install tonne's "
+            "extra `estimate`, or give intercept_mwh and slope_mwh_per_cdd"
         ) from error
     x, y = [float(v) for v in degree_days], [float(v) for v in energy]
     mean = sum(x) / len(x)
     spread = sum((v - mean) ** 2 for v in x)
     for name, values in (("cdd", x), ("energy_mwh", y)):
         if len(set(values)) == 1:
-            raise MethodologyError(f"all months have the same {name}; they determine no slope")
+            raise MethodologyError(f"all months have the same {name}, so no slope can be fitted")
     found = stats.linregress(x, y)
     residual = float(found.stderr) * sqrt(spread)
     return Line(

@@ -122,7 +122,9 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
 def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
     """Emissions at the site, row by row, from a quantity of each kind of waste. [tCO2e]."""
     kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
-    what = "from all waste so far" if "stock" in quantity else "from the waste of this step"
+    what = (
+        "from all waste deposited so far" if "stock" in quantity else "from the waste of this step"
+    )
     formula, meaning = f"potential * ({kinds})", f"emissions at the site {what}"
     return Step(name, symbol, "tCO2e", formula, equation, meaning, over=waste)
 

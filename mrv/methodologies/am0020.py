@@ -60,7 +60,7 @@ STEPS = steps(
         "MWh",
         "volume_m3 * kwh_per_m3_baseline / KWH_PER_MWH",
         "AM0020 v2, baseline emissions",
-        "electricity that the old pumps would have used for this water",
+        "electricity that the old pumps would have used for the same volume of water",
     ),
     Step(
         "baseline_t",
@@ -100,8 +100,9 @@ def odd(inputs: Inputs) -> None:
     for name, value in specific.items():
         if value < least:
             raise MethodologyError(
-                f"{name} is {float(value):.6g} kWh/m3, and lifting water by head_m ="
-                f" {float(inputs['head_m']):g} m takes {float(least):.6g}; check units and head"
+                f"{name} is {float(value):.6g} kWh/m3, but lifting water by head_m = "
+                f"{float(inputs['head_m']):g} m takes {float(least):.6g}; check units "
+                "and head"
             )
 
 

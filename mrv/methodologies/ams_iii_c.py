@@ -170,8 +170,9 @@ def odd(inputs: Inputs) -> None:
     lowest, highest = _PLAUSIBLE_KWH_PER_KM
     if not lowest <= per_km <= highest:
         raise MethodologyError(
-            f"charging_mwh over distance_km is {float(per_km):.4g} kWh/km, and vehicles use"
-            f" {float(lowest)} to {float(highest)}; give charging_mwh in MWh and distance_km in km"
+            f"charging_mwh divided by distance_km is {float(per_km):.4g} kWh/km; "
+            f"vehicles use {float(lowest)} to {float(highest)}; give charging_mwh "
+            "in MWh and distance_km in km"
         )
 
 
@@ -304,7 +305,7 @@ METHODOLOGY = Methodology(
     consumptions=(_vehicles.CONSUMPTION,),
     dated=("sfc_l_per_100km", "baseline_year", *_vehicles.MODEL),
     rules=(
-        "Charging is charged at the grid's own factor and losses, not at a reference factor.",
+        "Charging emits at the grid's own factor and losses, not at a reference factor.",
         "Distance beyond the baseline service is not credited; its electricity is charged.",
         "Baseline vehicles have the same size and routes; their biofuel has no emissions.",
         "A replaced vehicle that is sold, or has no evidence of scrapping, is leakage.",

@@ -54,7 +54,7 @@ STEPS = steps(
         "tCO2e",
         "last(given_off_t)",
         "CDM TOOL04 v8, equation 1",
-        "emissions of the year at the site from all waste up to it",
+        "emissions of the year at the site from all waste deposited until then",
     ),
     _composting.PROJECT_STEPS,
     lists={"waste_t_by_year": "year"},
@@ -66,8 +66,8 @@ def plausible(inputs: Inputs) -> None:
     given = len(inputs["waste_t_by_year"])
     if given < inputs["year"]:
         raise MethodologyError(
-            f"waste_t_by_year holds {given} years and year = {inputs['year']}; give each year up "
-            "to it, with 0 for years without waste"
+            f"waste_t_by_year has {given} years but year = {inputs['year']}; give "
+            "each year up to it, with 0 for years without waste"
         )
 
 

@@ -145,7 +145,7 @@ STEPS = steps(
         "discharge_t + fugitive_t + flare_t if cod_in_kg_per_m3"
         " else lost_t - min(lost_t, least_load_t * formed_t_per_t)",
         f"{_H}, project emissions; without COD a rule of tonne's own",
-        "emissions of the treatment; if COD is not measured, only those above the baseline's",
+        "emissions of the treatment; without measured COD, only those above the baseline emissions",
     ),
     Step(
         "project_t",

@@ -148,8 +148,8 @@ def plausible(inputs: Inputs) -> None:
     total = sum(mode["share"] for mode in inputs["modes"].values())
     if total > 1:
         raise MethodologyError(
-            f"modes: the shares sum to {float(total):g}, more than all passengers; leave out those"
-            " who would not have travelled, walked or cycled"
+            f"modes: the shares sum to {float(total):g}, more than all passengers; "
+            "exclude those who would not have travelled, walked or cycled"
         )
 
 
@@ -325,6 +325,6 @@ METHODOLOGY = Methodology(
         "Without such dated documents, or invoices, there is no reduction.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "Passengers who would have walked, cycled or stayed have no baseline emissions.",
-        "Shares enter by the survey's lower 95 % bound; access trips are project emissions.",
+        "Shares: lower bound of the 95 % interval. Access trips are project emissions.",
     ),
 )

@@ -131,7 +131,7 @@ STEPS = steps(
         "tCO2e",
         "sum(n2o_season_t) + fuel_t",
         f"{_IPCC}, chapter 11; CDM TOOL03",
-        "project emissions that carry no deduction",
+        "project emissions without a deduction",
     ),
     Step(
         "project_t",

@@ -68,8 +68,8 @@ USUAL = Budget()
 # of a pack whose maker the reader knows, on a machine that has the memory
 LARGE = Budget(*(20 * most for most in astuple(USUAL)))
 LARGER = (
-    "if you know who made it, read it with `tonne verify --large` (in other commands"
-    " TONNE_LARGE_PACKS=true) on a machine with more memory"
+    "if you know who made it, read it with `tonne verify --large` (in other "
+    "commands TONNE_LARGE_PACKS=true) on a machine with more memory"
 )
 
 
@@ -83,11 +83,11 @@ def check_numbers(data: bytes) -> None:
     """Refuse a document with a number that is longer than any; InputError."""
     if match := _LONG.search(data):
         raise InputError(
-            f"it holds a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
+            f"it contains a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
         )
 
 
 def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
     """Return the error of something that is more than is read."""
-    sentence = f"{what}: {there:,} are more than the {limit:,} that are read"
+    sentence = f"{what}: {there:,} are more than the maximum of {limit:,}"
     return PackTooLargeError(f"{sentence}; {LARGER}")

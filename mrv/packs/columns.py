@@ -148,8 +148,8 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
         unpacked += size
         if not 0 <= size <= MOST_PAGE_BYTES or packed < 0 or unpacked > MOST_CHUNK_BYTES:
             raise InputError(
-                f"column {name} has a page of {size} bytes, {unpacked} in a row group;"
-                f" {MOST_PAGE_BYTES} and {MOST_CHUNK_BYTES} are read"
+                f"column {name} has a page of {size} bytes, {unpacked} in a row group; "
+                f"at most {MOST_PAGE_BYTES} and {MOST_CHUNK_BYTES} are read"
             )
         at += head.at + packed
     raise InputError(f"column {name} has more than {MOST_PAGES} pages in a row group")
@@ -164,9 +164,9 @@ def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
                 or not 0 <= declared.get(count, -1) <= most_rows
             ):
                 raise InputError(
-                    f"column {name} has a page of {declared.get(count)} values in encoding"
-                    f" {declared.get(encoding)}; up to {most_rows} are read, in encodings"
-                    f" {', '.join(map(str, sorted(_ENCODINGS)))}"
+                    f"column {name} has a page of {declared.get(count)} values in encoding "
+                    f"{declared.get(encoding)}; up to {most_rows} are read, in encodings "
+                    f"{', '.join(map(str, sorted(_ENCODINGS)))}"
                 )
 
 

@@ -158,8 +158,8 @@ class PackReadings:
         first, last = int(time_us.min()), int(time_us.max())
         if first < self._first_us or last > self._last_us:
             raise CanonicalError(
-                f"{where} hold times from {first} to {last} us UTC, more than {MOST_YEARS} years"
-                " from the period"
+                f"{where} contain times from {first} to {last} us UTC, more than {MOST_YEARS} "
+                "years from the period"
             )
 
 
@@ -170,7 +170,7 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
         raise CanonicalError("the pack has no intervals; get it again")
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
-        raise CanonicalError(f"intervals hold the unknown quantity {unknown[0]!r}")
+        raise CanonicalError(f"intervals contain the unknown quantity {unknown[0]!r}")
     numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
     quantity = table.columns["quantity"]
     return IntervalRows(
@@ -226,6 +226,8 @@ def _in_order(
 def _indices(table: Table, fleet: Fleet, where: str) -> Int32:
     unknown = sorted(set(table.names) - set(fleet.by_id))
     if unknown:
-        raise CanonicalError(f"{where} hold rows of {unknown[0]!r}, which plan.json does not list")
+        raise CanonicalError(
+            f"{where} contain rows of {unknown[0]!r}, which plan.json does not list"
+        )
     index: Int32 = np.array([fleet.by_id[name] for name in table.names], dtype=np.int32)
     return index[table.device] if len(index) else table.device

@@ -183,8 +183,8 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
         return Pack({STATEMENT: data}, budget=budget)
     if not (path / STATEMENT).is_file():
         raise InputError(
-            f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder that `tonne "
-            "statement export` made, or a statement's file"
+            f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder "
+            "that `tonne statement export` made, or the file of a statement"
         )
     found = _FolderContents(budget)
     for file in _files(path):
@@ -259,7 +259,7 @@ def _files(path: Path) -> list[Path]:
             found.append(file)
         if len(found) > MOST_FILES:
             raise InputError(
-                f"{path} holds more than {MOST_FILES} files; it is not an evidence pack"
+                f"{path} contains more than {MOST_FILES} files; it is not an evidence pack"
             )
     return sorted(found)
 
@@ -295,6 +295,6 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
             data = source.read(limit)
     needed = max(size, weight(data)) + taken
     if needed > budget.documents:
-        raise too_much("bytes of memory that documents take", needed, budget.documents)
+        raise too_much("bytes of memory for documents", needed, budget.documents)
     check_numbers(data)
     return data

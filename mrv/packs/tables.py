@@ -119,7 +119,7 @@ class LettersFile(NamedTuple):
                     with _legible():
                         part.validate(full=True)
                     if part[name].null_count and name in ("id", "received", "reason"):
-                        raise InputError("a refused message has no id, time or reason")
+                        raise InputError("a rejected message has no id, time or reason")
 
 
 class ReadingsFile:
@@ -280,7 +280,7 @@ def _opened(
             )
     except KeyError as error:
         lacking = error.args[0].decode()
-        raise InputError(f"its columns lack {lacking!r}; expected {schema.names}") from error
+        raise InputError(f"it lacks the columns {lacking!r}; expected {schema.names}") from error
     with file:
         if checked is not None:
             yield file
@@ -292,7 +292,7 @@ def _opened(
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > most_rows:
             raise InputError(
-                f"a row group has {max(sizes)} rows; up to {most_rows} are read at once"
+                f"a row group has {max(sizes)} rows; at most {most_rows} are read at once"
             )
         yield file
 
@@ -305,7 +305,7 @@ def _check_footer(source: Path | BinaryIO) -> None:
         length = int.from_bytes(data.read(4), "little")
     if length > min(size, _FOOTER_BYTES):
         raise InputError(
-            f"not a Parquet file: its footer has {length} bytes; {_FOOTER_BYTES} are read"
+            f"not a Parquet file: its footer has {length} bytes; at most {_FOOTER_BYTES} are read"
         )
 
 
@@ -410,7 +410,7 @@ def _joined(parts: Iterable[Table], rows: int) -> Table:
             column[at:end] = part.columns[name]
         at = end
     if at != rows:
-        raise InputError(f"it has {at} rows, and its footer says {rows}")
+        raise InputError(f"it has {at} rows, but its footer states {rows}")
     return Table(
         tuple(names), device, time_us, {**columns, "quantity": quantity}, tuple(quantities)
     )

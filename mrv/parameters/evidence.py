@@ -75,11 +75,13 @@ def asked_of(record: Any) -> Asked:
     asked = Asked(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
     if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
         raise ValueError(
-            "evidence of a programme asks for B, C or D of `quantities` and of `parameters`"
+            "`quantities` and `parameters` of a programme's evidence must be B, C or D"
         )
     share = asked.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
-        raise ValueError('`above_percent` of a programme\'s evidence is a number in quotes, as "5"')
+        raise ValueError(
+            '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
+        )
     if asked.share > 1 or record != asked.to_json():
         raise ValueError("evidence of a programme has quantities, parameters and above_percent")
     return asked

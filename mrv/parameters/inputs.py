@@ -131,8 +131,8 @@ def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction 
     shortest, longest = spec.length
     if not shortest <= len(numbers) <= longest:
         raise MethodologyError(
-            f"{name} has {len(numbers)} numbers and must have {shortest} to {longest}:"
-            f" {spec.meaning}"
+            f"{name} has {len(numbers)} numbers but must have {shortest} to {longest}: "
+            f"{spec.meaning}"
         )
     return [
         None if one is None and spec.gaps else _read_number(spec.item, one, f"{name}[{i}]")

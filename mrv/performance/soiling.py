@@ -44,11 +44,11 @@ class NoEstimate(StrEnum):
     """Why there is no figure."""
 
     SHORT = "short"
-    """Less than a year of days."""
+    "Less than one year of data."
     GAPS = "gaps"
-    """Half of the days or more have no ratio."""
+    "Half or more of the days have no ratio."
     UNCLEAR = "unclear"
-    """A fifth of the days or more lie in intervals that show no rate of soiling."""
+    "A fifth or more of the days are in intervals without a rate of soiling."
 
 
 @dataclass(frozen=True, slots=True)

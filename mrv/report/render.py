@@ -52,6 +52,6 @@ def _written(module: str, name: str, of: object, language: str) -> bytes:
         found: bytes = maker(of, words)
     except ModuleNotFoundError as error:
         raise ReportError(
-            f"reports need {error.name}, which is not installed: tonne's extra `report`"
+            f"reports need {error.name}, which is not installed: install tonne's extra `report`"
         ) from error
     return found

@@ -58,11 +58,13 @@ class Authority:
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
-            raise EnrolmentError(f"a time-stamp authority has the name {self.name!r}; give one")
+            raise EnrolmentError(
+                f"the name of a time-stamp authority is {self.name!r}; give a name"
+            )
         if not self.roots:
             raise EnrolmentError(
-                f"none of the certificates of authority {self.name!r} is a root, one that signed"
-                " itself; add the root's, in PEM"
+                f"none of the certificates of authority {self.name!r} is a root (self-signed); "
+                "add the root certificate, in PEM"
             )
         for policy in self.policies:
             if not _POLICY.fullmatch(policy):
@@ -137,8 +139,8 @@ class StampRule:
             for key in mine:
                 if key in seen:
                     raise EnrolmentError(
-                        f"authorities {seen[key]!r} and {one.name!r} have one name or one root:"
-                        " one authority must not count twice"
+                        f"authorities {seen[key]!r} and {one.name!r} have one name or one root; "
+                        "list each authority once"
                     )
             seen |= dict.fromkeys(mine, one.name)
 
@@ -153,8 +155,8 @@ class StampRule:
         wanted = {"threshold", "authorities"}
         if not wanted <= record.keys() <= wanted | {"since"}:
             raise EnrolmentError(
-                "time-stamp authorities are given with threshold and authorities, and may have"
-                f" since; here are {', '.join(sorted(record))}"
+                "time-stamp authorities are given with threshold and authorities, and "
+                f"may have since; given: {', '.join(sorted(record))}"
             )
         threshold, since = record["threshold"], record.get("since", ALWAYS)
         listed = record["authorities"]
@@ -232,5 +234,5 @@ def _check_moment(text: str | None, what: str) -> None:
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise EnrolmentError(f"{what} are a list of texts")
+        raise EnrolmentError(f"{what} must be a list of texts")
     return tuple(value)

@@ -138,7 +138,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise CanonicalError(f"{name} is not a JSON number; use null or leave the key out")
+    raise CanonicalError(f"{name} is not a JSON number; use null or omit the key")
 
 
 def _quickly(value: object) -> bytes | None:
@@ -205,8 +205,8 @@ def _check(value: object, path: str, *, allow_floats: bool) -> None:
                 _check(item, f"{path}[{index}]", allow_floats=allow_floats)
         case _:
             raise CanonicalError(
-                f"{path} is a {type(value).__name__}, which JSON does not have; "
-                "write quantities as decimal strings"
+                f"{path} is a {type(value).__name__}, which is not a JSON type; write "
+                "quantities as decimal strings"
             )
 
 
@@ -222,7 +222,9 @@ def _check_text(text: str, path: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise CanonicalError(f"{path} holds half a surrogate pair; it has no UTF-8 form") from error
+        raise CanonicalError(
+            f"{path} contains half a surrogate pair, which has no UTF-8 form"
+        ) from error
 
 
 def _check_integer(number: int, path: str) -> None:
@@ -235,7 +237,7 @@ def _check_integer(number: int, path: str) -> None:
 
 def _check_float(number: float, path: str, *, allow_floats: bool) -> None:
     if not math.isfinite(number):
-        raise CanonicalError(f"{path} is {number}, which JSON does not have; use null")
+        raise CanonicalError(f"{path} is {number}, which is not a JSON value; use null")
     if not allow_floats:
         raise CanonicalError(
             f"{path} is the float {number!r}; in signed data write a decimal string"

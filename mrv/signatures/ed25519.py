@@ -57,7 +57,7 @@ def check_public_key(public: bytes) -> None:
     """
     point = _decode(public)
     if _is_identity(_multiply(8, point)):
-        raise _refused(public, "has small order, so anyone could sign with it")
+        raise _refused(public, "has small order, so anyone can sign with it")
     if not _is_identity(_multiply(_L, point)):
         raise _refused(public, "has a small-order part, so verifiers may disagree")
 
@@ -71,7 +71,7 @@ def _decode(public: bytes) -> _Point:
         raise _refused(public, "is not canonically encoded (y is not below 2**255 - 19)")
     x = _square_root((y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P)
     if x is None:
-        raise _refused(public, "is not a point of the curve")
+        raise _refused(public, "is not a point on the curve")
     if x == 0 and sign:
         raise _refused(public, "is not canonically encoded (x is 0 with a sign)")
     if x & 1 != sign:

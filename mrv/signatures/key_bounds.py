@@ -49,7 +49,9 @@ class Accreditation:
         """Read what `to_json` wrote; EnrolmentError names what is wrong."""
         may = {"id", "scope", "validFrom", "validUntil"}
         if not isinstance(record, dict) or not {"id"} <= record.keys() <= may:
-            raise EnrolmentError(f"accreditation is {record!r}; it has id, and may have {may}")
+            raise EnrolmentError(
+                f"accreditation is {record!r}; it must have id, and may have {may}"
+            )
         return cls(
             _text(record["id"], "accreditation id"),
             _texts(record.get("scope", []), "accreditation scope"),
@@ -69,10 +71,10 @@ class LogPlace:
     def from_json(cls, record: object) -> Self:
         """Read `{"log", "index"}`; EnrolmentError names what is wrong."""
         if not isinstance(record, dict) or record.keys() != {"log", "index"}:
-            raise EnrolmentError(f"endsAt is {record!r}; it has log and index")
+            raise EnrolmentError(f"endsAt is {record!r}; it must have log and index")
         index = record["index"]
         if type(index) is not int or index < 0:
-            raise EnrolmentError(f"endsAt index is {index!r}; it is a place from 0")
+            raise EnrolmentError(f"endsAt index is {index!r}; it must be an index from 0")
         return cls(_text(record["log"], "endsAt log"), index)
 
 

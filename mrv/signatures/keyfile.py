@@ -72,7 +72,7 @@ def read_secret(
         signs = opened(record.pop(_SIGNER))
         key = DistantKey(str(record.get("publicKeyMultibase")), signs)
     else:
-        raise SignatureError(f"key file holds no {_SECRET}; give the signer's own key file")
+        raise SignatureError(f"key file has no {_SECRET}; give the signer's own key file")
     holder = EnrolledKey.from_json(record)
     _check_pair(key, holder)
     return key, holder
@@ -128,10 +128,12 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])
     if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
-        raise EnrolmentError(f"{_LISTS} of a keyring are signed status lists; correct the file")
+        raise EnrolmentError(f"{_LISTS} of a keyring must be signed status lists; correct the file")
     policy = record.pop(_POLICY, None)
     if policy is not None and not isinstance(policy, str):
-        raise EnrolmentError(f"{_POLICY} of a keyring is the text of a policy; correct the file")
+        raise EnrolmentError(
+            f"{_POLICY} of a keyring must be the text of a policy; correct the file"
+        )
     return read_keyring(canonical.encode(record)), tuple(map(canonical.encode, lists)), policy
 
 

@@ -71,7 +71,7 @@ class SigningKey:
                 " TONNE_KEY_PASSPHRASE_FILE to its passphrase"
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise SignatureError("the secret key is not of Ed25519; give the signer's own file")
+            raise SignatureError("the secret key is not an Ed25519 key; give the signer's own file")
         return cls(key.private_bytes_raw())
 
     def encrypted(self, passphrase: bytes) -> str:
@@ -172,7 +172,7 @@ class EnrolledKey:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise EnrolmentError("an enrolled key needs the name of its holder; give one")
+            raise EnrolmentError("an enrolled key needs the name of its holder; give a name")
         if self.role not in ROLES:
             raise EnrolmentError(
                 f"role {self.role!r} of key {self.name!r} is unknown; use one of {', '.join(ROLES)}"
@@ -290,7 +290,7 @@ def public_multikey(data: bytes) -> str:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SignatureError("the file holds no public key in PEM; export it again") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SignatureError("the public key is not of Ed25519; give that of the signer")
+        raise SignatureError("the public key is not an Ed25519 key; give the signer's public key")
     return encode_multikey(key.public_bytes_raw())
 
 
@@ -336,7 +336,9 @@ def multikey_of(method: object) -> str:
     """
     multikey = method.rpartition("#")[2] if isinstance(method, str) else ""
     if not multikey or method != verification_method(multikey):
-        raise SignatureError(f"verificationMethod {method!r} is not did:key:KEY#KEY; sign with one")
+        raise SignatureError(
+            f"verificationMethod {method!r} is not did:key:KEY#KEY; sign with such a method"
+        )
     return multikey
 
 
@@ -349,7 +351,8 @@ def _decode(text: object, prefix: bytes, kind: str) -> bytes:
         raise SignatureError(f"{kind} key cannot be read: it is not a Multikey") from error
     if raw[:2] != prefix or len(raw) != 2 + ed25519.KEY_BYTES:
         raise SignatureError(
-            f"not {kind} Ed25519 Multikey (it starts with bytes {prefix.hex()} "
-            f"and has 34 bytes, here {raw[:2].hex()} and {len(raw)}); copy it again"
+            f"not {kind} Ed25519 Multikey (it starts with bytes {prefix.hex()} and "
+            f"has 34 bytes; this one starts with {raw[:2].hex()} and has {len(raw)}); "
+            "copy it again"
         )
     return raw[2:]

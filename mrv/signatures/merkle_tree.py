@@ -60,7 +60,7 @@ class CompactRange:
         self._nodes = list(nodes)
         if size < 0 or len(self._nodes) != size.bit_count():
             raise LogError(
-                f"a tree of {size} leaves is not made of {len(self._nodes)} perfect subtrees; "
+                f"a tree of {size} leaves does not have {len(self._nodes)} perfect subtrees; "
                 "build it again from the leaves"
             )
 

@@ -152,7 +152,7 @@ def row_count(data: bytes) -> int:
 def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[_Array, _Mask]:
     """Values as int64, float64 or objects of str, cleared where there is none, and the mask."""
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
-        raise CanonicalError(f"column {name!r} has not one value for each of {rows} times")
+        raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
     if values.dtype.kind == "O":
         mask = mask & np.array([value is not None for value in values], np.bool_)
@@ -164,7 +164,7 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
             return _floats(name, values, mask)
         case "U" | "O":
             return np.where(mask, values.astype(object), ""), mask
-    raise CanonicalError(f"column {name!r} holds {values.dtype}; give numbers or texts")
+    raise CanonicalError(f"column {name!r} contains {values.dtype}; give numbers or texts")
 
 
 def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
@@ -174,7 +174,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
         return values
     if not (kinds <= {int, bool} or kinds <= {float}):
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise CanonicalError(f"column {name!r} mixes or holds {found}; give one kind of value")
+        raise CanonicalError(f"column {name!r} mixes or contains {found}; give one kind of value")
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)
     except OverflowError as error:
@@ -183,7 +183,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
 
 def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
     if values.dtype.kind not in "biu":
-        raise CanonicalError(f"column {name!r} holds {values.dtype}; give whole numbers")
+        raise CanonicalError(f"column {name!r} contains {values.dtype}; give whole numbers")
     whole = values if mask.all() else np.where(mask, values, np.zeros((), values.dtype))
     if whole.dtype.kind == "u" and len(whole) and int(whole.max()) >= 2**63:
         raise CanonicalError(f"column {name!r} has {whole.max()}, beyond a signed 64-bit integer")

@@ -57,6 +57,7 @@ def check(accepted: Accepted, key: str, value: str) -> None:
         good = False
     if not good:
         raise SignatureError(
-            f"the acceptance of {accepted.factor} by {accepted.by} differs from what {key} signed, "
-            "or the factor differs; have the programme sign it again with `tonne trust accept`"
+            f"the acceptance of {accepted.factor} by {accepted.by} differs from "
+            f"the text that {key} signed, or the factor differs; have the programme "
+            "sign it again with `tonne trust accept`"
         )

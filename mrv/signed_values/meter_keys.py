@@ -186,7 +186,9 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     except InvalidSignature:
         return False
     except UnsupportedAlgorithm as error:
-        raise NotCheckedError(f"this machine's library has no {name}: {error}") from error
+        raise NotCheckedError(
+            f"the crypto library of this machine has no {name}: {error}"
+        ) from error
     return True
 
 
@@ -236,7 +238,9 @@ def _read(raw: bytes) -> PublicKeyTypes:
     try:
         return load_der_public_key(raw)
     except UnsupportedAlgorithm as error:
-        raise NotCheckedError(f"its curve is not in this machine's library: {error}") from error
+        raise NotCheckedError(
+            f"its curve is not in the crypto library of this machine: {error}"
+        ) from error
     except ValueError as error:
         raise SignedValueError(f"key {raw.hex()[:24]}.. is damaged: {error}") from error
 
@@ -244,7 +248,7 @@ def _read(raw: bytes) -> PublicKeyTypes:
 def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:
     public = _read(raw)
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in _OURS:
-        raise NotCheckedError(f"it is of another kind or curve; known are {', '.join(_CURVES)}")
+        raise NotCheckedError(f"it is of another kind or curve; known: {', '.join(_CURVES)}")
     return public
 
 
@@ -266,11 +270,13 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
         if not parts:
             continue
         if len(parts) == 1:
-            raise SignedValueError(f"line {number}: give an id or serial number, a blank, a key")
+            raise SignedValueError(
+                f"line {number}: give an id or serial number, a blank, and a key"
+            )
         try:
             own_keys[parts[0]] = (*own_keys.get(parts[0], ()), parse_key(parts[1]))
         except SignedValueError as error:
             raise SignedValueError(f"line {number}: {error}") from error
     if not own_keys:
-        raise SignedValueError("it holds no key; give a line `NAME KEY` for each meter")
+        raise SignedValueError("it contains no key; give a line `NAME KEY` for each meter")
     return own_keys

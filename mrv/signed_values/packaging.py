@@ -77,7 +77,7 @@ def read_items(content: bytes) -> list[Item]:
             items = _lines(text) or [Item(plain(text))]
     if not items:
         raise SignedValueError(
-            "no signed value is in the file; give OCMF, XML of S.A.F.E., or COSE_Sign1"
+            "the file contains no signed value; give OCMF, XML of S.A.F.E., or COSE_Sign1"
         )
     return items
 
@@ -168,4 +168,6 @@ def _xml(content: bytes) -> list[Item]:
 
 def _no_doctype(*_: object) -> None:
     """Entities of one's own can blow a small file up, and no signed value needs any."""
-    raise SignedValueError("the XML declares a document type, which no file of signed values does")
+    raise SignedValueError(
+        "the XML declares a document type, which is not allowed in a file of signed values"
+    )

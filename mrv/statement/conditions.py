@@ -32,8 +32,8 @@ _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
 _LISTED = 5
 WANTED = (
-    f"write in words what was seen and why, at least {_LEAST_CHARACTERS} characters"
-    f" with {_LEAST_LETTERS} letters"
+    f"describe in words what was examined and the reason, in at least {_LEAST_CHARACTERS} "
+    f"characters with {_LEAST_LETTERS} letters"
 )
 
 
@@ -130,8 +130,8 @@ def effects(said: Claims) -> Iterator[str]:
     for one in said.rules or ():
         if one.applied:
             yield (
-                f"{titled(one.rule)}: {one.alone_t} t by itself, {one.beside_t} t if it alone is"
-                " settled"
+                f"{titled(one.rule)}: deducts {one.alone_t} t alone, {one.beside_t} "
+                "t if only this rule is resolved"
             )
         else:
             yield f"{titled(one.rule)}: not applied, since it would raise the reduction"

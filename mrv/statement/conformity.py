@@ -311,8 +311,9 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
     more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
     return (
-        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: what that time emitted"
-        " more than it avoided would not be taken off; close and issue it too"
+        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: "
+        "net emissions of that time would not be deducted; close and issue "
+        "it too"
     )
 
 

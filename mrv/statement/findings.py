@@ -240,12 +240,13 @@ def about_text(said: About) -> str:
 def _check_about(said: About, event: What, claims: Claims) -> None:
     """Refuse devices and days that are none of the statement's; StatementStateError."""
     if event != "raised":
-        raise StatementStateError("devices and days are given when a finding is raised")
+        raise StatementStateError("devices and days are entered when a finding is raised")
     known = sorted({one.device for one in claims.monitored_parameters})
     for device in said.devices:
         if device not in known:
             raise StatementStateError(
-                f"device {device!r} is none of {claims.statement}; its devices: {first_of(known)}"
+                f"device {device!r} is not a device of {claims.statement}; its devices: "
+                f"{first_of(known)}"
             )
     if said.from_ is UNSET or said.to is UNSET:
         if said.from_ is not said.to:
@@ -299,7 +300,9 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
             names = ", ".join(one.name for one in before) or "none"
             raise StatementStateError(f"there is no finding {name}; there are: {names}")
         if name != next_name(name.split("-")[0], before):
-            raise StatementStateError(f"{name} is not the next of its kind; get the list again")
+            raise StatementStateError(
+                f"{name} is not the next number of its kind; get the list again"
+            )
     elif event.what == "raised":
         raise StatementStateError(
             f"{name} was raised already; get the list again and number it again"

@@ -87,8 +87,8 @@ def check_threshold(percent: str) -> None:
     """
     if beyond(percent):
         raise StatementStateError(
-            f"the materiality is {percent} % of the reduction; a verification has 0 to "
-            f"{MOST_PERCENT} %, and {USUAL_PERCENT} % by default"
+            f"the materiality is {percent} % of the reduction; it must be 0 to {MOST_PERCENT} "
+            f"%, by default {USUAL_PERCENT} %"
         )
 
 

@@ -44,8 +44,9 @@ def of_claims(claims: Claims) -> int:
     version = FIRST if claims.metering is UNSET else claims.metering
     if version not in (FIRST, METERING):
         raise CanonicalError(
-            f"the statement was metered by version {version!r}, this version of tonne knows "
-            f"{FIRST} and {METERING}; verify it with the version that made it, or a newer one"
+            f"the statement was metered by version {version!r}, but this version "
+            f"of tonne supports {FIRST} and {METERING}; verify it with the version "
+            "that made it, or a newer one"
         )
     return version
 

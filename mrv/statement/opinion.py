@@ -97,14 +97,14 @@ def check_people(
     names = {one.name.casefold() for one in team}
     if reviewer is not None and reviewer.name.casefold() in names:
         raise StatementStateError(
-            f"the reviewer {reviewer.name!r} is of the verification team; an independent review is"
-            " by someone who did not verify (--reviewer)"
+            f"the reviewer {reviewer.name!r} is a member of the verification team; "
+            "an independent review is by a person outside it (--reviewer)"
         )
     for one in visits:
         if one.day > created[: len(one.day)]:
             raise StatementStateError(
-                f"the site visit at {one.place!r} is of {one.day}, after the signature of"
-                f" {created[: len(one.day)]}; correct --site-visit"
+                f"the site visit at {one.place!r} is dated {one.day}, after the signature "
+                f"of {created[: len(one.day)]}; correct --site-visit"
             )
 
 
@@ -127,12 +127,12 @@ def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
         raise StatementStateError(
             "the opinion cannot be unqualified while findings are open: "
             + "; ".join(map(str, open_))
-            + "; have the period closed again once they are resolved, close each with its reason "
-            f"({_FILE}), or sign a qualified opinion"
+            + "; have the period closed again once they are resolved, close each "
+            f"with its reason ({_FILE}), or sign a qualified opinion"
         )
     blank = list(blanks(said, words))
     if blank:
         raise StatementStateError(
-            f"the opinion cannot be unqualified while the verifier's words are blank:"
-            f" {first_of(blank)}; {WANTED}, in {_FILE}"
+            "the opinion cannot be unqualified while the verifier's descriptions "
+            f"are blank: {first_of(blank)}; {WANTED}, in {_FILE}"
         )

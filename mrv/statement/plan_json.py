@@ -117,7 +117,7 @@ def _intervals(one: EnergyCertified, said: str) -> tuple[Int64, Int64]:
         numbers += range(begin, begin + len(run.energy_wh))
         values += map(int, run.energy_wh)
     if not values or min(values) < 1 or max(values) > MAX_SAFE_INTEGER:
-        raise ValueError(f"{said}: energy has to be a whole number of Wh above 0")
+        raise ValueError(f"{said}: energy must be a whole number of Wh above 0")
     return np.array(numbers, dtype=np.int64), np.array(values, dtype=np.int64)
 
 

@@ -124,9 +124,9 @@ def undercounted(
         whole = one.metered + Fraction(one.substituted)
         if whole < least:
             yield (
-                f"device {one.device} counts {float(whole):,.0f} {one.unit} as {one.role} from"
-                f" {utc_text(window.begin_us)} to {utc_text(window.end_us)}, and its register rose"
-                f" by at least {least:,}: faster than its limits allow, which then charge too"
-                " little; correct its rated_power_w in the registry, or enter the meter's"
-                " replacement, rebuild its intervals and close again"
+                f"device {one.device} counts {float(whole):,.0f} {one.unit} as {one.role} "
+                f"from {utc_text(window.begin_us)} to {utc_text(window.end_us)}, but "
+                f"its register rose by at least {least:,}, which is faster than its "
+                "limits allow; correct its rated_power_w in the registry, or enter "
+                "the meter's replacement, rebuild its intervals and close again"
             )

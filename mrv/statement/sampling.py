@@ -126,15 +126,16 @@ def check_sampling(
     draw = decode_base58(said.draw.removeprefix("z"))
     if not verifies(holder.public, draw, _message(statement)):
         raise SignatureError(
-            f"the draw of {document['id']} is not {holder.name}'s signature over the statement; "
-            "the list was not drawn with the seed that neither party can choose"
+            f"the draw of {document['id']} is not signed by {holder.name} over the "
+            "statement; its seed is not the one that neither party can choose"
         )
     own = _subject(statement, case, Size(_units(said.random), _units(said.by_risk)), draw)
     if said != own:
         one, other = write(said), write(own)
         wrong = next(key for key in sorted(one) if one[key] != other[key])
         raise CanonicalError(
-            f"{document['id']} differs from what its seed draws from the evidence: {wrong}"
+            f"{document['id']} differs from the sample that its seed draws from "
+            f"the evidence: {wrong}"
         )
     return int(own.random), int(own.by_risk), int(own.population)
 

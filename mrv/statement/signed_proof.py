@@ -129,8 +129,8 @@ def check_kept(
         kind = kind_of(found, devices)
         if (found.device, found.holder, kind) != (one.device, one.signer, one.kind):
             raise CanonicalError(
-                f"{where} is of kind {one.kind}, signed by {one.signer}, as plan.json says; it is"
-                f" of kind {kind}, signed by {found.holder} for {found.device}"
+                f"{where} is of kind {one.kind}, signed by {one.signer}, in plan.json; "
+                f"but of kind {kind}, signed by {found.holder} for {found.device}"
             )
         tells = set(energy_registers(found, by_id[one.device]))
         for register in one.registers:

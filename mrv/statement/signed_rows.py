@@ -211,15 +211,15 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     key = next((one for one in keys if one.multikey == named and one.role == ROLE), None)
     if key is None:
         raise EnrolmentError(
-            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; enrol the key of "
-            f"{row.issuer or 'its issuer'} (`tonne keys enroll FILE`), or leave `signed` out: an "
-            "unsigned row has at most grade B"
+            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; "
+            f"enrol the key of {row.issuer or 'its issuer'} (`tonne keys enroll "
+            "FILE`), or omit `signed`: an unsigned row has at most grade B"
         )
     if not holds(row):
         raise SignatureError(
-            f"{row.name} is not what {key.name!r} signed: the row was changed, or the signature "
-            f"belongs to another row; restore it, or ask {row.issuer or key.name} to sign the row "
-            "as it is"
+            f"{row.name} differs from the row that {key.name!r} signed: the row "
+            "was changed, or the signature belongs to another row; restore it, "
+            f"or ask {row.issuer or key.name} to sign the row as it is"
         )
     _check_whose(row, key, keys)
     return key
@@ -229,8 +229,9 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     whose = key.bounds.organisation or key.name
     if row.issuer is None or not affiliated(row.issuer, whose):
         raise EnrolmentError(
-            f"{row.name} is by {row.issuer or 'no one named'}, and signed by the key {key.name!r}"
-            f" of {whose}; have its issuer sign it, or name {whose} as its issuer"
+            f"{row.name} is by {row.issuer or 'an unnamed issuer'}, but signed by "
+            f"the key {key.name!r} of {whose}; have its issuer sign it, or name "
+            f"{whose} as its issuer"
         )
     operators = (
         one.bounds.organisation or one.name
@@ -240,8 +241,8 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     )
     if own := [one for one in operators if affiliated(one, whose)]:
         raise EnrolmentError(
-            f"{row.name} is signed by {whose}, which is the project's operator {own[0]} or its"
-            " affiliate; that is the operator's own statement: leave `signed` out"
+            f"{row.name} is signed by {whose}, which is the project's operator {own[0]} "
+            "or its affiliate, so it is the operator's own statement: omit `signed`"
         )
     allowed = key.bounds.projects
     if allowed is not None and row.project not in allowed:
@@ -252,8 +253,8 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     ended = key.valid_until
     if ended is not None and (row.day is None or row.day.isoformat() >= ended[:10]):
         raise EnrolmentError(
-            f"{row.name} is of {row.day or 'no day'}, and key {key.name!r} ended at {ended}; have "
-            "it signed with a valid key"
+            f"{row.name} is dated {row.day or 'without a day'}, but key {key.name!r} "
+            f"ended at {ended}; have it signed with a valid key"
         )
 
 

@@ -68,7 +68,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
     ways = "; ".join(f"`{_COMMANDS[step]} {statement}` makes it {step}" for step in allowed)
     raise StatementStateError(
         f"statement {statement} is {state} and cannot become {wanted}; "
-        + (ways or "nothing follows that state: close its period again")
+        + (ways or "no step follows that state: close its period again")
     )
 
 
@@ -85,14 +85,14 @@ def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
     """Refuse a verifier who is the preparer, or of the preparer's organisation."""
     if preparer.multikey == verifier.multikey or preparer.name == verifier.name:
         raise EnrolmentError(
-            f"{verifier.name!r} prepared this statement and cannot verify it;"
-            " have it verified by another enrolled key"
+            f"{verifier.name!r} prepared this statement and cannot verify it; have "
+            "it verified by another enrolled key"
         )
     if same_organisation(preparer, verifier):
         raise EnrolmentError(
-            f"{verifier.name!r} of {organisation_of(verifier)!r} cannot verify what"
-            f" {preparer.name!r} of {organisation_of(preparer)!r} prepared: they are one"
-            " organisation; have it verified by another one"
+            f"{verifier.name!r} of {organisation_of(verifier)!r} cannot verify a "
+            f"statement of {preparer.name!r} of {organisation_of(preparer)!r}: they "
+            "are one organisation; have it verified by another organisation"
         )
 
 

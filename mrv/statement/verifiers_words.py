@@ -133,7 +133,7 @@ def check_rows(said: Claims, words: Words) -> None:
     rows += [one.requirement for one in words.requirements]
     for row, times in Counter(rows).items():
         if times > 1 or (isinstance(row, tuple) and row not in known_rows):
-            what = "appears twice" if times > 1 else "is none of the statement's"
+            what = "appears twice" if times > 1 else "is not in the statement"
             raise StatementStateError(
                 f"the verifier's row {row!r} {what}; start from `tonne statement template`"
             )

@@ -91,7 +91,7 @@ def read(data: bytes) -> StoredTokens:
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(one, list) for one in record.values()):
         raise CanonicalError(
-            f"time stamps are lists of {', '.join(sorted(_FIELDS))}, and nothing else"
+            f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, and nothing else"
         )
     if any(len(one) > _MOST for one in record.values()):
         raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
@@ -124,14 +124,14 @@ def _texts(tokens: Sequence[bytes]) -> list[str]:
 
 def _tokens(listed: object) -> tuple[bytes, ...]:
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise CanonicalError("tokens are a list of texts in base64")
+        raise CanonicalError("tokens must be a list of texts in base64")
     return tuple(map(decode_base64, listed))
 
 
 def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
     for one in listed:
         if not isinstance(one, dict) or one.keys() != fields:
-            raise CanonicalError(f"a part of the time stamps has not just {sorted(fields)}")
+            raise CanonicalError(f"a part of the time stamps must have only {sorted(fields)}")
     return list(listed)
 
 
@@ -143,13 +143,13 @@ def _text(one: Mapping[str, Any], name: str) -> str:
 
 def _chain(value: object) -> str:
     if not isinstance(value, str):
-        raise CanonicalError("chains of the time stamps are certificates in PEM")
+        raise CanonicalError("chains of the time stamps must be certificates in PEM")
     return value
 
 
 def _number(one: Mapping[str, Any], name: str) -> int:
     if type(one[name]) is not int or one[name] < 0:
-        raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it counts from 0")
+        raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it must be 0 or more")
     return int(one[name])
 
 

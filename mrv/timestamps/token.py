@@ -54,7 +54,7 @@ def _sorted(response: bytes) -> bytes:
     (outer,) = _parts(response)
     status, token, *rest = _parts(outer.content)
     if rest:
-        raise ValueError("an answer has a status and a token")
+        raise ValueError("an answer must have a status and a token")
     kind, wrapper = _parts(token.content)
     (signed,) = _parts(wrapper.content)
     parts = _parts(signed.content)
@@ -228,20 +228,21 @@ def _verified(
     _of_message(opened, message)
     if nonce is not None and opened.tst_info.nonce != nonce:
         raise TimestampError(
-            f"the token of {stamp.signer} repeats the nonce {opened.tst_info.nonce}, the request "
-            f"has {nonce}: it belongs to another request; request it again"
+            f"the token of {stamp.signer} has the nonce {opened.tst_info.nonce}, "
+            f"but the request has {nonce}: it belongs to another request; request "
+            "it again"
         )
     _for_stamps(signer, stamp)
     authority = _authority(opened, stamp, authorities, _helpers(between))
     if authority.policies and stamp.policy not in authority.policies:
         raise TimestampError(
-            f"the token of {authority.name} is by policy {stamp.policy}; accepted policies of that "
-            f"authority: {', '.join(authority.policies)}"
+            f"the token of {authority.name} has policy {stamp.policy}; accepted "
+            f"policies of that authority: {', '.join(authority.policies)}"
         )
     if not counts(authority, stamp.time):
         raise TimestampError(
-            f"the token of {authority.name} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and stamps of "
-            f"that authority are accepted until {authority.until}"
+            f"the token of {authority.name} is dated {stamp.time:%Y-%m-%dT%H:%M:%SZ}, "
+            f"but stamps of that authority are accepted only until {authority.until}"
         )
     return replace(stamp, authority=authority.name)
 
@@ -261,7 +262,7 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     found = [one for one in certificates if (one.issuer, one.serial_number) in mine]
     if len(signers) != 1 or len(found) != 1:
         raise TimestampError(
-            "a token has not one signer with its certificate; ask for it with certReq"
+            "a token must have one signer with its certificate; request it with certReq"
         )
     return opened, found[0]
 
@@ -297,8 +298,8 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
     found = hashlib.new(name, message).digest()
     if imprint.message != found:
         raise TimestampError(
-            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., this has "
-            f"{found.hex()[:16]}..: the token is for something else"
+            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but "
+            f"this document has {found.hex()[:16]}..: the token is for another document"
         )
 
 
@@ -306,9 +307,9 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
     begins = signer.not_valid_before_utc
     if not begins <= stamp.time <= stamp.ends:
         raise TimestampError(
-            f"the token of {stamp.signer} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and the "
-            f"authority's certificate was valid from {begins:%Y-%m-%d} to {stamp.ends:%Y-%m-%d}: "
-            "it could not stamp at that time"
+            f"the token of {stamp.signer} is dated {stamp.time:%Y-%m-%dT%H:%M:%SZ}, "
+            f"but the authority's certificate was valid from {begins:%Y-%m-%d} to "
+            f"{stamp.ends:%Y-%m-%d}: it could not stamp at that time"
         )
     try:
         usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -317,8 +318,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
         alone = False
     if not alone:
         raise TimestampError(
-            f"the certificate of {stamp.signer} is not one for time stamps alone (critical "
-            "extended key usage id-kp-timeStamping): a token needs such a certificate"
+            f"the certificate of {stamp.signer} is not for time stamps only (critical "
+            "extended key usage id-kp-timeStamping), which a token requires"
         )
 
 
@@ -371,7 +372,10 @@ def _hostile() -> Iterator[None]:
     except MrvError:
         raise
     except Exception as error:
-        text = f"an answer is not a token of RFC 3161 ({type(error).__name__}: {error}); ask again"
+        text = (
+            f"an answer is not a token of RFC 3161 ({type(error).__name__}: {error}); "
+            "request it again"
+        )
         raise TimestampError(text) from error
 
 
@@ -380,7 +384,7 @@ def _library() -> ModuleType:
         import rfc3161_client  # noqa: PLC0415 - who checks packs without tokens does without it
     except ImportError as error:
         raise LibraryMissingError(
-            "tokens of time-stamp authorities are read by rfc3161-client, which is not installed;"
-            " pip install rfc3161-client"
+            "tokens of time-stamp authorities need rfc3161-client, which is not "
+            "installed; pip install rfc3161-client"
         ) from error
     return rfc3161_client

@@ -35,9 +35,10 @@ def approvals(subject: Subject) -> str:
         subject.lack(
             "approvals",
             "issued",
-            f"approval of the issue by {asked} people, as {subject.source} asks: {found} approved",
-            "nothing supplies it once it is issued; have the statement superseded by one that as"
-            " many approved",
+            f"approval of the issue by {asked} people, as {subject.source} requires: "
+            f"{found} approved",
+            "approvals cannot be added after issue; have the statement superseded "
+            "by one with enough approvals",
         )
     return f"{found} people approved: {', '.join(sorted({holder.name for holder in holders}))}"
 
@@ -62,5 +63,7 @@ def _approver(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
     check_approval(document, subject.statement, subject.verification or {}, holder, project)
     at = time_of(proofs_of(document)[0]["created"], "created")
     if at - AHEAD > subject.at:
-        raise SignatureError(f"{document['id']} was signed at {at}, the check is for {subject.at}")
+        raise SignatureError(
+            f"{document['id']} was signed at {at}, but the check is for {subject.at}"
+        )
     return holder

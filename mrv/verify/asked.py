@@ -35,12 +35,12 @@ def asked_at(text: str | None) -> datetime:
         at = time_of(text, "--at").astimezone(UTC)
     except OverflowError as error:
         raise InputError(
-            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; name another time"
+            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; give another time"
         ) from error
     if at > now + _AHEAD:
         raise InputError(
-            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: that is in the future; leave "
-            "--at out for the present, or name a past time"
+            f"--at is {text}, but now it is {now:%Y-%m-%dT%H:%M:%SZ}: the time is "
+            "in the future; omit --at for the present, or give a past time"
         )
     return at
 
@@ -57,8 +57,9 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--keys {file} is part of the pack, so its maker chose the keys; give keys that you "
-            "obtained from operator, verifier and log, or leave --keys out to check the pack alone"
+            f"--keys {file} is part of the pack, so its maker chose the keys; give "
+            "keys that you obtained from operator, verifier and log, or omit --keys "
+            "to check the pack alone"
         )
     found = read_trusted(given(file, "--keys"), at)
     if found.log_policy is not None:

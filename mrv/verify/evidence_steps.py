@@ -48,9 +48,9 @@ def plan_and_factors(subject: Subject) -> str:
         raise FactorError("; ".join(other))
     if subject.plan.accounting > FIRST and (foreign := unmarked(book)):
         raise FactorError(
-            f"factor {foreign[0]!r} is not published by this version of tonne, and factors.json "
-            "does not mark it as coming from a registry file; verify with the version that "
-            "publishes it"
+            f"factor {foreign[0]!r} is not published by this version of tonne, and "
+            "factors.json does not mark it as coming from a registry file; verify "
+            "with the version that publishes it"
         )
     accepted = dict(_accepted(subject, book))
     brought = [f"{name}{accepted.get(name, '')}" for name in unpublished(book)]
@@ -100,7 +100,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:
     found, said = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
     if found != said:
-        raise CanonicalError(f"{name}.json has the digest {found}, the statement names {said}")
+        raise CanonicalError(f"{name}.json has the digest {found}, but the statement names {said}")
 
 
 def readings(subject: Subject) -> str:
@@ -128,7 +128,8 @@ def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
     root = digest_leaves(said).root
     if root != signed or [leaf.key for leaf in said] != sorted(leaf.key for leaf in said):
         raise CanonicalError(
-            f"the {name} leaves of digests.json have the root {root}, the statement names {signed}"
+            f"the {name} leaves of digests.json have the root {root}, but the statement "
+            f"names {signed}"
         )
 
 
@@ -152,7 +153,7 @@ def account(subject: Subject) -> str:
     if where is not None:
         raise PeriodError(f"the statement and its evidence differ at {where}")
     subject.case.check_counted()
-    return f"{subject.claims.credited.t} t credited, computed again"
+    return f"{subject.claims.credited.t} t credited, recalculated"
 
 
 def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
@@ -172,7 +173,7 @@ def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
             return None
         if expected == found:
             return None
-    return f"{path}: evidence gives {_short(expected)}, statement says {_short(found)}"
+    return f"{path}: evidence gives {_short(expected)}, statement states {_short(found)}"
 
 
 class _Absent:
@@ -223,9 +224,9 @@ def _graded(subject: Subject) -> None:
         subject.lack(
             "evidence-asked",
             "draft",
-            f"a close that asks for the evidence of {subject.source or 'the usual rules'}: grade"
-            f" {wanted.quantities} of quantities, {wanted.parameters} of parameters that carry more"
-            f" than {wanted.above_percent} %; the statement was closed by {own.quantities},"
-            f" {own.parameters} and {own.above_percent} %",
-            "have the period closed again where the programme's trust root is pinned",
+            f"a close under the evidence requirements of {subject.source or 'the usual rules'}: "
+            f"grade {wanted.quantities} of quantities, {wanted.parameters} of parameters "
+            f"with an effect above {wanted.above_percent} %; the statement was closed "
+            f"with {own.quantities}, {own.parameters} and {own.above_percent} %",
+            "have the period closed again by a system that has pinned the programme's trust root",
         )

@@ -159,8 +159,8 @@ class Rules(NamedTuple):
     def __str__(self) -> str:
         now = f"metering {self.metering_today}, accounting {self.accounting_today}"
         return (
-            f"right by the rules of then ({self.then}); by today's ({now}):"
-            f" {self.today or f'not computed: {self.why}'}"
+            f"correct under the rules of that time ({self.then}); under today's "
+            f"rules ({now}): {self.today or f'not calculated: {self.why}'}"
         )
 
 
@@ -316,7 +316,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.graded:
         yield f"share of the reduction by grade of evidence: {report.graded}"
     yield from (f"rule with an effect: {effect}" for effect in report.effects)
-    yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
+    yield from (f"not met, as stated in the statement: {one}" for one in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)
     yield from _arrivals(report)
@@ -343,18 +343,18 @@ def _stamped(report: Report) -> Iterator[str]:
     """Name the days whose seals no one outside saw in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
     for one in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
-        said = f"sealed at {one.sealed} by its own word" if one.sealed else "sealed"
+        said = f"sealed at {one.sealed} by the log's own clock" if one.sealed else "sealed"
         yield (
-            f"time stamp of {one.day}: {said}, seen by authorities at {one.stamped}: nothing shows"
-            " that it was sealed before that"
+            f"time stamp of {one.day}: {said}, seen by authorities at {one.stamped}: "
+            "no evidence that it was sealed earlier"
         )
     if len(late) > _DAYS_SHOWN:
         yield f"time stamps: and {len(late) - _DAYS_SHOWN} more such days; --json lists all"
     unseen = [stamped_day for stamped_day in report.stamped_days if stamped_day.stamped is None]
     if unseen and len(unseen) < len(report.stamped_days):
         yield (
-            f"time stamps: {len(unseen)} of {len(report.stamped_days)} days' seals were seen by too"
-            " few authorities that you trust"
+            f"time stamps: the seals of {len(unseen)} of {len(report.stamped_days)} "
+            "days were stamped by too few authorities that you trust"
         )
 
 
@@ -364,6 +364,6 @@ def _outcome(report: Report) -> Iterator[str]:
         yield "INCOMPLETE: consistent so far, but the following evidence is missing:"
         yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)
     elif report.accepted:
-        yield f"holds as far as you asked (--accept {', '.join(sorted(report.accepted))})"
+        yield f"complete to the extent requested (--accept {', '.join(sorted(report.accepted))})"
     else:
         yield f"{report.statement} is issued and may be relied on, on the grounds named above"

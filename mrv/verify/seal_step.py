@@ -32,10 +32,10 @@ def seals(subject: Subject) -> str:
         raise NotApplicableError("not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
-        raise CanonicalError("seals.json must hold days and head, and nothing else")
+        raise CanonicalError("seals.json must have days and head, and nothing else")
     whole = _whole_days(subject)
     if len(record["days"]) > len(whole):
-        raise LogError("seals.json holds a day twice, or one outside of the period")
+        raise LogError("seals.json has a day twice, or a day outside the period")
     if not record["days"]:
         _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
@@ -50,7 +50,7 @@ def seals(subject: Subject) -> str:
         _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
-        raise LogError("seals.json holds a day twice, or one outside of the period")
+        raise LogError("seals.json has a day twice, or a day outside the period")
     _unsealed(subject, whole, seen)
     sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
     return sealed + _came(subject, len(seen))
@@ -78,13 +78,13 @@ def _before(subject: Subject, head: Checkpoint) -> None:
         raise NotCheckedError("the receipt of the statement was not checked")
     if head.size != receipt.index:
         raise LogError(
-            f"the head of seals.json has {head.size} entries and the statement is entry "
-            f"{receipt.index}: the seals were not made before it"
+            f"the head of seals.json has {head.size} entries but the statement is "
+            f"entry {receipt.index}: the seals were not made before it"
         )
     if root_before(receipt.index, issued.size, receipt.proof) != head.root:
         raise LogError(
-            f"seals and receipt belong to different trees: log {head.origin!r} presented two "
-            "histories"
+            f"seals and receipt belong to different trees: log {head.origin!r} presented "
+            "two histories"
         )
 
 
@@ -97,8 +97,8 @@ def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
             "issued",
             f"seals that were made before the statement, for {len(late)} of {len(whole)} days"
             f" ({shown or 'the period has no whole day'})",
-            "nothing supplies them later; take it as it is with --accept unsealed-days, or have"
-            " the days sealed and the period closed anew",
+            "seals cannot be added later; accept this with --accept unsealed-days, "
+            "or have the days sealed and the period closed again",
             "unsealed-days",
         )
 
@@ -116,8 +116,8 @@ def _check_seal(
         raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
-            f"the readings of {entry['day']} are not those that the log sealed as entry "
-            f"{one['index']}: they were changed after sealing"
+            f"the readings of {entry['day']} differ from those sealed by the log "
+            f"in entry {one['index']}: they were changed after sealing"
         )
     _arrival(entry, subject, project)
 
@@ -147,12 +147,15 @@ def _came(subject: Subject, days: int) -> str:
     if not every:
         return ""
     readings, late = (sum(x.readings for x in every), sum(x.late for x in every))
-    tail = f"; by the log {late} of {readings} readings ({share(late, readings)} %) came later than"
+    tail = (
+        f"; according to the log {late} of {readings} readings ({share(late, readings)} "
+        "%) arrived later than"
+    )
     tail += " 36 h after their day"
     if waited := sum(one.sealed_late for one in every):
         tail += f", {waited} days were sealed later than that"
     if len(every) < days:
-        tail += f"; {days - len(every)} seals say nothing of it"
+        tail += f"; {days - len(every)} seals do not state arrivals"
     return tail
 
 

@@ -84,7 +84,7 @@ def _of_this_version(subject: Subject) -> None:
     if found != FORMAT and type(found) is int:
         raise PackFormatError(
             f"the pack has format {found}, written by {written}; this version reads {FORMAT}",
-            "get a newer tonne"
+            "install a newer version of tonne"
             if found > FORMAT
             else "verify it with the version that wrote it, or ask the operator to export it again",
         )
@@ -126,7 +126,9 @@ def _signed_in_order(subject: Subject) -> None:
         if "proof" not in subject.statement:
             raise CanonicalError("verification.json is about a signed statement, this one is not")
     if subject.receipt is not None and subject.verification is None:
-        raise CanonicalError("receipt.txt is of a verified statement, verification.json is missing")
+        raise CanonicalError(
+            "receipt.txt is of a verified statement, but verification.json is missing"
+        )
 
 
 def keys(subject: Subject) -> str:
@@ -135,7 +137,7 @@ def keys(subject: Subject) -> str:
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
-        raise CanonicalError("the statement was issued, and its receipt.txt was taken out")
+        raise CanonicalError("the statement was issued, but its receipt.txt was removed")
     subject.ring = own
     if subject.trusted is None:
         signers = _signers(subject, _needed(subject))
@@ -203,8 +205,8 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
             continue
         if key.role != role or key.name != issuer["name"]:
             raise EnrolmentError(
-                f"{document['id']} is issued by {issuer['name']!r} as {role};"
-                f" the trusted keys say {key.name!r}, {key.role}"
+                f"{document['id']} is issued by {issuer['name']!r} as {role}; in the "
+                f"trusted keys it is {key.name!r}, {key.role}"
             )
         return key
     raise EnrolmentError(
@@ -242,8 +244,8 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     found = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
     if len(found) != 1:
         raise EnrolmentError(
-            f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} keys of"
-            " logs among the trusted keys; exactly one is needed"
+            f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} "
+            "log keys among the trusted keys; exactly one is required"
         )
     return found[0]
 
@@ -272,7 +274,7 @@ def verifier(subject: Subject) -> str:
         )
     said = subject.conclusion
     if said is None or said.id != subject.statement["id"]:
-        raise SignatureError(f"the verifier's opinion is about {said and said.id!r}")
+        raise SignatureError(f"the verifier's opinion is on {said and said.id!r}")
     if said.opinion in REJECTING:
         raise SignatureError(
             f"the verifier {key.name} rejected this statement: opinion {said.opinion}"
@@ -294,9 +296,9 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "conditions",
             "verified",
-            f"a reason in words that the verifier signed, to conclude over what is not met ({one})",
-            "have it verified with a reason for the finding (`tonne statement template`), or take"
-            " it as it is with --accept unmet-conditions",
+            f"the verifier's signed justification for a finding that is not met ({one})",
+            "have it verified with a reason for the finding (`tonne statement template`), "
+            "or accept this with --accept unmet-conditions",
             "unmet-conditions",
         )
     unqualified = said.opinion == "unqualified" and not of_first_release(subject.claims)
@@ -305,8 +307,8 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "words",
             "verified",
-            "the verifier's words of each parameter and requirement, as an unqualified opinion"
-            f" has them; blank: {first_of(blank)}",
+            "the verifier's description of each parameter and requirement, which "
+            f"an unqualified opinion requires; blank: {first_of(blank)}",
             "have it verified with the file of `tonne statement template`",
         )
 
@@ -317,8 +319,8 @@ def _threshold(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "materiality",
             "verified",
-            f"a verification with a materiality of {MOST_PERCENT} % at most: this one has"
-            f" {said.materiality_percent} %",
+            f"a verification with a materiality of at most {MOST_PERCENT} %: this "
+            f"one has {said.materiality_percent} %",
             "have the period closed again and verified with `tonne statement verify --materiality"
             f" {USUAL_PERCENT}`",
         )
@@ -348,7 +350,7 @@ def log(subject: Subject) -> str:
             "log",
             "issued",
             f"the log's key: {why}",
-            "give a keyring with it with --keys FILE; `tonne keys export` writes one",
+            "give a keyring that has it with --keys FILE; `tonne keys export` writes one",
         )
         raise
     return f"included in {head.origin} ({head.size} entries){_seen(subject)}"
@@ -401,10 +403,11 @@ def _by_an_ended_key(subject: Subject, one: _List) -> None:
     subject.lack(
         "status-key",
         "issued",
-        f"a status list by a key that counts at {subject.at:%Y-%m-%dT%H:%M:%SZ}: that of"
-        f" {one.document['validFrom']} is by {one.signer.name!r}, whose key has ended",
-        "get the newest from the operator and give it with --status, or take this one as it is"
-        " with --accept ended-keys",
+        f"a status list with a key valid at {subject.at:%Y-%m-%dT%H:%M:%SZ}: "
+        f"the list of {one.document['validFrom']} is by {one.signer.name!r}, "
+        "whose key has ended",
+        "get the newest list from the operator and give it with --status, or "
+        "accept this one with --accept ended-keys",
         "ended-keys",
     )
 
@@ -428,8 +431,9 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:
         raise SignatureError(
-            f"the status list is valid from {begin} to {end} and was signed at {signed}: it must"
-            " begin within 5 minutes of its signature and end after it begins; get another one"
+            f"the status list is valid from {begin} to {end} and was signed at {signed}: "
+            "it must begin within 5 minutes of its signature and end after it begins; "
+            "get another list"
         )
     if signed - AHEAD > subject.at:
         raise SignatureError(f"the status list was signed at {signed}, after {subject.at}")
@@ -438,8 +442,8 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
         subject.lack(
             "status-age",
             "issued",
-            f"a status list of {subject.at:%Y-%m-%dT%H:%M:%SZ}: the one given is of"
-            f" {document['validFrom']}, and speaks until {end:%Y-%m-%dT%H:%M:%SZ}",
-            "get the newest from the operator and give it with --status, or name the time for"
-            " which you ask with --at",
+            f"a status list for {subject.at:%Y-%m-%dT%H:%M:%SZ}: the list given "
+            f"is of {document['validFrom']}, and valid until {end:%Y-%m-%dT%H:%M:%SZ}",
+            "get the newest list from the operator and give it with --status, or "
+            "give the time of the check with --at",
         )

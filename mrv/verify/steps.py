@@ -107,7 +107,7 @@ def _same(
     shown = [one for one in said.shown if not one.remark]
     if shown != [record.shown() for record in records]:
         raise SignatureError(
-            f"the findings in verification.json are not those whose events {FINDINGS} holds"
+            f"the findings in verification.json differ from the events in {FINDINGS}"
         )
     conclusion = conclusion_of(verification)
     found = materiality(subject.statement, records, conclusion.materiality_percent)
@@ -150,7 +150,7 @@ _LIST = (
 _SIGNER = "ask the signer for the document as it was signed"
 STEPS = (
     Step("form", people.form, _AGAIN),
-    Step("keys and roles", people.keys, "compare the keys with those of the people themselves"),
+    Step("keys and roles", people.keys, "compare the keys with those published by their holders"),
     Step("operator's proof", people.operator, _SIGNER),
     Step("verifier's proof and digest", people.verifier, _SIGNER),
     Step("log receipt", people.log, "ask the log for a receipt, or for its key"),
@@ -159,17 +159,17 @@ STEPS = (
     Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
     Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
     Step("seals", sealed.seals, "ask the operator for `tonne log audit` of those days"),
-    Step("metering", figures.metering, "ask the operator how these intervals came about"),
+    Step("metering", figures.metering, "ask the operator how these intervals were made"),
     Step("account", figures.account, "ask the operator to close the period again"),
     Step("claims", figures.claims, "ask the operator to close the period again"),
     Step("manifest", files.manifest, _AGAIN),
-    Step("findings", findings, "ask verifier and operator for what they signed"),
+    Step("findings", findings, "ask verifier and operator for the documents that they signed"),
     Step("sampling", sampling, "ask the verifier for the list as it was signed"),
-    Step("time stamps", stamped.timestamps, "ask the operator for the time stamps as they came"),
-    Step("times", dates.times, "ask for a signature of a valid key, at its time"),
+    Step("time stamps", stamped.timestamps, "ask the operator for the original time stamps"),
+    Step("times", dates.times, "ask for a signature by a key that was valid at its time"),
     Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
-    Step("signed values", signed.signed_values, "ask for the signed values as they came"),
+    Step("signed values", signed.signed_values, "ask for the original signed values"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -222,7 +222,7 @@ def verify(
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:
         known = ", ".join((*STATES[:-1], *WAIVERS))
-        raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
+        raise InputError(f"--accept {', '.join(sorted(accepted))}: possible words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
     said: Trust | None = trusted
@@ -321,6 +321,6 @@ def _keys(subject: Subject) -> str:
         return f"{len(subject.trusted)} keys that you trust, by {subject.source}"
     source = "the pack itself" if KEYS in subject.pack.files else "the statement itself"
     return (
-        f"keys taken from {source}: anybody could have made it; give the keys that you trust"
-        " with --keys"
+        f"keys taken from {source}: anyone could have made it; give the keys "
+        "that you trust with --keys"
     )

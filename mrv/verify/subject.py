@@ -138,7 +138,7 @@ class Subject:
         given = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
         kept = enumerate(map(canonical.parse_object, self.status_lists))
-        mine = ((f"statusLists[{n}] beside your keys", one) for n, one in kept)
+        mine = ((f"statusLists[{n}] of your keys", one) for n, one in kept)
         return (*given, *(one for one in mine if one[1].get("id") == own))
 
     @property

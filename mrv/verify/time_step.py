@@ -123,7 +123,7 @@ def signed_values(subject: Subject) -> str:
         for share in stated.shares
         if share.energy_wh != "0" or share.kind == NONE
     )
-    values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {shares}"
+    values = f"{len(plan.signed.values)} are valid; of {stated.energy_wh} Wh {shares}"
     return f"{rows}; values: {values}" if rows else values
 
 
@@ -153,12 +153,12 @@ def _rows(subject: Subject) -> str:
                 "draft",
                 f"the key {one.key} of {one.organisation} as {ROLE} among the keys that you trust:"
                 f" it signed {held[one.key]} rows of grade A",
-                f"compare it with {one.organisation} itself, and have the programme name it in its"
-                " trust root, or add it to your keys",
+                f"compare it with {one.organisation}'s own publication, and have the "
+                "programme name it in its trust root, or add it to your keys",
             )
     check_named(project, rows, subject.trusted)
     by_signer = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
-    return f"signed rows hold: {by_signer}"
+    return f"signed rows are valid: {by_signer}"
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
@@ -176,7 +176,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
                 "meter-key",
                 "draft",
                 f"a key of {named} among your --meter-keys: it signed values of this period",
-                "add its line, off the label or the maker's list, or leave --meter-keys out",
+                "add its line, from the label or the manufacturer's list, or omit --meter-keys",
             )
             continue
         theirs = [one for one in said.keys if one.device == signer and one.key != ENDED]
@@ -190,7 +190,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     try:
         signed_proof.check_kept(said, plan.devices, plan.serials)
     except CanonicalError as error:
-        raise CanonicalError(f"by your --meter-keys alone: {error}") from error
+        raise CanonicalError(f"with your --meter-keys only: {error}") from error
 
 
 def manifest(subject: Subject) -> str:
@@ -239,9 +239,9 @@ def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
     issued = parse_receipt(subject.receipt or "").index
     if head != subject.head or index != issued + 1:
         raise LogError(
-            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, the "
-            f"statement is entry {issued} under another head or not before it; get both receipts "
-            "from the log again"
+            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, "
+            f"but the statement is entry {issued} under another head or not before "
+            "it; get both receipts from the log again"
         )
 
 
@@ -265,7 +265,7 @@ def times(subject: Subject) -> str:
             raise SignatureError(f"verified at {last}, before the statement was signed at {signed}")
         _within(subject, signed, last)
     if last - AHEAD > subject.at:
-        raise SignatureError(f"signed at {last}, and the check is for {subject.at}")
+        raise SignatureError(f"signed at {last}, but the check is for {subject.at}")
     for document in (subject.verification, *_papers(subject), *subject.approvals):
         if document is not None:
             _dated_once(document)
@@ -291,8 +291,8 @@ def _dated_once(document: Mapping[str, Any]) -> None:
     at, said = _signed_at(document), time_of(document["validFrom"], "validFrom")
     if said != at:
         raise SignatureError(
-            f"{document.get('id')} says that it is of {document['validFrom']}, and was signed at"
-            f" {at:%Y-%m-%dT%H:%M:%SZ}"
+            f"{document.get('id')} states the time {document['validFrom']}, but "
+            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}"
         )
 
 
@@ -332,8 +332,8 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
         if place is not None and place.log == head.origin:
             if index >= place.index:
                 raise EnrolmentError(
-                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, and what "
-                    f"it signed entered as entry {index}: its date proves nothing"
+                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, "
+                    f"but its signature entered as entry {index}: its date proves nothing"
                 )
             return
         if until is not None and _shown_before(subject, until):
@@ -341,10 +341,10 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
     subject.lack(
         "ended-key",
         "submitted",
-        f"proof that {key.name!r} ({key.role}) signed before its key ended"
-        f" ({until or place}): only the signature itself says so",
-        "give with --keys a newer keyring, which says at which entry of the log the key ended,"
-        " or take it as it is with --accept ended-keys",
+        f"proof that {key.name!r} ({key.role}) signed before its key ended ({until or place}): "
+        "only the signature itself states it",
+        "give with --keys a newer keyring, which states at which log entry "
+        "the key ended, or accept this with --accept ended-keys",
         "ended-keys",
     )
 
@@ -358,10 +358,11 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
     subject.lack(
         "ended-accreditation",
         "verified",
-        f"proof that {key.name!r} ({key.role}) signed before the accreditation ended ({until}):"
-        " only the signature itself says so",
-        "get the pack with time stamps of authorities that you trust, or with witnesses' lines,"
-        " from before that, or take it as it is with --accept ended-keys",
+        f"proof that {key.name!r} ({key.role}) signed before the accreditation "
+        f"ended ({until}): only the signature itself states it",
+        "get the pack with earlier time stamps of authorities that you trust, "
+        "or earlier cosignatures of witnesses, or accept this with --accept "
+        "ended-keys",
         "ended-keys",
     )
 
@@ -395,8 +396,9 @@ def _log_counted(subject: Subject) -> None:
         return
     if subject.head.size >= final.size:
         raise LogError(
-            f"log {key.name} was closed with {final.size} entries, and this head of it has "
-            f"{subject.head.size}: its key was used after the log was closed"
+            f"log {key.name} was closed with {final.size} entries, but this head "
+            f"of it has {subject.head.size}: its key was used after the log was "
+            "closed"
         )
     _ask_for_final(subject, f"a receipt under the last head of log {key.name}, which was closed")
 
@@ -406,6 +408,6 @@ def _ask_for_final(subject: Subject, what: str) -> None:
         "closed-log",
         "issued",
         what,
-        "export the pack again: its receipt is then under a head of the log that goes on; and"
-        " give a keyring with that log with --keys",
+        "export the pack again, with a receipt under a head of the current "
+        "log; and give a keyring with that log with --keys",
     )

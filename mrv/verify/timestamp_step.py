@@ -234,10 +234,10 @@ def _lack(subject: Subject, rule: StampRule, found: int) -> None:
     subject.lack(
         "timestamps",
         "issued",
-        f"time stamps of the statement by {rule.threshold} of the authorities that you trust"
-        f" ({names}): {found} stamped it",
-        "have the operator ask again (`tonne timestamp request`) and export the pack anew, or take"
-        " it as it is with --accept no-timestamps",
+        f"time stamps of the statement by {rule.threshold} of the authorities "
+        f"that you trust ({names}): {found} stamped it",
+        "have the operator request them again (`tonne timestamp request`) and "
+        "export the pack again, or accept this with --accept no-timestamps",
         "no-timestamps",
     )
 
@@ -249,7 +249,7 @@ def _tail(subject: Subject, strange: list[str]) -> str:
         late = [one for one in seen if one.late]
         text += f"; {len(seen)} of {len(days)} sealed days were stamped"
         text += f", {len(late)} of them later than 36 h after the day" if late else ""
-    return text + "".join(f"; {why}, and does not count" for why in dict.fromkeys(strange))
+    return text + "".join(f"; {why}, not counted" for why in dict.fromkeys(strange))
 
 
 def _created(document: Mapping[str, Any]) -> datetime:

@@ -74,10 +74,11 @@ def _ask_for_todays(subject: Subject, then: _Versions) -> None:
     subject.lack(
         "older-rules",
         "submitted",
-        f"an account by the rules of today (metering {METERING}, accounting {ACCOUNTING}): it was"
-        f" made by metering {then.metering}, accounting {then.accounting}, which count for periods"
-        f" that end by {OLDER_UNTIL}, and its period ends at {end}",
-        "have the operator close the period with a newer tonne, or take it as it is with --accept"
-        " older-rules",
+        f"an account by today's rules (metering {METERING}, accounting {ACCOUNTING}): "
+        f"the statement was made by metering {then.metering}, accounting {then.accounting}, "
+        f"which are valid for periods that end by {OLDER_UNTIL}, but its period "
+        f"ends at {end}",
+        "have the operator close the period with a newer version of tonne, "
+        "or accept this with --accept older-rules",
         "older-rules",
     )

@@ -117,7 +117,7 @@ def _before(sealed: list[Cosignature]) -> str:
     if not sealed:
         return ""
     first = min(sealed, key=lambda one: one.time_s)
-    return f"; the seals stood by {_moment(first.time_s)}, as {first.witness.name} saw"
+    return f"; the seals existed by {_moment(first.time_s)}, as {first.witness.name} saw"
 
 
 def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
@@ -126,7 +126,7 @@ def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
         lacks = [f"one of the witnesses that you trust ({_names(subject)})"]
-    more = f"; {late} cosigned after the time for which you ask" if late else ""
+    more = f"; {late} cosigned after the time of your check" if late else ""
     for text in lacks:
         subject.lack(
             _CODE,
@@ -156,7 +156,7 @@ def _check_logs(subject: Subject, note: str) -> None:
                 "issued",
                 f"log {origin} among those of the policy:"
                 f" {', '.join(log.key.name for log in policy.logs)}",
-                "ask who made the policy whether this log counts",
+                "ask the maker of the policy whether this log is accepted",
             )
 
 

@@ -50,7 +50,7 @@ def _key(reads: ConnectionPool, token: str) -> ApiKey | None:
 def _invalid() -> ProblemError:
     return ProblemError(
         401,
-        "this token is not valid: unknown, expired or revoked; an administrator makes one"
-        " with `tonne api keys create`",
+        "this token is not valid: unknown, expired or revoked; an administrator "
+        "creates one with `tonne api keys create`",
         {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
     )

@@ -269,7 +269,9 @@ class Client:
                 self._download(path, part, tag, most)
             except httpx.TransportError as error:
                 if attempt == _TRIES - 1:
-                    raise ServerError(f"the download broke off: {error}; call again") from error
+                    raise ServerError(
+                        f"the download was interrupted: {error}; call again"
+                    ) from error
                 time.sleep(_PAUSE_S * 2**attempt)
             else:
                 break

@@ -31,10 +31,10 @@ MOST = 2_000
 MOST_OF_ADDRESS = 200
 _NETWORK_6 = 64  # an IPv6 customer has a network, not an address
 _STATUS = {
-    408: "the request did not come to its end in time",
+    408: "the request did not arrive completely in time",
     414: f"the address is longer than {LINE_BYTES} bytes",
-    431: f"the head has more than {HEAD_LINES} lines, {LINE_BYTES} bytes in one of them,"
-    f" or {HEAD_BYTES} bytes",
+    431: f"the request headers have more than {HEAD_LINES} lines, {LINE_BYTES} "
+    f"bytes in one of them, or {HEAD_BYTES} bytes",
 }
 
 

@@ -41,10 +41,10 @@ def check(header: str | None, size: int) -> None:
         return
     unit, _, ranges = header.partition("=")
     if unit.strip().lower() != "bytes" or not ranges:
-        raise ProblemError(400, "Range takes bytes alone, such as `bytes=0-1023`")
+        raise ProblemError(400, "Range must be in bytes, such as `bytes=0-1023`")
     parts = ranges.split(",", _MOST)
     if len(parts) > _MOST:
-        raise ProblemError(400, f"Range names more than {_MOST} parts; ask for fewer at once")
+        raise ProblemError(400, f"Range has more than {_MOST} parts; request fewer at once")
     for part in parts:
         _check_one(part, size)
 
@@ -59,7 +59,7 @@ def _check_one(text: str, size: int) -> None:
     if int(first or 0) >= size or (not first and not int(last)):
         raise ProblemError(
             416,
-            f"there is nothing at byte {first or 'the end'}: it has {size} bytes",
+            f"no byte {first or 'the end'} exists: the file has {size} bytes",
             {"Content-Range": f"bytes */{size}"},
         )
 

@@ -104,7 +104,7 @@ class FileJobs:
                 return
             number = uuid4().hex
             told.error("defect", number=number, exc_info=error)
-            detail = f"this is a defect of ours; tell us its number, {number}"
+            detail = f"internal error; report its number, {number}"
             jobs.end(conn, job.id, _DEFECT, detail=detail)
         else:
             told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))

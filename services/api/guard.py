@@ -22,7 +22,7 @@ from services.api.metrics import Measures
 from services.api.problems import problem
 
 ALIVE = "/healthz"
-_BUSY = "as much is done for you, or at all, as can be done at once; try again"
+_BUSY = "too many requests are in progress; try again"
 LARGEST_BODY = 1_048_576
 # of files that a signed-in officer hands in; few at once, see `lanes`
 LARGEST_UPLOAD = 10 << 20
@@ -105,7 +105,7 @@ class Guard:
         wait_s = max(self._rates.wait_s(caller) for caller in _callers(scope, headers))
         if wait_s:
             again = {"Retry-After": str(math.ceil(wait_s))}
-            await problem(429, "too many requests; slow down", again)(scope, receive, send)
+            await problem(429, "too many requests; send fewer", again)(scope, receive, send)
             return
         refused = _refused(scope, headers)
         if refused is not None:
@@ -152,7 +152,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     ):
         return _too_large(_byte_limit(scope["path"]))
     if _has_body(headers) and not _is_json(scope["path"], headers):
-        return problem(415, "a body is application/json here")
+        return problem(415, "the body must be application/json")
     return None
 
 

@@ -27,7 +27,7 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Address 
 # how OpenAPI tells that a step may be answered with a job
 ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
-        "description": "It is asked for; the job at `Location` says what comes of it",
+        "description": "Accepted; the job at `Location` reports its result",
         "model": shapes.Job,
         "headers": _LOCATION,
     }
@@ -35,7 +35,8 @@ ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
 # that a file may be
 ACCEPTED_FILE: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
-        "description": "It is being made; the job at `Location` says how far it is, and where",
+        "description": "In progress; the job at `Location` reports its progress and the address "
+        "of the file",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Job"}}},
         "headers": _LOCATION,
     }
@@ -84,7 +85,7 @@ def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, A
 def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tuple[int, str]:
     status = status_of_kind(kind) or _DEFECT
     if error == requests.DEFECT:
-        return _DEFECT, f"this is a defect of ours; tell us its number, {detail}"
+        return _DEFECT, f"internal error; report its number, {detail}"
     return status, detail or ""
 
 

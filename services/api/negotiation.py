@@ -34,8 +34,8 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
     if found is None:
         raise ProblemError(
             406,
-            f"this is not to be had as {accept[:200] if accept else ''!r}; there is:"
-            f" {', '.join(offered)}",
+            f"not available as {(accept[:200] if accept else '')!r}; available: "
+            f"{', '.join(offered)}",
             {"Vary": "Accept"},
         )
     return found
@@ -54,8 +54,8 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
     if found is None:
         raise ProblemError(
             406,
-            f"this is in none of the languages {accept[:200] if accept else ''!r};"
-            f" there is: {', '.join(offered)}; choose one with `lang`",
+            f"not available in the languages {(accept[:200] if accept else '')!r}; "
+            f"available: {', '.join(offered)}; choose one with `lang`",
             {"Vary": "Accept-Language"},
         )
     return found

@@ -198,7 +198,7 @@ class Tokens:
             isinstance(projects, list) and all(isinstance(project, str) for project in projects)
         ):
             raise ProblemError(
-                403, "the token's tonne_projects must be a list of project ids, or only '*' in it"
+                403, "the token's tonne_projects must be a list of project ids, or only '*'"
             )
         subject = str(claims["sub"])
         name = str(claims.get("name", subject))
@@ -228,7 +228,8 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, TypeError):
             raise ProblemError(
                 401,
-                "this token is not valid here: signature, issuer, audience or time; sign in again",
+                "this token is not valid here: check signature, issuer, audience and "
+                "time; sign in again",
                 {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
             ) from None
         return claims

@@ -60,9 +60,12 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
         401 without a token, 403 with one of another role.
     """
     if principal.role == "public":
-        raise ProblemError(401, "this needs a token; give `Authorization: Bearer TOKEN`", CHALLENGE)
+        raise ProblemError(
+            401, "a token is required; give `Authorization: Bearer TOKEN`", CHALLENGE
+        )
     raise ProblemError(
-        403, f"the role {principal.role} may not do this; it is for: {', '.join(roles)}"
+        403,
+        f"the role {principal.role} is not allowed to do this; allowed roles: {', '.join(roles)}",
     )
 
 
@@ -78,6 +81,6 @@ def refuse_part(principal: Principal) -> None:
     if not principal.sees_all:
         raise ProblemError(
             403,
-            "this needs access to all projects, and your key is limited to some; ask for a key "
-            "without `--project`",
+            "access to all projects is required, but your key is limited to some; "
+            "ask for a key without `--project`",
         )

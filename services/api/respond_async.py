@@ -41,8 +41,8 @@ def later(ask: Asked, wanted: Wanted) -> Response:
         raise ProblemError(
             _TOO_MANY,
             (
-                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for you; wait until "
-                "one is done"
+                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for this "
+                "key; wait until one is done"
             ),
         )
     ask.api.asked.set()

@@ -120,7 +120,7 @@ def answer(
     listening()
     server.run(sockets=[ours])
     if not server.started:
-        raise ServerError(f"{named[0]} could not start; its log says why")
+        raise ServerError(f"{named[0]} could not start; see its log")
 
 
 def _open_files(wanted: int) -> None:

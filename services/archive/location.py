@@ -43,7 +43,7 @@ def find(conn: Connection, url: str | None = None) -> Archive:
     with conn.cursor() as cursor:
         home = archived.home(cursor)
     if home is None:
-        raise InputError("this database has no archive yet; `tonne archive run` makes it")
+        raise InputError("this database has no archive yet; `tonne archive run` creates it")
     place = archived.opened(url or Settings().archive_url or home.url)
     _check(home.id, place)
     return Archive(home.id, place)
@@ -75,8 +75,8 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
     found = _marker(place)
     if found is not None and found.get("database") != archived.identity(conn):
         raise DamagedError(
-            f"archive {url} belongs to another database ({found.get('database')});"
-            " name an empty place"
+            f"archive {url} belongs to another database ({found.get('database')}); "
+            "name an empty location"
         )
     # a marker of ours without a row: a first run that was interrupted between the two
     name = str(uuid.uuid4()) if found is None else str(found["archive"])
@@ -111,11 +111,12 @@ def _check(name: str, place: Place) -> None:
     found = _marker(place)
     if found is None:
         raise DamagedError(
-            f"archive {place.url} has no {MARKER}: it is not the archive {name} of this database; "
-            "is its disk mounted? If it was moved, set TONNE_ARCHIVE_URL to its new place"
+            f"archive {place.url} has no {MARKER}: it is not the archive {name} "
+            "of this database; check that its disk is mounted. If it was moved, "
+            "set TONNE_ARCHIVE_URL to its new location"
         )
     if found["archive"] != name:
         raise DamagedError(
-            f"archive {place.url} is {found['archive']}, this database's is {name}: a database has "
-            "one archive; set TONNE_ARCHIVE_URL to its location"
+            f"archive {place.url} is {found['archive']}, but this database's is "
+            f"{name}: a database has one archive; set TONNE_ARCHIVE_URL to its location"
         )

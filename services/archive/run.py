@@ -146,15 +146,15 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
     fleet = registry.load_fleet(now.conn)
     ((_, found, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
     now.report.refused += [
-        f"{one.table} of {one.device} on {one.day} is not as it was sealed, {one.what};"
-        " `tonne log audit` tells more"
+        f"{one.table} of {one.device} on {one.day} differs from its seal, {one.what}; "
+        "see `tonne log audit`"
         for one in found.by_hand
         if one.device in devices
     ]
     late = [one.device for one in found.late if one.device in devices]
     if late:
         now.report.waiting.append(
-            f"{whose}: late readings of {', '.join(late)} wait for their seal; `tonne log seal`"
+            f"{whose}: late readings of {', '.join(late)} are not sealed yet; run `tonne log seal`"
         )
 
 
@@ -198,10 +198,10 @@ def drop(now: Run, chunk: Chunk) -> None:
 
 
 _REASONS = {
-    "readers": "old readings are being read or written; the next run tries again",
-    "late": "late readings wait for their seal; `tonne log seal`, then run again",
-    "held": "held since it was restored",
-    "sealed again": "days in it are not archived as they were sealed last; run again",
+    "readers": "another process reads or writes old readings; the next run tries again",
+    "late": "late readings are not sealed yet; run `tonne log seal`, then run again",
+    "held": "kept since it was restored",
+    "sealed again": "days in it differ from their latest seal; run again",
 }
 
 
@@ -215,7 +215,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
             archived.parts(cursor, chunk.class_id, every, chunk.from_us, chunk.to_us)
         )
     if not found:
-        return "nothing of it is archived yet: days are once they are sealed, by `tonne log seal`"
+        return "no day of it is archived yet: days are archived after `tonne log seal` sealed them"
     for one in found:
         for leaves in batches(one.leaves.values()):
             some = [leaf.device for leaf in leaves]
@@ -228,7 +228,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
             if late:
                 return _REASONS["late"]
             if wrong:
-                return f"device {wrong[0]} on {one.day.day} has readings that no part holds"
+                return f"device {wrong[0]} on {one.day.day} has readings in no part"
     return ""
 
 
@@ -287,7 +287,7 @@ def run(
 def _alone(conn: Connection) -> Iterator[None]:
     row = conn.execute(f"SELECT pg_try_advisory_lock({_RUNNING})").fetchone()
     if row != (True,):
-        raise InputError("another `tonne archive` is at work on this database; wait for it to end")
+        raise InputError("another `tonne archive` is running on this database; wait until it ends")
     try:
         yield
     finally:
@@ -335,7 +335,7 @@ def archive_once(
         log.warning("not archived", reason=" ".join(str(error).split()))
         return False
     for what in report.refused[:_SHOWN]:
-        log.error("not as it was sealed, left where it is", what=what)
+        log.error("differs from its seal, not archived", what=what)
     log.info(
         "archived",
         days=report.days,

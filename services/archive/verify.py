@@ -63,8 +63,8 @@ class Wanted(NamedTuple):
         strange = self.devices.difference(*(part.leaves for part in found))
         if strange:
             raise InputError(
-                f"device {min(strange)!r} has no data in the archive; `tonne archive list` shows "
-                "its contents"
+                f"device {min(strange)!r} has no data in the archive; `tonne archive "
+                "list` shows its contents"
             )
         return [part for part in found if self.takes(part)]
 
@@ -157,8 +157,8 @@ def _part(archive: Archive, part: Part, wanted: Wanted, sealed: _Sealed, report:
         for leaf in part.leaves.values():
             if leaf not in leaves:
                 report.breaks.append(
-                    f"{part.path}: {leaf.device} on {leaf.day} is recorded with another digest"
-                    f" than entry {part.day.seal} of the log has"
+                    f"{part.path}: {leaf.device} on {leaf.day} is recorded with another "
+                    f"digest than in log entry {part.day.seal}"
                 )
         if wanted.everything:
             _whole(archive, part, report)
@@ -176,8 +176,8 @@ def _whole(archive: Archive, part: Part, report: Report) -> None:
     report.bytes += len(data)
     if hashlib.sha256(data).hexdigest() != part.sha256:
         report.breaks.append(
-            f"{part.path} was changed: {len(data)} bytes with another SHA-256 than the"
-            f" {part.bytes} that were written"
+            f"{part.path} was changed: it has {len(data)} bytes with another SHA-256 "
+            f"than the {part.bytes} bytes written"
         )
     _count(table.read_bytes(part, data, part.path), report)
     manifest = place.get(parts.manifest_path(part.path))
@@ -211,7 +211,7 @@ def _sealed_days(
             class_id = leaf.table.removeprefix("reading_")
             if have.get((project, class_id, leaf.device + " " + leaf.day)) != leaf:
                 report.breaks.append(
-                    f"{leaf.device} on {leaf.day} is noted as archived, but no part holds it"
+                    f"{leaf.device} on {leaf.day} is recorded as archived, but is in no part"
                 )
 
 
@@ -226,14 +226,14 @@ def _strangers(place: Place, found: Sequence[Part], report: Report) -> None:
             digest = stem.rpartition("_")[2]
         if name.endswith(PARQUET) and _is_named(place, name, digest):
             report.notes.append(
-                f"{name} ({size} bytes) is whole but not recorded: a run ended before that;"
-                " the next run uses it, or it may be removed"
+                f"{name} ({size} bytes) is complete but not recorded, as a run ended "
+                "early; the next run uses it, or it may be removed"
             )
         elif name.endswith(MANIFEST) and f"{stem}{PARQUET}" in place.names():
             report.notes.append(f"{name} is the manifest of a file that is not recorded")
         else:
             report.breaks.append(
-                f"{name} ({size} bytes) is no file of this archive; remove it, nothing reads it"
+                f"{name} ({size} bytes) is not a file of this archive; it may be removed"
             )
 
 

@@ -84,7 +84,9 @@ def add(
         )  # fmt: skip
     if getattr(settings, lacking) is None:
         click.echo(f"tonne: set TONNE_{lacking.upper()} where `tonne watch` runs", err=True)
-    print_result({"contact": id_, "to": address}, f"{id_}: alarms go to {address}", as_json=as_json)
+    print_result(
+        {"contact": id_, "to": address}, f"{id_}: alarms are sent to {address}", as_json=as_json
+    )
 
 
 @contacts.command("list")

@@ -20,8 +20,8 @@ from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
 
 _NOW = {
-    "refused": "its messages are refused; see tonne devices show",
-    "credential": "it holds no valid credential",
+    "refused": "its messages are rejected; see tonne devices show",
+    "credential": "it has no valid credential",
 }
 _STATES = ("now", *stored.STATES, "all")
 _author = click.option("--author", help="Person who does it; default: the system's user.")

@@ -156,7 +156,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     secret = signature.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
-    message = f"{id_}: the secret before ends in {overlap_h} h; the new one is not shown again"
+    message = f"{id_}: the previous secret ends in {overlap_h} h; the new one is not shown again"
     made = {"webhook": id_, "secret": secret, "overlap_h": overlap_h}
     print_secret(made, secret, message, as_json=as_json)
 
@@ -196,7 +196,7 @@ def replay(
         first = store.oldest(conn)
     text = f"{id_}: {counted(count, 'event')} sent again"
     if begin is not None and first is not None and begin < first:
-        text += f"; the oldest event that is kept is of {time_text(first)}"
+        text += f"; the oldest stored event is of {time_text(first)}"
     print_result(
         {"webhook": id_, "events": count, "oldest_kept": first and first.isoformat()},
         text,
@@ -245,7 +245,8 @@ def send(*, once: bool, as_json: bool) -> None:
         done = sender.once()
         print_result(
             {"taken": done.taken, "failed": done.failed, "dead": done.dead},
-            f"{done.taken} taken, {done.failed} failed, of these {done.dead} for ever",
+            f"{done.taken} delivered, {done.failed} failed, of these {done.dead} "
+            "after the last attempt",
             as_json=as_json,
         )
         return

@@ -73,7 +73,7 @@ def new(language: str, *, as_json: bool) -> None:
     """
     forms = _forms(language)
     if language in tags(ROOT / FOLDERS[0]):
-        raise InputError(f"language {language!r} is there; see `tonne words check {language}`")
+        raise InputError(f"language {language!r} exists; see `tonne words check {language}`")
     files = [f"{folder}/{language}.toml" for folder in FOLDERS]
     for folder, name in zip(FOLDERS, files, strict=True):
         text = (ROOT / folder / f"{ENGLISH}.toml").read_text("utf-8")
@@ -98,8 +98,8 @@ def check(language: str | None, *, as_json: bool) -> None:
     known = tags(ROOT / FOLDERS[0])
     if language is not None and language not in known:
         raise InputError(
-            f"language {language!r} is not there: {', '.join(known)};"
-            f" `tonne words new {language}` begins it"
+            f"language {language!r} does not exist: {', '.join(known)}; `tonne words "
+            f"new {language}` starts it"
         )
     found = [one for tag in known if language in {None, tag} for one in lacking(tag)]
     text = table(Lack._fields, found, empty="every text is there, with its values")

@@ -165,12 +165,12 @@ def read(path: Path) -> Config:
 def _problems(config: Config) -> Iterator[str]:
     yield from (f"broker: {text}" for text in _broker(config.broker))
     if _needs_identity(config.broker) and config.identity is None:
-        yield "identity: is missing; name the folder that issue-credentials made"
+        yield "identity: is missing; give the folder that issue-credentials made"
     if config.enrolment is not None:
         if config.identity is None:
-            yield "enrolment: needs identity, the folder where the certificate is kept"
+            yield "enrolment: also give identity, the folder of the certificate"
         if not config.enrolment.startswith("https://"):
-            yield f"enrolment: {config.enrolment!r} is not https:// address"
+            yield f"enrolment: {config.enrolment!r} is not an https:// address"
     yield from _signing(config.signing)
     if config.limit_mb < _LEAST_MB:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
@@ -219,19 +219,22 @@ def _source(source: Source) -> Iterator[str]:
         yield f"every_s: {source.every_s} must be above zero"
     if isinstance(source, CsvFolder):
         if (source.device is None) == (source.device_column is None):
-            yield "give device or device_column, one of them"
+            yield "give either device or device_column"
         if source.timezone is not None:
             try:
                 ZoneInfo(source.timezone)
             except (ZoneInfoNotFoundError, ValueError):
-                yield f"timezone: {source.timezone!r} is unknown; write such as Europe/Berlin"
+                yield f"timezone: {source.timezone!r} is unknown; use a name such as Europe/Berlin"
 
 
 def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
     found = profiles.load().get((source.class_, source.profile))
     if found is None:
         known = ", ".join(p for c, p in profiles.load() if c == source.class_)
-        yield f"profile: {source.profile!r} is none of {source.class_!r}; known: {known or 'none'}"
+        yield (
+            f"profile: {source.profile!r} is not a profile of {source.class_!r}; "
+            f"known: {known or 'none'}"
+        )
     elif not any(channel.register for channel in found.channels.values()):
         yield f"profile: {source.profile!r} has no register map"
 

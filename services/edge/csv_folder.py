@@ -38,9 +38,10 @@ UNENDED_S = 60.0
 HELD_S = 3_600.0
 _AT_ONCE = 5_000
 _ASIDE = (
-    "no newline ends this line, so it may have been cut: the lines before it were taken.  If it is "
-    "whole, end it with a newline and put this file back; if your program never ends its last "
-    "line, set `last_newline: false` for the folder"
+    "no newline ends this line, so it may be incomplete: earlier lines "
+    "were recorded.  If it is complete, end it with a newline and put this "
+    "file back; if your program never ends its last line, set `last_newline: "
+    "false` for the folder"
 )
 
 
@@ -115,8 +116,8 @@ def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, s
     """Return a row by its header; a cell too many that is empty is only a last delimiter."""
     if len(cells) < len(names) or any(cells[len(names) :]):
         raise ValueError(
-            f"line {line} has {len(cells)} cells and the header {len(names)}; is the line cut off, "
-            "or is a decimal comma used with commas as separators?"
+            f"line {line} has {len(cells)} cells but the header {len(names)}; the "
+            "line is incomplete, or a decimal comma is used with commas as separators"
         )
     return {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
 
@@ -174,8 +175,8 @@ class _Numbers:
         other = self._marks.get({",": ".", ".": ","}.get(mark, ""))
         if self._comma and other is not None:
             raise ValueError(
-                f"line {line}, {column}: {text!r} has a {mark!r} and line {other} the other "
-                "decimal mark; use one decimal mark and no thousands separator"
+                f"line {line}, {column}: {text!r} has a {mark!r}, but line {other} has "
+                "the other decimal mark; use one decimal mark and no thousands separator"
             )
         self._marks.setdefault(mark, line)
         return float(number)

@@ -54,7 +54,7 @@ def _at(found: dict[str, Any], path: str) -> Any:
     value: Any = found
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
-            raise ValueError(f"has nothing at {path!r}, which the source names")
+            raise ValueError(f"has no value at {path!r}, which the source names")
         value = value[name]
     return value
 
@@ -134,8 +134,8 @@ class Listener(threading.Thread):
         self._subscribe_s = time.monotonic() + _REFUSED_S
         self._recorder.fault(
             self._source.url,
-            f"the broker does not let us hear {', '.join(refused)}; allow them there to the user"
-            " of this url",
+            f"the broker does not allow a subscription to {', '.join(refused)}; "
+            "give this user read access there",
         )
 
     def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
@@ -175,7 +175,7 @@ class Listener(threading.Thread):
         """Take values and time from where another system's message has them."""
         values = found if self._source.values is None else _at(found, self._source.values)
         if not isinstance(values, dict):
-            raise ValueError(f"{self._source.values!r} contains no object of values")  # noqa: TRY004
+            raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
         numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
         if self._source.time is None:
@@ -273,7 +273,8 @@ class Gateway:
         """Record and forward until `stop` is set; what waits stays on disk."""
         if self._outbox.set_aside is not None:
             self._log.error(
-                "the outbox was spoilt: what could be read goes on, the rest is set aside",
+                "the outbox file was damaged: readable messages are sent, the rest "
+                "is stored separately",
                 rescued=self._outbox.count(),
                 file=str(self._outbox.set_aside),
             )

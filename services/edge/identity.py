@@ -54,8 +54,8 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
     if not (folder / CA).exists():
         if ca_sha256 is None:
             raise InputError(
-                f"{folder / CA} is not there: give the authority's digest by --ca-sha256, as"
-                " `tonne registry enrol-token` printed it, or copy ca.crt there"
+                f"{folder / CA} is missing: give the authority's digest by --ca-sha256, "
+                "as `tonne registry enrol-token` printed it, or copy ca.crt there"
             )
         write(folder / CA, _authority(url, ca_sha256), PUBLIC)
     basic = base64.b64encode(f"{name}:{token}".encode()).decode()
@@ -90,8 +90,8 @@ def _authority(url: str, digest: str) -> bytes:
     own = found.fingerprint(hashes.SHA256()).hex()
     if own != digest.lower().replace(":", ""):
         raise InputError(
-            f"{url} presents another certificate authority, {own}, than --ca-sha256: possibly an "
-            "attacker intercepts the connection; keep the token secret"
+            f"{url} presents another certificate authority, {own}, than --ca-sha256: "
+            "the connection may be intercepted; keep the token secret"
         )
     return found.public_bytes(serialization.Encoding.PEM)
 
@@ -145,7 +145,7 @@ def _ask(
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise InputError(
-            f"enrolment: {url!r} is not https:// address; such as https://host:{_PORT}"
+            f"enrolment: {url!r} is not an https:// address, such as https://host:{_PORT}"
         )
     connection = HTTPSConnection(
         parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S
@@ -155,7 +155,7 @@ def _ask(
         answer = connection.getresponse()
         data, status = answer.read(_LARGEST), answer.status
     except (OSError, HTTPException) as error:
-        raise ServerError(f"{url} cannot be asked for a certificate: {error}") from error
+        raise ServerError(f"{url} did not issue a certificate: {error}") from error
     finally:
         connection.close()
     if status == 200:  # noqa: PLR2004 - HTTP

@@ -51,7 +51,7 @@ def records(text: str, source: CsvFolder) -> Iterator[Record]:
         if not values:
             continue
         if match["ns"] is None:
-            raise ValueError(f"line {number} has no time, in nanoseconds; export it with its time")
+            raise ValueError(f"line {number} has no time in nanoseconds; export it with its time")
         ts = _EPOCH + timedelta(microseconds=int(match["ns"]) // 1000)
         device = _device(match["key"], source, number)
         yield Record(device, {"ts": ts.isoformat(), "values": values})

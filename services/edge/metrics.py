@@ -30,21 +30,21 @@ from services.edge.recorder import Recorder
 from services.edge.uplink import Link
 
 COUNTERS = {
-    "tonne_edge_recorded_messages": "Messages that sources recorded",
-    "tonne_edge_sent_messages": "Messages sent, each time that one was",
-    "tonne_edge_receipted_messages": "Messages let go of by their receipt",
-    "tonne_edge_refused_messages": "What sources gave that cannot be forwarded",
-    "tonne_edge_dropped_messages": "Messages that went to make room",
-    "tonne_edge_lost_messages": "Messages that found no room",
+    "tonne_edge_recorded_messages": "Messages recorded from sources",
+    "tonne_edge_sent_messages": "Messages sent, counting repetitions",
+    "tonne_edge_receipted_messages": "Messages deleted after their receipt",
+    "tonne_edge_refused_messages": "Data from sources that cannot be forwarded",
+    "tonne_edge_dropped_messages": "Messages deleted because the outbox was full",
+    "tonne_edge_lost_messages": "Messages not recorded because the outbox was full",
 }
 GAUGES = {
-    "tonne_edge_faulty_sources": "Sources that have a fault now",
+    "tonne_edge_faulty_sources": "Sources with a fault now",
     "tonne_edge_link_up": "Whether tonne answers",
-    "tonne_edge_clock_ahead_seconds": "How far this clock is ahead of tonne's",
-    "tonne_edge_outbox_messages": "Messages that have no receipt yet",
-    "tonne_edge_outbox_bytes": "What is in use of the outbox's file",
-    "tonne_edge_outbox_limit_bytes": "How large it may grow",
-    "tonne_edge_outbox_oldest_seconds": "How long the oldest has waited",
+    "tonne_edge_clock_ahead_seconds": "Time by which this clock is ahead of tonne's",
+    "tonne_edge_outbox_messages": "Messages without a receipt yet",
+    "tonne_edge_outbox_bytes": "Used size of the outbox file",
+    "tonne_edge_outbox_limit_bytes": "Maximum size of the outbox file",
+    "tonne_edge_outbox_oldest_seconds": "Waiting time of the oldest message",
 }
 
 
@@ -101,7 +101,7 @@ def summary(path: Path) -> dict[str, object]:
         When there is none, or it cannot be read.
     """
     if not path.exists():
-        raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` makes it")
+        raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` creates it")
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
             waiting = db.execute(

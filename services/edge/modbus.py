@@ -72,7 +72,7 @@ class Bus:
         )
         try:
             if not self._client.connected and not self._client.connect():
-                raise ReadError("it cannot be reached")
+                raise ReadError("the device cannot be reached")
             answer = ask(span.address, count=span.length, device_id=unit)
         except (ModbusException, OSError) as error:
             self._client.close()  # type: ignore[no-untyped-call]
@@ -82,7 +82,7 @@ class Bus:
                 raise AddressError(f"no {span.table} register {span.address}")
             raise ReadError(str(answer))
         if len(answer.registers) != span.length:
-            raise ReadError(f"{len(answer.registers)} registers came, not {span.length}")
+            raise ReadError(f"{len(answer.registers)} registers were received, not {span.length}")
         return b"".join(value.to_bytes(2, "big") for value in answer.registers)
 
     def close(self) -> None:

@@ -231,9 +231,9 @@ class Outbox:
         here = machine()
         if made_on is not None and made_on != here and not self._adopt:
             raise InputError(
-                f"{self.path} was made on another machine: only one gateway may send from an "
-                "outbox. If it was moved here and the other machine is off, run `tonne edge "
-                "--adopt`; otherwise start with an empty outbox"
+                f"{self.path} was created on another machine: only one gateway may send "
+                "from an outbox. If it was moved here and the other machine is off, "
+                "run `tonne edge --adopt`; otherwise start with an empty outbox"
             )
         with self._mutex:
             self._note(self._db, "machine", here)

@@ -46,7 +46,9 @@ class Recorder:
         self._note_lost()
         if dropped:
             self.dropped += dropped
-            self._log.warning("the outbox is full: older messages went", messages=dropped)
+            self._log.warning(
+                "the outbox is full: the oldest messages were deleted", messages=dropped
+            )
         self.well(source)
         return True
 

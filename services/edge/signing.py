@@ -72,8 +72,8 @@ class Signer:
         if self._algorithm == ES256 and isinstance(curve, ec.SECP256R1):
             return cast("ec.EllipticCurvePrivateKey", found)
         raise InputError(
-            f"{self._path} holds no key of {self._algorithm}; set signing.algorithm to that of the "
-            "key, or name a new file"
+            f"{self._path} has no key of {self._algorithm}; set signing.algorithm "
+            "to the algorithm of the key, or name a new file"
         )
 
     @property

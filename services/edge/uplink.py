@@ -193,11 +193,13 @@ class Link:
         try:
             self._client.connect(self._host, self._port, _KEEPALIVE_S, clean_start=True)
         except (OSError, ValueError) as error:
-            self._log.warning("broker lost, trying again", error=str(error))
+            self._log.warning("connection to the broker lost, trying again", error=str(error))
 
     def _connected(self, _client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            self._log.warning("the broker refuses us", reason=str(reason), gateway=self._gateway)
+            self._log.warning(
+                "the broker refuses the connection", reason=str(reason), gateway=self._gateway
+            )
             return
         self._back_off_s = _RECONNECT_S[0]
         self._subscribe()
@@ -214,11 +216,11 @@ class Link:
             if not self._kept_from:
                 self._kept_from = True
                 self._log.error(
-                    "the broker keeps receipts from us; nothing is sent, readings wait here",
+                    "the broker does not deliver receipts to this gateway; nothing is sent, "
+                    "readings are stored here",
                     topic=receipt_topic(self._gateway),
                     reason=refused[0],
-                    remedy="at the operator's: `tonne broker apply` gives its topics to"
-                    f" {self._gateway}",
+                    remedy=f"`tonne broker apply` gives its topics to {self._gateway}",
                 )
             return
         self._kept_from = False
@@ -235,8 +237,8 @@ class Link:
         self._subscribe_s = None
         if getattr(reason, "value", 0) == _TAKEN_OVER:
             self._log.error(
-                "another client took our name at the broker: is this gateway's identity in use "
-                "on a second machine?",
+                "another client uses the name of this gateway at the broker: check "
+                "whether its identity is in use on a second machine",
                 gateway=self._gateway,
             )
             self._connect_s = time.monotonic() + _RECONNECT_S[1]
@@ -245,7 +247,7 @@ class Link:
         try:
             receipt = _decoder.decode(message.payload)
         except msgspec.MsgspecError:
-            self._log.warning("receipt cannot be read", bytes=len(message.payload))
+            self._log.warning("a receipt cannot be read", bytes=len(message.payload))
             return
         if receipt.now is not None:
             self._take_time(receipt.now)
@@ -286,8 +288,8 @@ class Link:
         if now_s >= self._told_s + LONGEST_S:
             self._told_s = now_s
             self._log.warning(
-                "tonne takes no more from this gateway for now: it sends more in a minute than it"
-                " may; nothing is lost, it goes on later",
+                "tonne accepts no more messages from this gateway for now, as it exceeds "
+                "its quota per minute; no data is lost, and sending continues later",
                 gateway=self._gateway,
                 device=device,
             )
@@ -333,7 +335,8 @@ class Link:
         if window.silent > 3 and not window.reported:  # noqa: PLR2004
             window.reported = True
             self._log.warning(
-                "no receipts for a device; does the registry put it behind this gateway?",
+                "no receipts for a device; check that the registry names this gateway "
+                "as its `gateway`",
                 device=device,
                 gateway=self._gateway,
             )

@@ -229,7 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > _LARGEST:
-            self._send(Answer(413, f"a body has at most {_LARGEST} bytes, and a length\n".encode()))
+            self._send(
+                Answer(413, f"the body must state its length, at most {_LARGEST} bytes".encode())
+            )
             self.close_connection = True
             return
         self._serve(self.rfile.read(int(length)))

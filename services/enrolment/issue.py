@@ -76,8 +76,11 @@ def _why(name: str, here: dict[str, Device], devices: dict[str, Device]) -> str:
         return f"{name!r} was removed on {devices[name].removed}; it needs no credential"
     if here[name].gateway is not None:
         gateway = here[name].gateway
-        return f"{name!r} is behind {gateway!r}, which speaks for it; issue {gateway!r} one"
-    return f"{name!r} is a name of tonne's own services; give the device another id"
+        return (
+            f"{name!r} is connected through {gateway!r}, which publishes for it; "
+            f"issue a credential for {gateway!r}"
+        )
+    return f"{name!r} is reserved for tonne's own services; give the device another id"
 
 
 def issue(

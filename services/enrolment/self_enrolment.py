@@ -68,7 +68,9 @@ def read_request(data: bytes) -> Wanted:
     if not signed:
         raise InputError("the request is not signed by its own key; make it again")
     if len(names) != 1:
-        raise InputError(f"the request has {len(names)} common names; give the device's id as one")
+        raise InputError(
+            f"the request has {len(names)} common names; give the device's id as the only one"
+        )
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
         return Wanted(str(names[0].value), key)
     if isinstance(key, rsa.RSAPublicKey) and _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1]:
@@ -126,13 +128,13 @@ def enrol(
         found = tokens.take(conn, token)
         if found is None or found.expires <= datetime.now(UTC):
             raise EnrolmentError(
-                "the token is unknown or expired; `tonne registry enrol-token ID` makes another"
+                "the token is unknown or expired; `tonne registry enrol-token ID` makes a new one"
             )
         if wanted.principal != found.principal or named not in (None, "", found.principal):
-            raise EnrolmentError("the token is for another device; its common name is the id")
+            raise EnrolmentError("the token is for another device; the common name must be its id")
         if found.certificate is not None:
             if found.key != wanted.key_sha256:
-                raise EnrolmentError("the token was used, by another key; ask for a new token")
+                raise EnrolmentError("the token was used with another key; ask for a new token")
             return found.certificate
         certificate = _issue(conn, folder, wanted, days)
         tokens.use(conn, token, wanted.key_sha256, certificate)

@@ -72,7 +72,9 @@ class Control:
         try:
             self._client.connect(self._host, self._port, 30)
         except OSError as error:
-            raise ServerError(f"{self._place}: {error}; is the broker up?") from error
+            raise ServerError(
+                f"{self._place}: {error}; check that the broker is running"
+            ) from error
         self._wait(lambda: self._granted is not None, "an answer")
         if not self._granted:
             raise ServerError(
@@ -154,13 +156,13 @@ class Control:
             rc = self._client.loop(0.1)
             if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or time.monotonic() > end_s:
                 raise ServerError(
-                    f"{self._place} gave no {what}: {mqtt.error_string(rc)}; does it trust "
-                    f"the certificate of {ADMIN}?"
+                    f"{self._place} gave no {what}: {mqtt.error_string(rc)}; check that "
+                    f"it trusts the certificate of {ADMIN}"
                 )
 
     def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            raise ServerError(f"{self._place} refuses {ADMIN}: {reason}")
+            raise ServerError(f"{self._place} rejects {ADMIN}: {reason}")
         client.subscribe(f"{CONTROL}/response", qos=1)
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:

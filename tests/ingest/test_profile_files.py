@@ -50,7 +50,7 @@ def test_a_whole_file_is_read():
         ('unit = "W"', 'unit = "W"\nspan = 1', "m.toml:14: .*span"),
         ('unit = "W"', "", "m.toml:14: .*unit"),
         ('certainty = "document"', 'certainty = "sure"', "m.toml:1: .*certainty 'sure'"),
-        ('checked = "M\'s manual, page 1"', "", "m.toml:1: .*'checked' says what was read"),
+        ('checked = "M\'s manual, page 1"', "", "m.toml:1: .*'checked' names the document"),
         ('source = "M\'s manual"', "", "m.toml:1: .*'source' is required"),
         ('title = "M"', 'title = "M"\ntitel = "M"', "m.toml:1: .*unknown key 'titel'"),
         ('unit = "W"', "unit = W", "m.toml: Invalid value .at line 16"),

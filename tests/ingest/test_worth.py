@@ -44,8 +44,8 @@ EXAMPLES = {
         Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
         Example([10_000_000, 10_010_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
     ],
-    "fall to the foot": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],
-    "wrap at the model's": [
+    "fall to the start": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],
+    "rollover at the model's": [
         Example(
             [99_990_000, 99_999_000, 500, 1_500],
             11_500,
@@ -53,7 +53,7 @@ EXAMPLES = {
             Meter(RATED.rate, RATED.tolerance, (100_000_000,), exact=True),
         )
     ],
-    "wrap at a modulus": [
+    "rollover at a modulus": [
         Example(
             [99_990_000, 99_999_000, 500, 1_500],
             9_000,

@@ -120,7 +120,7 @@ def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
     assert "keys taken from the pack itself" in told
     assert "INCOMPLETE: consistent so far" in told
     accepted = signed("verify", tmp_path / "pack", "--accept", "draft").stdout
-    assert accepted.splitlines()[-1] == "holds as far as you asked (--accept draft)"
+    assert accepted.splitlines()[-1] == "complete to the extent requested (--accept draft)"
     shutil.copy(tmp_path / "pack" / "statement.json", tmp_path / "alone.json")
     alone = signed("verify", tmp_path / "alone.json", code=4).stdout
     assert "keys taken from the statement itself" in alone

@@ -39,7 +39,9 @@ def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it():
     report = asked(made)
     assert report.exit_code == 0, (report.failure, report.missing)
     assert made.result.net.reduction.ug > 1.5 * today.net.reduction.ug
-    (said,) = [one for one in lines(report) if one.startswith("right by the rules of then")]
+    (said,) = [
+        one for one in lines(report) if one.startswith("correct under the rules of that time")
+    ]
     assert f"(metering 1, accounting {FIRST})" in said
     assert f"by today's (metering {METERING}, accounting {ACCOUNTING})" in said
     assert said.endswith(f"{today.net.reduction.t} t reduced, {today.credit_t} t credited")
@@ -80,5 +82,7 @@ def test_what_today_cannot_compute_is_said(monkeypatch):
     monkeypatch.setattr(todays_rules, "_by_todays", lambda case: case.no_such_field)
     report = asked(older())
     assert report.exit_code == 0
-    (said,) = [one for one in lines(report) if one.startswith("right by the rules of then")]
+    (said,) = [
+        one for one in lines(report) if one.startswith("correct under the rules of that time")
+    ]
     assert "not computed: AttributeError" in said

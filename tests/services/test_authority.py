@@ -96,8 +96,8 @@ def test_what_contradicts_is_refused_and_nothing_is_written(issued, run, more, r
 @pytest.mark.parametrize(
     ("more", "rule"),
     [
-        ({"date": "2026-12-31"}, "31 December, so it comes after"),
-        ({"ndc_from": 2030, "ndc_to": 2021}, "runs backwards"),
+        ({"date": "2026-12-31"}, "31 December, so the date must be later"),
+        ({"ndc_from": 2030, "ndc_to": 2021}, "ends before it begins"),
         ({"year": 1800}, "2021 and later"),
         ({"party": "EU"}, "is no Party"),
     ],
@@ -116,7 +116,7 @@ def test_ranges_are_held_against_each_other_and_against_statements(issued, run):
     units = _letter(statement)["units"][0]
     for wrong, rule in (
         ([units, {**units, "first": 2}], "overlap"),
-        ([{**units, "last": CREDITED + 1}], "never more units than were issued"),
+        ([{**units, "last": CREDITED + 1}], "correct the quantity"),
         ([{**units, "vintage": 2025}], "credits 0 t"),
         ([{**units, "statement": "TN-none"}], "is not issued"),
     ):

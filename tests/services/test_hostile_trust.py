@@ -155,7 +155,7 @@ def test_a_spoiled_list_in_a_ring_is_named(home, pack):
         json.dumps({**ring, "statusLists": [{**good, "validFrom": "2026-02-08T00:00:00Z"}]})
     )
     code, told = tonne("verify", pack, "--keys", home / "mine.json", *AT)
-    assert (code, "statusLists[0] beside your keys" in told) == (1, True), told
+    assert (code, "statusLists[0] of your keys" in told) == (1, True), told
 
 
 def test_an_issued_or_foreign_pack_cannot_be_approved(home, pack):

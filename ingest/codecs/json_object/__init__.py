@@ -102,9 +102,7 @@ def _explain(payload: bytes, error: str) -> PayloadError:
 
 def _explain_json(text: str) -> PayloadError | None:
     def refuse(word: str) -> float:
-        raise PayloadError(
-            "not_finite", f"json: {word} is not a measurement; leave the channel out"
-        )
+        raise PayloadError("not_finite", f"json: {word} is not a measurement; omit the channel")
 
     try:
         json.loads(text, parse_constant=refuse)

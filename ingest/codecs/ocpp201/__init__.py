@@ -91,7 +91,9 @@ def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | Pa
         power = unit.multiplier
         measurand = one.measurand or ocpp.MEASURAND
         if abs(power) > _MAX_POWER:
-            yield PayloadError("out_of_range", f"{_CODEC}: multiplier {power} of {measurand}")
+            yield PayloadError(
+                "out_of_range", f"{_CODEC}: multiplier {power} of {measurand} is not supported"
+            )
             continue
         try:
             scaled = one.value * 10**power if power >= 0 else one.value / 10**-power

@@ -135,7 +135,7 @@ def _unknown(i: int, label: Any) -> None:
     """Pass over a label of an extension, unless it must be understood."""
     if isinstance(label, str) and label.endswith("_"):
         raise PayloadError(
-            "label_unknown", f"senml_cbor: record {i}: {label!r:.80} must be understood"
+            "label_unknown", f"senml_cbor: record {i}: label {label!r:.80} is not supported"
         )
 
 

@@ -341,8 +341,8 @@ def _set(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
         except typst.TypstError as error:
             raise ReportError(
-                f"the page of {said['id']} cannot be laid out: {error.diagnostic}; report this "
-                "to the developers with the data"
+                f"the page of {said['id']} cannot be laid out: {error.diagnostic}; report "
+                "this to the developers with the data"
             ) from error
 
 

@@ -52,8 +52,8 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write daily sums of each device."""
     if len(facts.days) > MOST_ROWS - FIRST:
         raise ReportError(
-            f"{facts.name} has {len(facts.days)} days of devices, a sheet has {MOST_ROWS} rows;"
-            " close shorter periods"
+            f"{facts.name} has {len(facts.days)} device-days, but a sheet has {MOST_ROWS} "
+            "rows; close shorter periods"
         )
     sheet.title(words["days"], words["days_note"])
     names = ("day", "device", "quantity", "unit", "metered", "measured_share", "measured_h",

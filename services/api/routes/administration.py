@@ -39,7 +39,7 @@ def keys(ask: Admin) -> Response:
 def create_key(ask: Admin, said: shapes.NewKey) -> Response:
     """Make an API key; its token is shown this once, so the request cannot be repeated by name."""
     if ask.request.headers.get("idempotency-key") is not None:
-        raise ProblemError(400, "a token is shown once: leave Idempotency-Key out")
+        raise ProblemError(400, "a token is shown only once: omit Idempotency-Key")
 
     def work(conn: Connection) -> tuple[int, Any]:
         key, token = api_keys.create(

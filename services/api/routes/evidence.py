@@ -26,7 +26,7 @@ router = APIRouter(tags=["statements"])
     responses={
         200: {"content": {"application/zip": {}}},
         206: {"description": "A part", "content": {"application/zip": {}}},
-        304: {"description": "The caller has it already"},
+        304: {"description": "Not modified: the caller has the current version"},
         **ACCEPTED_FILE,
     },
     response_class=Response,

@@ -105,8 +105,8 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
     if files is None:
         raise ProblemError(
             404,
-            f"no public version of {statement} was published; its operator makes one by"
-            " `tonne export public --publish`",
+            f"no public version of {statement} was published; its operator makes "
+            "one with `tonne export public --publish`",
         )
     sent = conditional(ask, files, "application/zip", PUBLIC_STATES[0])
     sent.headers["Content-Disposition"] = f'attachment; filename="{statement}-public.zip"'

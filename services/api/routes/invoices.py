@@ -56,7 +56,9 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
     "/projects/{project}/invoices",
     status_code=_CREATED,
     response_model=shapes.Deliveries,
-    responses={_DONE: {"description": "All were there already", "model": shapes.Deliveries}},
+    responses={
+        _DONE: {"description": "All invoices were stored earlier", "model": shapes.Deliveries}
+    },
 )
 def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named = None) -> Response:
     """Keep invoices of a project, all or none; 200 where every one was there already."""
@@ -94,7 +96,7 @@ def _refusal(found: Import) -> str:
         for message in (result.messages if result.result == "error" else ())
     ]
     more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return f"nothing was kept: {'; '.join(said[:_SHOWN])}{more}"
+    return f"no invoice was stored: {'; '.join(said[:_SHOWN])}{more}"
 
 
 def _invoice_values(row: dict[str, Any]) -> dict[str, Any]:

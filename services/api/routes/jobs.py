@@ -49,7 +49,7 @@ def job(ask: Reader, job: JobId) -> Response:
     responses={
         200: {"content": {"application/octet-stream": {}}},
         206: {"description": "A part", "content": {"application/octet-stream": {}}},
-        304: {"description": "The caller has it already"},
+        304: {"description": "Not modified: the caller has the current version"},
     },
     response_class=Response,
 )
@@ -79,7 +79,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
         if wanted.format != "pdf" and not ask.who.sees(stored.project):
             raise unknown("job", str(job))
         if found.status is None:
-            raise ProblemError(409, f"job {job} is not done yet; look at /v1/jobs/{job}")
+            raise ProblemError(409, f"job {job} is not done yet; see /v1/jobs/{job}")
         if found.status != DONE:
             raise ProblemError(409, f"job {job} made no file: {found.detail}")
         if wanted.kind == "pack":

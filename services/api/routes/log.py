@@ -33,7 +33,7 @@ def checkpoint(ask: Ask) -> Response:
         note = log.checkpoint(conn, cosigned=ask.api.waits)
     if note is None:
         if ask.api.waits:
-            raise ProblemError(404, "the log has no head yet that enough witnesses cosigned")
+            raise ProblemError(404, "the log has no head yet with cosignatures of enough witnesses")
         raise ProblemError(404, "the log is empty; it begins with the first seal or statement")
     return Response(note.encode(), media_type="text/plain; charset=utf-8", headers=_FRESH)
 

@@ -49,8 +49,9 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     if late:
         raise ProblemError(
             409,
-            f"{', '.join(sorted(late))} ended since the list of {found.signed:%Y-%m-%dT%H:%M:%SZ}"
-            " was signed; ask its operator to sign a new one",
+            f"the validity of {', '.join(sorted(late))} ended after the list of "
+            f"{found.signed:%Y-%m-%dT%H:%M:%SZ} was signed; ask its operator to "
+            "sign a new list",
         )
     return conditional(ask, found.document, "application/vc", _PUBLIC)
 
@@ -93,7 +94,7 @@ def trust_root(ask: Ask) -> Response:
     """
     data = trust.kept_trust_root(ask.api.home)
     if data is None:
-        raise ProblemError(404, "no trust root is kept here; `tonne trust pin FILE` keeps one")
+        raise ProblemError(404, "no trust root is stored here; `tonne trust pin FILE` stores one")
     try:
         trust.checked(data)
     except EnrolmentError as error:

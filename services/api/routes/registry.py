@@ -84,9 +84,9 @@ def device(ask: Reader, device: IdPath) -> Response:
         newest = found["refused"][0]
         raise ProblemError(
             404,
-            f"device {device!r} is not registered, and messages of it are refused: the newest is"
-            f" dead letter {newest['id']}, reason {newest['reason']};"
-            f" GET /v1/deadletters?device={device}",
+            f"device {device!r} is not registered, and its messages are rejected: "
+            f"the newest is dead letter {newest['id']}, reason {newest['reason']}; "
+            f"GET /v1/deadletters?device={device}",
         )
     return current(found)
 

@@ -86,7 +86,7 @@ def entities(
             return answers.of(path, query)
     except psycopg.errors.QueryCanceled:
         raise ProblemError(
-            422, "this takes more than 5 s; ask for one Datastream or a shorter time"
+            422, "this request takes more than 5 s; request one Datastream or a shorter time"
         ) from None
 
 
@@ -308,7 +308,9 @@ def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, A
         if isinstance(one, odata.Match):
             column, kind = _column(of, one.of.path, "$filter")
             if kind != "text":
-                raise InputError(f"$filter: {one.function} takes a text; {one.of.path} is none")
+                raise InputError(
+                    f"$filter: {one.function} needs a text; {one.of.path} is not a text"
+                )
             text = held(one.text)
             return {
                 "substringof": f"position({text}::text IN {column}) > 0",

@@ -105,7 +105,9 @@ def window(text: str | None) -> stored.Box | None:
         if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:  # noqa: PLR2004 - degrees
             return west, south, east, north
     raise ProblemError(
-        422, f"bbox = {text!r}: give west,south,east,north in degrees, west and south the lower"
+        422,
+        f"bbox = {text!r}: give west,south,east,north in degrees, with west "
+        "below east and south below north",
     )
 
 

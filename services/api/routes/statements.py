@@ -45,7 +45,7 @@ def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"content": content},
         206: {"description": "A part", "content": content},
-        304: {"description": "The caller has it already"},
+        304: {"description": "Not modified: the caller has the current version"},
         **ACCEPTED_FILE,
     }
 

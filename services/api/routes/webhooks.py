@@ -118,4 +118,4 @@ def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
 
 def _refuse_name(ask: Asked) -> None:
     if ask.request.headers.get("idempotency-key") is not None:
-        raise ProblemError(400, "a secret is shown once: leave Idempotency-Key out")
+        raise ProblemError(400, "a secret is shown only once: omit Idempotency-Key")

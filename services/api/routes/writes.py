@@ -43,7 +43,7 @@ Body = Annotated[bytes, Depends(_bytes)]
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
     responses={
-        _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
+        _DONE: {"description": "The same draft was stored earlier", "model": shapes.ClosedPeriod},
         **ACCEPTED_STEP,
     },
 )
@@ -80,7 +80,7 @@ def issue(
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
     responses={
-        _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
+        _DONE: {"description": "The same draft was stored earlier", "model": shapes.ClosedPeriod},
         **ACCEPTED_STEP,
     },
 )

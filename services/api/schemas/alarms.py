@@ -47,7 +47,7 @@ class Alarm(Shape):
     acknowledged: datetime | None = Field(examples=["2026-02-05T03:10:00Z"])
     acknowledged_by: str | None = Field(examples=["the operator"])
     timezone: str = Field(examples=["Europe/Berlin"], description="Of its site or project.")
-    what_to_do: str = Field(examples=["See to the gateway: its power, its uplink."])
+    what_to_do: str = Field(examples=["Check the gateway: its power supply, its uplink."])
     runbook: str = Field(examples=["docs/runbook.md#gatewaydark"])
 
 

@@ -92,7 +92,7 @@ class Unmet(Shape):
     rule: Text = Field(examples=["PLN-01"])
     texts: list[dict[str, Any]] = Field(max_length=_MOST, examples=[[_CODED]])
     reason: Text | None = Field(
-        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]
+        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I examined"]
     )
 
 
@@ -101,7 +101,7 @@ class ParameterSaid(Shape):
 
     parameter: Line = Field(max_length=200, examples=["generation"])
     device: Line | None = Field(default=None, max_length=200, examples=["inv-1"])
-    means: str = Field(max_length=_MOST, examples=["register read on site, readings recomputed"])
+    means: str = Field(max_length=_MOST, examples=["register read on site, readings recalculated"])
     source: str = Field(max_length=_MOST, examples=["readings of inv-1, certificate C-1"])
     cross_checked: str = Field(
         alias="crossChecked", max_length=_MOST, examples=["invoice 2026-01 of the grid operator"]
@@ -152,7 +152,7 @@ class OpinionSaid(Shape):
                 {
                     "parameter": "generation",
                     "device": "inv-1",
-                    "means": "register read on site, readings computed again",
+                    "means": "register read on site, readings recalculated",
                     "source": "readings of inv-1, certificate C-1",
                     "crossChecked": "invoice of the grid operator",
                     "opinion": "the amount is what the meter registered",

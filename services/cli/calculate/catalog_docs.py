@@ -39,9 +39,10 @@ PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
 _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->"
 _COSTS = (
-    "Not credited in any project: time without readings, register steps of unknown size, energy"
-    " above the rated power or of the wrong kind, a meter whose certificate is for another meter,"
-    " energy that another project claims. Consumption in such time is charged at its upper bound."
+    "Not credited in any project: time without readings, register steps "
+    "of unknown size, energy above the rated power or of the wrong kind, "
+    "a meter whose certificate is for another meter, energy that another "
+    "project claims. Consumption in such time is added at its upper bound."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
@@ -75,7 +76,7 @@ def _lines() -> Iterator[str]:
         if system.reason:
             yield f"No tonnes: {system.reason}.\n"
         elif not mine:
-            yield f"No project in the catalog. Counted by {', '.join(system.methods)}.\n"
+            yield f"No project in the catalog. Accounted by {', '.join(system.methods)}."
         for project in sorted(mine, key=lambda p: p.id):
             yield from _project(project, registry, used)
     yield "### Factors and their sources\n"
@@ -148,10 +149,10 @@ def tests_of(text: str) -> list[str]:
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
     tested = sum(bool(row.get("tests")) for row in rows)
-    yield f"{tested} lines are shown by tests, {len(rows) - tested} are open."
+    yield f"{tested} rows are covered by tests, {len(rows) - tested} are open."
     for of, lines in groupby(rows, key=lambda row: row["of"]):
         yield f"\n## {of}\n"
-        yield "| clause | what it asks | where | shown by | certainty |"
+        yield "| clause | requirement | where | tested by | certainty |"
         yield "|---|---|---|---|---|"
         yield from (_map_row(line) for line in lines)
 

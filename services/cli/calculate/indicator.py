@@ -80,7 +80,7 @@ def _table(file: Any) -> limits.Table | None:
 
 def _band(one: Indicator, result: Mapping[str, Any]) -> dict[str, Any]:
     if one.banded is None or one.table is None:
-        raise click.UsageError(f"{one.id} has no bands; leave --band out")
+        raise click.UsageError(f"{one.id} has no bands; omit --band")
     found = limits.load(one.table).band(result[one.banded])
     return {"band": found.name} | ({"rgb": list(found.rgb)} if found.rgb else {})
 

@@ -98,8 +98,8 @@ def run(days: float, *, as_json: bool) -> None:
     if done.failed:
         failures = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
         raise ServerError(
-            f"not compressed: {failures}; correct the cause, or wait until the writing process "
-            "ends, and run it again"
+            f"not compressed: {failures}; correct the cause, or wait until the writing "
+            "process ends, then run it again"
         )
 
 
@@ -143,8 +143,11 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         before, after = (bytes_text(one[key]) for key in ("bytes_before", "bytes_after"))
         yield f"{one['table']}: {before} as rows, {after} now"
     for name in found["not_laid_out"]:
-        yield f"{name}: not laid out for the columnstore; `tonne migrate`"
+        yield f"{name}: not set up for the columnstore; run `tonne migrate`"
     for chunk in found["waiting"]:
-        yield f"{chunk['table']}: {chunk['name']} ended {chunk['age_days']:.0f} days ago, is rows"
+        yield (
+            f"{chunk['table']}: {chunk['name']} ended {chunk['age_days']:.0f} days "
+            "ago and is not compressed"
+        )
     if not found["waiting"]:
-        yield f"nothing older than {store.AFTER_DAYS} days is kept as rows"
+        yield f"every chunk older than {store.AFTER_DAYS} days is compressed"

@@ -105,7 +105,7 @@ def _distinct(conn: Connection, column: str) -> set[str]:
 
 def _known(name: str, kind: str, known: set[str]) -> None:
     if name not in known:
-        near = did_you_mean(name, known) or "`tonne deadletter count` lists those there are"
+        near = did_you_mean(name, known) or "`tonne deadletter count` lists the known ones"
         raise InputError(f"no {kind} {name!r} is known; {near}")
 
 
@@ -136,7 +136,7 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
     kept = days or Settings().dead_letter_days
     if not kept:
         raise click.UsageError(
-            "TONNE_DEAD_LETTER_DAYS is 0, which keeps all dead letters: give --days"
+            "TONNE_DEAD_LETTER_DAYS is 0, so all dead letters are kept: give --days"
         )
     before = datetime.now(UTC) - timedelta(days=kept)
     with connect(database_url(), name=NAME, autocommit=True) as conn:
@@ -163,7 +163,7 @@ def _tell_history(*, as_json: bool) -> None:
         for one in found
     ]  # fmt: skip
     head = ("removed", "letters", "received before", "by", "reasons")
-    print_result(found, table(head, rows, empty="nothing was ever removed"), as_json=as_json)
+    print_result(found, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json)
 
 
 @click.command()
@@ -212,8 +212,8 @@ def replay(
         if missing:
             numbers = ", ".join(map(str, sorted(missing)))
             raise InputError(
-                f"dead letters {numbers} are unknown, or were already sent again (to repeat, "
-                "--again)"
+                f"dead letters {numbers} are unknown, or were sent again earlier (to "
+                "repeat, --again)"
             )
         with _Senders() as senders, bar("dead letters", len(found)) as progress:
             for letter in found:
@@ -235,7 +235,7 @@ class _Senders(ExitStack):
         settings = Settings()
         broker = settings.mqtt_url
         if not broker:
-            raise SettingsError("no broker is named; set TONNE_MQTT_URL, or run `tonne local up`")
+            raise SettingsError("no broker is set; set TONNE_MQTT_URL, or run `tonne local up`")
         return self.enter_context(Republisher(broker, operator_tls(settings)))
 
     @cached_property

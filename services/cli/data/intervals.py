@@ -59,7 +59,7 @@ def intervals(
         click.echo(json.dumps(rows))
         return
     lines = _of_device(rows, zone) if device is not None else _of_project(rows, zone)
-    nothing = f"nothing is stored of {device or project} from {begin} to {end}"
+    nothing = f"no data of {device or project} from {begin} to {end} are stored"
     click.echo(table(*lines, empty=nothing))
 
 
@@ -134,7 +134,7 @@ def indicators(
     if as_json:
         click.echo(json.dumps(kept))
         return
-    nothing = f"nothing is stored of {device or site} from {begin} to {end}"
+    nothing = f"no data of {device or site} from {begin} to {end} are stored"
     click.echo(table(_HEAD, [_indicator_row(row, zone) for row in kept], empty=nothing))
 
 

@@ -105,7 +105,7 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
         return [_gave_up(codec, error)]
     lines = [f"{codec}: {line}" for reading in readings[:_SHOWN] for line in _lines(reading)]
     more = len(readings) - _SHOWN
-    return [*lines, f"{codec}: and {more} readings more"] if more > 0 else lines
+    return [*lines, f"{codec}: and {more} more readings"] if more > 0 else lines
 
 
 def _gave_up(codec: str, error: PayloadError) -> str:

@@ -47,7 +47,7 @@ OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
 WORDS = {
     "means": "demonstration: readings computed again, certificates and documents compared",
     "opinion": "demonstration: what is stated agrees with the readings and the documents",
-    "crossChecked": "demonstration: no other source measures it",
+    "crossChecked": "demonstration: no other source measures this value",
 }
 RING = "keys.json"
 # What a statement of version 0.1.0 lacks: it was verified without a written reason, and
@@ -102,7 +102,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     lines = output.splitlines()
     brief(lines[-1].partition(", on the grounds")[0] if stage.quiet else output, lines=len(lines))
     if not stage.quiet:
-        click.echo("The same without keys that you trust is not enough:")
+        click.echo("Without trusted keys the verification is incomplete:")
     refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)
     if not stage.quiet:
         brief(refused, lines=_REFUSAL)
@@ -178,8 +178,8 @@ def what_next(stage: Stage) -> None:
     pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
     tonne = _program()
     steps = {
-        f"{tonne} demo --resume": "the console again, nothing is replayed",
-        f"{tonne} verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
+        f"{tonne} demo --resume": "the console again, without replaying data",
+        f"{tonne} verify {_short(pack)} --keys {_short(stage.packs / RING)}": "an auditor's check",
         f"{tonne} registry template --country VN > mine.yaml": "a registry file for your own plant",
         f"{tonne} --help": "all commands",
     }
@@ -220,7 +220,7 @@ def demo(*, once: bool, resume: bool) -> None:
       tonne demo --resume
     """
     if once and resume:
-        raise click.UsageError("--once or --resume, not both")
+        raise click.UsageError("give --once or --resume, not both")
     stage = Stage(Settings().home.absolute())
     if resume and not any(stage.packs.glob("TN-*")):
         raise InputError(f"no demo was run in {stage.home}; run `tonne demo` first")
@@ -281,11 +281,11 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
         Where the API is not up, or gives anything else.
     """
     if api.poll() is not None:
-        raise ServerError(f"tonne api ended early; see {stage.packs / 'api.log'}")
+        raise ServerError(f"tonne api stopped; see {stage.packs / 'api.log'}")
     with Client(f"http://{stage.api}") as client:
         for one in figures:
             name = one["statement"]
             if client.document(name) != (one["pack"] / "statement.json").read_bytes():
-                raise InputError(f"the API returns another {name} than the pack contains")
+                raise InputError(f"the API returns another {name} than the one in the pack")
             client.status(name)
     click.echo(f"the API gives the same statements: http://{stage.api}/v1/statements")

@@ -139,7 +139,7 @@ class Progress:
         """Return what is stored so far."""
         row = self._connection.execute(_SUM).fetchone()
         kwh = float(row[0]) / 1000 if row is not None else 0.0
-        return f"  {self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
+        return f"{self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
 
     def _days(self, first: datetime, last: datetime) -> float:
         """Days until the last interval that is stored."""
@@ -197,14 +197,14 @@ def send_one(
                 pause_s = max(0.5, 9 * (time.monotonic() - looked))  # a tenth of the time at most
                 if pipeline.poll() is not None:
                     sending.terminate()
-                    raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
+                    raise ServerError(f"tonne run stopped; see {stage.packs / 'run.log'}")
         out, err = sending.communicate()
     if sending.returncode:
         raise InputError(f"tonne simulate failed: {out}{err}")
     if NOT_SAFE in err:
         raise ServerError(
-            f"tonne run gave no receipt for {_SILENT_MIN} minutes, and {err.strip()};"
-            f" see {stage.packs / 'run.log'}"
+            f"tonne run gave no receipt for {_SILENT_MIN} minutes, and {err.strip()}; "
+            f"see {stage.packs / 'run.log'}"
         )
     brief(out.splitlines()[0])
     click.echo(progress.line())
@@ -221,10 +221,13 @@ def stay(stage: Stage, fleet: Fleet) -> None:
     words = ("simulate", *fleet.words, "--without", SILENT[0], "--today", *registers)
     with stage.running(*words, "--wait", "5s") as live:
         click.echo(
-            "The catalog's devices go on speaking, and the pipeline stays up;"
-            f" TONNE_HOME={stage.home}. Ctrl-C ends it."
+            "The catalog's devices continue to send, and the pipeline keeps running; "
+            f"TONNE_HOME={stage.home}. Ctrl-C ends both."
         )
         while not stop.wait(_LOOK_S):
             if live.poll() is not None:
-                click.echo(f"the devices fell silent; see {stage.packs / 'simulate.log'}", err=True)
+                click.echo(
+                    f"the simulated devices stopped sending; see {stage.packs / 'simulate.log'}",
+                    err=True,
+                )
                 stop.wait()

@@ -68,7 +68,7 @@ def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log:
         process = start(argv, {**environment, at.setting: bind}, log)
         if _is_up(process, at, log) or _BUSY not in log.read_text(encoding="utf-8"):
             if bind != f"{LOOPBACK}:{at.port}":
-                click.echo(f"  port {at.port} is taken: {bind} instead")
+                click.echo(f"port {at.port} is in use: {bind} instead")
             return Begun(process, bind)
     raise ServerError(f"no port near {at.port} is free; stop the program that uses it")
 

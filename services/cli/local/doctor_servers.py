@@ -43,8 +43,9 @@ _BROKER, _IDENTITY = "MQTT broker", "MQTT identity"
 _ENDING = timedelta(days=30)
 _FIX = "check TONNE_MQTT_URL, or run `tonne local up`"
 _SECURE_FIX = (
-    "check TONNE_MQTT_URL, and TONNE_MQTT_CA_FILE, TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE"
-    " against docs/security.md; the broker's log says whom it turned away"
+    "check TONNE_MQTT_URL, and TONNE_MQTT_CA_FILE, TONNE_MQTT_CERT_FILE "
+    "and TONNE_MQTT_KEY_FILE against docs/security.md; the broker's log "
+    "states which client it rejected"
 )
 _PATIENCE_S = 5.0
 _ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 (where a process listens that we ask)
@@ -79,12 +80,15 @@ def greet_broker(url: str, tls: Tls) -> str | None:
                     try:
                         answered = greets(secure)
                     except OSError:  # by TLS 1.3 a client learns of it only now
-                        return f"{_place(url)}: it hangs up once we have shown who we are"
+                        return (
+                            f"{_place(url)}: it closes the connection after the client certificate "
+                            "is presented"
+                        )
             else:
                 answered = greets(plain)
     except OSError as error:
         return f"{_place(url)}: {error}"
-    return None if answered else f"{_place(url)}: what answers is no MQTT broker"
+    return None if answered else f"{_place(url)}: the server there is not an MQTT broker"
 
 
 def greet_kafka(kafka: KafkaAccess) -> str | None:
@@ -119,7 +123,7 @@ def broker(url: str | None, tls: Tls) -> Iterator[Finding]:
     """
     if url is None:
         fix = "set TONNE_MQTT_URL, or run `tonne local up`"
-        yield Finding(_BROKER, "wrong", "no URL is known", fix)
+        yield Finding(_BROKER, "wrong", "no URL is set", fix)
         return
     secure = url.startswith("mqtts://")
     try:
@@ -138,7 +142,7 @@ def _identity(certificate: bytes) -> Finding:
     try:
         own = x509.load_pem_x509_certificate(certificate)
     except ValueError as error:
-        fix = "set TONNE_MQTT_CERT_FILE to the client.crt that was handed out"
+        fix = "set TONNE_MQTT_CERT_FILE to the client.crt that was issued"
         return Finding(_IDENTITY, "wrong", f"is not a certificate: {error}", fix)
     left = own.not_valid_after_utc - datetime.now(UTC)
     names = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -146,7 +150,10 @@ def _identity(certificate: bytes) -> Finding:
     found = f"{name!s}, until {own.not_valid_after_utc:%Y-%m-%d}"
     if left > _ENDING:
         return Finding(_IDENTITY, "ok", found)
-    fix = "a new one: `tonne registry issue-credentials ID --renew`; a service's in services/"
+    fix = (
+        "get a new one: `tonne registry issue-credentials ID --renew`; that "
+        "of a service is in services/"
+    )
     return Finding(_IDENTITY, "wrong", found, fix)
 
 
@@ -191,8 +198,8 @@ def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) ->
         yield Finding("Kafka topics", "wrong" if read else "missing", str(error), fix)
         return
     if read and partitions < read.partitions:
-        found = f"{topic!r} has {partitions} partitions; workers knew it with {read.partitions}"
-        yield Finding("Kafka topics", "wrong", found, "it was made again: use a new --topic")
+        found = f"{topic!r} has {partitions} partitions; workers recorded {read.partitions}"
+        yield Finding("Kafka topics", "wrong", found, "it was created again: use a new --topic")
         return
     done = sum(stored.values())
     found = f"{topic!r} with {partitions} partitions, {done} records stored; {dead!r}"
@@ -210,11 +217,11 @@ def _workers(
             kafka, topic, stored, group
         )
     except ServerError as error:
-        yield Finding("Kafka workers", "wrong", str(error), "look at Kafka first")
+        yield Finding("Kafka workers", "wrong", str(error), "check Kafka first")
         return
     if state.cut:
         found = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
-        fix = "the topic was made again, or its log was cut: use a new --topic"
+        fix = "the topic was created again, or its log was truncated: use a new --topic"
         yield Finding("Kafka workers", "wrong", f"{found}, before what is stored", fix)
         return
     waiting = {p: lag for p, lag in state.lag.items() if lag}
@@ -222,10 +229,14 @@ def _workers(
     if waiting:
         behind += f", the oldest for {state.oldest_s:.0f} s"
     if state.unassigned is None:
-        yield Finding("Kafka workers", "missing", f"{behind}; who has which: {state.untold}")
+        yield Finding(
+            "Kafka workers", "missing", f"{behind}; the owners of partitions: {state.untold}"
+        )
     elif state.unassigned:
         named = ", ".join(str(p) for p in state.unassigned)
-        fix = f"start workers of the group {group!r}; running ones take them within a minute"
+        fix = (
+            f"start workers of the group {group!r}; running workers take them over within a minute"
+        )
         yield Finding("Kafka workers", "wrong", f"no worker has partitions {named}; {behind}", fix)
     else:
         yield Finding("Kafka workers", "ok", f"every partition has a worker; {behind}")

@@ -50,7 +50,7 @@ def seals(conn: Connection) -> Finding:
     found = overdue(jobs, sealed_days.first_sealed(conn), now)
     late = found.waiting
     if not late and (waits := _late_readings(conn, now - PROMISED_US)):
-        fix = "`tonne log seal` seals them, or names what was changed by hand on the same days"
+        fix = "`tonne log seal` seals them, or names manual changes on the same days"
         return Finding("seals", "wrong", waits, fix)
     if not late:
         lately = [job for job, at in found.sealed_late if at.timestamp() * 1e6 > now - _MONTH_US]
@@ -59,8 +59,9 @@ def seals(conn: Connection) -> Finding:
         return Finding(
             "seals",
             "ok",
-            f"every day is sealed; {len(lately)} in the last 31 days later than 36 hours after"
-            " their end, as after an import of old readings or while no process sealed",
+            f"every day is sealed; {len(lately)} in the last 31 days later than "
+            "36 hours after their end, for example after an import of old readings "
+            "or while no process sealed",
         )
     more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
     return Finding(
@@ -78,7 +79,7 @@ def _late_readings(conn: Connection, before_us: int) -> str:
         return ""
     devices = ", ".join(islice(dict.fromkeys(one.device for one in found), _SHOWN))
     since = min(one.noted for one in found)
-    return f"late readings of {devices} wait for their seal since {since:%Y-%m-%d}"
+    return f"late readings of {devices} have waited for their seal since {since:%Y-%m-%d}"
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:
@@ -91,7 +92,8 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
         return Finding(
             "time stamps",
             "missing",
-            "no authority is asked, so that only this machine's clock says when days were sealed",
+            "no time-stamp authority is configured, so only this machine's clock "
+            "states when days were sealed",
             "set TONNE_TIMESTAMP_URLS and TONNE_TIMESTAMP_AUTHORITIES",
         )
     waits = timestamps.waiting_s(conn, policy.rule.threshold)
@@ -100,9 +102,9 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
     return Finding(
         "time stamps",
         "wrong",
-        f"what was sealed {waits / 3600:.0f} h ago was not stamped by {policy.rule.threshold} of"
-        f" {policy.asked}",
-        "run `tonne timestamp request`, which names who is away",
+        f"entries sealed {waits / 3600:.0f} h ago were not stamped by {policy.rule.threshold} "
+        f"of {policy.asked}",
+        "run `tonne timestamp request`, which names the authorities not available",
     )
 
 
@@ -121,12 +123,12 @@ def signer(conn: Connection) -> Finding:
         return Finding(
             "signer",
             "wrong",
-            "the login tonne_service, of the web process, may account and enrol keys",
+            "the login tonne_service, of the web process, can account and enrol keys",
             "run deploy/timescaledb/logins.sql again (compose: the service `logins`)",
         )
     last = queue.answered_last(conn)
     if last is None:
-        return Finding("signer", "ok", "nothing was asked: processes sign with the key they have")
+        return Finding("signer", "ok", "no request: processes sign with their own key")
     return Finding(
         "signer", "ok", f"no request waits; the last was answered {last:%Y-%m-%d %H:%M}Z"
     )
@@ -146,7 +148,7 @@ def webhooks(conn: Connection) -> Finding:
             f" {waits.oldest_s / 3600:.0f} h",
             "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
         )
-    state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} under way"
+    state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
     dead = sum(one.dead for one in open_ones)
     if dead:
         return Finding(
@@ -166,7 +168,9 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
         return Finding(_WHAT, "wrong", str(error), "correct the file that it names")
     if whom is None:
         return Finding(
-            _WHAT, "ok", "none are asked: the log alone vouches for its heads (docs/witnesses.md)"
+            _WHAT,
+            "ok",
+            "no witness is configured: only the log itself confirms its heads (docs/witnesses.md)",
         )
     found = look(conn, whom)
     bad = [f"{name} {one.state}: {one.why}" for name, one in found.items() if one.why]
@@ -175,7 +179,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             _WHAT,
             "wrong",
             "; ".join(bad),
-            "issue nothing; run `tonne log audit` with a head that the witness shows",
+            "issue no statement; run `tonne log audit` with a head that the witness has",
         )
     lacks = whom.policy.lacks(
         [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
@@ -186,7 +190,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             _WHAT,
             "wrong",
             f"the last head lacks {lacks}; {'; '.join(bad)}",
-            "ask the witness's operator; until then statements are issued"
+            "ask the witness's operator; statements are still issued until then"
             + (" not at all" if whom.waits else " without enough cosignatures"),
         )
     if waiting_s > _LATE_S:
@@ -196,5 +200,5 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             f"witnesses answer, and no process has asked them for {waiting_s / 60:.0f} minutes",
             "run `tonne run` or `tonne watch --seal` with TONNE_WITNESS_POLICY",
         )
-    names = ", ".join(found) or "none yet, the log is empty"
+    names = ", ".join(found) or "none yet, as the log is empty"
     return Finding(_WHAT, "ok", f"cosigned by {names}" + (f"; {'; '.join(bad)}" if bad else ""))

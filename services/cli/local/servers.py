@@ -149,7 +149,7 @@ def restore(file: Path, *, as_json: bool) -> None:
     held = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
     print_result(
         {"file": str(file), **held._asdict()},
-        f"{held.rows:,} rows of {held.tables} tables, {held.files} files are back",
+        f"{held.rows:,} rows of {held.tables} tables and {held.files} files are restored",
         as_json=as_json,
     )
 
@@ -168,7 +168,7 @@ def down(*, as_json: bool) -> None:
     running = [name for name, one in stack.status().servers.items() if one.state == "up"]
     stack.down()
     message = (
-        f"stopped {', '.join(running)}; their data stays" if running else "nothing was running"
+        f"stopped {', '.join(running)}; their data is kept" if running else "nothing was running"
     )
     print_result({"stopped": running}, message, as_json=as_json)
 
@@ -206,7 +206,7 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
     machine.require()
     if rabbitmq:
         machine.require(machine.RABBITMQ)
-    message = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
+    message = f"installed {', '.join(lacking)}" if lacking else "all packages are installed"
     print_result({"installed": lacking}, message, as_json=as_json)
 
 

@@ -35,7 +35,7 @@ from services.simulator.simulated import broken, gauges_only, todays_sources
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
-NOT_SAFE = "messages have no receipt: not safe yet"
+NOT_SAFE = "messages have no receipt: not stored yet"
 _QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
 
 
@@ -64,7 +64,7 @@ class Duration(click.ParamType):
         """Microseconds of `90s`, `15m`, `2h` or `1d`."""
         parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
         if parts is None or not float(parts[1]):
-            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h or 1d", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 15m, 2h or 1d", param, ctx)
         return round(float(parts[1]) * _SECONDS[parts[2]] * 1_000) * 1_000
 
 
@@ -82,7 +82,7 @@ class Speed(click.ParamType):
         except ValueError:
             speed = -1.0
         if not 0 <= speed < float("inf"):
-            self.fail(f"{value!r} is no speed; write 1, 60 or max", param, ctx)
+            self.fail(f"{value!r} is not a speed; write 1, 60 or max", param, ctx)
         return speed
 
 
@@ -217,7 +217,7 @@ def simulate(**given: Any) -> None:
     if options.sparkplug is not None and (
         not options.sparkplug or set(options.sparkplug) & set("/+#")
     ):
-        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: a group without / + #")
+        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: give a group without / + #")
     sender = Sender(
         url,
         [source.device for source in sources],
@@ -257,8 +257,8 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
         raise SimulatorError(
-            "--today works only with --fleet, which runs up to now and then in real time: "
-            "leave out --replay and --speed"
+            "--today works only with --fleet, which runs up to now and then in "
+            "real time: omit --replay and --speed"
         )
     if options.fleet is None:
         replayed = _replayed(options)
@@ -325,7 +325,8 @@ def _watching() -> Iterator[Callable[[Sent], None]]:
             if sent.unreceipted and not sent.receipts and sent.seconds > _QUIET_S and not warned:
                 warned = True
                 console.print(
-                    "no receipt yet: is `tonne run` up?  Without it, send with --no-receipts",
+                    "no receipt yet: check that `tonne run` is running. Without it, send "
+                    "with --no-receipts",
                     style="yellow",
                 )
 
@@ -350,7 +351,7 @@ def _report(options: _Options, sent: Sent, counted: dict[str, DeviceTruth]) -> N
     if sent.unreceipted:
         print(f"{sent.unreceipted:,} {NOT_SAFE}", file=sys.stderr)
     if sent.refused:
-        print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
+        print(f"the broker rejected {sent.refused:,} messages", file=sys.stderr)
     if options.replay is not None:
         for device in counted.values():
             register = device.registers[RISING]

@@ -74,7 +74,9 @@ class Moment(click.ParamType):
         except ValueError:
             found = None
         if found is None or found.tzinfo is None:
-            self.fail(f"{value!r} is no time with offset; write 2026-01-31T08:00:00Z", param, ctx)
+            self.fail(
+                f"{value!r} is not a time with offset; write 2026-01-31T08:00:00Z", param, ctx
+            )
         return found.astimezone(UTC)
 
 

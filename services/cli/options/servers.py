@@ -48,7 +48,7 @@ def database_url() -> str:
     url = Settings().database_url
     if not url:
         raise SettingsError(
-            "no database is named; set TONNE_DATABASE_URL=postgresql://user@host:5432/tonne, "
+            "no database is set; set TONNE_DATABASE_URL=postgresql://user@host:5432/tonne, "
             "or start a local one with `tonne local up`"
         )
     return url
@@ -80,4 +80,4 @@ def load_kafka(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"aiokafka", "faust", "mode"}:
             raise
-        raise InputError(f"{error.name} is not installed: tonne's extra `kafka`") from error
+        raise InputError(f"{error.name} is not installed: install tonne's extra `kafka`") from error

@@ -88,15 +88,15 @@ def common_zone(conn: Connection, device: str | None = None) -> str:
     zones = timezones(conn)
     if not zones:
         raise PeriodError(
-            "no site is registered, so that a day has no time zone;"
-            " write a time such as 2026-01-31T00:00:00+01:00"
+            "no site is registered, so a day has no time zone; write a time such "
+            "as 2026-01-31T00:00:00+01:00"
         )
     zone, sites = zones[0]
     if len(zones) > 1:
         everywhere = sum(count for _, count in zones)
         click.echo(
-            f"tonne: days are read by the clock of {zone} ({sites} of {everywhere} sites);"
-            " a time with its offset leaves no doubt",
+            f"tonne: days are in time zone {zone} ({sites} of {everywhere} sites); "
+            "a time with its offset is unambiguous",
             err=True,
         )
     return zone

@@ -57,7 +57,7 @@ def _plain(value: object) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:

@@ -144,9 +144,7 @@ def config(
 def ours(name: str) -> str:
     """Return a name that is kept for services, or say what such a name looks like."""
     if not is_ours(name):
-        raise click.BadParameter(
-            f"{name!r} must begin with tonne-; names of devices begin otherwise"
-        )
+        raise click.BadParameter(f"{name!r} must begin with tonne-; names of devices must not")
     return name
 
 
@@ -180,8 +178,8 @@ def tell_broker(settings: Settings) -> None:
     done = carry_to_broker(settings)
     if done is None:
         click.echo(
-            "no secured broker of ours is in use: carry the change there with `tonne broker"
-            " config` or `tonne broker apply`",
+            "no secured broker of tonne's is in use: apply the change to your broker "
+            "with `tonne broker config` or `tonne broker apply`",
             err=True,
         )
         return

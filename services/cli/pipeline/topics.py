@@ -101,8 +101,8 @@ def apply_topic(
     count = brokers(kafka)
     if replication == 1 and count > 1:
         click.echo(
-            f"one copy of each record on {count} brokers: one that is lost takes its records with"
-            " it; --replication 3",
+            f"one copy of each record on {count} brokers: the loss of a broker loses "
+            "its records; use --replication 3",
             err=True,
         )
     done: list[dict[str, object]] = []

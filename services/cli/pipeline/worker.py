@@ -199,8 +199,8 @@ def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bo
     )
     if done.unstorable:
         click.echo(
-            f"left out: {done.unstorable} messages that cannot be stored;"
-            " `tonne deadletter list --reason unstorable`"
+            f"not stored: {done.unstorable} messages that cannot be stored; `tonne "
+            "deadletter list --reason unstorable`"
         )
 
 

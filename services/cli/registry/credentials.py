@@ -200,7 +200,7 @@ def _show(done: list[Result], *, as_json: bool) -> None:
         return
     rows = [(one.result, one.principal, one.kind, time_text(one.expires)) for one in done]
     click.echo(
-        table(("result", "principal", "kind", "expires"), rows, empty="no principal is meant")
+        table(("result", "principal", "kind", "expires"), rows, empty="no principal was given")
     )
     counts = [
         f"{sum(1 for o in done if o.result == w)} {w}"

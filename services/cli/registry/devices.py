@@ -145,12 +145,12 @@ def unknown(*, refused: bool, as_json: bool) -> None:
         for k, lines in zip(found, letters, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
-    nobody = "no device was refused" if refused else "all who spoke are registered"
+    nobody = "no message of a device was rejected" if refused else "all senders are registered"
     click.echo(table(head, rows, empty=nobody))
     if found and not refused:
         click.echo(
-            f"let one in: tonne devices accept {found[0].device} --site ID --class CLASS"
-            " --installed DAY"
+            f"to register one: tonne devices accept {found[0].device} --site ID "
+            "--class CLASS --installed DAY"
         )
 
 
@@ -177,9 +177,9 @@ def claims_(*, as_json: bool) -> None:
         for c in found
     ]
     head = ("device", "claimed by", "belongs to", "messages", "last")
-    click.echo(table(head, rows, empty="no principal sends for a device that is not its own"))
+    click.echo(table(head, rows, empty="no principal sends for a device of another gateway"))
     if found:
-        click.echo("if the newcomer is right, change `gateway` in the registry and import it")
+        click.echo("if the new sender is right, change `gateway` in the registry and import it")
 
 
 def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
@@ -293,7 +293,7 @@ def _spoken(conn: Connection, device: str) -> UnknownDevice:
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(
-            f"{names} all published for {device!r}; import it with the gateway that is right, with "
-            "`tonne registry import`"
+            f"{names} all published for {device!r}; import it with the correct gateway, "
+            "with `tonne registry import`"
         )
     return found[0]

@@ -25,9 +25,9 @@ _NO_SOILING = {
     "unclear": "no clear rate of soiling",
 }
 _CAUSES = {
-    "removed": "removed", "unknown": "not registered", "gateway": "its gateway is dark",
-    "refused": "its messages are refused", "credential": "no valid credential",
-    "will": "the broker lost it", "not commissioned": "it has not reported yet",
+    "removed": "removed", "unknown": "not registered", "gateway": "its gateway has no connection",
+    "refused": "its messages are rejected", "credential": "no valid credential",
+    "will": "the broker lost its connection", "not commissioned": "it has not reported yet",
     "never heard": "never heard", "silence": "silent by itself",
 }  # fmt: skip
 
@@ -49,7 +49,7 @@ def show(device: str, *, as_json: bool) -> None:
         found = device_page(conn, None, device)
         if found is None:
             require(conn, "device", device)
-            raise RegistryError(f"nothing is stored about {device!r}")
+            raise RegistryError(f"no data of {device!r} are stored")
     if as_json:
         print_json(found)
         return
@@ -88,7 +88,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "site", f"{found['site']} ({found['timezone']})"
     yield "gateway", found["gateway"]
     if behind := found["behind"]["devices"]:
-        yield "behind it", f"{found['behind']['online']} of {behind} devices heard"
+        yield "behind it", f"{found['behind']['online']} of {behind} devices reporting"
     yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
     yield "commissioned", found["commissioned"] and found["commissioned"].isoformat()
     yield "last reading", time_text(found["last_reading"], zone)
@@ -111,7 +111,7 @@ def _clock(found: dict[str, Any]) -> str | None:
     return (
         found["clock"]
         if offset is None
-        else f"{found['clock'] or 'its own word'}, off by {offset:+.1f} s"
+        else f"{found['clock'] or 'as stated by the device'}, off by {offset:+.1f} s"
     )
 
 
@@ -202,7 +202,7 @@ def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _soiling(dust: dict[str, Any]) -> str:
     if dust["percent"] is None:
-        return f"not determined: {_NO_SOILING.get(dust['untold'], 'not made yet')}"
+        return f"not determined: {_NO_SOILING.get(dust['untold'], 'not calculated yet')}"
     return (
         f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to {dust['high']:.2f}),"
         f" {dust['intervals']} intervals between cleanings"

@@ -130,7 +130,7 @@ class _SeenReadings:
             line = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
             click.echo(json.dumps(line))
             return
-        click.echo(f"{time_text(one.received, self._zone)}  REFUSED {one.reason}: {one.detail}")
+        click.echo(f"{time_text(one.received, self._zone)}  REJECTED {one.reason}: {one.detail}")
 
     def _missing(self) -> list[str]:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)
@@ -140,13 +140,16 @@ class _SeenReadings:
         if self._as_json:
             return
         if not self.count:
-            click.echo("nothing was stored meanwhile; is it on, and does its topic name it?")
+            click.echo(
+                "no data were stored meanwhile; check that the device is on, and that "
+                "its topic has its name"
+            )
             return
         missing = self._missing()
         click.echo(f"{self.count} readings; not seen: {', '.join(missing) or 'nothing'}")
         gaps = [b - a for a, b in zip(self._times, self._times[1:], strict=False) if b > a]
         if len(gaps) >= _FEW:
             click.echo(
-                f"every {median(gaps):.0f} s; its registry row may say so: "
-                f"attributes: {{cadence_s: {median(gaps):.0f}}}"
+                f"every {median(gaps):.0f} s; enter it in the registry if wanted: attributes: "
+                f"{{cadence_s: {median(gaps):.0f}}}"
             )

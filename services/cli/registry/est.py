@@ -124,6 +124,6 @@ def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
         log.warning("broker not updated", reason=" ".join(str(error).split())[:300])
         return
     if done is None:
-        log.warning("broker not updated", reason="this machine holds no identity of tonne-admin")
+        log.warning("broker not updated", reason="this machine has no identity of tonne-admin")
     else:
         log.info("broker updated", let_in=done.admitted[:20])

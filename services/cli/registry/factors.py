@@ -175,8 +175,8 @@ def _text(document: dict[str, Any]) -> str:
             else f"  to do: {statement['to_do']}"
         )
     if not lines:
-        lines.append("no statement rests on a factor that would be another today")
+        lines.append("no statement uses a factor that has changed since")
     made = document["emission_rows_made_again"]
     if made is not None:
-        lines.append(f"{counted(made, 'emission row')} made again")
+        lines.append(f"{counted(made, 'emission row')} calculated again")
     return "\n".join(lines)

@@ -69,7 +69,7 @@ def _show(found: Import, *, written: bool, as_json: bool) -> None:
             click.echo(f"{result.result:<9} {result.id}")
             for message in result.messages:
                 click.echo(f"          {message}")
-        click.echo(f"{len(found.new)} new: {'stored' if written else 'nothing was written'}")
+        click.echo(f"{len(found.new)} new: {('stored' if written else 'nothing was written')}")
     if found.refused:
         click.get_current_context().exit(Exit.INPUT)
 

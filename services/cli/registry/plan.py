@@ -88,7 +88,7 @@ def show(project: str, *, as_json: bool) -> None:
             "responsible",
             "error %",
         )
-        click.echo(table(head, rows, empty="it names no parameter"))
+        click.echo(table(head, rows, empty="the plan has no such parameter"))
     if not found:
         click.echo(f"{project} has no monitoring plan; `tonne plan draft {project}` starts one")
 

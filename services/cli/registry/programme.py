@@ -84,7 +84,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     wanted = FORMATS.get("" if out is None else out.suffix.lower())
     if out is not None and wanted is None:
         raise InputError(
-            f"--out {out} is a PDF or a workbook; give a name that ends in .pdf or .xlsx"
+            f"--out {out} is not a PDF or workbook; give a name that ends in .pdf or .xlsx"
         )
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
         document = report_document(conn, year, language)
@@ -175,7 +175,7 @@ def _park_text(found: dict[str, Any]) -> str:
         lines.append(f"{of}: {said} {b['unit']}")
     lines.append(f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e")
     if found["not_accounted"]:
-        lines.append(f"not yet accounted, and not in it: {', '.join(found['not_accounted'])}")
+        lines.append(f"not yet accounted, and not included: {', '.join(found['not_accounted'])}")
     return "\n".join(lines)
 
 

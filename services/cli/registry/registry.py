@@ -179,7 +179,9 @@ def import_(
         if not (planned.refused or dry_run):
             conn.commit()
             told = [import_folder(conn, folder, who) for folder in folders]
-    done = "nothing was written" if planned.refused or dry_run else "the registry holds all rows"
+    done = (
+        "nothing was written" if planned.refused or dry_run else "the registry already has all rows"
+    )
     _show(planned, done, as_json=as_json)
     for line in filter(None, told):
         click.echo(line, err=as_json)

@@ -217,7 +217,9 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
     from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
-        raise InputError("--template needs --map: it says which value goes into which cell")
+        raise InputError(
+            "--template needs --map, the file that states which value goes into which cell"
+        )
     form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     return form, None if template is None else template.read_bytes()
 
@@ -283,7 +285,7 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
             return source_of_pack(pack, trusted, status)
     if keys_file is not None or status_file is not None:
         raise InputError(
-            f"--keys and --status are only for packs, and there is no folder {what}; leave them out"
+            f"--keys and --status are only for packs, but no folder {what} exists; omit them"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return source_of(conn, what)

@@ -204,7 +204,7 @@ def list_(id_: str, *, as_json: bool) -> None:
         click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
         return
     if not found:
-        click.echo(f"nothing was found in {id_}")
+        click.echo(f"{id_} has no finding")
     for one in found:
         click.echo("\n".join(_lines(one, have.claims.monitoring_period.timezone)))
 

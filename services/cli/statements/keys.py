@@ -180,20 +180,23 @@ def _elsewhere(
         return signers.public_key(where, make=make), {"pkcs11": where}
     if module is None and command and public_key is not None and not make:
         return public_multikey(public_key.read_bytes()), {"command": list(command)}
-    raise InputError("give --pkcs11 with --token, or --signer with --public-key, and not both")
+    raise InputError(
+        "give --pkcs11 with --token, or --signer with --public-key, but not both pairs"
+    )
 
 
 def _try_enroll(home: Path, made: EnrolledKey) -> str:
     if made.role == "programme":
-        return "never enrolled: it signs the programme's trust root, `tonne trust sign`"
+        return "not enrolled: it signs the programme's trust root with `tonne trust sign`"
     try:
         trust.check(home, [made])
         with _database() as conn:
             enrolled.enroll(conn, made)
     except (ServerError, SettingsError):
         return (
-            f"not enrolled, no database; later: tonne keys enroll {made.name}, or hand the file"
-            f" of `tonne keys public {made.name} --out FILE` to its operator"
+            f"not enrolled, as no database is set; later: tonne keys enroll {made.name}, "
+            f"or give the file of `tonne keys public {made.name} --out FILE` to "
+            "its operator"
         )
     except EnrolmentError:
         # a key that cannot count here is not kept
@@ -226,7 +229,7 @@ def enroll(who: str, *, as_json: bool) -> None:
         for key in public:
             enrolled.enroll(conn, key)
     rows = [(key.role, key.name, key.multikey) for key in public]
-    listing = table(("role", "name", "key"), rows, empty="the file holds no key")
+    listing = table(("role", "name", "key"), rows, empty="the file contains no key")
     print_result([key.to_json() for key in public], listing, as_json=as_json)
 
 
@@ -284,14 +287,15 @@ def rotate(name: str, *, as_json: bool) -> None:
         if any(one.key.role == "log" for one in found):
             made = log_rotation.rotate(conn, home, name, at)
             print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
-            click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
+            click.echo(f"log {name} is closed; log {made.name} continues it", err=True)
             return
         key, holder = key_files.load(home, name)
         token = key_files.token_of(home, name)
         if isinstance(key, DistantKey) and token is None:
             raise InputError(
-                f"a command signs for {name!r}, and the next key has to be made where it is kept:"
-                f" `tonne keys revoke {name}`, then `tonne keys create` with another --name"
+                f"a command signs for {name!r}, so the next key must be made where that "
+                f"key is stored: `tonne keys revoke {name}`, then `tonne keys create` "
+                "with another --name"
             )
         # first, so that a token that refuses leaves the old key as it is
         following = None if token is None else signers.next_in_token(token)
@@ -304,7 +308,7 @@ def rotate(name: str, *, as_json: bool) -> None:
         enrolled.enroll(conn, made)
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     print_result(done, made.multikey, as_json=as_json)
-    click.echo(f"the old key ended at {time_text(at)} and is kept in {aside}", err=True)
+    click.echo(f"the old key ended at {time_text(at)} and is stored in {aside}", err=True)
     _tell_of_lists(ended)
 
 
@@ -326,8 +330,9 @@ def _second_after(begun: Iterable[datetime]) -> datetime:
 def _tell_of_lists(ended: Iterable[EnrolledKey]) -> None:
     if any(key.role == "operator" for key in ended):
         click.echo(
-            "status lists that it signed are not enough any more: sign those of its projects anew"
-            " with `tonne statement status-list PROJECT --key NAME`",
+            "status lists signed by it are no longer sufficient: sign those of "
+            "its projects again with `tonne statement status-list PROJECT --key "
+            "NAME`",
             err=True,
         )
 

@@ -164,13 +164,13 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         click.echo(what)
     if report.waiting:
         click.echo(
-            f"days of {', '.join(report.waiting)} wait: rows are made again after an import;"
-            " `tonne run` does that, then seal again"
+            f"days of {', '.join(report.waiting)} wait until rows are made again "
+            "after an import; `tonne run` does this, then seal again"
         )
     for what in report.refused:
-        click.echo(f"NOT SEALED, changed by hand: {what}")
+        click.echo(f"NOT SEALED, changed manually: {what}")
     for what in report.late:
-        click.echo(f"late, waits until that is settled: {what}")
+        click.echo(f"late, waits until the change is resolved: {what}")
 
 
 @log.command()
@@ -283,7 +283,7 @@ def proof(what: str, *, as_json: bool) -> None:
             receipt = stored.receipt(conn, what)
             if receipt is None:
                 raise InputError(
-                    f"{what!r} is not in the log; a statement enters it when it is issued"
+                    f"{what!r} is not in the log; a statement is entered when it is issued"
                 )
         else:
             head, leaves = _head(conn, None), stored.leaves(conn)
@@ -355,7 +355,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
     """
     with _database() as conn:
         names = witness.keep(conn, signed.read_text(encoding="utf-8"))
-    message = f"kept the countersignature of {', '.join(names)}"
+    message = f"stored the countersignature of {', '.join(names)}"
     print_result({"witnesses": list(names)}, message, as_json=as_json)
 
 

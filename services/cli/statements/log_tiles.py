@@ -86,7 +86,10 @@ def _show_witness(done: Round, whom: Witnesses) -> None:
         rows.append((name, one.key.name, state, why))
     click.echo(table(("witness", "key", "state", "why"), rows, empty="the policy names no witness"))
     if done.lacks is None:
-        click.echo(f"the head over {counted(done.size, 'entry')} is cosigned enough")
+        click.echo(
+            f"the head over {counted(done.size, 'entry')} has the cosignatures that "
+            "the policy requires"
+        )
     else:
         click.echo(f"the head over {counted(done.size, 'entry')} lacks {done.lacks}")
 
@@ -124,7 +127,8 @@ def tiles(folder: Path, *, as_json: bool) -> None:
         note = stored.checkpoint(conn, cosigned=waits)
         if note is None:
             raise InputError(
-                "the log has no head that enough witnesses cosigned; run `tonne log witnesses`"
+                "the log has no head with cosignatures of enough witnesses; run `tonne "
+                "log witnesses`"
                 if waits
                 else "the log has no head yet; `tonne log seal` makes the first"
             )
@@ -255,6 +259,6 @@ def _show(report: Report, *, as_json: bool, line: bool) -> None:
             click.echo(f"  kept {path}")
         return
     for size in report.ahead:
-        click.echo(f"not checked: a head over {size} entries, more than the log shows here")
+        click.echo(f"not checked: a head over {size} entries, more than the published log has")
     new = report.size - report.before
     click.echo(f"log {report.origin} holds, {counted(report.size, 'entry')}, {new} of them new")

@@ -124,7 +124,8 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
     subject = _subject(what)
     if subject.state != "verified" or subject.pack.bare or subject.verification is None:
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}; give the pack of a verified statement"
+            f"{what}: {_name(subject)} is {subject.state}, not verified; give the "
+            "pack of a verified statement"
         )
     _walk(subject.pack)
     key, holder = _signer(key_name, "operator", _name(subject))
@@ -134,8 +135,8 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
 def _subject(what: str) -> Subject:
     if not Path(what).exists():
         raise InputError(
-            f"there is no file or folder {what}: --out signs a statement's file or pack; leave "
-            "--out out to sign in the database"
+            f"there is no file or folder {what}: --out signs a statement's file "
+            "or pack; omit --out to sign in the database"
         )
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
 
@@ -146,7 +147,8 @@ def _submitted(what: str) -> Subject:
     subject = _subject(what)
     if subject.state != "submitted":
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}; give a submitted statement's folder"
+            f"{what}: {_name(subject)} is {subject.state}, not submitted; give the "
+            "folder of a submitted statement"
         )
     return subject
 

@@ -141,9 +141,9 @@ def _rounded(said: Claims) -> Iterator[str]:
             - date.fromisoformat(said.monitoring_period.local_from[:10])).days  # fmt: skip
     enough = ceil(100 * days / reduction)
     advice = (
-        f"a period of {enough} days as these loses less than 1 %"
+        f"a period of {enough} days like these loses less than 1 % by rounding"
         if enough <= _YEAR_DAYS
-        else "one period a calendar year loses less than one tonne"
+        else "one period per calendar year loses less than one tonne by rounding"
     )
     yield f"  rounding    {decimal_text(left, 3, 'up')} t below a whole tonne; {advice}"
 

@@ -74,7 +74,9 @@ def _format_of(out: Path) -> Format:
     ending = out.suffix.removeprefix(".").lower()
     if ending not in get_args(Format):
         known = ", ".join(get_args(Format))
-        raise InputError(f"--out {out} ends in none of {known}; name one with --format")
+        raise InputError(
+            f"--out {out} does not end in one of {known}; give the format with --format"
+        )
     return cast("Format", ending)
 
 
@@ -88,7 +90,7 @@ def facts_at(what: str, keys_file: Path | None) -> Facts:
         trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
         return facts_of_pack(read_pack(Path(what), pack_budget()), trusted)
     if keys_file is not None:
-        raise InputError(f"--keys is for a pack, and there is no folder {what}; leave it out")
+        raise InputError(f"--keys is for a pack, but no folder {what} exists; omit it")
     with connect(database_url(), role="tonne_mrv", name="tonne report", autocommit=True) as conn:
         return facts_of(conn, what)
 

@@ -310,8 +310,8 @@ def row(
     key, holder = key_files.load(Settings().home, name)
     if holder.role != ROLE:
         raise InputError(
-            f"{name!r} is a key of role {holder.role}; rows are signed by one of role {ROLE}:"
-            f" `tonne keys create --role {ROLE}`"
+            f"{name!r} is a key of role {holder.role}; rows are signed by a key "
+            f"of role {ROLE}: `tonne keys create --role {ROLE}`"
         )
     found = sign_file(file, key, holder, timezone, cose=cose)
     out.write_text(found.text, "utf-8")
@@ -319,7 +319,7 @@ def row(
     names = ", ".join(one.row for one in found.rows)
     print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
     if found.others:
-        click.echo(f"not signed, of other issuers: {', '.join(found.others)}", err=True)
+        click.echo(f"not signed, as they are of other issuers: {', '.join(found.others)}", err=True)
 
 
 @signed.command("list")

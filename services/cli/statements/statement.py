@@ -254,8 +254,8 @@ def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
         life.status_list(conn, project, operator)
         return
     click.echo(
-        f"the status list of {project} is as it was; sign it again with `tonne statement "
-        f"status-list {project} --key NAME`",
+        f"the status list of {project} is unchanged; sign it again with `tonne "
+        f"statement status-list {project} --key NAME`",
         err=True,
     )
 
@@ -304,7 +304,7 @@ def list_(project: str | None, *, as_json: bool) -> None:
         return
     cells = [(one.id, one.state, f"{one.credit_t:,} t", one.supersedes) for one in found]
     head = ("statement", "state", "credited", "supersedes")
-    click.echo(table(head, cells, empty="no period was closed; `tonne period close` does"))
+    click.echo(table(head, cells, empty="no period was closed; run `tonne period close`"))
 
 
 @statement.command()

@@ -53,7 +53,7 @@ out_option = click.option(
 def warn_unmet(unmet: Iterable[str]) -> None:
     """Say again, where it is signed, what the statement says does not hold."""
     for one in unmet:
-        click.echo(f"warning: not met: {one} (open, as a clarification)", err=True)
+        click.echo(f"warning: not met: {one} (open, as a clarification request)", err=True)
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
         warn_unmet(open_)
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by, "not_met": open_}
-        print_result(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: signature of {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     strict = Settings().require_accepted_factors
@@ -255,7 +255,7 @@ def verify(
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "opinion": opinion, "signed_by": by}
-        print_result(done, f"{out}: {said} {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: {said} {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn, failing(), bar(f"computing {what} again"):
@@ -296,7 +296,7 @@ def template(what: str, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"statement": what, "file": out, "yaml": None if out else text})
     else:
-        said = f"{out}: write in it, then give it as --report"
+        said = f"{out}: fill it in, then give it as --report"
         click.echo(said if out else text, nl=out is not None)
 
 
@@ -334,7 +334,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by}
-        print_result(done, f"{out}: approval of {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: approval of {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn:

@@ -71,12 +71,12 @@ def list_(*, as_json: bool) -> None:
         })  # fmt: skip
         return
     cells = [(row["at"], row["what"], row["authority"], row["signer"]) for row in rows]
-    empty = "nothing was stamped; `tonne timestamp request` asks the authorities"
+    empty = "no entry was stamped; `tonne timestamp request` requests stamps"
     click.echo(table(("at", "what", "authority", "signed by"), cells, empty=empty))
     if policy is None:
-        click.echo("no authority is asked: set TONNE_TIMESTAMP_URLS")
+        click.echo("no time-stamp authority is configured: set TONNE_TIMESTAMP_URLS")
     if policy is not None and waits:
-        click.echo(f"what was sealed last waits for its time stamps since {waits / 3600:.1f} h")
+        click.echo(f"the latest seal has waited for its time stamps for {waits / 3600:.1f} h")
     for name in owed if policy is not None else ():
         click.echo(f"{name} has fewer than {enough} time stamps")
 
@@ -101,7 +101,7 @@ def request(*, as_json: bool) -> None:
         for what in done.sentences:
             click.echo(what)
         if not done.sentences:
-            click.echo("nothing waits for a time stamp")
+            click.echo("no entry waits for a time stamp")
     click.get_current_context().exit(Exit.SERVER if done.owed else Exit.DONE)
 
 

@@ -289,7 +289,7 @@ def show(file: Path, *, as_json: bool) -> None:
         )
     if root.log_policy is not None:
         found = read_policy(root.log_policy.encode())
-        click.echo(f"cosigned by {found.lacks(()) or 'no witness, as its policy says'}")
+        click.echo(f"cosigned by {found.lacks(()) or 'no witness, by its policy'}")
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,
          ", ".join(key.bounds.projects or ()) or "any")

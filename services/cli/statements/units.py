@@ -92,7 +92,7 @@ def list_(statement: str | None, *, as_json: bool) -> None:
         print_json([one._asdict() for one in found])
         return
     head = ("statement", "vintage", "first", "last", "event", "day", "document", "holder")
-    click.echo(table(head, found, empty="no unit was entered; `tonne units enter` does"))
+    click.echo(table(head, found, empty="no unit was entered; run `tonne units enter`"))
 
 
 @units.command()

@@ -88,7 +88,7 @@ def test_irradiation_of_another_unit_shows():
     """Megajoules taken for kilowatt hours would treble the plant."""
     flag = _flags(_pv(ghi_kwh_per_m2=[2900]))["irradiation"]
     assert flag.severity == "impossible"
-    assert "more than a sky without a cloud gives" in flag.text
+    assert "above the clear-sky irradiation" in flag.text
 
 
 def test_a_declared_energy_far_from_the_estimate_is_flagged():

@@ -94,7 +94,7 @@ def test_a_filed_year_never_changes_and_a_revision_is_a_new_version():
     actions = [AUTHORIZATION["actions"][0], late]
     record = _whole(actions=actions)
     record["submissions"] = [{**SUBMISSION, "filed": filed}]
-    with pytest.raises(ExportError, match="a year that is filed never changes"):
+    with pytest.raises(ExportError, match="a filed year does not change"):
         _made(record)
     record["authorizations"][0]["actions"][1] = {**late, "reported_in": 2}
     record["submissions"].append({**SUBMISSION, "version": 2, "date": "2027-09-01"})
@@ -122,7 +122,7 @@ REFUSED = {
     "units that nobody entered": (_action(last=3001), "is not in any range"),
     "a transfer before the authorization": (_action(date="2026-02-01"), "before the authorization"),
     "a giver who does not hold": (_action(from_party="JPN"), "does not hold"),
-    "a use of what was used": (_twice("Use"), "used or cancelled before"),
+    "a use of what was used": (_twice("Use"), "used or cancelled earlier"),
     "a purpose that is none": ({"purposes": "sale"}, "is none of"),
     "a type that is none": (_action(type="Gift"), "is not a type"),
 }

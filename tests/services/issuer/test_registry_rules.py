@@ -140,7 +140,7 @@ WRONG = {
     "under noise": (
         {"copies": (Copy("b", "z", None, equal=False,
                          by_day=Agreeing(28, 28, 0.9, noise=0.0402)),)},
-        "MTR-03", "b reports 0.9 times what z reports, with random differences of 4 %",
+        "MTR-03", "b reports 0.9 times the quantity of z, with random differences of 4 %",
     ),
     "inside": ({"copies": (Copy("b", "z", None, equal=False),)}, "MTR-03", "b is proportional"),
     "beside": ({"certified_beside": (("I-REC 7", "z"),)}, "CLM-01", "7 certifies energy of z"),

@@ -125,7 +125,7 @@ def _held_against_own_keys(pack):
     for text in (f"gw-1 {right}  # its label", f"gw-1 {other}\ngw-1 {right}"):
         report, step = asked(text)
         assert (report.consistent, step.outcome) == (True, "ok")
-        assert "meters' keys, by your own list: gw-1" in report.relied
+        assert "meters' keys, from your own list: gw-1" in report.relied
     asked_by = [str(pack), "--meter-keys", str(file), "--accept", "draft"]
     assert tonne("verify", *asked_by).exit_code == alone(asked_by) == 0
     report, step = asked(f"gw-1 {other}")
@@ -134,7 +134,7 @@ def _held_against_own_keys(pack):
     assert "your --meter-keys has another key for it" in step.detail
     report, step = asked(f"inv-1 {public(METER)}")
     assert "meter-key" in {one.code for one in report.missing}
-    assert (report.exit_code, "by your own list" in " ".join(report.relied)) == (4, False)
+    assert (report.exit_code, "from your own list" in " ".join(report.relied)) == (4, False)
     with pytest.raises(InputError, match="line 1: 'zz' is not a public key"):
         asked("gw-1 zz")
     with pytest.raises(InputError, match="is part of the pack"):

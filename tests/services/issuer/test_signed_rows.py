@@ -111,7 +111,7 @@ def test_an_auditor_checks_the_rows_from_the_pack_alone(given):
         return step.detail, {one.code for one in report.missing}
 
     detail, lacking = told(ring)
-    assert f"signed rows hold: 2 by {EVN}" in detail
+    assert f"signed rows are valid: 2 by {EVN}" in detail
     assert "row-key" not in lacking
     # whom the reader's programme does not name may be the owner in disguise
     _, lacking = told(tuple(one for one in ring if one.role != "third-party"))

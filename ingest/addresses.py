@@ -1,5 +1,5 @@
 """
-Hosts and ports of server URLs, by one rule whichever Python reads them.
+Hosts and ports of server URLs, read in the same way by every Python version.
 
 `urllib.parse.urlsplit` alone does not do.  What it takes differs between releases of one
 Python version: since a security fix it refuses brackets that do not enclose the whole
@@ -22,7 +22,7 @@ _HOST = re.compile(r"[^\s\[\]:,@/?#]+")
 
 class Parts(NamedTuple):
     """
-    A URL before its hosts are read.
+    A URL whose host part is not parsed yet.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
 def parts_of(url: str) -> Parts:
     """
-    Part a URL whose hosts may be several, with commas.
+    Split a URL that may name several hosts, separated by commas.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def parts_of(url: str) -> Parts:
 
 def host_and_port(text: str) -> tuple[str, int | None]:
     """
-    Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
+    Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 def server_of(url: str, ports: Mapping[str, int]) -> tuple[str, int]:
     """
-    Host and port of a URL of one server.
+    Return host and port of a URL of one server.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Limits of the quality tests: what is unusual for a channel, not what is impossible.
+Limits of the quality tests: values that are unusual for a channel, not impossible.
 
 A class file gives them for its kind of device, a profile for its model, the
 registry for one device from a date on.  Those `of_rated` are shares of the
@@ -23,7 +23,7 @@ _DAY_US = 86_400_000_000
 
 
 class UnitLevel(NamedTuple):
-    """A share of the least plausible peak, and for how long a series may stay below it."""
+    """A share of the lowest plausible peak, and how long a series may stay below it."""
 
     share: float
     longest_us: int
@@ -42,7 +42,7 @@ _EITHER = (
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    Thresholds by test; None where the test says nothing about the channel.
+    Thresholds by test; None disables the test for the channel.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Limits:
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
-        Return these limits with those of a file in place of their own.
+        Return these limits with those of a file in their place.
 
         Parameters
         ----------

@@ -1,5 +1,5 @@
 """
-Readings that a gateway or meter signed as COSE_Sign1 (RFC 9052): what stands in them.
+Readings signed by a gateway or meter as COSE_Sign1 (RFC 9052): contents of a batch.
 
     18([protected, unprotected, payload, signature])
 
@@ -55,14 +55,14 @@ class Sign1:
 
     @property
     def algorithm(self) -> object:
-        """Number of the algorithm; a header that nothing protects says nothing."""
+        """Return the number of the algorithm from the protected header."""
         return self.protected.get(_ALGORITHM)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    Readings of a device, signed at once.
+    Readings of a device with one signature.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ class Batch:
 
     @property
     def named_algorithm(self) -> str:
-        """Name of the algorithm by IANA's registry; its number where it has none here."""
+        """Return the IANA name of the algorithm; its number where the name is unknown here."""
         return ALGORITHMS.get(self.algorithm, f"algorithm {self.algorithm}")
 
     def note(self, ts: int | str) -> str:
         """
-        What is kept of it beside its message, as of every signed value; `ts` of its last.
+        Return the data stored with the message of a signed batch; `ts` is that of its last reading.
 
         Its data are the message itself, which is kept whole.
         """
@@ -118,7 +118,7 @@ class Batch:
 
 def split(data: bytes) -> Iterator[bytes]:
     """
-    Objects that stand one behind the other (a CBOR sequence, RFC 8742).
+    Return the objects of a CBOR sequence (RFC 8742).
 
     Raises
     ------
@@ -132,13 +132,13 @@ def split(data: bytes) -> Iterator[bytes]:
 
 
 def to_be_signed(head: bytes, payload: bytes) -> bytes:
-    """Return what a signature is over: Sig_structure, RFC 9052 section 4.4."""
+    """Return the signed bytes: Sig_structure, RFC 9052 section 4.4."""
     return bytes(cbor2.dumps(["Signature1", head, b"", payload]))
 
 
 def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     """
-    Take a COSE_Sign1 apart.
+    Return the parts of a COSE_Sign1.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
 
 def read(data: bytes) -> Batch:
     """
-    Read a batch of its bytes.
+    Return a batch from its bytes.
 
     Raises
     ------

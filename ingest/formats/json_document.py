@@ -1,4 +1,4 @@
-"""A JSON document of a codec's own form, or the dead-letter reason why it is none."""
+"""A JSON document in the form of a codec, or the dead-letter reason why it is not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 def utf8(payload: bytes, codec: str) -> bytes:
     """
-    Return the payload; what a decoder passes over must be text as well.
+    Return the payload, after a check that all of it is UTF-8.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def messages(
     decoder: msgspec.json.Decoder[_T | list[_T]], payload: bytes, codec: str
 ) -> Sequence[_T]:
     """
-    Messages of a payload that holds one, or an array of them.
+    Return the messages of a payload: a single one, or an array.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-OCPP meter values to readings: what 1.6 and 2.0.1 share.
+OCPP meter values to readings: the common part of versions 1.6 and 2.0.1.
 
 A sample without a measurand is the import register in Wh, and one without a
 location is at the outlet.  Where a time has several samples of a measurand,
@@ -37,14 +37,14 @@ _THOUSANDS = {"kWh": 1_000, "kW": 1_000}
 
 
 def is_call(payload: bytes) -> bool:
-    """Whether a payload looks like a call's frame, or like the body of one with meter values."""
+    """Return whether a payload looks like a call frame, or like its body with meter values."""
     if b'"meter' in payload and _METER.search(payload):
         return True
     return payload[0] != _BRACE and _CALL.match(payload) is not None
 
 
 class Sample(msgspec.Struct, gc=False, frozen=True):
-    """One sampled value, of either version."""
+    """One sampled value of either version."""
 
     value: float
     unit: str | None
@@ -55,25 +55,25 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def channel(self) -> str:
-        """Name of the channel that this is a sample of."""
+        """Return the name of the channel of this sample."""
         return channel(self.measurand, self.phase, self.location)
 
     @property
     def wire_unit(self) -> str | None:
-        """Its unit in our words; energy without one is in Wh, all else as the profile says."""
+        """Return its unit in tonne's form; energy without unit is in Wh, others by the profile."""
         if self.unit is not None:
             return _UNITS.get(self.unit, self.unit)
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
 
     def same_amount(self, other: Sample) -> bool:
-        """Whether it is the same amount, be it in thousands."""
+        """Return whether both are the same amount, possibly in thousands."""
         mine, others = (s.value * _THOUSANDS.get(s.wire_unit or "", 1) for s in (self, other))
         units = {(s.wire_unit or "").removeprefix("k") for s in (self, other)}
         return len(units) == 1 and math.isclose(mine, others, rel_tol=1e-12)
 
     @property
     def rank(self) -> int:
-        """Lower is preferred."""
+        """Return the rank of a sample; lower is preferred."""
         context = self.context or "Sample.Periodic"
         if context == EDGE:
             return len(_PREFERRED) + 1
@@ -81,7 +81,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
 
 class Signed(msgspec.Struct, gc=False, frozen=True):
-    """A sample as its meter signed it: kept as it came, whatever its number was worth."""
+    """A sample signed by its meter, stored unchanged whether or not its number is usable."""
 
     channel: str
     context: str | None
@@ -91,7 +91,7 @@ class Signed(msgspec.Struct, gc=False, frozen=True):
     public_key: str = ""
 
     def note(self, timestamp: str) -> tuple[str, str]:
-        """Return what a reading carries of it beside its values."""
+        """Return the data stored with a reading in addition to its values."""
         fields = msgspec.structs.asdict(self) | {"ts": timestamp}
         return SIGNED_VALUE, msgspec.json.encode(fields).decode()
 
@@ -101,7 +101,7 @@ Moment = tuple[str, "Iterable[Sample | Signed | PayloadError]"]
 
 
 def channel(measurand: str | None, phase: str | None, location: str | None) -> str:
-    """Name of the channel of a sample."""
+    """Return the name of the channel of a sample."""
     measurand = measurand or MEASURAND
     name = measurand if phase is None else f"{measurand}/{phase}"
     elsewhere = location not in (None, _OUTLET) and measurand != "SoC"
@@ -112,7 +112,7 @@ def unwrap(
     payload: bytes, codec: str, actions: Sequence[str]
 ) -> tuple[str | None, str | None, msgspec.Raw]:
     """
-    Message id, action and body of a call frame; a bare body has neither id nor action.
+    Return message id, action and body of a call frame; a bare body has neither id nor action.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def unwrap(
 
 def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
     """
-    Read a body as its version's type.
+    Return a body as the type of its version.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
 
 def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     """
-    One reading a time, the preferred sample of each channel.
+    Return one reading per time, with the preferred sample of each channel.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ _MAX_SCALE = 10
 @dataclass(frozen=True, slots=True)
 class Point:
     """
-    One point of a model: where it stands and what scales it.
+    One point of a model: its position and its scale factor.
 
     `offset` and `scale` count registers behind the model's length; `scale` None: a factor of 1.
     """
@@ -69,7 +69,7 @@ class Value:
 
 @cache
 def models() -> dict[int, Model]:
-    """Models that are read, by id."""
+    """Return the supported models, by id."""
     text = resources.files(__package__).joinpath("sunspec_models.toml").read_text("utf-8")
     found: dict[int, Model] = {}
     for family in tomllib.loads(text).values():
@@ -86,7 +86,7 @@ def _point(line: str, scales: dict[str, int]) -> Point:
 
 def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | PayloadError]:
     """
-    Points of the known models in a block; a point without its scale stands as an error.
+    Return the points of known models in a block; a point without its scale is an error.
 
     A point that an earlier model of the block already gave is named with its
     model, `701.W`.

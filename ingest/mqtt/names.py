@@ -1,4 +1,4 @@
-"""MQTT names that gateways use too; imports nothing, since a gateway has little memory."""
+"""MQTT names that gateways also use; imports nothing, as a gateway has little memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def receipt_topic(principal: str) -> str:
-    """Return the topic on which a principal learns what is durable."""
+    """Return the topic of a principal's receipts for durable messages."""
     return f"{PREFIX}{principal}/receipt"
 
 
 def status_topic(principal: str) -> str:
-    """Return the topic on which a principal says that it lives, and its will that it does not."""
+    """Return the topic of a principal's status, also used by its will."""
     return f"{PREFIX}{principal}/status"

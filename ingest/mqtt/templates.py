@@ -1,5 +1,5 @@
 """
-Topic templates: how a fleet that has topics of its own names its devices in them.
+Topic templates: names of devices in the topics of a fleet with its own topics.
 
 `plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; what
 stands in place of a name is compared with the registry.  `+` is a level that may
@@ -31,11 +31,11 @@ class Template:
 
     @property
     def filter(self) -> str:
-        """The subscription that brings its messages."""
+        """Return the subscription for its messages."""
         return "/".join(ANY if _is_open(level) else level for level in self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """Names in a topic of this template, None where it is no such topic."""
+        """Return the names in a topic of this template; None for another topic."""
         words = topic.split("/")
         if len(words) != len(self.levels):
             return None
@@ -49,7 +49,7 @@ class Template:
         return found
 
     def overlaps(self, other: Template) -> bool:
-        """Tell whether one topic could be of both."""
+        """Return whether one topic could match both templates."""
         return len(self.levels) == len(other.levels) and all(
             a == b or _is_open(a) or _is_open(b)
             for a, b in zip(self.levels, other.levels, strict=True)
@@ -66,7 +66,7 @@ _OWN = tuple(Template(text, tuple(text.split("/"))) for text in SUBSCRIPTIONS)
 @cache
 def parse(text: str) -> Template:
     """
-    Read a template.
+    Return a template from its text.
 
     Raises
     ------

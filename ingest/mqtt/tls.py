@@ -1,5 +1,5 @@
 """
-A connection of an MQTT client: its TLS settings, and its end.
+TLS settings of an MQTT client's connection, and closing of the connection.
 
 TLS settings of an MQTT client: certificate authority, client certificate, private key.
 
@@ -41,7 +41,7 @@ class Tls:
 
     @classmethod
     def of(cls, folder: Path) -> Tls:
-        """Return the identity in a folder that a principal was handed; by password without one."""
+        """Return the identity in a principal's folder; with a password if without certificate."""
         if not (folder / CERTIFICATE).exists():
             return cls(folder / CA)
         return cls(folder / CA, folder / CERTIFICATE, folder / KEY)

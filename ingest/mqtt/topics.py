@@ -1,5 +1,5 @@
 """
-Topics of tonne/v1: who speaks, and for which device.
+Topics of tonne/v1: the publishing principal and the device of each message.
 
 `tonne/v1/<principal>/telemetry` is a device speaking for itself;
 `tonne/v1/<principal>/<device>/telemetry` is a gateway speaking for a device
@@ -47,7 +47,7 @@ def principal_of(topic: str) -> str:
 
 
 def status_of(topic: str) -> str | None:
-    """Return the principal whose status a topic tells, or None where it tells none."""
+    """Return the principal whose status a topic states; None for another topic."""
     if not topic.startswith(PREFIX) or not topic.endswith("/status"):
         return None
     principal = topic[len(PREFIX) : -len("/status")]
@@ -55,12 +55,12 @@ def status_of(topic: str) -> str | None:
 
 
 def subscriptions(fleet: Fleet) -> tuple[str, ...]:
-    """Return the topic filters that bring a fleet's messages."""
+    """Return the topic filters for a fleet's messages."""
     return (*SUBSCRIPTIONS, *sorted({parse(text).filter for text in fleet.topics}))
 
 
 class Router:
-    """Topic to fleet index, remembered; made anew with each registry version."""
+    """Topic to fleet index, cached; made again for each registry version."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
@@ -69,7 +69,7 @@ class Router:
 
     def route(self, topic: str) -> int:
         """
-        Fleet index of the device that a topic speaks for; `ELSEWHERE` for one of Sparkplug's.
+        Return the fleet index of the device of a topic; `ELSEWHERE` for a Sparkplug topic.
 
         Raises
         ------
@@ -145,7 +145,7 @@ def _parts(topic: str) -> tuple[str, str]:
 
 
 def device_of(topic: str, fleet: Fleet) -> str | None:
-    """Return the device that a topic speaks for, or None where it is no telemetry topic."""
+    """Return the device of a telemetry topic; None for another topic."""
     topic = sparkplug.own_topic(topic)
     try:
         if topic.startswith(PREFIX):

@@ -1,5 +1,5 @@
 """
-Messages to readings that may be stored, and refusals with their reasons.
+Messages to readings that may be stored, and refusals with reasons.
 
 A time that cannot be refuses the reading.  A gauge outside its span loses that
 channel alone, flagged on the row: the register beside it may be sound, and a
@@ -30,7 +30,7 @@ _MANY = 10
 
 @dataclass(slots=True)
 class Admitted:
-    """Frames fit to store, refusals, ignored channels, what each message held and what read it."""
+    """Frames to store, refusals, ignored channels, and the content and codec of each message."""
 
     frames: list[Frame]
     rejected: list[Rejected]
@@ -50,7 +50,7 @@ def admit(
     unread: Sequence[Rejected] = (),
 ) -> Admitted:
     """
-    Decode a batch of messages and judge its readings.
+    Decode a batch of messages and check its readings.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One channel's values over many devices, as the quality tests look at them."""
+"""Values of one channel over many devices, as input of the quality tests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Rows = NDArray[np.intp]
 
 
 def heads(device: Int32) -> Rows:
-    """First row of each device; one device's stand together."""
+    """Return the first row of each device; rows of a device are consecutive."""
     head = np.ones(len(device), dtype=np.bool_)
     head[1:] = device[1:] != device[:-1]
     return np.flatnonzero(head)
 
 
 def each(values: NDArray[Any], rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Return `values[rows]`; what one row of all has stands in memory once."""
+    """Return `values[rows]`; a value common to all rows is stored once."""
     if len(rows) and (rows.strides == (0,) or _same(rows)):
         return np.broadcast_to(values[rows[0]], rows.shape)
     found: NDArray[Any] = values[rows]
@@ -62,12 +62,12 @@ class Series:
         )
 
     def tails(self) -> Rows:
-        """Last row of each device."""
+        """Return the last row of each device."""
         return np.append(self.head[1:], len(self)) - 1
 
     def after(self, earlier: tuple[Series, ...]) -> tuple[Series, NDArray[np.bool_]]:
         """
-        Put each device's earlier readings before its own.
+        Put earlier readings of each device before its own.
 
         Parameters
         ----------

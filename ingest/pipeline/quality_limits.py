@@ -1,5 +1,5 @@
 """
-Limits of a whole fleet as columns: one row a version of a device's limits.
+Limits of a fleet as columns: one row per version of a device's limits.
 
 A device has one version, and one more for each date on which the registry
 changes its limits.  Those that are shares of the rated power are in the
@@ -55,7 +55,7 @@ class Flags:
 
     @staticmethod
     def of(channel: str, test: str, device: Int32, time_us: Int64) -> Flags:
-        """One test's flags of one channel."""
+        """Return the flags of one test of one channel."""
         n = len(device)
         return Flags(
             device,
@@ -78,7 +78,7 @@ class Flags:
         return Flags(self.device[rows], self.time_us[rows], self.channel[rows], self.test[rows])
 
     def distinct(self) -> Flags:
-        """Sorted, each flag once: two levels of a test may both say it."""
+        """Sort flags and remove duplicates, as two levels of a test may give the same flag."""
         order = np.lexsort((self.test, self.channel, self.time_us, self.device))
         rows = np.stack(
             [self.device[order], self.time_us[order], self.channel[order], self.test[order]]
@@ -123,7 +123,7 @@ class Thresholds:
 
 class Checks:
     """
-    What is unusual for each device of a fleet, and since when.
+    Limits of each device of a fleet, by time.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class Checks:
         self.device: Int64 = np.repeat(np.arange(len(devices)), self._count)
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
-        """Which limits hold for each reading."""
+        """Return the version of limits for each reading."""
         if self._most <= 1:
             return each(self._first, device)
         first, count = self._first[device], self._count[device]
@@ -208,7 +208,7 @@ class Checks:
         return found
 
     def of(self, class_id: str, channel: str) -> Thresholds | None:
-        """Limits of a class's channel, or of its times; None where no device has any."""
+        """Return the limits of a class's channel, or of its times; None where no device has any."""
         key = (class_id, channel)
         if key not in self._channels:
             self._channels[key] = self._thresholds(class_id, channel)
@@ -311,7 +311,7 @@ def _runs(first: Int64, count: Int64) -> Int64:
 
 
 def profile_limits(class_id: str, profile_id: str, channel: str) -> Limits:
-    """Limits of a channel (or of `time`): the class's, and where the profile differs its own."""
+    """Return the limits of a channel (or `time`): of the class, replaced by the profile's."""
     device_class, profile = classes.load()[class_id], profiles.load()[class_id, profile_id]
     where = f"profile {profile_id}"
     if channel == TIME:

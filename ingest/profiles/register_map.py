@@ -1,5 +1,5 @@
 """
-The register map of a profile: where each quantity stands in a Modbus device.
+The register map of a profile: position of each quantity in a Modbus device.
 
 It says of which type a quantity is and what its number is divided by to be in the
 profile's unit; `register_blocks` reads by it.
@@ -23,7 +23,7 @@ _LAST = 65_535
 @dataclass(frozen=True, slots=True)
 class Register:
     """
-    Where a quantity stands; `address` is that of the request, from 0.
+    Position of a quantity; `address` is the protocol address, from 0.
 
     `table` is `either` where the device answers both kinds of request alike.
     """

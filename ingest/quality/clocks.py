@@ -1,5 +1,5 @@
 """
-Quality tests of times: on arrival, and by the sun.
+Quality tests of times: on arrival, and by sunlight.
 
 Device clocks: which times cannot be times of measurement.
 
@@ -37,7 +37,7 @@ REMEDIES = {
 
 def judge(time_us: NDArray[np.int64], now_us: int) -> NDArray[np.uint8]:
     """
-    Verdict per time: OK, FUTURE, SECONDS or TOO_OLD.
+    Return a verdict per time: OK, FUTURE, SECONDS or TOO_OLD.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def at_night(
     longitude: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark power above `least` after civil twilight and before it.
+    Mark power above `least` at night, outside civil twilight.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Lines on which a register stands: its mark, and those beside it.
+Register sequences: the current reference value, and alternative sequences.
 
 A register stands on a line: its mark.  Readings that leave it make another line, which
 waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
@@ -41,19 +41,19 @@ ASTRAY = -10
 
 @dataclass(slots=True)
 class Mark:
-    """Where a register stands: its highest value, when last read, when last risen."""
+    """State of a register: its highest value, time of last reading and of last rise."""
 
     value: int
     read_us: int
     changed_us: int
 
     def copy(self) -> Mark:
-        """Return a copy that may be changed by itself."""
+        """Return an independent copy."""
         return Mark(self.value, self.read_us, self.changed_us)
 
 
 class Trail(NamedTuple):
-    """Where the register stood before a rise: the steps up to there, and those spread since."""
+    """State of the register before a rise: steps until then, and steps spread since."""
 
     value: int
     read_us: int
@@ -65,7 +65,7 @@ class Trail(NamedTuple):
 @dataclass(slots=True)
 class Other:
     """
-    A line beside the mark's: one that waits for readings, or one that was left.
+    Another sequence of the register: one that awaits confirmation, or one that was left.
 
     Attributes
     ----------

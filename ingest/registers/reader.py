@@ -1,4 +1,4 @@
-"""Reads one register in time order; the exact, one-at-a-time form."""
+"""Reader of one register in time order: exact, one reading at a time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ingest.registers.waiting import Waiting
 
 @dataclass(slots=True)
 class Reader(Waiting):
-    """Judges each reading by where the register stands, and by the lines beside it."""
+    """Decides each reading from the register's state and its alternative sequences."""
 
     def read(self, time_us: int, value: int) -> None:
-        """Take one reading, later than all before, and note where the register stands."""
+        """Take one reading, later than all earlier ones, and update the state."""
         self._swap_before(time_us)
         if self.mark is None:
             self.mark = Mark(value, time_us, time_us)

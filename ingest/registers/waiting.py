@@ -1,4 +1,4 @@
-"""A line that waits beside the mark: begun, confirmed by readings that agree, or dropped."""
+"""A second register sequence: started, confirmed by matching readings, or dropped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ingest.registers.steps import Steps
 
 @dataclass(slots=True)
 class Waiting(Steps):
-    """A register of which another line may be waiting."""
+    """A register with a second sequence that may await confirmation."""
 
     def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
         """Begin a line that waits: its time is unknown until readings confirm it."""

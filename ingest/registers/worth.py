@@ -1,4 +1,4 @@
-"""What a step of a register is worth, and why."""
+"""Quantity counted for each kind of register step, and the reason."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Worth(NamedTuple):
-    """One case: what happens, what it counts, and why."""
+    """One kind of register step: what happens, what is counted, and why."""
 
     happens: str
     counts: str

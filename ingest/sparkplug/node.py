@@ -1,5 +1,5 @@
 """
-What a host knows of an edge node: its session, its births, and messages that wait.
+State of an edge node in a host: session, births and waiting messages.
 
 A birth is valid from its own time on, up to which message is certain: data that
 came in sequence after it, or that lies before such data.  Data that does not
@@ -25,7 +25,7 @@ _BEHIND = SEQ // 2
 
 class WaitingMessage(NamedTuple):
     """
-    A message that waits for one before it.
+    A message that waits for an earlier one.
 
     `id` is its own, `message` its place in the batch if it is new.
     """
@@ -66,14 +66,14 @@ class Node:
     rewritten: set[str] = field(default_factory=set)
 
     def copy(self) -> Node:
-        """Return a node that may change while this one stays."""
+        """Return a copy that may change independently."""
         births = {device: list(found) for device, found in self.births.items()}
         return replace(
             self, births=births, live=dict(self.live), held=list(self.held), rewritten=set()
         )
 
     def begin(self, group: str, birth: Birth, bd_seq: int | None, seq: int, now_us: int) -> None:
-        """Begin a session with the node's birth."""
+        """Start a session with the node's birth certificate."""
         self.end(now_us)
         self.group, self.online, self.bd_seq = group, True, bd_seq
         self.born_ms = self.certain_ms = birth.born_ms
@@ -82,7 +82,7 @@ class Node:
         self.come("", birth)
 
     def end(self, now_us: int) -> None:
-        """End the session: all that the node's births said is up to what is certain."""
+        """End the session: metrics known from its births are final."""
         for device in list(self.live):
             self.mark_dead(device)
         if self.online:
@@ -96,7 +96,7 @@ class Node:
         self.remember(device, birth)
 
     def mark_dead(self, device: str) -> None:
-        """Mark a device as dead; its data up to this message is certain."""
+        """Mark a device as dead; its data up to this message are final."""
         birth = self.live.pop(device, None)
         if birth is None:
             return
@@ -105,7 +105,7 @@ class Node:
         self.rewritten.add(device)
 
     def remember(self, device: str, birth: Birth) -> None:
-        """Keep a birth, the latest few a device."""
+        """Store a birth; only the latest few of a device are kept."""
         births = self.births.setdefault(device, [])
         births[:] = [known for known in births if known.born_ms != birth.born_ms]
         births.insert(bisect_right([b.born_ms for b in births], birth.born_ms), birth)
@@ -113,16 +113,16 @@ class Node:
         self.rewritten.add(device)
 
     def knows(self, device: str, born_ms: int) -> bool:
-        """Tell whether a birth was kept."""
+        """Return whether a birth is stored."""
         return any(birth.born_ms == born_ms for birth in self.births.get(device, ()))
 
     def is_behind(self, seq: int, sent_ms: int) -> bool:
-        """Tell whether a message of this session has been passed: sent again, or late."""
+        """Return whether a message of this session was passed: repeated or late."""
         ahead = (seq - (self.next_seq or 0)) % SEQ
         return sent_ms < self.certain_ms or (sent_ms == self.certain_ms and ahead >= _BEHIND)
 
     def advance(self, seq: int, sent_ms: int) -> None:
-        """Take a message as the next in sequence."""
+        """Accept a message as the next in the sequence."""
         self.next_seq = (seq + 1) % SEQ
         self.certain_ms = max(self.certain_ms, sent_ms)
 
@@ -130,7 +130,7 @@ class Node:
         self, device: str, sent_ms: int, used: Iterable[int | str], *, answers: bool
     ) -> Birth:
         """
-        Return the birth by which a message out of sequence is to be read.
+        Return the birth for reading a message out of sequence.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ _NODE_LEVELS = 4
 
 class Topic(NamedTuple):
     """
-    What a topic says; `device` is empty where it is about the node itself.
+    Parts of a topic; `device` is empty for a message of the node.
 
     `own` is the topic of tonne's own that speaks for the same device.
     """
@@ -49,7 +49,7 @@ class Topic(NamedTuple):
 @lru_cache(maxsize=200_000)
 def parse(topic: str) -> Topic:
     """
-    Take a topic apart.
+    Return the parts of a topic.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _unknown(topic: str) -> PayloadError:
 
 
 def own_topic(topic: str) -> str:
-    """Return the topic of tonne's own that a Sparkplug topic stands for; others stay."""
+    """Return the tonne topic that corresponds to a Sparkplug topic; others unchanged."""
     try:
         return parse(topic).own if topic.startswith(PREFIX) else topic
     except PayloadError:
@@ -89,12 +89,12 @@ def own_topic(topic: str) -> str:
 
 
 def command(group: str, node: str) -> str:
-    """Return the topic by which an edge node is commanded."""
+    """Return the topic for commands to an edge node."""
     return f"{PREFIX}{group}/NCMD/{node}"
 
 
 def state_topic(host_id: str) -> str:
-    """Return the topic on which a host application says whether it listens."""
+    """Return the topic of a host application's online state."""
     return f"{PREFIX}STATE/{host_id}"
 
 
@@ -102,7 +102,7 @@ _payload: Any = sparkplug_b_pb2
 
 
 def rebirth() -> bytes:
-    """Return the payload of a command that asks a node for its births."""
+    """Return the payload of a command that requests births from a node."""
     payload = _payload.Payload(timestamp=time.time_ns() // 1_000_000)
     payload.metrics.add(
         name=REBIRTH, timestamp=payload.timestamp, datatype=BOOLEAN, boolean_value=True

@@ -1,5 +1,5 @@
 """
-Parcels as MessagePack with columns of raw bytes, compressed at once (LZ4): schema 2.
+Parcels as MessagePack with columns of raw bytes, compressed together (LZ4): schema 2.
 
     u32 length before compression  LZ4 block of [messages, refusals, frames]
 
@@ -79,7 +79,7 @@ def encode(parcel: Parcel, fleet: Fleet) -> bytes:
 
 def decode(content: memoryview, fleet: Fleet) -> Parcel:
     """
-    Read the content of a record; rows of devices that `fleet` does not hold become refusals.
+    Return the content of a record; rows of devices not in `fleet` become refusals.
 
     Raises
     ------

@@ -1,11 +1,11 @@
-"""An operator's approval of an issue, where two or more have to; see `mrv.statement.approval`."""
+"""An operator's approval of an issue, if two or more are required; see `mrv.statement.approval`."""
 
 from mrv.documents.credential import RelatedResource, SignedCredential
 from mrv.documents.form import Form, Hex
 
 
 class Approved(Form):
-    """Which statement is to be issued, and by which verification."""
+    """The statement to be issued, and its verification."""
 
     id: str
     verification_sha256: Hex

@@ -1,4 +1,4 @@
-"""Texts of a document: a code and its values, for which each reader has words."""
+"""Texts of a document: a code and its values, rendered in the reader's language."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mrv.texts import RELEASE_0_1_0, Text, Value, render
 
 class Coded(Form):
     """
-    A text as a code of the word files, and its values by name.
+    A text as a code of the word files, with its values by name.
 
     Values are names and identifiers, numbers as decimal text or whole numbers, texts of their
     own, or lists of these.
@@ -19,32 +19,32 @@ class Coded(Form):
 
 
 def coded(text: Text) -> Coded:
-    """Write a text."""
+    """Return a text in the form of a document."""
     return Coded(code=text.code, values={name: _out(value) for name, value in text.values})
 
 
 def text_in(coded: Coded) -> Text:
-    """Read a text."""
+    """Return a text from the form of a document."""
     return Text(coded.code, tuple(sorted((n, _in(v)) for n, v in coded.values.items())))
 
 
 def read_text(said: str | Coded) -> Text | str:
-    """Read a text; words that have no code as they are."""
+    """Return a text; words without a code unchanged."""
     return said if isinstance(said, str) else text_in(said)
 
 
 def words_of(said: str | Coded, language: str = "en") -> str:
-    """Return a text in a language; what tonne 0.1.0 wrote as it is."""
+    """Return a text in a language; words of tonne 0.1.0 unchanged."""
     return said if isinstance(said, str) else render(text_in(said), language)
 
 
 def coded_or_words(said: str | Text) -> str | Coded:
-    """Write a text; words that have no code as they are."""
+    """Return a text in the form of a document; words without a code unchanged."""
     return said if isinstance(said, str) else coded(said)
 
 
 def words_of_0_1_0(said: str | Text) -> str:
-    """Return a text as tonne 0.1.0 signed it."""
+    """Return a text in the words that tonne 0.1.0 signed."""
     return said if isinstance(said, str) else render(said, RELEASE_0_1_0)
 
 

@@ -1,4 +1,4 @@
-"""What all signed documents share: issuer, proof, and the naming of another document."""
+"""Common parts of all signed documents: issuer, proof, and reference to another document."""
 
 from mrv.documents.form import UNSET, Form, LocalTime, Time, UnsetType, field
 
@@ -6,14 +6,14 @@ Context = tuple[str, ...] | str
 
 
 class Issuer(Form):
-    """Who says it: the did:key of an enrolled key, and its holder's name."""
+    """The issuer: did:key of an enrolled key, and its holder's name."""
 
     id: str
     name: str
 
 
 class Proof(Form):
-    """A Data Integrity proof (W3C, eddsa-jcs-2022), whose signature is not judged here."""
+    """A Data Integrity proof (W3C, eddsa-jcs-2022); its signature is not verified here."""
 
     type: str
     cryptosuite: str

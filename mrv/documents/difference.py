@@ -1,5 +1,5 @@
 """
-What a correction changes of the statement that it replaces.
+Changes of a correction against the statement that it replaces.
 
 Quantities are decimal text in the unit that their name carries, those without one in
 the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
@@ -10,7 +10,7 @@ from mrv.documents.form import UNSET, Form, Number, UnsetType, Whole
 
 
 class DeviceDifference(Form):
-    """What a device metered and what of it counted, before and now; None: it was not there."""
+    """Metered and counted quantity of a device, before and now; None: absent."""
 
     device: str
     role: str
@@ -21,7 +21,7 @@ class DeviceDifference(Form):
 
 
 class InputDifference(Form):
-    """An input that is another value than in the statement before; None: it was not there."""
+    """An input with another value than in the statement before; None: absent."""
 
     name: str
     before: str | None
@@ -30,7 +30,7 @@ class InputDifference(Form):
 
 class Difference(Form):
     """
-    What a correction changes of the statement that it replaces.
+    Changes of a correction against the statement that it replaces.
 
     `inputs` are what the registry said: parameters, ratings, certificates, serials.
     """

@@ -1,5 +1,5 @@
 """
-How a document is read into its type, and written from it.
+Reading a document into its type, and writing it.
 
 msgspec's structs rather than dataclasses: they refuse what is missing, unknown or of
 another type and name its path, they write the same values back, and their JSON Schema
@@ -78,7 +78,7 @@ class _FormType(msgspec.StructMeta):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Form(Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True, rename=_wire_name):
-    """Base of all types here: unchangeable, by name, and with no field beside its own."""
+    """Base of all document types: immutable, keyword only, without further fields."""
 
 
 T = TypeVar("T", bound=Form)
@@ -86,7 +86,7 @@ T = TypeVar("T", bound=Form)
 
 def read(kind: type[T], record: object, name: str) -> T:
     """
-    Read a document's JSON value into its type.
+    Return the type of a document from its JSON value.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def read(kind: type[T], record: object, name: str) -> T:
 
 
 def read_bytes(kind: type[T], data: bytes, name: str) -> T:
-    """Read a document's bytes into its type; CanonicalError as `canonical.parse` and `read`."""
+    """Return the type of a document from bytes; CanonicalError as `canonical.parse` and `read`."""
     return read(kind, canonical.parse(data), name)
 
 
 def write(document: Form) -> dict[str, Any]:
-    """Write a type as the JSON value that `canonical.encode` takes; what is `UNSET` is left out."""
+    """Return the JSON value of a type for `canonical.encode`; `UNSET` fields are omitted."""
     # through JSON text, so that lists are lists, as they are in a document that was read
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return found

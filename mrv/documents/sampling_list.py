@@ -1,4 +1,4 @@
-"""The verifier's list of the device-days to look at; see `mrv.statement.sampling`.
+"""The verifier's list of device-days to examine; see `mrv.statement.sampling`.
 
 A project's status list: which of its statements count no more; see `mrv.statement.status`.
 """
@@ -10,7 +10,7 @@ from mrv.documents.form import UNSET, Form, Hex, Time, UnsetType, Whole
 
 
 class StatusBits(Form):
-    """One bit a statement, compressed: multibase base64url of gzip."""
+    """One bit per statement, compressed: multibase base64url of gzip."""
 
     id: str
     type: Literal["BitstringStatusList"]
@@ -19,7 +19,7 @@ class StatusBits(Form):
 
 
 class StatusList(SignedCredential):
-    """The operator's signed list; `valid_until` is absent in those of tonne 0.1.0."""
+    """The operator's signed list; `valid_until` is absent in lists of tonne 0.1.0."""
 
     valid_until: Time | UnsetType = UNSET
     credential_subject: StatusBits
@@ -29,7 +29,7 @@ Drawn = Literal["at random", "by risk"]
 
 
 class SampledDay(Form):
-    """A device in a role on a local day, and why it was drawn; `metered` in `unit`."""
+    """A sampled device in a role on a local day, with the reason; `metered` in `unit`."""
 
     device: str
     role: str
@@ -42,7 +42,7 @@ class SampledDay(Form):
 
 
 class Sample(Form):
-    """Draw and seed, how many device-days there are and how many were drawn, and these."""
+    """Draw, seed, number of device-days, number drawn, and the device-days drawn."""
 
     id: str
     draw: str

@@ -60,7 +60,7 @@ class Period(Form):
 
 
 class ProjectNamed(Form):
-    """The project: its crediting period, and its mitigation action where it has one."""
+    """The project: its crediting period, and its mitigation action if it has one."""
 
     id: str
     name: str
@@ -69,7 +69,7 @@ class ProjectNamed(Form):
 
 
 class MethodologyNamed(Form):
-    """The methodology and version that the account was made by."""
+    """The methodology and version of the account."""
 
     id: str
     version: str
@@ -87,7 +87,7 @@ class Digests(Form):
 
 
 class Supersedes(Form):
-    """The statement that this one replaces, and why."""
+    """The statement that this one replaces, and the reason."""
 
     statement: str
     reason: str | None
@@ -96,7 +96,7 @@ class Supersedes(Form):
 
 class Claims(Form):
     """
-    What a statement says of its period: the credential's subject.
+    Claims of a statement for its period: the credential's subject.
 
     `accounting` is the version of the rules that the period was closed by; where it is
     absent, the first.  `arrival` and `signed_energy` are absent where tonne did not count them
@@ -145,7 +145,7 @@ class Claims(Form):
 
 
 class FixedExAnte(Form):
-    """The part of the claims that says what a project fixed ex ante."""
+    """Claims of values fixed ex ante."""
 
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     applicability: tuple[Condition, ...]
@@ -153,7 +153,7 @@ class FixedExAnte(Form):
 
 def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
     """
-    Yield what a project fixed ex ante: device, parameter and value.
+    Yield the values fixed ex ante: device, parameter and value.
 
     Where another value counts only because the programme asks for better evidence, it is the one
     that awaits its evidence: the project fixed that, and a document may still show it.
@@ -171,7 +171,7 @@ def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str,
 
 
 class StatusEntry(Form):
-    """Place of a statement in its project's status list (W3C Bitstring Status List)."""
+    """Index of a statement in its project's status list (W3C Bitstring Status List)."""
 
     id: str
     type: str
@@ -191,7 +191,7 @@ class Statement(Credential):
 
 def claims_of(document: Mapping[str, Any], name: str = "the statement") -> Claims:
     """
-    Return what a statement says, signed or not, from its JSON.
+    Return the claims of a statement from its JSON, signed or not.
 
     Raises
     ------

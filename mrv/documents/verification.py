@@ -21,7 +21,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=r"\
 
 
 class About(Form):
-    """Which devices and local days of the statement a finding is about; `to` is the day after."""
+    """Devices and local days of a finding; `to` is the day after."""
 
     devices: tuple[str, ...] = ()
     from_: str | UnsetType = UNSET
@@ -30,7 +30,7 @@ class About(Form):
 
 class FindingSaid(Form):
     """
-    One event: of which statement, of which finding, what happened and in which words.
+    One event: statement, finding, kind of event and text.
 
     `about` is of a finding that is raised.
 
@@ -72,7 +72,7 @@ Requirement = Literal[
 
 
 class EventShown(Form):
-    """An event of a finding, with the digest of the document that says it."""
+    """An event of a finding, with the digest of its document."""
 
     event: What
     by: str
@@ -83,7 +83,7 @@ class EventShown(Form):
 
 class FindingShown(Form):
     """
-    A finding as its events left it, or a remark: then `kind` and `text` alone.
+    A finding after its events; a remark has only `kind` and `text`.
 
     Raises
     ------
@@ -110,13 +110,13 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Whether it is listed with the findings that were raised and closed."""
+        """Whether it is a remark, listed with the findings."""
         return self.finding is UNSET
 
 
 class UnmetCondition(Form):
     """
-    A rule or condition that the statement says does not hold, as the verifier found it.
+    A rule or condition not met according to the statement, as found by the verifier.
 
     `reason` is why the verifier closed the finding; one that stays open has none.
     """
@@ -128,7 +128,7 @@ class UnmetCondition(Form):
 
 class ParameterVerified(Form):
     """
-    How a monitored parameter was verified, in the verifier's words; `device` null: all of it.
+    Verification of a monitored parameter in the verifier's words; `device` null: all devices.
 
     `means` is what was done, `source` what the figure comes from, `cross_checked` with which
     other sources it was compared, `opinion` what was found.
@@ -143,7 +143,7 @@ class ParameterVerified(Form):
 
 
 class RequirementVerified(Form):
-    """How a requirement of a verification was verified, and what was found."""
+    """Verification of a requirement, and its result."""
 
     requirement: Requirement
     means: Said
@@ -151,14 +151,14 @@ class RequirementVerified(Form):
 
 
 class PersonNamed(Form):
-    """Who, and in which function, in the verifier's words."""
+    """A person and function, in the verifier's words."""
 
     name: str
     function: str
 
 
 class SiteVisit(Form):
-    """A visit to a site: on which day, where, and what was done and seen."""
+    """A site visit: day, place, actions and observations."""
 
     day: str
     place: str
@@ -167,7 +167,7 @@ class SiteVisit(Form):
 
 class Conclusion(Form):
     """
-    What the verifier concludes: the credential's subject.
+    Conclusions of the verifier: the credential's subject.
 
     `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks
     were plain texts then.  `unmet` lists the conditions that did not hold, each with the
@@ -196,7 +196,7 @@ class Conclusion(Form):
 
     @property
     def shown(self) -> tuple[FindingShown, ...]:
-        """Findings and remarks alike; a plain text is a remark."""
+        """Return findings and remarks in one form; a plain text is a remark."""
         return tuple(
             FindingShown(kind="OBS", text=one) if isinstance(one, str) else one
             for one in self.findings

@@ -1,5 +1,5 @@
 """
-What is stored of a station: days of its clock, kinds of value, and many values as columns.
+Stored values of a station: local days, kinds of value, and values as columns.
 
 Hours and days as the clock at a site shows them.
 
@@ -37,18 +37,18 @@ class Day(NamedTuple):
     timezone: str
 
     def hours(self) -> range:
-        """Starts of its hours: 23, 24 or 25 of them. [us UTC]"""
+        """Return the starts of the day's hours: 23, 24 or 25. [us UTC]"""
         return range(self.begin_us, self.end_us, HOUR_US)
 
     def clock(self, start_us: int) -> int:
-        """Which hour the clock shows at that instant, 0 to 23."""
+        """Return the local hour of that instant, 0 to 23."""
         local = start_us + offset_us(start_us, self.timezone)
         return local // HOUR_US % 24
 
 
 @lru_cache(maxsize=10_000)
 def day_of(instant_us: int, timezone: str) -> Day:
-    """Return the local day that holds an instant."""
+    """Return the local day of an instant."""
     day = local_date(instant_us, timezone)
     end_us = midnight_us(day + timedelta(days=1), timezone)
     return Day(midnight_us(day, timezone), end_us, day, timezone)
@@ -56,7 +56,7 @@ def day_of(instant_us: int, timezone: str) -> Day:
 
 def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
-    Start of the local hour that holds each instant. [us UTC]
+    Return the start of the local hour of each instant. [us UTC]
 
     Clocks change on a quarter hour; where one changes by half an hour, the hours
     beside the change are shorter, and cannot be complete.
@@ -203,7 +203,7 @@ class Values:
 
     @staticmethod
     def of(device: int, rows: Sequence[Row]) -> Values:
-        """Columns of one station's values."""
+        """Return the columns of one station's values."""
         grades = {i: (r.grade, r.detail) for i, r in enumerate(rows) if r.grade or r.detail}
         return Values(
             np.full(len(rows), device, dtype=np.int32),
@@ -234,7 +234,7 @@ class Values:
         return out
 
     def by_device(self) -> dict[int, dict[str, dict[int, float]]]:
-        """Hourly values as the figures of a station read them: device, kind, start."""
+        """Return hourly values in the order of the figures: device, kind, start."""
         found: dict[int, dict[str, dict[int, float]]] = {}
         columns = (self.device, self.kind, self.start_us, self.value)
         for device, kind, start, value in zip(*(c.tolist() for c in columns), strict=True):

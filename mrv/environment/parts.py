@@ -1,4 +1,4 @@
-"""How the figures of a day are made of hours: which count, and what a standard says of them."""
+"""Daily figures from hours: minimum data, and judgement by a standard."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ _NEEDED = Fraction(3, 4)
 
 
 def known(values: Mapping[int, float], hours: Sequence[int]) -> list[float]:
-    """Return the values of hours, or nothing where fewer than three quarters are there."""
+    """Return the values of hours; none where fewer than three quarters are known."""
     found = [values[start] for start in hours if start in values]
     return found if found and len(found) >= _NEEDED * len(hours) else []
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean, to three decimals."""
+    """Return the arithmetic mean, to three decimals."""
     return round(math.fsum(values) / len(values), _PLACES)
 
 
 @lru_cache(maxsize=65_536)
 def number(value: float) -> Fraction:
-    """Return a value as a reader would type it into `tonne indicator`."""
+    """Return a value in the form of an input of `tonne indicator`."""
     return Fraction(Decimal(repr(value)))
 
 
 @lru_cache(maxsize=65_536)
 def amount(value: float) -> Fraction:
-    """Return a concentration; what an analyser shows below zero is zero."""
+    """Return a concentration; values of an analyser below zero are zero."""
     return max(number(value), Fraction(0))
 
 
 def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "limits") -> list[Row]:
     """
-    Judge a day by the standard that the registry names for a device.
+    Return the judgement of a day by the standard that the registry names for a device.
 
     `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what is listed with `standard`
     goes to the indicator with what was measured.  `table` is the TOML of a standard whose numbers
@@ -80,7 +80,7 @@ def _limited(value: Any, spec: Any) -> Any:
 
 
 def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:
-    """Return how many limits a day exceeds, and which."""
+    """Return the number of limits exceeded on a day, and their names."""
     grade = "exceeded" if exceeded else "within"
     figures = {**detail, "exceeded": list(exceeded)}
     return Row(kind, day.begin_us, float(len(exceeded)), None, grade, figures)

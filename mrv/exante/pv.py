@@ -1,5 +1,5 @@
 """
-A planned PV plant: energy from place, tilt, azimuth and power; tonnes by VN_AM007.
+A planned PV plant: energy from location, tilt, azimuth and power; tonnes by VN_AM007.
 
 Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in
 one number) from a published source.  Without it only the ceiling under a cloudless
@@ -41,7 +41,7 @@ _OF_MODEL = (4, 4, 3)
 def plan(
     inputs: Inputs, peak: Fraction, rated: Fraction, ceiling: int, declared: Reductions | None
 ) -> Iterator[Flag]:
-    """Hold what the plan says of itself together. [kW, kWh/kW]"""
+    """Check the consistency of the plan's values. [kW, kWh/kW]"""
     energy, tonnes = inputs.get("declared_kwh_per_year"), inputs.get("declared_t_per_year")
     if energy is not None:
         yield from pv_inputs.capacity(energy, rated, ceiling)
@@ -55,7 +55,7 @@ def plan(
 
 
 def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
-    """Hold the irradiation that was given against a sky without a cloud."""
+    """Compare the given irradiation with that of a clear sky."""
     if known is None:
         return
     clear = [sum(sky.clear_ghi)] if len(known) == 1 else list(sky.clear_ghi)
@@ -74,7 +74,7 @@ def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
 def implausible_energy(
     inputs: Inputs, peak: Fraction, sky: Year, unsure: Fraction | None
 ) -> Iterator[Flag]:
-    """Hold the declared energy against the estimate: two standard deviations are much."""
+    """Compare the declared energy with the estimate, within two standard deviations."""
     energy = inputs.get("declared_kwh_per_year")
     if energy is None or unsure is None:
         return

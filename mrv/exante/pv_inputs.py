@@ -1,4 +1,4 @@
-"""What an estimate of a PV plant asks for, with the default and its source."""
+"""Inputs of a PV estimate, with defaults and their sources."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ INPUTS: Spec = {
 
 def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int) -> Iterator[Flag]:
     """
-    Hold a declared yearly energy against the rated power.
+    Compare a declared yearly energy with the rated power.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int
 
 
 def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
-    """Hold the modules' power against the inverters'. [kW]"""
+    """Compare the modules' power with the inverters'. [kW]"""
     found = peak_kw / rated_kw
     low, high = DC_TO_AC
     if not low <= found <= high:
@@ -171,7 +171,7 @@ def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
 
 
 def area(peak_kw: Fraction, roof_m2: Fraction) -> Iterator[Flag]:
-    """Hold the modules' power against the roof."""
+    """Compare the modules' power with the roof area."""
     if peak_kw > roof_m2 * _HIGHEST_KW_PER_M2:
         yield Flag(
             "roof_area",
@@ -184,7 +184,7 @@ def area(peak_kw: Fraction, roof_m2: Fraction) -> Iterator[Flag]:
 
 
 def rounded_up(declared_t: Fraction, exact_t: Fraction) -> Iterator[Flag]:
-    """Hold declared tonnes against what the declared energy comes to. [tCO2e]"""
+    """Compare declared tonnes with those of the declared energy. [tCO2e]"""
     if declared_t <= exact_t:
         return
     credit = int(exact_t)

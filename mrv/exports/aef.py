@@ -47,7 +47,7 @@ def aef(
     authority: Authority, statements: Collection[str], party: str, year: int, version: int
 ) -> Draft:
     """
-    Return the tables of one version of a Party's year, each a list of rows.
+    Return the tables of one version of a Party's year, each as a list of rows.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def aef(
 
 
 def otherwise(submission: Submission, made: Draft) -> str | None:
-    """Say how a submission that was filed would come out as another; None where it does not."""
+    """Return how a filed submission would now differ; None if it does not."""
     if submission.filed is None or digest(made) == submission.filed:
         return None
     return (
@@ -92,7 +92,7 @@ def otherwise(submission: Submission, made: Draft) -> str | None:
 
 def to_csv(draft: Draft, table: str) -> str:
     """
-    Return a table as CSV (RFC 4180), with a head of its columns.
+    Return a table as CSV (RFC 4180), with a header of its columns.
 
     Raises
     ------
@@ -114,13 +114,13 @@ def to_csv(draft: Draft, table: str) -> str:
 
 
 def digest(draft: Draft) -> str:
-    """SHA-256 of the five tables as CSV, in hex: what was filed, in one number."""
+    """Return the SHA-256 of the five tables as CSV, in hex: the digest of a filing."""
     whole = "\r\n".join(to_csv(draft, table) for table in COLUMNS)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def tables(authority: Authority, submission: Submission, statements: Collection[str] = ()) -> Draft:
-    """Return the tables of a submission, by what was entered and reported up to its day."""
+    """Return the tables of a submission, from data entered and reported until its day."""
     draft = Draft()
     draft.tables["T1"] = [{
         "party": submission.party, "version": submission.version, "reportedYear": submission.year,
@@ -302,7 +302,7 @@ TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Ho
 
 
 def workbook(draft: Draft, only: str | None = None) -> bytes:
-    """Return the five tables, or one, as XLSX, the same bytes each time."""
+    """Return the five tables, or one, as XLSX, byte-identical for the same data."""
     from xlsxwriter import Workbook  # noqa: PLC0415 - an extra brings it
 
     out = BytesIO()

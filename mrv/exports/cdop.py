@@ -21,7 +21,7 @@ from mrv.exports.source import Draft, Source, days, number_of
 
 def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     """
-    Return the documents of a project by the name of their schema.
+    Return the documents of a project by schema name.
 
     Parameters
     ----------

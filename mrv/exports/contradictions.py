@@ -1,4 +1,4 @@
-"""What authority data may not say: each rule by itself; a broken one names the entry."""
+"""Contradictions in authority data: one function per rule, each names the entry."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
 class Credited(Protocol):
-    """A statement with which ranges of units are compared."""
+    """A statement that ranges of units are compared with."""
 
     @property
     def name(self) -> str:
         """The statement's id."""
 
     def vintage(self, year: int) -> int | None:
-        """Whole tonnes credited of a vintage; None where it has none of it. [t]"""
+        """Return whole tonnes credited of a vintage; None without any. [t]"""
 
 
 class Problem(NamedTuple):
-    """A broken rule: the section and name of the entry, and a sentence with value and remedy."""
+    """A rule not met: section and name of the entry, and a sentence with value and remedy."""
 
     section: str
     name: str
@@ -81,7 +81,7 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
 
 
 def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator[Problem]:
-    """Yield every rule that entries break; see `check`."""
+    """Yield every rule that entries do not meet; see `check`."""
     names = [f"{a.id} version {a.version}" for a in authority.authorizations]
     yield from _unique("registrations", (one.project for one in authority.registrations))
     yield from _unique("authorizations", names)
@@ -100,12 +100,12 @@ def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator
 
 
 def authorization_name(one: Authorization) -> str:
-    """Return what tells an authorization's version from others."""
+    """Return the name of one version of an authorization."""
     return f"{one.id} version {one.version}"
 
 
 def submission_name(one: Submission) -> str:
-    """Return what tells a version of a Party's year from others."""
+    """Return the name of one version of a Party's year."""
     return f"{one.party} {one.year} version {one.version}"
 
 

@@ -30,7 +30,7 @@ _WH_A_MWH, _G_A_GG, _ML_A_L = 10**6, 10**9, 1000
 
 
 class Metered(NamedTuple):
-    """A meter's sum of a year in base units, and the share of the year that is measured."""
+    """A meter's sum of a year in base units, and the measured share of the year."""
 
     value: int
     unit: str
@@ -38,7 +38,7 @@ class Metered(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """Single values, rows, and what is missing."""
+    """Single values, rows, and missing entries."""
 
     values: dict[str, Any]
     rows: list[dict[str, Any]]

@@ -1,5 +1,5 @@
 """
-A form as XLSX: an official file that is given, filled; or our own layout, named as such.
+A form as XLSX: a given official file, filled in; or tonne's own layout, named as such.
 
 openpyxl (MIT, since 2010) reads and writes a workbook whole: formulas, styles and protection
 stay.  What it would lose (drawings, pictures, macros) is refused.

@@ -40,7 +40,7 @@ _WH_A_MWH, _PLACES = 10**6, Decimal("0.000001")
 
 
 class Filled(NamedTuple):
-    """Single values, rows by name, and what is missing."""
+    """Single values, rows by name, and missing entries."""
 
     values: dict[str, Any]
     rows: dict[str, list[dict[str, Any]]]
@@ -49,7 +49,7 @@ class Filled(NamedTuple):
 
 def jcm(source: Source, registration: Registration) -> Filled:
     """
-    Return what a statement gives to the forms of the JCM.
+    Return the values of a statement for the JCM's forms.
 
     A parameter's factor is the one of the statement's factors by which its amount comes to its
     emissions; where none does, the row has none and it is named.

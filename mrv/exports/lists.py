@@ -1,4 +1,4 @@
-"""Closed lists of the formats, and countries, as their sources have them."""
+"""Closed lists of the formats, and countries, from their sources."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 @cache
 def cdop() -> dict[str, Any]:
-    """Enumerations of the Carbon Data Open Protocol's schemas."""
+    """Return enumerations of the Carbon Data Open Protocol's schemas."""
     return _table("cdop_lists.toml")
 
 
 @cache
 def cad_trust() -> dict[str, dict[str, list[str]]]:
-    """Picklists of CAD Trust: `whole` ones, and those of which only a `part` was read."""
+    """Return picklists of CAD Trust: `whole` ones, and those of which only a `part` is known."""
     return _table("cad_trust_lists.toml")
 
 
 def country(code: str) -> str | None:
-    """Name of a country by its ISO 3166-1 alpha-3 code; None where there is none."""
+    """Return the name of a country by its ISO 3166-1 alpha-3 code; None if unknown."""
     name = _countries()["names"].get(code)
     return None if name is None else str(name)
 
 
 def is_party(code: str) -> bool:
-    """Whether a country is a Party to the Paris Agreement."""
+    """Return whether a country is a Party to the Paris Agreement."""
     found = _countries()
     return code in found["names"] and code not in found["not_parties"]
 

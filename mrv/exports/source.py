@@ -1,5 +1,5 @@
 """
-What every export starts from: an issued statement, and rows with what they lack.
+Common input of all exports: an issued statement, and rows with their missing fields.
 
 An issued statement, as exports take it.
 
@@ -49,11 +49,11 @@ class Source:
 
     @property
     def credited(self) -> int:
-        """Whole tonnes credited. [t]"""
+        """Return whole tonnes credited. [t]"""
         return int(self.claims.credited.t)
 
     def vintage(self, year: int) -> int | None:
-        """Whole tonnes credited of a vintage; None where the statement has none of it. [t]"""
+        """Return whole tonnes credited of a vintage; None without any. [t]"""
         found = (v for v in self.claims.credited.vintages if v.year == year)
         return next((int(v.credited_t) for v in found), None)
 
@@ -78,7 +78,7 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
 
 def check_one_project(sources: Sequence[Source]) -> str:
     """
-    Return the project of all sources.
+    Return the one project of all sources.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def check_one_project(sources: Sequence[Source]) -> str:
 
 def check_together(sources: Sequence[Source]) -> None:
     """
-    Refuse two statements of one project and one time.
+    Refuse two statements of one project that cover the same time.
 
     Parameters
     ----------
@@ -121,17 +121,17 @@ def check_together(sources: Sequence[Source]) -> None:
 
 
 def begin_us(source: Source) -> int:
-    """Begin of the monitoring period. [us]"""
+    """Return the begin of the monitoring period. [us]"""
     return instant_us(source.claims.monitoring_period.from_, "UTC")
 
 
 def number_of(value: Any) -> Decimal:
-    """Read a number of the plan, where decimals are `{"$decimal": text}`."""
+    """Return a number of the plan, with decimals as `{"$decimal": text}`."""
     return Decimal(str(value["$decimal"] if isinstance(value, dict) else value))
 
 
 def days(period: Period) -> tuple[date, date]:
-    """First and last local day of a half-open period."""
+    """Return the first and last local day of a half-open period."""
     first, end = (date.fromisoformat(edge[:10]) for edge in (period.local_from, period.local_to))
     midnight = period.local_to[11:19] == "00:00:00"
     return first, end - timedelta(days=1) if midnight else end
@@ -139,7 +139,7 @@ def days(period: Period) -> tuple[date, date]:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A field that is missing: of which table, and what supplies it."""
+    """A missing field: its table, and its source."""
 
     table: str
     field: str
@@ -152,7 +152,7 @@ class Missing:
 @dataclass(slots=True)
 class Draft:
     """
-    An export while it is made.
+    An export in progress.
 
     Attributes
     ----------
@@ -166,19 +166,19 @@ class Draft:
     missing: list[Missing] = field(default_factory=list)
 
     def lacks(self, table: str, name: str, remedy: str) -> None:
-        """Note that a field is missing."""
+        """Record that a field is missing."""
         one = Missing(table, name, remedy)
         if one not in self.missing:
             self.missing.append(one)
 
     def row(self, table: str) -> Fields:
-        """Begin a row of a table, or a part of a document."""
+        """Start a row of a table, or a part of a document."""
         return Fields(self, table)
 
 
 class Fields:
     """
-    A row while it is filled.
+    A row in progress.
 
     Parameters
     ----------
@@ -192,12 +192,12 @@ class Fields:
         self._draft, self._table = draft, table
 
     def put(self, **values: Any) -> Fields:
-        """Set optional fields; what is None is left out."""
+        """Set optional fields; None is omitted."""
         self.values |= {name: value for name, value in values.items() if value is not None}
         return self
 
     def need(self, name: str, value: Any, remedy: str) -> Fields:
-        """Set a field that the format requires, or note that it is missing."""
+        """Set a field that the format requires, or record that it is missing."""
         if value is None or value in ("", ()):
             self._draft.lacks(self._table, name, remedy)
         else:
@@ -205,7 +205,7 @@ class Fields:
         return self
 
     def known(self, name: str, value: str | None, part: Collection[str], remedy: str) -> Fields:
-        """Set a required field of a list that is known in part; name what cannot be checked."""
+        """Set a required field from a partly known list; record values that cannot be checked."""
         self.need(name, value, remedy)
         if value is not None and value not in part:
             self._draft.lacks(

@@ -48,7 +48,7 @@ def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    Limits of the area by day and night, and which of them is exceeded. [dBA].
+    Return the limits of the area by day and night, and exceedances. [dBA].
 
     Raises
     ------

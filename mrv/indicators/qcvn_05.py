@@ -1,5 +1,5 @@
 """
-Ambient air against its limits.
+Ambient air compared with its limits.
 
 QCVN 05:2023/BTNMT: [T], in a transcription.  A mean counts from the date that it
 is for: the limit of fine dust over 24 hours falls from 50 to 45 ug/m3 on 1
@@ -25,7 +25,7 @@ _SUBSTANCES = (
 
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Limits of what was measured, and what exceeds them."""
+    """Return the limits of measured values, and exceedances."""
     limits: dict[str, dict[str, Any]] = {}
     exceeded = []
     for mean, values in inputs["mean_ug_m3"].items():

@@ -1,5 +1,5 @@
 """
-Signed notes, and the keys of logs and witnesses as they are handed out.
+Signed notes, and the published keys of logs and witnesses.
 
 Signed notes (c2sp.org/signed-note): text that people and programs can read.
 
@@ -62,18 +62,18 @@ class NoteKey:
 
     @property
     def key_id(self) -> bytes:
-        """First 4 bytes of SHA-256(name, newline, type, key)."""
+        """Return the first 4 bytes of SHA-256(name, newline, type, key)."""
         return sha256(self.name.encode() + b"\n" + _ED25519 + self.public)[:_ID_BYTES]
 
     @property
     def vkey(self) -> str:
-        """Text to hand out: `name+id+key`."""
+        """Return the text to publish: `name+id+key`."""
         return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + self.public)}"
 
 
 def parse_vkey(vkey: str) -> NoteKey:
     """
-    Key of its text `name+id+key`.
+    Return the key of the text `name+id+key`.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def parse_vkey(vkey: str) -> NoteKey:
 
 def sign_note(text: str, name: str, key: SigningKey) -> str:
     """
-    Sign a text that ends with a newline, under a key name.
+    Return a signed text that ends with a newline, under a key name.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
 
 def verify_note(note: str, *known: NoteKey) -> str:
     """
-    Text of a note that a known key signed.
+    Return the text of a note signed by a known key.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def verify_note(note: str, *known: NoteKey) -> str:
 
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """
-    Text of a note, and name and raw bytes of each signature line; nothing is verified.
+    Return text, and name and raw bytes of each signature line; nothing is verified.
 
     Raises
     ------
@@ -236,7 +236,7 @@ class Vkey:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Read what `str` writes.
+        Return the key from the text of `str`.
 
         Raises
         ------
@@ -260,7 +260,7 @@ class Vkey:
 
     @property
     def key_id(self) -> bytes:
-        """First 4 bytes of SHA-256(name, newline, type, key)."""
+        """Return the first 4 bytes of SHA-256(name, newline, type, key)."""
         name = self.name.encode("utf-8", "surrogateescape")
         return sha256(name + b"\n" + bytes([self.kind]) + self.public)[:_ID_BYTES]
 

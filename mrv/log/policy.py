@@ -1,5 +1,5 @@
 """
-Which logs count, and which witnesses must have cosigned (c2sp.org/tlog-policy).
+Accepted logs, and required witnesses (c2sp.org/tlog-policy).
 
     log VKEY [URL]
     witness NAME VKEY [URL]
@@ -32,14 +32,14 @@ _LARGEST = {"log": 3, "witness": 4, "quorum": 2}
 
 
 class Member(NamedTuple):
-    """A log or a witness: its key, and where it is asked; no URL for readers only."""
+    """A log or a witness: its key and its URL; no URL for readers only."""
 
     key: Vkey
     url: str | None
 
 
 class Group(NamedTuple):
-    """How many of which members have to cosign."""
+    """A number of members, of a list, that must cosign."""
 
     needed: int
     members: tuple[str, ...]
@@ -48,7 +48,7 @@ class Group(NamedTuple):
 @dataclass(frozen=True)
 class Policy:
     """
-    A policy as it was read.
+    A policy from its file.
 
     Attributes
     ----------
@@ -70,11 +70,11 @@ class Policy:
     text: str = field(repr=False)
 
     def reached(self, keys: Collection[Vkey]) -> bool:
-        """Whether cosignatures of these keys are enough."""
+        """Return whether cosignatures of these keys are sufficient."""
         return self.quorum == NONE or self._has(self.quorum, set(keys))
 
     def lacks(self, keys: Collection[Vkey]) -> str | None:
-        """Say what is missing beside cosignatures of these keys; None where they are enough."""
+        """Return the missing cosignatures in words; None if those of these keys are sufficient."""
         have = set(keys)
         return None if self.reached(have) else self._missing(self.quorum, have)
 
@@ -100,7 +100,7 @@ class Policy:
 
 def read_policy(data: bytes) -> Policy:
     """
-    Read a policy file.
+    Return a policy from its file.
 
     Raises
     ------

@@ -50,13 +50,13 @@ class Checkpoint:
     root: bytes
 
     def text(self) -> str:
-        """Note text of three lines."""
+        """Return the note text of three lines."""
         return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """
-        Read what `text` writes.
+        Return the checkpoint from the note text.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Checkpoint:
 
 def read_head(text: str) -> Checkpoint:
     """
-    Origin, size and root of a checkpoint of any log, whose lines below them are passed over.
+    Return origin, size and root of a checkpoint of any log; further lines are ignored.
 
     Raises
     ------
@@ -85,13 +85,13 @@ def read_head(text: str) -> Checkpoint:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
-    """Signed note of a checkpoint, by the key of the log of that origin."""
+    """Return the signed note of a checkpoint, with the key of the log of that origin."""
     return sign_note(checkpoint.text(), checkpoint.origin, key)
 
 
 def verify_checkpoint(note: str, log_key: NoteKey) -> Checkpoint:
     """
-    Checkpoint of a signed note, if the log's key signed it.
+    Return the checkpoint of a note signed with the log's key.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def verify_checkpoint(note: str, log_key: NoteKey) -> Checkpoint:
 
 
 def decode_hash(line: str) -> bytes:
-    """Bytes of a base64 line that must hold one hash."""
+    """Return the bytes of a base64 line with one hash."""
     try:
         value = decode_base64(line)
     except CanonicalError as error:
@@ -122,7 +122,7 @@ def decode_hash(line: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Parts of a receipt: place of the entry, inclusion proof, signed checkpoint."""
+    """Parts of a receipt: index of the entry, inclusion proof, signed checkpoint."""
 
     index: int
     proof: tuple[bytes, ...]
@@ -131,7 +131,7 @@ class Receipt:
 
 def make_receipt(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
     """
-    Text of a receipt.
+    Return the text of a receipt.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def make_receipt(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
 
 def parse_receipt(text: str) -> Receipt:
     """
-    Parts of a receipt; nothing of it is checked yet but its form.
+    Return the parts of a receipt; only its form is checked.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def parse_receipt(text: str) -> Receipt:
 
 def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     """
-    Check that an entry is in a log, as its signed checkpoint says.
+    Check that an entry is in a log, with its signed checkpoint.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What furnaces have in common: castings that are weighed, and one figure of electricity."""
+"""Common parts of furnaces: weighed castings, and one figure of electricity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of t
 
 
 def used(specific: str, method: str) -> tuple[Step, ...]:
-    """Output that counts, and its electricity: by the furnace's meter, or by the tonne."""
+    """Return the counted output and its electricity: metered, or per tonne."""
     used_mwh = ("used_mwh", "E_PJ", "MWh")
     meaning = "electricity of the output counted"
     return (
@@ -52,7 +52,7 @@ def one_figure(inputs: Inputs, specific: str) -> None:
 
 
 def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str) -> Consumption:
-    """Return what castings take of the furnace's electricity; `span` in MWh/t."""
+    """Return the specific consumption of castings; `span` in MWh/t."""
     return Consumption(
         uses=("power",),
         serves=("production",),

@@ -1,5 +1,5 @@
 """
-Enthalpy that steam can have at most, by the temperature that its own meter tells.
+Maximum enthalpy of steam at the temperature of its own meter.
 
 Superheated steam at 10 kPa, IAPWS-IF97, unverified [M]; less pressure adds less than 1 kJ/kg,
 which the table holds, and more pressure takes off.  Between its values a chord is above the curve.
@@ -37,7 +37,7 @@ TEMPERATURE = {
 
 
 def most_enthalpy(celsius: Fraction) -> Fraction:
-    """Enthalpy of steam of a temperature at low pressure; below 50 Cel that of 50. [kJ/kg]."""
+    """Return enthalpy of low-pressure steam at a temperature of at least 50 Cel. [kJ/kg]."""
     at = max(celsius, Fraction(_LOW_PRESSURE[0][0]))
     for (low, less), (high, more) in pairwise(_LOW_PRESSURE):
         if at <= high:

@@ -47,7 +47,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Output [g] to [t], furnace electricity [Wh] to [MWh], the year's part of leakage.
+    Return output [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
     What lies above history is taken off before (the cap of the role), so that all
     electricity stands against the output that counts.

@@ -1,5 +1,5 @@
 """
-A building that uses less than its own past would have used in this weather.
+A building with less consumption than its own history in the same weather.
 
 CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh:
 [M], unverified.  Give the months before the project as `history`: intercept and
@@ -56,7 +56,7 @@ _DAYS = ParameterSpec(
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Degree days [K s] to [K d], electricity to [MWh], the line pro rata of the year."""
+    """Return degree days [K s] as [K d], electricity as [MWh], and the line pro rata."""
     del factors, year
     return {
         "intercept_mwh": parameters["intercept_mwh"] * gaining_part_of_year(activities),
@@ -142,7 +142,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse two baselines or none, and too few months to hold one."""
+    """Refuse two baselines or none, and fewer than twelve months."""
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(

@@ -1,5 +1,5 @@
 """
-An evidence pack as it was read: the bytes of its documents, its tables as columns.
+An evidence pack as read: bytes of its documents, tables as columns.
 
     statement.json       with the operator's proof, once submitted
     verification.json    the verifier's credential, once verified
@@ -88,7 +88,7 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Pack:
     """
-    What stands under a path.
+    Contents of a path.
 
     Attributes
     ----------
@@ -118,13 +118,13 @@ class Pack:
 
     @property
     def bare(self) -> bool:
-        """Whether it is a statement without evidence."""
+        """Return whether it is a statement without evidence."""
         return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
 
 
 class PackReadings:
     """
-    The readings of a pack as the pipeline takes them, a few devices at a time.
+    The readings of a pack in the form of the pipeline, a few devices at a time.
 
     Each iteration reads the files again; nothing is kept.
 
@@ -183,13 +183,13 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
 
 
 def manifest_of(hashes: Mapping[str, str]) -> bytes:
-    """Bytes of the manifest of a pack's files: name to SHA-256 in hex."""
+    """Return the bytes of the manifest of a pack's files: name to SHA-256 in hex."""
     listed = {name: digest for name, digest in hashes.items() if name not in UNLISTED}
     return legible({"format": FORMAT, "files": listed})
 
 
 def check_order(rows: IntervalRows, fleet: Fleet) -> None:
-    """Refuse interval rows that do not ascend strictly by device, quantity and start."""
+    """Refuse interval rows not in strictly ascending order of device, quantity and start."""
     place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     later = (place[1:] > place[:-1]) | (
         (place[1:] == place[:-1]) & (rows.start_us[1:] > rows.start_us[:-1])

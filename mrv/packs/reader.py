@@ -76,7 +76,7 @@ class Readings:
 
     @property
     def rows(self) -> int:
-        """How many there are, as the files say themselves."""
+        """Return the number of rows, according to the files."""
         return sum(file.rows for file in self.files)
 
     def __iter__(self) -> Iterator[Table]:
@@ -215,7 +215,7 @@ class _FolderContents:
     weight: int = 0
 
     def take(self, name: str, file: Path) -> None:
-        """Read a file; InputError if it cannot be what its name says."""
+        """Return a file's table; InputError if it is not of the expected form."""
         self.hashes[name] = ""  # no file that was written hashes to this
         budget = self.budget
         folder, _, stem = name.removesuffix(".parquet").rpartition("/")
@@ -265,14 +265,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def is_part_of(file: Path | str, pack: Path | str) -> bool:
-    """Whether a file came with a pack: it stands in its folder, by whatever name or link."""
+    """Return whether a file is in a pack's folder, under any name or link."""
     place = Path(pack)
     return place.is_dir() and Path(file).resolve().is_relative_to(place.resolve())
 
 
 def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes:
     """
-    Bytes of a document.
+    Return the bytes of a document.
 
     Parameters
     ----------

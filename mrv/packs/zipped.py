@@ -1,4 +1,4 @@
-"""A pack as it is downloaded: a zip file, unpacked beside for as long as it is read."""
+"""A pack as a downloaded zip file, unpacked temporarily while it is read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-What an operator declares of a project beside its meters: surveys, events, the design, its phases.
+Declarations of an operator for a project: surveys, events, design, phases.
 
 One type each in registry file, database, plan and statement.  Days are local; spans half-open.
 """
@@ -18,7 +18,7 @@ HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """
-    A part of a population that was sampled by itself, such as an age or a country.
+    A separately sampled part of a population, such as an age or a country.
 
     `mean` and `sd` are of its own sample; without an `sd` the mean is a share of answers.
     """
@@ -33,7 +33,7 @@ class Stratum:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """
-    A sample of a population, by which a parameter is estimated.
+    A sample of a population for the estimate of a parameter.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    Event at a plant: its first day and the first day after it, which an event that lasts has not.
+    An event at a plant: first day and first day after it, None if it continues.
 
     `increase` explains a reduction above the estimate of the design, `moved` is of meters that
     measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
@@ -90,19 +90,19 @@ class Event:
     resolved: date | None = None
 
     def covers(self, device: str | None, first: date, last: date) -> bool:
-        """Whether it is of a device, and of days with both ends among them."""
+        """Return whether it concerns a device and includes both ends of some days."""
         mine = not self.devices or device in self.devices
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Whether someone investigated a device's day, and was done with it no earlier."""
+        """Return whether a device's day was investigated, on that day or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 
 
 @dataclass(frozen=True, slots=True)
 class DesignedDevice:
-    """Equipment of the registered design: how many of a make and model, and where."""
+    """Equipment of the registered design: number of a make and model, and location."""
 
     make: str
     model: str
@@ -112,7 +112,7 @@ class DesignedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A phase of the implementation: when it was planned, and when it was commissioned."""
+    """A phase of the implementation: planned and actual commissioning."""
 
     name: str
     planned: date
@@ -124,7 +124,7 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class Design:
     """
-    The registered design document, with the equipment and the phases that it has.
+    The registered design document, with its equipment and phases.
 
     `latitude` and `longitude` are those of the plant by the document. [deg]
     """
@@ -159,7 +159,7 @@ class JointReading:
 @dataclass(frozen=True, slots=True)
 class SharedMeter:
     """
-    A meter that several users share, and the meters of each user.
+    A meter shared by several users, and the meters of each user.
 
     `lost` is by how much the two may differ: what is lost or stored between them. [%]  `readings`
     are joint meter readings; the lower of these and of the meter's own readings applies.
@@ -174,7 +174,7 @@ class SharedMeter:
 @dataclass(frozen=True, slots=True)
 class Default:
     """
-    Why a published default applies in place of a supplier's, a measured or a national value.
+    Reason for a published default in place of a supplier's, measured or national value.
 
     `factor` is the kind, such as `diesel.ncv`; `reason` says why none of those was to be had (CDM
     TOOL03: options a to d, in this order).
@@ -187,7 +187,7 @@ class Default:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """All of it, of a project."""
+    """All declarations of a project."""
 
     surveys: tuple[Survey, ...] = ()
     events: tuple[Event, ...] = ()
@@ -200,7 +200,7 @@ class Declared:
         return self != Declared()
 
     def until(self, last: date) -> Declared:
-        """Return what is of days up to the last of a period."""
+        """Return the declarations for days up to the last of a period."""
         return Declared(
             tuple(one for one in self.surveys if one.taken <= last),
             tuple(one for one in self.events if one.begins <= last),

@@ -1,5 +1,5 @@
 """
-How precise a sample is, and the bound that counts where it is not precise enough.
+Precision of a sample, and the bound applied where it is not sufficient.
 
 CDM "Standard: Sampling and surveys for CDM project activities and programmes of activities"
 (CDM-EB50-A30-STAN [M]): 90 % confidence and 10 % precision, 95/10 for large-scale methodologies;
@@ -35,7 +35,7 @@ _SCALE = 10**9
 
 
 class Precision(NamedTuple):
-    """Half of a confidence interval, in the unit of the mean, and what was asked for. [%]"""
+    """Half-width of a confidence interval, in the unit of the mean, and the requirement. [%]"""
 
     half: Fraction
     percent: Fraction | None
@@ -44,18 +44,18 @@ class Precision(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it is as precise as was asked for."""
+        """Return whether the precision is as required."""
         return self.percent is not None and self.percent <= self.asked
 
 
 def required(methodology: str, programme: str) -> tuple[int, int]:
-    """Return confidence and precision that a methodology's programme asks for. [%]"""
+    """Return confidence and precision required by a methodology's programme. [%]"""
     large = programme == "CDM" and not methodology.startswith("ams-")
     return LARGE if large else SMALL
 
 
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
-    """Return the precision of a survey; the plan's own requirement counts where it is stricter."""
+    """Return the precision of a survey; a stricter requirement of the plan applies."""
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(one) * one.population**2 for one in parts), start=Fraction(0))
     # each stratum has a mean of its own
@@ -74,7 +74,7 @@ def _square(one: Survey | Stratum) -> Fraction:
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:
-    """Return the precision of the mean of some samples; None of fewer than two."""
+    """Return the precision of the mean of some samples; None for fewer than two."""
     n = len(values)
     if n < 2:  # noqa: PLR2004 - one sample has no spread
         return None

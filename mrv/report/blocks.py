@@ -1,4 +1,4 @@
-"""What stands on a page, as data: `page.typ` sets it on paper, the console in a browser."""
+"""Contents of a page as data, rendered by `page.typ` in the PDF and by the console."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ MOST_ROWS = 200
 
 
 def part(text: str) -> Block:
-    """Head of a part."""
+    """Return the heading of a part."""
     return {"kind": "h1", "text": text}
 
 
 def chapter(text: str) -> Block:
-    """Heading of a chapter, within a part."""
+    """Return the heading of a chapter in a part."""
     return {"kind": "h2", "text": text}
 
 
 def paragraph(text: str, *, small: bool = False) -> Block:
-    """Write running text."""
+    """Return running text."""
     return {"kind": "p", "text": text, "small": small, "leads": False}
 
 
 def note(text: str) -> Block:
-    """Write what there is to know of the table that follows, on the same page."""
+    """Return a note on the following table, on the same page."""
     return {**paragraph(text, small=True), "leads": True}
 
 
 def banner(text: str, tone: str) -> Block:
-    """Write what no one may overlook; tone `good`, `warn` or `bad`."""
+    """Return a banner; tone `good`, `warn` or `bad`."""
     return {"kind": "banner", "text": text, "tone": tone}
 
 
 def pairs(rows: Iterable[tuple[str, str | None]]) -> Block:
-    """List names and what stands for them; None is shown as not stated."""
+    """Return names and their values; None is shown as not stated."""
     return {"kind": "pairs", "rows": [list(row) for row in rows]}
 
 
@@ -49,7 +49,7 @@ def table(
     note: str = "page.more_rows",
 ) -> Block:
     """
-    List rows under heads, as many as paper takes.
+    Return a table; rows beyond the paper's limit are counted.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sums of a device's intervals by local day, within its service."""
+"""Daily sums of a device's intervals, within its service."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Day(NamedTuple):
 
     @property
     def missing_us(self) -> int:
-        """Time of which nothing is known."""
+        """Return the time without any data. [us]"""
         return self.to_us - self.from_us - self.measured_us - self.estimated_us - self.unknown_us
 
 
@@ -44,7 +44,7 @@ def day_sums(
     parameters: Sequence[MonitoredParameter], rows: IntervalRows, fleet: Fleet, timezone: str
 ) -> list[Day]:
     """
-    Daily sums, by monitored parameter and day.
+    Return daily sums, by monitored parameter and day.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ _MAKERS = {"pdf": ("mrv.report.page", "page"), "xlsx": ("mrv.report.sheets", "wo
 
 def make(facts: Facts, wanted: Format, language: str) -> bytes:
     """
-    Return a report, the same bytes each time.
+    Return a report, byte-identical for the same data.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def make(facts: Facts, wanted: Format, language: str) -> bytes:
 
 def make_programme(document: Mapping[str, Any], wanted: Format, language: str) -> bytes:
     """
-    Return a programme report in one of its formats, the same bytes each time.
+    Return a programme report in one of its formats, byte-identical for the same data.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which device-days the verifier looked at, as blocks; see `mrv.statement.sampling`."""
+"""Device-days examined by the verifier, as blocks; see `mrv.statement.sampling`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mrv.report.words import Words
 
 def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
     """
-    Show how the list was drawn, and the list.
+    Return how the sample was drawn, and its device-days.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
 
 
 def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | None]]:
-    """Who drew how many of how many, when, and by which seed."""
+    """Return who drew the sample, numbers, time and seed."""
     said = document.credential_subject
     return [
         (words["sampling.population"], words.number(said.population)),
@@ -60,10 +60,10 @@ def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | No
 
 
 def drawn(sampled_day: SampledDay, words: Words) -> str:
-    """How a device-day came on the list."""
+    """Return how a device-day was selected."""
     return words.get(f"drawn.{sampled_day.drawn.replace(' ', '_')}", sampled_day.drawn)
 
 
 def risks(sampled_day: SampledDay, words: Words) -> str:
-    """Why a device-day weighs more than another; empty where nothing makes it so."""
+    """Return why a device-day has a higher weight; empty without a reason."""
     return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in sampled_day.reasons)

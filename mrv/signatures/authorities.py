@@ -1,5 +1,5 @@
 """
-Time-stamp authorities that a reader trusts (RFC 3161), and how many of them must have stamped.
+Trusted time-stamp authorities (RFC 3161), and the required number of stamps.
 
     {"threshold": 2, "since": "2027-01-01T00:00:00Z",
      "authorities": [{"name": "DigiCert", "certificates": [PEM, ...],
@@ -76,16 +76,16 @@ class Authority:
 
     @cached_property
     def loaded(self) -> tuple[x509.Certificate, ...]:
-        """Its certificates."""
+        """Return its certificates."""
         return tuple(certificate(pem, f"authority {self.name!r}") for pem in self.certificates)
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """Certificates that are signed with their own key."""
+        """Return self-signed certificates."""
         return tuple(one for one in self.loaded if self_signed(one))
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as a trust root holds it."""
+        """Return the JSON form in a trust root."""
         may = {"policies": list(self.policies), "until": self.until}
         return {
             "name": self.name,
@@ -95,7 +95,7 @@ class Authority:
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        """Return the value from `to_json`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
             raise EnrolmentError(
                 "a time-stamp authority has name and certificates, and may have policies and until"
@@ -111,7 +111,7 @@ class Authority:
 @dataclass(frozen=True, slots=True)
 class StampRule:
     """
-    How many of which authorities must have stamped, of periods that end after a time.
+    Required number of stamps, and the authorities, for periods that end after a time.
 
     Parameters
     ----------
@@ -145,13 +145,13 @@ class StampRule:
             seen |= dict.fromkeys(mine, one.name)
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as a trust root holds it."""
+        """Return the JSON form in a trust root."""
         listed = [one.to_json() for one in self.authorities]
         return {"threshold": self.threshold, "since": self.since, "authorities": listed}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        """Return the value from `to_json`; EnrolmentError names the fault."""
         wanted = {"threshold", "authorities"}
         if not wanted <= record.keys() <= wanted | {"since"}:
             raise EnrolmentError(
@@ -167,7 +167,7 @@ class StampRule:
 
 def read_authorities(data: bytes) -> StampRule:
     """
-    Read a file of authorities, JSON or PEM.
+    Return the authorities of a file, JSON or PEM.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def read_authorities(data: bytes) -> StampRule:
 
 
 def certificate(text: str, where: str) -> x509.Certificate:
-    """Read a certificate in PEM; EnrolmentError names where it stands."""
+    """Return a certificate from PEM; EnrolmentError names its position."""
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
@@ -196,7 +196,7 @@ def certificate(text: str, where: str) -> x509.Certificate:
 
 
 def self_signed(one: x509.Certificate) -> bool:
-    """Whether a certificate names itself as its issuer, and is signed by its own key."""
+    """Return whether a certificate is self-signed."""
     if one.issuer != one.subject:
         return False
     try:
@@ -207,19 +207,19 @@ def self_signed(one: x509.Certificate) -> bool:
 
 
 def named(subject: x509.Name) -> str:
-    """Name of a certificate's holder for people: its common name, or the whole of it."""
+    """Return the name of a certificate's holder: its common name, or the full name."""
     found = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     text = str(found[0].value) if found else subject.rfc4514_string()
     return "".join(c if c.isprintable() else "?" for c in text) or "without a name"
 
 
 def pem(one: x509.Certificate) -> str:
-    """Text of a certificate."""
+    """Return the PEM text of a certificate."""
     return one.public_bytes(Encoding.PEM).decode()
 
 
 def counts(authority: Authority, moment: datetime) -> bool:
-    """Whether what an authority stamped at a time counts."""
+    """Return whether a stamp of an authority at a time is accepted."""
     return authority.until is None or moment < datetime.fromisoformat(authority.until)
 
 

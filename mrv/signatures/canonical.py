@@ -1,5 +1,5 @@
 """
-Canonical JSON: one value, one byte string (RFC 8785, JCS).
+Canonical JSON: each value has one byte string (RFC 8785, JCS).
 
 What is signed or hashed passes through here in both directions.  Two JSON
 readers may disagree about a repeated key, about NaN, or about an integer that
@@ -29,7 +29,7 @@ _write = json.JSONEncoder(
 
 def encode(value: object, *, allow_floats: bool = False) -> bytes:
     """
-    Canonical bytes of a JSON value.
+    Return the canonical bytes of a JSON value.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
 
 def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     """
-    JSON value of UTF-8 bytes, refusing what readers may read differently.
+    Return the JSON value of UTF-8 bytes; refuse bytes that readers may interpret differently.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
 
 
 def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
-    """Like `parse`, for bytes that must hold a JSON object."""
+    """Return the JSON object of bytes, as `parse`."""
     value = parse(data, allow_floats=allow_floats)
     if not isinstance(value, dict):
         raise CanonicalError(f"expected a JSON object {{...}}, found {type(value).__name__}")
@@ -105,7 +105,7 @@ def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
 
 def legible(value: object) -> bytes:
     """
-    JSON bytes for people: indented, keys in order; one value, one byte string, as well.
+    Return JSON bytes for people: indented, keys in order, one byte string per value.
 
     Raises
     ------
@@ -117,12 +117,12 @@ def legible(value: object) -> bytes:
 
 
 def sha256(data: bytes) -> bytes:
-    """SHA-256 of bytes, 32 bytes."""
+    """Return the SHA-256 of bytes, 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 def sha256_hex(data: bytes) -> str:
-    """SHA-256 of bytes, 64 lower-case hex digits."""
+    """Return the SHA-256 of bytes, 64 lower-case hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -36,7 +36,7 @@ ASSERTION = "assertionMethod"
 
 def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     """
-    Refuse a proof with a field missing, unknown or of another meaning.
+    Refuse a proof with missing, unknown or invalid fields.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
 
 
 def signature_of(proof: Mapping[str, Any]) -> bytes:
-    """Signature that `proofValue` holds, 64 bytes."""
+    """Return the signature of `proofValue`, 64 bytes."""
     value = proof["proofValue"]
     if not isinstance(value, str):
         raise SignatureError(f"proofValue is a {type(value).__name__}, not multibase text")
@@ -85,7 +85,7 @@ def signature_of(proof: Mapping[str, Any]) -> bytes:
 
 def time_of(text: object, name: str) -> datetime:
     """
-    Read a time of a signed document.
+    Return a time of a signed document.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def verify_proof(
     document: Mapping[str, Any], trusted: Iterable[EnrolledKey], purpose: str = ASSERTION
 ) -> EnrolledKey:
     """
-    Tell which enrolled key signed a document with exactly one proof.
+    Return the enrolled key that signed a document with exactly one proof.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def verify_proof(
 def proof_options(
     document: Mapping[str, Any], method: str, created: datetime, purpose: str = ASSERTION
 ) -> dict[str, Any]:
-    """Proof without its value: the part of it that is signed."""
+    """Return the proof without its value: the signed part."""
     options: dict[str, Any] = {
         "type": PROOF_TYPE,
         "cryptosuite": CRYPTOSUITE,
@@ -185,17 +185,17 @@ def proof_options(
 
 
 def canonical_document(document: Mapping[str, Any]) -> bytes:
-    """Canonical bytes of the document without its proof."""
+    """Return the canonical bytes of the document without its proof."""
     return canonical.encode({key: value for key, value in document.items() if key != "proof"})
 
 
 def canonical_options(options: Mapping[str, Any]) -> bytes:
-    """Canonical bytes of the proof without its value."""
+    """Return the canonical bytes of the proof without its value."""
     return canonical.encode({key: value for key, value in options.items() if key != "proofValue"})
 
 
 def hash_data(document: Mapping[str, Any], options: Mapping[str, Any]) -> bytes:
-    """The 64 bytes that are signed: hash of the options, then hash of the document."""
+    """Return the 64 signed bytes: hash of the options, then hash of the document."""
     return canonical.sha256(canonical_options(options)) + canonical.sha256(
         canonical_document(document)
     )

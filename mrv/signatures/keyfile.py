@@ -1,5 +1,5 @@
 """
-Key files: JSON bytes of a secret key, and of the keys that are trusted.
+Key files: JSON bytes of a secret key, and of trusted keys.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
               or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
@@ -30,7 +30,7 @@ Signs = Callable[[bytes], bytes]
 
 
 def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") -> bytes:
-    """Bytes of the key file of a signer; keep them from everyone else."""
+    """Return the bytes of a signer's key file, which must be kept secret."""
     _check_pair(key, holder)
     if passphrase:
         return _write({**holder.to_json(), _ENCRYPTED: key.encrypted(passphrase)})
@@ -38,7 +38,7 @@ def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") 
 
 
 def write_distant(holder: EnrolledKey, signer: Mapping[str, Any]) -> bytes:
-    """Bytes of the key file of a signer whose secret is elsewhere."""
+    """Return the bytes of a signer's key file whose secret is elsewhere."""
     return _write({**holder.to_json(), _SIGNER: dict(signer)})
 
 
@@ -46,7 +46,7 @@ def read_secret(
     data: bytes, passphrase: bytes = b"", opened: Callable[[Mapping[str, Any]], Signs] | None = None
 ) -> tuple[SigningKey, EnrolledKey]:
     """
-    Key and holder of a key file.
+    Return key and holder of a key file.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_secret(
 def write_keyring(
     keys: Iterable[EnrolledKey], status_lists: Iterable[Mapping[str, Any]] = ()
 ) -> bytes:
-    """Bytes of a keyring: trusted public keys, and the signed status lists kept beside them."""
+    """Return the bytes of a keyring: trusted public keys, and signed status lists."""
     record: dict[str, Any] = {"keys": [key.to_json() for key in keyring(keys).values()]}
     if lists := list(status_lists):
         record[_LISTS] = lists
@@ -90,7 +90,7 @@ def write_keyring(
 
 def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     """
-    Trusted keys of a file.
+    Return the trusted keys of a file.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
 
 def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...], str | None]:
     """
-    Keys that a reader trusts, and what the reader keeps beside them.
+    Return the reader's trusted keys, with status lists and policy of the same file.
 
     A list is believed for its own signature and dates, not for standing here.
 

@@ -1,5 +1,5 @@
 """
-Trust root of a programme: a signed, versioned file that names its verifiers, after TUF.
+Trust root of a programme: a signed, versioned file with its verifiers, modelled on TUF.
 
     {"signed": {"type": "tonne-trust-root", "programme", "version", "expires",
                 "root": {"threshold", "keys": [Multikey, ...]},
@@ -38,7 +38,7 @@ _MAY = {"evidence", "issue", "logPolicy", "timestamps"}
 
 
 class IssueRule(NamedTuple):
-    """How many operators have to approve an issue, of periods that end after a time (RFC 3339)."""
+    """Number of operators that must approve an issue, for periods after a time (RFC 3339)."""
 
     threshold: int
     since: str
@@ -47,7 +47,7 @@ class IssueRule(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class TrustRoot:
     """
-    What a programme says of keys.
+    Keys and rules of a programme.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class TrustRoot:
                 raise EnrolmentError("issue of a trust root must require 2 people or more")
 
     def signed(self) -> dict[str, Any]:
-        """Return what the root keys sign."""
+        """Return the bytes signed by the root keys."""
         return {
             "type": TYPE,
             "programme": self.programme,
@@ -120,7 +120,7 @@ class TrustRoot:
 
 class Trust(NamedTuple):
     """
-    Keys that a reader trusts, and where they came from, in a few words.
+    Keys trusted by a reader, and their source in a few words.
 
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
     how many have to approve an issue, as the programme says, `timestamps` whose time stamps
@@ -140,7 +140,7 @@ class Trust(NamedTuple):
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
-    """Bytes of a trust root with the signatures that it has so far: Multikey and 64 bytes."""
+    """Return the bytes of a trust root with its signatures so far: Multikey and 64 bytes."""
     signed = [{"key": key, "value": encode_base58(value)} for key, value in signatures]
     record = {"signed": root.signed(), "signatures": signed}
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
@@ -176,7 +176,7 @@ def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> byte
 
 def read_root(data: bytes, at: datetime) -> TrustRoot:
     """
-    Read a trust root that its own root keys signed.
+    Return a trust root signed by its own root keys.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
 
 
 def read_pinned(data: bytes) -> TrustRoot:
-    """Read a trust root that is kept, of whatever time; EnrolmentError as `read_root`, but time."""
+    """Return a stored trust root, also if expired; EnrolmentError as `read_root` otherwise."""
     root, signatures = _parse(data)
     _require(root, signatures, root)
     return root
@@ -202,7 +202,7 @@ def read_pinned(data: bytes) -> TrustRoot:
 
 def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
     """
-    Read the version that follows a pinned one.
+    Return the version that follows a pinned one.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
 
 def read_trusted(data: bytes, at: datetime) -> Trust:
     """
-    Read whom a reader trusts: a trust root, or a plain keyring.
+    Return the keys that a reader trusts: of a trust root, or of a plain keyring.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Signed batches (COSE_Sign1) as text, and the registers that their messages tell.
+Signed batches (COSE_Sign1) as text, and the registers in their messages.
 
 A batch travels as base64 where its bytes cannot; `ingest.formats.cose_batch` says what stands
 in it.  Which register a message tells is the profile's word, so a reader needs the device's.
@@ -28,7 +28,7 @@ _LONGEST = 1_000_000
 
 def texts(data: bytes) -> list[str]:
     """
-    Batches of a file of bytes, one behind the other, each as base64.
+    Return the batches of a file of bytes, each as base64.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def texts(data: bytes) -> list[str]:
 
 def read(text: str) -> Batch:
     """
-    Batch of its base64; nothing is verified.
+    Return the batch from its base64; nothing is verified.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read(text: str) -> Batch:
 
 def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
     """
-    Registers that a batch tells of a device: time [us UTC], channel, value [base unit].
+    Return registers of a device in a batch: time [us UTC], channel, value [base unit].
 
     Raises
     ------

@@ -58,24 +58,24 @@ _HALF = 32
 
 
 class NotCheckedError(SignedValueError):
-    """A signature cannot be checked here, which says nothing for or against it."""
+    """A signature cannot be checked on this machine; it is neither valid nor invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterKey:
-    """A public key as bytes: DER, or a bare point whose curve the algorithm names."""
+    """A public key as bytes: DER, or a bare point with the curve named by the algorithm."""
 
     raw: bytes
 
     @property
     def hex(self) -> str:
-        """The form in which registries hold it."""
+        """Return the key in hex, as in registries."""
         return self.raw.hex()
 
 
 def parse_key(text: str) -> MeterKey:
     """
-    Key of its text: hex (blanks may stand in it), base64 or PEM.
+    Return the key of its text: hex (with blanks allowed), base64 or PEM.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def parse_key(text: str) -> MeterKey:
 
 def decode_key(text: str) -> MeterKey:
     """
-    Bytes of a key's text, of whatever kind it is.
+    Return the bytes of a key's text, of any kind.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def decode_key(text: str) -> MeterKey:
 
 def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     """
-    Whether two texts hold one public key, as DER, as a point, or as a compressed point.
+    Return whether two texts contain one public key, as DER, point, or compressed point.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _supported(key: MeterKey) -> MeterKey:
 
 def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> bool:
     """
-    Whether a key's signature is over these bytes.
+    Return whether a key's signature is valid for these bytes.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
 
 def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes) -> bool:
     """
-    Whether a key's signature is over these bytes, as COSE has it (RFC 9053, section 2).
+    Return whether a key's signature is valid for these bytes, as in COSE (RFC 9053, section 2).
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ OwnKeys = Mapping[str, tuple[MeterKey, ...]]
 
 def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     """
-    Keys by the name that stands before them; a name may stand on several lines.
+    Return keys by the preceding name; a name may have several lines.
 
     Raises
     ------

@@ -86,20 +86,20 @@ class Reading:
 
     @property
     def energy_wh(self) -> Decimal | None:
-        """Value in watt-hours, exactly; None where it is no energy. [Wh]"""
+        """Return the value in watt-hours, exact; None where it is not an energy. [Wh]"""
         factor = _WH.get(self.unit or "")
         return None if factor is None or self.value is None else self.value * factor
 
     @property
     def usable(self) -> bool:
-        """Whether the meter itself stands by the value."""
+        """Return whether the meter marks the value as valid."""
         return self.value is not None and self.status == GOOD and "E" not in self.errors
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    One record: what a meter signed at once.
+    One record: readings signed together by a meter.
 
     Parameters
     ----------
@@ -130,19 +130,19 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Serial numbers as a person reads them."""
+        """Return the serial numbers for people."""
         found = [self.meter and f"meter {self.meter}", self.gateway and f"gateway {self.gateway}"]
         return " behind ".join(filter(None, found))
 
 
 def is_ocmf(text: str) -> bool:
-    """Whether a text begins as a record does."""
+    """Return whether a text begins as a record does."""
     return text.lstrip().startswith(HEADER)
 
 
 def read(text: str) -> Record:
     """
-    Record of its text; nothing is verified.
+    Return the record from its text; nothing is verified.
 
     Raises
     ------

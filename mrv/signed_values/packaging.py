@@ -1,5 +1,5 @@
 """
-Ways in which signed values travel, down to their text.
+File formats of signed values, unpacked to the text of each value.
 
     XML    files of the S.A.F.E. transparency software: values/value, each with
            signedData or encodedData and often a publicKey
@@ -32,7 +32,7 @@ _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
 @dataclass(slots=True)
 class Item:
     """
-    A value as it came.
+    A value as received.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Item:
 
 def read_items(content: bytes) -> list[Item]:
     """
-    Values of a file, XML or text.
+    Return the values of a file, XML or text.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _lines(text: str) -> list[Item]:
 
 def plain(text: str) -> str:
     """
-    Text of a value as it is carried.
+    Return the text of an encoded value.
 
     OCMF as it was signed, a batch (COSE_Sign1) as base64; what is neither stays as it is.
     """

@@ -1,5 +1,5 @@
 """
-What signed values show: verified, refused, or not checked.
+Result of a check of signed values: verified, refused, or not checked.
 
 1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
 2. Who signed is looked up, a meter or a gateway; the key comes from the registry, or from the
@@ -68,7 +68,7 @@ class DatedKey(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    What one value shows.
+    Result of the check of one value.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
-    """Check one value by itself; its page may still be a repeated one."""
+    """Check one value alone; repeated pages are not checked."""
     if item.text[:2] == "0o":
         return _check_batch(item, keys)
     if not ocmf.is_ocmf(item.text):
@@ -179,7 +179,7 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Refuse a value that verifies, and was sent by another device than its key is of."""
+    """Refuse a verified value that was sent by a device other than the key's."""
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"

@@ -1,5 +1,5 @@
 """
-When a day's readings arrived, and what of it an auditor wants to see.
+Arrival of a day's readings, as shown to an auditor.
 
 Readings that come late, or those of many hours that come in one, may be honest: a line was
 down.  They may also have been made at a desk.  No one can tell by the figures, so they are
@@ -52,7 +52,7 @@ class Arrived(NamedTuple):
 
     @property
     def at_once(self) -> bool:
-        """Whether the readings of many hours came within few."""
+        """Return whether readings of many hours arrived within few hours."""
         return self.hours <= FEW_HOURS and self.span >= _MANY_HOURS
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ Arrivals = dict[str, dict[str, Arrived]]  # by device and local day
 
 def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
     """
-    Return what a statement says of the arrival of its readings.
+    Return the arrival data of a statement.
 
     Parameters
     ----------
@@ -94,18 +94,18 @@ def _of(arrivals: Arrivals, device: str, day: str) -> int:
 
 
 def share(part: int, whole: int) -> str:
-    """Percentage with two places, rounded up: what came late is never shown as less."""
+    """Return a percentage with two places, rounded up, so that late arrival is not understated."""
     hundredths = -(-part * 10_000 // whole) if whole else 0
     return f"{Fraction(hundredths, 100).__float__():.2f}"
 
 
 def rows_of(found: Mapping[str, Arrived]) -> list[tuple[str, str]]:
-    """Return a day's devices and what is said of each, as they stand under a seal's root."""
+    """Return a day's devices and their arrival data, as below a seal's root."""
     return [(device, str(one)) for device, one in sorted(found.items())]
 
 
 def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str) -> None:
-    """Refuse arrivals that are not those that a day's seal names, root and sums; LogError."""
+    """Refuse arrivals that differ from root and sums of a day's seal; LogError."""
     named = said if isinstance(said, dict) else {}
     late = sum(one.late for one in found.values())
     sums = {"root": root, "readings": str(sum(one.readings for one in found.values()))}

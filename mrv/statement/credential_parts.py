@@ -1,4 +1,4 @@
-"""What every credential here is made of: its context, its issuer, and how it names another."""
+"""Common parts of every credential: context, issuer, and reference to another document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEDIA_TYPE = "application/vc"
 
 
 def related(name: str, data: bytes) -> dict[str, Any]:
-    """Name a document by its id and the digests of its bytes."""
+    """Return the reference to a document by id and digests of its bytes."""
     return write(
         RelatedResource(
             id=name,
@@ -36,12 +36,12 @@ def related(name: str, data: bytes) -> dict[str, Any]:
 
 
 def issuer(holder: EnrolledKey) -> dict[str, Any]:
-    """Name the holder of a key as the issuer of a credential."""
+    """Return the holder of a key as the issuer of a credential."""
     return write(Issuer(id=holder.did, name=holder.name))
 
 
 def valid_from(created: datetime) -> str:
-    """`validFrom` of a credential that is made at a time with a zone: UTC, whole seconds."""
+    """Return `validFrom` of a credential from a time with zone: UTC, whole seconds."""
     return created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

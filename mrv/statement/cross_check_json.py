@@ -19,7 +19,7 @@ MATERIAL_PERCENT = 5
 
 
 def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
-    """Write a cross-check; of a check meter with how far its readings reach."""
+    """Return a cross-check; that of a check meter with the extent of its readings."""
     meter = cross_check.kind == METER
     return CrossCheckShown(
         kind=cross_check.kind,
@@ -44,7 +44,7 @@ def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
 
 
 def readings_out(reach: Reach) -> ReadingsReach:
-    """How many readings, and how far they reach beyond the period's edges."""
+    """Return the number of readings, and their extent beyond the period's edges."""
     return ReadingsReach(
         count=reach.readings,
         first=None if reach.first_us is None else utc_text(reach.first_us),
@@ -55,7 +55,7 @@ def readings_out(reach: Reach) -> ReadingsReach:
 
 def indicated(result: PeriodResult) -> Materiality:
     """
-    Add up the possible overstatement of cross-checks that do not hold, net and absolute.
+    Return the potential overstatement of failed cross-checks, net and absolute.
 
     Check meters and invoices may witness the same energy, so the kind that says
     more counts, not both.

@@ -25,7 +25,7 @@ from mrv.statement.evidence_rows import BLOCK_ROWS, FIELDS, TABLE, blocks
 
 
 def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:
-    """Digest of readings by device and local day; all channels of each row."""
+    """Return the digest of readings by device and local day; all channels of each row."""
     return digest_leaves(
         leaf
         for frame in frames
@@ -35,7 +35,7 @@ def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Dig
 
 
 def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
-    """Digest of interval rows by device and local day."""
+    """Return the digest of interval rows by device and local day."""
     blocks_ = _interval_blocks(rows)
     return digest_leaves(x for part in blocks_ for x in _interval_leaves(fleet, part, timezone))
 
@@ -61,7 +61,7 @@ def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterato
 
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
-    """Leaves of a block of readings."""
+    """Return the leaves of a block of readings."""
     held = {name: values for name, values in block.columns.items() if not is_absent(values)}
     valid = {n: v != NULL for n, v in held.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
@@ -77,7 +77,7 @@ def leaves(
     valid: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Iterator[DayLeaf]:
     """
-    Leaves of rows, one a device and local day.
+    Return the leaves of rows, one per device and local day.
 
     Parameters
     ----------
@@ -112,6 +112,6 @@ def leaves(
 
 @lru_cache(maxsize=1024)
 def local_days(first_us: int, last_us: int, timezone: str) -> tuple[Int64, list[date]]:
-    """Begins of the local days that touch [first, last], and their dates. [us UTC]"""
+    """Return the begins of the local days that overlap [first, last], and their dates. [us UTC]"""
     found = list(days(first_us, last_us + 1, timezone))
     return np.array([begin for _, begin, _ in found], dtype=np.int64), [day for day, *_ in found]

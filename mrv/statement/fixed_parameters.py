@@ -1,5 +1,5 @@
 """
-Parameters that a project fixed ex ante, compared with what it issued with before.
+Parameters fixed ex ante, compared with those of earlier issued statements.
 
 What a methodology monitors (option A, B or C) may be another value each period.  What
 the project design fixed may not: a baseline that rises after the fact is where tonnes
@@ -28,7 +28,7 @@ _Key = tuple[str | None, str]
 
 def changed(said: Claims, project: Project) -> tuple[str, ...]:
     """
-    Return which fixed values of a project differ from those of its issued statement.
+    Return the fixed values of a project that differ from those of its issued statement.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
 
 
 def issued_with(said: Claims) -> tuple[FixedBefore, ...]:
-    """Return the values that a statement's project fixed ex ante."""
+    """Return the values fixed ex ante in a statement."""
     return tuple(FixedBefore(*one, said.statement) for one in fixed_ex_ante(said))
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:
-    """Return the values of issued statements that are others, or left out, now."""
+    """Return the values of issued statements that now differ, or are missing."""
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
@@ -87,7 +87,7 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
 
 
 def may_be_fixed(project: Project) -> dict[_Key, ParameterSpec]:
-    """Return all that a project and its devices may fix ex ante, given or not."""
+    """Return all parameters that a project and its devices may fix ex ante, given or not."""
     methodology = find(project.methodology, project.version)
     every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
     every += [

@@ -1,5 +1,5 @@
 """
-The single-line diagram: what feeds what in a plant, and at which points its meters measure.
+The single-line diagram: loads of a plant, and monitoring points of its meters.
 
 Meters name what they feed: a meter, a bus bar, a consumer, the grid.  What no one feeds stands at
 the left, each column is fed by those before it.  Texts are wrapped and never cut; meters that feed
@@ -27,7 +27,7 @@ _ELSE = 200  # characters of a name
 
 
 def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
-    """Draw the plant's meters as one SVG document; None where no meter says what it feeds."""
+    """Return the plant's meters as one SVG document; None where no meter names its load."""
     feeds = {one: to for one, (_, to) in plan.points.items() if to}
     if not feeds:
         return None

@@ -1,5 +1,5 @@
 """
-How much error stands uncorrected in a statement, beside what is material.
+Uncorrected misstatements of a statement, and the materiality threshold.
 
 A misstatement counts with its sign and without: one that favours the claimant is
 never cleared against another that does not without both sums standing side by side.
@@ -27,7 +27,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 @dataclass(frozen=True, slots=True)
 class Materiality:
     """
-    Misstatements that stand uncorrected, beside what is material.
+    Uncorrected misstatements, with the materiality threshold.
 
     Attributes
     ----------
@@ -46,12 +46,15 @@ class Materiality:
 
     @property
     def material(self) -> bool:
-        """Whether either sum reaches the threshold; any error of nothing is material."""
+        """
+        Return whether either total reaches the threshold; any error is material if the reduction is
+        0.
+        """
         most = max(abs(self.net_t), self.absolute_t)
         return most > 0 and most * 100 >= abs(self.reduction_t) * self.percent
 
     def stated(self) -> Misstatements:
-        """Return the figures as statement and verification show them, shares rounded up."""
+        """Return the figures as in statement and verification, shares rounded up."""
         return Misstatements(
             threshold_percent=decimal_text(self.percent, _PLACES, "half_even"),
             net_misstatement_t=decimal_text(self.net_t, _PLACES, "half_even"),
@@ -62,7 +65,7 @@ class Materiality:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Write the figures as canonical JSON can hold them."""
+        """Return the figures as canonical JSON."""
         return write(self.stated())
 
     def _share(self, tonnes: Fraction) -> str | None:
@@ -72,13 +75,13 @@ class Materiality:
 
 
 def beyond(percent: str) -> bool:
-    """Whether a threshold is none that a verification may have; CanonicalError as `decimal`."""
+    """Return whether a threshold is outside the permitted range; CanonicalError as `decimal`."""
     return not 0 <= decimal(percent, "materiality") <= MOST_PERCENT
 
 
 def check_threshold(percent: str) -> None:
     """
-    Refuse a materiality above what any programme takes.
+    Refuse a materiality above the highest of any programme.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def check_threshold(percent: str) -> None:
 
 def decimal(text: object, name: str) -> Fraction:
     """
-    Read decimal text.
+    Return a decimal from text.
 
     Raises
     ------

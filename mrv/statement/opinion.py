@@ -1,5 +1,5 @@
 """
-What a verifier concludes: the opinion, how sure of it, and what may not stand against it.
+Opinion of a verifier, level of assurance, and obstacles to an unqualified opinion.
 
 The words are those of the JCM's verification report and of ISO 14064-3's older
 edition; `unmodified` and `modified`, its newer ones, are read as well.
@@ -36,14 +36,14 @@ REJECTING = ("adverse", "disclaimer")
 
 
 def opinion_word(opinion: Opinion) -> Opinion:
-    """Word of an opinion as credentials say it, for an older word too."""
+    """Return the word of an opinion in credentials, also for an older word."""
     return _OLDER.get(opinion, opinion)
 
 
 def materiality(
     statement: Mapping[str, Any], records: Sequence[Record], percent: str
 ) -> Materiality:
-    """Add up the effects that findings leave standing in a statement."""
+    """Return the uncorrected effects of findings in a statement."""
     effects = [one.effect_t for one in records if one.effect_t is not None]
     said = claims_of(statement)
     return Materiality(
@@ -56,7 +56,7 @@ def materiality(
 
 def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materiality) -> None:
     """
-    Refuse an opinion without reservation while something stands against it.
+    Refuse an unqualified opinion while requirements or findings are open.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_people(
     created: str,
 ) -> None:
     """
-    Refuse a review by one who verified, and a visit after the signature.
+    Refuse a review by a member of the team, and a visit after the signature.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def check_people(
 
 def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
     """
-    Refuse an opinion without reservation over what the verifier has no words for.
+    Refuse an unqualified opinion with blank descriptions.
 
     Raises
     ------

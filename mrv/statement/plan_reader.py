@@ -54,7 +54,7 @@ from mrv.statement.plan_writer import time_in, time_us, values_in
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     """
-    Read what `MonitoringPlan.to_json` wrote.
+    Return the plan from `MonitoringPlan.to_json`.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-What the registers on the project's side rose by, compared with what was counted of them.
+Rises of project-side registers, compared with counted quantities.
 
 A rise that a meter's limits do not allow is no step, and is charged at those limits.
 Where they are wrong (a charger of 60 kW that is registered with 60 W) the charge would
@@ -29,7 +29,7 @@ _AGREE = 3
 
 
 class Window(NamedTuple):
-    """A device in a role of the project's side, and when it serves within a period. [us UTC]"""
+    """A device in a role on the project side, and its service within a period. [us UTC]"""
 
     device: str
     role: str
@@ -39,7 +39,7 @@ class Window(NamedTuple):
 
 
 def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[int, list[Window]]:
-    """Return what is to be looked at, by fleet index."""
+    """Return the windows to be checked, by fleet index."""
     methodology = find(project.methodology, project.version)
     period = (from_us // INTERVAL_US, to_us // INTERVAL_US)
     found: dict[int, list[Window]] = {}
@@ -61,7 +61,7 @@ def rises(
     block: Frame, fleet: Fleet, wanted: Mapping[int, Iterable[Window]]
 ) -> Iterator[tuple[Window, int]]:
     """
-    Return the least that registers rose by in their windows. [base units]
+    Return the least rise of registers in their windows. [base units]
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def _of_one(value: Int64, begin: int, end: int) -> int:
 def undercounted(
     found: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
-    """Say of which devices less is counted than their registers rose by."""
+    """Return the devices whose counted quantity is below the rise of their registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
     for window, least in found:
         one = counted[window.device, window.role, window.begin_us]

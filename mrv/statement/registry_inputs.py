@@ -1,5 +1,5 @@
 """
-What the registry said for a period beside what its statement shows, by names that do not change.
+Registry data of a statement other than those shown in it, under fixed names.
 
 A correction names each input that is another one than in the statement that it replaces.
 Meters, ratings, certificates and what was fixed ex ante stand in the statement itself; when
@@ -28,7 +28,7 @@ _LISTS = {
 
 
 def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
-    """Return what a plan says, by name."""
+    """Return the data of a plan, by name."""
     record = plan.to_json()
     return {f"{PREFIX}{name}": value for name, value in _named(record)}
 

@@ -1,5 +1,5 @@
 """
-Which device-days a verifier looks at: drawn at random, and by risk.
+Sampling of device-days by a verifier: at random, and by risk.
 
 Neither side chooses.  The seed is the SHA-256 of the signed statement's digest and
 of the verifier's signature over it: the operator, who fixes the statement, cannot
@@ -56,13 +56,13 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many units are drawn at random, and by risk; None: as many as the root says."""
+    """Number of units drawn at random, and by risk; None: square root of the population."""
 
     random: int | None = None
     by_risk: int | None = None
 
     def of(self, population: int) -> tuple[int, int]:
-        """Return the sizes for a population: never more than there are."""
+        """Return the sizes for a population, at most the population."""
         usual = min(_MOST, isqrt(max(0, population - 1)) + 1 if population else 0)
         first = min(population, usual if self.random is None else self.random)
         rest = population - first
@@ -78,7 +78,7 @@ def sign_sampling(
     created: datetime,
 ) -> dict[str, Any]:
     """
-    Draw the list of a statement as its verifier, and sign it.
+    Return the signed list of a statement's sample, drawn by its verifier.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def check_sampling(
     document: Mapping[str, Any], statement: Mapping[str, Any], case: Case, holder: EnrolledKey
 ) -> tuple[int, int, int]:
     """
-    Draw a list again; its proof is the caller's to check.
+    Draw a list again and compare; the caller checks its proof.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Device-days of a period with what makes each worth looking at; see `mrv.statement.sampling`."""
+"""Device-days of a period with reasons for a closer look; see `mrv.statement.sampling`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mrv.statement.evidence_case import Case
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A device in a role on a local day, its metered quantity, its weight and the reasons."""
+    """A device in a role on a local day: metered quantity, weight and reasons."""
 
     device: str
     role: str
@@ -37,7 +37,7 @@ class Unit:
     reasons: tuple[str, ...]
 
     def drawn(self, how: Drawn) -> SampledDay:
-        """Return the unit as a sampling list shows it."""
+        """Return the unit as in a sampling list."""
         return SampledDay(
             device=self.device,
             role=self.role,
@@ -98,7 +98,7 @@ def _period(case: Case) -> _Period:
 
 
 def rate(device_outcome: DeviceOutcome) -> Fraction:
-    """Emissions of a metered base unit of a device. [t CO2e]."""
+    """Return emissions of a metered base unit of a device. [t CO2e]."""
     return (
         Fraction(device_outcome.emissions_t) / device_outcome.metered
         if device_outcome.metered

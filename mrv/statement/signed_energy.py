@@ -1,5 +1,5 @@
 """
-How much of a period's energy is backed by a signature of a meter or gateway.
+Share of a period's energy that a meter or gateway signed.
 
 A register that its meter signed twice bounds what was metered in between, whatever the readings
 between them are.  So a chain of signed registers backs the quarter hours that lie wholly within
@@ -44,7 +44,7 @@ TOLERANCE_WH = 100
 
 
 class Register(NamedTuple):
-    """A signed register of a device: who signed, when it was read [us UTC], what it was [Wh]."""
+    """A signed register of a device: signer, time of reading [us UTC], value [Wh]."""
 
     device: str
     channel: str
@@ -55,7 +55,7 @@ class Register(NamedTuple):
 
 
 def registers_of(said: SignedExtract) -> tuple[Register, ...]:
-    """Registers of a plan's signed values, in their order."""
+    """Return registers of a plan's signed values, in order."""
     return tuple(
         Register(
             value.device,
@@ -71,13 +71,13 @@ def registers_of(said: SignedExtract) -> tuple[Register, ...]:
 
 
 def channel_of(device: Device, quantity: str) -> str | None:
-    """Name of the register that counts a quantity of a device."""
+    """Return the name of the register of a device's quantity."""
     held = classes.load()[device.class_id].registers
     return next((channel.name for channel in held if channel.quantity == quantity), None)
 
 
 class RegisterComparison:
-    """Holds signed registers against the readings beside them."""
+    """Comparison of signed registers with neighbouring readings."""
 
     def __init__(self, fleet: Fleet, registers: Sequence[Register]) -> None:
         self._of: dict[int, list[int]] = {}
@@ -88,7 +88,7 @@ class RegisterComparison:
 
     def fitting(self, block: Frame) -> set[int]:
         """
-        Places of the registers that stand between the readings before and after them.
+        Return the indices of registers between the readings before and after them.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ def shares(
     fleet: Fleet,
 ) -> SignedEnergy:
     """
-    Return what of the energy is backed, by kind.
+    Return the signed share of the energy, by kind of signature.
 
     Parameters
     ----------

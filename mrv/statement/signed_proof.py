@@ -1,5 +1,5 @@
 """
-Signed values of a plan: whether their signatures hold, and which registers they tell.
+Signed values of a plan: validity of signatures, and their registers.
 
 One function says it for the close that takes values in and for every check of what it took.
 """
@@ -41,7 +41,7 @@ def keys_of(
     said: Iterable[SigningKeyNamed], devices: Iterable[Device], serials: Mapping[str, str | None]
 ) -> dict[str, list[DatedKey]]:
     """
-    Sort keys by the names of who signs; each speaks for itself and for what is behind it.
+    Return keys by names of signers; each may sign for itself and for devices behind it.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def keys_of(
 
 
 def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
-    """Kind of a signature that holds; who signs for others is a gateway, for itself too."""
+    """Return the kind of a valid signature; a signer for other devices is a gateway."""
     if checked.batch is None:
         return OCMF
     gateways = {device.gateway for device in devices}
@@ -73,7 +73,7 @@ def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
 
 def energy_registers(checked: Checked, device: Device) -> Iterator[Told]:
     """
-    Yield the registers of energy that a signed value tells and that can be used.
+    Yield the usable energy registers in a signed value.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def check_kept(
     said: SignedExtract, devices: Sequence[Device], serials: Mapping[str, str | None]
 ) -> None:
     """
-    Verify every signed value of a plan, and that it tells the registers beside it.
+    Verify every signed value of a plan, and its registers.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Rows that their supplier, laboratory or maker signed: invoices, laboratory results, documents.
+Rows signed by supplier, laboratory or manufacturer: invoices, laboratory results, documents.
 
 A row is signed as canonical JSON (RFC 8785) of what the plan says of it, with `type`
 `tonne-row`, its kind as `row`, and its project.  The signature is one text, detached from the row:
@@ -65,7 +65,7 @@ class SignedRow(NamedTuple):
 
 
 def message_of(project: str, one: AnyRow) -> bytes:
-    """Return the bytes of a row that its issuer signs."""
+    """Return the bytes of a row for its issuer's signature."""
     match one:
         case Invoice():
             kind, fields = "invoice", write(invoice_named(one))
@@ -80,12 +80,12 @@ def message_of(project: str, one: AnyRow) -> bytes:
 
 
 def row_of(project: str, one: AnyRow) -> SignedRow:
-    """Return a row as its issuer signs it, with the signature that it has."""
+    """Return a row as signed by its issuer, with its signature."""
     return SignedRow(*_whose(one), project, message_of(project, one), one.signed or "")
 
 
 def signed_row(project: str, one: AnyRow) -> SignedRow | None:
-    """Return a row with its signature; None where it has none."""
+    """Return a row with its signature; None without one."""
     return None if one.signed is None else row_of(project, one)
 
 
@@ -127,7 +127,7 @@ class _Detached(NamedTuple):
 
 def key_of(signed: str) -> str:
     """
-    Return the key that a signature names, as a Multikey.
+    Return the key named in a signature, as a Multikey.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def key_of(signed: str) -> str:
 
 
 def holds(row: SignedRow) -> bool:
-    """Return whether a row is what its signature is over, by the key that it names."""
+    """Return whether the signature is of this row, by the key that it names."""
     found = _read(row.signed, row.message)
     return ed25519.verifies(decode_multikey(found.key), found.signature, found.over)
 
@@ -193,7 +193,7 @@ def _bytes64(text: str) -> bytes:
 
 def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     """
-    Refuse a signature that gives a row no grade A; return the key that does.
+    Refuse a signature that does not give grade A; return the key of one that does.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
 
 
 def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
-    """Say why a new row does not count as signed: by a key that ended nothing is signed anew."""
+    """Return why a new row is not accepted as signed; an ended key cannot sign new rows."""
     try:
         check(row, [one for one in keys if one.role != ROLE or one.valid_until is None])
     except (SignatureError, EnrolmentError) as error:
@@ -270,7 +270,7 @@ def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
 def counted(
     project: str, rows: Iterable[Row], keys: Sequence[EnrolledKey], signers: set[RowSigner]
 ) -> tuple[Row, ...]:
-    """Return rows with the signatures that count; note whose these are in `signers`."""
+    """Return rows with their accepted signatures; record the signers in `signers`."""
     found = list[Row]()
     for one in rows:
         row = signed_row(project, one)
@@ -291,7 +291,7 @@ def check_kept(
     operators: Sequence[EnrolledKey],
 ) -> Counter[str]:
     """
-    Refuse rows of a plan whose signature is not by one of its signers; count them by key.
+    Refuse rows of a plan signed by another key; return the number of rows by key.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def check_kept(
 
 
 def check_named(project: str, rows: Iterable[AnyRow], keys: Sequence[EnrolledKey] | None) -> None:
-    """Refuse rows that a key signed which the reader's own keys bound otherwise, as `check`."""
+    """Refuse rows signed by a key with other limits in the reader's own keys, as `check`."""
     known = {one.multikey for one in keys or ()}
     for row in filter(None, map(partial(signed_row, project), rows)):
         if key_of(row.signed) in known:

@@ -1,5 +1,5 @@
 """
-The life of a statement: which step may follow which, and who may take it.
+States of a statement: permitted transitions, and who may make them.
 
     draft -> submitted -> (under_verification) -> verified -> issued -> superseded
                                               `-> rejected          `-> revoked
@@ -55,7 +55,7 @@ _COMMANDS = {
 
 def check_step(statement: str, state: str, wanted: State) -> None:
     """
-    Refuse a step that does not follow the state.
+    Refuse a transition that does not follow the state.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
 
 
 def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
-    """Name what a signer's key does not say of whose it is: its option of `tonne keys create`."""
+    """Return the missing organisation data of a signer's key, as option of `tonne keys create`."""
     if role not in ("operator", "verifier", "third-party"):
         return ()
     lacks = () if bounds.organisation else ("organisation",)
@@ -106,7 +106,7 @@ def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
 
 
 def check_named(key: EnrolledKey) -> None:
-    """Refuse an operator's or a verifier's key that does not say whose it is; EnrolmentError."""
+    """Refuse an operator's or verifier's key without organisation data; EnrolmentError."""
     if lacks := unnamed(key.role, key.bounds):
         raise EnrolmentError(
             f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and "
@@ -126,7 +126,7 @@ def check_project(key: EnrolledKey, project: str, what: str) -> None:
 
 
 def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> None:
-    """Refuse a verifier whose accreditation does not cover a methodology, or not that day."""
+    """Refuse a verifier whose accreditation does not cover a methodology, or the day."""
     body = key.bounds.accreditation
     if body is None:
         return

@@ -1,4 +1,4 @@
-"""Unusual readings as a statement shows them: by test, with what they touch."""
+"""Unusual readings in a statement: by test, with the quantities concerned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACES = 6
 
 
 def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
-    """Write what each test found, in the order of the tests; none of a test that found nothing."""
+    """Return the findings of each test, in order; tests without findings are omitted."""
     found = ((test, case.unusual.of(test)) for test in TESTS)
     key = case.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + case.rows.quantity
     return tuple(_test(case, test, one, key) for test, one in found if len(one.interval))

@@ -1,5 +1,5 @@
 """
-Unusual readings of a period, found again from the evidence alone.
+Unusual readings of a period, recalculated from the evidence only.
 
 The quality tests of the pipeline, asked once more of readings and registry limits that stand in
 the pack, so that anyone who verifies finds the same.  A standstill is marked from its begin on:
@@ -24,7 +24,7 @@ from ingest.pipeline.quality_tests import judge
 @dataclass(frozen=True, slots=True)
 class Unusual:
     """
-    Quarter hours with readings that a test found unusual, n rows by device, test and interval.
+    Quarter hours with readings flagged by a test, n rows by device, test and interval.
 
     `readings` are how many of them.
     """
@@ -36,7 +36,7 @@ class Unusual:
 
     @staticmethod
     def concat(parts: Sequence[Unusual]) -> Unusual:
-        """Join what blocks of devices gave, in their order."""
+        """Return the joined results of blocks of devices, in order."""
         if not parts:
             none = np.zeros(0, dtype=np.int64)
             return Unusual(none.astype(np.int32), none.astype(np.int16), none, none)
@@ -48,19 +48,19 @@ class Unusual:
         return Unusual(*(column[order] for column in columns))
 
     def of(self, test: str) -> Unusual:
-        """Return what one test found."""
+        """Return the flags of one test."""
         rows = np.flatnonzero(self.test == TESTS.index(test))
         return Unusual(*(getattr(self, name)[rows] for name in Unusual.__slots__))
 
     def days(self, edges: Sequence[int]) -> frozenset[tuple[int, int]]:
-        """Return device and place of the day for all that is unusual; edges of days. [us UTC]"""
+        """Return device and day index of all flags; edges of days. [us UTC]"""
         place = np.searchsorted(edges, self.interval * INTERVAL_US, side="right") - 1
         return frozenset(zip(self.device.tolist(), place.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Asks the tests of a fleet's readings in a period, half-open. [us UTC]"""
+    """Quality tests of a fleet's readings in a period, half-open. [us UTC]"""
 
     fleet: Fleet
     from_us: int
@@ -72,7 +72,7 @@ class Judge:
 
     def of(self, block: Frame) -> Unusual:
         """
-        Return what is unusual in a block.
+        Return the flags of a block.
 
         Parameters
         ----------

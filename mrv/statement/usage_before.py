@@ -1,5 +1,5 @@
 """
-What issued statements of a project used for its service: the history that distance is held to.
+Consumption of a project's service in issued statements, the basis of its distance limit.
 
 Only statements of which nine tenths of the time are known say what is usual.
 """
@@ -21,7 +21,7 @@ _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
 def usage(said: Claims) -> Usage | None:
-    """Return the energy that a statement's service took; None where the statement does not say."""
+    """Return the energy of a statement's service; None where not stated."""
     methodology = find(said.methodology.id, said.methodology.version)
     for consumption in methodology.consumptions:
         if not consumption.by_history or Fraction(said.coverage) < _KNOWN:

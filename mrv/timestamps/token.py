@@ -1,5 +1,5 @@
 """
-Tokens of time-stamp authorities (RFC 3161): what they say, and whether it holds.
+Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
 1. The answer grants a token, over the digest of just these bytes.
 2. Its signer's certificate is one for time stamps alone, and was valid at the token's time.
@@ -43,7 +43,7 @@ class _Part(NamedTuple):
 
 
 def in_order(response: bytes) -> bytes:
-    """Answer of an authority with its certificates sorted; what is no answer as it is."""
+    """Return an authority's answer with sorted certificates; other bytes unchanged."""
     try:
         return _sorted(response)
     except (IndexError, ValueError):
@@ -109,7 +109,7 @@ _GRANTED = 0
 
 
 class UnknownAuthorityError(TimestampError):
-    """A token whose chain leads to none of the authorities that were given."""
+    """A token whose chain leads to none of the given authorities."""
 
 
 class LibraryMissingError(TimestampError):
@@ -119,7 +119,7 @@ class LibraryMissingError(TimestampError):
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """
-    What a token says.
+    Contents of a token.
 
     Parameters
     ----------
@@ -149,19 +149,19 @@ class Stamp:
 
     @property
     def latest(self) -> datetime:
-        """The latest time at which it may have been made."""
+        """Return the latest possible time of the stamp."""
         return self.time + self.accuracy
 
 
 class Request(NamedTuple):
-    """A request for a token: what is sent, and the number that the answer must repeat."""
+    """A request for a token: its bytes, and the nonce that the answer must repeat."""
 
     content: bytes
     nonce: int
 
 
 def request(message: bytes) -> Request:
-    """Make a request for a token over the SHA-256 of a message, with its chain."""
+    """Return a request for a token over the SHA-256 of a message, with certificate chain."""
     library = _library()
     builder = library.TimestampRequestBuilder(message, library.HashAlgorithm.SHA256)
     made = builder.build()
@@ -172,7 +172,7 @@ def request(message: bytes) -> Request:
 
 def read(response: bytes) -> Stamp:
     """
-    Read what an answer says; its signature is not verified.
+    Return the contents of an answer; its signature is not verified.
 
     Raises
     ------

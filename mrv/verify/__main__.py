@@ -1,5 +1,5 @@
 """
-`python -m mrv.verify`: the check of `tonne verify`, for who installs no server.
+`python -m mrv.verify`: the check of `tonne verify` without a server installation.
 
 It needs numpy, pyarrow, cryptography, msgspec, rfc8785, and tzdata where the system has
 no time zones.  Exit codes are those of `tonne verify`.
@@ -25,7 +25,7 @@ _INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check what the arguments name; return the exit code."""
+    """Check the file or folder of the arguments; return the exit code."""
     keep_freed()
     asked = _parser().parse_args(arguments)
     try:

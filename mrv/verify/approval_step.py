@@ -1,4 +1,4 @@
-"""The step about who approved the issue: as many people as the statement or the programme asks."""
+"""Verification step on approvals of the issue, as required by statement or programme."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrv.verify.subject import NotApplicableError, Subject
 
 
 def approvals(subject: Subject) -> str:
-    """Each approval is proven and of these documents, and there are as many as there must be."""
+    """Each approval is valid and for these documents, and their number is sufficient."""
     own, asked = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
         raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")

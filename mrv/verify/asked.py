@@ -21,7 +21,7 @@ _AHEAD = timedelta(minutes=5)
 
 def asked_at(text: str | None) -> datetime:
     """
-    Read `--at`, in UTC; now where it is absent.
+    Return the time of `--at`, in UTC; now where absent.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def asked_at(text: str | None) -> datetime:
 
 def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
-    Read the keys that a reader trusts; a pack's own keys are no one's trust.
+    Return the keys that a reader trusts; keys inside the pack are refused.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
 
 def own_policy(file: str, pack: str) -> Policy:
     """
-    Read `--policy`: which witnesses the reader wants to have cosigned.
+    Return the policy of `--policy`: witnesses whose cosignatures the reader requires.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _policy(data: bytes, where: str) -> Policy:
 
 def own_authorities(file: str, pack: str) -> StampRule:
     """
-    Read the time-stamp authorities that a reader trusts; those of a pack are no one's.
+    Return the time-stamp authorities that a reader trusts; those inside the pack are refused.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
 
 def own_meter_keys(file: str, pack: str) -> OwnKeys:
     """
-    Read `--meter-keys`: public keys of meters and gateways, as the reader has them.
+    Return the keys of `--meter-keys`: public keys of meters and gateways.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
 
 
 def given(file: str, option: str) -> bytes:
-    """Bytes of the file that an option names; InputError where it cannot be read."""
+    """Return the bytes of an option's file; InputError where it cannot be read."""
     try:
         return read_file(file)
     except OSError as error:

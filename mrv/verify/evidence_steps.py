@@ -33,7 +33,7 @@ _SIGNED_LATER = ("issuer", "proof")
 
 
 def plan_and_factors(subject: Subject) -> str:
-    """Plan and factors are the ones that the statement names, and the published ones."""
+    """Plan and factors are those named in the statement, and the published ones."""
     subject.needs_evidence()
     _same_digest("plan", canonical.encode(subject.plan.to_json()), subject)
     _same_digest(
@@ -104,7 +104,7 @@ def _same_digest(name: str, data: bytes, subject: Subject) -> None:
 
 
 def readings(subject: Subject) -> str:
-    """Every device-day of readings is the one that was signed."""
+    """Every device-day of readings is equal to the signed one."""
     subject.needs_evidence()
     found = subject.case.readings
     _same_leaves("readings", found, subject)
@@ -112,7 +112,7 @@ def readings(subject: Subject) -> str:
 
 
 def intervals(subject: Subject) -> str:
-    """Every device-day of intervals is the one that was signed."""
+    """Every device-day of intervals is equal to the signed one."""
     subject.needs_evidence()
     found = subject.case.intervals
     _same_leaves("intervals", found, subject)
@@ -134,7 +134,7 @@ def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
 
 
 def metering(subject: Subject) -> str:
-    """Metering the raw readings again gives the intervals."""
+    """Intervals metered again from the raw readings are equal."""
     subject.needs_evidence()
     case = subject.case
     rows = case.metered
@@ -145,7 +145,7 @@ def metering(subject: Subject) -> str:
 
 
 def account(subject: Subject) -> str:
-    """The whole statement, composed again from the evidence, is the same to the last digit."""
+    """The whole statement, composed again from the evidence, is equal to the last digit."""
     subject.needs_evidence()
     again = compose(subject.case, label_of(subject.claims))
     said = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
@@ -157,7 +157,7 @@ def account(subject: Subject) -> str:
 
 
 def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
-    """Path of the first value that differs, with both values; None where all are equal."""
+    """Return the path of the first differing value, with both values; None where all are equal."""
     if type(expected) is type(found):
         if isinstance(expected, dict):
             for key in sorted({*expected, *found}):
@@ -190,7 +190,7 @@ def _short(value: object) -> str:
 
 
 def claims(subject: Subject) -> str:
-    """The period lies within the crediting period, and no more is credited than was reduced."""
+    """The period is within the crediting period, and credits do not exceed the reduction."""
     said = subject.claims
     inner, outer = said.monitoring_period, said.project.crediting_period
     begin, end, first, last = (

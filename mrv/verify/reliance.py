@@ -1,4 +1,4 @@
-"""Whether an auditor may rely on a statement: what is missing, and what the outcome rests on."""
+"""Reliance on a statement: missing evidence, and grounds of the outcome."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _STEPS = {
 
 
 def note_missing(subject: Subject) -> None:
-    """Note what the steps could not find missing, since they had nothing to look at."""
+    """Record missing evidence that the steps could not examine."""
     if subject.pack.bare:
         subject.lack("evidence", "draft", "the evidence", "give the pack's folder or its zip file")
     order = ("draft", "submitted", "verified", "issued")
@@ -132,7 +132,7 @@ def _issuer(document: Mapping[str, Any]) -> object:
 
 
 def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
-    """Say whose keys, which log, which clock and which rules the outcome rests on."""
+    """Return the keys, log, clock and rules on which the outcome is based."""
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
         yield f"keys, by {subject.source}: {named}"
@@ -210,7 +210,7 @@ def _dates(subject: Subject) -> Iterator[str]:
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Say what was left aside, so that it does not pass for checked."""
+    """Return what was not checked or not relied on."""
     if subject.trusted is None:
         yield "the signers: the pack's own keys only show that its parts match"
     for key in subject.trusted or ():

@@ -1,4 +1,4 @@
-"""The step about the days that the log sealed."""
+"""Verification step on the days sealed by the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 3
 
 
 def seals(subject: Subject) -> str:
-    """The log sealed the readings of the period's days before the statement, and they are these."""
+    """The log sealed the readings of the period's days before the statement, and they are equal."""
     subject.needs_evidence()
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
@@ -160,7 +160,7 @@ def _came(subject: Subject, days: int) -> str:
 
 
 def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
-    """Devices that served the project on a sealed day."""
+    """Return devices that served the project on a sealed day."""
     begin, end = (instant_us(entry[edge], "UTC") for edge in ("from", "to"))
     return {
         d.device
@@ -170,6 +170,6 @@ def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
 
 
 def readings_root(project: Project, leaves: Iterable[DayLeaf], entry: Mapping[str, Any]) -> str:
-    """Root over a sealed day's readings: of the devices that served the project on it."""
+    """Return the root of a sealed day's readings, of devices that served the project on it."""
     mine, day = serving(project, entry), entry["day"]
     return digest_leaves(x for x in leaves if x.day == day and x.device in mine).root

@@ -48,7 +48,7 @@ AHEAD = timedelta(minutes=5)
 
 
 def form(subject: Subject) -> str:
-    """All documents are there, are JSON of one meaning, and are of their kind."""
+    """All documents are present, are unambiguous JSON, and are of their kind."""
     for name, why in sorted(subject.pack.damaged.items()):
         raise CanonicalError(f"{name} cannot be read: {why}")
     if not subject.pack.bare:
@@ -132,7 +132,7 @@ def _signed_in_order(subject: Subject) -> None:
 
 
 def keys(subject: Subject) -> str:
-    """Signers are keys of the right role, named as the documents name them, and not one person."""
+    """Signers are keys of the right role, named as in the documents, and not one person."""
     own = _own_keys(subject)
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
@@ -216,7 +216,7 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
 
 
 def log_key(ring: Iterable[EnrolledKey], note: str) -> NoteKey:
-    """Return the key of the log whose head a note is, among trusted keys."""
+    """Return the key of the log that signed a note, among trusted keys."""
     return NoteKey(*_named(log_holder(ring, note)))
 
 
@@ -259,7 +259,7 @@ def operator(subject: Subject) -> str:
 
 
 def verifier(subject: Subject) -> str:
-    """The verifier's credential is proven, and is about exactly this signed statement."""
+    """The verifier's credential is valid, and is about exactly this signed statement."""
     document = subject.verification
     if document is None:
         raise NotApplicableError("not verified yet")
@@ -362,7 +362,7 @@ def _seen(subject: Subject) -> str:
 
 
 def status(subject: Subject) -> str:
-    """The statement was neither superseded nor revoked, as the operator's status list says."""
+    """The statement was neither superseded nor revoked, according to the operator's status list."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, which is not valid")
     if not subject.lists:

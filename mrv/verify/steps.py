@@ -51,7 +51,7 @@ from mrv.verify.todays_rules import rules
 
 
 def findings(subject: Subject) -> str:
-    """Every event is proven, and the verifier's credential holds them as they are."""
+    """Every event is valid, and the verifier's credential contains all events unchanged."""
     subject.needs_evidence()
     listed = _listed(subject)
     if subject.verification is None and not listed:
@@ -119,7 +119,7 @@ def _same(
 
 
 def sampling(subject: Subject) -> str:
-    """The verifier's list is what its seed draws from this evidence."""
+    """The verifier's list is equal to the draw of its seed from this evidence."""
     subject.needs_evidence()
     data = subject.pack.files.get(SAMPLING)
     if data is None:
@@ -136,7 +136,7 @@ def sampling(subject: Subject) -> str:
 
 
 class Step(NamedTuple):
-    """A step: what it is called, what it does, and what to do when it fails."""
+    """A step: name, function, and remedy after a failure."""
 
     name: str
     run: Callable[[Subject], str]
@@ -187,7 +187,7 @@ def verify(
     begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
-    Walk through all steps; the first that fails ends the walk.
+    Run all steps; stop at the first failure.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-The step about time: what was signed when, and whether each key could sign then.
+Verification step on time: times of signing, and validity of each key at that time.
 
 The time in a proof is its signer's own word.  The log's order is not: what the log holds
 was made before what the log holds later.  So a key that ended counts for what stands in
@@ -59,7 +59,7 @@ _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
 def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
-    """Write the page for a statement."""
+    """Return the guide page for a statement."""
     period, method = said.monitoring_period, said.methodology
     return (
         _text(wording)
@@ -81,7 +81,7 @@ def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
 
 
 def is_guide(data: bytes, said: Claims) -> bool:
-    """Whether bytes are the page that this or an earlier version writes for a statement."""
+    """Return whether bytes are the guide page of this or an earlier version for a statement."""
     return any(data == guide(said, wording) for wording in _WORDINGS)
 
 
@@ -99,7 +99,7 @@ _NAMES = {
 
 
 def signed_values(subject: Subject) -> str:
-    """Signed rows and values hold by the keys of plan.json, and back what is stated of them."""
+    """Signed rows and values are valid with the keys of plan.json, and support the stated share."""
     subject.needs_evidence()
     plan, stated = subject.plan, subject.claims.signed_energy
     try:
@@ -194,7 +194,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
 
 
 def manifest(subject: Subject) -> str:
-    """Every file is the one that the manifest lists, and the log holds that manifest."""
+    """Every file is as in the manifest, and the log contains that manifest."""
     subject.needs_evidence()
     pack, data = subject.pack, subject.pack.files[MANIFEST]
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
@@ -250,7 +250,7 @@ def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
 
 
 def times(subject: Subject) -> str:
-    """Signed after the period's end, verified after that, by keys that could sign then."""
+    """Signed after the period's end, verified later, with keys valid at that time."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))

@@ -1,5 +1,5 @@
 """
-The step about time stamps: what authorities that the reader trusts saw, and by when.
+Verification step on time stamps of authorities that the reader trusts.
 
 A token shows that its bytes were there at its time.  One over the statement shows when it was
 signed at the latest; one over a head of the log shows the same of all entries under it, the
@@ -34,7 +34,7 @@ _OPTION = "--authorities FILE"
 
 
 def timestamps(subject: Subject) -> str:
-    """Authorities saw the statement and the days' seals when these say that they were made."""
+    """Authorities stamped the statement and the days' seals at the times that these state."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
@@ -88,7 +88,7 @@ class _Seen(NamedTuple):
     strange: list[str]
 
     def of(self, tokens: Iterable[bytes], message: bytes) -> list[Stamp]:
-        """Return tokens that hold over a message, at most as late as the reader asks for."""
+        """Return valid tokens over a message, not later than the reader's time."""
         found = []
         for token in tokens:
             try:

@@ -1,5 +1,5 @@
 """
-What a statement of older rules comes to by the rules of today.
+Result of a statement under older rules, recalculated by today's rules.
 
 Rules are frozen when they are replaced, so that what was right when it was made verifies for
 ever.  Anyone who reads it is informed what today's rules give: they were changed because the older
@@ -35,7 +35,7 @@ class _Versions(NamedTuple):
 
 def rules(subject: Subject) -> Rules | None:
     """
-    Return by which rules a statement was made, and what today's give; None without evidence.
+    Return the rules of a statement, and the result under today's; None without evidence.
 
     Notes what is missing where the older rules had ended before the period did.
     """

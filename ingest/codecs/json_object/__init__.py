@@ -41,7 +41,7 @@ _loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
 
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Readings of one payload, in its order; a value that is not a number is refused by itself.
+    Return the readings of one payload, in order; a value that is not a number is refused alone.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class _Body(msgspec.Struct):
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one call, one a time.
+    Return the readings of one call, one per time.
 
     A sample that is signed data carries no number to read: it is noted as
     evidence.  One whose value is not a number is refused by itself.

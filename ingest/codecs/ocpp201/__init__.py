@@ -1,5 +1,5 @@
 """
-OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent where it holds meter values.
+OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent with meter values.
 
 As call frames or their bodies alone.  Values are numbers, a unit may carry a
 power of ten, and a meter's signature comes with the value.
@@ -58,7 +58,7 @@ class _Body(msgspec.Struct):
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one call, one a time.
+    Return the readings of one call, one per time.
 
     Raises
     ------

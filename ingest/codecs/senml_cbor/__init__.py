@@ -37,7 +37,7 @@ _MAX_NUMBER = 2**1023
 
 def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
-    Readings of one pack, one a time.
+    Return the readings of one pack, one per time.
 
     Parameters
     ----------

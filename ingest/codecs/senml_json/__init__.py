@@ -29,7 +29,7 @@ _labels = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
-    Readings of one pack, one a time.
+    Return the readings of one pack, one per time.
 
     Parameters
     ----------

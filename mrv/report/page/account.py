@@ -1,4 +1,4 @@
-"""The summary, and how the account comes to what was credited."""
+"""The summary, and the account from monitored to credited tonnes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIDES = ("baseline", "project", "leakage", "reduction")
 
 
 def summary(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say what the first page has no room for: what it replaces, and all that is not met."""
+    """Return the summary: replaced statement, and all conditions not met."""
     subject = facts.subject
     yield part(words["page.summary"])
     rows = [
@@ -42,7 +42,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show the share of the reduction by grade of evidence; tonne 0.1.0 knew no grades."""
+    """Return the share of the reduction by grade of evidence; none for tonne 0.1.0."""
     found = facts.subject.evidence
     if not found:
         return
@@ -55,7 +55,7 @@ def evidence(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def worklist(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what each meter and entered value carries, for the verifier to look at."""
+    """Return the reduction that depends on each meter and entered value, for the verifier."""
     found = facts.subject.evidence
     if not found:
         return
@@ -80,7 +80,7 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def account(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show both sides before and after deductions, and the credits of each year."""
+    """Return both sides before and after deductions, and the credits of each year."""
     yield part(words["page.account"])
     yield note(words["page.account_note"])
     heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]

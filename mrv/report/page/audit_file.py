@@ -1,4 +1,4 @@
-"""What an auditor's file needs beside the figures: meters, data flow, quality, deviations."""
+"""The audit file: meters, data flow, quality, deviations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mrv.statement.line_diagram import line_diagram
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show how the data came about, and who answers for them."""
+    """Return the audit file: data flow and responsibilities."""
     yield part(words["page.audit_file"])
     yield chapter(words["page.data_flow"])
     yield {
@@ -68,7 +68,7 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def status(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show where anybody may ask whether the statement counts, as text and as a QR code."""
+    """Return the address of the statement's status, as text and QR code."""
     yield chapter(words["page.status"])
     url = status_url(facts)
     if url is not None:

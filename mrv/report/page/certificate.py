@@ -1,4 +1,4 @@
-"""The first page: what was credited, by whom it was prepared and verified, and what it rests on."""
+"""The first page: credited tonnes, preparer, verifier and evidence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_ROWS, _MOST_LETTERS = 6, 1_200
 
 
 def certificate(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say on one page what was credited, by whom, with what assurance, and from what."""
+    """Return one page: credited tonnes, preparer, verifier, assurance and evidence."""
     subject = facts.subject
     url = status_url(facts)
     rows = findings(facts, words)
@@ -73,12 +73,12 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def findings(facts: Facts, words: Words) -> list[list[str]]:
-    """Return what is not met: which, what of it, and what the verifier says of it."""
+    """Return the conditions not met: rule, detail and the verifier's justification."""
     return [list(row) for row in condition_rows(facts, words)]
 
 
 def fits(rows: list[list[str]]) -> bool:
-    """Whether findings fit on the first page."""
+    """Return whether findings fit on the first page."""
     letters = sum(len(text) for row in rows for text in row)
     return len(rows) <= _MOST_ROWS and letters <= _MOST_LETTERS
 

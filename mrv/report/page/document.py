@@ -42,7 +42,7 @@ from mrv.signatures import canonical
 
 
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say what a correction changes of the statement that it replaces."""
+    """Return the changes of a correction against the statement that it replaces."""
     replaced = facts.subject.supersedes
     said = replaced and replaced.difference
     if not said:
@@ -82,7 +82,7 @@ _DAY_LABELS, _MONTH_LABELS = 10, 14
 
 
 def generation(facts: Facts, words: Words) -> Iterator[Block]:
-    """Draw each monitored quantity over the period."""
+    """Return charts of each monitored quantity over the period."""
     yield chapter(words["page.generation"])
     for places in quantities(facts).values():
         chosen = set(places)
@@ -185,7 +185,7 @@ _CLOCK = slice(len("2026-01-01T"), len("2026-01-01T00:00"))
 
 
 def gaps(facts: Facts, words: Words) -> Iterator[Block]:
-    """List the gaps; where paper does not take them all, the longest."""
+    """Return the gaps; the longest ones if not all fit."""
     yield chapter(words["gaps"])
     found = facts.subject.gaps
     if not found:
@@ -224,7 +224,7 @@ def _hours(gap: Gap, words: Words) -> str:
 
 
 def deductions(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what was deducted and why."""
+    """Return deductions and their reasons."""
     yield chapter(words["deductions"])
     found = facts.subject.deductions
     if not found:
@@ -277,7 +277,7 @@ _HEADER = 70
 
 def page(facts: Facts, words: Words) -> bytes:
     """
-    Return the report as a PDF, the same bytes each time.
+    Return the report as a PDF, byte-identical for the same data.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def typeset(
     words: Words,
 ) -> bytes:
     """
-    Return blocks as a PDF, the same bytes each time.
+    Return blocks as a PDF, byte-identical for the same data.
 
     Parameters
     ----------
@@ -317,7 +317,7 @@ def typeset(
 
 
 def chapters(facts: Facts, words: Words) -> dict[str, int]:
-    """Return the page on which each chapter of the report stands, by its heading."""
+    """Return the page number of each chapter, by heading."""
     blocks = _of_all_parts(facts, words)
     said = _said(_head(facts, words), blocks, _when(facts), words)
     with _set({**said, "attached": _attached(facts, words)}) as given:

@@ -1,4 +1,4 @@
-"""The verification report, in the parts of the JCM's form, and how to check it all."""
+"""The verification report, in the parts of the JCM's form, and instructions for the check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GOOD = {"unqualified": "good", "qualified": "warn"}
 
 
 def verified(facts: Facts, words: Words) -> Iterator[Block]:
-    """Report what the verifier concluded and from what."""
+    """Return the verifier's conclusions and their basis."""
     yield part(words["page.verification"])
     if facts.opinion is None:
         yield banner(words["page.not_verified"], "bad")
@@ -121,13 +121,13 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what the figures were compared with."""
+    """Return the comparisons of the figures."""
     opinion = facts.opinion
     yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Name the evidence, and how anyone who doubts checks it."""
+    """Return the evidence, and how to check it."""
     yield part(words["page.evidence"])
     yield paragraph(words["page.check"])
     yield {

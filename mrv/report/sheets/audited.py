@@ -1,4 +1,4 @@
-"""The sheet with what an auditor's file needs beside the figures."""
+"""The sheet of the audit file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mrv.report.words import Words
 
 
 def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write meters, quality, deviations, arrival, signatures, the verifier, and where to ask."""
+    """Write meters, quality, deviations, arrival, signatures, verifier and status address."""
     sheet.title(words["page.audit_file"], words["audit_file_note"])
     meters = ("device", "maker_model", "serial", "ratings", "uncertainty")
     quality = ("plan_version", "parameter", "frequency_head", "qa_qc", "responsible")

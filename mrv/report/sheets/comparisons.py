@@ -1,4 +1,4 @@
-"""Sheets of what figures were compared with: check meters, design, other periods, errors.
+"""Sheets of comparisons: check meters, design, other periods, misstatements.
 
 What the checks that do not hold come to, beside what is material: live, and as signed.
 """
@@ -30,7 +30,7 @@ _KINDS = ("check meter", "invoice")
 
 def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[str, Grid]) -> None:
     """
-    Add up the checks that do not hold, by kind; the kind that says more counts.
+    Write the sums of failed checks by kind; the larger total decides.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ _EARLIER = {
 
 
 def checks(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what the meters were compared with, and whether it holds."""
+    """Write the comparisons of meters, and their results."""
     names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
              "unit", "difference", "tolerance", "effect_t", "page.holds", "comment")  # fmt: skip
     found = facts.subject.cross_checks or ()
@@ -204,7 +204,7 @@ def _live(
 @dataclass(frozen=True)
 class Cells:
     """
-    Addresses that the comparisons refer to.
+    Addresses used by the comparisons.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ class _Other:
 
 
 def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: Grid) -> None:
-    """Write design and other periods beside what came, then what is material."""
+    """Write design and other periods next to the results, then materiality."""
     sheet.title(words["comparisons"], words["comparisons_note"])
     names = ("basis", "page.what", "there", "hours_there", "hours_here", "page.pro_rata",
              "page.actual", "difference", "per_statement", "equal")  # fmt: skip

@@ -1,5 +1,5 @@
 """
-Table 3: the reduction of each calendar year and of the period, beside the statement's.
+Table 3: the reduction of each calendar year and of the period, next to the statement's.
 
 A spreadsheet holds about fifteen digits of a number, and tonne all of them.  Both are compared to
 a gram: a sum below a billion tonnes is that exact.
@@ -45,7 +45,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Say whether two cells hold the same number, to a part in a billion of a unit."""
+    """Return a formula for equality of two cells, to one part in a billion."""
     one, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({one}-{other})<0.000000001,"{yes}","{no}")'
@@ -55,7 +55,7 @@ def equal(
 def to_a_gram(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Say whether two cells hold the same tonnes, to a gram."""
+    """Return a formula for equality of tonnes in two cells, to a gram."""
     one, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ROUND(ABS({one}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
@@ -125,7 +125,7 @@ def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, word
 
 
 def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:
-    """Write both sides of the account: as the statement says them, and as they are calculated."""
+    """Write both sides of the account: from the statement, and as calculated."""
     sheet.text(at - 1, 0, words["sides"], "part")
     names = ("baseline", "project_emissions", "leakage", "reduction")
     sheet.head(at, ["", *(words[n] for n in names)])

@@ -108,7 +108,7 @@ def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> 
         bounds = f"[{_at(low, row):g}, {_at(high, row):g}] {channel.unit}"
         detail = f"{channel.name} {values[row]:g} is outside {bounds}; check its unit"
         if channel.span_of_rated is not None and abs(values[row]) > _MANY * _at(high, row):
-            detail += ", and rated_power_w: is that kW?"
+            detail += ", and whether rated_power_w is in W"
         out.rejected.append(_of_row(frame, row, "out_of_range", detail))
         frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
     frame.columns[channel.name] = np.where(bad, np.nan, values)

@@ -45,8 +45,8 @@ Preferred = Annotated[
     str | None,
     Header(
         alias="Prefer",
-        description="`respond-async`: answer 202 with the address of a job (RFC 7240);"
-        " `wait=SECONDS`: wait no longer for the answer.",
+        description="`respond-async`: answer 202 with the address of a job (RFC 7240); "
+        "`wait=SECONDS`: maximum waiting time before that answer.",
         max_length=200,
     ),
 ]

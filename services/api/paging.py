@@ -12,8 +12,8 @@ from starlette.responses import Response
 from services.api.request_context import Asked
 
 MOST = 1_000
-Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]
-Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=2_048)]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Maximum number of items on the page.")]
+Cursor = Annotated[str | None, Query(description="`next` of the previous page.", max_length=2_048)]
 
 
 def current(body: object, headers: dict[str, str] | None = None) -> Response:

@@ -35,7 +35,7 @@ from services.store.views.listing import PUBLIC_STATES
 Lang = Annotated[
     str | None,
     Query(
-        description="Language of all words but the signed ones; else `Accept-Language` says.",
+        description="Language of all words except signed ones; default: `Accept-Language`.",
         pattern=f"^({'|'.join(LANGUAGES)})$",
         json_schema_extra={"enum": list(LANGUAGES)},
     ),

@@ -14,7 +14,7 @@ From = Annotated[
     str,
     Query(
         alias="from",
-        description="Begin, with: RFC 3339 with offset, or a local date of the site.",
+        description="Start, included: RFC 3339 with offset, or a local date of the site.",
         examples=["2026-01-01"],
         max_length=40,
     ),

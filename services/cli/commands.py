@@ -1,10 +1,10 @@
-"""The commands of `tonne`, under the headings of its help, in the order of work."""
+"""The commands of `tonne`, under the headings of its help."""
 
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a command lives, below `services.cli`, and what it does in one line."""
+    """Location of a command below `services.cli`, and its description in one line."""
 
     where: str
     does: str

@@ -1,4 +1,4 @@
-"""`tonne webhooks`: events for systems of others, signed."""
+"""`tonne webhooks`: signed events for other systems."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from services.webhooks.people import Ways
 from services.webhooks.sender import Sender
 
 _id = click.argument("id_", metavar="ID")
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 _HOUR_S = 3600
 
 
@@ -143,7 +143,7 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
 @webhooks.command()
 @_id
 @click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24,
-              metavar="HOURS", help="How long the previous secret is also used.")  # fmt: skip
+              metavar="HOURS", help="Time for which the previous secret is also used.")  # fmt: skip
 @json_option
 def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     """
@@ -167,7 +167,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
 @click.option(
     "--since",
     metavar=METAVAR,
-    help="All events from this time on, including those before the webhook was added.",
+    help="Resend all events from this time on, including those before the webhook was added.",
 )
 @click.option("--dead", is_flag=True, help="All failed events.")
 @json_option
@@ -223,7 +223,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 
 
 @webhooks.command()
-@click.option("--once", is_flag=True, help="Send what is due now, and end.")
+@click.option("--once", is_flag=True, help="Send events that are due now, then end.")
 @json_option
 def send(*, once: bool, as_json: bool) -> None:
     """

@@ -1,4 +1,4 @@
-"""`tonne words`: begin a language of pages and reports, and check what its word files lack."""
+"""`tonne words`: start a language of pages and reports, and check its word files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
 
 class Lack(NamedTuple):
-    """What is wrong with a key of a word file."""
+    """A fault of a key of a word file."""
 
     language: str
     file: str
@@ -62,7 +62,7 @@ def words() -> None:
 @json_option
 def new(language: str, *, as_json: bool) -> None:
     """
-    Start a language: write its word files, each text empty with the English text behind it.
+    Start a language: write its word files, each text empty, with the English text as a comment.
 
     LANG is its tag: fr, pt-BR. Its name, and the forms of its numbers and dates,
     are those of Unicode CLDR.
@@ -109,7 +109,7 @@ def check(language: str | None, *, as_json: bool) -> None:
 
 
 def lacking(language: str) -> Iterator[Lack]:
-    """Yield what the word files of a language lack."""
+    """Yield the missing words of a language."""
     for folder in FOLDERS:
         place = ROOT / folder
         for fault in faults(read(place, ENGLISH), read(place, language)):

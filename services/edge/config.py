@@ -1,4 +1,4 @@
-"""Configuration of a gateway: one YAML file, every key known, every fault named with its place."""
+"""Configuration of a gateway: one YAML file; every fault is reported with its position."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ class _Serial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_fiel
 
 
 class ModbusTcp(_Network, kw_only=True, tag="modbus-tcp"):
-    """A device that answers Modbus TCP, and whose profile has a register map."""
+    """A Modbus TCP device whose profile has a register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class ModbusRtu(_Serial, kw_only=True, tag="modbus-rtu"):
-    """A device that answers Modbus, and whose profile has a register map."""
+    """A Modbus device on a serial line whose profile has a register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class SunSpecTcp(_Network, kw_only=True, tag="sunspec-tcp"):
-    """An inverter that describes itself by SunSpec models; no profile is needed here."""
+    """An inverter with SunSpec models; it needs no profile here."""
 
 
 class SunSpecRtu(_Serial, kw_only=True, tag="sunspec-rtu"):
-    """An inverter that describes itself by SunSpec models, on a serial line."""
+    """An inverter with SunSpec models, on a serial line."""
 
 
 class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):
     """
-    Topics of a broker on the plant's own network; `{device}` stands for the device.
+    Topics of a broker on the plant's network; `{device}` is the device.
 
     `values` and `time` say where a foreign message has them, such as `object` and `time`.
     """
@@ -109,7 +109,7 @@ Source = Polled | LocalMqtt | CsvFolder
 
 class Signing(msgspec.Struct, forbid_unknown_fields=True):
     """
-    File of the key by which it signs what it forwards, made where it is not there.
+    File of the signing key, created if missing.
 
     For `gather_s` it waits for more to sign at once.
     """
@@ -121,7 +121,7 @@ class Signing(msgspec.Struct, forbid_unknown_fields=True):
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     """
-    One gateway.
+    Configuration of one gateway.
 
     `identity` is the folder of its certificate: what `tonne registry issue-credentials` made
     for it, or where it puts what it fetches from `enrolment` (EST).  `limit_mb` and
@@ -141,7 +141,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 def read(path: Path) -> Config:
     """
-    Read a gateway's configuration.
+    Return a gateway's configuration from its file.
 
     Raises
     ------
@@ -240,5 +240,5 @@ def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
 
 
 def plain(config: Config) -> Any:
-    """Return a configuration as JSON would hold it."""
+    """Return a configuration in JSON form."""
     return msgspec.to_builtins(config)

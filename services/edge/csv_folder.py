@@ -47,7 +47,7 @@ _ASIDE = (
 
 def decoded(data: bytes) -> str:
     """
-    Return a file's text.
+    Return the text of a file.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def decoded(data: bytes) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Return the lines that a newline ends, and what follows the last of them."""
+    """Return the complete lines, and the text after the last newline."""
     end = text.rfind("\n") + 1
     return text[:end], text[end:]
 
@@ -163,7 +163,7 @@ class _Numbers:
         self._marks: dict[str, int] = {}
 
     def read(self, text: str, line: int, column: str) -> float:
-        """Return one; a file whose numbers have points and commas could mean either by both."""
+        """Return the records of one file; ambiguous decimal marks are refused."""
         comma = self._comma and text.count(",") == 1
         try:
             number = Decimal(text.replace(",", ".") if comma else text)
@@ -192,7 +192,7 @@ class Folder(threading.Thread):
         self._sizes: dict[str, tuple[int, float]] = {}
 
     def run(self) -> None:
-        """Look for files until `stop` is set."""
+        """Watch for files until `stop` is set."""
         while not self._stopping.is_set():
             try:
                 self._look()

@@ -1,4 +1,4 @@
-"""`tonne edge`: sources that record, an uplink that forwards, a line of status a minute.
+"""`tonne edge`: sources that record, an uplink that forwards, one status line per minute.
 
 Topics of a broker on the plant's own network.
 
@@ -253,7 +253,7 @@ class Gateway:
 
     def scraped(self, bind: str, stack: ExitStack) -> None:
         """
-        Answer scrapes at `bind` for as long as `stack` stands; empty answers none.
+        Serve metrics at `bind` while `stack` is open; none without an address.
 
         Where the port is taken it goes on without: what is not recorded is gone.
         """
@@ -266,11 +266,11 @@ class Gateway:
             self._log.info("metrics", bind=bind or "off")
 
     def stop(self) -> None:
-        """Ask to leave; safe in a signal handler."""
+        """Request the end; safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Record and forward until `stop` is set; what waits stays on disk."""
+        """Record and forward until `stop` is set; waiting messages stay on disk."""
         if self._outbox.set_aside is not None:
             self._log.error(
                 "the outbox file was damaged: readable messages are sent, the rest "

@@ -1,5 +1,5 @@
 """
-Points in InfluxDB's line protocol, as a file that `influx export-lp` or a query wrote.
+Points in InfluxDB's line protocol, from a file of `influx export-lp` or a query.
 
 `measurement,tag=value field=1.5,other=2i 1556813561098000000`: the last word is the time in
 nanoseconds, without which a point is of no known time and is refused.
@@ -29,7 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def records(text: str, source: CsvFolder) -> Iterator[Record]:
     """
-    Read points; those without a field that is wanted are left out.
+    Return points as records; those without a configured field are omitted.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-What waits in a gateway, for a person and for Prometheus.
+Status of a gateway's outbox, for people and Prometheus.
 
 What waits in an outbox, what went and what found no room, for a person who looks.
 
@@ -50,7 +50,7 @@ GAUGES = {
 
 class OutboxStatus(NamedTuple):
     """
-    What waits in an outbox, how much of its file that takes, and how long the oldest has waited.
+    Messages in an outbox, the used size of its file, and the age of the oldest.
 
     `oldest_s` is 0 where nothing waits, and None where the time of recording is unknown.
     """
@@ -62,7 +62,7 @@ class OutboxStatus(NamedTuple):
 
 def outbox_status(path: Path, now: Moment) -> OutboxStatus:
     """
-    Return how much waits and for how long; a reader of its own, which holds up no writer.
+    Return number and age of waiting messages, without blocking writers.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> 
 
 def summary(path: Path) -> dict[str, object]:
     """
-    Return what waits in an outbox, read only, also while a gateway runs on it.
+    Return the status of an outbox, read only, also while a gateway runs.
 
     Raises
     ------
@@ -124,14 +124,14 @@ def summary(path: Path) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class GatewayMetrics(Collector):
-    """The series of one gateway."""
+    """The metrics of one gateway."""
 
     outbox: Outbox
     recorder: Recorder
     link: Link
 
     def collect(self) -> Iterator[Metric]:
-        """Return the series with their values of now."""
+        """Return the metrics with current values."""
         with suppress(
             sqlite3.Error
         ):  # what cannot be read is left out, rather than reported as it was
@@ -162,7 +162,7 @@ class GatewayMetrics(Collector):
 
 
 def registry(metrics: GatewayMetrics) -> CollectorRegistry:
-    """Return what Prometheus scrapes: a gateway's series, its build and its process."""
+    """Return the Prometheus registry: a gateway's metrics, its build and its process."""
     found = CollectorRegistry()
     found.register(metrics)
     build = Info("tonne_build", "Version that runs", registry=found)

@@ -1,5 +1,5 @@
 """
-Modbus by pymodbus: blocks of registers as they are, for the profile to read at tonne.
+Modbus with pymodbus: unchanged blocks of registers; tonne applies the profile.
 
 The gateway needs no formula: what it forwards are registers, so a profile that is
 corrected later corrects what was recorded before.  One client serves all devices
@@ -25,11 +25,11 @@ _ILLEGAL_ADDRESS = 2
 
 
 class ReadError(Exception):
-    """A device did not answer, or not as it should."""
+    """A device did not answer, or gave a wrong answer."""
 
 
 class Span(NamedTuple):
-    """Registers to ask for at once."""
+    """Registers read in one request."""
 
     table: str
     address: int
@@ -86,7 +86,7 @@ class Bus:
         return b"".join(value.to_bytes(2, "big") for value in answer.registers)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._client.close()  # type: ignore[no-untyped-call]
 
 
@@ -95,7 +95,7 @@ class AddressError(ReadError):
 
 
 def key(source: Polled) -> tuple[str, int]:
-    """Return what tells one bus from another: sources of the same share it."""
+    """Return the key of a bus: sources with the same key share it."""
     if isinstance(source, ModbusTcp | SunSpecTcp):
         return source.host, source.port
     if isinstance(source, ModbusRtu | SunSpecRtu):
@@ -142,7 +142,7 @@ class Registers:
 
 
 def joined(spans: Iterable[Span], gap: int) -> list[Span]:
-    """Join registers that lie close together into as few requests as may be."""
+    """Return registers joined into the fewest requests."""
     found: list[Span] = []
     for span in sorted(spans):
         last = found[-1] if found else None

@@ -1,4 +1,4 @@
-"""One thread a bus: asks each of its devices when its time has come."""
+"""One thread per bus, which polls each of its devices at its interval."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Models:
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
-        Return a message's body: the models that tonne reads, in their order.
+        Return a message's body: the supported models, in order.
 
         Raises
         ------

@@ -1,5 +1,5 @@
 """
-Where all sources put what they have, and what happens when the disk is full.
+Common entry of all sources, and behaviour when the disk is full.
 
 A fault of one source is reported when it begins and when it ends, not each minute.
 """
@@ -28,12 +28,12 @@ class Recorder:
 
     @property
     def faults(self) -> int:
-        """How many sources have a fault that is not over."""
+        """Return the number of sources with a fault."""
         with self._mutex:
             return len(self._faults)
 
     def put(self, source: str, records: Sequence[Record], *, again: bool = False) -> bool:
-        """Record; whether it is on disk.  `again` says that the source keeps what is not."""
+        """Record; return whether it is on disk. With `again`, the source keeps what is not."""
         try:
             dropped = self._outbox.put(records)
         except (FullError, sqlite3.Error) as error:
@@ -70,13 +70,13 @@ class Recorder:
                 self._unnoted += count
 
     def refuse(self, source: str, reason: str, body: bytes) -> None:
-        """Keep what cannot be forwarded, with its reason."""
+        """Store data that cannot be forwarded, with the reason."""
         self.refused += 1
         self._outbox.refuse(source, reason, body, self.clock.now().wall_ms)
         self.fault(source, reason)
 
     def fault(self, source: str, reason: str) -> None:
-        """Tell a fault, once while it lasts."""
+        """Report a fault, once while it lasts."""
         with self._mutex:
             if self._faults.get(source) == reason:
                 return
@@ -84,7 +84,7 @@ class Recorder:
         self._log.warning("fault", source=source, reason=reason)
 
     def well(self, source: str) -> None:
-        """Tell that a fault is over."""
+        """Report the end of a fault."""
         with self._mutex:
             if self._faults.pop(source, None) is None:
                 return

@@ -1,5 +1,5 @@
 """
-To tonne's broker and back: messages out, receipts in, under the gateway's own name.
+Connection to tonne's broker: messages out, receipts in, under the gateway's own name.
 
 Nothing is sent before tonne has said what time it is.  Each device has a window of
 its own; one that gets no receipts is asked with a single message, ever more rarely,
@@ -65,7 +65,7 @@ class _Window:
     reported: bool = False
 
     def again(self) -> None:
-        """Begin at the oldest message once more."""
+        """Start again at the oldest message."""
         self.sent.clear()
         self.last_seq = 0
 
@@ -136,7 +136,7 @@ class Link:
         return client
 
     def renewed(self) -> None:
-        """Show the new certificate from the next connection on; safe from any thread."""
+        """Use the new certificate from the next connection on; safe from any thread."""
         if self._tls is not None and self._context is not None and self._tls.cert is not None:
             self._context.load_cert_chain(self._tls.cert, self._tls.key)
 
@@ -146,16 +146,16 @@ class Link:
 
     @property
     def up(self) -> bool:
-        """Whether tonne answers."""
+        """Return whether tonne answers."""
         return self._ready and self._timed
 
     @property
     def clock_ahead_s(self) -> float | None:
-        """How far this clock is ahead of tonne's, once tonne has sent its own. [s]"""
+        """Return how far this clock is ahead of tonne's, if known. [s]"""
         return self._ahead_ms / 1000 if self._heard_time else None
 
     def step(self, wait_s: float) -> None:
-        """Do what is due, and wait for the network a little."""
+        """Do the due work, and wait briefly for the network."""
         now_s = time.monotonic()
         if self._client.socket() is None:
             self._ready = self._timed = False
@@ -173,7 +173,7 @@ class Link:
         self._client.loop(wait_s)
 
     def close(self) -> None:
-        """Say goodbye; what waits stays in the outbox."""
+        """Disconnect; waiting messages stay in the outbox."""
         if self._client.socket() is not None:
             if self._ready:
                 self._client.publish(self._status, b'{"state":"offline"}', qos=1)

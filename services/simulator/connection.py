@@ -1,5 +1,5 @@
 """
-One MQTT connection of one device, or of many that share it.
+One MQTT connection of one or several devices.
 
 No thread: the sender's loop calls `read`, `write` and `tend`.  What the broker
 has not acknowledged when the connection breaks goes out again on the next one,
@@ -35,7 +35,7 @@ QUEUE_LIMIT = 2_000
 
 class Connection:
     """
-    A connection that comes back by itself.
+    A connection that is restored automatically.
 
     Parameters
     ----------
@@ -105,37 +105,37 @@ class Connection:
 
     @property
     def pending(self) -> int:
-        """Messages that the broker has not acknowledged."""
+        """Return the messages that the broker has not acknowledged."""
         return len(self._queue) + len(self._in_flight)
 
     @property
     def idle(self) -> bool:
-        """Whether the broker has acknowledged everything."""
+        """Return whether the broker has acknowledged all messages."""
         return not self.pending
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be queued."""
+        """Return whether more may be queued."""
         return len(self._queue) < QUEUE_LIMIT
 
     @property
     def descriptor(self) -> int | None:
-        """File descriptor of the socket to wait on, while there is one."""
+        """Return the file descriptor of the socket, if any."""
         connected = self._client.socket()
         return None if connected is None else connected.fileno()
 
     @property
     def wants_write(self) -> bool:
-        """Whether bytes wait for the socket."""
+        """Return whether bytes wait for the socket."""
         return self._client.wants_write
 
     def queue(self, entry: Entry) -> None:
-        """Publish a message when its turn comes."""
+        """Queue a message for publication."""
         self._queue.append(entry)
 
     def open(self, now_s: float) -> None:
         """
-        Connect, or connect again when the wait is over.
+        Connect, or connect again after the waiting time.
 
         Raises
         ------
@@ -172,13 +172,13 @@ class Connection:
         return f"{self._url.hostname}:{self._url.port or _PORTS[self._url.scheme]}"
 
     def read(self) -> None:
-        """Take what the socket has."""
+        """Read the available bytes of the socket."""
         self._client.loop_read()
         while self._client.holds_input and self._client.socket() is not None:
             self._client.loop_read()
 
     def write(self) -> None:
-        """Give the socket what it takes, new messages while the window is open."""
+        """Write to the socket, with new messages while the window is open."""
         if self._client.want_write():
             self._client.loop_write()
         self._client.cork()
@@ -201,11 +201,11 @@ class Connection:
             self.sent += 1
 
     def tend(self) -> None:
-        """Keep alive, and notice a broker that is silent."""
+        """Send keep-alives, and detect a broker without answer."""
         self._client.loop_misc()
 
     def close(self) -> None:
-        """Say goodbye; a device that leaves in order tells its status itself."""
+        """Disconnect; the device then publishes its own status."""
         if self._ready and self._principal:
             self._client.publish(self._status_topic, b'{"state":"offline"}', qos=1)
         if self._edge is not None:

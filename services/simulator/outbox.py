@@ -1,5 +1,5 @@
 """
-Outbox of a simulated device: readings kept until a receipt says that they are durable.
+Outbox of a simulated device: readings kept until the receipt of durable storage.
 
 A broker's PUBACK is no promise of durability.  A message stays here until a
 receipt names each of its readings, and goes out again when none comes; the wait
@@ -21,14 +21,14 @@ LIMIT = 10_000
 
 
 class Receipt(msgspec.Struct):
-    """What the pipeline says is durable: message numbers of one device."""
+    """Durable messages according to the pipeline: message numbers of one device."""
 
     device: str
     ids: tuple[int, ...] = ()
 
 
 class Entry:
-    """A message on its way, the readings that lack a receipt, and how often it was sent."""
+    """A sent message, its readings without receipt, and the number of attempts."""
 
     __slots__ = ("attempts", "message", "missing")
 
@@ -60,16 +60,16 @@ class Outbox:
 
     @property
     def readings(self) -> int:
-        """Readings without receipt."""
+        """Return readings without receipt."""
         return len(self._waiting)
 
     @property
     def full(self) -> bool:
-        """Whether the device has to wait with new readings."""
+        """Return whether the device must wait with new readings."""
         return len(self._kept) >= self._limit
 
     def keep(self, message: Outgoing) -> Entry:
-        """Take in a message; a copy of one that waits already waits for nothing itself."""
+        """Add a message; a copy of a waiting message waits for nothing itself."""
         entry = Entry(message)
         if not self._receipts:
             entry.missing.clear()
@@ -83,7 +83,7 @@ class Outbox:
         return entry
 
     def published(self, entry: Entry, now_s: float) -> None:
-        """Start the clock of a message that the broker has taken."""
+        """Start the timer of a message that the broker has accepted."""
         if entry.missing:
             wait = min(FIRST_WAIT_S * 2**entry.attempts, LONGEST_WAIT_S)
             entry.attempts += 1
@@ -93,7 +93,7 @@ class Outbox:
         heapq.heappush(self._clock, (due_s, next(self._tie), entry, self.received, latest_s))
 
     def receipt(self, payload: bytes) -> None:
-        """Free what a receipt names; one that cannot be read frees nothing."""
+        """Delete the messages in a receipt; ignore an unreadable one."""
         try:
             receipt = msgspec.json.decode(payload, type=Receipt)
         except msgspec.DecodeError:
@@ -107,7 +107,7 @@ class Outbox:
                     self._kept.discard(entry)
 
     def overdue(self, now_s: float) -> Iterator[Entry]:
-        """Messages whose receipt did not come in time, each to be sent again."""
+        """Return messages without receipt in time, to be sent again."""
         while self._clock and self._clock[0][0] <= now_s:
             _, _, entry, received, latest_s = heapq.heappop(self._clock)
             if entry.missing and self.received > received and now_s < latest_s:

@@ -1,5 +1,5 @@
 """
-A cumulative register, and the plain energy meter that is no more than one.
+A cumulative register, and a simple energy meter with only one.
 
 A cumulative register, counted exactly.
 
@@ -21,7 +21,7 @@ _PER_BASE_UNIT = 2 * 1_000 * 3_600_000
 
 class Register:
     """
-    A meter's register, which only ever counts up.
+    A meter's register, which only increases.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class EnergyMeter:
         self._export = Register(0)
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day: the load, and a supply that sags a little under it."""
+        """Return readings of a day: the load, and a slightly lower voltage under load."""
         work = np.minimum(bump(day.hour, 10.0, 3.0) + 0.9 * bump(day.hour, 15.5, 3.0), 1.0)
         load = 0.2 + (0.15 if day.weekend else 0.6) * work
         share = np.clip(load * (1.0 + 0.06 * day.wander("load", 900.0)), 0.02, 1.0)

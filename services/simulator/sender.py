@@ -1,5 +1,5 @@
 """
-The devices' common clock: takes messages when they are due and sees them off.
+Clock of the devices: takes due messages and sends them.
 
 One loop, no threads.  Where a connection a device would be too many, devices
 share: then the first connection hears the receipts of all.
@@ -25,7 +25,7 @@ _TEND_S = 1.0
 @dataclass(frozen=True, slots=True)
 class Pace:
     """
-    Simulated seconds a second; 0 is as fast as the broker takes it.
+    Simulated seconds per second; 0 is as fast as the broker accepts.
 
     Readings that are held back beyond `end_us` go out at the end.  [us]
     """
@@ -35,7 +35,7 @@ class Pace:
     end_us: int | None
 
     def due_s(self, message: Outgoing) -> float:
-        """Seconds after the start at which a message is sent."""
+        """Return the seconds after the start at which a message is sent."""
         if not self.speed:
             return 0.0
         send_us = message.send_us if self.end_us is None else min(message.send_us, self.end_us)
@@ -45,7 +45,7 @@ class Pace:
 @dataclass(slots=True)
 class Sent:
     """
-    What went out.
+    Number of sent messages and bytes.
 
     `transmissions` counts repetitions too; `not reporting` are PUBACKs that say no one
     subscribes, `refused` those that say no; `unreceipted` messages remain.
@@ -63,7 +63,7 @@ class Sent:
     last_ts_us: int | None = None
 
     def count(self, message: Outgoing) -> None:
-        """Take note of a new message."""
+        """Count a new message."""
         self.messages += 1
         if message.ids:
             earliest, latest = self.first_ts_us, self.last_ts_us
@@ -159,7 +159,7 @@ class Sender:
         stopped: Callable[[], bool],
     ) -> Sent:
         """
-        Send everything; `watch` is called about every second, `stopped` ends it early.
+        Send all messages; `watch` is called about every second, `stopped` ends it early.
 
         Raises
         ------

@@ -36,7 +36,11 @@ def test_a_whole_file_is_read():
 @pytest.mark.parametrize(
     ("was", "becomes", "said"),
     [
-        ('path = "power"', 'path = "import"', "m.toml:14: .* another channel reads path 'import'"),
+        (
+            'path = "power"',
+            'path = "import"',
+            "m.toml:14: .* another channel also reads path 'import'",
+        ),
         ("address = 12", "address = 11", "m.toml:14: .* 11 to 11 is also used by energy_import_wh"),
         (
             "address = 12",
@@ -45,7 +49,7 @@ def test_a_whole_file_is_read():
         ),
         ("moduli = [1_000, 10_000]", "moduli = [10_000, 1_000]", "m.toml:8: .*ascending"),
         ("moduli = [1_000, 10_000]", "moduli = [1]\nmodulus = 2", "m.toml:8: .*contradict"),
-        ('type = "int16"', 'type = "int17"', "m.toml:14: .*type is one of"),
+        ('type = "int16"', 'type = "int17"', "m.toml:14: .*type must be one of"),
         ('type = "int16"', 'type = "int16", divide = 0', "m.toml:14: .*divide at least 1"),
         ('unit = "W"', 'unit = "W"\nspan = 1', "m.toml:14: .*span"),
         ('unit = "W"', "", "m.toml:14: .*unit"),

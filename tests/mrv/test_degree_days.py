@@ -143,7 +143,7 @@ def test_bad_input_is_named(changed, said):
 def test_without_scipy_the_remedy_is_named(monkeypatch):
     """A lean installation would end in a traceback."""
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(MethodologyError, match="extra `estimate`; or give interc"):
+    with pytest.raises(MethodologyError, match="extra `estimate`, or give interc"):
         _run()
 
 

@@ -56,7 +56,7 @@ def test_wind_outside_its_conditions_is_named():
         "m-1 has no calibration certificate",
         (
             "the import of m-1 is not metered, and net electricity is export less import; let the"
-            " meter send energy_import_kwh too"
+            " meter also send energy_import_kwh"
         ),
         "capacity_mw = 20 is above 15; a larger plant needs ACM0002",
     ]

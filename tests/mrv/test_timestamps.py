@@ -96,8 +96,8 @@ def test_what_does_not_hold_is_named(made, good):
         MESSAGE,
         [made["early"].trusted],
     )
-    _refused("by policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
-    _refused("accepted until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
+    _refused("has policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
+    _refused("accepted only until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
     _refused("is not a token of RFC 3161", b"<html>", MESSAGE, [east])
     _refused("granted no token: status 2", bytes.fromhex("30053003020102"), MESSAGE, [east])
     policies = replace(east, policies=("1.2.3", POLICY), until="2099-01-01T00:00:00Z")

@@ -43,7 +43,7 @@ def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it():
         one for one in lines(report) if one.startswith("correct under the rules of that time")
     ]
     assert f"(metering 1, accounting {FIRST})" in said
-    assert f"by today's (metering {METERING}, accounting {ACCOUNTING})" in said
+    assert f"under today's rules (metering {METERING}, accounting {ACCOUNTING})" in said
     assert said.endswith(f"{today.net.reduction.t} t reduced, {today.credit_t} t credited")
     assert report.to_json()["rules"] == {
         "metering": 1,
@@ -53,7 +53,7 @@ def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it():
         "today": {"reduction_t": today.net.reduction.t, "credited_t": str(today.credit_t)},
         "notComputed": None,
     }
-    assert any("computed again by metering 1" in one for one in report.relied)
+    assert any("recalculated by metering 1" in one for one in report.relied)
 
 
 def test_nothing_is_said_of_todays_rules_where_they_made_it():
@@ -62,7 +62,7 @@ def test_nothing_is_said_of_todays_rules_where_they_made_it():
     assert report.exit_code == 0
     assert not report.rules.older
     assert report.rules.today is None
-    assert not any("rules of then" in one for one in lines(report))
+    assert not any("rules of that time" in one for one in lines(report))
 
 
 def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
@@ -85,4 +85,4 @@ def test_what_today_cannot_compute_is_said(monkeypatch):
     (said,) = [
         one for one in lines(report) if one.startswith("correct under the rules of that time")
     ]
-    assert "not computed: AttributeError" in said
+    assert "not calculated: AttributeError" in said

@@ -67,14 +67,14 @@ def _rows(url):
 @pytest.mark.parametrize(
     ("more", "rule"),
     [
-        ({"party": "XXX"}, "is no Party"),
-        ({"party": "USA"}, "is no Party"),
+        ({"party": "XXX"}, "is not a Party"),
+        ({"party": "USA"}, "is not a Party"),
         ({"approach": "4"}, "CA and four digits"),
         ({"document": None}, "the letter by which"),
         ({"project": "nobody"}, "is not registered"),
         ({"quantity": 2}, "2 t are authorized"),
         ({"version": 0}, "count from 1"),
-        ({"purposes": "money"}, "is none of"),
+        ({"purposes": "money"}, "is not one of"),
         ({"colour": "red"}, "unknown field"),
         ({"id": "VN-1\a"}, "control characters"),
         ({"document": "  "}, "is blank"),
@@ -98,8 +98,8 @@ def test_what_contradicts_is_refused_and_nothing_is_written(issued, run, more, r
     [
         ({"date": "2026-12-31"}, "31 December, so the date must be later"),
         ({"ndc_from": 2030, "ndc_to": 2021}, "ends before it begins"),
-        ({"year": 1800}, "2021 and later"),
-        ({"party": "EU"}, "is no Party"),
+        ({"year": 1800}, "begin with 2021"),
+        ({"party": "EU"}, "is not a Party"),
     ],
 )
 def test_a_submission_that_cannot_be_is_refused(issued, run, more, rule):
@@ -117,7 +117,7 @@ def test_ranges_are_held_against_each_other_and_against_statements(issued, run):
     for wrong, rule in (
         ([units, {**units, "first": 2}], "overlap"),
         ([{**units, "last": CREDITED + 1}], "correct the quantity"),
-        ([{**units, "vintage": 2025}], "credits 0 t"),
+        ([{**units, "vintage": 2025}], "credits only 0 t"),
         ([{**units, "statement": "TN-none"}], "is not issued"),
     ):
         done = run.bring(authorizations=[_letter(statement, units=wrong, actions=[])])

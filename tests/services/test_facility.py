@@ -164,7 +164,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
     [
         ({"site": "nowhere"}, "is not registered"),
         ({"tax_code": "ABC"}, "it is of digits"),
-        ({"supplies": [{"id": "a", "line": "love"}]}, "is none of"),
+        ({"supplies": [{"id": "a", "line": "love"}]}, "is not one of"),
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-9", "quantity": "x"}]},
          "is not registered"),
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-1", "quantity": "flow"}]},

@@ -44,12 +44,12 @@ def _evaluate(name, **changed):
          "modes.car: share = 1.1", "[1]", "must not be more than 1"),
         ("ams-iii-u", {"modes": {n: {"share": 0.6, "ef_g_per_km": 180, "occupancy": 1.6,
                                      "improvement": 1} for n in ("car", "bus")}},
-         "modes: the shares sum to 1.2", "ams-iii-u, plausibility", "leave out those"),
+         "modes: the shares sum to 1.2", "ams-iii-u, plausibility", "exclude those"),
         ("ams-ii-d-cupola", {"ef_grid_t_per_mwh": 0.333}, "ef_grid_t_per_mwh = 0.333",
          "direction of factors", "give the official factor of the grid"),
         ("tool07", {"low_cost_share": 0.6}, "low_cost_share = 0.6", "[1]", "must be below 0.5"),
         ("jcm-vn-am007@2.0", {}, "jcm-vn-am007 has no version '2.0'", "", "known versions: 1.0"),
-        ("tool07@6.0", {}, "tool07 has no version '6.0'", "", "the known one is"),
+        ("tool07@6.0", {}, "tool07 has no version '6.0'", "", "; available:"),
     ],
 )  # fmt: skip
 def test_evaluate(name, changed, key, clause, remedy):

@@ -27,14 +27,18 @@ def listed(
     cursor: Cursor = None,
     state: Annotated[
         Literal["now", "open", "acknowledged", "cleared", "all"],
-        Query(description="`now`: open or acknowledged, and not cleared."),
+        Query(description="`now`: open or acknowledged alarms that are not cleared."),
     ] = "now",
     severity: Annotated[
         Literal["critical", "major", "minor"] | None, Query(description="Of this severity.")
     ] = None,
     device: Annotated[
         str | None,
-        Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", description="Of a device or gateway."),
+        Query(
+            max_length=64,
+            pattern="^[A-Za-z0-9_-]+$",
+            description="Only alarms of this device or gateway.",
+        ),
     ] = None,
 ) -> Response:
     """List alarms, newest first."""

@@ -46,7 +46,7 @@ _END_US = 4_102_444_800_000_000  # 2100
 ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["roof-1"])]
 SiteId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["harbour-park"])]
 Year = Annotated[
-    int, Query(ge=1990, le=2100, examples=[2026], description="Calendar year that is reported.")
+    int, Query(ge=1990, le=2100, examples=[2026], description="Calendar year of the report.")
 ]
 
 

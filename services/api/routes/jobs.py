@@ -23,7 +23,7 @@ from services.store.statements import signer_requests as queue
 from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])
-JobId = Annotated[UUID, Path(description="Number of the job, as the answer 202 gave it.")]
+JobId = Annotated[UUID, Path(description="Number of the job, from the answer 202.")]
 
 
 @router.get("/jobs/{job}", response_model=shapes.Job)

@@ -19,9 +19,9 @@ from services.store.statements import transparency_log as log
 router = APIRouter(prefix="/log", tags=["log"])
 _LARGEST = 2**62
 Size = Annotated[
-    int | None, Query(ge=1, le=_LARGEST, description="Size of the log; now, if absent.")
+    int | None, Query(ge=1, le=_LARGEST, description="Size of the log; default: the current size.")
 ]
-Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Place of the entry, from 0.")]
+Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Index of the entry, from 0.")]
 
 
 @router.get(

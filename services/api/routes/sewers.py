@@ -41,7 +41,8 @@ Sides = Annotated[
     Query(
         ge=2,
         le=64,
-        description="Where a window holds more than `limit`: so many cells a side, counted.",
+        description="For a window with more than `limit` assets: number of cells per side, "
+        "with counts.",
     ),
 ]
 AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]

@@ -24,7 +24,8 @@ Named = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Names the request: repeated, it is answered again and not done again.",
+        description="Name of the request: a repeated request gets the same answer and is "
+        "not executed again.",
         pattern="^[!-~]{1,200}$",
     ),
 ]

@@ -30,7 +30,7 @@ class Job(Shape):
 
     job: UUID = Field(examples=["5f0c9c3e-6d0e-5a27-9d2c-0c7c2a4f9d11"])
     kind: str = Field(examples=["close"])
-    subject: str = Field(examples=["roof-1"], description="The project, or the statement.")
+    subject: str = Field(examples=["roof-1"], description="Id of the project, or of the statement.")
     state: Literal["queued", "running", "done", "refused", "failed"] = Field(examples=["done"])
     ahead: int = Field(examples=[0])
     progress: JobSteps | None = Field(examples=[{"done": 4, "total": 4, "step": "draft"}])

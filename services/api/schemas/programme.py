@@ -73,13 +73,13 @@ class SystemProject(Shape):
 
     project: str
     name: str
-    counted: bool = Field(description="Whether it belongs to the programme.")
+    counted: bool = Field(description="Whether the project belongs to the programme.")
     system: str | None
     action: str | None
     methodology: str
     expected_t_per_year: str | None
     expected_t_so_far: str | None
-    expected_ahead_t: str | None = Field(description="Expected of what is left of the year.")
+    expected_ahead_t: str | None = Field(description="Amount expected for the rest of the year.")
     monitored_t: str | None
     measured_percent_of_expected: str | None
     issued_credits_t: int

@@ -20,8 +20,8 @@ class Project(Shape):
     version: str = Field(examples=["1.0"])
     timezone: str = Field(
         examples=["Europe/Berlin"],
-        description="IANA name; where it was changed, each later name behind the first local"
-        " date that is its own: Asia/Kolkata, from 2026-07-01 Asia/Kathmandu.",
+        description="IANA name; after a change, each later name with its first local date: "
+        "Asia/Kolkata, from 2026-07-01 Asia/Kathmandu.",
     )
     crediting_from: date
     crediting_to: date

@@ -1,5 +1,5 @@
 """
-Findings with which requests for issuance came back, a part of docs/conformity.md.
+Findings for which requests for issuance were returned, a part of docs/conformity.md.
 
 Whether each is prevented or shown, and by which tests; one without a test is neither, whatever
 else is said of it.  Tests are named in `docs/findings.toml`, or name the finding's address
@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|review
 
 
 def section(text: str, tests: Path = TESTS) -> str:
-    """Return the part of the page, of findings with the tests that a folder holds."""
+    """Return the part of the page, with the findings and their tests."""
     return "\n".join(_lines(resolved(text, tests))) + "\n"
 
 

@@ -1,5 +1,5 @@
 """
-What a calculation asks for, as JSON Schema.
+JSON Schema of the inputs of a calculation.
 
 Beside the schema's own words each number carries `unit`, `symbol`, `source`,
 `certainty` ([R] read, [T] transcribed, [r] second-hand, [B] back-solved, [M] unverified), where it
@@ -38,7 +38,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def methodology(method: Methodology) -> dict[str, Any]:
-    """Schema of a methodology's inputs, with all that its file declares under `methodology`."""
+    """Return the schema of a methodology's inputs, with its declarations under `methodology`."""
     roles = {
         role: {
             "classes": list(needs.classes),
@@ -78,7 +78,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
 
 
 def tool(one: Tool) -> dict[str, Any]:
-    """Schema of a tool's inputs."""
+    """Return the schema of a tool's inputs."""
     about = {
         "id": one.id,
         "version": one.version,
@@ -89,13 +89,13 @@ def tool(one: Tool) -> dict[str, Any]:
 
 
 def indicator(one: Indicator) -> dict[str, Any]:
-    """Schema of an indicator's inputs."""
+    """Return the schema of an indicator's inputs."""
     about = {"id": one.id, "reference": one.reference}
     return {**_document(one, ""), "indicator": about}
 
 
 def estimate(one: Estimate) -> dict[str, Any]:
-    """Schema of what an estimate of a planned system asks for."""
+    """Return the schema of the inputs of a planned system's estimate."""
     return {**_document(one, ""), "estimate": {"id": one.id, "reference": one.reference}}
 
 

@@ -1,5 +1,5 @@
 """
-JSON of a calculation with exact numbers: its inputs, each key once, and its results.
+JSON of a calculation with exact numbers: inputs with unique keys, and results.
 
 Inputs of a calculation: a JSON file with exact numbers, each key once.
 
@@ -22,13 +22,13 @@ _PLACES = 6
 
 
 def name_of(file: Any) -> str:
-    """Return the name of an open file; not every standard input has one."""
+    """Return the name of an open file; standard input may have none."""
     return str(getattr(file, "name", "<stdin>"))
 
 
 def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     """
-    Read a file of inputs.
+    Return the inputs in a file.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def write_json(result: Mapping[str, Any], *, compact: bool) -> str:
     """
-    Write a result, one line or one key a line.
+    Write a result, on one line or with one key per line.
 
     Fractions get at most six decimals, half up; whole numbers, texts, lists
     and mappings are written as they are.

@@ -1,5 +1,5 @@
 """
-Pages of the methodology library, written from its files so that they cannot drift.
+Pages of the methodology library, written from its files.
 
 `python -m services.cli.calculate.methodology_docs` in the repository writes
 `docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, what each project of the
@@ -52,7 +52,7 @@ def pages() -> dict[str, str]:
 
 
 def symbols(nomenclature: str) -> str:
-    """Return the nomenclature with its table of the library's symbols written anew."""
+    """Return the nomenclature with the library's table of symbols written again."""
     before, _, rest = nomenclature.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{_lined(_symbols())}{_END}{after}"

@@ -140,7 +140,7 @@ _SHOWN = 6
 
 
 class Row(NamedTuple):
-    """A series: its name, kind, labels and text."""
+    """A metric: name, kind, labels and text."""
 
     name: str
     kind: str
@@ -154,7 +154,7 @@ def metrics_page() -> str:
 
 
 def metrics_rows() -> dict[str, list[Row]]:
-    """Return the series by the processes that have them."""
+    """Return the metrics by process."""
     metrics = Metrics()
     all_ = _metric_rows(metrics.registry)
     Looked(metrics)
@@ -276,7 +276,7 @@ def _settings() -> Iterator[str]:
 
 
 def composed() -> dict[str, str]:
-    """Return what the compose files ask of the environment, each with what it is without."""
+    """Return the environment variables of the compose files, each with its default."""
     found: dict[str, str] = {}
     for file in sorted(Path("deploy").glob("compose*.yaml")):
         for name, default in re.findall(r"\$\{([A-Z_]+):-(.*?)\}+", file.read_text("utf-8")):

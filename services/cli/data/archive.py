@@ -1,4 +1,4 @@
-"""`tonne archive`: sealed days out of the database, and back."""
+"""`tonne archive`: sealed days from the database to files, and back."""
 
 from __future__ import annotations
 
@@ -180,7 +180,10 @@ def verify(
 @end_option
 @_devices
 @click.option(
-    "--days", type=click.IntRange(1, 3660), default=30, help="How long they stay in the database."
+    "--days",
+    type=click.IntRange(1, 3660),
+    default=30,
+    help="Time for which the readings stay in the database.",
 )
 @click.option("--reason", required=True, help="Reason, kept on record.")
 @json_option

@@ -1,5 +1,5 @@
 """
-Commands of `tonne deadletter` that change what is kept, `replay` and `expire`; options of all.
+Commands of `tonne deadletter` that change stored messages, `replay` and `expire`; common options.
 
 Options that the commands of `tonne deadletter` share, and what they select.
 
@@ -56,7 +56,7 @@ NAME = "tonne deadletter"
 reason_ = click.option("--reason", help="Only this reason; docs/rejected.md lists them.")
 device_ = click.option("--device", metavar="ID", help="Only this device.")
 principal_ = click.option(
-    "--principal", metavar="ID", help="Only of this sender, even if the device is unknown."
+    "--principal", metavar="ID", help="Only messages of this sender, even if the device is unknown."
 )
 
 
@@ -72,7 +72,7 @@ def selected(
     principal: str | None = None,
 ) -> Filter:
     """
-    Return which dead letters are asked for; received in [begin, end).
+    Return the selected dead letters, received in [begin, end).
 
     Raises
     ------
@@ -113,10 +113,12 @@ def _known(name: str, kind: str, known: set[str]) -> None:
 @click.option(
     "--days",
     type=click.IntRange(LEAST_DAYS),
-    help=f"Keep this many days, {LEAST_DAYS} at least; else TONNE_DEAD_LETTER_DAYS.",
+    help=f"Number of days to keep, at least {LEAST_DAYS}; default: TONNE_DEAD_LETTER_DAYS.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
-@click.option("--history", is_flag=True, help="List all earlier deletions: what, when, by whom.")
+@click.option(
+    "--history", is_flag=True, help="List all earlier deletions: messages, time and person."
+)
 @json_option
 def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) -> None:
     """
@@ -173,7 +175,7 @@ def _tell_history(*, as_json: bool) -> None:
 @principal_
 @begin_
 @end_
-@click.option("--again", is_flag=True, help="Including those already resent.")
+@click.option("--again", is_flag=True, help="Include messages that were already resent.")
 @json_
 def replay(
     letters: tuple[int, ...],
@@ -243,7 +245,7 @@ class _Senders(ExitStack):
         return self.enter_context(Redeliverer(Settings().require_kafka()))
 
     def send(self, letter: DeadLetter, payload: bytes) -> None:
-        """Send a letter where it came from."""
+        """Send a letter to its original place."""
         if letter.topic.startswith(PREFIX):
             self._kafka.send(letter.id, letter.topic, letter.detail, payload)
         else:

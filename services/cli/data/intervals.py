@@ -1,5 +1,5 @@
 """
-Stored rows as a person reads them: `tonne intervals` and `tonne indicators`.
+Stored rows in readable form: `tonne intervals` and `tonne indicators`.
 
 `tonne intervals`: stored interval quantities and emissions.
 
@@ -26,8 +26,10 @@ _HEAD = ("start", "device", "period", "indicator", "value", "unit", "covered", "
 
 
 @click.command()
-@click.option("--device", metavar="ID", help="Interval quantities of a device.")
-@click.option("--project", metavar="ID", help="Emissions of a project, all devices together.")
+@click.option("--device", metavar="ID", help="Device whose interval quantities are printed.")
+@click.option(
+    "--project", metavar="ID", help="Project whose emissions are printed, all devices together."
+)
 @begin_option
 @end_option
 @json_option
@@ -86,8 +88,8 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
 
 
 @click.command()
-@click.option("--device", metavar="ID", help="Values of a station.")
-@click.option("--site", metavar="ID", help="Values of all stations of a site.")
+@click.option("--device", metavar="ID", help="Station whose values are printed.")
+@click.option("--site", metavar="ID", help="Site whose stations' values are printed.")
 @begin_option
 @end_option
 @click.option("--period", type=Choice(["hour", "day"]), help="Only hourly or only daily values.")
@@ -97,7 +99,7 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
     metavar="NAME",
     help="Only this value, such as pm2_5_24h_ug_m3.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, details with it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all details.")
 def indicators(
     device: str | None,
     site: str | None,

@@ -1,4 +1,4 @@
-"""`tonne quality`: what the tests say of a device's readings, and of its meter beside another."""
+"""`tonne quality`: flags of a device's readings, and its meter compared with another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FEW = 3
     "--against",
     metavar="ID",
     multiple=True,
-    help="Meters to compare with (repeatable; their sum is used); default: those of `check_of`.",
+    help="Meters for comparison (repeatable; their sum is used); default: those of `check_of`.",
 )
 @click.option(
     "--tolerance",

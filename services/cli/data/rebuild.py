@@ -1,4 +1,4 @@
-"""`tonne rebuild`: derived rows again from raw readings."""
+"""`tonne rebuild`: derived rows calculated again from raw readings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHOWN = 20
 @begin_option
 @end_option
 @click.option("--device", metavar="ID", help="Only this device.")
-@click.option("--check", is_flag=True, help="Only compare; ends with 1 where rows differ.")
+@click.option("--check", is_flag=True, help="Only compare; exit code 1 if rows differ.")
 @json_option
 def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: bool) -> None:
     """

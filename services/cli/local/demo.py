@@ -1,5 +1,5 @@
 """
-`tonne demo`: the whole road, from a meter's message to a verified tonne.
+`tonne demo`: from a meter's message to a verified tonne.
 
 Every step is a command that a user could type, run in a folder of its own
 and shown before it runs.
@@ -57,7 +57,7 @@ OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
 
 def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     """
-    Close a period and bring its statement to issue, with two keys; verify the pack.
+    Close a period and issue its statement, with two keys; verify the pack.
 
     A statement that an earlier run issued stays what it is, and is verified again.
     """
@@ -77,7 +77,7 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
 
 def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     """
-    Verify a pack as an auditor does, and show that without keys nothing is relied on.
+    Verify a pack as an auditor, with and without trusted keys.
 
     The first statement's verification is printed whole, the others' by its outcome.
     """
@@ -109,7 +109,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
-    """Take a period's draft through the hands of operator and verifier."""
+    """Sign, verify and issue a period's draft as operator and verifier."""
     # the sealer of `tonne run` would come to it within the hour
     until = date.fromisoformat(end) + timedelta(days=1)
     brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
@@ -142,7 +142,7 @@ def written(stage: Stage, name: str, report: Path) -> None:
 
 
 def ensure_keys(stage: Stage) -> None:
-    """Make the two keys where the folder does not hold them yet."""
+    """Make the two keys if the folder does not have them yet."""
     for role, name in KEYS.items():
         if not (stage.home / "keys" / f"{name}.json").exists():
             stage.tonne("keys", "create", "--role", role, "--name", name, *BOUNDS[role])
@@ -163,7 +163,7 @@ def summary(figures: list[dict[str, Any]]) -> None:
 
 
 def look(stage: Stage) -> None:
-    """Print where everything is."""
+    """Print the locations of files and servers."""
     click.secho("Where to look", fg="green")
     click.echo(f"  {'console':13} http://{stage.api}/")
     click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
@@ -174,7 +174,7 @@ def look(stage: Stage) -> None:
 
 
 def what_next(stage: Stage) -> None:
-    """Print what a person may do now."""
+    """Print commands to try next."""
     pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
     tonne = _program()
     steps = {
@@ -241,7 +241,7 @@ def demo(*, once: bool, resume: bool) -> None:
 
 
 def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
-    """Register, send, account, serve."""
+    """Register, send, close and serve."""
     brief(stage.tonne("registry", "import", str(fleet.registry)), lines=2)
     brief(stage.tonne("invoice", "import", str(fleet.invoices)))
     days = (fleet.month.first.isoformat(), fleet.month.end.isoformat())
@@ -258,14 +258,14 @@ def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
 
 
 def again(stage: Stage, fleet: Fleet) -> None:
-    """Serve what an earlier demo stored."""
+    """Serve the data of an earlier demo."""
     with stage.running("run"), stage.running("api"):
         look(stage)
         stay(stage, fleet)
 
 
 def brief_servers(text: str) -> None:
-    """Print which servers of a table are up."""
+    """Print the running servers of a table."""
     found = [line.split() for line in text.splitlines()]
     names = [words[0] for words in found if words[1:2] == ["up"]]
     click.echo(f"  {', '.join(names)} are up")
@@ -273,7 +273,7 @@ def brief_servers(text: str) -> None:
 
 def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, Any]]) -> None:
     """
-    Ask the API for each statement, as anybody may; it gives what is in the pack.
+    Compare the API's answer for each statement with the pack.
 
     Raises
     ------

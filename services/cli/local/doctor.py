@@ -1,4 +1,4 @@
-"""`tonne doctor`: what is missing or misconfigured, and the fix."""
+"""`tonne doctor`: missing or wrong configuration, and how to fix it."""
 
 import json
 import re

@@ -1,5 +1,5 @@
 """
-What `tonne doctor` finds in the database: room, quotas, rated powers, what is kept too long.
+Checks of `tonne doctor` in the database: space, quotas, rated powers, retention.
 
 What `tonne doctor` says of the columnstore and of the archive.
 
@@ -60,7 +60,7 @@ _NAMES = {
 
 
 def storage(conn: Connection) -> Iterator[Finding]:
-    """How little room is taken: columnstore, archive; nothing before the schema is there."""
+    """Check the use of space: columnstore and archive; nothing before the schema exists."""
     if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
         return
     yield _columnstore(conn)
@@ -144,7 +144,7 @@ def _archive(conn: Connection) -> Finding:
 
 
 def quota(conn: Connection) -> Finding:
-    """Name the principals that were over their quota within a day."""
+    """Return the principals over their quota within a day."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(
             "quota",
@@ -178,7 +178,7 @@ def _principals(rows: Sequence[TupleRow]) -> str:
 
 
 def ratings(conn: Connection) -> Finding:
-    """Name rated powers that no such device has, and registers that rise many times faster."""
+    """Return rated powers impossible for their device, and registers that rise much faster."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
     named = {one.device for one in risen}
@@ -202,7 +202,7 @@ def ratings(conn: Connection) -> Finding:
 
 
 def retention(conn: Connection, settings: Settings) -> Finding:
-    """Whether what goes by policy is gone."""
+    """Check that rows beyond the retention period were deleted."""
     days = Keep.by(settings).days
     late = {
         table: waits_s
@@ -232,7 +232,7 @@ _LONG_S = 60.0
 
 
 def rows(conn: Connection) -> Finding:
-    """Say how far rows are behind the readings that are stored."""
+    """Return how far derived rows are behind the stored readings."""
     age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
     found = f"{age_s:.1f} s behind the readings"
     if waiting:

@@ -1,5 +1,5 @@
 """
-What `tonne doctor` finds, and what it finds at servers: broker, Kafka, the pipeline.
+Result of a check of `tonne doctor`, and checks of servers: broker, Kafka, pipeline.
 
 What `tonne doctor` finds.
 
@@ -55,7 +55,7 @@ _GROUP = "tonne-worker"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: `ok`, `missing` (optional) or `wrong`, and what to do about it."""
+    """Result of one check: `ok`, `missing` (optional) or `wrong`, and the remedy."""
 
     what: str
     state: str
@@ -65,7 +65,7 @@ class Finding:
 
 def greet_broker(url: str, tls: Tls) -> str | None:
     """
-    Say what is wrong with the MQTT broker at `url`, or None when it answers.
+    Return the fault of the MQTT broker at `url`; None when it answers.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def greet_broker(url: str, tls: Tls) -> str | None:
 
 
 def greet_kafka(kafka: KafkaAccess) -> str | None:
-    """Say which brokers cannot be reached, and why, or None when all listen."""
+    """Return the brokers that cannot be reached, with reasons; None when all listen."""
     silent = []
     for server in kafka.servers:
         try:
@@ -117,7 +117,7 @@ def _place(url: str) -> str:
 
 def broker(url: str | None, tls: Tls) -> Iterator[Finding]:
     """
-    Look at the broker, by the identity that we would show it.
+    Check the broker, with the configured identity.
 
     Nothing is taken over: we give no client id, which a secured broker then refuses.
     """
@@ -159,7 +159,7 @@ def _identity(certificate: bytes) -> Finding:
 
 def pipeline(bind: str) -> Iterator[Finding]:
     """
-    Ask the process at `TONNE_METRICS_BIND`, if one is there, what its broker refuses.
+    Ask the process at `TONNE_METRICS_BIND`, if any, for rejections of its broker.
 
     No other process can tell: a client that subscribes in its name would end its session.
     """
@@ -183,7 +183,7 @@ def pipeline(bind: str) -> Iterator[Finding]:
 
 def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) -> Iterator[Finding]:
     """
-    Look at the topic that workers of the database read, and at its dead-letter topic.
+    Check the topic that the database's workers read, and its dead-letter topic.
 
     Before the first worker that is the usual one.
     """

@@ -44,7 +44,7 @@ _LATE_S = 900
 
 
 def seals(conn: Connection) -> Finding:
-    """Whether every day is sealed within 36 hours of its end."""
+    """Check that every day is sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
     found = overdue(jobs, sealed_days.first_sealed(conn), now)
@@ -83,7 +83,7 @@ def _late_readings(conn: Connection, before_us: int) -> str:
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:
-    """Whether what is sealed was stamped by the authorities that are asked."""
+    """Check that sealed entries were stamped by the configured authorities."""
     try:
         policy = timestamps.policy_of(settings)
     except InputError as error:
@@ -109,7 +109,7 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
 
 
 def signer(conn: Connection) -> Finding:
-    """Whether the signer answers requests, and no other process could sign."""
+    """Check that the signer answers requests, and that no other process could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > SIGNER_PATIENCE_S:
         verb = "waits" if waits.requests == 1 else "wait"
@@ -135,7 +135,7 @@ def signer(conn: Connection) -> Finding:
 
 
 def webhooks(conn: Connection) -> Finding:
-    """Whether events are delivered to their webhooks."""
+    """Check that events are delivered to their webhooks."""
     open_ones = [webhook for webhook in store.webhooks(conn) if webhook.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
@@ -161,7 +161,7 @@ def webhooks(conn: Connection) -> Finding:
 
 
 def witnesses(conn: Connection, settings: Settings) -> Finding:
-    """Whether enough witnesses cosign the log's heads."""
+    """Check that enough witnesses cosign the log's heads."""
     try:
         whom = Witnesses.by(settings)
     except InputError as error:

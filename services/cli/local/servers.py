@@ -43,9 +43,9 @@ def local() -> None:
 @click.option(
     "--secure/--open",
     default=None,
-    help="Whether the MQTT broker takes TLS connections only, each client with its own "
-    "certificate or password; otherwise it is open to local clients. Default: as last time; "
-    "open the first time.",
+    help="Whether the MQTT broker accepts only TLS connections, each client "
+    "with its own certificate or password; otherwise it is open to local "
+    "clients. Default: as last time; open the first time.",
 )
 @click.option(
     "--kafka/--no-kafka",
@@ -192,7 +192,9 @@ def status(*, passwords: bool, as_json: bool) -> None:
 
 
 @local.command()
-@click.option("--rabbitmq", is_flag=True, help="Also RabbitMQ, for the tests with both brokers.")
+@click.option(
+    "--rabbitmq", is_flag=True, help="Also start RabbitMQ, for the tests with both brokers."
+)
 @json_option
 def install(*, rabbitmq: bool, as_json: bool) -> None:
     """

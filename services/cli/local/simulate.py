@@ -1,4 +1,4 @@
-"""`tonne simulate`: field devices, made up or replayed, over real MQTT."""
+"""`tonne simulate`: simulated or replayed field devices over real MQTT."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Start(click.ParamType):
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Microseconds since 1970 of an RFC 3339 time."""
+        """Return microseconds since 1970 of an RFC 3339 time."""
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -61,7 +61,7 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Microseconds of `90s`, `15m`, `2h` or `1d`."""
+        """Return microseconds of `90s`, `15m`, `2h` or `1d`."""
         parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
         if parts is None or not float(parts[1]):
             self.fail(f"{value!r} is not a duration; write 90s, 15m, 2h or 1d", param, ctx)
@@ -69,12 +69,12 @@ class Duration(click.ParamType):
 
 
 class Speed(click.ParamType):
-    """How many times real time; 0 is as fast as it goes."""
+    """Multiple of real time; 0 is as fast as possible."""
 
     name = "speed"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return 1 for real time, 60 for a minute a second, 0 for as fast as it goes."""
+        """Return 1 for real time, 60 for a minute per second, 0 for as fast as possible."""
         if value == "max":
             return 0.0
         try:
@@ -119,7 +119,7 @@ class _Options:
 
 @click.command()
 @click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
-@click.option("--without", multiple=True, metavar="ID", help="Leave out this device of the file.")
+@click.option("--without", multiple=True, metavar="ID", help="Omit this device of the file.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
 @click.option("--device", help="Id of the PV device that sends the recording.")
 @click.option("--column", help="Power column of the recording.")
@@ -134,7 +134,11 @@ class _Options:
         "registers."
     ),
 )
-@click.option("--today", is_flag=True, help="Replay since midnight first, then real time.")
+@click.option(
+    "--today",
+    is_flag=True,
+    help="First replay the time since midnight, then continue in real time.",
+)
 @click.option("--gauges-only", is_flag=True, help="Send power only, no registers.")
 @click.option(
     "--silent",
@@ -166,13 +170,13 @@ class _Options:
     "--until-receipt/--no-receipts",
     "receipts",
     default=True,
-    help="Resend until tonne confirms storage, or rely on the broker alone.",
+    help="Resend until tonne confirms storage; otherwise rely on the broker alone.",
 )
 @click.option(
     "--wait",
     type=Duration(),
     default="60s",
-    help="How long to wait at the end for further receipts.",
+    help="Maximum waiting time for further receipts at the end.",
 )
 @click.option("--mqtt-url", help="Broker; default: TONNE_MQTT_URL or the local one.")
 @click.option(

@@ -1,4 +1,4 @@
-"""TLS identity of a person at a broker: `tonne-admin`, where this machine holds it."""
+"""TLS identity of an administrator at a broker: `tonne-admin`, if this machine has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def identity_folder(settings: Settings) -> IdentityFolder:
 
 def operator_tls(settings: Settings) -> Tls | None:
     """
-    Return the identity of `tonne-admin`, else the one that the settings name.
+    Return the identity of `tonne-admin`, else the configured one.
 
     The pipeline's own may write receipts and nothing else.
     """

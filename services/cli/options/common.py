@@ -1,5 +1,5 @@
 """
-What commands share that needs no server: groups, words, times, `--json`, budgets of packs.
+Common parts of commands without a server: groups, choices, times, `--json`, pack sizes.
 
 A group of commands that answers a mistyped name with the nearest one.
 
@@ -27,14 +27,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class Group(click.Group):
-    """Click's group; groups below it are of its own kind."""
+    """Click's group; its subgroups have the same class."""
 
     group_class = type
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first word names."""
+        """Return the command named by the first word."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -45,13 +45,13 @@ class Group(click.Group):
 
 
 class Choice(click.Choice[str]):
-    """Click's choice, with a question where the word is nearly right."""
+    """Click's choice, with a suggestion for a misspelt word."""
 
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__(choices)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the word that was chosen."""
+        """Return the chosen word."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
@@ -68,7 +68,7 @@ class Moment(click.ParamType):
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Read RFC 3339."""
+        """Return the time from RFC 3339."""
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
@@ -81,7 +81,7 @@ class Moment(click.ParamType):
 
 
 def pack_budget(*, large: bool = False) -> Budget:
-    """Return the usual budget, or that of a pack whose maker the reader knows."""
+    """Return the usual size limit, or that for a pack of a known maker."""
     from services.settings import Settings  # noqa: PLC0415 - loads what else `verify` does without
 
     return LARGE if large or Settings().large_packs else USUAL

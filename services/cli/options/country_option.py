@@ -1,4 +1,4 @@
-"""The option that names the country of a project that no registry holds, and its grid."""
+"""The options for country and grid of a project that is not in a registry."""
 
 from __future__ import annotations
 

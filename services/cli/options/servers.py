@@ -1,5 +1,5 @@
 """
-What commands share that work with servers: database, address of metrics, topic, how long to wait.
+Common parts of commands with servers: database, metrics address, topic, waiting time.
 
 Which database a command works on.
 
@@ -29,7 +29,7 @@ wait_option = click.option(
     type=click.FloatRange(0, 86_400),
     default=WAIT_S,
     metavar="SECONDS",
-    help="How long to wait for servers that are not up yet; then end with exit code 3.",
+    help="Maximum waiting time for servers that are starting; then exit code 3.",
 )
 topic_option = click.option(
     "--topic", default="tonne-parcels", help="Kafka topic for the readings."
@@ -38,7 +38,7 @@ topic_option = click.option(
 
 def database_url() -> str:
     """
-    Database of the settings, or of the local servers.
+    Return the database of the settings, or of the local servers.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def database_url() -> str:
 
 def metrics_bind(settings: Settings) -> str:
     """
-    Return the address to serve metrics at.
+    Return the address of the metrics.
 
     An address that was set is taken as it is, and refused later if it is busy;
     the default gives way to another process on the same machine.
@@ -68,7 +68,7 @@ def metrics_bind(settings: Settings) -> str:
 
 def load_kafka(module: str, name: str) -> Any:
     """
-    Return something out of a module that needs the `kafka` extra.
+    Return an attribute of a module that needs the `kafka` extra.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-What a program reads of a command: JSON, and folders of files.
+Output of commands for programs: JSON, and folders of files.
 
 JSON as every command prints it: times in UTC with `Z`, exact numbers, no escapes.
 
@@ -24,13 +24,13 @@ from ingest.errors import InputError
 
 
 def print_json(document: object, *, line: bool = False) -> None:
-    """Print a document, indented, or as one line where a program reads line by line."""
+    """Print a document, indented, or on one line for programs that read lines."""
     indent = None if line else 2
     click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=_plain))
 
 
 def print_result(document: object, text: str, *, as_json: bool) -> None:
-    """Print what was done: for a program, or for a person."""
+    """Print a result, for a program or a person."""
     if as_json:
         print_json(document)
     else:
@@ -39,7 +39,7 @@ def print_result(document: object, text: str, *, as_json: bool) -> None:
 
 def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
     """
-    Print a secret that is shown once, alone on standard output so that a shell can read it.
+    Print a secret alone on standard output, once.
 
     What is said of it goes to the error stream.
     """
@@ -62,7 +62,7 @@ def _plain(value: object) -> Any:
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     """
-    Write a new folder whole or not at all.
+    Write a new folder completely or not at all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A bar on the error stream while a person watches; nothing in a pipe or a log."""
+"""A progress bar on standard error in a terminal; nothing in a pipe or a log."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:  # a tenth of a start, and only a terminal needs it
 
 
 class Bar:
-    """A bar of one job without a terminal; `TerminalBar` is the one that is shown."""
+    """A bar of one job without a terminal; `TerminalBar` is the visible one."""
 
     def advance(self, steps: int = 1) -> None:
         """Advance by some steps."""
 
     def at(self, done: float, of: float | None = None) -> None:
-        """Say how much is done, and of how much where that became known."""
+        """Show how much is done, and of how much if known."""
 
     def say(self, what: str) -> None:
-        """Say what is being done now."""
+        """Show the current step."""
 
 
 class TerminalBar(Bar):
@@ -35,16 +35,16 @@ class TerminalBar(Bar):
         self._progress.advance(self._task, steps)
 
     def at(self, done: float, of: float | None = None) -> None:
-        """Say how much is done, and of how much where that became known."""
+        """Show how much is done, and of how much if known."""
         self._progress.update(self._task, completed=done, total=of)
 
     def say(self, what: str) -> None:
-        """Say what is being done now."""
+        """Show the current step."""
         self._progress.update(self._task, description=what)
 
 
 def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
-    """Return what a job of named steps calls as each begins, with its number, from 1, and name."""
+    """Return a function that a job calls at the start of each step: number from 1, and name."""
 
     def begun(number: int, name: str) -> None:
         progress.at(number - 1)

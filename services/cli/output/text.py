@@ -1,5 +1,5 @@
 """
-What a person reads in a terminal: amounts, counts, tables, times.
+Output of commands for people: amounts, counts, tables, times.
 
 Exact whole base units as people read them: 532800000 ug is 532.8 g, 1500 Wh is 1.5 kWh.
 
@@ -70,7 +70,7 @@ def counted(number: int, noun: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
     """
-    Return rows below their head; numbers to the right, words to the left.
+    Return rows below their heading; numbers right-aligned, words left-aligned.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
 
 def time_text(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
     """
-    Return a time, or one that is text in RFC 3339, by the clock of a zone, `-` for none.
+    Return a time, or RFC 3339 text, in a zone; `-` for none.
 
     What belongs to a site or project is shown by its clock; what belongs to neither, such as
     a key, in UTC.

@@ -1,5 +1,5 @@
 """
-Refused messages once more: Kafka records to their topic, bytes to the broker.
+Rejected messages sent again: Kafka records to their topic, bytes to the broker.
 
 Sending Kafka records that were dead letters to their topic once more.
 
@@ -41,7 +41,7 @@ REPLAY = "replay"
 
 class Redeliverer:
     """
-    Puts records back into the topics they came from.
+    Puts records back into their topics.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Redeliverer:
 
     def send(self, letter: int, where: str, detail: str, record: bytes) -> None:
         """
-        Put one record back; return once Kafka has it.
+        Put one record back; return once Kafka has stored it.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class Republisher:
 
     def send(self, letter: int, topic: str, payload: bytes, content_type: str | None) -> None:
         """
-        Publish at QoS 1, and return once the broker has it.
+        Publish at QoS 1, and return once the broker has acknowledged it.
 
         Raises
         ------

@@ -23,7 +23,7 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.known import require, zones_of
 
 _NAME = "tonne registry"
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 _apply = click.option(
     "--apply/--no-apply",
     default=True,
@@ -116,7 +116,7 @@ def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
 @click.command("revoke-credentials")
 @click.argument("devices", nargs=-1, required=True)
 @click.option("--reason", required=True, help="Reason, kept on record.")
-@click.option("--older", is_flag=True, help="All except the last one issued.")
+@click.option("--older", is_flag=True, help="Revoke all except the last one issued.")
 @_author
 @_apply
 @json_option

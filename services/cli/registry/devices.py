@@ -1,4 +1,4 @@
-"""`tonne devices`: known and unknown devices, and what arrives of them."""
+"""`tonne devices`: registered and unknown devices, and their data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from services.store.views import device_health as health
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline", "not commissioned")
 _WIDE = 160
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 
 
 @click.group(cls=Group)
@@ -196,10 +196,10 @@ def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
     "--installed",
     required=True,
     metavar=METAVAR,
-    help="Start of its measurements: a local day of the site, or RFC 3339 with offset.",
+    help="Start of measurements: a local day of the site, or RFC 3339 with offset.",
 )
 @click.option("--rated-power-w", metavar="W", help="Rated power in whole watts.")
-@click.option("--serial", help="Serial number of the maker.")
+@click.option("--serial", help="Serial number given by the manufacturer.")
 @_author
 @json_option
 def accept(

@@ -1,4 +1,4 @@
-"""`tonne devices show`: one device, what is wrong with it and what to do."""
+"""`tonne devices show`: one device, its faults and their remedies."""
 
 from __future__ import annotations
 

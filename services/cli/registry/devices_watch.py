@@ -81,7 +81,7 @@ class _SeenReadings:
         self.count = 0
 
     def begin(self, before: list[Arrival]) -> None:
-        """Say who is watched, and when it was last heard."""
+        """Print the device, and its last reading."""
         self._told = {one.time for one in before}
         device = self._device
         if self._as_json:
@@ -94,7 +94,7 @@ class _SeenReadings:
         click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{gateway}; {heard}")
 
     def readings(self, found: list[Arrival]) -> None:
-        """Tell the readings that are new."""
+        """Print new readings."""
         for one in found:
             if one.time not in self._told:
                 self._told.add(one.time)
@@ -125,7 +125,7 @@ class _SeenReadings:
             click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
 
     def refusal(self, one: Refusal) -> None:
-        """Tell a message that was refused."""
+        """Print a rejected message."""
         if self._as_json:
             line = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
             click.echo(json.dumps(line))
@@ -136,7 +136,7 @@ class _SeenReadings:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)
 
     def end(self) -> None:
-        """Say what has not come, and how often readings came."""
+        """Print missing channels, and the cadence of readings."""
         if self._as_json:
             return
         if not self.count:

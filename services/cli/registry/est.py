@@ -1,4 +1,4 @@
-"""`tonne est` and `tonne registry enrol-token`: devices fetch their certificates themselves."""
+"""`tonne est` and `tonne registry enrol-token`: devices get certificates with their own keys."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _NAME = "tonne registry"
     "--hours",
     type=click.FloatRange(0.1, 8_784),
     default=self_enrolment.TOKEN_HOURS,
-    help="How long the token can be used.",
+    help="Validity of the token.",
 )
-@click.option("--author", help="Person who does it; default: the system's user.")
+@click.option("--author", help="Name of the person acting; default: the system's user.")
 @json_option
 def enrol_token(
     devices: tuple[str, ...], *, hours: float, author: str | None, as_json: bool
@@ -72,7 +72,7 @@ def enrol_token(
 @click.command()
 @click.option("--bind", default=BIND, metavar="HOST:PORT", help="Address to listen on.")
 @click.option("--host", "hosts", multiple=True, default=("localhost",),
-              help="Name or address that devices use to reach it; repeatable.")  # fmt: skip
+              help="Name or address under which devices reach it; repeatable.")  # fmt: skip
 @click.option(
     "--days",
     type=click.IntRange(1, 825),

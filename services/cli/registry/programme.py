@@ -1,4 +1,4 @@
-"""`tonne programme`: what the city set out to do, and how far its projects are."""
+"""`tonne programme`: targets of the city, and progress of its projects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMATS: dict[str, Format] = {".pdf": "pdf", ".xlsx": "xlsx"}
 @click.group(cls=Group)
 def programme() -> None:
     """
-    Look at the programme as a whole.
+    Show the programme as a whole.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
 @json_option
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
     """
-    Show every system: devices, expected against measured, issued, transferable, provisional.
+    Show every system: devices, expected and measured, issued, transferable, provisional tonnes.
 
     A system that no methodology counts has no tonnes but the reason, and its days of
     indicators or its assets instead. The two accounts stand apart.
@@ -212,7 +212,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def shown_tonnes(value: str | int | None) -> str:
-    """Tonnes to the kilogram, rounded down as everywhere; at most three digits are shown."""
+    """Return tonnes to the kilogram, rounded down, with at most three decimals."""
     if value is None:
         return "-"
     whole = Decimal(value).quantize(Decimal("0.001"), ROUND_FLOOR)

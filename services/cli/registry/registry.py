@@ -44,7 +44,7 @@ from services.store.registry.entries_from_rows import load_registry
 
 
 def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
-    """Print a row's result, kind and id, and below it what is wrong with it."""
+    """Print the result, kind and id of a row, and its faults below."""
     if as_json:
         print_json(results)
         return
@@ -150,7 +150,7 @@ registry.add_command(schema_)
 @registry.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, without writing.")
-@click.option("--author", help="Person who imports; default: the system's user.")
+@click.option("--author", help="Name of the person importing; default: the system's user.")
 @_strict
 @json_option
 def import_(

@@ -1,4 +1,4 @@
-"""`tonne export`: issued statements as registries and ministries take them."""
+"""`tonne export`: issued statements in the formats of registries and ministries."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _entered = click.option(
     "--entered",
     type=_file,
     metavar="FILE",
-    help="Data that only the authority or registry has (YAML), in addition to the registered data.",
+    help="Data held only by the authority or registry (YAML), in addition to the registered data.",
 )
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 _keys = click.option(
@@ -132,7 +132,9 @@ def cad_trust_(asked: _ExportOptions) -> None:
 
 
 @export.command("aef")
-@click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as KEN.")
+@click.option(
+    "--party", required=True, metavar="CODE", help="Country by ISO 3166-1 alpha-3, such as KEN."
+)
 @click.option("--year", required=True, type=int, help="Reported year.")
 @click.option("--version", type=int, default=1, help="Version of the submission.")
 @_any

@@ -1,4 +1,4 @@
-"""`tonne statement finding`: what a verifier found, what was answered, how it was closed."""
+"""`tonne statement finding`: findings of a verifier, answers and closure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def finding() -> None:
     "--kind",
     type=Choice(get_args(Kind)),
     required=True,
-    help="Corrective action, clarification, observation, forward action.",
+    help="Kind: corrective action, clarification, observation, forward action.",
 )
 @_key
 @_text

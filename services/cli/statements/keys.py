@@ -56,7 +56,8 @@ def keys() -> None:
 )
 @click.option(
     "--organisation-id",
-    help="Its number in a public register (tax number, LEI, D-U-N-S), the same for all branches.",
+    help="Number of the organisation in a public register (tax number, LEI, "
+    "D-U-N-S), the same for all branches.",
 )
 @click.option(
     "--project",
@@ -80,7 +81,7 @@ def keys() -> None:
     "--pkcs11",
     "module",
     type=click.Path(exists=True, dir_okay=False),
-    help="The secret is in a token: the token's PKCS #11 module.",
+    help="PKCS #11 module of the token that holds the secret.",
 )
 @click.option("--token", metavar="LABEL", help="With --pkcs11: label of the token.")
 @click.option(
@@ -92,7 +93,7 @@ def keys() -> None:
     "command",
     multiple=True,
     metavar="WORD",
-    help="The secret is elsewhere: command that signs, one option per word.",
+    help="Command that signs with a secret stored elsewhere, one option per word.",
 )
 @click.option(
     "--public-key",
@@ -240,7 +241,10 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
 @keys.command()
 @click.argument("name")
 @click.option(
-    "--from", "since", metavar=METAVAR, help="A local day of the sites, or RFC 3339; default: now."
+    "--from",
+    "since",
+    metavar=METAVAR,
+    help="End of validity: a local day of the sites, or RFC 3339; default: now.",
 )
 @json_option
 def revoke(name: str, since: str | None, *, as_json: bool) -> None:
@@ -384,7 +388,7 @@ def list_(*, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Signed status list to include; repeatable.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:
     """
     Write public keys as a file for `tonne verify --keys`.
@@ -410,7 +414,7 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
 
 @keys.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 def public(name: str, out: Path | None) -> None:
     """
     Write the public part of a key that was made here, without any database.

@@ -72,7 +72,7 @@ log.add_command(witnesses)
 @click.option(
     "--accept",
     metavar="REASON",
-    help="Also seal rows changed by hand; the reason is recorded in the log.",
+    help="Also seal rows changed manually; the reason is recorded in the log.",
 )
 @click.option(
     "--until",
@@ -179,7 +179,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     "held",
     type=_file,
     multiple=True,
-    help="A head that you kept: it must be part of the log's history. Repeatable.",
+    help="A head that you stored: it must be part of the log's history. Repeatable.",
 )
 @json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
@@ -301,7 +301,7 @@ def proof(what: str, *, as_json: bool) -> None:
 @json_option
 def request(since: int, *, as_json: bool) -> None:
     """
-    Print what a witness needs to sign the last head (c2sp.org/tlog-witness).
+    Print the request with which a witness signs the last head (c2sp.org/tlog-witness).
 
     \b
     Example:

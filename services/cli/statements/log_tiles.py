@@ -1,5 +1,5 @@
 """
-Commands of `tonne log` for outsiders: tiles, their monitor, witnesses.
+Commands of `tonne log` for third parties: tiles, monitor, witnesses.
 
 `tonne log witnesses`: ask the configured witnesses to cosign the log's last head.
 
@@ -95,7 +95,7 @@ def _show_witness(done: Round, whom: Witnesses) -> None:
 
 
 def warn_of(done: Round | None) -> None:
-    """Say on standard error what witnesses did not sign, where they were asked."""
+    """Print missing signatures of configured witnesses on standard error."""
     if done is None:
         return
     for line in done.said():

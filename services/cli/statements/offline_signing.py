@@ -1,5 +1,5 @@
 """
-Sign where the key is, apart from any database: a step of a statement as a file to hand in.
+Signing without a database: a step of a statement as a file to be submitted.
 
 `POST /v1/statements/ID/submission|findings|verification` of the API take these files.
 """
@@ -83,7 +83,7 @@ def event(
 
 
 def claims(what: str) -> Claims:
-    """Return what the statement of a file or pack says."""
+    """Return the claims of the statement in a file or pack."""
     return _subject(what).claims
 
 
@@ -112,7 +112,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
 
 def approval(what: str, key_name: str) -> dict[str, Any]:
     """
-    Verify a pack and sign that its verified statement is to be issued.
+    Verify a pack and sign an approval of the issue of its verified statement.
 
     Raises
     ------

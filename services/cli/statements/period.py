@@ -94,7 +94,7 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
 
 
 def show_closed(closed: Closed, *, as_json: bool) -> None:
-    """Print a closed period's figures."""
+    """Print the figures of a closed period."""
     if as_json:
         click.echo(json.dumps(summary(closed), indent=2))
         return
@@ -102,7 +102,7 @@ def show_closed(closed: Closed, *, as_json: bool) -> None:
 
 
 def summary(closed: Closed) -> dict[str, Any]:
-    """Figures of a closed period: tonnes as decimal text, the credit a whole number."""
+    """Return the figures of a closed period: tonnes as decimal text, whole credits."""
     said = claims_of(closed.document)
     plain = write(said)
     return {

@@ -53,7 +53,7 @@ _HOW_MANY = click.IntRange(min=0)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Import a list that the verifier signed elsewhere.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write the signed list to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write, with the signed list.")
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
 def sample(
     what: str,

@@ -1,4 +1,4 @@
-"""`tonne signed`: values that their meter signed, kept as evidence and verified.
+"""`tonne signed`: values signed by their meter, stored as evidence and verified.
 
 `tonne signed verify`: what meters and gateways signed, verified by the keys of the registry.
 """
@@ -327,7 +327,7 @@ def row(
 @maybe_begin_option
 @maybe_end_option
 @click.option("--limit", type=click.IntRange(1), default=100)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the signed data whole.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the complete signed data.")
 def list_(
     device: str | None, begin: str | None, end: str | None, *, limit: int, as_json: bool
 ) -> None:
@@ -363,7 +363,7 @@ def list_(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="Write the message to this file.",
+    help="File to write, with the message.",
 )
 @json_option
 def show(number: int, out: Path, *, as_json: bool) -> None:

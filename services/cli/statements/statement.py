@@ -1,4 +1,4 @@
-"""`tonne statement`: the life of a statement.
+"""`tonne statement`: states of a statement.
 
 `tonne statement issue`, `supersede`, `revoke`, `status-list`: what counts, and since when.
 
@@ -53,7 +53,7 @@ def ask(
     conn: Connection, kind: str, subject: str, said: Mapping[str, Any], actor: str
 ) -> dict[str, Any]:
     """
-    Ask the signer for a step, and return what came of it.
+    Send a request to the signer, and return its result.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 @click.command("status-list")
 @click.argument("project")
 @key_option
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 @json_option
 def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """

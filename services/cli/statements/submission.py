@@ -1,4 +1,4 @@
-"""`tonne submission`: what a programme's checks of a request for issuance would find."""
+"""`tonne submission`: results of a programme's checks of a request for issuance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tonne trust`: whom a programme names, as a signed and versioned file."""
+"""`tonne trust`: the trust root of a programme, a signed and versioned file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def trust() -> None:
     default=1,
     help="Version: one above that of the previous file.",
 )
-@click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
+@click.option(
+    "--expires", required=True, metavar="TIME", help="End of validity, RFC 3339 with offset."
+)
 @click.option(
     "--issue-signatures",
     type=click.IntRange(2, 9),

@@ -1,4 +1,4 @@
-"""`tonne witness`: a witness of transparency logs, for an organisation beside the operator."""
+"""`tonne witness`: a witness of transparency logs, for an organisation other than the operator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def witness() -> None:
 
 
 @witness.command()
-@click.option("--name", required=True, help="A URL without its scheme, of this witness alone.")
+@click.option(
+    "--name",
+    required=True,
+    help="Name of the witness: a URL without its scheme, used by no other witness.",
+)
 @json_option
 def create(name: str, *, as_json: bool) -> None:
     """
@@ -79,7 +83,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
 @json_option
 def show(*, as_json: bool) -> None:
     """
-    Show keys, logs with the last head cosigned, and what contradicted it.
+    Show keys, logs with the last head cosigned, and contradictions.
 
     \b
     Example:

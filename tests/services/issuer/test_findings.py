@@ -252,7 +252,7 @@ def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_
     """
     raised = "raised", "CAR", "the register stood still in the sun", None
     for wrong, match in (
-        (About(devices=("inv-9",)), "'inv-9' is none of"),
+        (About(devices=("inv-9",)), "'inv-9' is not a device of"),
         (About(from_="2026-03-02", to="2026-03-03"), "2026-03-01 to 2026-03-02"),
         (About(from_="2026-02-28", to="2026-03-02"), "are not within"),
         (About(from_="2026-03-01"), "both `from` and `to`"),

@@ -70,7 +70,7 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     assert not refused, said
     told = _told(_close(url), "REG-04")
     assert "inv-1: the rating of 2,000,000 W in place of 1,000,000 W" in told
-    assert "until then the lower rating counts" in told
+    assert "until then the lower rating applies" in told
     # both of its channels say twice what the inverter makes
     times, energy, power = plant.sunny("2026-03-05", "2026-03-06", 15, 1_900_000)
     plant.send(url, "inv-1", times, energy_export_wh=energy + 50_000_000, active_power_w=power)

@@ -25,13 +25,13 @@ def _device(name, serial, maker, installed="2026-01-01", removed=""):
         ("OB0012-34", "Acme", True, "b has the serial number OB0012-34 of a"),
         (" ob 0012-34 ", "ACME Ltd", True, "and one meter has one id"),
         ("\N{FULLWIDTH LATIN CAPITAL LETTER O}B0012-34", "Acme", True, "and one meter has one id"),
-        ("0B0012-34", "Acme", False, "The serial number 0B0012-34 of b reads like OB0012-34 of a"),
-        ("OBOO12-34", "Acme", False, "of b reads like OB0012-34 of a"),
-        ("OB-0012/34", "Acme", False, "of b reads like OB0012-34 of a"),
-        ("OB12-34", "Acme", False, "of b reads like OB0012-34 of a"),
-        ("000OB0012-34", "Acme", False, "of b reads like OB0012-34 of a"),
-        ("OB0012-0O34", "Acme", False, "of b reads like OB0012-34 of a"),
-        ("OB0012-34", "Other", False, "of b reads like OB0012-34 of a"),
+        ("0B0012-34", "Acme", False, "The serial number 0B0012-34 of b resembles OB0012-34 of a"),
+        ("OBOO12-34", "Acme", False, "of b resembles OB0012-34 of a"),
+        ("OB-0012/34", "Acme", False, "of b resembles OB0012-34 of a"),
+        ("OB12-34", "Acme", False, "of b resembles OB0012-34 of a"),
+        ("000OB0012-34", "Acme", False, "of b resembles OB0012-34 of a"),
+        ("OB0012-0O34", "Acme", False, "of b resembles OB0012-34 of a"),
+        ("OB0012-34", "Other", False, "of b resembles OB0012-34 of a"),
         ("OB0012-35", "Acme", False, ""),
         ("OB0012-340", "Acme", False, ""),
     ],
@@ -54,4 +54,4 @@ def test_meters_of_other_times_and_short_numbers_of_other_makers_are_others(load
         + _device("d", "0", "Third")
     )
     assert not planned.refused
-    assert "reads like" not in messages(planned)
+    assert "resembles" not in messages(planned)

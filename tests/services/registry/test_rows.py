@@ -124,7 +124,7 @@ def test_a_device_keeps_its_class(load):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("topics: [{id: a, template: x/y}]", "registry.yaml:1: topic a: template: 'x/y' must hold"),
+        ("topics: [{id: a, template: x/y}]", "registry.yaml:1: topic a: template: 'x/y' must have"),
         ("topics: [{id: a, template: 'x/{device}', active: 'no'}]", "'no' must be true or false"),
         (
             "topics: [{id: a, template: 'x/{device}/+'}, {id: b, template: 'x/+/{device}'}]",

@@ -157,7 +157,7 @@ def _importers(name: str, rules: list[dict]) -> str:
             if others
             else (f"May be imported by all of `{parent}`.")
         )
-    return f"May be imported by what may import `{parent}`, and by nothing beside it."
+    return f"May be imported by all of `{parent}`, and by what may import `{parent}`."
 
 
 def _listed(names: list[str]) -> str:

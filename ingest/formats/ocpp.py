@@ -7,6 +7,8 @@ the clock-aligned one counts: it is the one that every charger takes at the
 same moment.  A channel's name is the measurand, then `/phase` and `@location`
 where they are not the whole outlet; the state of charge has no other place
 than the vehicle, so its location is left out.
+
+A JSON document in the form of a codec, or the dead-letter reason why it is not.
 """
 
 from __future__ import annotations
@@ -14,13 +16,54 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.formats.json_document import utf8
 from ingest.reading import SIGNED_VALUE, Stated, time_us, wire_time
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+def utf8(payload: bytes, codec: str) -> bytes:
+    """
+    Return the payload, after a check that all of it is UTF-8.
+
+    Raises
+    ------
+    PayloadError
+        With reason `invalid_utf8` and the place.
+    """
+    if not payload.isascii():
+        try:
+            payload.decode("utf-8")
+        except UnicodeDecodeError as wrong:
+            detail = f"{codec}: byte {wrong.start}: {wrong.reason}; send UTF-8"
+            raise PayloadError("invalid_utf8", detail) from None
+    return payload
+
+
+def messages(
+    decoder: msgspec.json.Decoder[_T | list[_T]], payload: bytes, codec: str
+) -> Sequence[_T]:
+    """
+    Return the messages of a payload: a single one, or an array.
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_json`, `invalid_utf8`, `time_missing` or `wrong_shape`.
+    """
+    try:
+        found = decoder.decode(utf8(payload, codec))
+    except msgspec.ValidationError as error:
+        reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
+        raise PayloadError(reason, f"{codec}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"{codec}: {error}") from None
+    return found if isinstance(found, list) else [found]
+
 
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")
 _METER = re.compile(rb'"(?:meterValue|meterStart|meterStop)"\s*:')

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from ingest.metering_v1 import power
 from ingest.metering_v1.intervals import Marks, Steps, heads, share
-from ingest.metering_v1.meter_state import NEVER, MeterState, Register
 from ingest.metering_v1.power import Power
-from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
+from ingest.metering_v1.register_bounds import NEVER, Bounds, MeterState, Register, RegisterColumn
 from ingest.metering_v1.register_steps import Column as Rows
 from ingest.metering_v1.register_steps import Ends, trace
 from ingest.model import NULL, Frame, Int32, Int64, IntervalRows

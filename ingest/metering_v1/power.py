@@ -1,4 +1,10 @@
-"""Steps from power, for devices without the register that the power could fill."""
+"""Steps from power, for devices without the register that the power could fill.
+
+Energy from power, only where a device has no register.
+
+Trapezoid between successive readings, never across more than the maximum gap:
+what lies in a longer gap is missing, not guessed.  Always an estimate.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +12,51 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ingest.metering_v1 import rates
 from ingest.metering_v1.intervals import ESTIMATED, Steps
-from ingest.metering_v1.meter_state import Register
-from ingest.metering_v1.register_bounds import RegisterColumn
+from ingest.metering_v1.register_bounds import Register, RegisterColumn
 from ingest.model import Float64, Int32, Int64
+
+MAX_GAP_US = 900_000_000
+
+
+def energy_steps(
+    from_us: Int64,
+    to_us: Int64,
+    power_from_w: Float64,
+    power_to_w: Float64,
+    direction: int,
+    *,
+    up: bool = False,
+) -> tuple[Int64, np.ndarray]:
+    """
+    Energy of each pair of power readings, and which pairs count.
+
+    Parameters
+    ----------
+    from_us, to_us : int64 array, n
+        Times of the two readings. [us]
+    power_from_w, power_to_w : float64 array, n
+        Power at the two readings. [W]
+    direction : int
+        +1 counts positive power, -1 negative power.
+    up : bool
+        Round up: for energy that is only ever a project's own use, where a watt-hour
+        lost in each step would favour the claimant.
+
+    Returns
+    -------
+    energy_wh : int64 array, n
+        (p0 + p1) / 2 * dt, each power clipped at 0, rounded down, or `up`. [Wh]
+    counts : bool array, n
+        False where the pair is further apart than the maximum gap.
+    """
+    p0 = np.maximum(power_from_w * direction, 0.0)
+    p1 = np.maximum(power_to_w * direction, 0.0)
+    elapsed = to_us - from_us
+    counts = (elapsed <= MAX_GAP_US) & np.isfinite(p0) & np.isfinite(p1)
+    energy = np.where(counts, (p0 + p1) * elapsed / 7.2e9, 0.0)
+    whole = np.ceil(energy) if up else np.floor(energy)
+    return whole.astype(np.int64), counts
 
 
 class Power(NamedTuple):
@@ -34,10 +80,10 @@ def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
     from_us[1:], from_w[1:] = rows.time_us[:-1], rows.power_w[:-1]
     first = rows.device[head]
     if start is None:
-        from_us[head], from_w[head] = rows.time_us[head] - rates.MAX_GAP_US - 1, 0.0
+        from_us[head], from_w[head] = rows.time_us[head] - MAX_GAP_US - 1, 0.0
     else:
         from_us[head], from_w[head] = start.power_us[first], start.power_w[first]
-    energy, counts = rates.energy_steps(
+    energy, counts = energy_steps(
         from_us,
         rows.time_us,
         from_w,

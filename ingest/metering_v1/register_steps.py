@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ingest.metering_v1 import intervals
 from ingest.metering_v1.intervals import Marks, Steps, heads
-from ingest.metering_v1.meter_state import Register
-from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
+from ingest.metering_v1.register_bounds import Bounds, Register, RegisterColumn
 from ingest.metering_v1.registers import UNKNOWN, Mark, Reader, clean
 from ingest.model import Int16, Int32, Int64
 

@@ -20,14 +20,16 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL, Column, Float64, Frame, Int32, Int64
-from ingest.pipeline.channel_series import Series, each, heads
 from ingest.pipeline.quality_limits import (
     PHASES_FLOOR,
     PHASES_LEAST_W,
     TIME,
     Checks,
     Flags,
+    Series,
     Thresholds,
+    each,
+    heads,
 )
 from ingest.pipeline.quality_state import (
     Pair,

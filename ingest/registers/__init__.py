@@ -7,15 +7,19 @@ What each case is worth stands in `WORTH`; what unknown time costs depends on th
 account, and mrv/accounting/coverage knows it.
 """
 
-from ingest.registers.lines import RETIRED_US, SPREAD_US, Mark, Other, Trail
-from ingest.registers.meter import (
+from ingest.registers.lines import (
     EVENTS,
     KNOWN,
     MARGIN,
     MARGIN_RATED,
+    RETIRED_US,
+    SPREAD_US,
     UNKNOWN,
+    Mark,
     Meter,
+    Other,
     Step,
+    Trail,
     clean,
     rates,
     wrap,

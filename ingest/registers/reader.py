@@ -11,14 +11,20 @@ from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
     CLIMB,
     FOOT,
+    GLITCH,
+    KNOWN,
+    REPLACEMENT,
     RETIRED_US,
+    ROLLOVER,
     SPARSE_GAP_US,
     STANDS_US,
+    UNKNOWN,
     Mark,
     Other,
+    Step,
     Trail,
+    wrap,
 )
-from ingest.registers.meter import GLITCH, KNOWN, REPLACEMENT, ROLLOVER, UNKNOWN, Step, wrap
 from ingest.registers.steps import unknown_us
 from ingest.registers.waiting import Waiting
 

@@ -6,8 +6,20 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from ingest.model import INTERVAL_US
-from ingest.registers.lines import SPREAD_US, STANDS_US, Mark, Other, Trail
-from ingest.registers.meter import CATCH_UP, INF, JITTER, KNOWN, UNKNOWN, Meter, Step
+from ingest.registers.lines import (
+    CATCH_UP,
+    INF,
+    JITTER,
+    KNOWN,
+    SPREAD_US,
+    STANDS_US,
+    UNKNOWN,
+    Mark,
+    Meter,
+    Other,
+    Step,
+    Trail,
+)
 
 
 @dataclass(slots=True)

@@ -8,20 +8,26 @@ from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
     ANEW_US,
     ASTRAY,
+    AT_ONCE_US,
     CONFIRM_LINE,
     CONFIRM_LOST,
     CONFIRM_RISE,
     FEW,
+    IMPOSSIBLE,
+    INF,
+    KNOWN,
     LINE_GAP_US,
     LOST,
     LOST_US,
+    RESET,
     SPARSE_GAP_US,
     STANDS_US,
+    UNKNOWN,
     Mark,
     Other,
+    Step,
     Trail,
 )
-from ingest.registers.meter import AT_ONCE_US, IMPOSSIBLE, INF, KNOWN, RESET, UNKNOWN, Step
 from ingest.registers.steps import Steps
 
 

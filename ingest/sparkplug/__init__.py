@@ -6,11 +6,12 @@ calls stores the nodes in the transaction that stores the readings.
 """
 
 from ingest.sparkplug.host import Host, Outcome, Rules
-from ingest.sparkplug.node import Node, WaitingMessage
-from ingest.sparkplug.topic import (
+from ingest.sparkplug.node import (
     PREFIX,
     SUBSCRIPTIONS,
+    Node,
     Topic,
+    WaitingMessage,
     command,
     host_state,
     own_topic,

@@ -21,8 +21,7 @@ from ingest.columns import Rejected
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Given
 from ingest.formats.sparkplug import Birth
-from ingest.sparkplug.node import SEQ, Node, WaitingMessage
-from ingest.sparkplug.topic import Topic, parse
+from ingest.sparkplug.node import SEQ, Node, Topic, WaitingMessage, parse
 
 _AHEAD_US = 300_000_000
 _HELD = 1_000

@@ -8,8 +8,7 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 
 from typing import Literal
 
-from mrv.documents.coded import Coded
-from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
+from mrv.documents.form import UNSET, Coded, Form, Hex, Number, Time, UnsetType, Whole, field
 from mrv.registry.monitoring_plan import Kind
 
 Side = Literal["baseline", "project"]

@@ -9,8 +9,18 @@ the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields th
 from fractions import Fraction
 from typing import Any, Literal
 
-from mrv.documents.coded import Coded, text_in
-from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType, Whole, field
+from mrv.documents.form import (
+    UNSET,
+    Coded,
+    Form,
+    Hex,
+    Number,
+    Time,
+    UnsetType,
+    Whole,
+    field,
+    text_in,
+)
 from mrv.texts import joined
 
 

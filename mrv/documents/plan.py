@@ -7,8 +7,7 @@ as they were typed.
 
 from typing import Any, Literal
 
-from mrv.documents.coded import Coded
-from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
+from mrv.documents.form import UNSET, Coded, Form, Number, Time, UnsetType, Whole, field
 from mrv.documents.monitoring import (
     CalibrationShown,
     DesignDocument,
@@ -347,7 +346,7 @@ class ArrivedDay(Form):
 
 
 class ArrivedDevice(Form):
-    """Days of a device, as counted by `mrv.statement.arrival`."""
+    """A device's days, as `mrv.statement.device_days` counts them."""
 
     device: str
     days: tuple[ArrivedDay, ...]

@@ -4,12 +4,16 @@ from typing import Any
 
 import msgspec
 
-from mrv.documents.approval import IssueApproval
 from mrv.documents.form import Form
 from mrv.documents.plan import PlanExtract
-from mrv.documents.sampling_list import SamplingList, StatusList
 from mrv.documents.statement import Statement
-from mrv.documents.verification import FindingEvent, Verification
+from mrv.documents.verification import (
+    FindingEvent,
+    IssueApproval,
+    SamplingList,
+    StatusList,
+    Verification,
+)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS: dict[str, type[Form]] = {

@@ -7,15 +7,32 @@ places, rounded down.  Times are half-open spans.
 
 Fields that may be `UNSET` came after tonne 0.1.0's first statements, in which they are
 absent; none of them changes what the others mean.
+
+Changes of a correction against the statement that it replaces.
+
+Quantities are decimal text in the unit that their name carries, those without one in
+the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
+`UNSET` came after tonne 0.1.0's first statements, in which they are absent.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mrv.documents.coded import Coded
-from mrv.documents.credential import Credential, Issuer, Proof
-from mrv.documents.difference import Difference
-from mrv.documents.form import UNSET, Form, Hex, LocalTime, Number, Time, UnsetType, Whole, read
+from mrv.documents.form import (
+    UNSET,
+    Coded,
+    Credential,
+    Form,
+    Hex,
+    Issuer,
+    LocalTime,
+    Number,
+    Proof,
+    Time,
+    UnsetType,
+    Whole,
+    read,
+)
 from mrv.documents.monitoring import (
     Arrival,
     CrossCheck,
@@ -44,6 +61,44 @@ from mrv.documents.period_account import (
     WarmingPotentials,
 )
 from mrv.registry.declared import Declared
+
+
+class DeviceDifference(Form):
+    """Metered and counted quantity of a device, before and now; None: absent."""
+
+    device: str
+    role: str
+    metered_before: Whole | None
+    metered_now: Whole | None
+    counted_before: Number | None
+    counted_now: Number | None
+
+
+class InputDifference(Form):
+    """An input with another value than in the statement before; None: absent."""
+
+    name: str
+    before: str | None
+    now: str | None
+
+
+class Difference(Form):
+    """
+    Changes of a correction against the statement that it replaces.
+
+    `inputs` are what the registry said: parameters, ratings, certificates, serials.
+    """
+
+    reduction_t: Number
+    credited_t: Whole
+    coverage_before: Number
+    coverage_now: Number
+    evidence: tuple[str, ...]
+    factors_before: tuple[str, ...]
+    factors_now: tuple[str, ...]
+    devices: tuple[DeviceDifference, ...]
+    inputs: tuple[InputDifference, ...] | UnsetType = UNSET
+
 
 # findings by which another value counts than the one that was entered, for want of its evidence
 _BELOW_GRADE = {"PAR-05.asked_applied", "PAR-05.asked_nothing"}

@@ -1,16 +1,97 @@
 """The verifier's credential over a signed statement: opinion, materiality, findings.
 
 Events of verification findings, each a credential signed by its author.
+
+An operator's approval of an issue, if two or more are required; see `mrv.statement.approval`.
+
+The verifier's list of device-days to examine; see `mrv.statement.sampling`.
+
+A project's status list: which of its statements count no more; see `mrv.statement.status`.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from mrv.documents.coded import Coded
-from mrv.documents.credential import RelatedResource, SignedCredential
-from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType
+from mrv.documents.form import (
+    UNSET,
+    Coded,
+    Form,
+    Hex,
+    Number,
+    RelatedResource,
+    SignedCredential,
+    Time,
+    UnsetType,
+    Whole,
+)
 from mrv.documents.period_account import Misstatements
+
+
+class StatusBits(Form):
+    """One bit per statement, compressed: multibase base64url of gzip."""
+
+    id: str
+    type: Literal["BitstringStatusList"]
+    status_purpose: str
+    encoded_list: str
+
+
+class StatusList(SignedCredential):
+    """The operator's signed list; `valid_until` is absent in lists of tonne 0.1.0."""
+
+    valid_until: Time | UnsetType = UNSET
+    credential_subject: StatusBits
+
+
+Drawn = Literal["at random", "by risk"]
+
+
+class SampledDay(Form):
+    """A sampled device in a role on a local day, with the reason; `metered` in `unit`."""
+
+    device: str
+    role: str
+    day: str
+    drawn: Drawn
+    weight: Whole
+    reasons: tuple[str, ...]
+    metered: Whole
+    unit: str
+
+
+class Sample(Form):
+    """Draw, seed, number of device-days, number drawn, and the device-days drawn."""
+
+    id: str
+    draw: str
+    seed: Hex
+    population: Whole
+    random: Whole
+    by_risk: Whole
+    items: tuple[SampledDay, ...]
+
+
+class SamplingList(SignedCredential):
+    """The verifier's signed list."""
+
+    credential_subject: Sample
+    related_resource: tuple[RelatedResource, ...]
+
+
+class Approved(Form):
+    """The statement to be issued, and its verification."""
+
+    id: str
+    verification_sha256: Hex
+
+
+class IssueApproval(SignedCredential):
+    """The signed approval."""
+
+    credential_subject: Approved
+    related_resource: tuple[RelatedResource, ...]
+
 
 Kind = Literal["CAR", "CL", "OBS", "FAR"]
 What = Literal["raised", "answered", "closed"]

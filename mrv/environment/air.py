@@ -22,8 +22,20 @@ from typing import Any
 
 from ingest.model import HOUR_US, Device
 from mrv import limits
-from mrv.environment.kinds import DUST, GASES, LEVELS, Day, Hourly, Row
-from mrv.environment.parts import amount, judged, known, mean, number, verdict
+from mrv.environment.kinds import (
+    DUST,
+    GASES,
+    LEVELS,
+    Day,
+    Hourly,
+    Row,
+    amount,
+    judged,
+    known,
+    mean,
+    number,
+    verdict,
+)
 from mrv.errors import IndicatorError
 from mrv.indicators import noise, qcvn_05, vn_aqi
 

@@ -28,8 +28,19 @@ from typing import Any, NamedTuple
 
 from ingest.model import Device
 from mrv import indicators, limits
-from mrv.environment.kinds import DISCHARGED, MEANS, SURFACE, Day, Hourly, Row
-from mrv.environment.parts import amount, known, mean, number, verdict
+from mrv.environment.kinds import (
+    DISCHARGED,
+    MEANS,
+    SURFACE,
+    Day,
+    Hourly,
+    Row,
+    amount,
+    known,
+    mean,
+    number,
+    verdict,
+)
 from mrv.errors import IndicatorError, MethodologyError
 from mrv.indicators import discharge
 from mrv.rounding import exact_text

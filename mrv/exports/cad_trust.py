@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from mrv.exports import lists
+from mrv.exports import source as lists
 from mrv.exports.entered import Registration, Units
 from mrv.exports.source import Draft, Fields, Source, days
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from mrv.errors import ExportError
-from mrv.exports import lists
+from mrv.exports import source
 from mrv.exports.entered import (
     Authority,
     Authorization,
@@ -181,7 +181,7 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _party(where: str, code: str | None) -> Iterator[str]:
-    if code is not None and not lists.is_party(code):
+    if code is not None and not source.is_party(code):
         yield (
             f"{where} {code!r} is not a Party: a Party is named by its ISO 3166-1 "
             "alpha-3 code, such as VNM"
@@ -203,30 +203,30 @@ def _registration(one: Registration) -> Iterator[str]:
         "mitigation_type",
         "unit_type",
     ):
-        yield from _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), lists.cdop()[key])
+        yield from _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), source.cdop()[key])
     for attestation in one.disclosures.attestations or ():
         yield from _listed(
-            f"{where}.disclosures.attestations", attestation, lists.cdop()["attestation"]
+            f"{where}.disclosures.attestations", attestation, source.cdop()["attestation"]
         )
     for goal in one.cdop.sdgs:
-        yield from _listed(f"{where}.cdop.sdgs", goal, lists.cdop()["sdg"])
-    whole = lists.cad_trust()["whole"]
+        yield from _listed(f"{where}.cdop.sdgs", goal, source.cdop()["sdg"])
+    whole = source.cad_trust()["whole"]
     yield from _listed(
         f"{where}.cad_trust.project_status", one.cad_trust.project_status, whole["project_status"]
     )
     yield from _listed(f"{where}.cad_trust.unit_type", one.cad_trust.unit_type, whole["unit_type"])
     yield from _listed(f"{where}.validation.type", one.validation.type, whole["validation_type"])
     yield from _listed(
-        f"{where}.estimation.status", one.estimation.status, lists.cdop()["estimation_status"]
+        f"{where}.estimation.status", one.estimation.status, source.cdop()["estimation_status"]
     )
     for units in one.units:
         yield from _listed(f"{where}.units.status", units.status, whole["unit_status"])
         yield from _listed(
-            f"{where}.units.cdop_status", units.cdop_status, lists.cdop()["unit_status"]
+            f"{where}.units.cdop_status", units.cdop_status, source.cdop()["unit_status"]
         )
     if one.place is not None:
-        yield from _listed(f"{where}.place.region", one.place.region, lists.cdop()["region"])
-        if lists.country(one.place.country) is None:
+        yield from _listed(f"{where}.place.region", one.place.region, source.cdop()["region"])
+        if source.country(one.place.country) is None:
             yield (
                 f"{where}.place.country {one.place.country!r} is not an ISO 3166-1 alpha-3 "
                 "code; give one such as VNM"
@@ -338,7 +338,7 @@ def _authorization(one: Authorization) -> Iterator[str]:
     if one.version < 1:
         yield f"{where}.version {one.version}: versions start at 1"
     for entity in one.entities:
-        if lists.country(entity.country) is None:
+        if source.country(entity.country) is None:
             yield (
                 f"{where}.entities[{entity.id}].country {entity.country!r} is not an "
                 "ISO 3166-1 alpha-3 code; give one such as VNM"

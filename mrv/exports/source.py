@@ -5,14 +5,18 @@ An issued statement, as exports take it.
 
 What an export wrote, and what it lacks: a row is filled or says which field it misses.
 
+Closed lists of the formats, and countries, from their sources.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from mrv.calendar import instant_us
@@ -20,6 +24,39 @@ from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import Claims, Period
 from mrv.documents.verification import Verification
 from mrv.errors import ExportError
+
+
+@cache
+def cdop() -> dict[str, Any]:
+    """Return enumerations of the Carbon Data Open Protocol's schemas."""
+    return _table("cdop_lists.toml")
+
+
+@cache
+def cad_trust() -> dict[str, dict[str, list[str]]]:
+    """Return picklists of CAD Trust: `whole` ones, and those of which only a `part` is known."""
+    return _table("cad_trust_lists.toml")
+
+
+def country(code: str) -> str | None:
+    """Return the name of a country by its ISO 3166-1 alpha-3 code; None if unknown."""
+    name = _countries()["names"].get(code)
+    return None if name is None else str(name)
+
+
+def is_party(code: str) -> bool:
+    """Return whether a country is a Party to the Paris Agreement."""
+    found = _countries()
+    return code in found["names"] and code not in found["not_parties"]
+
+
+@cache
+def _countries() -> dict[str, Any]:
+    return _table("countries.toml")
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads((resources.files(__package__) / name).read_text("utf-8"))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ Entries of the log other than issued statements: sealed days, and digests of tab
 
     data        a project's local day: Merkle roots over the device-days of its
                 readings, intervals and emissions (see mrv/signatures/day_digests), and
-                in which hours its readings arrived (see mrv/statement/arrival)
+                in which hours its readings arrived (see mrv/statement/device_days)
     registry, plan, calibration, keys, claims
                 digests of what the tables of that kind hold, whenever it changed
     records     rows that append-only tables got since the entry before
@@ -91,7 +91,7 @@ def arrival_part(
     Parameters
     ----------
     rows : sequence of (str, str)
-        Devices, and of each what `mrv.statement.arrival` says, under one root.
+        Devices, and of each what `mrv.statement.device_days` says, under one root.
     counts : tuple of int
         Readings that arrived, and those of them that came late.
     hours : mapping of str to int

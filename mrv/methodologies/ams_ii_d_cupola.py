@@ -13,15 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.methodologies._furnace import (
-    BUILT,
-    CAPACITIES,
-    FURNACE_ROLE,
-    PRODUCTION_ROLE,
-    consumption,
-    one_figure,
-    used,
-)
 from mrv.methodologies._live import (
     G_PER_T,
     LEAKAGE_YEARLY,
@@ -33,6 +24,15 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, POWER, PRODUCTION, PRODUCTION_BEFORE
+from mrv.methodologies.ams_ii_d import (
+    BUILT,
+    CAPACITIES,
+    FURNACE_ROLE,
+    PRODUCTION_ROLE,
+    consumption,
+    one_figure,
+    used,
+)
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec

@@ -27,8 +27,7 @@ from typing import NamedTuple
 
 from ingest.model import HOUR_US
 from mrv.calendar import days, instant_us, local_date
-from mrv.documents.coded import words_of
-from mrv.documents.form import UNSET
+from mrv.documents.form import UNSET, words_of
 from mrv.documents.monitoring import MonitoredParameter, PlanVersion
 from mrv.documents.statement import Claims
 from mrv.quantity_text import plain_text

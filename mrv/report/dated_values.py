@@ -14,8 +14,7 @@ from mrv.calendar import instant_us, local_date
 from mrv.documents.period_account import Gap
 from mrv.documents.statement import Claims
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import Declared, Event
-from mrv.registry.sample_precision import SMALL, of_survey
+from mrv.registry.declared import SMALL, Declared, Event, of_survey
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH, found_words
 from mrv.report.words import Words

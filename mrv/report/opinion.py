@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mrv.documents.credential import Proof
-from mrv.documents.form import UNSET, UnsetType, write
+from mrv.documents.form import UNSET, Proof, UnsetType, write
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
 from mrv.rules import remedy_of, titled

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from mrv.documents.coded import words_of
-from mrv.documents.form import UNSET
+from mrv.documents.form import UNSET, words_of
 from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, FactorUsed, FixedParameter, Gap
 from mrv.documents.statement import Claims

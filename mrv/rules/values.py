@@ -21,7 +21,7 @@ from mrv.model import Factors
 from mrv.parameters.inputs import Inputs, exact, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
-from mrv.registry.sample_precision import Precision, of_samples, of_survey, required
+from mrv.registry.declared import Precision, of_samples, of_survey, required
 from mrv.rounding import decimal_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (

@@ -12,15 +12,22 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from mrv.documents.approval import Approved, IssueApproval
 from mrv.documents.form import read, write
+from mrv.documents.verification import Approved, IssueApproval
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, proofs_of, time_of
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import normalised
-from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
-from mrv.statement.states import check_project, check_role
+from mrv.statement.states import (
+    CONTEXT,
+    about,
+    check_project,
+    check_role,
+    issuer,
+    related,
+    valid_from,
+)
 
 TYPES = ("VerifiableCredential", "IssueApproval")
 

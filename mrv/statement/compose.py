@@ -34,8 +34,7 @@ from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
-from mrv.documents.coded import coded, coded_or_words, words_of_0_1_0
-from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.form import UNSET, UnsetType, coded, coded_or_words, read, words_of_0_1_0, write
 from mrv.methodologies import find
 from mrv.model import Calculation
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
@@ -44,20 +43,24 @@ from mrv.rules import severity_of
 from mrv.rules.grades import shares as by_grade
 from mrv.rules.grades import signed
 from mrv.signatures import canonical
-from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
-from mrv.statement.credential_parts import CONTEXT, URN
-from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
+from mrv.statement.cross_check_json import (
+    cross_check_out,
+    indicated,
+    readings_out,
+    registry_inputs,
+    unusual_out,
+)
+from mrv.statement.device_days import summary
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
 from mrv.statement.plan_json import asked_out
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
-from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
+from mrv.statement.states import CONTEXT, URN
 from mrv.statement.status import status_entry
-from mrv.statement.unusual_json import unusual_out
 from mrv.texts import signed_by_0_1_0
 
 # what 0.1.0 wrote of its rules

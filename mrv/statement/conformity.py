@@ -15,8 +15,7 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date, utc_text
-from mrv.documents.coded import text_in
-from mrv.documents.form import UNSET
+from mrv.documents.form import UNSET, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact

@@ -30,10 +30,8 @@ from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.approval import digests
-from mrv.statement.conditions import shown, unmet
-from mrv.statement.credential_parts import about, issuer, valid_from
+from mrv.statement.conditions import check_threshold, shown, unmet
 from mrv.statement.findings import Record
-from mrv.statement.materiality import check_threshold
 from mrv.statement.opinion import (
     check_opinion,
     check_people,
@@ -41,6 +39,7 @@ from mrv.statement.opinion import (
     materiality,
     opinion_word,
 )
+from mrv.statement.states import about, issuer, valid_from
 from mrv.statement.verifiers_words import Words
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")

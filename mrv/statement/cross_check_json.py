@@ -1,17 +1,162 @@
-"""Cross-checks by check meters and invoices, as the JSON of a statement."""
+"""Cross-checks by check meters and invoices, as the JSON of a statement.
+
+Unusual readings in a statement: by test, with the quantities concerned.
+
+Registry data of a statement other than those shown in it, under fixed names.
+
+A correction names each input that is another one than in the statement that it replaces.
+Meters, ratings, certificates and what was fixed ex ante stand in the statement itself; when
+a device was installed and served, its replacements, its place, typed constants, laboratory
+results, invoices and check meters stand in the plan.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
-from mrv.accounting.period_result import INVOICE, METER, CrossCheck, PeriodResult
-from mrv.calendar import utc_text
-from mrv.documents.coded import coded_or_words
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US, Int64
+from ingest.pipeline.quality_limits import TESTS
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck, DeviceOutcome, PeriodResult
+from mrv.calendar import days, utc_text
+from mrv.documents.form import coded_or_words
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
-from mrv.documents.monitoring import ReadingsReach
+from mrv.documents.monitoring import ReadingsReach, UnusualDays, UnusualReadings
+from mrv.registry.monitoring_plan import REGISTERED
+from mrv.rounding import decimal_text, exact_sum
+from mrv.signatures import canonical
+from mrv.statement.conditions import Materiality
 from mrv.statement.evidence_case import Case
 from mrv.statement.evidence_pass import Reach
-from mrv.statement.materiality import Materiality
+from mrv.statement.plan_extract import PREFIX, MonitoringPlan
+from mrv.statement.register_check import Unusual
+from mrv.statement.sampling import rate
+
+# what the statement itself tells of a device
+_SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
+_LISTS = {
+    "laboratory": "sample",
+    "invoices": "id",
+    "checkMeters": "check",
+    "designDocuments": "parameter",
+}
+
+
+def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
+    """Return the data of a plan, by name."""
+    record = plan.to_json()
+    return {f"{PREFIX}{name}": value for name, value in _named(record)}
+
+
+def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    project = record["project"]
+    keys = ("from", "to", "timezone", "country", "grid", "methodology", "version")
+    yield from ((f"project {key}", project[key]) for key in keys if key in project)
+    for name, value in project["parameters"].items():
+        yield f"parameter {name}", _text(value)
+    for bound in project["devices"]:
+        yield (
+            f"{bound['device']} as {bound['role']} from {bound['from']}",
+            _text({"to": bound["to"], **bound["params"]}),
+        )
+    for device in record["devices"]:
+        for key, value in device.items():
+            if key not in _SHOWN:
+                yield f"{device['id']} {key}", _text(value)
+    yield from map(_of_version, record.get("monitoring", ()))
+    for what, by in _LISTS.items():
+        for one in record.get(what, ()):
+            yield f"{what} {one[by]}", _text(one)
+    for one in record.get("outsidePeriod", ()):
+        yield f"{one['device']} {one['quantity']} {one['from']} to {one['to']}", one["metered"]
+    said = record.get("declared", {})
+    yield from ((f"declared {key}", _text(value)) for key, value in said.items() if value)
+    for one in record.get("certified", ()):
+        energy = sum(int(wh) for run in one["runs"] for wh in run["energy_Wh"])
+        yield f"{one['device']} certificate {one['certificate']}", f"{energy} Wh, {one['scheme']}"
+
+
+def _of_version(one: Mapping[str, Any]) -> tuple[str, str]:
+    name = f"monitoring plan from {one['from']}, version {one['version']}"
+    digest = canonical.sha256_hex(canonical.encode(one))
+    entered = one.get("entered", "before 0.2.0")
+    kind = one.get("kind", REGISTERED)
+    return name, f"{kind}, entered {entered}: {one['reason']} (SHA-256 {digest})"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"$decimal"}:
+        return str(value["$decimal"])
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+_PLACES = 6
+
+
+def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
+    """Return the findings of each test, in order; tests without findings are omitted."""
+    found = ((test, case.unusual.of(test)) for test in TESTS)
+    key = case.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + case.rows.quantity
+    return tuple(_test(case, test, one, key) for test, one in found if len(one.interval))
+
+
+def _test(case: Case, test: str, found: Unusual, key: Int64) -> UnusualReadings:
+    energy, emissions = 0, Fraction(0)
+    for one in case.result.devices:
+        value = _metered(case, one, found, key)
+        energy += value if one.unit == "Wh" else 0
+        emissions += value * rate(one)
+    return UnusualReadings(
+        test=test,
+        readings=str(exact_sum(found.readings)),
+        devices=str(len(np.unique(found.device))),
+        quarter_hours=str(len(found.interval)),
+        energy_wh=str(energy),
+        emissions_t=decimal_text(emissions, _PLACES, "up"),
+        days=tuple(_runs(case, found)),
+    )
+
+
+def _runs(case: Case, found: Unusual) -> Iterator[UnusualDays]:
+    """Yield runs of successive local days, by device in its order."""
+    every = [*days(case.from_us, case.to_us, case.plan.project.timezone)]
+    names = {index: name for name, index in case.fleet.by_id.items()}
+    edges = [begin for _, begin, _ in every]
+    place = np.searchsorted(edges, found.interval * INTERVAL_US, side="right") - 1
+    cells, count = np.unique(np.stack([found.device, place]), axis=1, return_counts=True)
+    # a run ends where the device changes or a day is left out
+    ends = np.flatnonzero((np.diff(cells[0]) != 0) | (np.diff(cells[1]) != 1)) + 1
+    for first, last in pairwise([0, *ends.tolist(), cells.shape[1]]):
+        device, begin = cells[:, first].tolist()
+        until = every[begin + last - first - 1][0] + timedelta(days=1)
+        yield UnusualDays(
+            device=names[device],
+            from_=every[begin][0].isoformat(),
+            to=until.isoformat(),
+            quarter_hours=str(int(count[first:last].sum())),
+        )
+
+
+def _metered(case: Case, one: DeviceOutcome, found: Unusual, key: Int64) -> int:
+    """What a device metered in unusual quarter hours of its service. [base unit]"""
+    index, rows = case.fleet.by_id[one.device], case.rows
+    first, last = np.searchsorted(found.device, [index, index + 1])
+    at = found.interval[first:last] * INTERVAL_US
+    at = at[(at >= one.from_us) & (at < one.to_us)]
+    if not len(at):
+        return 0
+    whose = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[one.quantity]
+    begin, end = np.searchsorted(key, [whose, whose + 1])
+    inside = np.isin(rows.start_us[begin:end], at)
+    return exact_sum(rows.value[begin:end][inside])
+
 
 # From which share of the reduction on a misstatement is material, unless the
 # verifier says otherwise: tonne's own, and Viet Nam's (Circular 38/2023/TT-BCT). [%]

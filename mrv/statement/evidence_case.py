@@ -34,9 +34,8 @@ from mrv.statement.analysers import Wanted, flames, measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Recheck, Scanned, scan
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.register_check import undercounted, windows
+from mrv.statement.register_check import Judge, Unusual, undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
-from mrv.statement.unusual_readings import Judge, Unusual
 
 
 @dataclass(frozen=True)

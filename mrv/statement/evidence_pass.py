@@ -25,9 +25,8 @@ from mrv.statement import evidence, evidence_rows
 from mrv.statement.analysers import Gauged, Wanted, gauge
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
-from mrv.statement.register_check import Window, rises
+from mrv.statement.register_check import Judge, Unusual, Window, rises
 from mrv.statement.signed_energy import RegisterComparison
-from mrv.statement.unusual_readings import Judge, Unusual
 
 
 class Reach(NamedTuple):

@@ -39,9 +39,8 @@ from mrv.rounding import exact_text
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-from mrv.statement.conditions import check_reason, first_of
-from mrv.statement.credential_parts import CONTEXT, about, related, valid_from
-from mrv.statement.materiality import decimal
+from mrv.statement.conditions import check_reason, decimal, first_of
+from mrv.statement.states import CONTEXT, about, related, valid_from
 
 __all__ = [
     "BLOCKING",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ingest import pipeline
 from ingest.metering_v1 import meter as first
-from ingest.metering_v1 import meter_state as first_state
 from ingest.metering_v1 import register_bounds as first_bounds
+from ingest.metering_v1 import register_bounds as first_state
 from ingest.model import Fleet, Frame, IntervalRows
 from ingest.pipeline import METERING
 from mrv.documents.form import UNSET

@@ -14,9 +14,8 @@ from typing import Any
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Assurance, Opinion, PersonNamed, SiteVisit
 from mrv.errors import StatementStateError
-from mrv.statement.conditions import WANTED, check_reason, first_of
+from mrv.statement.conditions import WANTED, Materiality, check_reason, decimal, first_of
 from mrv.statement.findings import BLOCKING, Record
-from mrv.statement.materiality import Materiality, decimal
 from mrv.statement.verifiers_words import Words, blanks, check_rows, open_findings
 
 __all__ = [

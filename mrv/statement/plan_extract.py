@@ -18,8 +18,7 @@ import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
-from mrv.documents.coded import coded
-from mrv.documents.form import UNSET, write
+from mrv.documents.form import UNSET, coded, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
@@ -59,7 +58,7 @@ from mrv.registry.project import (
     Sample,
     Usage,
 )
-from mrv.statement.arrival import Arrivals
+from mrv.statement.device_days import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
     asked_out,

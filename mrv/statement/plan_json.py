@@ -33,7 +33,7 @@ from mrv.parameters.evidence import USUAL, Asked, asked_of
 from mrv.registry.project import Certified, CheckMeter, Common, Earlier, Invoice, MeteredOutside
 from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
-from mrv.statement.arrival import Arrivals, Arrived
+from mrv.statement.device_days import Arrivals, Arrived
 
 
 def check_meter_out(one: CheckMeter) -> CheckMeterNamed:

@@ -10,8 +10,7 @@ from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
-from mrv.documents.coded import text_in
-from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.form import UNSET, UnsetType, read, text_in, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
     ChangedAfterwards,

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from mrv.documents.difference import DeviceDifference, Difference, InputDifference
 from mrv.documents.form import UNSET
 from mrv.documents.plan import DeviceFigure, InputValue, StatementFigures
-from mrv.documents.statement import Claims
+from mrv.documents.statement import Claims, DeviceDifference, Difference, InputDifference
 from mrv.rounding import UG_PER_T, exact_text
 
 # the plan's digest is left out: it holds what is corrected, so it always changes
@@ -40,7 +39,7 @@ def figures(
     by_device : bool
         With what each device metered, factors and digests, for a correction.
     registry : mapping of str to str, optional
-        What the registry said beside (`mrv.statement.registry_inputs`).
+        What the registry said beside (`mrv.statement.cross_check_json`).
     """
     known = {**inputs(said), **(registry or {})}
     meters = [

@@ -20,13 +20,13 @@ from functools import lru_cache
 from typing import Any
 
 from mrv.documents.form import UNSET, read, write
-from mrv.documents.sampling_list import StatusBits, StatusList
 from mrv.documents.statement import StatusEntry
+from mrv.documents.verification import StatusBits, StatusList
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, time_of
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.statement.credential_parts import issuer, valid_from
+from mrv.statement.states import issuer, valid_from
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 TYPES = ("VerifiableCredential", "BitstringStatusListCredential")

@@ -68,7 +68,7 @@ class SealedArrival(NamedTuple):
     @property
     def striking(self) -> bool:
         """Return whether an auditor should ask about the day: late, or all within two hours."""
-        return bool(self.late) or (0 < self.hours <= 2)  # noqa: PLR2004 - as mrv.statement.arrival
+        return bool(self.late) or (0 < self.hours <= 2)  # noqa: PLR2004 - as mrv.statement.device_days
 
 
 class StampedStatement(NamedTuple):

@@ -29,14 +29,27 @@ from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.keys import EnrolledKey, Role, multikey_of
 from mrv.statement.compose import TYPES
-from mrv.statement.conditions import first_of, shown, unanswered, unmet
-from mrv.statement.credential_parts import CONTEXT, URN, related
+from mrv.statement.conditions import (
+    MOST_PERCENT,
+    USUAL_PERCENT,
+    beyond,
+    first_of,
+    shown,
+    unanswered,
+    unmet,
+)
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry
-from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, beyond
 from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
-from mrv.statement.states import check_accreditation, check_other, check_project
+from mrv.statement.states import (
+    CONTEXT,
+    URN,
+    check_accreditation,
+    check_other,
+    check_project,
+    related,
+)
 from mrv.statement.status import counts, lasts
 from mrv.statement.verifiers_words import missing
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject

@@ -45,10 +45,9 @@ from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey
 from mrv.signed_values.meter_keys import OwnKeys, parse_key, same_key
-from mrv.statement import signed_proof
+from mrv.statement import signed_energy
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, NONE, OCMF
-from mrv.statement.signed_proof import ENDED
+from mrv.statement.signed_energy import COSE_GATEWAY, COSE_METER, ENDED, NONE, OCMF
 from mrv.statement.signed_rows import ROLE, AnyRow, check_kept, check_named
 from mrv.verify.signature_steps import AHEAD, log_holder, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
@@ -108,7 +107,7 @@ def signed_values(subject: Subject) -> str:
             if rows:
                 return rows
             raise NotApplicableError("the statement does not state the share of signed energy")
-        signed_proof.check_kept(plan.signed, plan.devices, plan.serials)
+        signed_energy.check_kept(plan.signed, plan.devices, plan.serials)
         if subject.meter_keys is not None:
             _hold_against(subject, plan, subject.meter_keys)
     except ImportError as error:
@@ -188,7 +187,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
             )
         said = replace(said, keys=tuple(one for one in said.keys if one not in strange))
     try:
-        signed_proof.check_kept(said, plan.devices, plan.serials)
+        signed_energy.check_kept(said, plan.devices, plan.serials)
     except CanonicalError as error:
         raise CanonicalError(f"with your --meter-keys only: {error}") from error
 

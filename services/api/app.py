@@ -78,7 +78,7 @@ from services.metrics import Metrics
 from services.settings import FILES_BYTES
 from services.store.api import audit_and_idempotency as api_records
 from services.store.postgres.pool import session_settings
-from services.webhooks.addresses import Network
+from services.webhooks.post import Network
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

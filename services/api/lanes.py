@@ -15,8 +15,7 @@ from starlette.types import Scope
 
 from mrv.report import MEDIA_TYPES
 from services.api.connections import share_of
-from services.api.negotiation import STATEMENT_FORMS, media_type
-from services.api.preferences import Preferences
+from services.api.negotiation import STATEMENT_FORMS, Preferences, media_type
 from services.api.problems import ProblemError
 
 OF_ADDRESS = 6

@@ -26,7 +26,7 @@ from services.api.authentication import authenticate
 from services.api.cursors import Cursors
 from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
 from services.api.made_files import Maker
-from services.api.preferences import Preferences
+from services.api.negotiation import Preferences
 from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests
@@ -36,7 +36,7 @@ from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
 from services.store.statements import signer_requests as queue
 from services.store.statements.signer_requests import Request as Wanted
-from services.webhooks.addresses import Network
+from services.webhooks.post import Network
 
 if TYPE_CHECKING:
     from services.api.oidc import Tokens

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from services.api.jobs import ACCEPTED, file_job_of
-from services.api.preferences import Preferences
+from services.api.negotiation import Preferences
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked

@@ -23,7 +23,7 @@ from ingest.model import Fleet, Frame
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement import evidence_rows
 from mrv.statement.device_days import reading_leaves
-from services.archive.location import Archive
+from services.archive.verify import Archive
 from services.store.timeseries import readings
 from services.vault.part import Day
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from mrv.calendar import utc_text
-from services.archive import location as home
+from services.archive import verify as home
 from services.archive.verify import Wanted
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived

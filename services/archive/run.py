@@ -43,7 +43,7 @@ from mrv.calendar import utc_text
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement import evidence_rows
-from services.archive import location as home
+from services.archive import verify as home
 from services.archive.context import Pace, Report, Run, batches, leaves_of, read_day
 from services.clock import now_us
 from services.issuer.changes import sealed_leaves

@@ -12,13 +12,12 @@ from ingest.errors import InputError
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import table, time_text
+from services.cli.output.text import print_json, print_result, table, time_text
 from services.settings import Settings
 from services.store.api import alarm_contacts as store
 from services.store.api import webhooks
 from services.store.postgres.pool import connect
-from services.webhooks import people, signature
+from services.webhooks import people, post
 
 LANGUAGES = ("en", "vi", "ja", "de")
 _author = click.option("--author", help="Name of the person acting; default: the system's user.")
@@ -78,7 +77,7 @@ def add(
     lacking = "smtp_url" if address.startswith(people.MAIL) else "apprise_config"
     with _database() as conn:
         store.add(
-            conn, id_, address, signature.new_secret(), author or getpass.getuser(),
+            conn, id_, address, post.new_secret(), author or getpass.getuser(),
             language=language, severities=severities or ("critical", "major"),
             projects=projects or None,
         )  # fmt: skip

@@ -15,13 +15,12 @@ from services.api.oidc import Tokens
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.documents import print_json, print_result, print_secret
-from services.cli.output.text import table, time_text
+from services.cli.output.text import print_json, print_result, print_secret, table, time_text
 from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey, ApiRole
 from services.store.postgres.pool import connect
-from services.webhooks import addresses
+from services.webhooks import post
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -64,7 +63,7 @@ def _serve() -> None:
         public_classes=tuple(
             filter(None, (part.strip() for part in settings.sensorthings_public.split(",")))
         ),
-        networks=addresses.networks(settings.webhook_networks),
+        networks=post.networks(settings.webhook_networks),
         files_bytes=settings.api_files_bytes,
     )
     app = make_app(database_url(), choices, Metrics(), log)

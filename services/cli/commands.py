@@ -20,7 +20,9 @@ SECTIONS = {
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
-        "est": Entry("registry.est:est", "Tokens with which devices get certificates (EST)."),
+        "est": Entry(
+            "registry.credentials:est", "Tokens with which devices get certificates (EST)."
+        ),
         "devices": Entry(
             "registry.devices:devices", "Registered and unknown devices, and their data."
         ),
@@ -43,14 +45,14 @@ SECTIONS = {
         "broker": Entry("pipeline.broker:broker", "Access rules of a broker, for devices."),
     },
     "Data": {
-        "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
-        "indicators": Entry("data.intervals:indicators", "Stored air, noise and water."),
+        "intervals": Entry("data.quality:intervals", "Stored quantities and emissions."),
+        "indicators": Entry("data.quality:indicators", "Stored air, noise and water."),
         "quality": Entry("data.quality:quality", "Unusual values in stored readings."),
         "signed": Entry(
             "statements.signed:signed", "Values signed by meters; rows signed by suppliers."
         ),
         "deadletter": Entry("data.dead_letters:deadletter", "Rejected messages and their reasons."),
-        "rebuild": Entry("data.rebuild:rebuild", "Make derived rows again from raw readings."),
+        "rebuild": Entry("data.columnstore:rebuild", "Make derived rows again from raw readings."),
         "columnstore": Entry(
             "data.columnstore:columnstore", "Compress old chunks of the database."
         ),
@@ -64,7 +66,7 @@ SECTIONS = {
             "statements.statement:statement", "Sign, verify, issue and export statements."
         ),
         "submission": Entry(
-            "statements.submission:submission", "Completeness check before submission."
+            "statements.period:submission", "Completeness check before submission."
         ),
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "export": Entry("statements.export:export", "Files for registries and authorities."),
@@ -88,7 +90,7 @@ SECTIONS = {
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
         "signer": Entry("pipeline.watch:signer", "Signs with the log's key on request."),
         "witness": Entry(
-            "statements.witness:witness", "Cosign the logs of other operators as a witness."
+            "statements.timestamp:witness", "Cosign the logs of other operators as a witness."
         ),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: add and check."),
@@ -102,7 +104,7 @@ SECTIONS = {
             "calculate.estimate:estimate", "Estimate a planned system before it has meters."
         ),
         "indicator": Entry(
-            "calculate.indicator:indicator", "Air, water and noise indicators; no tonnes."
+            "calculate.evaluate:indicator", "Air, water and noise indicators; no tonnes."
         ),
     },
 }

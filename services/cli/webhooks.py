@@ -14,14 +14,21 @@ from ingest.errors import InputError
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.documents import print_json, print_result, print_secret
-from services.cli.output.text import counted, table, time_text
+from services.cli.output.text import (
+    counted,
+    print_json,
+    print_result,
+    print_secret,
+    table,
+    time_text,
+)
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
-from services.webhooks import addresses, signature
+from services.webhooks import post
+from services.webhooks import post as addresses
 from services.webhooks.people import Ways
 from services.webhooks.sender import Sender
 
@@ -80,7 +87,7 @@ def add(
       tonne webhooks add registry --url https://registry.example/tonne --topic statement
     """
     _check(url)
-    secret = signature.new_secret()
+    secret = post.new_secret()
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
@@ -153,7 +160,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     Example:
       tonne webhooks rotate registry --overlap 24
     """
-    secret = signature.new_secret()
+    secret = post.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
     message = f"{id_}: the previous secret ends in {overlap_h} h; the new one is not shown again"

@@ -28,18 +28,17 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
-from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls, close_sockets
+from ingest.mqtt.topics import PORTS
 from services.edge import identity
 from services.edge.config import Config, CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder
 from services.edge.identity import Renewal
 from services.edge.metrics import GatewayMetrics, registry
+from services.edge.modbus import pollers
 from services.edge.outbox import Clock, Outbox, Record
-from services.edge.poller import pollers
-from services.edge.recorder import Recorder
 from services.edge.signing import Signer
-from services.edge.uplink import Link
+from services.edge.uplink import Link, Recorder
 from services.registry.fields import ID
 from services.scraping import Pulse, serving
 

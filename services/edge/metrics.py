@@ -26,8 +26,7 @@ from prometheus_client.registry import Collector
 
 from ingest.errors import InputError
 from services.edge.outbox import Moment, Outbox
-from services.edge.recorder import Recorder
-from services.edge.uplink import Link
+from services.edge.uplink import Link, Recorder
 
 COUNTERS = {
     "tonne_edge_recorded_messages": "Messages recorded from sources",

@@ -24,7 +24,7 @@ from services.enrolment.issue import principals
 from services.identity.authority import PublicKey
 from services.identity.folder import IdentityFolder
 from services.store.registry import credentials
-from services.store.registry import enrolment_tokens as tokens
+from services.store.registry import credentials as tokens
 from services.store.registry.entries_from_rows import load_registry
 
 DAYS = 90

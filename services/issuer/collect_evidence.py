@@ -27,16 +27,15 @@ from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, in_force, replaced
 from mrv.registry.project import ACCOUNTING, Clocked, FixedBefore, Project, Usage
 from mrv.statement import evidence, evidence_rows
-from mrv.statement.arrival import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
+from mrv.statement.cross_check_json import registry_inputs
+from mrv.statement.device_days import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
 from mrv.statement.evidence_case import Case
-from mrv.statement.fixed_parameters import changed, departed, issued_with
+from mrv.statement.fixed_parameters import changed, departed, issued_with, usage
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.prior_statements import figures
-from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.signed_rows import counted
-from mrv.statement.usage_before import usage
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
@@ -241,7 +240,7 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
     with conn.cursor() as cursor:
         found = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
-    # what came at once is no clock's doing, and is counted as such (`mrv.statement.arrival`)
+    # what came at once is no clock's doing, and is counted as such (`mrv.statement.device_days`)
     return {
         name: Clocked(told, passed + spare)
         for name, (told, passed) in found.items()

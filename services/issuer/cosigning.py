@@ -37,7 +37,7 @@ from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
-from services.store.statements import witness_lines as stored
+from services.store.statements import transparency_log as stored
 
 if TYPE_CHECKING:
     import httpx

@@ -21,9 +21,8 @@ from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
-from mrv.statement.credential_parts import issuer
 from mrv.statement.findings import Event, Record, fold, read_event
-from mrv.statement.states import State, check_role
+from mrv.statement.states import State, check_role, issuer
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import approvals, findings, statements

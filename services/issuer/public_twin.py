@@ -23,8 +23,8 @@ from mrv.report import LANGUAGES, Facts, make
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, verify_proof
 from mrv.signatures.keys import EnrolledKey
-from mrv.statement.credential_parts import CONTEXT, issuer, related, valid_from
 from mrv.statement.plan_reader import read_plan
+from mrv.statement.states import CONTEXT, issuer, related, valid_from
 from services.issuer.documents import Signer
 
 README = """\

@@ -15,8 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mrv.calendar import local_date, utc_text
-from mrv.documents.coded import coded
-from mrv.documents.form import UNSET
+from mrv.documents.form import UNSET, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken

@@ -22,7 +22,7 @@ from ingest.model import Fleet
 from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
-from mrv.statement.arrival import LATE_US, Arrived, rows_of
+from mrv.statement.device_days import LATE_US, Arrived, rows_of
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
 from services.issuer.changes import Changes, detail_of

@@ -35,7 +35,7 @@ from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import VERIFIED, Checked, check_items
 from mrv.statement.conditions import forward_of, reasons_of
 from mrv.statement.credentials import verification_of
-from mrv.statement.signed_proof import energy_registers, keys_of, kind_of
+from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
 from services.store.registry import authority

@@ -43,7 +43,7 @@ from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
-from services.store.statements import witness_lines
+from services.store.statements import transparency_log
 from services.store.timeseries import arrivals, remake_requests, underived
 from services.store.views import alarm_round
 from services.store.views import alarm_round as retention
@@ -191,7 +191,7 @@ class Watcher:
             with self._connected() as conn:
                 conn.execute(_PATIENCE)
                 self._looked.saw(gauges.read(conn, self._keep.disk))
-                waits_s = witness_lines.waiting_s(conn) if self._keep.witnessed else 0.0
+                waits_s = transparency_log.waiting_s(conn) if self._keep.witnessed else 0.0
                 self._looked.waits_for_witnesses(waits_s)
                 self._looked.webhooks(webhooks.waiting(conn))
                 self._looked.overdue(retention.overdue_s(conn, self._keep.days))

@@ -20,8 +20,7 @@ import yaml
 
 from ingest.errors import InputError
 from mrv.texts.word_files import ENGLISH
-from services.local.machine import LOOPBACK
-from services.local.process import Account, service_account
+from services.local.machine import LOOPBACK, Account, service_account
 from services.local.server import Server
 from services.shipped import shipped
 

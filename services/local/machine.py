@@ -4,17 +4,186 @@ What local servers find on a machine: Debian packages, and loopback ports.
 The Debian packages that local servers come from.
 
 Loopback ports: the usual one where it is free, else another.
+
+A server as a detached process: it outlives the command that started it.
+
+A process id alone is no identity, for ids are used again.  With it we keep the
+process's start time and the machine's boot id, and signal nothing that differs.
 """
 
+import json
 import os
+import pwd
 import random
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ingest.errors import InputError, ServerError
+
+# The shell puts the server into the background, tells its id and is gone, so that the
+# server is no child of the command that started it.  As many open files as allowed:
+# a broker holds one for each device.
+# The output is emptied first, so that a line of the last start is not taken for a new one.
+_DETACH = 'ulimit -Sn "$(ulimit -Hn)"; true >"$0"; "$@" >>"$0" 2>&1 </dev/null & echo $!'
+_GONE = frozenset("ZX")  # zombie, dead
+
+
+@dataclass(frozen=True)
+class Account:
+    """A Unix account to run a server as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def service_account(name: str) -> Account | None:
+    """
+    Account that a package made, or None where we are not root and stay ourselves.
+
+    Raises
+    ------
+    InputError
+        When we are root and the account does not exist.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError as error:
+        raise InputError(
+            f"user {name!r} does not exist, although its package creates it; reinstall the "
+            f"package, or `adduser --system --group {name}`"
+        ) from error
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def own_folder(folder: Path, account: Account | None) -> None:
+    """
+    Make `folder` with everything in it belong to `account`, closed to others.
+
+    Raises
+    ------
+    InputError
+        When the file system does not let files change hands.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.chmod(0o700)
+        if account is not None:
+            for path in (folder, *folder.rglob("*")):
+                # children of a killed server may still be clearing up after it
+                with suppress(FileNotFoundError):
+                    os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    except PermissionError as error:
+        raise InputError(
+            f"{folder} cannot be given to {account.name if account else 'us'}: {error.strerror}; "
+            "set TONNE_HOME to a folder on a local disk"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Process:
+    """One particular process, never another that later got the same id."""
+
+    pid: int
+    started: str
+    boot: str
+
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        stat = _stat(self.pid)
+        return stat is not None and stat[1] == self.started and _boot() == self.boot
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal it; nothing happens when it is gone."""
+        if self.alive():
+            os.kill(self.pid, number)
+
+    def save(self, path: Path) -> None:
+        """Remember it in a file."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def load(path: Path) -> Process | None:
+    """Read the process that a file remembers, or None when there is none or it is spoilt."""
+    try:
+        return Process(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | None) -> Process:
+    """
+    Start a server in a session of its own.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        Program and arguments.
+    folder : Path
+        Its working directory.  We change into it before we change the account, so
+        the account need not be able to walk there: relative names are enough.
+    output : str
+        File in `folder` for what it prints.
+    account : Account, optional
+        Who it runs as.
+    """
+    started = subprocess.run(  # noqa: S603 - a server's own command line, no shell text in it
+        ["/bin/sh", "-c", _DETACH, output, *argv],
+        cwd=folder,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+        stdout=subprocess.PIPE,
+        check=True,
+        start_new_session=True,
+        text=True,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+    pid = int(started.stdout)
+    stat = _stat(pid)
+    return Process(pid, stat[1] if stat else "", _boot())
+
+
+def run(
+    argv: Sequence[str], folder: Path, account: Account | None, *, files: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end in `folder` as `account`; `files` stay open for it."""
+    return subprocess.run(  # noqa: S603 - as above
+        argv,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+        pass_fds=files,
+        capture_output=True,
+        check=False,
+        text=True,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
+def _stat(pid: int) -> tuple[str, str] | None:
+    """State and start time of a process, or None when there is no living one."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()  # a program's name may hold blanks
+    state, started = fields[0], fields[19]
+    return None if state in _GONE else (state, started)
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+
 
 POSTGRES_BIN = Path("/usr/lib/postgresql/17/bin")
 TIMESCALEDB = Path("/usr/share/postgresql/17/extension/timescaledb.control")

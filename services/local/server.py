@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ingest.errors import ServerError
-from services.local import machine, process
-from services.local.process import Account, own_folder, service_account
+from services.local import machine
+from services.local import machine as process
+from services.local.machine import Account, own_folder, service_account
 
 # since a server last wrote to its log: recovery after a crash under load takes its time
 _STARTED_WITHIN_S = 120.0

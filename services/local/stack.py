@@ -28,12 +28,12 @@ from psycopg import sql
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
-from services.local import machine, process
+from services.local import machine
+from services.local import machine as process
 from services.local.grafana import READER, Grafana
 from services.local.kafka import ApacheKafka, Kafka
-from services.local.machine import LOOPBACK, POSTGRES_BIN
+from services.local.machine import LOOPBACK, POSTGRES_BIN, Account, own_folder
 from services.local.mosquitto import Mosquitto
-from services.local.process import Account, own_folder
 from services.local.prometheus import Prometheus
 from services.local.server import Server
 from services.settings import LOCAL_STATE

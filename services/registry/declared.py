@@ -31,7 +31,7 @@ from mrv.registry.declared import (
 from mrv.statement.conditions import WANTED, reasoned
 from services.registry.entries import Device, Project, Registry
 from services.registry.fields import Row, amount
-from services.registry.finding import Finding
+from services.registry.located import Finding
 
 Item = TypeVar("Item")
 _MOST = 10**12

@@ -13,7 +13,7 @@ import yaml
 from ingest.profiles import file_registers
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration
-from services.registry import authority, declared, monitoring, tariffs
+from services.registry import authority, declared, monitoring, ratings
 from services.registry.entries import (
     CHECK_PERCENT,
     Device,
@@ -85,7 +85,7 @@ def _site(site: Site) -> dict[str, Any]:
         {"from": timezone.begins, "timezone": timezone.timezone}
         for timezone in site.timezones or ()
     ]
-    return _present(**{**asdict(site), "timezones": later, "tariffs": tariffs.rows(site)})
+    return _present(**{**asdict(site), "timezones": later, "tariffs": ratings.rows(site)})
 
 
 def _device(device: Device) -> dict[str, Any]:

@@ -3,11 +3,19 @@ Limits of the quality tests for one device, as registry files write them.
 
 They are read with the class and the rated power beside them, so that a limit
 that says nothing, or the opposite of another, is refused where it stands.
+
+Documents on which values of a project's parameters rest, and factors of a country.
+
+What the design of a project lets expect, as registry files write it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from ingest import classes
@@ -15,8 +23,159 @@ from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import NAMES
 from ingest.pipeline.quality_limits import TIME
-from services.registry.entries import Quality
+from services.registry.entries import DOCUMENT, SIGNED, STATED, Quality
 from services.registry.fields import Row
+from services.registry.located import native
+
+# the most that any number of an estimate may be
+MAX_EXPECTED = 10**15
+_ESTIMATED = ("energy_kwh_per_year", "reduction_t_per_year")
+_MONTHS = 12
+
+
+def expected(row: Row) -> dict[str, Any]:
+    """Read what the design lets expect of a year, and of phases from a day on."""
+    if not row.has("expected"):
+        return {}
+    inner = row.row("expected")
+    inner.only(*_ESTIMATED, "by_month", "dated")
+    found = _estimate(inner)
+    rows = inner.rows("dated") or []
+    dated = [_phase(one) for one in rows]
+    for one in rows:
+        inner.problems.extend(one.problems)
+    begins = [one["from"] for one in dated if "from" in one]
+    if begins != sorted(set(begins)):
+        inner.problem("dated", f"{', '.join(begins)}: give each day once, the earliest first")
+    row.problems.extend(inner.problems)
+    return {**found, **({"dated": dated} if dated else {})}
+
+
+def _estimate(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {key: row.number(key, 0, MAX_EXPECTED) for key in _ESTIMATED}
+    found["by_month"] = _months(row)
+    return {key: one for key, one in found.items() if one is not None}
+
+
+def _phase(row: Row) -> dict[str, Any]:
+    """Read the estimate of a design from a day on, such as that of a phase."""
+    row.only("from", "capacity_kw", *_ESTIMATED, "by_month")
+    begins = row.required("from", row.day("from"), "the first local day that it is of")
+    capacity = row.number("capacity_kw", 0, MAX_EXPECTED)
+    found = _estimate(row)
+    if not row.problems and not found.keys() & set(_ESTIMATED):
+        row.problem(None, f"gives neither {' nor '.join(_ESTIMATED)}")
+    return {
+        **({"from": begins.isoformat()} if begins else {}),
+        **({} if capacity is None else {"capacity_kw": capacity}),
+        **found,
+    }
+
+
+def _months(row: Row) -> list[Any] | None:
+    if not row.has("by_month"):
+        return None
+    value = row.table.cells["by_month"]
+    found = native(value) if isinstance(value, list) else []
+    numbers = [
+        one
+        for one in found
+        if isinstance(one, int | Decimal) and not isinstance(one, bool) and 0 <= one <= MAX_EXPECTED
+    ]
+    if len(found) == len(numbers) == _MONTHS and sum(numbers) > 0:
+        return numbers
+    row.problem(
+        "by_month",
+        f"{native(value)!r} must be twelve numbers from 0 on, January first, in proportion to what"
+        " each month brings, such as kWh",
+    )
+    return None
+
+
+_DIGITS = 18  # of a stated value, before or after the point
+
+
+def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
+    """
+    Read the documents of a project's parameters, by parameter; None where it names none.
+
+    Each is a text, or `document`, `by`, `issued`, `sha256` and `value` by themselves; what is wrong
+    becomes a problem of the row.
+    """
+    if not row.has("documents"):
+        return None
+    found: dict[str, str | dict[str, Any]] = {}
+    for key, given in row.mapping("documents").items():
+        if isinstance(given, str) and given.strip():
+            found[key] = given
+        elif isinstance(given, dict):
+            found[key] = _read(row, key, given, known=(*DOCUMENT, STATED, SIGNED))
+        else:
+            row.problem("documents", f"{key} = {given!r} must be text: number and place of it")
+    return found
+
+
+def stated(row: Row) -> dict[str, str] | None:
+    """Read the document of a factor; None where it names none."""
+    if not row.has("document"):
+        return None
+    found = _read(row, "document", row.mapping("document"), "document")
+    lacking = [name for name in DOCUMENT if name not in found]
+    if lacking and not row.problems:
+        row.problem("document", f"{', '.join(lacking)} is missing; a factor's document needs all")
+    return found
+
+
+def _read(
+    row: Row,
+    key: str,
+    given: dict[str, Any],
+    column: str = "documents",
+    known: tuple[str, ...] = DOCUMENT,
+) -> dict[str, Any]:
+    for name in sorted(given.keys() - set(known), key=str):
+        row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(known)}")
+    issued = given.get("issued")
+    texts = {k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()}
+    values: dict[str, Any] = {}
+    if STATED in known and STATED in texts:
+        values[STATED] = _numbers(row, key, texts.pop(STATED), column)
+    for name, value in texts.items():
+        if not isinstance(value, str) or not value.strip():
+            row.problem(column, f"{key}: {name} = {value!r} must be text")
+            return {}
+    if "document" not in texts:
+        row.problem(column, f"{key}: document is missing; give its title and number")
+    if issued is not None and not _is_day(texts["issued"]):
+        row.problem(column, f"{key}: issued = {issued!r} is not a date such as 2025-03-01")
+    if "sha256" in texts and not re.fullmatch("[0-9a-f]{64}", texts["sha256"]):
+        row.problem(column, f"{key}: sha256 = {texts['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
+    return {name: texts[name] for name in known if name in texts} | values
+
+
+def _numbers(row: Row, key: str, given: object, column: str) -> str | dict[str, str]:
+    """Return a stated value, or one for each device, as exact decimal text."""
+    if isinstance(given, dict):
+        return {str(device): _number(row, key, one, column) for device, one in given.items()}
+    return _number(row, key, given, column)
+
+
+def _number(row: Row, key: str, given: object, column: str) -> str:
+    """Return a stated value as exact decimal text; what is not a number becomes a problem."""
+    with suppress(ArithmeticError):
+        number = Decimal(str(given))
+        if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
+            return format(number.normalize(), "f")
+    row.problem(column, f"{key}: value = {given!r} is not a number; give what the document states")
+    return "0"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
 
 _OWN = ("channel", "from", "reason")
 _GAUGES_ONLY = (

@@ -4,6 +4,8 @@ YAML and CSV as values that know the line they stand on.
 Nothing is guessed: a scalar keeps its text, so version 1.10 does not become
 1.1, an id of 007 not 7, and a time without an offset is seen as such.  Anyone who
 reads a key says what it should be.
+
+What a rule found.
 """
 
 from __future__ import annotations
@@ -19,6 +21,17 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ingest.errors import RegistryError
 from services.registry import spreadsheets
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A row that breaks a rule, or looks wrong; `text` names key, value and remedy."""
+
+    kind: str
+    id: str
+    text: str
+    warning: bool = False
+
 
 NUMBER = re.compile(r"^[-+]?\d[\d_]{0,30}(\.\d{1,30})?([eE][-+]?\d{1,2})?$")
 NULLS = ("", "~", "null", "Null", "NULL")

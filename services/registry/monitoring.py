@@ -25,7 +25,7 @@ from mrv.statement.conformity import meter
 from mrv.texts import Text
 from services.registry.entries import Device, Project
 from services.registry.fields import Row
-from services.registry.finding import Finding
+from services.registry.located import Finding
 
 _HASH = re.compile(r"^[0-9a-f]{64}$")
 _KEYS = ("parameter", "device", "channel", "option", "frequency", "accuracy_class", "qa_qc",

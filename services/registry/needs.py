@@ -45,7 +45,7 @@ from mrv.rounding import exact_text
 from mrv.texts import Text
 from services.nearest import did_you_mean
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
-from services.registry.finding import Finding
+from services.registry.located import Finding
 
 _NUMBERS = (int, Decimal, Fraction)
 

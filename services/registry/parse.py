@@ -20,18 +20,10 @@ from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import Design
 from mrv.registry.project import Calibration, Sample
 from mrv.texts import dates
-from services.registry import (
-    alarm_rules,
-    arrays,
-    declared,
-    estimates,
-    limits,
-    meter_keys,
-    monitoring,
-    parameter_documents,
-    ratings,
-    tariffs,
-)
+from services.registry import alarm_rules, arrays, declared, limits, meters, monitoring, ratings
+from services.registry import limits as estimates
+from services.registry import limits as parameter_documents
+from services.registry import ratings as tariffs
 from services.registry.entries import (
     ARRAY_KEYS,
     CALIBRATION_EVERY,
@@ -53,8 +45,8 @@ from services.registry.entries import (
     calibration_every,
     place,
 )
-from services.registry.estimates import MAX_EXPECTED
 from services.registry.fields import MAX_WHOLE, Row
+from services.registry.limits import MAX_EXPECTED
 
 Item = TypeVar("Item")
 _MOST_SIGNATURES = 9
@@ -159,7 +151,7 @@ def device(row: Row) -> Device:
         maker=row.optional("maker"),
         model=row.optional("model"),
         ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins, r.sha256 or "")),
-        meter_keys=_list(row, "meter_keys", meter_keys.meter_key, lambda k: (k.begins,)),
+        meter_keys=_list(row, "meter_keys", meters.meter_key, lambda k: (k.begins,)),
         **arrays.values(row, class_id),
         arrays=_list(row, "arrays", arrays.array, lambda a: (a.begins,)),
     )

@@ -10,17 +10,9 @@ from datetime import UTC, datetime
 from mrv.exports.contradictions import Credited
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
-from services.registry import (
-    arrays,
-    authority,
-    meter_keys,
-    meters,
-    monitoring,
-    needs,
-    ratings,
-    rules,
-)
+from services.registry import arrays, authority, meters, monitoring, needs, ratings, rules
 from services.registry import closed as closed_rules
+from services.registry import meters as meter_keys
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry, document_of
 from services.registry.files import Incoming
 from services.registry.service_times import timezone, whole_grid

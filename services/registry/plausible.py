@@ -4,21 +4,174 @@ Rules: can the rated power make the expected energy?
 A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
 gives 4,771 kWh a kilowatt.  The data must not be derived from either figure
 before someone has looked, so the registry says it at once.
+
+Rules: may a factor that a registry file brings count, and beside which of tonne's own?
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
+from difflib import get_close_matches
+from fractions import Fraction
 
 from ingest import classes
 from ingest.classes import SUN
-from mrv.errors import MethodologyError
+from mrv import countries, factors
+from mrv.countries import country_of
+from mrv.errors import FactorError, MethodologyError
 from mrv.exante.pv_inputs import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
+from mrv.factors import FactorBook
+from mrv.factors.records import factor_of
 from mrv.methodologies import find
-from mrv.model import DECLARED, SOLAR, TECHNOLOGY
-from services.registry.entries import Device, Modules, Project, ProjectDevice
-from services.registry.finding import Finding
+from mrv.methodologies.tools import calculated
+from mrv.model import DECLARED, SOLAR, TECHNOLOGY, Factor
+from mrv.rounding import decimal_text
+from services.registry.entries import Device, Modules, Project, ProjectDevice, Registry
+from services.registry.located import Finding
+
+# what a published series may change by from one value to the next: less in the direction in
+# which the claimant gains
+_DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
+_SERIES = {
+    "consumed": (_DOWN, Fraction(3, 2)),
+    "avoided": (Fraction(1, 2), _UP),
+    "either": (_DOWN, _UP),
+}
+
+# of a grid: burnt lignite without any other plant; half of what is fed in
+_MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
+
+
+def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
+    """All factors, those of the registry too, and what is wrong with these."""
+    book = factors.load()
+    found: list[Finding] = []
+    own = {factor.id: factor for factor in book}
+    kinds = book.kinds()
+    # what supersedes another comes after it
+    given = sorted(
+        ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
+        key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
+    )
+    for entry, factor in given:
+        what, grid = factors.national(factor.kind)
+        whose = grid[:2] if grid is not None and what in _MOST else None
+        if factor.kind not in kinds and whose not in countries.known():
+            near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
+            text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
+            found.append(Finding(entry.kind, entry.id, text))
+        elif factor.id in own:
+            same = factor.text == own[factor.id].text
+            text = (
+                f"id: tonne publishes {factor.id!r} itself, as {own[factor.id].text}, and its"
+                f" value counts{'' if same else ', not ' + factor.text}"
+            )
+            found.append(Finding(entry.kind, entry.id, text, warning=same))
+        elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
+            found.append(Finding(entry.kind, entry.id, wrong))
+        elif (differs := _miscalculated(factor, whose)) is not None:
+            found.append(Finding(entry.kind, entry.id, f"calculation: {differs}"))
+        elif factor.document is None and (far := _far(factor, factors.load())) is not None:
+            found.append(Finding(entry.kind, entry.id, f"value: {far}"))
+        else:
+            found += (
+                Finding(entry.kind, entry.id, text, warning=True)
+                for text in (_doubtful(factor, registry) if whose is not None else ())
+            )
+            try:
+                book = book.with_more([factor])
+            except FactorError as error:
+                found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
+    return book, found
+
+
+def _miscalculated(factor: Factor, country: str | None) -> str | None:
+    """Say where a factor is another value than its calculation, rounded conservatively, gives."""
+    if factor.calculation is None:
+        return None
+    country = country or countries.FIRST_COUNTRY
+    try:
+        exact = calculated(factor.calculation, factors.load().within(country), "calculation")
+    except (MethodologyError, FactorError) as error:
+        return str(error)
+    digits = len(factor.text.partition(".")[2])
+    step = Fraction(1, 10**digits)
+    low, high = exact // step * step, -(-exact // step) * step
+    right = {"avoided": (low,), "consumed": (high,), "either": (low, high)}[factor.direction]
+    if factor.value in right:
+        return None
+    wants = " or ".join(decimal_text(one, digits, "half_even") for one in dict.fromkeys(right))
+    return (
+        f"{factor.calculation.tool} gives {decimal_text(exact, digits + 4, 'half_even')}"
+        f" {factor.unit}, of what is {factor.direction} {wants}; {factor.text} is entered"
+    )
+
+
+def _stated(factor: Factor) -> Factor:
+    """Return a factor as a book holds it: one with a document goes before tonne's own."""
+    given = factor.document is not None
+    return replace(factor, brought=given, documented=given)
+
+
+def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
+    """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
+    what, _ = factors.national(factor.kind)
+    unit, most = factors.UNITS[what], _MOST[what]
+    if factor.unit != unit:
+        return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
+    right = factors.DIRECTIONS[what]
+    if factor.direction != right and country != countries.FIRST_COUNTRY:
+        return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
+    if factor.value > most:
+        return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"
+    if factor.document is None and factor.kind not in kinds:
+        return (
+            f"document: is missing, and tonne publishes no {factor.kind}; give the document in"
+            f" which the authority of {country} states the value:"
+            f" {factors.row_to_write(factor.kind, factor.valid_from or date(2026, 1, 1))}"
+        )
+    return None
+
+
+def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
+    """Say what a verifier will ask of a country's factor that its document states."""
+    begins = factor.valid_from or date.min
+    if (begins.month, begins.day) != (1, 1):
+        yield (
+            f"valid_from: {begins}: a year takes the factor of its 1 January, so that this one"
+            f" counts from {begins.year + 1} on; write {begins.year}-01-01 if it is that of"
+            f" {begins.year}"
+        )
+    _, grid = factors.national(factor.kind)
+    country, _, area = (grid or "").partition(".")
+    sites = registry.sites.values()
+    if area and not any(one.grid == area and country_of(one) == country for one in sites):
+        yield f"kind: no site is of this grid; write `grid: {area}` at the sites that are"
+    book = factors.load()
+    if factor.kind in book.kinds() and (far := _far(factor, book)) is not None:
+        yield f"value: {far.partition(';')[0]}; a verifier compares the document with it"
+
+
+def _far(factor: Factor, book: FactorBook) -> str | None:
+    """
+    Say where a factor is far off the last one that tonne publishes of its kind.
+
+    Others that registry files brought are no measure: step by step they would lead anywhere.
+    """
+    of_kind = [f for f in book if f.kind == factor.kind]
+    same = [f for f in of_kind if f.direction == factor.direction] or of_kind
+    last = same[-1]
+    low, high = _SERIES[factor.direction]
+    if low * last.value <= factor.value <= high * last.value:
+        return None
+    return (
+        f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
+        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}, and"
+        " take a tonne that publishes it if it is right"
+    )
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:

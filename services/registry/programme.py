@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from mrv.registry import programme_systems as systems
 from services.registry.entries import Action, Device, Programme, Project, Registry, Site
-from services.registry.finding import Finding
+from services.registry.located import Finding
 
 # What a park's members exchange, and what lies around them.
 FLOWS = ("energy", "heat", "water", "waste")

@@ -24,18 +24,10 @@ from mrv.calendar import midnight_us
 from mrv.countries import country_of, grid_of
 from mrv.factors import GRID, FactorBook, kinds_in, row_to_write
 from mrv.report.printable_text import printable
-from services.registry import (
-    brought_factors,
-    declared,
-    meters,
-    monitoring,
-    needs,
-    plausible,
-    programme,
-    ratings,
-)
+from services.registry import declared, meters, monitoring, needs, plausible, programme, ratings
+from services.registry import plausible as brought_factors
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
-from services.registry.finding import Finding
+from services.registry.located import Finding
 from services.registry.service_times import country, during_us, known, timezone, whole_grid, zones
 
 # hours between a clock and its sun: 3.0 in Nome is the most of the zone database's places

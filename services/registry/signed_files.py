@@ -21,7 +21,7 @@ from mrv.registry.project import Project
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import affiliated
 from mrv.statement.signed_rows import SignedRow, row_of, sign
-from services.registry import invoices, parameter_documents, parse
+from services.registry import invoices, limits, parse
 from services.registry.entries import document_of
 from services.registry.fields import Row
 from services.registry.files import read_document
@@ -91,7 +91,7 @@ def _rows(
         yield _invoice(row, zone), into
     for row, into in zip(top.rows("projects") or (), given.get("projects") or (), strict=True):
         project = row.identifier("id")
-        papers = parameter_documents.read(row) or {}
+        papers = limits.read(row) or {}
         samples = [parse.sample(one) for one in row.rows("laboratory") or ()]
         _refuse(top, row, *(row.rows("laboratory") or ()))
         for one, place in zip(samples, into.get("laboratory") or (), strict=True):

@@ -7,7 +7,7 @@ A. P. Dobos, "PVWatts Version 5 Manual", NREL/TP-6A20-62641; D. Faiman, "Assessi
 operating temperature of photovoltaic modules", 2008.  In pvlib's order of operations
 (BSD 3-Clause, pvlib.LICENSE.txt): the figures are pvlib's to the last bit.
 
-PV inverter: PVWatts over the sky of its site.
+PV inverter: PVWatts under the sky of its site.
 
 Inverters of one site share its sky, but not each cloud's edge: what reaches the modules of one
 wanders by 5 % within a quarter hour, and is never more than the sky gives.  In NREL's record of a
@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.simulator.model import Block, Day, Device, Floats, stream
-from services.simulator.register import Register
+from services.simulator.model import Block, Day, Device, Floats, Register, stream
 from services.simulator.sky import sky
 
 _REFERENCE_C = 25.0

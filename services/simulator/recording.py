@@ -27,8 +27,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
-from services.simulator.model import Block, Device, SimulatorError
-from services.simulator.register import Register
+from services.simulator.model import Block, Device, Register, SimulatorError
 
 # Recordings whose times carry no offset, by a column of theirs.  NREL's stands in Colorado, and
 # its clock in the east: by Denver's its sun would stand highest at two, and shine after dusk.

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.mqtt.tls import Tls
-from services.simulator.connection import Connection
+from services.simulator.connection import Connection, Outbox
 from services.simulator.identities import MOST, Identities, Identity
 from services.simulator.model import Device, Outgoing, SimulatorError
-from services.simulator.outbox import Outbox
 from services.simulator.sparkplug import EdgeNode
 
 _AT_ONCE = 500

@@ -37,8 +37,10 @@ from services.simulator.model import (
     Block,
     Day,
     Device,
+    EnergyMeter,
     Floats,
     Ints,
+    Register,
     SimulatorError,
     Source,
     bump,
@@ -46,7 +48,6 @@ from services.simulator.model import (
     zone_ms,
 )
 from services.simulator.pv_inverter import PvInverter
-from services.simulator.register import EnergyMeter, Register
 from services.simulator.systems import BEHAVIOURS, System
 from services.simulator.vehicles import EvCharger, Vehicle
 
@@ -263,7 +264,7 @@ class _Part:
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
         return self.source.device
 
     def blocks(self) -> Iterator[Block]:
@@ -291,7 +292,7 @@ class _Stuck:
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
         return self._source.device
 
     def blocks(self) -> Iterator[Block]:
@@ -377,7 +378,7 @@ class _GaugesOnly:
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
         return self._source.device
 
     def blocks(self) -> Iterator[Block]:

@@ -11,8 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.simulator.model import Block, Day, Device, Floats, base_per_unit, bump, stream
-from services.simulator.register import Register
+from services.simulator.model import (
+    Block,
+    Day,
+    Device,
+    Floats,
+    Register,
+    base_per_unit,
+    bump,
+    stream,
+)
 from services.simulator.sky import sky
 
 _DEGREE_BASE_C = 24.0
@@ -34,7 +42,7 @@ class System:
         self._registers: dict[str, Register] = {}
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day."""
+        """Return readings of a day."""
         rates, gauges = self._said(day)
         counted = {
             name: self._register(name).advance(

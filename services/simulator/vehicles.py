@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.simulator.model import Block, Day, Device, Floats, stream
-from services.simulator.register import Register
+from services.simulator.model import Block, Day, Device, Floats, Register, stream
 
 AVAILABLE, CHARGING, FINISHING = 0.0, 2.0, 4.0
 _EFFICIENCY = 0.93

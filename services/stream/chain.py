@@ -38,10 +38,9 @@ from services.processing.batch import Batch
 from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.stream.offsets import Position, Source, VisitedError
 from services.store.timeseries.last_seen import see
-from services.stream.own_partitions import OwnPartitions
+from services.stream.own_partitions import OwnPartitions, Version, answer_requests
 from services.stream.read import Homes, joined, read_records, refusals, swept, together
 from services.stream.records import DeadTopic, Record, Spoiled, portions, small
-from services.stream.registry_version import Version, answer_requests
 from services.stream.write import Step, write
 
 # so long rows that devices wait for are worked on before the next records

@@ -1,19 +1,97 @@
-"""A worker's own partitions: how far each is stored, and how many the topic has."""
+"""A worker's own partitions: how far each is stored, and how many the topic has.
+
+What one registry version is to a process that stores records.
+
+Continuity of a partition's offsets: no record is left out, none is stored twice.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
+from ingest.errors import TonneError
 from ingest.model import Fleet
 from ingest.wire import partition_of
+from services.processing.batch import Committed
+from services.processing.commit import Store
 from services.store.stream import offsets
 from services.store.stream import offsets as source
 from services.store.stream.offsets import Position, Source
-from services.stream.sequence import Following, begin
+from services.stream.read import Homes
+from services.stream.records import Record, in_sequence
+
+AHEAD_S = 30.0
+
+
+class MissingError(TonneError):
+    """Records come, but not the one that is next; nothing was left out."""
+
+
+class Following:
+    """
+    Takes what follows, and waits for what is missing.
+
+    Parameters
+    ----------
+    topic : str
+        Named where a record does not come.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._ahead_since_s: dict[int, float] = {}
+
+    def forget(self) -> None:
+        """Begin anew: partitions changed hands."""
+        self._ahead_since_s = {}
+
+    def of(self, position: Position, records: Sequence[Record]) -> list[Record]:
+        """
+        Return the records that are next, without a gap.
+
+        Those before are stored.  Those after may be left over from before partitions
+        changed hands: they come again in their turn, and taking them now would leave
+        out what is between.
+
+        Raises
+        ------
+        MissingError
+            When only later ones have come for a while.
+        """
+        todo, ahead = in_sequence(records, position.offset)
+        if todo or not ahead:
+            self._ahead_since_s.pop(position.partition, None)
+            return todo
+        since_s = self._ahead_since_s.setdefault(position.partition, time.monotonic())
+        if time.monotonic() - since_s > AHEAD_S:
+            raise MissingError(
+                f"record {position.offset} of partition {position.partition} of {self._topic!r} is "
+                "missing, only later records came. Restart this worker: it requests the record "
+                "from Kafka"
+            )
+        return todo
+
+
+def begin(
+    connection: Connection, position: Position, first: int, log: FilteringBoundLogger
+) -> Position:
+    """Go on from where Kafka has records, and say which it no longer had."""
+    if first <= position.offset:
+        return position
+    log.error(
+        "records missing: Kafka no longer had them",
+        partition=position.partition,
+        first=position.offset,
+        count=first - position.offset,
+    )
+    with connection.transaction(), connection.cursor() as cursor:
+        offsets.advance(cursor, position, first, None)
+    return replace(position, offset=first, digest=None)
 
 
 class OwnPartitions:
@@ -100,3 +178,42 @@ class OwnPartitions:
             visited = self.positions.get(partition)
             if visited is not None and visited.visits + 1 == count:
                 self.positions[partition] = replace(visited, visits=count)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A store of a registry version, and which partition answers for each device."""
+
+    store: Store
+    homes: Homes
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of this version."""
+        return self.store.plan.fleet
+
+
+def answer_requests(
+    connection: Connection, store: Store, own: OwnPartitions, most_s: float
+) -> Committed:
+    """
+    Derive rows that our devices lack, for at most some seconds; return what was written.
+
+    Requests of others' devices wait for their workers.
+
+    Raises
+    ------
+    FencedError
+        When a partition is no longer ours.
+    VisitedError
+        When another party wrote for the devices of one.
+    """
+    until_s, out = time.monotonic() + most_s, Committed()
+    while store.behind and time.monotonic() < until_s:
+        answered = store.catch_up(
+            connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))
+        )
+        if not answered:
+            break
+        out.add(answered.committed)
+    return out

@@ -40,9 +40,9 @@ from services.store.stream import offsets
 from services.store.stream import offsets as source
 from services.store.stream.offsets import Source
 from services.stream.chain import LIMITS
+from services.stream.own_partitions import Version
 from services.stream.read import MISSING, Homes, joined, read_records, refusals
 from services.stream.records import MAX_BYTES, Record, portions
-from services.stream.registry_version import Version
 
 _WAIT_MS = 1_000
 

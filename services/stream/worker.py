@@ -29,8 +29,8 @@ from services.store.stream.offsets import FencedError, Source
 from services.stream.app import GROUP, SESSION_S, Storing
 from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain
+from services.stream.own_partitions import MissingError
 from services.stream.records import DeadTopic
-from services.stream.sequence import MissingError
 
 _T = TypeVar("_T")
 IDLE_S = 2.0

@@ -23,8 +23,7 @@ from services.processing.commit import Written
 from services.processing.parts import in_parts
 from services.store.stream import offsets
 from services.store.stream.offsets import Position
-from services.stream.own_partitions import OwnPartitions
-from services.stream.registry_version import Version
+from services.stream.own_partitions import OwnPartitions, Version
 
 # where a partition stands, the next record after a batch, SHA-256 of the batch's last record
 Step = tuple[Position, int, bytes | None]

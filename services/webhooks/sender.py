@@ -30,10 +30,11 @@ from services.store.api import alarm_contacts
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
 from services.store.registry.programme import public_url
-from services.webhooks import addresses, people, signature
-from services.webhooks.addresses import Network
+from services.webhooks import people
+from services.webhooks import post as addresses
+from services.webhooks import post as signature
 from services.webhooks.people import Ways
-from services.webhooks.post import DEADLINE_S, Outcome, post
+from services.webhooks.post import DEADLINE_S, Network, Outcome, post
 
 ROLE = "tonne_events"
 EVERY_S = 2.0

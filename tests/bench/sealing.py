@@ -22,7 +22,7 @@ from psycopg import Connection
 
 from mrv.calendar import midnight_us
 from mrv.signatures.keys import SigningKey
-from mrv.statement.arrival import LATE_US
+from mrv.statement.device_days import LATE_US
 from services.issuer import keys
 from services.issuer.seal import arrival_of, seal
 from services.issuer.sealed_day_contents import SETTLE_US, ended

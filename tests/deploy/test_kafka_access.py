@@ -19,7 +19,7 @@ from services.intake.topic_access import OPERATIONS, RESOURCES, grant, needed
 from services.intake.topics import Topic, administering, apply, dead, partitions, settle
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
-from services.stream.topic_state import assigned, topic_state
+from services.stream.topic_view import assigned, topic_state
 from tests import commands
 from tests.apache_kafka import APACHE, WHY, options
 from tests.bench.load import Publisher

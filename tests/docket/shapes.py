@@ -7,6 +7,7 @@ They are seeded, or recorded at a real plant (`recorded:FILE`).
 from __future__ import annotations
 
 import csv
+import unittest
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
@@ -152,8 +153,8 @@ SHAPES: dict[str, Callable[[Days], Floats]] = {
 _RECORDED = (Path(__file__).parents[1] / "data", Path(__file__).parents[3] / "shared" / "data")
 
 
-class NotThereError(Exception):
-    """A recording that this machine does not have."""
+class NotThereError(unittest.SkipTest):
+    """A recording that this machine does not have: a test that needs it is skipped, and says so."""
 
 
 @cache

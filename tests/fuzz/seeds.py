@@ -12,7 +12,7 @@ from tests.bench.codecs import KINDS
 from tests.fuzz import sparkplug
 from tests.ingest.codecs.cases import cases
 
-GOLDEN = Path(__file__).parents[1] / "golden_profiles"
+GOLDEN = Path(__file__).parents[1] / "golden_profiles/cases.jsonl"
 _PACK = [
     {"bn": "urn:dev:ow:10e2073a0108006:", "bt": 1.276020076001e9, "bu": "A", "bver": 5,
      "n": "voltage", "u": "V", "v": 120.1},
@@ -70,8 +70,7 @@ MORE: dict[str, list[object]] = {
 def gather() -> dict[str, list[bytes]]:
     """Seeds by the name of their codec."""
     found = {name: [case["bytes"] for case in held] for name, held in cases().items()}
-    for file in sorted(GOLDEN.rglob("*.json")):
-        case = json.loads(file.read_text(encoding="utf-8"))
+    for case in map(json.loads, GOLDEN.read_text(encoding="utf-8").splitlines()):
         payload = json.dumps(case["payload"]).encode()
         name = encodings.find(payload, case.get("content_type")).name
         found[name].append(payload)

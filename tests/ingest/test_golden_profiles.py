@@ -10,21 +10,19 @@ from ingest.reading import SIGNED_VALUE
 from tests.every import every
 from tests.ingest.reading_messages import read, reasons, rows
 
-CASES = Path(__file__).parents[1] / "golden_profiles"
-FILES = sorted(CASES.rglob("*.json"))
+_LINES = (Path(__file__).parents[1] / "golden_profiles/cases.jsonl").read_text("utf-8")
+CASES = [json.loads(line) for line in _LINES.splitlines()]
 
 
 def test_a_device_is_read_as_its_maker_says():
     """A technician's device would be stored in a wrong unit, or from a wrong register."""
 
-    @every(FILES)
-    def _(file):
-        case = json.loads(file.read_text(encoding="utf-8"))
-        device_class, profile = file.relative_to(CASES).parts[:2]
+    @every(CASES)
+    def _(case):
         decoded = read(
             json.dumps(case["payload"]),
-            device_class=device_class,
-            profile=profile,
+            device_class=case["class"],
+            profile=case["profile"],
             content_type=case.get("content_type"),
         )
         found = rows(decoded)
@@ -39,7 +37,7 @@ def test_a_device_is_read_as_its_maker_says():
 
 def test_every_profile_has_a_case():
     """A profile that nobody ever read a payload with would be a guess."""
-    held = {tuple(file.relative_to(CASES).parts[:2]) for file in FILES}
+    held = {(case["class"], case["profile"]) for case in CASES}
     # the profiles of our own payload follow from the classes, and test_classes sends each channel
     made = {key for key in profiles.load() if key[1] == profiles.OWN}
     assert held | made == profiles.load().keys()

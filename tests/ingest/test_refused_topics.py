@@ -22,8 +22,7 @@ from services.edge import gateway, uplink
 from services.edge.config import LocalMqtt
 from services.edge.gateway import Listener
 from services.edge.outbox import Clock, Outbox
-from services.edge.recorder import Recorder
-from services.edge.uplink import Link
+from services.edge.uplink import Link, Recorder
 from services.intake.broker_queue import BrokerQueue, Room
 from services.intake.refused_topics import RefusedTopics
 from services.logs import get_logger

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import PayloadError
 from ingest.model import Device, Fleet
-from ingest.mqtt.names import receipt_topic
-from ingest.mqtt.topics import Router, device_of, principal_of
+from ingest.mqtt.topics import Router, device_of, principal_of, receipt_topic
 
 FLEET = Fleet(
     [

@@ -25,9 +25,9 @@ from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.statement.approval import sign_approval
-from mrv.statement.arrival import rows_of
 from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
+from mrv.statement.device_days import rows_of
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case

@@ -10,9 +10,9 @@ from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, LogError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
-from mrv.statement.arrival import Arrived, check_sealed, share, summary
+from mrv.statement.device_days import Arrived, check_sealed, share, summary
 from mrv.statement.plan_reader import read_plan
-from mrv.statement.sampling_units import units
+from mrv.statement.sampling import units
 from mrv.verify import lines, verify
 from tests.mrv import forging, packs
 from tests.mrv.forging import ASKED, RIGHT, RING, STATUS, forged

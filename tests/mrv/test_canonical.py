@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 
-JCS = Path(__file__).parents[1] / "vectors" / "jcs"
-NAMES = sorted(path.stem for path in (JCS / "input").iterdir())
+_LINES = (Path(__file__).parents[1] / "vectors/jcs.jsonl").read_text("utf-8").splitlines()
+VECTORS = [json.loads(line) for line in _LINES]
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _scalars = (
@@ -31,18 +31,18 @@ _values = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_official_vectors(name: str) -> None:
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_official_vectors(vector: dict[str, str]) -> None:
     """Auditors' tools would hash other bytes than ours and call every statement forged."""
-    value = canonical.parse((JCS / "input" / f"{name}.json").read_bytes(), allow_floats=True)
+    value = canonical.parse(vector["input"].encode(), allow_floats=True)
     encoded = canonical.encode(value, allow_floats=True)
-    assert encoded == (JCS / "output" / f"{name}.json").read_bytes()
-    assert encoded == bytes.fromhex((JCS / "outhex" / f"{name}.txt").read_text())
+    assert encoded == vector["output"].encode()
+    assert encoded == bytes.fromhex(vector["outhex"])
 
 
 def test_all_six_vectors_are_here() -> None:
-    """A vector lost from the folder would be a test that silently no longer runs."""
-    assert len(NAMES) == 6
+    """A vector lost from the file would be a test that silently no longer runs."""
+    assert len(VECTORS) == 6
 
 
 @given(_values)

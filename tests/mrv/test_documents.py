@@ -11,10 +11,9 @@ import pytest
 
 from mrv.documents.form import UNSET, read, read_bytes, write
 from mrv.documents.plan import PlanExtract
-from mrv.documents.sampling_list import SamplingList, StatusList
 from mrv.documents.schemas import DOCUMENTS, schema
 from mrv.documents.statement import Statement, claims_of
-from mrv.documents.verification import FindingEvent, Verification
+from mrv.documents.verification import FindingEvent, SamplingList, StatusList, Verification
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.statement.approval import sign_approval

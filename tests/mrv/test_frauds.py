@@ -13,9 +13,9 @@ from mrv.accounting.corroborated_energy import ALONE, DC, POWER, SUN
 from mrv.registry.project import ACCOUNTING, FIRST, Invoice
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
+from mrv.statement.cross_check_json import unusual_out
 from mrv.statement.plan_reader import read_plan
-from mrv.statement.sampling_units import units
-from mrv.statement.unusual_json import unusual_out
+from mrv.statement.sampling import units
 from tests.findings import worded
 from tests.mrv import frauds
 from tests.mrv.frauds import RATED_W, close, honest

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from mrv.methodologies._steam import most_enthalpy
+from mrv.methodologies.acm0012 import most_enthalpy
 
 
 @pytest.mark.parametrize(("celsius", "real"), [(120, 2716), (170, 2769), (250, 2943), (450, 3384)])

@@ -19,9 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.registry.declared import Stratum, Survey
+from mrv.registry.declared import LARGE, SMALL, Stratum, Survey, of_samples, of_survey, required
 from mrv.registry.project import Sample
-from mrv.registry.sample_precision import LARGE, SMALL, of_samples, of_survey, required
 from tests.mrv import test_owner_inputs as owner
 
 DAY = date(2026, 1, 3)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ingest.pipeline import METERING
 from mrv.registry.project import ACCOUNTING, FIRST
 from mrv.statement.evidence import monitored, remeter
-from mrv.verify import lines, todays_rules, verify
+from mrv.verify import lines, steps, verify
 from tests.mrv import packs
 from tests.mrv.forging import ASKED, RIGHT, RING, STATUS, forged
 
@@ -67,19 +67,19 @@ def test_nothing_is_said_of_todays_rules_where_they_made_it():
 
 def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
     """An owner would name the rules that credit more, for ever."""
-    monkeypatch.setattr(todays_rules, "OLDER_UNTIL", "2026-01-02T16:59:59Z")
+    monkeypatch.setattr(steps, "OLDER_UNTIL", "2026-01-02T16:59:59Z")
     report = asked(older())
     assert report.exit_code == 4
     assert [one.code for one in report.missing] == ["older-rules"]
     assert asked(older(), accept=["older-rules"]).exit_code == 0
     assert asked(older(ACCOUNTING, METERING)).exit_code == 0
-    monkeypatch.setattr(todays_rules, "OLDER_UNTIL", "2026-01-02T17:00:00Z")
+    monkeypatch.setattr(steps, "OLDER_UNTIL", "2026-01-02T17:00:00Z")
     assert asked(older()).exit_code == 0
 
 
 def test_what_today_cannot_compute_is_said(monkeypatch):
     """A pack of before would end with a traceback, or with nothing said."""
-    monkeypatch.setattr(todays_rules, "_by_todays", lambda case: case.no_such_field)
+    monkeypatch.setattr(steps, "_by_todays", lambda case: case.no_such_field)
     report = asked(older())
     assert report.exit_code == 0
     (said,) = [

@@ -17,8 +17,8 @@ from services.store.api import webhooks
 from services.store.postgres.pool import connect
 from services.webhooks import people
 from services.webhooks.people import Ways
+from services.webhooks.post import new_secret
 from services.webhooks.sender import Sender, Sent
-from services.webhooks.signature import new_secret
 from tests.invoked import tonne
 from tests.services.test_webhooks import due_now, receiving, states
 

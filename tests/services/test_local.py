@@ -23,7 +23,8 @@ from click.testing import CliRunner
 from ingest.errors import InputError
 from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
-from services.local import machine, process
+from services.local import machine
+from services.local import machine as process
 from services.local.grafana import Grafana
 from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack

@@ -22,10 +22,9 @@ from services.issuer import transitions as life
 from services.metrics import Metrics
 from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
-from services.webhooks import addresses
-from services.webhooks.post import post
+from services.webhooks import post as addresses
+from services.webhooks.post import new_secret, post
 from services.webhooks.sender import Sender
-from services.webhooks.signature import new_secret
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged

@@ -17,7 +17,7 @@ import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
-from ingest.formats.json_document import messages
+from ingest.formats.ocpp import messages
 from ingest.formats.register_words import Order, Words, unpack
 from ingest.reading import Block, Registers
 

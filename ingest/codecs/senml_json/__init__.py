@@ -10,7 +10,7 @@ import msgspec
 from ingest.codec import ARRAY, Codec
 from ingest.errors import PayloadError
 from ingest.formats import senml_json_fast as senml_learned
-from ingest.formats.json_document import utf8
+from ingest.formats.ocpp import utf8
 from ingest.formats.senml import Record, resolve
 from ingest.reading import Reading
 

@@ -13,8 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.report.blocks import Block, chapter, paragraph
-from mrv.report.day_sums import Day
-from mrv.report.report_data import Facts
+from mrv.report.report_data import Day, Facts
 from mrv.report.words import Words
 
 # daily bars stay legible up to here; of longer periods a bar is a month

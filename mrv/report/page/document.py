@@ -4,7 +4,7 @@ What was not measured, and what was taken off for it.
 
 Figure: what was measured, against what the design expects.
 
-What a correction changes of the statement that it replaces.
+Changes of a correction against the statement that it replaces.
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ from mrv.program import named
 from mrv.report.axis import steps, unit_for
 from mrv.report.blocks import MOST_ROWS, Block, banner, chapter, note, pairs, paragraph, table
 from mrv.report.opinion import first_proof, state
-from mrv.report.page.account import account, summary
-from mrv.report.page.audit_file import audit_file, status
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import MOST_DAYS, Span, by_day, by_month, calendar, quantities
-from mrv.report.page.certificate import certificate
-from mrv.report.page.verified import checked, evidence, verified
+from mrv.report.page.certificate import account, certificate, summary
+from mrv.report.page.verified import audit_file, checked, evidence, status, verified
 from mrv.report.printable_text import legible, printable
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, kind, quantity, reason, role, rule

@@ -22,10 +22,10 @@ from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
 from mrv.report.axis import unit_for
+from mrv.report.blocks import drawn, drawn_rows, risks
 from mrv.report.printable_text import legible
 from mrv.report.report_data import Facts
-from mrv.report.sampling_block import drawn, drawn_rows, risks
-from mrv.report.sheets import audited, comparisons, lists
+from mrv.report.sheets import comparisons, grid, lists
 from mrv.report.sheets.calculation import (
     COUNTED,
     METERED,
@@ -344,7 +344,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     lists.factors(sheets["factors"], facts, words)
     lists.dated(sheets["dated"], facts, words)
     lists.conditions(sheets["conditions"], facts, words)
-    audited.audit_file(sheets["audit_file"], facts, words)
+    grid.audit_file(sheets["audit_file"], facts, words)
     lists.verification(sheets["verification"], facts, words)
     book.close()
     return out.getvalue()

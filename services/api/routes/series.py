@@ -17,7 +17,7 @@ from services.api.routes.registry import IdPath, unknown
 from services.api.times import From, To, span_us
 from services.store.timeseries import queries as series
 from services.store.views import listing
-from services.store.views.money import of_project
+from services.store.views.parks import of_project
 
 router = APIRouter(tags=["series"])
 _FILES: dict[int | str, dict[str, Any]] = {

@@ -13,7 +13,8 @@ from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Admin, Asked
 from services.store.api import webhooks as store
-from services.webhooks import addresses, signature
+from services.webhooks import post
+from services.webhooks import post as addresses
 
 router = APIRouter(tags=["webhooks"])
 WebhookId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,63}$", examples=["registry"])]
@@ -37,7 +38,7 @@ def add(ask: Admin, said: shapes.NewWebhook) -> Response:
         addresses.addresses_of(target, ask.api.networks)
     except OSError as error:
         raise ProblemError(422, f"{target.host} does not resolve: {error}") from None
-    secret = signature.new_secret()
+    secret = post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:
         made = store.add(conn, said.id, said.url, said.topics, said.projects, secret, ask.who.name)
@@ -80,7 +81,7 @@ def deliveries(
 def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
     """Sign by a new secret, and by the one before for some hours too; it is shown this once."""
     _refuse_name(ask)
-    secret = signature.new_secret()
+    secret = post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:
         store.rotate(conn, webhook, secret, said.overlap_h * _HOUR_S)

@@ -1,7 +1,7 @@
 """What the API answers and takes, as OpenAPI tells it; a file a group of routes."""
 
 from services.api.schemas.alarms import Alarm, AlarmDetail, AlarmEvent, AlarmRemark
-from services.api.schemas.base import Id, Line, Problem, Shape, State, pages
+from services.api.schemas.base import Id, Job, Line, Problem, Shape, State, pages
 from services.api.schemas.findings import (
     Finding,
     FindingEvent,
@@ -16,8 +16,6 @@ from services.api.schemas.findings import (
     Verification,
 )
 from services.api.schemas.invoices import Deliveries, Delivery, Invoice, NewInvoice
-from services.api.schemas.jobs import Job
-from services.api.schemas.log import Consistency, Entry, Inclusion
 from services.api.schemas.people import AuditRow, Key, Keyring, MadeKey, Me, NewKey, PublicKey
 from services.api.schemas.programme import (
     Action,
@@ -59,15 +57,21 @@ from services.api.schemas.registry import (
     Served,
     Service,
 )
-from services.api.schemas.sampling import Sampled, SampledDay, SampledDays, SamplingList
 from services.api.schemas.series import Emission, Interval, Letter
 from services.api.schemas.sewers import Place, Sewer, SewerEvent, SewerFeature, Sewers
 from services.api.schemas.statements import (
     ClosedPeriod,
     ClosePeriod,
+    Consistency,
     Due,
+    Entry,
+    Inclusion,
     Issued,
     Reason,
+    Sampled,
+    SampledDay,
+    SampledDays,
+    SamplingList,
     Schedule,
     Statement,
     StatementDetail,

@@ -1,8 +1,13 @@
-"""What all schemas share: identifiers, states, problems, pages."""
+"""What all schemas share: identifiers, states, problems, pages.
+
+Jobs: steps of a statement's life, and files, that are made while no one waits.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,3 +45,34 @@ def pages(item: type[Shape]) -> type[BaseModel]:
         items=(list[item], ...),  # type: ignore[valid-type]
         next=(str | None, ...),
     )
+
+
+class JobSteps(Shape):
+    """How far a job is: steps done, of how many (null where not known yet), which one goes on."""
+
+    done: int = Field(examples=[2])
+    total: int | None = Field(examples=[4])
+    step: str = Field(examples=["figures"])
+
+
+class Job(Shape):
+    """
+    A step, or a file, that was asked for.
+
+    `ahead` counts the jobs that stand before it; `status` and `result` are what the request
+    would have been answered, and `detail` why it was refused. The result of a file is where
+    it is (`url`), of how many bytes, and until when.
+    """
+
+    job: UUID = Field(examples=["5f0c9c3e-6d0e-5a27-9d2c-0c7c2a4f9d11"])
+    kind: str = Field(examples=["close"])
+    subject: str = Field(examples=["roof-1"], description="Id of the project, or of the statement.")
+    state: Literal["queued", "running", "done", "refused", "failed"] = Field(examples=["done"])
+    ahead: int = Field(examples=[0])
+    progress: JobSteps | None = Field(examples=[{"done": 4, "total": 4, "step": "draft"}])
+    asked: datetime = Field(examples=["2026-02-05T03:00:00Z"])
+    began: datetime | None = Field(examples=["2026-02-05T03:00:01Z"])
+    ended: datetime | None = Field(examples=["2026-02-05T03:00:12Z"])
+    status: int | None = Field(examples=[201])
+    result: dict[str, Any] | None = Field(examples=[{"state": "draft", "credit_t": 10}])
+    detail: str | None = Field(examples=[None])

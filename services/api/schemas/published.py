@@ -14,7 +14,7 @@ _MOST = 3_000_000
 
 
 class Approved(Shape):
-    """Which statement is to be issued, and by which verification."""
+    """The statement to be issued, and its verification."""
 
     id: Line = Field(max_length=200)
     verification: str = Field(alias="verificationSha256", pattern="^[0-9a-f]{64}$")
@@ -35,7 +35,7 @@ class TakenApproval(Shape):
 
 
 class StatusBits(Shape):
-    """One bit a statement, compressed: multibase base64url of gzip."""
+    """One bit per statement, compressed: multibase base64url of gzip."""
 
     id: Line = Field(max_length=200)
     type: Literal["BitstringStatusList"]

@@ -13,9 +13,9 @@ from mrv.errors import MethodologyError
 from mrv.exante.model import Outcome
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
-from services.cli.calculate.json_input import name_of, read_json, write_json
+from services.cli.calculate.input_schema import name_of, read_json, write_json
 from services.cli.errors import Exit
-from services.cli.options.country_option import country_option
+from services.cli.options.common import country_option
 
 # Nine of ten years reach the mean less so many standard deviations.
 _P90 = Fraction("1.2816")

@@ -24,8 +24,7 @@ from services.cli.data.dead_letters_replay import (
 from services.cli.data.payload_text import dump, legible, metrics, partial
 from services.cli.options.common import Choice, Group
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import table, time_text
+from services.cli.output.text import print_json, print_result, table, time_text
 from services.store.messages.dead_letter_query import (
     GROUPS,
     count_letters,

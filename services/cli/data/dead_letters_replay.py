@@ -21,16 +21,13 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.cli.options.admin_tls import operator_tls
 from services.cli.options.common import json_option
 from services.cli.options.common import json_option as json_
-from services.cli.options.servers import database_url
+from services.cli.options.servers import database_url, operator_tls
 from services.cli.options.time_span import maybe_begin_option as begin_
 from services.cli.options.time_span import maybe_end_option as end_
 from services.cli.options.time_span import maybe_span
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.progress import bar
-from services.cli.output.text import counted, table, time_text
+from services.cli.output.text import bar, counted, print_json, print_result, table, time_text
 from services.cli.pipeline.republish import PREFIX, Redeliverer, Republisher
 from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError

@@ -1,24 +1,159 @@
-"""`tonne quality`: flags of a device's readings, and its meter compared with another."""
+"""`tonne quality`: flags of a device's readings, and its meter compared with another.
+
+Stored rows in readable form: `tonne intervals` and `tonne indicators`.
+
+`tonne intervals`: stored interval quantities and emissions.
+
+`tonne indicators`: stored hours and days of air, noise and wastewater stations.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from psycopg import Connection
 
 from ingest.pipeline.meter_comparison import Difference, compare
-from services.cli.options.common import json_option
+from mrv.environment.kinds import KINDS
+from services.cli.options.common import Choice, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.text import counted, table, time_text
+from services.cli.output.text import amount_text, counted, mass_text, table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import device_quality as flagged
 from services.store.timeseries import queries as series
 from services.store.timeseries.device_quality import Flagged
+
+_HEAD = ("start", "device", "period", "indicator", "value", "unit", "covered", "grade")
+
+
+@click.command()
+@click.option("--device", metavar="ID", help="Device whose interval quantities are printed.")
+@click.option(
+    "--project", metavar="ID", help="Project whose emissions are printed, all devices together."
+)
+@begin_option
+@end_option
+@json_option
+def intervals(
+    device: str | None, project: str | None, begin: str, end: str, *, as_json: bool
+) -> None:
+    """
+    Print stored 15-minute intervals, by start.
+
+    A day is one of the site's zone, or of the project's, and the table's times are by the
+    same clock. The table rounds to units that fit; JSON has exact whole Wh, m or mL of a
+    device, micrograms of CO2e of a project, and times in UTC.
+
+    \b
+    Example:
+      tonne intervals --device inv-001 --from 2026-01-01 --to 2026-01-02
+      tonne intervals --project roof-1 --from 2026-01-01 --to 2026-01-02 --json
+    """
+    if (device is None) == (project is None):
+        raise click.UsageError("give either --device ID or --project ID")
+    with connect(database_url(), role="tonne_mrv", name="tonne intervals", autocommit=True) as conn:
+        if device is not None:
+            zone = series.device_timezone(conn, device)
+            rows = series.quantities(conn, device, *span_us(begin, end, zone))
+        else:
+            zone = series.project_timezone(conn, str(project))
+            rows = series.emissions(conn, str(project), *span_us(begin, end, zone))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    lines = _of_device(rows, zone) if device is not None else _of_project(rows, zone)
+    nothing = f"no data of {device or project} from {begin} to {end} are stored"
+    click.echo(table(*lines, empty=nothing))
+
+
+def _of_device(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], list[list[str]]]:
+    head = ["start", "quantity", "value", "quality", "measured"]
+    cells = [
+        [
+            time_text(r["start"], zone),
+            r["quantity"],
+            amount_text(r["value"], r["unit"]),
+            r["quality"],
+            f"{r['measured_share'] * 100:.0f} %",
+        ]
+        for r in rows
+    ]
+    return head, cells
+
+
+def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], list[list[str]]]:
+    sides = ("baseline", "project", "leakage", "reduction")
+    return ["start", *sides], [
+        [time_text(r["start"], zone), *(mass_text(r[f"{side}_ug"]) for side in sides)] for r in rows
+    ]
+
+
+@click.command()
+@click.option("--device", metavar="ID", help="Station whose values are printed.")
+@click.option("--site", metavar="ID", help="Site whose stations' values are printed.")
+@begin_option
+@end_option
+@click.option("--period", type=Choice(["hour", "day"]), help="Only hourly or only daily values.")
+@click.option(
+    "--name",
+    type=Choice([k.name for k in KINDS]),
+    metavar="NAME",
+    help="Only this value, such as pm2_5_24h_ug_m3.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all details.")
+def indicators(
+    device: str | None,
+    site: str | None,
+    begin: str,
+    end: str,
+    period: str | None,
+    name: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Print stored hourly and daily values of stations, in local time of the site.
+
+    A day is one of the site's zone. An hour or a day of which less than three
+    quarters were measured has no value. None is carbon.
+
+    \b
+    Example:
+      tonne indicators --device air-1 --from 2026-01-01 --to 2026-01-02
+      tonne indicators --site port --from 2026-01-01 --to 2026-02-01 --name pm2_5_24h_ug_m3
+    """
+    if (device is None) == (site is None):
+        raise click.UsageError("give either --device ID or --site ID")
+    url = database_url()
+    with connect(url, role="tonne_mrv", name="tonne indicators", autocommit=True) as conn:
+        zone = (
+            series.site_timezone(conn, str(site))
+            if device is None
+            else series.device_timezone(conn, device)
+        )
+        span = span_us(begin, end, zone)
+        rows = series.indicators(conn, *span, device=device, site=site)
+    kept = [r for r in rows if period in {None, r["period"]} and name in {None, r["indicator"]}]
+    if as_json:
+        click.echo(json.dumps(kept))
+        return
+    nothing = f"no data of {device or site} from {begin} to {end} are stored"
+    click.echo(table(_HEAD, [_indicator_row(row, zone) for row in kept], empty=nothing))
+
+
+def _indicator_row(row: dict[str, Any], zone: str) -> list[object]:
+    """Return a line without details."""
+    line = row | {"start": time_text(row["start"], zone)}
+    if line["covered"] is not None:
+        line["covered"] = f"{line['covered'] * 100:.0f} %"
+    return [line[key] for key in _HEAD]
+
 
 _SHOWN = 20
 _FEW = 3

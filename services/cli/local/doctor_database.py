@@ -18,7 +18,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, ServerError
-from services.archive import location as home
+from services.archive import verify as home
 from services.cli.local.doctor_servers import Finding
 from services.cli.output.text import counted
 from services.clock import now_us

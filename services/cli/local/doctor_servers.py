@@ -213,9 +213,7 @@ def _workers(
 ) -> Iterator[Finding]:
     """Compare what Kafka holds with what is stored, and say which partitions have no worker."""
     try:
-        state = load_kafka("services.stream.topic_state", "topic_state")(
-            kafka, topic, stored, group
-        )
+        state = load_kafka("services.stream.topic_view", "topic_state")(kafka, topic, stored, group)
     except ServerError as error:
         yield Finding("Kafka workers", "wrong", str(error), "check Kafka first")
         return

@@ -26,7 +26,7 @@ from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
 from services.settings import Settings
 from services.store.api import webhooks as store
 from services.store.registry import load as registry
-from services.store.statements import late_readings, sealed_days, witness_lines
+from services.store.statements import late_readings, sealed_days, transparency_log
 from services.store.statements import signer_requests as queue
 
 _SHOWN = 3
@@ -184,7 +184,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
     lacks = whom.policy.lacks(
         [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
     )
-    waiting_s = witness_lines.waiting_s(conn)
+    waiting_s = transparency_log.waiting_s(conn)
     if found and lacks is not None:
         return Finding(
             _WHAT,

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.status import Status
 
 from ingest.addresses import server_of
-from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
-from services.cli.options.admin_tls import identity_folder
+from ingest.mqtt.topics import PORTS
 from services.cli.options.common import Choice
+from services.cli.options.servers import identity_folder
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.disturb import parse_faults

@@ -8,6 +8,8 @@ Where a process answers Prometheus: as set, else the usual port or one beside it
 `--wait`: how long a start waits for its servers.
 
 What the commands for Kafka share: the topic option, and a word where the extra is missing.
+
+TLS identity of an administrator at a broker: `tonne-admin`, if this machine has it.
 """
 
 from __future__ import annotations
@@ -18,8 +20,27 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
+from ingest.mqtt.tls import Tls
+from services.identity.folder import IdentityFolder
+from services.identity.principals import ADMIN
 from services.local.machine import LOOPBACK, choose
 from services.settings import Settings, SettingsError, split_bind
+
+
+def identity_folder(settings: Settings) -> IdentityFolder:
+    """Return the folder of identities below TONNE_HOME."""
+    return IdentityFolder(settings.home / "identity")
+
+
+def operator_tls(settings: Settings) -> Tls | None:
+    """
+    Return the identity of `tonne-admin`, else the configured one.
+
+    The pipeline's own may write receipts and nothing else.
+    """
+    folder = identity_folder(settings).service(ADMIN)
+    return Tls.of(folder) if (folder / "client.key").exists() else settings.mqtt_tls
+
 
 WAIT_S = 60.0
 

@@ -8,16 +8,179 @@ Numbers of things, in the right form of the word.
 Aligned text with a head, as a person reads it.
 
 The one format of times: RFC 3339 to the second, such as `--from` and `--to` take it.
+
+A progress bar on standard error in a terminal; nothing in a pipe or a log.
+
+Output of commands for programs: JSON, and folders of files.
+
+JSON as every command prints it: times in UTC with `Z`, exact numbers, no escapes.
+
+A folder of files, written whole or not at all.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, tzinfo
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, date, datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from ingest.errors import InputError
 from mrv import calendar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+
+
+def print_json(document: object, *, line: bool = False) -> None:
+    """Print a document, indented, or on one line for programs that read lines."""
+    indent = None if line else 2
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=_plain))
+
+
+def print_result(document: object, text: str, *, as_json: bool) -> None:
+    """Print a result, for a program or a person."""
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(text)
+
+
+def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
+    """
+    Print a secret alone on standard output, once.
+
+    What is said of it goes to the error stream.
+    """
+    print_result(document, secret, as_json=as_json)
+    if not as_json:
+        click.echo(message, err=True)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal | Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """
+    Write a new folder completely or not at all.
+
+    Raises
+    ------
+    InputError
+        If it is there already, or cannot be written.
+    """
+    if out.exists():
+        raise InputError(f"--out {out} already exists; name a new folder")
+    try:
+        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+    try:
+        for name, data in files.items():
+            (made / name).write_bytes(data)
+        made.chmod(0o755)
+        made.rename(out)
+    except OSError as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
+class Bar:
+    """A bar of one job without a terminal; `TerminalBar` is the visible one."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Advance by some steps."""
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Show how much is done, and of how much if known."""
+
+    def say(self, what: str) -> None:
+        """Show the current step."""
+
+
+class TerminalBar(Bar):
+    """A bar of one job; without a total it only moves until the job ends."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, steps: int = 1) -> None:
+        """Advance by some steps."""
+        self._progress.advance(self._task, steps)
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Show how much is done, and of how much if known."""
+        self._progress.update(self._task, completed=done, total=of)
+
+    def say(self, what: str) -> None:
+        """Show the current step."""
+        self._progress.update(self._task, description=what)
+
+
+def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
+    """Return a function that a job calls at the start of each step: number from 1, and name."""
+
+    def begun(number: int, name: str) -> None:
+        progress.at(number - 1)
+        progress.say(f"{job}: {name}")
+
+    return begun
+
+
+@contextmanager
+def bar(what: str, total: float | None = None) -> Iterator[Bar]:
+    """
+    Show progress on standard error, if that is a terminal.
+
+    Parameters
+    ----------
+    what : str
+        The job, in a word or two.
+    total : float, optional
+        Its steps, where their number is known before.
+    """
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    with _on_terminal(what, total) as progress:
+        yield progress
+
+
+@contextmanager
+def _on_terminal(what: str, total: float | None) -> Iterator[Bar]:
+    from rich import progress as rich  # noqa: PLC0415 - see above
+    from rich.console import Console  # noqa: PLC0415
+
+    columns: list[ProgressColumn] = [
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.TimeElapsedColumn(),
+    ]
+    if total is not None:
+        steps_done = rich.TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
+        columns[2:] = [steps_done, rich.TimeRemainingColumn()]
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield TerminalBar(progress, progress.add_task(what, total=total))
+
 
 _DIGITS = 4
 _MASSES = ((10**12, "t"), (10**9, "kg"), (10**6, "g"), (10**3, "mg"))

@@ -12,12 +12,10 @@ import click
 
 from ingest.addresses import server_of
 from ingest.errors import InputError
-from ingest.mqtt.names import PORTS
-from services.cli.options.admin_tls import identity_folder
+from ingest.mqtt.topics import PORTS
 from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.output.documents import print_result
-from services.cli.output.text import counted
+from services.cli.options.servers import database_url, identity_folder
+from services.cli.output.text import counted, print_result
 from services.enrolment import broker as brokers
 from services.enrolment.broker import Applied
 from services.identity.mosquitto import Listening

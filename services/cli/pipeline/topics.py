@@ -16,8 +16,7 @@ import click
 from ingest.errors import InputError
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import load_kafka, metrics_bind, topic_option, wait_option
-from services.cli.output.documents import print_result
-from services.cli.output.text import table
+from services.cli.output.text import print_result, table
 from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH
 from services.logs import LibraryLog, get_logger

@@ -28,7 +28,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.webhooks import addresses
+from services.webhooks import post
 from services.webhooks.people import Ways
 from services.webhooks.sender import Sender, may_send
 
@@ -83,7 +83,7 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
     queue = BrokerQueue.by(settings, metrics, log) or nullcontext()
     whom = Witnesses.by(settings) if seal else None
-    allowed = addresses.networks(settings.webhook_networks)
+    allowed = post.networks(settings.webhook_networks)
     sends = webhooks and may_send(url, log)
     ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
     events = Sender(url, metrics, log, allowed, ways=ways) if sends else nullcontext()

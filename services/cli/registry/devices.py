@@ -16,10 +16,8 @@ from services.cli.errors import Exit
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import counted, table, time_text
-from services.cli.registry.devices_show import show
-from services.cli.registry.devices_watch import watch
+from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
 from services.nearest import did_you_mean
 from services.processing.registry_import import import_registry
@@ -33,7 +31,7 @@ from services.store.messages.unknown_devices import UnknownDevice, claims, refus
 from services.store.postgres.pool import connect
 from services.store.registry.known import require, zones_of
 from services.store.timeseries.queries import site_timezone
-from services.store.views import device_health as health
+from services.store.views import device_page as health
 
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline", "not commissioned")

@@ -13,8 +13,7 @@ from mrv.statement.plan_json import invoice_out
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import amount_text, table
+from services.cli.output.text import amount_text, print_json, print_result, table
 from services.processing.invoice_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect

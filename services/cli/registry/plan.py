@@ -15,8 +15,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
-from services.cli.output.documents import print_json
-from services.cli.output.text import table
+from services.cli.output.text import print_json, table
 from services.issuer.due import due, rows_json
 from services.issuer.planning import diagram_of, draft_of
 from services.store.postgres.pool import connect

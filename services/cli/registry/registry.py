@@ -16,19 +16,16 @@ import yaml
 
 from ingest import classes
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.country_option import needed_country
+from services.cli.options.common import Group, json_option, needed_country
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json
-from services.cli.output.progress import bar
-from services.cli.output.text import counted
+from services.cli.output.text import bar, counted, print_json
 from services.cli.registry.credentials import (
     credentials_,
+    enrol_token,
     issue_credentials,
     issue_service,
     revoke_credentials,
 )
-from services.cli.registry.est import enrol_token
 from services.cli.registry.sewer import import_folder
 from services.processing.registry_import import check_registry, import_registry
 from services.registry import forms

@@ -15,8 +15,7 @@ from ingest.errors import InputError
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_result
-from services.cli.output.text import counted, table
+from services.cli.output.text import counted, print_result, table
 from services.nearest import did_you_mean
 from services.sewers import rows
 from services.sewers.assets import Problem

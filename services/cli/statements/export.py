@@ -19,8 +19,7 @@ from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option, pack_budget
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_result, write_folder
-from services.cli.output.progress import bar
+from services.cli.output.text import bar, print_result, write_folder
 from services.cli.statements.export_public import check_public_, public_
 from services.cli.statements.report import facts_at
 from services.issuer.export_files import (

@@ -20,8 +20,7 @@ from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, json_option, pack_budget
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_result, write_folder
-from services.cli.output.progress import bar
+from services.cli.output.text import bar, print_result, write_folder
 from services.issuer import keys
 from services.settings import Settings
 from services.store.postgres.pool import connect

@@ -23,8 +23,7 @@ from mrv.signatures.keyfile import read_keyring
 from services.cli.errors import Exit
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import counted, table
+from services.cli.output.text import counted, print_json, print_result, table
 from services.issuer.cosigning import Round, Witnesses, have_cosigned
 from services.settings import Settings
 from services.store.postgres.pool import connect

@@ -1,4 +1,7 @@
-"""`tonne period`: close a monitoring period."""
+"""`tonne period`: close a monitoring period.
+
+`tonne submission`: results of a programme's checks of a request for issuance.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,77 @@ from typing import Any
 import click
 
 from ingest.heap import keep_freed
-from mrv.documents.coded import words_of
-from mrv.documents.form import UNSET, write
+from mrv.documents.form import UNSET, words_of, write
 from mrv.documents.statement import Claims, claims_of
+from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.statement.conditions import finding_json, findings, observations, unmet
-from services.cli.options.common import Group, json_option
+from services.cli.errors import Exit
+from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.progress import bar, steps
+from services.cli.output.text import bar, print_json, steps
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
+
+
+@click.group(cls=Group)
+def submission() -> None:
+    """
+    Check a statement before it is submitted to its programme.
+
+    \b
+    Example:
+      tonne submission check TN-roof-1-20260101-20260201-1
+    """
+
+
+@submission.command()
+@click.argument("statement")
+@click.option(
+    "--lang", "language", type=Choice(LANGUAGES), default="en", help="Language of the list."
+)
+@json_option
+def check(statement: str, language: str, *, as_json: bool) -> None:
+    """
+    List what a completeness check and an information and reporting check would find.
+
+    A line for each check, with what lacks and the page of the report where it stands.
+    Ends with 4 where something lacks.
+
+    \b
+    Example:
+      tonne submission check TN-roof-1-20260101-20260201-1 --json
+    """
+    from services.issuer.submission import line_json  # noqa: PLC0415 - loads the typesetter
+    from services.issuer.submission import submission as checked  # noqa: PLC0415
+
+    words = Words(language)
+    with connect(
+        database_url(), role="tonne_mrv", name="tonne submission", autocommit=True
+    ) as conn:
+        facts, lines = checked(conn, statement, language)
+    complete = all(line.holds for line in lines)
+    if as_json:
+        rows = [line_json(line, words) for line in lines]
+        print_json(
+            {"statement": statement, "state": facts.state, "complete": complete, "checks": rows}
+        )
+    else:
+        for part in dict.fromkeys(line.part for line in lines):
+            click.echo(words[f"submission.{part}"])
+            for line in lines:
+                if line.part == part:
+                    page = "" if line.page is None else f", {words['page.page']} {line.page}"
+                    mark = words["submission.ok" if line.holds else "submission.lacks"]
+                    title = words[f"submission.{line.check}"]
+                    click.echo(f"  {mark:8} {title} ({line.chapter}{page})")
+                    for each in line.lacking:
+                        click.echo(f"           {each}")
+    if not complete:
+        click.get_current_context().exit(Exit.NOT_ENOUGH)
+
 
 _SHOWN = 5
 _YEAR_DAYS = 366

@@ -29,11 +29,10 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import counted, table, time_text
+from services.cli.output.text import counted, print_json, print_result, table, time_text
 from services.issuer import keys as key_files
 from services.registry.files import read_files
-from services.registry.meter_keys import by_name
+from services.registry.meters import by_name
 from services.registry.signed_files import sign_file
 from services.settings import Settings
 from services.store.messages import signed_values as store

@@ -26,15 +26,12 @@ from mrv.statement.conditions import check_reason, observations, unmet
 from mrv.statement.credentials import conclusion_of
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
-from services.cli.output.documents import print_result
-from services.cli.output.progress import bar
-from services.cli.output.text import table, time_text
+from services.cli.output.text import bar, print_result, table, time_text
 from services.cli.statements import statement_signing
-from services.cli.statements.findings import finding
+from services.cli.statements.findings import finding, sample
 from services.cli.statements.log_tiles import warn_of
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report
-from services.cli.statements.sampling import sample
 from services.cli.statements.statement_signing import database, key_option, signer_of, warn_unmet
 from services.issuer import close, requests, timestamps
 from services.issuer import requests as stamped_issue

@@ -21,15 +21,14 @@ from mrv.documents.statement import Claims
 from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.errors import VerificationError
 from mrv.signatures import canonical
+from mrv.statement.conditions import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.credentials import Finding
-from mrv.statement.materiality import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from mrv.statement.verifiers_words import Words
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.progress import bar
+from services.cli.output.text import bar, print_json, print_result
 from services.cli.statements import offline_signing as offline
 from services.cli.statements.report import write_whole
 from services.issuer import keys

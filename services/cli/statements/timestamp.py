@@ -1,21 +1,175 @@
-"""`tonne timestamp`: time stamps of the log's heads and of statements."""
+"""`tonne timestamp`: time stamps of the log's heads and of statements.
+
+`tonne witness`: a witness of transparency logs, for an organisation other than the operator.
+"""
 
 from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 from psycopg import Connection
 
 from ingest.errors import InputError
+from mrv.log.note import COSIGNATURE, Vkey
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json
-from services.cli.output.text import table, time_text
+from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.clock import now_us
 from services.issuer import timestamps
 from services.issuer.timestamps import Policy, shown
+from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import timestamp_tokens as stored
+from services.witness import witness_keys
+from services.witness.app import Cosigner
+from services.witness.state import State
+
+
+@click.group(cls=Group)
+def witness() -> None:
+    """
+    Run a witness: sign the heads of logs that only grew (c2sp.org/tlog-witness).
+
+    It is for another organisation than the log's operator, on a machine of its own. It
+    needs no database: keys and state are in TONNE_HOME/witness-server.
+
+    \b
+    Example:
+      tonne witness create --name witness.example/w1
+      tonne witness add-log tonne-log+1a2b3c4d+AbCd...
+      tonne witness serve
+    """
+
+
+@witness.command()
+@click.option(
+    "--name",
+    required=True,
+    help="Name of the witness: a URL without its scheme, used by no other witness.",
+)
+@json_option
+def create(name: str, *, as_json: bool) -> None:
+    """
+    Make the witness's keys: Ed25519 and ML-DSA-44.
+
+    Give the printed keys to the log's operator and to who verifies.
+
+    \b
+    Example:
+      tonne witness create --name witness.example/w1
+    """
+    made = witness_keys.create(_folder(), name, Settings().key_passphrase_bytes)
+    vkeys = [str(key) for key in made.vkeys]
+    print_result({"name": name, "vkeys": vkeys}, "\n".join(vkeys), as_json=as_json)
+
+
+@witness.command("add-log")
+@click.argument("vkey")
+@json_option
+def add_log(vkey: str, *, as_json: bool) -> None:
+    """
+    Cosign the log of VKEY from now on; obtain the key from its operator in a secure way.
+
+    \b
+    Example:
+      tonne witness add-log tonne-log+1a2b3c4d+AbCd...
+    """
+    key = Vkey.parse(vkey)
+    if key.kind == COSIGNATURE:
+        raise InputError(f"{key.name} is the key of a witness (type 0x04); give the log's own key")
+    with State(_folder()) as state:
+        new = state.add_log(key, _now_s())
+    message = f"log {key.name} {('is cosigned from now on' if new else 'was already known')}"
+    print_result({"origin": key.name, "new": new}, message, as_json=as_json)
+
+
+@witness.command()
+@json_option
+def show(*, as_json: bool) -> None:
+    """
+    Show keys, logs with the last head cosigned, and contradictions.
+
+    \b
+    Example:
+      tonne witness show --json
+    """
+    keys = witness_keys.load(_folder(), Settings().key_passphrase_bytes)
+    with State(_folder()) as state:
+        heads = {origin: state.seen(origin) for origin in state.logs()}
+        against = state.contradictions()
+    if as_json:
+        print_json(
+            {
+                "name": keys.name,
+                "vkeys": [str(key) for key in keys.vkeys],
+                "logs": [
+                    {
+                        "origin": origin,
+                        "origin_sha256": hashlib.sha256(origin.encode()).hexdigest(),
+                        "size": seen and seen.head.size,
+                        "at": seen and _time_text(seen.time_s),
+                    }
+                    for origin, seen in heads.items()
+                ],
+                "contradictions": [one._asdict() for one in against],
+            }
+        )
+        return
+    click.echo("\n".join(map(str, keys.vkeys)))
+    for origin, seen in heads.items():
+        at = "nothing cosigned yet"
+        if seen is not None:
+            at = f"{counted(seen.head.size, 'entry')} at {_time_text(seen.time_s)}"
+        click.echo(f"log {origin}: {at}")
+    for one in against:
+        click.echo(f"REFUSED of {one.origin}: {one.why}; --json shows both heads")
+
+
+@witness.command()
+@json_option
+def serve(*, as_json: bool) -> None:
+    """
+    Answer logs at TONNE_WITNESS_BIND until Ctrl-C.
+
+    Readers get the last head of a log at /SHA-256-OF-ITS-NAME/checkpoint.
+
+    \b
+    Example:
+      TONNE_WITNESS_BIND=0.0.0.0:7380 tonne witness serve
+    """
+    del as_json
+    from services.api.server import answer  # noqa: PLC0415 - loads the web framework
+    from services.witness.app import Witness  # noqa: PLC0415
+
+    settings, log = Settings(), get_logger("witness")
+    keys = witness_keys.load(_folder(), settings.key_passphrase_bytes)
+    with State(_folder()) as state:
+        app = Witness(Cosigner(keys, state, _now_s), settings.witness_rate_per_s, log)
+        answer(
+            app,
+            settings.witness_bind,
+            settings.trusted_proxies,
+            lambda: log.info("serving", bind=settings.witness_bind, logs=len(state.logs())),
+            ("the witness", "TONNE_WITNESS_BIND"),
+        )
+    log.info("stopped")
+
+
+def _folder() -> Path:
+    return Settings().home / "witness-server"
+
+
+def _time_text(time_s: int) -> str:
+    return time_text(datetime.fromtimestamp(time_s, UTC))
+
+
+def _now_s() -> int:
+    return now_us() // 1_000_000
 
 
 @click.group(cls=Group)

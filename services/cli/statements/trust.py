@@ -16,8 +16,7 @@ from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
 from services.cli.options.common import Group, json_option
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import table
+from services.cli.output.text import print_json, print_result, table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust as kept
@@ -158,7 +157,7 @@ def create(  # noqa: PLR0917 - options of one command
         None if asked == USUAL else asked,
     )  # fmt: skip
     out.write_bytes(write_root(made))
-    message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
+    message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys must sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
     print_result(done, message, as_json=as_json)
 
@@ -244,7 +243,7 @@ def pin(file: Path, *, as_json: bool) -> None:
       tonne trust pin trust-root.json
     """
     root = kept.pin(Settings().home, file.read_bytes())
-    message = f"version {root.version} of {root.programme} is kept, until {root.expires}"
+    message = f"version {root.version} of {root.programme} is stored, valid until {root.expires}"
     done = {"programme": root.programme, "version": root.version, "expires": root.expires}
     print_result(done, message, as_json=as_json)
 
@@ -277,11 +276,11 @@ def show(file: Path, *, as_json: bool) -> None:
         )
         return
     click.echo(f"{root.programme}, version {root.version}, until {root.expires}")
-    click.echo(f"{root.threshold} of {len(root.root_keys)} root keys sign the next one")
+    click.echo(f"{root.threshold} of {len(root.root_keys)} root keys must sign the next version")
     if root.issue is not None:
         click.echo(
-            f"{root.issue.threshold} operators approve an issue, of periods that end after"
-            f" {root.issue.since}"
+            f"{root.issue.threshold} operators must approve an issue, for periods "
+            f"that end after {root.issue.since}"
         )
     if root.timestamps is not None:
         names = ", ".join(authority.name for authority in root.timestamps.authorities)

@@ -11,8 +11,7 @@ from psycopg import Connection
 
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.documents import print_json, print_result
-from services.cli.output.text import table
+from services.cli.output.text import print_json, print_result, table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
 from services.store.statements.statements import find

@@ -15,7 +15,7 @@ from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
 from mrv.method_lives import lives
-from services.registry import tariffs
+from services.registry import ratings
 from services.registry.entries import (
     Device,
     Entered,
@@ -83,7 +83,7 @@ def _upsert(table: str, columns: str) -> str:
 def _write_sites(cur: Cursor, sites: list[Site]) -> None:
     rows = [
         (s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country,
-         jsonb(tariffs.rows(s)) if s.tariffs else None, s.grid)
+         jsonb(ratings.rows(s)) if s.tariffs else None, s.grid)
         for s in sites
     ]  # fmt: skip
     fields = "id name latitude longitude timezone park country tariffs grid"

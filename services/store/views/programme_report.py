@@ -23,7 +23,8 @@ from mrv.texts import Text, render, text
 from services.store.postgres.jsonb import exact
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import names as registered_names
-from services.store.views import money, parks
+from services.store.views import parks
+from services.store.views import parks as money
 from services.store.views.programme_progress import progress_document
 
 _OF_YEAR = (

@@ -124,11 +124,11 @@ def test_one_bad_sample_keeps_the_others():
 
 
 SCHEMAS = resources.files("ocpp")
-GOLDEN = Path(__file__).parents[2] / "golden_profiles/ev_charger"
+GOLDEN = Path(__file__).parents[2] / "golden_profiles/cases.jsonl"
 CASES = [
-    (file, payload)
-    for file in sorted(GOLDEN.glob("ocpp*/*.json"))
-    for payload in [json.loads(file.read_text(encoding="utf-8"))["payload"]]
+    case
+    for case in map(json.loads, GOLDEN.read_text(encoding="utf-8").splitlines())
+    if case["class"] == "ev_charger" and case["profile"].startswith("ocpp")
 ]
 
 
@@ -142,8 +142,8 @@ def _schema(payload):
     return json.loads(path.read_text(encoding="utf-8-sig")), body
 
 
-@pytest.mark.parametrize(("file", "payload"), CASES, ids=[file.stem for file, _ in CASES])
-def test_the_golden_messages_are_what_the_schemas_allow(file, payload):
+@pytest.mark.parametrize("payload", [case["payload"] for case in CASES])
+def test_the_golden_messages_are_what_the_schemas_allow(payload):
     """What we call a charger's message would be one that no charger sends."""
     schema, body = _schema(payload)
     jsonschema_rs.validate(schema, body)

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from mrv.errors import ExportError
-from mrv.exports import lists
+from mrv.exports import source as lists
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.contradictions import check

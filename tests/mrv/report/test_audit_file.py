@@ -15,7 +15,7 @@ from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.registry.monitoring_plan import Line
 from mrv.report.audit_rows import combined, percent_of
 from mrv.report.page import page
-from mrv.report.page.audit_file import status
+from mrv.report.page.verified import status
 from mrv.report.sheets.workbook import workbook
 from mrv.report.words import Words
 from tests.mrv.report import sample

@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import Callable
 
-from services.archive import location as home
 from services.archive import restore
 from services.archive import run as day
+from services.archive import verify as home
 from services.archive.verify import Wanted
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived

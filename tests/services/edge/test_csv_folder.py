@@ -12,7 +12,7 @@ from services.edge.config import CsvFolder
 from services.edge.csv_folder import HELD_S, UNENDED_S, Folder
 from services.edge.metrics import summary
 from services.edge.outbox import Clock, Outbox
-from services.edge.recorder import Recorder
+from services.edge.uplink import Recorder
 from services.logs import get_logger
 from tests.waiting import until
 

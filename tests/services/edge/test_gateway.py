@@ -21,8 +21,7 @@ from click.testing import CliRunner
 from ingest.formats import sunspec as models
 from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
-from services.edge.modbus import Span, joined
-from services.edge.poller import MOST
+from services.edge.modbus import MOST, Span, joined
 from services.local.mosquitto import Mosquitto
 from tests.operations.rules import alerts, metrics_of
 from tests.ports import give_ports

@@ -14,7 +14,7 @@ from services.edge.config import CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder, records
 from services.edge.gateway import Listener
 from services.edge.outbox import Clock, Outbox
-from services.edge.recorder import Recorder
+from services.edge.uplink import Recorder
 from services.logs import get_logger
 
 PAGE = (Path(__file__).parents[3] / "docs" / "import.md").read_text("utf-8")

@@ -4,8 +4,8 @@ import threading
 
 from services.edge import modbus
 from services.edge.config import ModbusTcp
+from services.edge.modbus import Poller
 from services.edge.outbox import Clock
-from services.edge.poller import Poller
 
 COUNT = 300
 

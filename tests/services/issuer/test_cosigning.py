@@ -18,7 +18,7 @@ from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.statements import transparency_log as log
-from services.store.statements import witness_lines as stored
+from services.store.statements import transparency_log as stored
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.planted import planted

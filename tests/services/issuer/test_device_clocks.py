@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from mrv.statement.arrival import LATE_US
+from mrv.statement.device_days import LATE_US
 from mrv.statement.plan_reader import read_plan
 from services.issuer import collect_evidence as collected
 from services.store.messages.dead_letter_write import Letters

@@ -7,8 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from mrv.documents.coded import text_in
-from mrv.documents.form import UNSET
+from mrv.documents.form import UNSET, text_in
 from mrv.factors import load
 from mrv.method_lives import find_life
 from mrv.registry.project import Calibration, Certified, Invoice, Project, ProjectDevice, Sample

@@ -2,8 +2,8 @@
 
 import json
 
+from services.simulator.connection import Outbox
 from services.simulator.model import Outgoing
-from services.simulator.outbox import Outbox
 
 
 def message(*ids, device="d"):

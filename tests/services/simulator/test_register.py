@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.simulator.register import Register
+from services.simulator.model import Register
 
 steps = st.lists(
     st.tuples(st.integers(1, 86_400_000), st.integers(-(10**9), 10**13)), min_size=2, max_size=40

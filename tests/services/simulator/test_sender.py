@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.tls import close_sockets
-from services.simulator import outbox
+from services.simulator import connection
 from services.simulator import sender as senders
 from services.simulator.disturb import Faults
 from services.simulator.fleet import Group
@@ -121,7 +121,7 @@ def gateway_fleet(count=3):
 def test_everything_arrives_and_is_receipted(mqtt_url, store, connections, monkeypatch):
     """The demo would run on a part of its data, with one connection a device or shared."""
     for name in ("FIRST_WAIT_S", "LONGEST_WAIT_S"):  # however slow the store is
-        monkeypatch.setattr(outbox, name, 180.0)
+        monkeypatch.setattr(connection, name, 180.0)
     there = store()
     sent = send(mqtt_url, gateway_fleet(), connections=connections)
     assert (sent.messages, sent.unreceipted, sent.transmissions) == (300, 0, 300)
@@ -156,7 +156,7 @@ def test_a_slow_pipeline_is_waited_for_as_long_as_it_gives_receipts(mqtt_url, st
     clock = Clock()
     monkeypatch.setattr(senders, "time", clock)
     for name in ("FIRST_WAIT_S", "LONGEST_WAIT_S"):  # nothing is sent twice
-        monkeypatch.setattr(outbox, name, 1e6)
+        monkeypatch.setattr(connection, name, 1e6)
     there, left = store(hold=True), []
     with ThreadPoolExecutor(1) as threads:
         sending = threads.submit(

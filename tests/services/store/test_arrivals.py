@@ -7,7 +7,7 @@ from datetime import date
 import psycopg
 
 from mrv.calendar import days, midnight_us, utc_text
-from mrv.statement.arrival import HOUR_US, LATE_US, Arrived
+from mrv.statement.device_days import HOUR_US, LATE_US, Arrived
 from services.store.postgres.pool import connect
 from services.store.timeseries.arrivals import Summed, by_day, by_hour, pack
 

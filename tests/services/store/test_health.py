@@ -9,7 +9,7 @@ import pytest
 from ingest.model import Device, Fleet
 from services.store.messages.principal_status import Said, keep
 from services.store.postgres.pool import connect
-from services.store.views.device_health import devices
+from services.store.views.device_page import devices
 from tests.services.store import placed
 from tests.services.stored_power import commit
 

@@ -11,7 +11,7 @@ from mrv.report import make_programme
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.views import money
+from services.store.views import parks
 from services.store.views.fleet_metrics import refresh_days
 from services.store.views.programme_report import report_document
 from tests import registering
@@ -78,25 +78,25 @@ def test_each_day_has_the_price_of_its_date(filled):
     """A price that rose would be counted back to the beginning, or not at all."""
     url = filled()
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        inverter = _amounts(money.of_device(conn, "inv", *DAYS))
+        inverter = _amounts(parks.of_device(conn, "inv", *DAYS))
         # 96 kWh a day: 0.31 on the first, 0.40 on the second
         assert inverter == {("saved", "EUR"): (Decimal(192), Decimal("68.16"))}
-        meter = _amounts(money.of_device(conn, "meter", *DAYS))
+        meter = _amounts(parks.of_device(conn, "meter", *DAYS))
         # no export price from the second day on: nothing is earned, rather than the old price
         assert meter == {
             ("cost", "EUR"): (Decimal(192), Decimal("68.16")),
             ("earned", "EUR"): (Decimal(96), Decimal("7.68")),
         }
-        assert _amounts(money.of_device(conn, "ch", *DAYS)).keys() == {("cost", "EUR")}
-        assert _amounts(money.of_project(conn, "pv", *DAYS)) == inverter
-        assert money.of_device(conn, "inv", date(2025, 1, 1), date(2026, 1, 1)) == []
+        assert _amounts(parks.of_device(conn, "ch", *DAYS)).keys() == {("cost", "EUR")}
+        assert _amounts(parks.of_project(conn, "pv", *DAYS)) == inverter
+        assert parks.of_device(conn, "inv", date(2025, 1, 1), date(2026, 1, 1)) == []
 
 
 def test_what_is_fed_in_whole_is_sold_and_saves_nothing(filled):
     """A plant whose energy is sold would be shown to save its owner's bill as well."""
     url = filled(", feed_in_per_kwh: 0.07")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        assert _amounts(money.of_device(conn, "inv", *DAYS)) == {
+        assert _amounts(parks.of_device(conn, "inv", *DAYS)) == {
             ("saved", "EUR"): (Decimal(96), Decimal("29.76")),
             ("earned", "EUR"): (Decimal(96), Decimal("6.72")),
         }

@@ -30,7 +30,7 @@ from services.clock import now_us
 from services.store.timeseries.queries import quantities
 from services.store.views import listing
 from services.store.views.device_page import device_hours, device_page
-from services.store.views.money import of_device
+from services.store.views.parks import of_device
 
 router = APIRouter(include_in_schema=False)
 # the board of a class; all others stand on one

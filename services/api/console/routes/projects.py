@@ -36,7 +36,7 @@ from services.store.statements.statements import Stored
 from services.store.views import console, listing
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
-from services.store.views.money import Money, of_project
+from services.store.views.parks import Money, of_project
 
 router = APIRouter(include_in_schema=False)
 QUARTER = timedelta(minutes=15)

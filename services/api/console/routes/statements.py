@@ -13,15 +13,12 @@ from starlette.responses import RedirectResponse, Response
 
 from mrv import calendar
 from mrv.calendar import instant_us
-from mrv.documents.credential import Issuer
-from mrv.documents.form import read_bytes
-from mrv.documents.sampling_list import SamplingList
+from mrv.documents.form import Issuer, read_bytes
 from mrv.documents.statement import Claims, Statement
-from mrv.documents.verification import FindingShown, Verification
-from mrv.report.blocks import Block
+from mrv.documents.verification import FindingShown, SamplingList, Verification
+from mrv.report.blocks import Block, sampled
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
-from mrv.report.sampling_block import sampled
 from mrv.report.translations import certainty
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from mrv.report.audit_rows import status_url
+from mrv.report.blocks import sampled
 from mrv.report.comparison_blocks import designed, held
-from mrv.report.sampling_block import sampled
 from mrv.report.translations import certainty
 from mrv.report.words import Words as ReportWords
 from services.api.console.live import MOST_OF_ONE

@@ -7,7 +7,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from services.store.views.device_health import not_commissioned
+from services.store.views.device_page import not_commissioned
 from tests.invoked import tonne
 from tests.registering import imported
 from tests.services.store import placed

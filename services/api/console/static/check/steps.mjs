@@ -366,7 +366,7 @@ function conditions(subject, said) {
   }
   if (unmet.length && !said.unmet?.every((one) => reasoned(one.reason))) subject.missing.push("conditions");
   if (said.opinion === "unqualified" && !ofFirstRelease(subject) && blank(subject.claims, said)) subject.missing.push("words");
-  // as in mrv/statement/materiality.py
+  // as in mrv/statement/conditions.py
   if (!DECIMAL.test(said.materiality_percent)) throw new CheckError(`materiality is ${short(said.materiality_percent)}`);
   const percent = Number(said.materiality_percent);
   if (!(percent >= 0 && percent <= 10) && !ofFirstRelease(subject)) subject.missing.push("materiality");

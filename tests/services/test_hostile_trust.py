@@ -127,7 +127,7 @@ def test_a_pinned_root_is_not_followed_by_one_without_its_rule(home):
     """An operator would pin a root of their own over the programme's."""
     first = root(home, "--issue-signatures", 2)
     assert tonne("trust", "pin", first)[0] == 0
-    assert "2 operators approve an issue" in tonne("trust", "show", first)[1]
+    assert "2 operators must approve an issue" in tonne("trust", "show", first)[1]
     mine = root(home, "--version", 2, signers=("second",), roots=("second",), name="mine.json")
     assert tonne("trust", "pin", mine)[0] == 2
     again = root(home, name="again.json")

@@ -105,7 +105,7 @@ def _made(folder: Path, name: str, rules: list[dict]) -> str:
         for entry in entries(folder)
     ]
     return (
-        f"{_said(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
+        f"{_first_paragraph(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
         + "\n".join(rows)
         + f"\n\n{_importers(name, rules)}\n"
     )
@@ -114,9 +114,9 @@ def _made(folder: Path, name: str, rules: list[dict]) -> str:
 def _answer(folder: Path, entry: str) -> str:
     path = folder / entry
     if entry.endswith(".py"):
-        return _said(path)
+        return _first_paragraph(path)
     if (path / "__init__.py").exists():
-        return _said(path / "__init__.py")
+        return _first_paragraph(path / "__init__.py")
     return DATA.get(_place(path), "data")
 
 
@@ -124,7 +124,7 @@ def _place(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def _said(file: Path) -> str:
+def _first_paragraph(file: Path) -> str:
     """Return the first paragraph of a file's docstring, in one line."""
     said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
     return " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")

@@ -83,7 +83,7 @@ class Published:
     zero: str = ""
     over: str = ""
 
-    def asked(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
+    def factor_of(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
         """Return the factor, or None; `quantity` is whether its quantity is above zero."""
         direction = self.direction if quantity else self.zero
         return factors.select(self.kind.format_map(inputs), direction) if direction else None
@@ -219,7 +219,7 @@ class Steps:
         return tuple((step, _code(step.formula)) for step in self.formulas)
 
     @cached_property
-    def _most(self) -> dict[str, CodeType | None]:
+    def _lengths(self) -> dict[str, CodeType | None]:
         return {name: _code(most) if most else None for name, most in self.lists.items()}
 
     @cached_property
@@ -247,10 +247,10 @@ class Steps:
         """Return the rows of each list that apply."""
         whole = {**self.defaults, **inputs}
         found = {}
-        for name, most in self._most.items():
+        for name, most in self._lengths.items():
             given = whole[name]
             records = list(given.values()) if isinstance(given, Mapping) else list(given)
-            found[name] = records if most is None else records[: int(self._one(most, whole))]
+            found[name] = records if most is None else records[: int(self._evaluated(most, whole))]
         return found
 
     def published(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
@@ -266,11 +266,11 @@ class Steps:
                 continue
             if part.over:
                 rows = lists[part.over]
-                found[part.name] = [part.asked(factors, one, quantity=True) for one in rows]
+                found[part.name] = [part.factor_of(factors, one, quantity=True) for one in rows]
                 continue
             of, _, key = part.of.partition(".")
             quantity = any(row[key] for row in lists[of]) if key else not of or bool(whole[of])
-            found[part.name] = part.asked(factors, whole, quantity=quantity)
+            found[part.name] = part.factor_of(factors, whole, quantity=quantity)
         return found
 
     def values(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
@@ -299,16 +299,16 @@ class Steps:
                 continue
             done.add(part.name)
             if not part.over:
-                known[part.name] = self._one(code, known)
+                known[part.name] = self._evaluated(code, known)
                 continue
             made: list[Any] = []
             for scope in _scopes(known, lists[part.over], columns):
                 scope[BEFORE] = made[-1] if made else ZERO
-                made.append(self._one(code, scope))
+                made.append(self._evaluated(code, scope))
             known[part.name] = columns[part.name] = made
         return known
 
-    def _one(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
+    def _evaluated(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
         # our own formulas, compiled once; no text of a user gets here
         found = eval(code, self._functions, scope)  # noqa: S307
         return Fraction(found) if isinstance(found, int) else found

@@ -142,7 +142,7 @@ def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
     What a catch-up has beyond that is unknown, and so is when the rest was made.
     """
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
-        most = bounds.most(quantity)[rows.device]
+        most = bounds.interval_maximum(quantity)[rows.device]
         over = np.flatnonzero((rows.quantity == quantity) & (rows.value > most))
         if len(over):
             rows.value[over] = most[over].astype(np.int64) + 1

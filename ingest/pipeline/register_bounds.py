@@ -59,18 +59,18 @@ class Bounds:
     def _follow(self, before: Bounds, here: Int32, there: Int32) -> None:
         rest = others(len(self.fleet), here)
 
-        def carried(old: NDArray[_Number], new: NDArray[_Number]) -> NDArray[_Number]:
+        def moved(old: NDArray[_Number], new: NDArray[_Number]) -> NDArray[_Number]:
             found = np.empty((*old.shape[:-1], len(self.fleet)), old.dtype)
             found[..., here], found[..., rest] = old[..., there], new
             return found
 
-        self._places = carried(before._places, self._places_of(rest))
-        self.next_swap_us = carried(before.next_swap_us, self._next_swaps_of(rest))
+        self._places = moved(before._places, self._places_of(rest))
+        self.next_swap_us = moved(before.next_swap_us, self._next_swaps_of(rest))
         for (class_id, name), rate in list(before._rates.items()):
             channel = classes.load()[class_id].channels[name]
-            self._rates[class_id, name] = carried(rate, self._rates_of(channel, rest))
+            self._rates[class_id, name] = moved(rate, self._rates_of(channel, rest))
         for quantity, most in list(before._most.items()):
-            self._most[quantity] = carried(most, self._most_of(quantity, rest))
+            self._most[quantity] = moved(most, self._most_of(quantity, rest))
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
         """Return the register columns of a class, in column order."""
@@ -112,7 +112,7 @@ class Bounds:
         bound = np.isfinite(self.rate(class_id, channel))
         return None if bound.all() else bound
 
-    def most(self, quantity: int) -> Float64:
+    def interval_maximum(self, quantity: int) -> Float64:
         """Return each device's maximum in a quarter hour, by fleet index; inf where unknown."""
         if quantity not in self._most:
             self._most[quantity] = self._most_of(quantity, self._all)

@@ -79,7 +79,7 @@ class Meter:
             return INF
         return self.tolerance + self.rate * elapsed_us
 
-    def most(self, from_us: int, to_us: int) -> float:
+    def largest_step(self, from_us: int, to_us: int) -> float:
         """Return the largest step that the meter could make between two times. [base units]"""
         lit_us = to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
         return self.allowance(lit_us)

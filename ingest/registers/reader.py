@@ -151,7 +151,7 @@ class Reader(Waiting):
         rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         climb = mark.value - before.value
         near = FOOT * (value - before.value) <= climb
-        near &= climb <= self.meter.most(before.read_us, mark.changed_us)
+        near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
         about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and rises >= CLIMB and not same
@@ -180,7 +180,7 @@ class Reader(Waiting):
         since_us = mark.read_us
         rise = value - mark.value
         return time_us - since_us <= SPARSE_GAP_US and (
-            -self.meter.tolerance <= rise <= self.meter.most(since_us, time_us)
+            -self.meter.tolerance <= rise <= self.meter.largest_step(since_us, time_us)
         )
 
     def _return(self, mark: Mark, left: Other, time_us: int, value: int) -> None:
@@ -221,7 +221,7 @@ class Reader(Waiting):
         rise = value - mark.value
         tolerance, since_us = self.meter.tolerance, mark.changed_us
         if -tolerance <= rise <= self.meter.at_once(time_us - since_us) and (
-            rise <= tolerance or rise <= self.meter.most(since_us, time_us)
+            rise <= tolerance or rise <= self.meter.largest_step(since_us, time_us)
         ):
             self.events.append(GLITCH)
             self._drop(mark, line, time_us, value)

@@ -293,7 +293,7 @@ class FactorAccepted(Form):
     signature: AcceptanceSigned | UnsetType = UNSET
 
     @property
-    def told(self) -> str:
+    def acceptance(self) -> str:
         """Return who accepted it, when, by which document, and with which key."""
         key = None if self.signature is UNSET else self.signature.key
         return acceptance_text(self.by, self.date, self.document, self.sha256, key)

@@ -117,7 +117,7 @@ def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, 
     }
 
 
-def besides(other: ParameterSpec) -> dict[str, ParameterSpec]:
+def further_inputs(other: ParameterSpec) -> dict[str, ParameterSpec]:
     """Return inputs other than water, gas and electricity: grid, methane, yearly additions."""
     return {
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),

@@ -331,7 +331,7 @@ METHODOLOGY = Methodology(
             side="both",
         ),
         **_FIXED,
-        **water.besides(_OTHER),
+        **water.further_inputs(_OTHER),
     },
     inputs_of=inputs_of,
     timed=True,

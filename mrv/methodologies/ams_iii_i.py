@@ -120,7 +120,7 @@ METHODOLOGY = Methodology(
         "flow_m3": replace(water.FLOW, side="baseline"),
         **_FIXED,
         "power_mwh": POWER,
-        **water.besides(_OTHER),
+        **water.further_inputs(_OTHER),
     },
     dated=("mcf_baseline",),
     inputs_of=inputs_of,

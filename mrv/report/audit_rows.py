@@ -89,7 +89,7 @@ def _decimal(units: int, parts: int) -> str:
     return f"{whole}.{rest:0{places}d}"
 
 
-def shown(percent: Fraction | None) -> str | None:
+def percent_text(percent: Fraction | None) -> str | None:
     """Return a percentage with two places, rounded up."""
     return None if percent is None else _decimal(-(-percent * 100 // 1), 100)
 
@@ -101,7 +101,7 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
     """Yield each meter: device, maker and model, serial, ratings, uncertainty."""
     for one in facts.parameters:
         named = " ".join(text for text in (one.meter.maker, one.meter.model) if text)
-        percent = shown(percent_of(one))
+        percent = percent_text(percent_of(one))
         yield [
             one.device,
             named or None,

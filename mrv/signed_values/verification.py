@@ -133,7 +133,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     if known:
         found = _by_keys(record, known)
     else:
-        found = Checked(REFUSED, ended) if ended else _beside(record, item)
+        found = Checked(REFUSED, ended) if ended else _by_sent_key(record, item)
     return replace(found, record=record, notes=notes, device=found.holder)
 
 
@@ -247,7 +247,7 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
     )
 
 
-def _beside(record: Record, item: Item) -> Checked:
+def _by_sent_key(record: Record, item: Item) -> Checked:
     """Hold a value of an unknown meter against the key beside it, which can only refuse it."""
     unknown = f"no key of {record.name} is known for that time; register or give the key"
     if item.key is None:

@@ -235,7 +235,7 @@ class MonitoringPlan:
             self.history,
             fixed=self.fixed,
             certified=self.certified,
-            accepted={one.factor: one.told for one in self.accepted},
+            accepted={one.factor: one.acceptance for one in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
             late=self.late,

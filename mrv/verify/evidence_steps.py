@@ -79,7 +79,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     known = {one.id: one for one in book}
     for one in subject.plan.accepted:
         if one.signature is UNSET:
-            yield one.factor, f" ({one.told}; not signed)"
+            yield one.factor, f" ({one.acceptance}; not signed)"
             continue
         if one.factor not in known:
             continue
@@ -94,7 +94,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
                 f"root key of {subject.source}"
             )
         whose = "a root key of the programme" if subject.roots else "a key that you do not know"
-        yield one.factor, f" ({one.told}, {whose})"
+        yield one.factor, f" ({one.acceptance}, {whose})"
 
 
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:

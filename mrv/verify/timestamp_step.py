@@ -83,7 +83,7 @@ class _Seen(NamedTuple):
     """Verifies tokens as the reader's rule has it; those of strangers are noted and left."""
 
     subject: Subject
-    held: StoredTokens
+    stored: StoredTokens
     rule: StampRule
     strange: list[str]
 
@@ -92,7 +92,7 @@ class _Seen(NamedTuple):
         found = []
         for token in tokens:
             try:
-                one = verify(token, message, self.rule.authorities, self.held.chains)
+                one = verify(token, message, self.rule.authorities, self.stored.chains)
             except UnknownAuthorityError as why:
                 self.strange.append(str(why))
                 continue

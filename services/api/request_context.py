@@ -306,7 +306,7 @@ def _refuse_unknown(request: Request) -> None:
     known = [] if dependant is None else list(dict.fromkeys(_query_names(dependant)))
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
-        there = f"parameters: {', '.join(known)}" if known else "it takes none"
+        there = f"parameters: {', '.join(known)}" if known else "it accepts none"
         raise ProblemError(422, f"query {unknown[0][:60]!r} is not a parameter; {there}")
 
 

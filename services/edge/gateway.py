@@ -81,7 +81,7 @@ class Listener(threading.Thread):
         self._subscribe_s: float | None = None
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscribed
-        self._client.on_message = self._heard
+        self._client.on_message = self._on_message
 
     def run(self) -> None:
         """Listen until `stop` is set."""
@@ -137,7 +137,7 @@ class Listener(threading.Thread):
             "give this user read access there",
         )
 
-    def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         """Record, then acknowledge; what could not be recorded the broker sends again."""
         content_type = getattr(message.properties, "ContentType", None)
         try:

@@ -214,7 +214,7 @@ class Link:
         client.will_set(self._status, b'{"state":"offline"}', qos=1)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        client.on_message = self._heard
+        client.on_message = self._on_message
         client.on_disconnect = self._disconnected
         return client
 
@@ -326,7 +326,7 @@ class Link:
             )
             self._connect_s = time.monotonic() + _RECONNECT_S[1]
 
-    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
             receipt = _decoder.decode(message.payload)
         except msgspec.MsgspecError:

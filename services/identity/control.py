@@ -53,7 +53,7 @@ class Control:
             CallbackAPIVersion.VERSION2, client_id=ADMIN, protocol=mqtt.MQTTv5
         )
         self._client.tls_set_context(tls.context())
-        self._client.on_message = self._heard
+        self._client.on_message = self._on_message
         self._client.on_subscribe = self._subscribed
         self._client.on_connect = self._connected
         self._answers: list[dict[str, Any]] = []
@@ -168,7 +168,7 @@ class Control:
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
         self._granted = not any(reason.is_failure for reason in reasons)
 
-    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         self._answers += json.loads(message.payload).get("responses", [])
 
 

@@ -187,7 +187,7 @@ class Connection:
         self._ready = False
         self._ever = False
         self._refused: str | None = None
-        self.sent = self.unheard = self.refused = self.breaks = 0
+        self.sent = self.without_subscriber = self.refused = self.breaks = 0
         self._client = self._make_client(client_id)
 
     def _make_client(self, client_id: str) -> Client:
@@ -206,7 +206,7 @@ class Connection:
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_publish = self._acknowledged
-        client.on_message = self._heard
+        client.on_message = self._on_message
         client.on_disconnect = self._disconnected
         return client
 
@@ -366,11 +366,11 @@ class Connection:
     ) -> None:
         entry = self._in_flight.pop(mid, None)
         if entry is not None:
-            self.unheard += reason.value == _NO_SUBSCRIBER
+            self.without_subscriber += reason.value == _NO_SUBSCRIBER
             self.refused += reason.value >= _FAILURE
             self._on_published(entry, time.monotonic())
 
-    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         if self._edge is not None:
             if self._edge.is_rebirth(bytes(message.payload)):
                 self._bear()

@@ -106,12 +106,12 @@ class Plan:
     """
     Messages of a device from one block.
 
-    `shown` holds the values as sent, `good` marks readings that are sent and
+    `block` has the values as sent, `good` marks readings that are sent and
     right, `receipted` those that can be stored.  A send takes `count` readings
     from row `first` at `send_ms`; with count 0 it is garbage.
     """
 
-    shown: Block
+    block: Block
     good: Mask
     receipted: Mask
     send_ms: Ints

@@ -200,10 +200,10 @@ class _Lane:
     def _encode(self, plan: Plan, sends: slice) -> Iterator[Outgoing]:
         count = plan.count[sends]
         rows = expand(plan.first[sends], count)
-        bodies = encode_rows(plan.shown, rows, self.device)
+        bodies = encode_rows(plan.block, rows, self.device)
         receipted = plan.receipted[rows].tolist()
-        numbers = plan.shown.number[rows].tolist()
-        ts_us = (plan.shown.time_ms[plan.first[sends]] * 1_000).tolist()
+        numbers = plan.block.number[rows].tolist()
+        ts_us = (plan.block.time_ms[plan.first[sends]] * 1_000).tolist()
         at = 0
         for ts, send_ms, size in zip(
             ts_us, plan.send_ms[sends].tolist(), count.tolist(), strict=True
@@ -255,7 +255,7 @@ class DeviceTruth:
             self.first_ms = int(block.time_ms[first])
         self.last_ms = int(block.time_ms[last])
         for name, true in block.registers.items():
-            sent = plan.shown.registers[name]
+            sent = plan.block.registers[name]
             register = self.registers.setdefault(
                 name, RegisterTruth(int(sent[first]), 0, true_first=int(true[first]))
             )

@@ -54,7 +54,7 @@ class Sent:
     transmissions: int = 0
     receipts: int = 0
     unreceipted: int = 0
-    unheard: int = 0
+    without_subscriber: int = 0
     refused: int = 0
     connection_breaks: int = 0
     seconds: float = 0.0
@@ -242,7 +242,7 @@ class Sender:
     def _figures(self, seconds: float) -> Sent:
         links = self._links
         self.sent.transmissions = sum(link.sent for link in links)
-        self.sent.unheard = sum(link.unheard for link in links)
+        self.sent.without_subscriber = sum(link.without_subscriber for link in links)
         self.sent.refused = sum(link.refused for link in links)
         self.sent.connection_breaks = sum(link.breaks for link in links)
         self.sent.receipts = self._outbox.received

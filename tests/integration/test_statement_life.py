@@ -224,7 +224,7 @@ def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     signed("statement", "submit", name, "--key", "plant")
     signed("statement", "verify", name, "--key", "auditor", "--assurance", "reasonable",
            "--opinion", "adverse")  # fmt: skip
-    assert "nothing follows" in signed("statement", "issue", name, code=2).stderr
+    assert "no step follows" in signed("statement", "issue", name, code=2).stderr
     signed("statement", "export", name, "--out", tmp_path / "pack")
     refused = signed("verify", tmp_path / "pack", code=1)
     assert "opinion adverse" in refused.stdout

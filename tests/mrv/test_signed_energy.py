@@ -162,7 +162,7 @@ FORGED = {
     "another code": ([kept(at(8), obis="1-0:1.8.0")], "does not contain"),
     "a gateway's for a meter's": (
         [_data(kept(at(8), kind="cose-meter"), kept(at(8), kind="cose-gateway").data)],
-        "is of kind",
+        "but of kind",
     ),
 }
 

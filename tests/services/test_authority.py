@@ -73,7 +73,7 @@ def _rows(url):
         ({"document": None}, "the letter by which"),
         ({"project": "nobody"}, "is not registered"),
         ({"quantity": 2}, "2 t are authorized"),
-        ({"version": 0}, "count from 1"),
+        ({"version": 0}, "start at 1"),
         ({"purposes": "money"}, "is not one of"),
         ({"colour": "red"}, "unknown field"),
         ({"id": "VN-1\a"}, "control characters"),

@@ -308,7 +308,7 @@ def typeset(
     ReportError
         As `page` does.
     """
-    said = {**_said(head, blocks, when, words), "attached": attached}
+    said = {**_document_data(head, blocks, when, words), "attached": attached}
     with _set(said) as given:
         found: bytes = typst.compile(**given, pdf_standards=STANDARD, timestamp=when)
     return found
@@ -317,7 +317,7 @@ def typeset(
 def chapters(facts: Facts, words: Words) -> dict[str, int]:
     """Return the page number of each chapter, by heading."""
     blocks = _of_all_parts(facts, words)
-    said = _said(_head(facts, words), blocks, _when(facts), words)
+    said = _document_data(_head(facts, words), blocks, _when(facts), words)
     with _set({**said, "attached": _attached(facts, words)}) as given:
         asked = typst.query(**given, selector="<chapters>", field="value", one=True)
     found: dict[str, int] = {}
@@ -361,7 +361,7 @@ def _head(facts: Facts, words: Words) -> dict[str, Any]:
     }
 
 
-def _said(
+def _document_data(
     head: dict[str, Any], blocks: list[Block], when: datetime, words: Words
 ) -> dict[str, Any]:
     shown: dict[str, Any] = _printable(

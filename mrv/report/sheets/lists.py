@@ -251,13 +251,15 @@ def verification(sheet: Grid, facts: Facts, words: Words) -> None:
     if facts.opinion is not None:
         means, opinion = words["verified.means"], words["verified.opinion"]
         heads = [words["page.requirement"], means, opinion]
-        at = _said(sheet, at, "page.requirement", heads, requirement_rows(facts, words), words)
+        at = _statement_rows(
+            sheet, at, "page.requirement", heads, requirement_rows(facts, words), words
+        )
         heads = [words["parameter"], means, words["verified.source"], words["verified.cross"]]
         rows = parameter_rows(facts, words)
-        _said(sheet, at, "page.parameters_verified", [*heads, opinion], rows, words)
+        _statement_rows(sheet, at, "page.parameters_verified", [*heads, opinion], rows, words)
 
 
-def _said(
+def _statement_rows(
     sheet: Grid,
     at: int,
     title: str,

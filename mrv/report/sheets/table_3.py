@@ -36,7 +36,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
         sheet.number(row, 0, one.year, "year")
         years = [one.year] if one.year in calculated.reduction else []
         _grams(sheet, row, years, calculated)
-        _beside(sheet, row, years, Fraction(one.reduction_t), calculated, words)
+        _comparison(sheet, row, years, Fraction(one.reduction_t), calculated, words)
         _credit(sheet, row, (at + 1, total), one, words)
     _total(sheet, total, facts, words, calculated)
     return total + 2
@@ -73,7 +73,7 @@ def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> N
     sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")
 
 
-def _beside(
+def _comparison(
     sheet: Grid, row: int, years: list[int], said: Fraction, calculated: Calculated, words: Words
 ) -> None:
     """Tonnes of a row's grams, and what the statement says."""
@@ -101,7 +101,7 @@ def _total(sheet: Grid, row: int, facts: Facts, words: Words, calculated: Calcul
     subject, years = facts.subject, [*calculated.reduction]
     sheet.text(row, 0, words["whole_period"], "head")
     _grams(sheet, row, years, calculated)
-    _beside(sheet, row, years, Fraction(subject.emissions.reduction.t), calculated, words)
+    _comparison(sheet, row, years, Fraction(subject.emissions.reduction.t), calculated, words)
     credited = int(subject.credited.t)
     first = row - len(subject.credited.vintages)
     cells = sheet.span(first, row, 5) if row > first else "0"

@@ -274,10 +274,10 @@ def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
     asked = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
     found = _begin_with(*one.uses) if one.uses else []
     there = {(each.kind, each.direction) for each in factors.load()}
-    return [_factor(each) for each in found if _asked(each, asked, there)]
+    return [_factor(each) for each in found if _is_used(each, asked, there)]
 
 
-def _asked(
+def _is_used(
     factor: Factor, asked: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
     """Whether an equation takes a factor; one of its side goes before one of either side."""

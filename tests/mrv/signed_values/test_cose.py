@@ -107,7 +107,7 @@ def test_numbers_are_told():
     assert notes[:2] == [(), ()]
     assert notes[2] == ("2 batches are missing after number 2",)
     for again in notes[3:]:
-        assert any("again, the same value: count it once" in note for note in again)
+        assert any("again with the same value: count it once" in note for note in again)
     late = check(fifth, first)[1]
     assert (late.outcome, late.notes) == ("verified", ("number 1 comes after number 5",))
     other = [READING[0] | {"values": {"energy_export_kwh": 9.5}}]

@@ -87,7 +87,9 @@ def test_late_readings_of_an_archived_day_make_a_new_part(sealed_url, who, place
     with connect(sealed_url) as conn:
         reasons = conn.execute("SELECT reason FROM dead_letter").fetchall()
     assert shelved.underived(sealed_url) == []
-    assert any("late readings wait" in w for w in shelved.archive(sealed_url, place).waiting)
+    assert any(
+        "late readings are not sealed" in w for w in shelved.archive(sealed_url, place).waiting
+    )
     assert shelved.hot(sealed_url) == [2, 0, 0]
     assert logged.seal_now(sealed_url, who).again >= 1
     report = shelved.archive(sealed_url, place)

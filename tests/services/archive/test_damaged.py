@@ -124,7 +124,7 @@ def test_foreign_files_are_named(sealed_url, place):
     (place / "notes.txt").write_text("hello")
     found = _breaks(sealed_url)
     assert len(found) == 2
-    assert all("no file of this archive" in what for what in found)
+    assert all("is not a file of this archive" in what for what in found)
     _close(sealed_url)
 
 

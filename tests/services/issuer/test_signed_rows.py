@@ -89,7 +89,7 @@ def test_an_owner_cannot_sign_for_the_supplier(given):
     own = file.parent / "own.yaml"
     own.write_text(file.read_text("utf-8").replace(EVN, "The Operator"), "utf-8")
     said = tonne("invoice", "import", signed(own, key="own"), code=2).output
-    assert "that is the operator's own statement" in said
+    assert "it is the operator's own statement" in said
 
 
 def test_an_auditor_checks_the_rows_from_the_pack_alone(given):

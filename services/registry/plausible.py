@@ -228,14 +228,14 @@ def _fits(project: Project, expected: Decimal) -> str:
     modules = project.modules
     if modules is None:
         return ""
-    return f"; {_peak_text(modules)} would give {expected / _peak_kw(modules):,.1f} kWh/kW"
+    return f"; {_peak(modules)} would give {expected / _peak_kw(modules):,.1f} kWh/kW"
 
 
 def _peak_kw(modules: Modules) -> Decimal:
     return Decimal(modules.count) * modules.watt / 1000
 
 
-def _peak_text(modules: Modules) -> str:
+def _peak(modules: Modules) -> str:
     return f"{modules.count:,} modules of {modules.watt} W = {_peak_kw(modules):,.0f} kW"
 
 
@@ -249,7 +249,7 @@ def _modules(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
         yield Finding(
             project.kind,
             project.id,
-            f"modules: {_peak_text(modules)}, but the devices are rated {rated_kw:,} kW, a ratio of "
+            f"modules: {_peak(modules)}, but the devices are rated {rated_kw:,} kW, a ratio of "
             f"{ratio:.2f} (usual: {low} to {high}); check rated_power_w, count and watt",
             warning=True,
         )

@@ -1,6 +1,6 @@
 # ruff: noqa: INP001 - a script, run by `make readmes`
 """
-Write the README of each package: its files by what they answer, and who may import it.
+Write the README of each package: its files, their purpose, and permitted importers.
 
 Files answer in the first paragraph of their docstring, importers come from the contracts
 in pyproject.toml.  What a person wrote above the mark stays.
@@ -47,7 +47,7 @@ DATA = {
 
 
 def packages() -> list[Path]:
-    """Folders of packages that hold something beside their own `__init__.py`."""
+    """Return folders of packages with more than their `__init__.py`."""
     return sorted(
         file.parent
         for package in PACKAGES
@@ -58,7 +58,7 @@ def packages() -> list[Path]:
 
 def entries(folder: Path) -> list[str]:
     """
-    Names that a package's README has: modules and packages first, then the rest.
+    Return names in a package's README: modules and packages first, then the rest.
 
     Several files of one kind that is no Python are one entry, `*.toml`.
     """
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def readme(folder: Path) -> str:
-    """Return the README of a package; what a person wrote above the mark is as it stands."""
+    """Return the README of a package; text above the mark is kept."""
     file = folder / "README.md"
     name = ".".join(folder.relative_to(ROOT).parts)
     text = file.read_text("utf-8") if file.exists() else f"# {name}\n\n{MARK}\n"

@@ -1,4 +1,4 @@
-"""The application: routes, guards and what they share."""
+"""The application: routes, guards and common parts."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 @dataclass(frozen=True, slots=True)
 class Choices:
     """
-    What the operator decides: where the home is, how often one may ask, who signs tokens.
+    Choices of the operator: home, rate limits, token issuers.
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `base` what
     TONNE_CONSOLE_MAP holds, `simulated` TONNE_CONSOLE_SIMULATED, `stamps` whom an issue asks for

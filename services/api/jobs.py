@@ -1,5 +1,5 @@
 """
-Jobs: steps that the signer does, and files that are made while no one waits.
+Jobs: steps of the signer, and files made in the background.
 
 Waiting for the answer, asking for a file, and telling how far it is.
 """
@@ -54,7 +54,7 @@ Preferred = Annotated[
 
 def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, Any]:
     """
-    Wait for what comes of a request; after that, say how far it is.
+    Wait for the result of a request; after the limit, return its progress.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tu
 
 
 def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
-    """Return a file's job as the API tells it."""
+    """Return a file's job in the form of the API."""
     done = file_job.status == DONE
     if file_job.status is None:
         state = "queued" if file_job.began is None else "running"
@@ -128,7 +128,7 @@ def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:
 
 
 def job_of(progress: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
-    """Return a request's progress as the API tells it."""
+    """Return a request's progress in the form of the API."""
     wanted, answer = progress.request, progress.answer
     state = "running" if progress.attempts else "queued"
     status, detail = None, None

@@ -1,5 +1,5 @@
 """
-Query options of OGC SensorThings (a part of OData 4.0), read into values; nothing is computed here.
+Query options of OGC SensorThings (a part of OData 4.0), parsed to values.
 
 What is not known is refused by name, and how much may be written is bounded.
 """
@@ -90,7 +90,7 @@ class Query:
 
 def read(options: Mapping[str, str], depth: int = 0) -> Query:
     """
-    Read options.
+    Return the options of a query.
 
     Raises
     ------
@@ -216,11 +216,11 @@ class _Filter:
         self._tokens, self._at, self._depth = tokens, 0, 0
 
     def either(self) -> Condition:
-        """Read conditions that `or` joins."""
+        """Return conditions joined by `or`."""
         return self._joined("or", lambda: self._joined("and", self._condition))
 
     def end(self) -> None:
-        """Raise if a part of the filter is left."""
+        """Raise an error if a part of the filter remains."""
         if self._at < len(self._tokens):
             raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
 

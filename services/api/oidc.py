@@ -41,7 +41,7 @@ _PART = 65_536
 
 
 class ProviderAwayError(Exception):
-    """The keys cannot be had now."""
+    """The provider's keys are not available."""
 
 
 class ProviderKeys:
@@ -139,7 +139,7 @@ class ProviderKeys:
 
 def read(url: str) -> bytes:
     """
-    Return what stands at an address, at most a megabyte, within some seconds.
+    Return the contents of an address, at most 1 MB, within some seconds.
 
     Raises
     ------
@@ -180,7 +180,7 @@ class Tokens:
 
     async def principal(self, token: str) -> Principal:
         """
-        Return whose token it is.
+        Return the principal of a token.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Answers in JSON that no cache keeps, lists among them a page at a time."""
+"""JSON answers without caching, and lists by page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Cursor = Annotated[str | None, Query(description="`next` of the previous page.",
 
 
 def current(body: object, headers: dict[str, str] | None = None) -> Response:
-    """Answer with JSON that is true now; caches do not keep it."""
+    """Return a JSON answer that caches do not store."""
     return Response(
         msgspec.json.encode(body),
         media_type="application/json",
@@ -34,7 +34,7 @@ def page(
     shown: Callable[[Any], Any] = lambda row: row,
 ) -> Response:
     """
-    Answer with a page.
+    Return a page.
 
     Parameters
     ----------

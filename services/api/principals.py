@@ -1,5 +1,5 @@
 """
-Principals of a request: anonymous, the holder of an API key, or of an OIDC token.
+Principals of a request: anonymous, holder of an API key, or of an OIDC token.
 
 A principal has one role and sees some projects or all.  What it may not see is
 answered as if it were not there.
@@ -18,7 +18,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tonne"'}
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    Who asks.
+    The caller of a request.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Principal:
     projects: tuple[str, ...] | None
 
     def sees(self, project: str) -> bool:
-        """Whether a project is within its scope."""
+        """Return whether a project is within the scope."""
         return self.role != "public" and (self.projects is None or project in self.projects)
 
     @property
     def sees_all(self) -> bool:
-        """Whether every project is within its scope, those to come too."""
+        """Return whether every project, including future ones, is within the scope."""
         return self.role != "public" and self.projects is None
 
 
@@ -71,7 +71,7 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
 
 def refuse_part(principal: Principal) -> None:
     """
-    Refuse anyone who sees some projects only, where what is shown is of all of them.
+    Refuse a caller limited to some projects, for data of all projects.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Errors as problem documents (RFC 9457): what happened and what to do, nothing more.
+Errors as problem documents (RFC 9457): cause and remedy only.
 
 A defect of ours gets a number that stands in the log beside its traceback; the
 caller learns nothing of the inside.
@@ -35,7 +35,7 @@ _SHOWN = 5
 
 class ProblemError(Exception):
     """
-    A request that is refused.
+    A rejected request.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] =
 
 
 def status_of(error: Exception) -> int | None:
-    """HTTP status of an error that is not a defect of ours; None for a defect."""
+    """Return the HTTP status of an expected error; None for a defect."""
     if isinstance(error, ProblemError):
         return error.status
     return next((status for kinds, status in _STATUS if isinstance(error, kinds)), None)
 
 
 def status_of_kind(kind: type[Exception]) -> int | None:
-    """HTTP status of a kind of error; None for a defect of ours."""
+    """Return the HTTP status of a kind of error; None for a defect."""
     return next((status for kinds, status in _STATUS if issubclass(kind, kinds)), None)
 
 

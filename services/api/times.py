@@ -1,4 +1,4 @@
-"""A span of time in a request: RFC 3339 with offset, or local dates; half-open."""
+"""A time span in a request: RFC 3339 with offset, or local dates; half-open."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Move sealed days to the archive, once or from time to time.
+Move sealed days to the archive, once or repeatedly.
 
 Move sealed days to the archive, then drop what is wholly there.
 
@@ -65,7 +65,7 @@ from services.vault.part import Day, Part
 
 
 def archive_day(now: Run, seal: Seal) -> None:
-    """Archive what of a sealed day is not archived yet, and note when all of it is."""
+    """Archive the rest of a sealed day, and record when it is complete."""
     entry, detail = log.at(now.conn, seal.entry)
     body = canonical.parse_object(entry.body)
     begin, end = (int(edge.timestamp() * 1e6) for edge in (seal.begin, seal.end))
@@ -184,7 +184,7 @@ def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
 
 
 def drop(now: Run, chunk: Chunk) -> None:
-    """Drop a chunk if all of it is in the archive, read again from both places."""
+    """Drop a chunk if all of it is in the archive, after reading both again."""
     what = f"{chunk.class_id} from {utc_text(chunk.from_us)} to {utc_text(chunk.to_us)}"
     trouble = _proof(now, chunk)
     if trouble:
@@ -299,7 +299,7 @@ def forever(
     url: str, place: str | None, keep_us: int, every_s: float, *, rows_per_s: float | None = None
 ) -> None:
     """
-    Archive now, and again and again.
+    Archive now, and repeat.
 
     Parameters
     ----------
@@ -327,7 +327,7 @@ def archive_once(
     *,
     rows_per_s: float | None = None,
 ) -> bool:
-    """Archive what is due and log what came of it; False if that was not possible."""
+    """Archive due days and log the result; False after a failure."""
     try:
         with connect(url, role="tonne_archive", name="tonne archive", autocommit=True) as conn:
             report = run(conn, place, before_us, rows_per_s=rows_per_s)

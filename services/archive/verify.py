@@ -1,5 +1,5 @@
 """
-Hold the archive against the database and the log: every file, every manifest, every leaf.
+Check the archive against the database and the log: every file, manifest and leaf.
 
 Nothing is believed because something else says it.  What a part's row says is
 compared with the log's sealed leaves, the manifest against the row, the file
@@ -42,7 +42,7 @@ from services.vault.place import Place
 
 
 class Archive(NamedTuple):
-    """An archive's id and place."""
+    """An archive's id and location."""
 
     id: str
     place: Place
@@ -50,7 +50,7 @@ class Archive(NamedTuple):
 
 def find(conn: Connection, url: str | None = None) -> Archive:
     """
-    Open the database's archive where the settings or the database say that it is.
+    Open the database's archive at the location in the settings or the database.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def find(conn: Connection, url: str | None = None) -> Archive:
 
 def find_or_make(conn: Connection, url: str | None) -> Archive:
     """
-    Open the database's archive, or make it at a place.
+    Open the database's archive, or create it at a location.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def _check(name: str, place: Place) -> None:
 
 
 class Wanted(NamedTuple):
-    """Which device-days to look at; empty names for all. [us UTC]"""
+    """Device-days to check; empty names for all. [us UTC]"""
 
     devices: frozenset[str] = frozenset()
     from_us: int = -FAR_US
@@ -150,17 +150,17 @@ class Wanted(NamedTuple):
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether all device-days are selected."""
         return self == Wanted()
 
     def takes(self, part: Part) -> bool:
-        """Whether any of a part is wanted."""
+        """Return whether any of a part is selected."""
         inside = part.day.from_us < self.to_us and part.day.to_us > self.from_us
         return inside and (not self.devices or not self.devices.isdisjoint(part.leaves))
 
     def of(self, found: Sequence[Part]) -> list[Part]:
         """
-        Parts of which anything is wanted.
+        Return the parts with selected device-days.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Wanted(NamedTuple):
 @dataclass
 class Report:
     """
-    What a check found.
+    Results of a check.
 
     Attributes
     ----------
@@ -249,7 +249,7 @@ class _Sealed:
         self._at: tuple[int, Collection[DayLeaf]] = (-1, ())
 
     def of(self, index: int) -> Collection[DayLeaf]:
-        """Leaves of readings under an entry."""
+        """Return the leaves of readings below an entry."""
         if self._at[0] != index:
             entry, detail = log.at(self._conn, index)
             body = canonical.parse_object(entry.body)

@@ -99,14 +99,14 @@ class Control:
         return {one["username"]: not one.get("disabled", False) for one in found}
 
     def roles(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the broker's roles, and what each allows."""
+        """Return the broker's roles and their permissions."""
         (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
         found = answer.get("data", {}).get("roles", [])
         return {one["rolename"]: one.get("acls", []) for one in found}
 
     @property
     def lets_sparkplug(self) -> bool:
-        """Whether the pipeline may hear Sparkplug's topics there."""
+        """Return whether the pipeline may read Sparkplug's topics there."""
         ours = self.roles().get(PIPELINE, [])
         return any(acl["topic"].startswith(sparkplug.PREFIX) for acl in ours)
 
@@ -128,7 +128,7 @@ class Control:
         self._check(needed)
 
     def throw_out(self, name: str) -> None:
-        """Take a principal's rights and identity away, and cut its connection."""
+        """Remove a principal's permissions and identity, and disconnect it."""
         self._check(
             self._ask(
                 [
@@ -173,7 +173,7 @@ class Control:
 
 
 def differences(control: Control, wanted: Iterable[Principal]) -> tuple[list[Principal], list[str]]:
-    """Return whom the broker does not know as wanted, and whom it should no longer know."""
+    """Return principals with missing or wrong permissions at the broker, and obsolete ones."""
     principals = {one.name: one for one in wanted}
     clients, roles = control.clients(), control.roles()
     stale = [name for name in clients if name not in principals]

@@ -1,5 +1,5 @@
 """
-All that an installation is, as one file: rows of the database, keys, identities, settings.
+Backup of an installation in one file: rows of the database, keys, identities, settings.
 
 Rows are copied as text, table by table in one snapshot, and come back into a database that
 `tonne migrate` made: another PostgreSQL, another TimescaleDB, a container.  Offsets of a
@@ -46,7 +46,7 @@ WHERE s.relkind = 'S' AND s.relnamespace = 'public'::regnamespace ORDER BY 1
 
 
 class Contents(NamedTuple):
-    """What a backup holds: rows in all, tables that have some, and files beside them."""
+    """Contents of a backup: number of rows, of tables with rows, and of files."""
 
     rows: int
     tables: int
@@ -55,7 +55,7 @@ class Contents(NamedTuple):
 
 def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Contents:
     """
-    Write a backup; the file is readable by its owner alone, for it holds keys.
+    Write a backup; only its owner may read the file, as it contains keys.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _is_kept(file: Path, home: Path) -> bool:
 
 def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Contents:
     """
-    Bring a backup into a database that `tonne migrate` made and nothing uses, and a folder.
+    Restore a backup into an unused, migrated database, and a folder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Registry files to entries, their places, and what cannot be read."""
+"""Registry files to entries, their positions, and faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMATS = (".yaml", ".yml", ".csv", SUFFIX)
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What files say: entries that could be read, where each stands, and problems by row."""
+    """Contents of files: readable entries, the position of each, and problems by row."""
 
     registry: Registry = field(default_factory=Registry)
     places: dict[Key, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Incoming:
 
 def read_files(paths: Sequence[Path]) -> Incoming:
     """
-    Read registry files: YAML, workbooks, or CSV for devices; of a folder all that it holds.
+    Return registry files: YAML, workbooks, or CSV for devices; of a folder all its files.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read_files(paths: Sequence[Path]) -> Incoming:
 
 def read_bytes(name: str, data: bytes) -> Incoming:
     """
-    Read one registry file from its bytes; its name says its format.
+    Return one registry file from its bytes; its name gives its format.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _add_all(incoming: Incoming, document: Value, name: str) -> None:
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
     """
-    Files in order, those of a folder by name.
+    Return files in order, those of a folder by name.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
 
 def read_document(path: Path, csv_section: str) -> Value:
     """
-    Read a file as a mapping of sections: YAML, a workbook, or CSV as the rows of one section.
+    Return a file as a mapping of sections: YAML, a workbook, or CSV as rows of one section.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def read_document(path: Path, csv_section: str) -> Value:
 
 
 def parse_document(name: str, data: bytes, csv_section: str) -> Value:
-    """Read the bytes of a file, as `read_document` does."""
+    """Return the contents of a file's bytes, as `read_document`."""
     suffix = Path(name).suffix.lower()
     if suffix == SUFFIX:
         return read_workbook(data, name)

@@ -1,4 +1,4 @@
-"""Rules: does a project bring what its methodology asks for?"""
+"""Rules: completeness of a project for its methodology."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _NUMBERS = (int, Decimal, Fraction)
 def check(
     project: Project, devices: Mapping[str, Device], whole: FactorBook, grid: str | None
 ) -> Iterator[Finding]:
-    """Hold a project whose devices are all registered against its methodology."""
+    """Check a project with registered devices against its methodology."""
     book = whole.within(grid)
     country = book.country
     try:
@@ -89,7 +89,7 @@ def check(
 
 
 def unknown_documents(project: Project) -> Iterator[str]:
-    """Say which of a project's `documents` are of no parameter of its methodology."""
+    """Return `documents` of a project without a parameter in its methodology."""
     try:
         methodology = find(project.methodology, project.version)
     except MethodologyError:
@@ -122,7 +122,7 @@ def factors_asked(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> list[Factor]:
     """
-    Factors that a project's account asks for in its first year, by id.
+    Return factors used by a project's account in its first year, by id.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Rules: can the rated power make the expected energy?
+Rules: consistency of rated power and expected energy.
 
 A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
 gives 4,771 kWh a kilowatt.  The data must not be derived from either figure
@@ -46,7 +46,7 @@ _MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
-    """All factors, those of the registry too, and what is wrong with these."""
+    """Return all factors, including the registry's, and faults of the latter."""
     book = factors.load()
     found: list[Finding] = []
     own = {factor.id: factor for factor in book}

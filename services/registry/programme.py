@@ -1,4 +1,4 @@
-"""Rules: does the programme hold together: targets, actions, systems, places of its sites?"""
+"""Rules: consistency of the programme: targets, actions, systems, places of sites."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AROUND = ("grid", "mains", "sewer", "outside")
 
 
 def check(registry: Registry) -> Iterator[Finding]:
-    """Hold programme, projects and sites against each other."""
+    """Check programme, projects and sites against each other."""
     programme = registry.programme
     for device in registry.devices.values():
         yield from _flow(device, registry)

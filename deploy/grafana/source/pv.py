@@ -1,4 +1,4 @@
-"""PV: power against the sun, performance ratio, the worst inverters, clipping, soiling."""
+"""PV: power and irradiance, performance ratio, lowest inverters, clipping, soiling."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Evidence packs to download: one zip file a statement, made once, sent in ranges.
+Evidence packs for download: one zip file per statement, made once, sent in ranges.
 
 The zip is the folder that `tonne statement export` writes, in the same order and
 with fixed times, so that the same statement gives the same bytes.

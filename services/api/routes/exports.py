@@ -1,5 +1,5 @@
 """
-What registries and ministries take, as zip files: the folders that `tonne export` writes.
+Exports for registries and ministries as zip files: the folders of `tonne export`.
 
 Each is made from issued statements and what is registered of authorities.  What is missing is
 named in `missing.json` and in the header `Tonne-Export`: such an export is a draft.  The public
@@ -114,7 +114,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
 
 
 def project_zip(ask: Asked, project: str, form: str) -> Response:
-    """Send a project's export to someone who may have it."""
+    """Send a project's export to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
         if not sources:
@@ -124,7 +124,7 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
 
 
 def jcm_zip(ask: Asked, statement: str) -> Response:
-    """Send a statement's files of the JCM to someone who may have them."""
+    """Send a statement's JCM files to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
         made = export_files.jcm_files(

@@ -1,4 +1,4 @@
-"""Invoices (monitoring option B): what meters are compared with, kept once and never changed."""
+"""Invoices (monitoring option B) for comparison with meters, stored once and unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def invoices(
 
 @router.get("/invoices/{invoice}", response_model=shapes.Invoice)
 def invoice(ask: Reader, invoice: IdPath) -> Response:
-    """Return an invoice as it is kept."""
+    """Return an invoice as stored."""
     with ask.reading() as conn:
         found = stored.one(conn, ask.who.projects, invoice)
     if found is None:
@@ -61,7 +61,7 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
     },
 )
 def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named = None) -> Response:
-    """Keep invoices of a project, all or none; 200 where every one was there already."""
+    """Store invoices of a project, all or none; 200 if every one was stored before."""
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:

@@ -1,4 +1,4 @@
-"""Jobs: steps and files that someone asked for and did not wait for."""
+"""Jobs: background steps and files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def job(ask: Reader, job: JobId) -> Response:
 )
 def file(ask: Reader, job: JobId) -> Response:
     """
-    Return the file that a job made, for a day since it was asked for.
+    Return the file of a job, for a day since the request.
 
     Only anyone who asked for it, and may see it now, is sent it.
     """
@@ -91,7 +91,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
 
 def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
-    Return a file's job of anyone who asks.
+    Return a file's job of the caller.
 
     Raises
     ------

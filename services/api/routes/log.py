@@ -1,4 +1,4 @@
-"""The transparency log: its signed head, its entries, and proofs that anybody may check."""
+"""The transparency log: its signed head, its entries, and publicly checkable proofs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What anybody may hold a statement against: status lists, and the programme's trust root."""
+"""Public data for checking a statement: status lists, and the programme's trust root."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def take_status_list(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take a status list that the operator signed elsewhere, and publish it.
+    Accept a status list that the operator signed elsewhere, and publish it.
 
     Refused (409) where it says of a statement what is not so.
     """
@@ -87,7 +87,7 @@ def take_status_list(
 )
 def trust_root(ask: Ask) -> Response:
     """
-    Return the programme's trust root that is kept here, as `tonne verify --keys` takes it.
+    Return the programme's trust root stored here, for `tonne verify --keys`.
 
     Compare it with what the programme itself publishes: a server that lies would lie here,
     too. A newer one is taken by the rules of the one that you keep.

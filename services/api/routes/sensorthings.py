@@ -1,5 +1,5 @@
 """
-OGC SensorThings API 1.1, for reading: what stations and meters measure, in the terms of others.
+OGC SensorThings API 1.1, read only: values of stations and meters.
 
 Devices are Things and their own Sensors, sites Locations and FeaturesOfInterest; a Datastream is
 one quantity or indicator of a device, an Observation its value of a quarter hour, hour or day.
@@ -69,7 +69,7 @@ def entities(
     count: Annotated[str | None, Query(alias="$count", max_length=10)] = None,
 ) -> Response:
     """
-    Return entities of OGC SensorThings 1.1: of device classes that are public, and of one's own.
+    Return entities of OGC SensorThings 1.1: of public device classes, and of visible devices.
 
     `$filter` compares properties, also of entities that one leads to (`Datastream/id`), with
     texts, numbers and times, and knows substringof, startswith and endswith; a
@@ -98,7 +98,7 @@ class _Answers:
         self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
 
     def of(self, path: str, query: odata.Query) -> Response:
-        """Answer for a path."""
+        """Answer a path."""
         place = self._place(path)
         if place.property:
             return self._property(place, path)

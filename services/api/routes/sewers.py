@@ -1,4 +1,4 @@
-"""The sewerage registry as GeoJSON, for a map: what lies in a window, and one asset's history."""
+"""The sewerage registry as GeoJSON for maps: assets in a window, and an asset's history."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from services.store.registry import sewers as stored
 
 
 class GeoJson(JSONResponse):
-    """RFC 7946's own media type, which maps know; JSON, so that OpenAPI tells its shape."""
+    """Media type of RFC 7946, as JSON, so that OpenAPI shows its shape."""
 
     media_type = "application/geo+json"
 
     def render(self, content: bytes) -> bytes:
-        """Return what is encoded already."""
+        """Return bytes that are already encoded."""
         return content
 
 
@@ -88,7 +88,7 @@ def sewer(ask: WholeReader, asset: AssetPath) -> Response:
 
 def window(text: str | None) -> stored.Box | None:
     """
-    Read a window of the map.
+    Return a window of the map.
 
     Raises
     ------

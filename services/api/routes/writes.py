@@ -1,4 +1,4 @@
-"""Requests that change something: close a period, issue or supersede a statement."""
+"""Requests that make changes: close a period, issue or supersede a statement."""
 
 from __future__ import annotations
 

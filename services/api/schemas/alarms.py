@@ -1,4 +1,4 @@
-"""Alarms: what is wrong in the field, since when, what it costs, who took it up."""
+"""Alarms: fault, start, cost, acknowledgement."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Alarm(Shape):
 
 
 class AlarmEvent(Shape):
-    """What became of an alarm; events are only added."""
+    """An event of an alarm; events are only added."""
 
     event: Literal["raised", "acknowledged", "commented", "cleared"]
     at: datetime
@@ -70,6 +70,6 @@ class AlarmDetail(Alarm):
 
 
 class AlarmRemark(Shape):
-    """What is said with an acknowledgement; may be empty."""
+    """A comment with an acknowledgement; may be empty."""
 
     text: Said = Field(default="", examples=["a technician is on the way"])

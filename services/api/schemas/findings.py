@@ -1,4 +1,4 @@
-"""Findings and what is signed elsewhere and handed in: events, opinions, signatures."""
+"""Findings, and documents signed elsewhere and submitted: events, opinions, signatures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FindingStep(Shape):
 
 
 class Finding(Shape):
-    """A finding as its events left it; `effect_t` is by how much the reduction is too high."""
+    """A finding after its events; `effect_t` is the overstatement of the reduction."""
 
     finding: str
     kind: Literal["CAR", "CL", "OBS", "FAR"]
@@ -44,9 +44,7 @@ class Findings(Shape):
 
 
 class Signed(Shape):
-    """A credential as its holder signed it; only its form is reported here, the proof is
-    checked.
-    """
+    """A credential as signed by its holder; only its form is shown here, the proof is checked."""
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
@@ -60,7 +58,7 @@ class Signed(Shape):
 
 
 class FindingSaid(Shape):
-    """What an event says; the number of a finding is the next of its kind."""
+    """Contents of an event; the number of a finding is the next of its kind."""
 
     id: Line = Field(max_length=200)
     finding: str = Field(pattern=r"^(CAR|CL|OBS|FAR)-[1-9][0-9]{0,3}$")
@@ -76,7 +74,7 @@ class FindingEvent(Signed):
 
 
 class TakenEvent(Shape):
-    """The finding whose event was taken, as it is now."""
+    """The finding of the accepted event, in its current state."""
 
     statement: str
     state: Literal["under_verification"]
@@ -87,7 +85,7 @@ _CODED = {"code": "CLM-01.certified", "values": {"device": "inv-1", "certificate
 
 
 class Unmet(Shape):
-    """A condition that the statement says does not hold."""
+    """A condition that is not met according to the statement."""
 
     rule: Text = Field(examples=["PLN-01"])
     texts: list[dict[str, Any]] = Field(max_length=_MOST, examples=[[_CODED]])
@@ -97,7 +95,7 @@ class Unmet(Shape):
 
 
 class ParameterSaid(Shape):
-    """How a monitored parameter was verified; without a device: all that have no row."""
+    """Verification of a monitored parameter; without a device: all without a separate row."""
 
     parameter: Line = Field(max_length=200, examples=["generation"])
     device: Line | None = Field(default=None, max_length=200, examples=["inv-1"])
@@ -110,7 +108,7 @@ class ParameterSaid(Shape):
 
 
 class RequirementSaid(Shape):
-    """How a requirement was verified."""
+    """Verification of a requirement."""
 
     requirement: Line = Field(max_length=200, examples=["calibration"])
     means: str = Field(max_length=_MOST, examples=["certificates compared with the laboratory's"])
@@ -118,14 +116,14 @@ class RequirementSaid(Shape):
 
 
 class Person(Shape):
-    """Who, and in which function."""
+    """A person and function."""
 
     name: Line = Field(max_length=200, examples=["Tran Thi Lan"])
     function: Line = Field(max_length=200, examples=["lead verifier"])
 
 
 class Visit(Shape):
-    """A visit to a site."""
+    """A site visit."""
 
     day: Line = Field(max_length=10, examples=["2026-02-03"])
     place: Line = Field(max_length=200, examples=["Harbour Park"])
@@ -133,7 +131,7 @@ class Visit(Shape):
 
 
 class OpinionSaid(Shape):
-    """The opinion, every finding as it stands, and the verifier's words of each parameter."""
+    """The opinion, every finding in its current state, and the verifier's descriptions."""
 
     id: Line = Field(max_length=200)
     opinion: Literal["unqualified", "qualified", "adverse", "disclaimer"]
@@ -196,7 +194,7 @@ class Verification(Signed):
 
 
 class Judged(Shape):
-    """What the opinion made of the statement."""
+    """Result of the opinion for the statement."""
 
     statement: str
     state: Literal["verified", "rejected"]
@@ -210,7 +208,7 @@ class Signature(Shape):
 
 
 class Submitted(Shape):
-    """The submitted statement; `unmet` are conditions that it says do not hold."""
+    """The submitted statement; `unmet` lists conditions not met."""
 
     statement: str
     state: Literal["submitted"]

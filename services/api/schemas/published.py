@@ -27,7 +27,7 @@ class IssueApproval(Signed):
 
 
 class TakenApproval(Shape):
-    """How many people have approved the issue of a statement by now."""
+    """Number of people who have approved the issue of a statement so far."""
 
     statement: str
     state: Literal["verified"]
@@ -59,7 +59,7 @@ class StatusList(Shape):
 
 
 class TakenList(Shape):
-    """A status list that was published."""
+    """A published status list."""
 
     project: str
     valid_from: str

@@ -13,7 +13,7 @@ from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US
 from ingest.pipeline.meter import Metered, meter
 from ingest.pipeline.meter_state import FROM_START, MeterState
 from ingest.pipeline.register_bounds import Bounds
-from ingest.registers import EVENTS, SPREAD_US
+from ingest.registers import EVENTS, SPREAD_US, fell
 
 __all__ = [
     "EVENTS",
@@ -25,5 +25,6 @@ __all__ = [
     "Bounds",
     "MeterState",
     "Metered",
+    "fell",
     "meter",
 ]

@@ -21,6 +21,7 @@ from ingest.registers.lines import (
     Step,
     Trail,
     clean,
+    fell,
     rates,
     wrap,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Step",
     "Trail",
     "clean",
+    "fell",
     "rates",
     "wrap",
 ]

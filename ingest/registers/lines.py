@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ AT_ONCE_US = HOUR_US
 # inverters may run at 110 % of their rated power; a class's own highest rate has 20 % of room
 MARGIN_RATED, MARGIN = 1.1, 1.2
 INF = float("inf")
+# what a display, or a logger's second file, leaves out: a kilowatt-hour, a kilogram, a litre
+WHOLE = 1000
 KNOWN, UNKNOWN = 0, 1
 # what a register may do besides rising
 EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
@@ -91,6 +93,18 @@ class Meter:
     def takes_us(self, amount: float) -> float:
         """Return the time that an amount takes at rated power, without margin. [us]"""
         return INF if self.rate == INF else amount * MARGIN / self.rate
+
+
+def fell(tolerance: int, before: Any, after: Any) -> Any:
+    """
+    Whether a register fell by more than it jitters, and is not read in whole units as well.
+
+    Of two resolutions the coarser reading is the finer one, cut off or rounded.  Of numbers, or
+    of int64 arrays.
+    """
+    fall = before - after
+    apart = (before % WHOLE != 0) & (after % WHOLE != 0)
+    return (fall > tolerance) & ((fall >= WHOLE) | (after < WHOLE) | apart)
 
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:

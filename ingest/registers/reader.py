@@ -23,6 +23,7 @@ from ingest.registers.lines import (
     Other,
     Step,
     Trail,
+    fell,
     wrap,
 )
 from ingest.registers.steps import unknown_us
@@ -220,9 +221,10 @@ class Reader(Waiting):
         """Take a reading while another line waits."""
         rise = value - mark.value
         tolerance, since_us = self.meter.tolerance, mark.changed_us
-        if -tolerance <= rise <= self.meter.at_once(time_us - since_us) and (
+        explained = rise <= self.meter.at_once(time_us - since_us) and (
             rise <= tolerance or rise <= self.meter.largest_step(since_us, time_us)
-        ):
+        )
+        if explained and not fell(self.meter.tolerance, mark.value, value):
             self.events.append(GLITCH)
             self._drop(mark, line, time_us, value)
             self._follow(mark, time_us, value)

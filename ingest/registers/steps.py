@@ -19,6 +19,7 @@ from ingest.registers.lines import (
     Other,
     Step,
     Trail,
+    fell,
 )
 
 
@@ -54,7 +55,8 @@ class Steps:
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
         """Take a rise that its own time explains, or jitter."""
         rise = value - mark.value
-        if not -self.meter.tolerance <= rise <= self.meter.at_once(time_us - mark.read_us):
+        most = self.meter.at_once(time_us - mark.read_us)
+        if rise > most or fell(self.meter.tolerance, mark.value, value):
             return False
         if rise < 0:
             self.events.append(JITTER)

@@ -27,6 +27,7 @@ from ingest.registers.lines import (
     Other,
     Step,
     Trail,
+    fell,
 )
 from ingest.registers.steps import Steps
 
@@ -106,7 +107,7 @@ class Waiting(Steps):
             most = self.meter.allowance(elapsed)
         else:
             most = self.meter.at_once(elapsed)
-        return -self.meter.tolerance <= value - line.value <= most
+        return value - line.value <= most and not fell(self.meter.tolerance, line.value, value)
 
     def _apart(self, mark: Mark, time_us: int, value: int) -> bool:
         """Whether the mark's line cannot have led to a reading, whatever time has passed."""

@@ -23,7 +23,8 @@ WORTH = (
     Worth(
         "fall within the tolerance of the class",
         "0; the highest value remains the reference",
-        "the register jitters",
+        "the register jitters; a fall below 1,000 base units (1 kWh, 1 kg, 1 L) from or to a"
+        " multiple of them is one register in two resolutions",
     ),
     Worth(
         "larger rise that the time since the last rise allows (for solar: its daylight)",

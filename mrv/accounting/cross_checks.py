@@ -49,6 +49,10 @@ _PLACES, _TOLERANCE_PLACES = 6, 4
 # two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
 # is not accounted, so that a long invoice does not cover a difference in a short period [%]
 _ALIKE_OUTSIDE = Fraction(2)
+# to tell one meter from two: quarter hours of a day, what they add up to [base units], and the part
+# of them that is equal; the sun's quarter hours share an edge of the day otherwise than others do
+_DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
+ONE_SIGNAL = "cross_check.one_signal"
 # as release 0.1.0 worded it
 _UNKNOWN = "no quarter hour is known of both"
 _DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
@@ -168,13 +172,18 @@ class _Bench(NamedTuple):
         main = self.rows.known(meter.main, quantity).within(first, last)
         check = self.rows.known(meter.check, quantity)
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
-        sums = exact_sum(main.value[ours]), exact_sum(check.value[theirs])
-        unknown = _UNKNOWN if self.by_first else text("cross_check.unknown")
+        values = main.value[ours], check.value[theirs]
+        sums = exact_sum(values[0]), exact_sum(values[1])
+        why: Text | str = ""
+        if not len(ours):
+            why = _UNKNOWN if self.by_first else text("cross_check.unknown")
+        elif not self.by_first and _one_signal(*values):
+            why = text(ONE_SIGNAL, device=meter.check, other=meter.main)
         return self._made(
             _Against(METER, meter.check, (meter.main,), quantity, one.span_us),
             (len(ours), last - first), sums, exact(meter.percent, "check_percent"),
-            self._effect(one, number, main.value[ours] - check.value[theirs]),
-            "" if len(ours) else unknown,
+            self._effect(one, number, values[0] - values[1]),
+            why,
         )  # fmt: skip
 
     def by_invoice(self, invoice: Invoice) -> CrossCheck:
@@ -349,6 +358,17 @@ class _Bench(NamedTuple):
             detail=detail,
             outside=beside.value,
         )  # fmt: skip
+
+
+def _one_signal(main: Int64, check: Int64) -> bool:
+    """
+    Whether two meters are one: equal in nearly each quarter hour, for longer than two may be.
+
+    Two of class 0.5 that count whole kilowatt-hours differ in many parts of 2,000 of them.
+    """
+    equal = (main == check)[(main > 0) | (check > 0)]
+    enough = len(equal) >= _DAY and exact_sum(main) >= _MANY
+    return bool(enough and equal.mean() >= _NEARLY)
 
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:

@@ -20,6 +20,7 @@ import numpy as np
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet, Frame, Int64, IntervalRows
+from ingest.pipeline import fell
 from mrv.accounting.coverage import role_needs
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
@@ -188,7 +189,7 @@ class FallenRegisters:
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> tuple[Fallen, ...]:
         rise = np.diff(value)
-        left = rise < -channel.tolerance
+        left = fell(channel.tolerance, value[:-1], value[1:])
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if isinstance(limit, int):
             most = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)

@@ -47,7 +47,7 @@ HOURLY = ("leq_1h_dba", *(f"l{x}_1h_dba" for x in LEVELS))
 # Hours of the clock, half-open: directive 2002/49/EC, American practice, QCVN 26.
 _DEN = {"day": (7, 19), "evening": (19, 23)}
 _DN = {"ldn_day": (7, 22)}
-_LIMITED = {"day": (6, 21)}
+_LIMITED = (6, 21)
 
 
 def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
@@ -197,7 +197,8 @@ def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
             for name, kind in names.items()
             if name in figures
         ]
-    limited = _parts(levels, day, _LIMITED, "night")
+    begin, end = device.limits.get("day_hours", _LIMITED)
+    limited = _parts(levels, day, {"day": (begin, end)}, "night")
     rows += [Row(f"leq_{part}", day.begin_us, float(v), None) for part, v in limited.items()]
     return rows + verdict(device, {part: float(v) for part, v in limited.items()}, day)
 

@@ -289,6 +289,7 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
     """
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)
+    rules.pop("day_hours", None)  # of noise: which hours the standard calls the day
     if not name or not given:
         return []
     try:

@@ -322,6 +322,11 @@ def country_of(kind: str) -> str | None:
     return grid and grid[:2]
 
 
+def is_of_banks(factor: Factor) -> bool:
+    """Whether a factor is the development banks' default of a grid (`ifi_grid.toml`)."""
+    return factor.id.startswith("ifi-")
+
+
 def row_to_write(kind: str, at: date) -> str:
     """Return the row of a registry file for a grid's factor."""
     what, _ = national(kind)

@@ -27,6 +27,7 @@ from mrv.texts import Text, text
 
 ID = "ams-iii-h"
 VERSION = "19.0"
+_HOTTEST = "flare_temperature_max_c"
 ADDITIVE = False
 
 
@@ -284,9 +285,20 @@ _FIXED = {
         published="flare.efficiency",
         # that of an open flare, for which TOOL06 asks for no temperature, but for a flame
         unmeasured="0.5",
-        lit=("biogas", (("flare_temperature_c", "500"), ("flare_flame", "1"))),
+        lit=("biogas", (("flare_temperature_c", "500", _HOTTEST), ("flare_flame", "1", ""))),
     ),
 }
+_MANUFACTURERS = ParameterSpec(
+    unit="Cel",
+    meaning="highest temperature of the flare's exhaust by its manufacturer; above it the"
+    " efficiency counts 0",
+    required=False,
+    minimum="500",
+    maximum="2000",
+    source="manufacturer's specification of the flare; CDM TOOL06 [M]",
+    symbol="SPEC_flare",
+    side="both",
+)
 _OTHER = replace(
     LEAKAGE,
     meaning="sludge treated or disposed of without air and biomass stored, of the year",
@@ -316,7 +328,7 @@ METHODOLOGY = Methodology(
         ),
         "power": POWER_ROLE,
     },
-    parameters=water.live(_FIXED, _OTHER),
+    parameters={**water.live(_FIXED, _OTHER), _HOTTEST: _MANUFACTURERS},
     inputs={
         "flow_m3": water.FLOW,
         "power_mwh": POWER,

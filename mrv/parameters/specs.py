@@ -54,8 +54,9 @@ class ParameterSpec:
     the name of another parameter.  `lower_of` says that what was given counts where it is
     less than what was measured.  Outside of what is `plausible` a bound of it counts that gives the
     lower reduction; `undocumented` is what counts while no dated document shows the value given.
-    `lit` are a role and channels of its devices, each with the least reading that shows a flame:
-    the value counts for what flowed while one of them showed it, and 0 for the rest.
+    `lit` are a role and channels of its devices, each with the least reading that shows a flame and
+    the parameter that has the highest, if any: the value counts for what flowed while one of them
+    showed it, and 0 for the rest.
     """
 
     unit: str
@@ -82,7 +83,7 @@ class ParameterSpec:
     lower_of: bool = False
     plausible: Plausible | None = None
     undocumented: str | None = None
-    lit: tuple[str, tuple[tuple[str, str], ...]] | None = None
+    lit: tuple[str, tuple[tuple[str, str, str], ...]] | None = None
 
     @property
     def by_publication(self) -> bool:

@@ -112,12 +112,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class DesignedDevice:
-    """Equipment of the registered design: number of a make and model, and location."""
+    """Equipment of the registered design: number of a make and model, location and rated power."""
 
     make: str
     model: str
     number: int
     place: str | None = None
+    rated_power_w: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesignedPopulation:
+    """How many units the registered design has of what a survey of a parameter samples."""
+
+    parameter: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,7 @@ class Design:
     phases: tuple[Phase, ...] = ()
     latitude: Decimal | None = None
     longitude: Decimal | None = None
+    populations: tuple[DesignedPopulation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, Int32
+from mrv.accounting.cross_checks import ONE_SIGNAL
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.twin_series import (
@@ -46,7 +47,7 @@ _Bools = NDArray[np.bool_]
 
 
 def twin_series(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-03: two meters with identical or proportional series."""
+    """MTR-03: two meters with identical or proportional series, or a check meter that copies."""
     identical, proportional = [], []
     counted: defaultdict[str, list[int]] = defaultdict(list)
     for i, metered in enumerate(facts.metered):
@@ -63,7 +64,9 @@ def twin_series(facts: Facts) -> Iterator[Effect | Said]:
         identical.append(text("MTR-03.identical", device=copy, other=name))
         for i in counted[copy]:
             yield Exclude(i, text("MTR-03.copy", other=name))
-    yield from _copies(identical, proportional)
+    details = (check.detail for check in facts.checks)
+    one = (said for said in details if isinstance(said, Text) and said.code == ONE_SIGNAL)
+    yield from _copies(identical, [*proportional, *one])
 
 
 def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[Said]:

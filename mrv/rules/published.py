@@ -9,7 +9,7 @@ conservative than the published one.  What the account does not use is not asked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,6 +19,7 @@ from typing import NamedTuple
 from mrv.accounting.entered_values import accepted, amount, is_accepted, unaccepted, undocumented
 from mrv.calendar import local_date
 from mrv.errors import FactorError, MethodologyError
+from mrv.factors import is_of_banks
 from mrv.factors.ledger import Choice, bounded, published
 from mrv.methodologies import GRID
 from mrv.model import Direction, Factor, Factors
@@ -276,17 +277,40 @@ def _moves(price: Account, factor: Factor) -> bool:
     return False
 
 
+def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
+    """Return the defaults of development banks that count where a country's authority has none."""
+    values = facts.price.measured
+    beside = [
+        factor
+        for name, spec in facts.methodology.parameters.items()
+        if spec.published == GRID and name in values
+        for factor in published_of(spec, facts.project, facts.factors)[1]
+        if factor.value == values[name]
+    ]
+    return sorted(
+        {f.id: f for f in (*used, *beside) if is_of_banks(f)}.values(), key=lambda f: f.id
+    )
+
+
 def default_factors(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-02: unverified default factors that the account uses."""
+    """FAC-02: unverified default factors that the account uses, and those of development banks."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.besides.accounting == FIRST
     used = [f for f in price.used if first_set or f.certainty != "M" or _moves(price, f)]
     missing = sorted({(f.id, f.text, f.unit): f for f in unaccepted(used, names)}.items())
+    banks = [] if first_set else [f for f in _of_banks(facts, used) if f.id not in names]
     if missing and first_set:
         shown = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
         yield Said(False, f"{shown}: {_FIRST_REMEDY}")
-    elif missing:
-        yield Said(False, text("FAC-02.unverified", factors=tuple(_named(f) for _, f in missing)))
+    elif missing or banks:
+        said = [
+            text(code, factors=tuple(map(_named, those)))
+            for code, those in (
+                ("FAC-02.unverified", [f for _, f in missing]), ("FAC-02.of_banks", banks),
+            )
+            if those
+        ]  # fmt: skip
+        yield Said(False, tuple(said) if banks else said[0])
     elif any(is_accepted(factor, names) for factor in used):
         yield Said(True)

@@ -111,14 +111,20 @@ def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def flare(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: gas that reached a flare while neither its exhaust nor a detector showed a flame."""
+    """PAR-06: gas that reached a flare whose exhaust or detector showed no flame as it should."""
     for name, one in facts.besides.lit.items():
-        if one.shown == one.flow or not facts.price.stated.get(name):
+        if not facts.price.stated.get(name):
             continue
         spec = facts.methodology.parameters[name]
+        for channel, _, hottest in (spec.lit or ("", ()))[1]:
+            if channel in one.channels and hottest and hottest not in facts.project.parameters:
+                said = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
+                yield Said(False, (said,), "observation")
+        if one.shown == one.flow:
+            continue
         stated = Fraction(facts.price.stated[name])
         yield Bound(name, rounded(stated * one.shown / one.flow, spec))
-        known = tuple(channel for channel, _ in (spec.lit or ("", ()))[1])
+        known = tuple(channel for channel, *_ in (spec.lit or ("", ()))[1])
         if one.channels:
             percent = decimal_text(Fraction(100 * one.shown, one.flow), 1, "down")
             said = text("PAR-06.flame", parameter=name, channels=one.channels, percent=percent)

@@ -52,14 +52,15 @@ class Gauged(NamedTuple):
     """
     Readings of a channel of a device by local day: sum in thousandths, and number.
 
-    `hours` are the hours of the period in which there was one, since 1970; `least` is the lowest
-    reading of each interval of the period, of a channel that shows a flame.
+    `hours` are the hours of the period in which there was one, since 1970; `least` and `most` are
+    the lowest and highest reading of each interval of the period, of a channel that shows a flame.
     """
 
     total: Int64
     number: Int64
     hours: frozenset[int]
     least: Floats | None = None
+    most: Floats | None = None
 
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
@@ -77,8 +78,8 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     for spec in _specs(project).values():
         add(found, spec.channels[0], spec.channels[1:])
     for role, levels in _flames(project).values():
-        add(found, role, [channel for channel, _ in levels])
-        add(lit, role, [channel for channel, _ in levels])
+        add(found, role, [channel for channel, *_ in levels])
+        add(lit, role, [channel for channel, *_ in levels])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
     return Wanted(found, np.array([from_us, *ends], dtype=np.int64), lit)
 
@@ -94,12 +95,12 @@ def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[i
         total = np.zeros(count, dtype=np.int64)
         np.add.at(total, day[held], np.rint(value[held] * _SCALE).astype(np.int64))
         hours = frozenset(np.unique(block.time_us[rows][held] // HOUR_US).tolist())
-        least = None
+        ends: tuple[Floats, ...] = ()
         if channel in asked.lit.get(device, ()):
-            least = _lowest(block.time_us[rows][held], value[held], asked.edges)
-        found[device, channel] = Gauged(
-            total, np.bincount(day[held], minlength=count), hours, least
-        )
+            times, shown = block.time_us[rows][held], value[held]
+            ends = _lowest(times, shown, asked.edges), -_lowest(times, -shown, asked.edges)
+        number = np.bincount(day[held], minlength=count)
+        found[device, channel] = Gauged(total, number, hours, *ends)
     return found
 
 
@@ -130,8 +131,9 @@ def flames(
     Return by parameter the flow to a flare, and the part during which a flame was shown.
 
     A flame is shown in an interval of which every reading of a channel is at its level or
-    above.  An interval without a reading is as the last one of the hour before.  Without a valid
-    certificate the level is higher by the permissible error.
+    above, and not above what the manufacturer allows where the project has it.  An interval without
+    a reading is as the last one of the hour before.  Without a valid certificate the levels are
+    closer by the permissible error.
     """
     first, last = (int(us) // INTERVAL_US for us in (asked.edges[0], asked.edges[-1]))
     bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
@@ -141,16 +143,19 @@ def flames(
         for device in _serving(project, role):
             number, value = bench.flowed(device, role)
             burning = np.zeros(last - first, dtype=bool)
-            for channel, level in levels:
+            for channel, level, hottest in levels:
                 one = gauged.get((fleet.by_id[device], channel))
-                if one is None or one.least is None or not one.number.any():
+                if one is None or one.least is None or one.most is None or not one.number.any():
                     continue
                 known[channel] = None
-                least = np.full(last - first, float(level))
+                off = np.zeros(last - first)
                 papers = of_channels(certificates.get(device, ()), (channel,))
                 for span in uncovered(papers, channel, project.timezone, first, last):
-                    least[span.first - first : span.last - first] *= 1 + float(span.percent) / 100
-                burning |= np.nan_to_num(one.least[: last - first], nan=-np.inf) >= least
+                    off[span.first - first : span.last - first] = float(span.percent) / 100
+                above = float(project.parameters.get(hottest, np.inf))
+                burning |= (one.least[: last - first] >= float(level) * (1 + off)) & (
+                    one.most[: last - first] <= above * (1 - off)
+                )
             inside = (number >= first) & (number < last)
             flow += int(value[inside].sum())
             shown += int(value[inside][burning[number[inside] - first]].sum())
@@ -159,7 +164,7 @@ def flames(
     return found
 
 
-def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str], ...]]]:
+def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:
     specs = find(project.methodology, project.version).parameters
     return {name: spec.lit for name, spec in specs.items() if spec.lit is not None}
 

@@ -190,7 +190,12 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
 
 def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
-    found = (*result.applicability, condition(plan, result), *since_before(plan), *registered(plan))
+    found = (
+        *result.applicability,
+        condition(plan, result),
+        *since_before(plan),
+        *registered(plan, result),
+    )
     return tuple(
         wire_account.Condition(
             clause=_CLAUSES.get(f.rule, f.rule), holds=f.holds, detail=f.signed_by_0_1_0

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
 
 
-# a shorter period has its season
+# a shorter period has its season, up to so much above the mean of the year [%, M]
 _YEAR_US = 350 * 86_400_000_000
+_SEASON = 50
 # by how much the rated power may be off that of an estimate [%, M]
 _OFF_CAPACITY = 10
 # a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
@@ -53,6 +54,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _phases(design, days[1])
         yield from _commissioned(plan, result, design)
         yield from _elsewhere(plan, design)
+        yield from _populations(plan, design)
     yield from _full_load(plan)
     yield from _capacity(plan, result)
     if not any(_explains(one, days) for one in plan.declared.events):
@@ -63,6 +65,7 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
     """Compare the project's devices with the equipment of the design, where it names any."""
     named = {(stem(one.make), stem(one.model)): one for one in design.devices}
     held: dict[tuple[str, str], list[str]] = {}
+    rated = {one.id: one.rated_power_w for one in plan.devices}
     for device in sorted({one.device for one in plan.project.devices}):
         maker, model = plan.meters.get(device, (None, None))
         if named and maker and model:
@@ -75,6 +78,22 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
         elif len(devices) != named[key].number:
             number = named[key].number
             yield text("PLN-01.other_number", held=len(devices), number=number, **of)
+        watt = named[key].rated_power_w if key in named else None
+        for device in devices:
+            if watt is not None and rated[device] != watt:
+                held_w = "-" if rated[device] is None else str(rated[device])
+                yield text("PLN-01.other_power", device=device, held=held_w, watt=watt, **of)
+
+
+def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
+    """Say where a survey's population is not the number of units of the design."""
+    number = {one.parameter: one.number for one in design.populations}
+    for one in plan.declared.surveys:
+        if one.population != number.get(one.parameter, one.population):
+            yield text(
+                "PLN-01.other_population", parameter=one.parameter, held=one.population,
+                number=number[one.parameter], design=design.version,
+            )  # fmt: skip
 
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
@@ -202,12 +221,13 @@ def _explains(one: Event, days: tuple[date, date]) -> bool:
 
 
 def _above(result: PeriodResult) -> Iterator[Text]:
-    if result.to_us - result.from_us < _YEAR_US:
-        return
+    whole = result.to_us - result.from_us >= _YEAR_US
+    code = "PLN-01.above_estimate" if whole else "PLN-01.above_share"
     for one in result.comparisons:
-        if one.basis == DESIGN and exceeds(one.what, one.difference_percent):
+        above = one.basis == DESIGN and exceeds(one.what, one.difference_percent)
+        if above and (whole or Fraction(one.difference_percent or 0) > _SEASON):
             yield text(
-                "PLN-01.above_estimate", expected=one.expected, actual=one.actual,
+                code, expected=one.expected, actual=one.actual,
                 percent=str(one.difference_percent),
             )  # fmt: skip
 
@@ -216,7 +236,7 @@ RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
 # of an estimate, which changes no tonne
-_ESTIMATES = ("PLN-01.full_load", "PLN-01.capacity")
+_ESTIMATES = ("PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share")
 _SAID = 500  # characters of a request that a finding repeats
 
 
@@ -316,11 +336,19 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
     )
 
 
-def registered(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Return the findings of the registry's rules."""
+def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
+    """
+    Return the findings of the registry's rules.
+
+    What an excluded meter serves stays to be clarified, whatever shows it, where the project's own
+    meters used less than its service takes.
+    """
+    used = (one for one in result.applicability if one.rule == "MTR-06" and not one.holds)
+    short = any(said.code != "MTR-06.no_model" for one in used for said in one.lines)
     for one in plan.registry:
         texts = tuple(map(text_in, one.texts))
-        yield Finding(one.rule, one.holds, texts, one.severity or "", devices=devices_of(texts))
+        severity = "" if short and one.rule == "BND-01" else one.severity or ""
+        yield Finding(one.rule, one.holds, texts, severity, devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

@@ -74,6 +74,12 @@ class Unserved(NamedTuple):
     ended: bool = False
     upstream_of: tuple[str, ...] = ()
 
+    @property
+    def is_excluded(self) -> bool:
+        """Whether it never was the project's, and the boundary's reason is all that is said."""
+        told = self.served, self.moved_to, self.checks, self.project, self.upstream_of
+        return self.reason is not None and not any(told)
+
 
 def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str]:
     """Return the quantities of a class that roles of the project's side would count."""

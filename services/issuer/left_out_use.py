@@ -30,12 +30,12 @@ from psycopg import Connection
 from ingest import classes
 from ingest.classes import QUANTITIES
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Int64, IntervalRows
-from mrv.accounting.entered_values import parameters_of
+from mrv.accounting.entered_values import named, parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors
 from mrv.quantity_text import amount_text
-from mrv.registry.project import Project
+from mrv.registry.project import Document, Project
 from mrv.rounding import decimal_text
 from mrv.texts import Text, Value, text
 from services.issuer.left_out_meters import Span, Unserved, counted, roles_of, unserved
@@ -307,7 +307,9 @@ def _refused(
 # --- what is reported of them -------------------------------------------------------------
 
 
-def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) -> Text | None:
+def reported(
+    one: LeftOut, project: Project, factors: Factors, period_us: Span, drawn: Document | None = None
+) -> Text | None:
     """
     Say what a meter that is left out measured, and what it would emit; None where it did not.
 
@@ -317,6 +319,8 @@ def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) 
     ----------
     factors : Factors
         By which it is priced.
+    drawn : Document, optional
+        A third party's line diagram, which shows what it serves.
     """
     if one.is_upstream:
         return None
@@ -341,7 +345,10 @@ def reported(one: LeftOut, project: Project, factors: Factors, period_us: Span) 
     if not texts:
         return None
     why = (*_why(of), *_not_upstream(one, project))
-    return text("BND-01.left_out", device=of.device, why=why, measured=tuple(texts))
+    of_all: dict[str, Value] = {"device": of.device, "why": why, "measured": tuple(texts)}
+    if drawn is not None:
+        return text("BND-01.drawn", document=named(drawn), **of_all)
+    return text("BND-01.left_out", **of_all)
 
 
 def _compared(one: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:

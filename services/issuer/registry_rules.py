@@ -14,11 +14,13 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
+from mrv.accounting.entered_values import undocumented
 from mrv.calendar import local_date, utc_text
 from mrv.documents.form import UNSET, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
+from mrv.model import LINE_DIAGRAM
 from mrv.quantity_text import plain_text
 from mrv.registry.monitoring_plan import PERMANENT
 from mrv.registry.project import (
@@ -357,7 +359,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 def design(facts: RegistryFacts) -> Iterator[Document]:
     """Documents of values, and line diagrams; one that the plant's operator wrote is none."""
     given = facts.entry.documents or {}
-    known = {*facts.project.parameters, *facts.methodology.diagrams}
+    known = {*facts.project.parameters, LINE_DIAGRAM}
     known = known.union(*(bound.params for bound in facts.project.devices))
     for name in dict.fromkeys((*facts.methodology.documented, *given)):
         if name in known and name in given and name not in facts.invoices.unsupported:
@@ -459,8 +461,15 @@ def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Te
 
 def boundary(facts: RegistryFacts) -> Iterator[Judged]:
     """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
-    found = (reported(one, facts.project, facts.factors, facts.period_us) for one in facts.left_out)
-    yield from listed(one for one in found if one is not None)
+    drawn = _drawn(facts)
+    asked, shown = list[Text](), list[Text]()
+    for one in facts.left_out:
+        by = drawn if one.of.is_excluded else None
+        found = reported(one, facts.project, facts.factors, facts.period_us, by)
+        if found is not None:
+            (asked if by is None else shown).append(found)
+    yield from listed(asked)
+    yield from listed(shown, severity="observation")
     above = (line for one in facts.left_out for line in supplying(one, facts.project))
     yield from listed(above, holds=True)
     yield from listed(
@@ -471,6 +480,15 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
         reasons = sorted(boundary_reasons(facts.registry, facts.project.id).items())
         outside = (text("BND-01.outside", device=name, reason=why) for name, why in reasons)
         yield from listed(outside, holds=True, most=None)
+
+
+def _drawn(facts: RegistryFacts) -> Document | None:
+    """Return a third party's line diagram that was issued before the period, if there is one."""
+    documents = [*design(facts)]
+    first = local_date(facts.period_us[0], facts.project.timezone)
+    if undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, first) is not None:
+        return None
+    return next(one for one in documents if one.parameter == LINE_DIAGRAM)
 
 
 def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:

@@ -21,6 +21,7 @@ from mrv.registry.declared import (
     Default,
     Design,
     DesignedDevice,
+    DesignedPopulation,
     Event,
     JointReading,
     Phase,
@@ -43,6 +44,7 @@ _OF_DEVICES = ("moved", "anomaly")
 
 DESIGN = (
     "document", "version", "date", "sha256", "devices", "phases", "latitude", "longitude",
+    "populations",
 )  # fmt: skip
 
 
@@ -189,6 +191,7 @@ def design(row: Row) -> Design:
         phases=_rows(row, "phases", _phase),
         latitude=_decimal(latitude),
         longitude=_decimal(longitude),
+        populations=_rows(row, "populations", _population),
     )
 
 
@@ -196,8 +199,15 @@ def _designed(row: Row) -> DesignedDevice:
     row.only(*(f.name for f in fields(DesignedDevice)))
     number = row.required("number", row.whole("number", 1), "how many there are")
     return DesignedDevice(
-        row.text("make"), row.text("model"), number or 1, row.optional("place")
+        row.text("make"), row.text("model"), number or 1, row.optional("place"),
+        row.whole("rated_power_w", 1),
     )  # fmt: skip
+
+
+def _population(row: Row) -> DesignedPopulation:
+    row.only(*(f.name for f in fields(DesignedPopulation)))
+    number = row.required("number", row.whole("number", 1), "how many units there are")
+    return DesignedPopulation(row.text("parameter"), number or 1)
 
 
 def _phase(row: Row) -> Phase:
@@ -265,6 +275,7 @@ def document(project: Project) -> dict[str, Any]:
                 "phases": [_kept(asdict(one)) for one in design_.phases],
                 "latitude": design_.latitude,
                 "longitude": design_.longitude,
+                "populations": [asdict(one) for one in design_.populations],
             }),
         },
     }  # fmt: skip

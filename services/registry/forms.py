@@ -105,20 +105,23 @@ def _project(
     method: Methodology, taken: Mapping[str, RoleNeeds], notes: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
-    documents = dict.fromkeys((*method.designed, *method.papers, *method.dated))
+    params = [one.params for one in taken.values()]
+    optional = {k: s for p in params for k, s in p.items() if not s.required and s.choices}
+    every = dict.fromkeys((*method.designed, *method.papers, *method.dated))
+    documents = [key for key in every if key not in optional]
     serving = []
     for role, needs in taken.items():
-        own = {
-            key: spec
-            for key, spec in needs.params.items()
-            if spec.required or (key in documents and not spec.choices)
-        }
+        own = {key: spec for key, spec in needs.params.items() if spec.required or key in documents}
         serving.append(
             {"device": role.replace("_", "-"), "role": role}
             | {key: _example(spec) for key, spec in own.items()}
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
     notes |= {("projects.parameters", key): _meaning(spec) for key, spec in asked.items()}
+    notes |= {
+        ("projects.devices", key): f"{_meaning(spec)}; optional, with its document in `documents`"
+        for key, spec in optional.items()
+    }
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
         "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
@@ -134,19 +137,21 @@ def _project(
         )
         if not getattr(spec, "choices", None):  # a choice is no number that a document states
             made["documents"][key]["value"] = f"{PLACEHOLDER}NUMBER"
-        whole = key in method.papers
         notes["projects.documents", key] = (
-            "without it nothing is reduced"
-            if whole
-            else "without it what only its meters tell counts nothing"
-        )
+            "without it nothing is reduced" if key in method.papers
+            else "until it is entered, what only the plant's own meters report counts nothing"
+            if key in method.designed
+            else "until it is entered, the conservative end of what is published counts, nothing"
+            " where nothing is"
+        )  # fmt: skip
     return made
 
 
 def _meaning(spec: Any) -> str:
     unit = getattr(spec, "unit", "") or ""
     choices = ", ".join(map(str, getattr(spec, "choices", None) or ()))
-    return f"{unit + ': ' if unit else ''}{spec.meaning}{'; one of: ' + choices if choices else ''}"
+    named = "" if unit in ("", "1") else f"{unit}: "
+    return f"{named}{spec.meaning}{'; one of: ' + choices if choices else ''}"
 
 
 def _example(spec: Any) -> Any:

@@ -14,7 +14,7 @@ from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
 from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of, unaccepted
 from mrv.countries import grids
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors import GRID, FactorBook, kinds_in, load, row_to_write
+from mrv.factors import GRID, FactorBook, is_of_banks, kinds_in, load, row_to_write
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import (
     DIRECTION,
@@ -28,6 +28,7 @@ from mrv.methodologies import (
 )
 from mrv.model import (
     GAINING,
+    LINE_DIAGRAM,
     PERIOD,
     TECHNOLOGY,
     Activity,
@@ -41,13 +42,14 @@ from mrv.model import (
 from mrv.parameters.evidence import USUAL, of_parameter, region_of
 from mrv.parameters.inputs import Inputs, read
 from mrv.parameters.specs import ParameterSpec
-from mrv.rounding import exact_text
+from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
 from services.nearest import did_you_mean
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.located import Finding
 
 _NUMBERS = (int, Decimal, Fraction)
+ZERO = Fraction(0)
 
 
 def check(
@@ -95,7 +97,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
     except MethodologyError:
         return
     roles = methodology.roles.values()
-    known = {*methodology.parameters, KEY, *methodology.diagrams}
+    known = {*methodology.parameters, KEY, LINE_DIAGRAM}
     known = known.union(*(needs.params for needs in roles))
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
@@ -152,6 +154,17 @@ def _from_memory(
         yield _finding(project, str(error))
         return
     yield from _another_grid(project, [*used, *([] if official is None else [official])], book)
+    yield from _beside_official(project, methodology, official)
+    at = date(project.crediting_from.year, 1, 1)
+    for factor in {f.id: f for f in (*used, *filter(None, [official])) if is_of_banks(f)}.values():
+        if factor.id not in names:
+            text = (
+                f"{factor.id} = {factor.text} {factor.unit} is a default of development banks, no"
+                " factor of the country's authority: each statement has an observation (FAC-02);"
+                f" write the authority's under `factors`: {row_to_write(factor.kind, at)}; or, if"
+                f" the programme takes the default, name it in parameters.{KEY}"
+            )
+            yield Finding(project.kind, project.id, text, warning=True)
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
         one = len(missing) == 1
@@ -164,6 +177,23 @@ def _from_memory(
             f" that the project does not accept {it}, unless parameters.{KEY} names {it}",
             warning=True,
         )
+
+
+def _beside_official(
+    project: Project, methodology: Methodology, official: Factor | None
+) -> Iterator[Finding]:
+    """Warn of a grid's factor that was entered as another value than the published one."""
+    for name, value in project.parameters.items():
+        spec = methodology.parameters.get(name)
+        if official is None or spec is None or spec.published != GRID:
+            continue
+        if Fraction(value) != official.value:
+            text = (
+                f"parameters: {name} = {value}, and {official.id} = {official.text} {official.unit}"
+                " is published: the more conservative one counts; enter the published value, or"
+                " what the authority publishes of this grid under `factors`, with its document"
+            )
+            yield Finding(project.kind, project.id, text, warning=True)
 
 
 def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
@@ -222,22 +252,6 @@ def _not_designed(
             some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
         elif not _whole(paper):
             some.append(f"{name} has no document with {', '.join(DOCUMENT)}")
-    undated = [
-        f"{name} has no document with {', '.join(DOCUMENT)}"
-        for name in methodology.documented
-        if name in known
-        and name not in methodology.designed
-        and not _whole(given.get(name))
-        and not _is_cautious(methodology, name, parameters)
-    ]
-    if undated:
-        yield _until(
-            project,
-            undated,
-            "until they are named in `documents` (from before the period, with issuer and the"
-            " SHA-256 of the file), each statement has a finding, and a value whose methodology has"
-            " a conservative default counts at that default",
-        )
     invoices = _invoices(project, methodology)
     if lacking[True]:
         yield _until(
@@ -265,7 +279,7 @@ def _unshown(
     book: FactorBook,
     country: str | None,
 ) -> Iterator[Finding]:
-    """Warn of values on the project participant's word alone, with the rows to write."""
+    """Warn of values on the project participant's word alone: what each carries, and its row."""
     given = project.documents or {}
     sampled = {one.parameter for one in project.laboratory or ()}
     typed = {n: v for n, v in project.parameters.items() if n in methodology.parameters}
@@ -273,27 +287,58 @@ def _unshown(
     for device, values in ((None, typed), *((b, b.params) for b in project.devices)):
         for name, value in values.items():
             spec = methodology.spec_of(name)
-            if (
+            dated = name in methodology.documented and not _is_cautious(
+                methodology, name, parameters
+            )
+            graded = (
                 "document" in of_parameter(name).by
                 and spec.unit != "year"
                 and name not in sampled
-                and not (name in methodology.documented
-                         and not _is_cautious(methodology, name, parameters))
                 and not _is_its_own(spec, name, value, country)
-                and not _whole(given.get(name))
                 and not (device is not None and spec.choices
                          and _least(project, methodology, parameters, device, name, book))
-            ):  # fmt: skip
-                rows[name] = str(row_of(name, Fraction(value)))
+            )  # fmt: skip
+            if _whole(given.get(name)) or name in methodology.designed or not (dated or graded):
+                continue
+            rows[name] = str(row_of(name, Fraction(value)))
     if rows:
+        shares = (_carried(project, methodology, parameters, name, book) for name in rows)
+        said = [
+            f"{n}{f' ({share})' if share else ''}" for n, share in zip(rows, shares, strict=True)
+        ]
         yield _until(
             project,
-            [f"{', '.join(rows)} without a third party's document"],
-            f"the grade of evidence is D, and of a value that carries more than"
-            f" {USUAL.above_percent} % of the reduction (or what the programme's trust root says)"
-            " the conservative end of what is published counts, nothing where nothing is; write in"
-            f" `documents`: {'; '.join(rows.values())}",
+            [f"{', '.join(said)} without a third party's document"],
+            "until `documents` names one from before the period, the statement has a finding, and"
+            f" of a value that carries more than {USUAL.above_percent} % of the reduction (or what"
+            " the programme's trust root says) the conservative end of what is published counts,"
+            f" nothing where nothing is; write in `documents`: {'; '.join(rows.values())}",
         )
+
+
+def _carried(
+    project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
+) -> str:
+    """Say what share of a role's unit a value carries: 100 times its effect at a hundredth less."""
+    year, most, most_of = project.crediting_from.year, ZERO, ""
+
+    def less(values: Inputs) -> Inputs:
+        number = type(values.get(name)) in _NUMBERS and methodology.spec_of(name).unit != "year"
+        return {**values, name: values[name] * Fraction(99, 100)} if number else values
+
+    for bound in {d.role: d for d in project.devices}.values():
+        params = read(methodology.roles[bound.role].params, bound.params, bound.device)
+        try:
+            whole, rest = (
+                unit_reductions(methodology, bound.role, one, every, book, year).reduction_t
+                for one, every in ((params, parameters), (less(params), less(parameters)))
+            )
+        except (FactorError, MethodologyError):
+            continue
+        if whole and (share := min(Fraction(1), abs((whole - rest) / whole) * 100)) > most:
+            most, most_of = share, bound.role
+    percent = decimal_text(most * 100, 0, "half_even")
+    return f"carries {percent} % of what {most_of} counts" if most else ""
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:

@@ -52,6 +52,7 @@ Item = TypeVar("Item")
 _MOST_SIGNATURES = 9
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
 _MOST_NAME, _MOST_FED = 200, 50
+_DAYS = [[begin, end] for begin in range(24) for end in range(begin + 1, 25)]
 MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
 DEVICE_KEYS = (
@@ -174,6 +175,10 @@ def _attributes(row: Row) -> dict[str, Any]:
         )
     for text in _placed(found):
         row.problem("attributes", text)
+    limited = found.get("limits")
+    hours = limited.get("day_hours") if isinstance(limited, Mapping) else None
+    if hours is not None and hours not in _DAYS:
+        row.problem("attributes", f"limits.day_hours {hours!r} must be two hours, such as [7, 21]")
     for text in alarm_rules.problems(found["alarms"]) if "alarms" in found else ():
         row.problem("attributes", text)
     return found

@@ -121,6 +121,17 @@ def timetable(world: World, on: list[str], round_m: float) -> None:
         world.made[device]["odometer_m"] = drives * step * (1 + 0.003 * days.wander(1))
 
 
+@_happened
+def flows_back(world: World, on: str, per_night: float) -> None:
+    """From one to three by night nothing is delivered, and some of what was comes back."""
+    device, channel = _at(on)
+    hour = Days(TIMES_US, OFFSET_US, world.rng).hour
+    back = -per_night * STEP_US / (2 * HOUR_US)
+    world.made[device][channel] = np.where(
+        (hour >= 1) & (hour < 3), back, world.made[device][channel]
+    )
+
+
 # --- readings -----------------------------------------------------------------------------
 
 
@@ -217,6 +228,56 @@ def silent(world: World, device: str, first: str, last: str) -> None:
 def read_out(world: World, device: str, at: str) -> None:
     """A device keeps its readings until somebody reads them out."""
     world.arrived[device] = _moment(at)
+
+
+@_said
+def drift(world: World, device: str, minutes: float) -> None:
+    """A meter's clock gains some minutes in the month."""
+    some = world.readings[device]
+    begin, end = _span(str(FIRST), str(END))
+    passed = np.clip((some.time_us - begin) / (end - begin), 0, 1)
+    some.time_us = some.time_us + np.rint(passed * minutes * 60_000_000).astype(np.int64)
+
+
+@_said
+def again_coarse(
+    world: World, device: str, minutes: int, unit: int = 1, more: int = 0
+) -> None:  # fmt: skip
+    """Registers come a second time, a minute later: seldom, in large units, or a little higher."""
+    some = world.readings[device]
+    minute_us = 60_000_000
+    at = np.flatnonzero(some.time_us // (5 * minute_us) % (minutes // 5) == 0)
+    times = np.concatenate([some.time_us, some.time_us[at] + minute_us])
+    order = np.argsort(times, kind="stable")
+    for name, values in some.columns.items():
+        second = (
+            values[at] // unit * unit + more if values.dtype.kind == "i" else values[at] * np.nan
+        )
+        some.columns[name] = np.concatenate([values, second])[order]
+    some.time_us = times[order]
+
+
+@_said
+def rolls_over(world: World, on: str, modulus: int, at: str, early: int = 0) -> None:
+    """A register begins again from zero at its modulus, or `early` by so much."""
+    device, channel = _at(on)
+    some = world.readings[device]
+    after = some.time_us >= _moment(at)
+    values = some.columns[channel]
+    since = values - int(values[~after][-1])
+    some.columns[channel] = np.where(after, since, since + modulus - early - (early == 0))
+
+
+@_said
+def wound_back(world: World, on: str, per_night: float) -> None:
+    """A register runs backwards from ten in the evening to five in the morning."""
+    device, channel = _at(on)
+    some = world.readings[device]
+    hour = (some.time_us + OFFSET_US) % DAY_US / HOUR_US
+    night = ((hour >= 22) | (hour < 5))[1:]
+    start, steps = _steps(some, channel)
+    back = per_night / 7 * np.diff(some.time_us) / HOUR_US
+    some.columns[channel] = _rebuilt(start, steps - np.where(night, back, 0))
 
 
 @_said
@@ -622,6 +683,47 @@ def unbound(world: World, on: str, reason: str = "", upstream_of: Sequence[str] 
 
 
 @_said
+def elsewhere(world: World, device: str, metres: float) -> None:
+    """A device is registered at a site of its own, some metres away."""
+    place = world.document["sites"][0]
+    north = place["latitude"] + metres / 111_320
+    world.document["sites"].append({**place, "id": f"site-of-{device}", "latitude": north})
+    world.registered(device)["site"] = f"site-of-{device}"
+
+
+@_said
+def diagram(world: World) -> None:
+    """A third party's line diagram of before the period shows what each meter measures."""
+    world.project["documents"]["line_diagram"] = paper(world, "line_diagram", {})
+
+
+@_said
+def apart(world: World, devices: list[str]) -> None:
+    """Devices of the project are in another one, which is never closed."""
+    theirs = [one for one in world.project["devices"] if one["device"] in devices]
+    world.document["projects"].append(
+        {**deepcopy(world.project), "id": "other-project", "devices": theirs}
+    )
+    world.project["devices"] = [one for one in world.project["devices"] if one not in theirs]
+    for project in world.document["projects"]:
+        mine = {one["device"] for one in project["devices"]}
+        for one in project["documents"].values():
+            if isinstance(one.get("value"), dict):
+                one["value"] = {name: v for name, v in one["value"].items() if name in mine}
+    world.invoices = [one for one in world.invoices if not set(devices) & set(one["devices"])]
+    world.closed = (PROJECT,)
+
+
+@_said
+def spelled(world: World, device: str, like: str) -> None:
+    """A meter has the nameplate of another one, spelled otherwise."""
+    letters, _, digits = world.registered(like)["serial"].partition("-")
+    row = world.registered(device)
+    row |= {"serial": f"{letters.lower()} 0{digits}", "maker": "MAKER Co., Ltd"}
+    row["calibrations"][0]["serial"] = row["serial"]
+
+
+@_said
 def main_meter(world: World, name: str, of: list[str], per_day: float, reason: str) -> None:
     """The site's main meter supplies meters of the project, and what else draws as much a day."""
     outside(world, of[0], name, per_day, reason)
@@ -773,12 +875,19 @@ def billed_from_5th(world: World, of: list[str], day: int = 5) -> None:
 @_said
 def billed_by_weeks(world: World, of: list[str]) -> None:
     """A supplier bills each week."""
+    billed_over(world, of, str(FIRST), str(END), 7)
+
+
+@_said
+def billed_over(world: World, of: list[str], first: str, end: str, days: int = 0) -> None:
+    """A supplier bills some time at once, or in parts of some days."""
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
+    begin, after = date.fromisoformat(first), date.fromisoformat(end)
+    step = days or (after - begin).days
     for name in of:
-        day = FIRST
-        while day < END:
-            world.invoices.append(invoice(world, name, day, day + timedelta(days=7)))
-            day += timedelta(days=7)
+        for past in range(0, (after - begin).days, step):
+            day = begin + timedelta(days=past)
+            world.invoices.append(invoice(world, name, day, day + timedelta(days=step)))
 
 
 @_said

@@ -34,7 +34,12 @@ EXAMPLES = {
         # 20,000 is believed until the next reading contradicts it
         Example([1_000, 1_000, 20_000, 2_000], 1_000, 1),
     ],
-    "fall within": [Example([1_000, 900, 1_200], 200, 0)],
+    "fall within": [
+        Example([1_000, 900, 1_200], 200, 0),
+        # a second file of whole kilowatt-hours, cut off or rounded
+        Example([10_000_786, 10_000_000, 10_012_300, 10_012_000, 10_012_400], 11_614, 0),
+        Example([10_000_786, 10_001_000, 10_000_800, 10_012_300], 11_514, 0),
+    ],
     "larger rise": [
         Example([0] * 8 + [150_000], 0, 1),
         Example([0] * 8 + [150_000, 150_000], 0, 2),

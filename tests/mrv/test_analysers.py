@@ -40,13 +40,15 @@ def paper(performed="2025-12-01", until="2027-12-01", channel=None, **more):
 PAPERS = {d.id: (paper(),) for d in DEVICES}
 
 
-def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, **flare):
+def closed(
+    cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, entered=COD, **flare
+):
     """Parameters that count over two days; None where the analyser says nothing on a day."""
-    result = ended(cod_in, cod_out, accounting, papers, **flare)
+    result = ended(cod_in, cod_out, accounting, papers, entered, **flare)
     return {p.name: Decimal(p.value) for p in result.parameters if p.device is None}
 
 
-def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, **flare):
+def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, entered=COD, **flare):
     """Close two days."""
     fleet = Fleet(DEVICES)
     second = TIMES >= BEGIN + 96 * QUARTER_US
@@ -69,7 +71,7 @@ def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, **
         methodology="ams-iii-h",
         version="19.0",
         expected={},
-        parameters=COD,
+        parameters=entered,
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )
     plan = MonitoringPlan(project, DEVICES, accounting=accounting, calibrations=papers)
@@ -204,6 +206,16 @@ def test_a_thermometer_without_a_certificate_has_to_show_more():
     # release 0.1.0 asked for no flame
     before = closed((1000.0, 1000.0), accounting=FIRST, flare_temperature_c=np.nan)
     assert before["flare_efficiency"] == Decimal("0.9")
+
+
+def test_a_flare_hotter_than_its_manufacturer_allows_burns_nothing_that_counts():
+    """Gas of a flare outside its specification would count in full (CDM TOOL06)."""
+    hot = {"flare_temperature_c": 800.0}
+    assert closed((1000.0, 1000.0), **hot)["flare_efficiency"] == Decimal("0.5")
+    at_most = {**COD, "flare_temperature_max_c": Decimal(700)}
+    assert closed((1000.0, 1000.0), entered=at_most, **hot)["flare_efficiency"] == 0
+    at_most = {**COD, "flare_temperature_max_c": Decimal(900)}
+    assert closed((1000.0, 1000.0), entered=at_most, **hot)["flare_efficiency"] == Decimal("0.5")
 
 
 def _removed(cod_in, cod_out):

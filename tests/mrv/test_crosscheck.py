@@ -9,7 +9,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.registry.project import Besides, CheckMeter, Earlier, Invoice
+from mrv.registry.project import ACCOUNTING, Besides, CheckMeter, Earlier, Invoice
 from mrv.rules import closing as period
 from mrv.statement.conditions import findings, unmet
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
@@ -30,7 +30,7 @@ def _close(project, rows, besides, days=1):
     )
 
 
-def _pv(main, check, **more):
+def _pv(main, check, besides=METER, **more):
     rows = IntervalRows.concat(
         [
             full("inv-1", "energy_export", DAY, main),
@@ -38,7 +38,7 @@ def _pv(main, check, **more):
             _check_rows(check, **more),
         ]
     )
-    return _close(PV, rows, METER)
+    return _close(PV, rows, besides)
 
 
 def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():
@@ -57,6 +57,21 @@ def test_a_meter_that_counts_less_than_its_check_meter_is_an_observation(check, 
     (found,) = findings(claims)
     assert found.severity == severity
     assert len(unmet(claims)) == (severity != "observation")
+
+
+@pytest.mark.parametrize(
+    ("main", "check", "holds"),
+    [(25_000, 25_000, None), (25_000, 24_950, True), (10_000, 10_000, True)],
+    ids=["one signal", "two meters", "too little to tell"],
+)
+def test_a_check_meter_that_copies_its_meter_is_no_evidence(main, check, holds):
+    """A false meter would vouch for itself by a second address on its bus."""
+    found = _pv(main, check, replace(METER, accounting=ACCOUNTING))
+    (compared,) = found.cross_checks
+    assert compared.holds is holds
+    said = [one for one in found.applicability if one.rule == "MTR-03" and not one.holds]
+    asked = [one.severity for one in said if "one_signal" in repr(one.texts)]
+    assert asked == ([] if holds else ["CL"])
 
 
 def _invoice(value, begin=0, end=DAY, devices=("inv-1", "inv-2"), **more):

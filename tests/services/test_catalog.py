@@ -140,7 +140,10 @@ def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_p
         kept = [x for x in text.splitlines() if not x.strip().startswith(("phi: {", "mcf: {"))]
         (tmp_path / file.name).write_text("\n".join(kept), "utf-8")
     told = _told(_check(tmp_path))
-    assert "trang-cat-compost: parameters: phi, mcf without a third party's document" in told
+    assert (
+        "trang-cat-compost: parameters: phi (carries 100 % of what waste counts), mcf (carries"
+        " 100 % of what waste counts) without a third party's document"
+    ) in told
     assert "carries more than 5 % of the reduction" in told
     row = "issued: 2026-01-31, sha256: 64 digits, value: 0.85}"
     assert f"phi: {{document: title and number, by: issuer, {row}" in told

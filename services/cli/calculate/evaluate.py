@@ -23,6 +23,11 @@ from services.cli.calculate import input_schema as schema
 from services.cli.calculate.input_schema import name_of, read_json, write_json
 from services.cli.options.common import country_option
 
+_ELSEWHERE = (
+    "Another country's limits: a TOML like those in mrv/countries/vn/limits, given with --limits,\n"
+    "or as `attributes.limits.table` of a station (docs/plants-and-stations.md)."
+)
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -99,7 +104,8 @@ def _indicators(*, compact: bool) -> str:
     if compact:
         return json.dumps([{"id": i.id, "title": i.title, "limits": _limits(i)} for i in found])
     width = max(len(i.id) for i in found)
-    return "\n".join(f"{i.id:<{width}}  {i.title}, {i.reference}{_note(i)}" for i in found)
+    rows = [f"{i.id:<{width}}  {i.title}, {i.reference}{_note(i)}" for i in found]
+    return "\n".join([*rows, _ELSEWHERE])
 
 
 def _limits(one: Indicator) -> str:
@@ -109,7 +115,8 @@ def _limits(one: Indicator) -> str:
 
 
 def _note(one: Indicator) -> str:
-    return " (needs --limits)" if one.configured else ""
+    own = ", Viet Nam" if one.id.startswith(("qcvn-", "vn-")) else ""
+    return own + (" (needs --limits)" if one.configured else "")
 
 
 @click.command()

@@ -61,11 +61,12 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return microseconds of `90s`, `15m`, `2h` or `1d`."""
-        parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
-        if parts is None or not float(parts[1]):
-            self.fail(f"{value!r} is not a duration; write 90s, 15m, 2h or 1d", param, ctx)
-        return round(float(parts[1]) * _SECONDS[parts[2]] * 1_000) * 1_000
+        """Return microseconds of `90s`, `15m`, `2h`, `1d` or a sum such as `31d15m`."""
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", value)
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+        if "".join(map("".join, parts)) != value or not seconds:
+            self.fail(f"{value!r} is not a duration; write 90s, 15m, 2h, 1d or 31d15m", param, ctx)
+        return round(seconds * 1_000) * 1_000
 
 
 class Speed(click.ParamType):
@@ -154,7 +155,7 @@ class _Options:
     metavar="ID TIME",
     help="Device whose register stops advancing.",
 )
-@click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
+@click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 31d15m.")
 @click.option("--speed", type=Speed(), default="1", help="Multiple of real time, or max.")
 @click.option(
     "--cadence", type=Duration(), help="Time between readings, if the device's entry gives none."

@@ -221,8 +221,10 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """
     Validate files, or the current registry, against all rules.
 
-    Files and folders are read for themselves, without a database.  Ends with 2 when
-    a row breaks a rule; what only looks wrong is a warning, with its file and line.
+    Files and folders are read for themselves, without a database: a row that refers to
+    one that is registered already is checked by `tonne registry import --dry-run`.  Ends
+    with 2 when a row breaks a rule; what only looks wrong is a warning, with its file
+    and line.
 
     \b
     Example:
@@ -230,7 +232,14 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
       tonne registry check --strict
     """
     if files:
-        _show(plan(Registry(), read_files(files), strict=strict), "checked", as_json=as_json)
+        found = plan(Registry(), read_files(files), strict=strict)
+        if found.refused:
+            click.echo(
+                "Only these files were read. If they refer to rows that are registered already:"
+                " tonne registry import FILES --dry-run",
+                err=True,
+            )
+        _show(found, "checked", as_json=as_json)
         return
     with connect(database_url(), name="tonne registry") as conn:
         found = check_registry(conn, strict=strict)

@@ -300,9 +300,11 @@ def _cause(
     if health["gateway_dark"]:
         return "gateway", health["gateway_heard"] or heard
     own = _own_cause(health, refused, credentials)
-    if own is not None:
+    new = health["state"] == "not commissioned"
+    # whoever sent the readings of past days hung up: the device lost no connection
+    if own is not None and not (new and heard is not None and own[0] == "will"):
         return own
-    if health["state"] == "not commissioned":
+    if new:
         return "not commissioned", None
     # what came late was heard as well
     begins = health["expected_since"]

@@ -39,3 +39,10 @@ def test_a_night_that_was_not_measured_gives_no_level_of_day_and_night():
 def test_noise_and_water_have_no_index_of_an_hour():
     """An index that no decision knows would be shown as one."""
     assert environment.of_hours(NOISE, known(leq_1h_dba=[60.0]), [DAY.begin_us]) == []
+
+
+def test_a_day_begins_when_its_standard_says():
+    """A town whose night begins at 22 would be judged by the hours of another country."""
+    clock = [50.0] * 7 + [60.0] * 14 + [70.0] * 3
+    place = Device("noise", "s", "noise_station", timezone=HANOI, limits={"day_hours": [7, 21]})
+    assert of_day(place, known(leq_1h_dba=clock))["leq_day_dba"].value == 60

@@ -14,6 +14,8 @@ Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int
 | /IRCheck/iss_forms/C9YLR5I7E2MUJQD/viewPublic: the survey of another phase | survey |
 """
 
+from dataclasses import replace
+
 import pytest
 
 from mrv.documents.form import read
@@ -23,7 +25,8 @@ from mrv.report.dated_values import dated_rows
 from mrv.report.words import LANGUAGES, Words
 from mrv.signatures import canonical
 from mrv.statement.compose import compose, label_of
-from services.issuer.collect_evidence import recollect
+from mrv.statement.conformity import _populations
+from services.issuer.collect_evidence import plan_of, recollect
 from services.issuer.report import facts_of
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
@@ -95,6 +98,13 @@ MADE = {
 }
 
 
+def test_a_month_far_above_its_estimate_is_an_observation(url, tmp_path):
+    """Days of nearly twice what the design says would be issued without a word."""
+    low = plant.REGISTRY.replace("reduction_t_per_year: 799.2", "reduction_t_per_year: 400")
+    said = _told(_closed(url, tmp_path, low))
+    assert "above what the estimate of the design gives for these days" in said
+
+
 def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
     """A scale of another make, or a fifth trunk line, would be found by the reviewer alone."""
     said = _told(_closed(url, tmp_path, _with(DESIGN, **MADE)))
@@ -111,6 +121,36 @@ def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
     said = _told(_closed(url, tmp_path, _with(right, **MADE)))
     assert "design" not in said
     assert "phase" not in said
+
+
+def test_another_power_and_another_population_than_designed_are_findings(url, tmp_path):
+    """
+    Inverters of twice the power, or stoves that no design has, would be found by the reviewer.
+
+    https://cdm.unfccc.int/IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic
+    """
+    weak = DESIGN.replace("number: 4}", "number: 1, rated_power_w: 500000}").replace(
+        "      phases:",
+        "      populations: [{parameter: sfc_l_per_100km, number: 80}]\n      phases:",
+    )
+    bus = (
+        "    surveys: [{parameter: sfc_l_per_100km, population: 90, n: 40, mean: 34, sd: 2,"
+        " drawn: by lot, taken: 2026-01-02}]\n"
+    )
+    planned, _ = _import(url, tmp_path, _with(weak, **MADE) + bus)
+    assert not planned.refused
+    said = _told(_closed(url, tmp_path, _with(weak, **MADE) + bus))
+    assert "inv-2: rated 1000000 W, and the registered design (1.1) has Maker M-100 of 500,000" in (
+        said
+    )
+    with connect(url) as conn:
+        stored = load_registry(conn)
+    assert stored.projects["pv"].design.populations[0].number == 80
+    declared = replace(stored.projects["pv"].declared, surveys=stored.projects["bus"].surveys)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        plan = replace(plan_of(conn, "pv", *SPAN), declared=declared)
+    (found,) = _populations(plan, declared.design)
+    assert "a population of 90, and the registered design (1.1) has 80" in str(found)
 
 
 def test_an_estimate_that_no_such_plant_can_give_is_a_finding(url, tmp_path):

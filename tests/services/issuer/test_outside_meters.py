@@ -121,7 +121,36 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     told = _told(_close(url))
     assert says in told
     assert "which as charging of the project would emit 0." in told
-    assert "Bind it to the project, or show the verifier its load" in told
+    assert "Bind it to the project, or enter the reason for its exclusion in `boundary`" in told
+
+
+DIAGRAM = (
+    "    documents: {line_diagram: {document: Line diagram 3, by: %s, issued: %s, sha256: %s}}\n"
+)
+BY, BEFORE = "Institute of Energy", "2025-12-01"
+DRAWN = {
+    "of a third party": (_registry(reason=True), BY, BEFORE, "observation"),
+    "at the same place under another name": (
+        _registry(reason=True, site="gate"), BY, BEFORE, "observation",
+    ),
+    "without a reason": (_registry(), BY, BEFORE, "CL"),
+    "of after the period began": (_registry(reason=True), BY, "2026-03-03", "CL"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("registry", "by", "issued", "severity"), DRAWN.values(), ids=DRAWN)
+def test_a_third_partys_line_diagram_settles_a_neighbours_charger(
+    buses, registry, by, issued, severity
+):
+    """An honest depot was asked about its neighbour's charger each month; no row met it."""
+    url = buses(registry + DIAGRAM % (by, issued, "ab" * 32))
+    _tell(url)
+    found = [one for one in _close(url)["applicability"] if one["rule"] == "BND-01"]
+    asked = [one for one in found if not one["holds"]]
+    assert {one.get("severity") or "CL" for one in asked} == {severity}
+    shown = "Line diagram 3" in " ".join(map(worded, asked))
+    assert shown == (severity == "observation")
+    assert "measured 144 kWh" in " ".join(map(worded, asked))
 
 
 @pytest.mark.parametrize(

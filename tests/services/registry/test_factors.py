@@ -20,6 +20,20 @@ def test_a_factor_from_memory_is_warned_of_until_it_is_accepted_by_name(load):
     assert "unverified" not in messages(load(BASE + accepting))
 
 
+def test_a_default_of_banks_and_a_factor_typed_beside_it_are_warned_of(load):
+    """Half a tonne too much in a MWh would be typed, and the import would be silent."""
+    thai = BASE.replace("country: VN", "country: TH")
+    grid = PROJECT.replace("jcm-vn-am007", "ams-i-d").replace('"1.0"', '"18.0"')
+    grid = grid.replace(", case: 1", "")
+    values = "    parameters: {ef_grid_t_per_mwh: 0.5, capacity_mw: 1}\n"
+    said = messages(load(thai + grid + values))
+    assert "ef_grid_t_per_mwh = 0.5, and ifi-2021-grid.th = 0.351 tCO2/MWh is published" in said
+    assert "ifi-2021-grid.th = 0.351 tCO2/MWh is a default of development banks" in said
+    taken = values.replace("0.5", "0.351").replace("}", ", accept_factors: [ifi-2021-grid.th]}")
+    said = messages(load(thai + grid + taken))
+    assert "ifi-2021-grid.th" not in said
+
+
 GRID = """
 factors:
   - {id: grid-2024, kind: grid.vn, value: 0.66, unit: tCO2/MWh, direction: consumed,

@@ -221,7 +221,7 @@ def test_text_that_looks_like_a_number_may_be_quoted_or_not(
     [
         ("projects.monitoring.lines", "option", "A, B or C of the JCM", "D"),
         ("projects.transfer", "list", "1 or 2", 3),
-        ("projects", "system", "System of the Hai Phong pilots", "nonsense"),
+        ("projects", "system", "System of the pilots", "nonsense"),
         ("projects", "action", "Action of the programme", "9"),
         ("devices", "site", "Site of the device", "nowhere"),
         ("devices", "gateway", "registered as well", "no-one"),

@@ -7,7 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from click import BadParameter
 
+from services.cli.local.simulate import Duration
 from services.simulator.disturb import NO_FAULTS
 from services.simulator.flow import outgoing
 from services.simulator.model import SimulatorError
@@ -75,6 +77,14 @@ def test_start_moves_and_duration_cuts():
     start = 1_767_225_600_000
     sent = readings(Replayed(read_recording(RSF2), "x", start, 86_400_000))
     assert (len(sent), sent[0]["ts"]) == (96, start)
+
+
+def test_a_duration_is_of_several_units():
+    """A month and its last reading would be counted in minutes by hand."""
+    assert Duration().convert("31d15m", None, None) == (31 * 86_400 + 900) * 1_000_000
+    for wrong in ("31d 15m", "15", "d", "0s"):
+        with pytest.raises(BadParameter, match="not a duration"):
+            Duration().convert(wrong, None, None)
 
 
 def test_the_autumn_hour_that_comes_twice(tmp_path):

@@ -76,6 +76,15 @@ def test_a_device_that_was_never_heard_says_so(conn):
     """A meter that was wired and never spoke would look like one that fell silent."""
     page = device_page(conn, None, "alone")
     assert (page["state"], page["cause"], page["since"]) == ("not commissioned",) * 2 + (None,)
+    # days that were imported: who sent them hung up
+    conn.execute(
+        "INSERT INTO device_seen VALUES ('alone', now() - interval '90 days', now(), '-infinity',"
+        " repeat('0', 100)::bit(100))"
+    )
+    conn.execute("INSERT INTO principal_status VALUES ('alone', 'offline', now())")
+    assert _cause(conn, "alone") == "not commissioned"
+    conn.execute("DELETE FROM device_seen WHERE device_id = 'alone'")
+    conn.execute("DELETE FROM principal_status")
     conn.execute("UPDATE device SET commissioned = '2026-01-05' WHERE id = 'alone'")
     page = device_page(conn, None, "alone")
     assert (page["state"], page["cause"]) == ("offline", "never heard")

@@ -24,6 +24,7 @@ ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 _QUARTER_S, _DAY_S, _NAMED = 900, 86_400, 3
 _SILENT = {"silent", "never heard"}
+_LATE = "not commissioned"
 _PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
 
@@ -176,7 +177,10 @@ def shortfalls(
             if since is not None
             else t("never_heard")
             if silent
-            else t("fault.low", percent=t.number(own))
+            else t(
+                "fault.late" if state is not None and state.state == _LATE else "fault.low",
+                percent=t.number(own),
+            )
             if own is not None
             else t("fault.nothing")
         )

@@ -27,13 +27,22 @@ from services.store.views import parks
 from services.store.views.programme_report import report_document
 
 router = APIRouter(include_in_schema=False)
+
+
+class _NoProgrammeError(ProblemError):
+    """No programme is registered."""
+
+
 Year = Annotated[int | None, Query(ge=1990, le=2200)]
 
 
 @router.get("/console/{language}/programme")
 def programme(ask: View, language: Language, year: Year = None) -> Response:
     """Show every system, action, station and park of a year; the two accounts apart."""
-    found = _report(ask, year, language)
+    try:
+        found = _report(ask, year, language)
+    except _NoProgrammeError:
+        return render(ask, language, "no_programme.html")  # the menu leads here, whatever there is
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
     return render(
         ask,
@@ -142,5 +151,5 @@ def _report(ask: Asked, year: int | None, language: str) -> dict[str, Any]:
             ("programme", year, language), find
         )
     except RegistryError as error:
-        raise ProblemError(404, str(error)) from error
+        raise _NoProgrammeError(404, str(error)) from error
     return found

@@ -82,6 +82,15 @@ def test_no_page_of_another_country_speaks_of_viet_nam(freiburg, language):
     }
 
 
+def test_the_menu_has_a_page_where_no_programme_is_registered(freiburg, database_url):
+    """The menu of a city without a programme would lead to "page not found"."""
+    with connect(database_url, autocommit=True) as conn:
+        conn.execute("TRUNCATE programme CASCADE")
+    page = f"{freiburg.url}/console/en/programme"
+    answer = plain.get(page, cookies=session(freiburg, "auditor"))
+    assert (answer.status_code, "No programme is registered" in answer.text) == (200, True)
+
+
 @pytest.mark.parametrize("language", SHOWN)
 def test_tonnes_of_no_action_are_named_where_the_programme_has_none(
     freiburg, database_url, language

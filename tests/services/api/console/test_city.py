@@ -6,6 +6,7 @@ import time
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from openpyxl import load_workbook
@@ -250,6 +251,8 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     assert (bad.next, bad.severity) == (t("fault.next.plan"), "major")
     assert "4,771 full-load hours" in bad.why
     assert (low.next, low.severity) == (t("fault.next.low"), "major")
+    late = {"nck-pv": SimpleNamespace(state="not commissioned", silent_since=None)}
+    assert "sent later" in shortfalls(found, late, plans, "", most=5, **by_name)[1].why
     assert (
         "its plan does not match its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
     )

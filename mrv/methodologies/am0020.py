@@ -100,9 +100,8 @@ def odd(inputs: Inputs) -> None:
     for name, value in specific.items():
         if value < least:
             raise MethodologyError(
-                f"{name} is {float(value):.6g} kWh/m3, but lifting water by head_m = "
-                f"{float(inputs['head_m']):g} m takes {float(least):.6g}; check units "
-                "and head"
+                f"{name} is {float(value):.6g} kWh/m3, and lifting water by head_m ="
+                f" {float(inputs['head_m']):g} m takes {float(least):.6g}; check units and head"
             )
 
 

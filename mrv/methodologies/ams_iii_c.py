@@ -170,9 +170,8 @@ def odd(inputs: Inputs) -> None:
     lowest, highest = _PLAUSIBLE_KWH_PER_KM
     if not lowest <= per_km <= highest:
         raise MethodologyError(
-            f"charging_mwh divided by distance_km is {float(per_km):.4g} kWh/km; "
-            f"vehicles use {float(lowest)} to {float(highest)}; give charging_mwh "
-            "in MWh and distance_km in km"
+            f"charging_mwh over distance_km is {float(per_km):.4g} kWh/km, and vehicles use"
+            f" {float(lowest)} to {float(highest)}; give charging_mwh in MWh and distance_km in km"
         )
 
 

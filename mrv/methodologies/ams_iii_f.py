@@ -66,8 +66,8 @@ def plausible(inputs: Inputs) -> None:
     given = len(inputs["waste_t_by_year"])
     if given < inputs["year"]:
         raise MethodologyError(
-            f"waste_t_by_year has {given} years but year = {inputs['year']}; give "
-            "each year up to it, with 0 for years without waste"
+            f"waste_t_by_year holds {given} years and year = {inputs['year']}; give each year up "
+            "to it, with 0 for years without waste"
         )
 
 

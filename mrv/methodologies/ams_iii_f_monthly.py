@@ -92,14 +92,13 @@ def plausible(inputs: Inputs) -> None:
     given, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
     if given < needed:
         raise MethodologyError(
-            f"waste_t_by_month has {given} months but year = {inputs['year']} needs "
-            f"{needed}; give each month up to its end, with 0 for months without "
-            "waste"
+            f"waste_t_by_month holds {given} months and year = {inputs['year']} needs {needed}; "
+            "give each month up to its end, with 0 for months without waste"
         )
     parts = len(inputs.get("month_parts", ()))
     if parts not in {0, _MONTHS}:
         raise MethodologyError(
-            f"month_parts has {parts} months; give all {_MONTHS} of the year, or omit it"
+            f"month_parts holds {parts} months; give all {_MONTHS} of the year, or leave it out"
         )
 
 

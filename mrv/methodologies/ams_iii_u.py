@@ -148,8 +148,8 @@ def plausible(inputs: Inputs) -> None:
     total = sum(mode["share"] for mode in inputs["modes"].values())
     if total > 1:
         raise MethodologyError(
-            f"modes: the shares sum to {float(total):g}, more than all passengers; "
-            "exclude those who would not have travelled, walked or cycled"
+            f"modes: the shares sum to {float(total):g}, more than all passengers; leave out those"
+            " who would not have travelled, walked or cycled"
         )
 
 

@@ -79,8 +79,8 @@ def plausible(inputs: Inputs) -> None:
     total = sum(one["share"] for one in inputs["materials"].values())
     if total > 1:
         raise MethodologyError(
-            f"materials: the shares sum to {float(total):g}, more than the whole "
-            "panel; give mass shares of the recovered materials"
+            f"materials: the shares sum to {float(total):g}, more than the whole panel; give mass"
+            " shares of what is recovered"
         )
 
 

@@ -168,7 +168,7 @@ def test_a_consumption_that_no_vehicle_has_is_named():
     kwh = {**BUS_INPUTS, "charging_mwh": 3_450_000}
     assert methodologies.evaluate(method, kwh, book, "in.json").reduction_t < 0
     said = methodologies.odd(method, read(method.inputs, kwh, "in.json"))
-    assert said.startswith("charging_mwh divided by distance_km is 1150 kWh/km")
+    assert said.startswith("charging_mwh over distance_km is 1150 kWh/km")
 
 
 def test_the_grid_factor_follows_the_year_and_losses_have_a_default():

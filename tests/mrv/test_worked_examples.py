@@ -246,7 +246,7 @@ def test_a_rice_field_that_loses_gets_no_deduction_on_its_loss():
     [
         ("ams-iii-h", {"eta_cod_project": 80}, "eta_cod_project = 80 must not be more than 1"),
         ("ams-iii-i", {"flow_m3": 109_500_000, "power_mwh": 60_000}, "type III limit"),
-        ("ams-iii-f", {"year": 2}, "waste_t_by_year has 1 years but year = 2"),
+        ("ams-iii-f", {"year": 2}, "waste_t_by_year holds 1 years and year = 2"),
         ("ams-iii-f", {"waste_t_by_year": [{"plastic": 1}]}, "unknown key 'plastic'"),
         ("ams-iii-f", {"climate": "wet"}, "climate = 'wet' must be one of tropical-wet"),
         ("ams-iii-u", {"modes": {}}, "modes = {} must be an object with at least one name"),
@@ -283,7 +283,7 @@ def test_months_that_are_missing_are_refused():
     """Half a year's waste would pass for a year's."""
     given = inputs("ams-iii-f")
     del given["waste_t_by_year"]
-    with pytest.raises(methodologies.MethodologyError, match="has 6 months but year = 1 needs 12"):
+    with pytest.raises(methodologies.MethodologyError, match="holds 6 months and year = 1 needs 12"):
         evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [{"food": 1}] * 6})
 
 

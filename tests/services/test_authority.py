@@ -163,14 +163,14 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
     ):
         done = run.bring(**sections)
         assert (done.exit_code, _rows(url)) == (Exit.INPUT, before), done.output
-        assert "never changes" in done.output
+        assert "does not change" in done.output
     more["actions"][1]["reported_in"] = 2
     second = YEAR | {"version": 2, "date": "2027-09-01"}
     assert run.bring(authorizations=[more], submissions=[second]).exit_code == Exit.DONE
     assert held(2)[0] == [(3, CREDITED)]
     (tmp_path / "v1").rename(tmp_path / "v1-then")
     assert held(1) == (ranges, number, whole)
-    with connect(url) as conn, pytest.raises(Exception, match="never changes"):
+    with connect(url) as conn, pytest.raises(Exception, match="does not change"):
         conn.execute(
             "INSERT INTO authority_entry (kind, id, record)"
             " SELECT kind, id, record FROM authority_entry WHERE id = 'VNM 2026 version 1'"
@@ -181,4 +181,4 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
     done = run("export", "aef", statement, "--party", "VNM", "--year", VINTAGE, "--entered", own,
                "--out", tmp_path / "own")  # fmt: skip
     assert done.exit_code == Exit.INPUT, done.output
-    assert "never changes" in done.output
+    assert "does not change" in done.output

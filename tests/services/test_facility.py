@@ -170,9 +170,9 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-1", "quantity": "flow"}]},
          "counts no flow"),
         ({"supplies": [FACILITY["supplies"][0], FACILITY["supplies"][0] | {"id": "b"}]},
-         "counted once"),
+         "counted only once"),
         ({"supplies": [{"id": "a", "line": "waste", "entered": [
-            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a number"),
+            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a non-negative number"),
     ],
 )  # fmt: skip
 def test_a_facility_that_contradicts_is_refused(run, more, rule):

@@ -44,7 +44,7 @@ def _evaluate(name, **changed):
          "modes.car: share = 1.1", "[1]", "must not be more than 1"),
         ("ams-iii-u", {"modes": {n: {"share": 0.6, "ef_g_per_km": 180, "occupancy": 1.6,
                                      "improvement": 1} for n in ("car", "bus")}},
-         "modes: the shares sum to 1.2", "ams-iii-u, plausibility", "exclude those"),
+         "modes: the shares sum to 1.2", "ams-iii-u, plausibility", "leave out those"),
         ("ams-ii-d-cupola", {"ef_grid_t_per_mwh": 0.333}, "ef_grid_t_per_mwh = 0.333",
          "direction of factors", "give the official factor of the grid"),
         ("tool07", {"low_cost_share": 0.6}, "low_cost_share = 0.6", "[1]", "must be below 0.5"),

@@ -97,7 +97,7 @@ def test_a_gateway_speaks_for_what_is_behind_it():
     assert outcomes(batch(READING, device="S-9")) == ["verified"]
     (found,) = check(batch(READING, device="inv-2"))
     assert (found.outcome, found.holder) == ("refused", None)
-    assert "does not speak for inv-2" in found.detail
+    assert "may not sign for inv-2" in found.detail
 
 
 def test_numbers_are_told():
@@ -109,7 +109,7 @@ def test_numbers_are_told():
     for again in notes[3:]:
         assert any("again with the same value: count it once" in note for note in again)
     late = check(fifth, first)[1]
-    assert (late.outcome, late.notes) == ("verified", ("number 1 comes after number 5",))
+    assert (late.outcome, late.notes) == ("verified", ("number 1 follows number 5",))
     other = [READING[0] | {"values": {"energy_export_kwh": 9.5}}]
     assert outcomes(first, batch(other)) == ["verified", "refused"]
 

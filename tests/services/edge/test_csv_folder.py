@@ -103,7 +103,7 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
         ),
         (
             GOOD.replace("1235,5", "1.235").encode(),
-            "'1.235' has a '.' and line 2 the other decimal mark",
+            "'1.235' has a '.', but line 2 has the other decimal mark",
         ),
         (GOOD.replace("Thiết bị", "Chỉ số").encode(), "line 1: no column 'Thiết bị'"),
         (GOOD.replace("Thiết", "Chỉ số;Thiết").encode(), "line 1: two columns 'Chỉ số'"),

@@ -253,7 +253,7 @@ def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
             if a["rule"] == "BND-01" and "confirm" in worded(a)
         )
         assert met.startswith("ch-2 supplies ch-1 of the project, and readings confirm")
-        assert "they took 240 kWh" in met
+        assert "they consumed 240 kWh" in met
     else:
         assert says in _told(after)
         assert "name the meters of the project that it supplies (`upstream_of`" in _told(after)

@@ -68,7 +68,7 @@ def test_signed_invoices_give_a_meter_grade_a(given, cose):
     rows[0]["amount"] = round(rows[0]["amount"] * 1.2, 3)
     forged.write_text(yaml.safe_dump({"invoices": rows}), "utf-8")
     said = tonne("invoice", "import", forged, code=2).output
-    assert f"invoice {rows[0]['id']} is not what 'evn' signed" in said
+    assert f"invoice {rows[0]['id']} differs from the row that 'evn' signed" in said
     assert f"ask {EVN} to sign the row as it is" in said
     tonne("invoice", "import", out, code=0)
     assert grades(url) == {"A"}

@@ -103,7 +103,7 @@ charts: tools #- Write the console's charts from deploy/charts, with Node from i
 	@cd deploy/charts && $(CURDIR)/$(BIN)/npm ci && \
 		$(CURDIR)/$(BIN)/node build.mjs ../../services/api/console/static/vendor/charts.js
 
-pages: tools ## Write docs/methodologies, docs/roles.md, docs/rules.md and GLOSSARY.md from their sources
+pages: tools ## Write docs/methodologies, docs/rules, docs/roles.md and GLOSSARY.md from their sources
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
 	@$(BIN)/python deploy/roles.py
 	@$(BIN)/python -m tests.docket.page

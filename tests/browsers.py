@@ -1,7 +1,5 @@
 """The system's Chromium."""
 
-from __future__ import annotations
-
 import shutil
 
 MISSING = "chromium is not installed; `make test` installs it"

@@ -17,8 +17,6 @@ It is told which modules to read, and reads what it has of them: to miss one is 
 it to say.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import importlib

@@ -6,8 +6,6 @@ Both are `subprocess.Popen` and `subprocess.run` of `python -m services.cli`, by
 where the environment tells the interpreter itself something else, Python is started anew.
 """
 
-from __future__ import annotations
-
 import atexit
 import json
 import os

@@ -4,8 +4,6 @@ Databases on the servers of tests: copies of a template, made and dropped on a k
 To copy one and drop it takes thirty milliseconds of a processor, a thousand times a run.
 """
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from contextlib import suppress

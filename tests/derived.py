@@ -1,7 +1,5 @@
 """Wait until rows follow from all stored readings: `tonne run` makes them behind the storing."""
 
-from __future__ import annotations
-
 import psycopg
 
 from tests.waiting import until

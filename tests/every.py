@@ -1,7 +1,5 @@
 """One test of many things, which names each that fails: `@every(things)` over its check."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

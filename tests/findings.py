@@ -1,7 +1,5 @@
 """Findings of documents in English."""
 
-from __future__ import annotations
-
 import msgspec
 
 from mrv.documents.period_account import Condition

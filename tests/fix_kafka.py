@@ -6,8 +6,6 @@ Java must be there to run it.  One broker serves every test of a run that does n
 it, in all of the run's processes: topics and groups have names of their own.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

@@ -6,8 +6,6 @@ that takes a sixth of the processor time that it takes on ext4, and nothing wait
 No test cuts the machine's power, and what is killed leaves its files to the next, here as there.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -4,8 +4,6 @@ A plant that many tests begin with: made once in a process of tests, then copied
 To fill a database costs half a second of a processor, to copy one a tenth of it.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Callable

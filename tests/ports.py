@@ -11,8 +11,6 @@ left to them.  All lie below the range from which the system lends ports to clie
 away from the usual ports of local servers.
 """
 
-from __future__ import annotations
-
 import atexit
 import socket
 from functools import cache

@@ -5,8 +5,6 @@ A developer's machine has many more, and a test that called one of them would fa
 So the PATH of all tests is one folder that links to these alone.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

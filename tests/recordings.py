@@ -8,8 +8,6 @@ the steps that such registers have.  What a recording has to twelve digits, a se
 too; they are chosen so that values stand still as long as they do in the field.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A real mosquitto without TLS that refuses topics to everybody, and can be told otherwise."""
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -1,7 +1,5 @@
 """A `tonne run` of its own on servers of its own, and what is read from it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """An edge node that says what a test wants, by protobuf's own runtime."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from ingest.formats import sparkplug_b_pb2 as pb

@@ -1,12 +1,69 @@
-"""The drawn architecture, held against the code that is there."""
+"""The drawn architecture, held against the code that is there.
 
+ARCHITECTURE.md names the rooms that exist: a newcomer's map that is wrong costs a day.
+
+READMEs are those that `make readmes` writes: their files, what they answer, who imports them.
+"""
+
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+from tests.every import every
+
 ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("readmes", ROOT / "deploy/readmes.py")
+readmes = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(readmes)
+
+
+def test_a_readme_has_not_drifted():
+    """A reader would look for a file that is gone, or import what the contracts refuse."""
+
+    @every(readmes.packages())
+    def _(folder):
+        assert (folder / "README.md").read_bytes().decode() == readmes.readme(folder), (
+            "make readmes"
+        )
+
+
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def rooms():
+    """Packages directly inside the three, as dotted names."""
+    return {
+        f"{package}.{folder.parent.name}"
+        for package in ("ingest", "mrv", "services")
+        for folder in (ROOT / package).glob("*/__init__.py")
+    }
+
+
+def test_every_room_stands_on_the_page_once():
+    """A room that the map lacks is found by nobody."""
+    listed = re.findall(r"^\| `((?:ingest|mrv|services)\.\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == sorted(rooms())
+
+
+def test_every_module_that_the_page_names_exists():
+    """A name that leads nowhere makes a reader doubt the others."""
+    for name in re.findall(r"`((?:ingest|mrv|services)\.[\w.]+)`", PAGE):
+        place = ROOT / name.replace(".", "/")
+        assert place.is_dir() or place.with_suffix(".py").is_file(), name
+
+
+def test_every_room_says_what_it_is():
+    """Opening a package without a word of what it is for wastes a reader's time."""
+    silent = [
+        str(file.parent.relative_to(ROOT))
+        for package in ("ingest", "mrv", "services")
+        for file in (ROOT / package).rglob("__init__.py")
+        if not file.read_text(encoding="utf-8").lstrip().startswith('"""')
+    ]
+    assert silent == []
 
 
 def _lint(folder):

@@ -1,21 +1,263 @@
-"""What README and docs name: links, make's targets, commands with their options, settings."""
+"""What README and docs name: links, make's targets, commands with their options, settings.
 
-from __future__ import annotations
+The conformity map says what tests show, and nothing else.
 
+The threat model names tests that there are, and at each boundary every kind of threat.
+
+docs/lexicon.toml against the texts of console and reports: one word for one thing.
+
+A reader who meets "baseline" on one page and "reference" on the next takes them for
+two figures.
+"""
+
+import ast
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from deploy import lexicon
+from mrv.texts import languages
+from mrv.texts.word_files import read
+from services.cli.calculate import catalog_docs as docs
+from services.cli.calculate import catalog_docs as findings
 from services.cli.main import main
+from services.cli.words import FOLDERS
 from services.settings import Settings
 from tests.deploy.files import KNOWN
 from tests.every import every
 
 ROOT = Path(__file__).parents[1]
+CONSOLE, REPORTS = "services/api/console/words", "mrv/report/words"
+
+# keys of the texts, and the term of the glossary that each must use
+TERMS = {
+    CONSOLE: {
+        "statement": "statement", "project": "project", "methodology": "methodology",
+        "programme": "programme", "action": "action", "device": "device", "class": "device class",
+        "crediting_period": "crediting period", "baseline": "baseline",
+        "project_emissions": "project emissions", "leakage": "leakage", "reduction": "reduction",
+        "avoided": "avoided", "credited": "credited", "vintage": "vintage", "coverage": "coverage",
+        "gaps": "gap", "measured": "measured", "estimated": "estimated", "missing": "missing",
+        "kind.unknown": "unknown", "opinion": "opinion", "findings": "finding",
+        "factors": "factor", "applicability": "applicability condition",
+        "monitored_parameters": "monitored parameter", "account": "account", "receipt": "receipt",
+        "role.operator": "operator", "role.verifier": "verifier", "state.draft": "draft",
+        "state.submitted": "submitted", "state.verified": "verified", "state.issued": "issued",
+        "state.superseded": "superseded", "state.revoked": "revoked", "alarm": "alarm",
+        "alarm.state.acknowledged": "acknowledged", "alarm.state.cleared": "cleared",
+    },
+    REPORTS: {
+        "statement": "statement", "project": "project", "methodology": "methodology",
+        "period": "monitoring period", "device": "device", "baseline": "baseline",
+        "project_emissions": "project emissions", "leakage": "leakage", "reduction": "reduction",
+        "page.baseline": "baseline", "page.project": "project emissions",
+        "page.leakage": "leakage", "page.reduction": "reduction", "page.account": "account",
+        "page.covered": "coverage", "vintage": "vintage", "measured_share": "measured share",
+        "gaps": "gap", "deductions": "deduction", "missing": "missing", "kind.unknown": "unknown",
+        "factors": "factor", "verification": "verification", "verifier": "verified by",
+        "opinion": "opinion", "assurance": "level of assurance", "materiality": "materiality",
+        "finding": "finding", "sampling": "sampling list", "checks": "cross-check",
+        "witness": "comparison source", "accuracy_class": "accuracy class", "meter": "meter",
+        "digest.plan": "monitoring plan", "page.monitored": "monitored parameter",
+    },
+}  # fmt: skip
+# a heading may say who did it rather than name the person
+PHRASES = {
+    "verified by": {"en": "verified by", "vi": "thẩm tra", "ja": "検証者", "de": "verifiziert"}
+}
+
+
+def terms():
+    """All terms, in the order of the page."""
+    return [term for section in lexicon.lexicon()["section"] for term in section["terms"]]
+
+
+def glossary():
+    """Terms by their English word: what each language says."""
+    return {**{one["en"]: one for one in terms()}, **PHRASES}
+
+
+def texts(folder, language):
+    return tomllib.loads((ROOT / folder / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("folder", TERMS)
+@pytest.mark.parametrize("language", languages())
+def test_texts_use_the_words_of_the_glossary(folder, language):
+    """Two words for one figure make two figures of it."""
+    known, said = glossary(), texts(folder, language)
+    other = {
+        key: f"{said[key]!r} lacks {known[term][language]!r}"
+        for key, term in TERMS[folder].items()
+        if known[term][language].casefold() not in said[key].casefold()
+    }
+    assert other == {}
+
+
+def test_no_term_is_explained_twice():
+    """A word with two meanings is what the page is there to prevent."""
+    names = [one["en"] for one in terms()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_every_term_has_every_language_and_a_meaning():
+    """An empty cell leaves a translator to invent."""
+    assert set(lexicon.COLUMNS) == set(languages())
+    for one in terms():
+        assert one.keys() == {*languages(), "means"}
+        assert all(one.values()), one
+
+
+# endings of sentences: polite on pages, plain in documents that are signed and printed
+_POLITE = re.compile(r"(です|ます|ません|ました|でした|ください)(?=[。」\uff09;、]|$)")
+
+
+def test_japanese_is_polite_on_pages_and_plain_in_documents():
+    """A report would change its tone from one sentence to the next, as no Japanese report does."""
+    plain = {
+        f"{folder}: {key}"
+        for folder in FOLDERS
+        if folder.startswith("mrv/")
+        for key, text in _flat(read(ROOT / folder, "ja"))
+        if _POLITE.search(text)
+    }
+    assert plain == set()
+    assert _POLITE.search("登録してください。")
+
+
+def _flat(words, head=""):
+    for key, one in words.items():
+        if isinstance(one, dict):
+            yield from _flat(one, f"{head}{key}.")
+        else:
+            yield f"{head}{key}", one
+
+
+def test_the_glossary_is_that_of_the_lexicon():
+    """A reader would look a word up that the translators changed."""
+    assert lexicon.GLOSSARY.read_text("utf-8") == lexicon.page()
+
+
+def test_refused_words_are_found_where_people_read(tmp_path):
+    """Dialect would come back into help, pages and word files without a word of the linter."""
+    page = tmp_path / "page.md"
+    page.write_text("Held against it.\n`told` ](told.md)\n```\nnobody\n```\nNobody.\n", "utf-8")
+    code = tmp_path / "code.py"
+    docstring = '"""`told` is by nobody.\n\n    told : str\n"""\n'
+    code.write_text(f'{docstring}told = f"{{told}} was told"\nraise E("no")\n', "utf-8")
+    words = tmp_path / "words.toml"
+    words.write_text('"reason.untold" = "the documents are missing"\nx = "the papers"\n', "utf-8")
+    found = {
+        path.name: [word for _, text in lexicon.prose(path) for word in lexicon.refused(text)]
+        for path in (page, code, words)
+    }
+    assert found == {
+        "page.md": ["held against", "nobody"], "code.py": ["nobody", "told"],
+        "words.toml": ["papers"],
+    }  # fmt: skip
+
+
+PAGE = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+BOUNDARIES = re.findall(r"^## (\d\. .*?)$(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+
+
+def test_what_shows_a_control_is_there() -> None:
+    """A reviewer would be told of a test that nobody runs any more."""
+
+    @every(NAMED)
+    def _(named: str) -> None:
+        path, _, name = named.partition("::")
+        file = ROOT / path
+        assert file.exists(), path
+        found = {
+            node.name
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef)
+        }
+        assert not name or name in found, f"{path} has no {name}"
+
+
+def test_each_threat_has_a_control_and_a_test() -> None:
+    """A threat that is only named is not held."""
+
+    @every(BOUNDARIES)
+    def _(boundary: str, text: str) -> None:
+        rows = [
+            line.split(" | ") for line in text.splitlines() if re.match(r"\| [STRIDE] \|", line)
+        ]
+        assert rows, boundary
+        for row in rows:
+            assert len(row) == 4, row
+            assert "`tests/" in row[3], row
+
+
+def test_no_kind_of_threat_is_passed_over() -> None:
+    """A whole kind could be forgotten without anybody seeing it."""
+    kinds = set(re.findall(r"^\| ([STRIDE]) \|", PAGE, re.MULTILINE))
+    assert kinds == set("STRIDE")
+    assert len(BOUNDARIES) == 6
+
+
+TABLE = (ROOT / docs.TABLE).read_text("utf-8")
+FINDINGS = (ROOT / findings.FINDINGS).read_text("utf-8")
+
+
+def test_the_page_is_what_the_table_says():
+    """An auditor would read a page of last year."""
+    page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
+    assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
+
+
+def test_every_test_that_is_named_is_there():
+    """A line would be shown by a test that was taken out."""
+    rows = findings.resolved(FINDINGS, ROOT / findings.TESTS)
+    for named in [*docs.tests_of(TABLE), *(test for row in rows for test in row["tests"])]:
+        file, _, name = named.partition("::")
+        tree = ast.parse((ROOT / file).read_text("utf-8"))
+        assert name in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}, named
+
+
+def test_a_line_without_a_test_is_open():
+    """What nobody shows would stand as met."""
+    text = '[[line]]\nof = "x"\nclause = "c"\nsays = "s"\ncertainty = "M"\nwhere = "here"\n'
+    assert "| c | s | here | **open** | M |" in docs.conformity_page(text)
+    assert "0 rows are covered by tests, 1 are open" in docs.conformity_page(text)
+
+
+def test_a_finding_without_a_test_is_neither(tmp_path):
+    """A finding would stand as prevented after its test was taken out."""
+    text = """
+[[finding]]
+address = "cdm.unfccc.int/IRCheck/iss_forms/A1/viewPublic"
+of = "wind"
+issue = "dates"
+before = "neither"
+now = "prevented"
+
+[[finding]]
+address = "cdm.unfccc.int/Projects/DB/X/iProcess/Y/gotoRFR?rfrid=B2"
+of = "hydro"
+issue = "interval"
+before = "neither"
+now = "shown"
+"""
+    (tmp_path / "test_x.py").write_text(
+        '"""A file.\n\n| /Projects/DB/X/iProcess/Y/gotoRFR: two intervals | own |\n"""\n'
+        'def test_it_is_own():\n    """Lost."""\n\ndef test_other():\n    """Lost."""\n'
+    )
+    found = findings.resolved(text, tmp_path)
+    assert [(one["now"], one["tests"]) for one in found] == [
+        ("neither", []),
+        ("shown", [f"{tmp_path.name}/test_x.py::test_it_is_own"]),
+    ]
+
+
 PAGES = [
     path.relative_to(ROOT)
     for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("mrv/*.md")])
@@ -61,7 +303,7 @@ def test_links_lead_somewhere() -> None:
 
 # looked up by entry, or written from code: none is read from top to bottom
 LOOKED_UP = {
-    "benchmarks", "conformity", "registry-file", "roles", "rules", "runbook", "threat-model",
+    "benchmarks", "conformity", "registry-file", "roles", "runbook", "threat-model",
     "views",
 }  # fmt: skip
 # all systems of the programme, each with its own short section
@@ -71,7 +313,7 @@ MOST_WORDS, MOST_IN_A_CELL = 1_500, 40
 
 def test_pages_name_their_reader_and_are_short() -> None:
     """An operator would look for one step in a page of an hour, written for another reader."""
-    pages = [ROOT / page for page in PAGES if page.parent == Path("docs")]
+    pages = [ROOT / page for page in PAGES if page.parent in {Path("docs"), Path("docs/rules")}]
     wrong = []
     for page in pages:
         text = page.read_text(encoding="utf-8")

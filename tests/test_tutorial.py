@@ -4,8 +4,6 @@ The tutorial and the day of another city, line by line, on real servers, as a ne
 `tonne` is forked from a process that holds its modules; `make soak` has it from the environment.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

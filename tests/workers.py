@@ -8,8 +8,6 @@ anew, from modules that are there.  What xdist starts in place of a Python is a 
 the fork and stays as long as that runs.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import importlib

@@ -51,7 +51,7 @@ from mrv.accounting.register_scan import (
     registers,
     registers_of,
 )
-from mrv.model import DECLARED, RoleNeeds
+from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.project import Besides, Project, Unshown
 from mrv.texts import Text, text
@@ -167,7 +167,7 @@ class CorroboratedEnergy(Scan):
             params = (
                 read(register.needs.params, register.device.params, where) if documented else {}
             )
-            if register.needs.made_by_sun(register.channel.made_from, params):
+            if _made_by_sun(register.needs, register.channel.made_from, params):
                 sunny.add((register.index, register.channel.name))
         return CorroboratedEnergy(
             fleet, rows, *Scan.edges(project, period_us), by_device(compared), frozenset(sunny),
@@ -339,3 +339,23 @@ class _Claimed(NamedTuple):
 
     value: Int64
     estimated: np.ndarray
+
+
+def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, Any]) -> bool:
+    """
+    Whether the sun makes what a device of a role delivers; so too where nothing says what.
+
+    Parameters
+    ----------
+    class_made_from : str
+        What makes it by the device's class; empty where that does not tell.
+    params : mapping
+        The device's.
+    """
+    if needs.quantity != "energy_export":
+        return False
+    if classes.SUN in (class_made_from, needs.made_from):
+        return True
+    if class_made_from or needs.made_from not in ("", DECLARED):
+        return False
+    return bool(params.get(TECHNOLOGY, SOLAR) == SOLAR)

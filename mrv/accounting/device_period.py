@@ -5,7 +5,7 @@ Each part of a year is metered less its cuts.  A cut of the baseline's side is a
 unknown or missing counts zero, and an unattested meter error is taken off.  What counts more on
 the project's side is below zero: unknown or missing time counts at the device's highest plausible
 rate, and the error is added.  Where one quantity stands on both sides, as waste that is composted,
-each part takes the worse of the two (`conservative_range`).
+each part takes the worse of the two (`mrv.rules.account.worst`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
 from mrv.accounting.coverage import Gap, Served, Service
 from mrv.model import MONTH, Activity, Most, RoleNeeds
 from mrv.registry.calibration import Uncovered
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ProjectDevice
 from mrv.rounding import exact_sum
 from mrv.texts import Text
 

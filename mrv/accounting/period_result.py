@@ -189,14 +189,15 @@ class RuleEffect:
     """
     What a rule takes off the reduction, as decimal text with six places. [tCO2e]
 
-    `alone_t`: by this rule and no other; `beside_t`: what comes back if it alone is settled.
+    `deducted_alone_t`: with this rule and no other; `returns_if_resolved_t`: by how much the
+    reduction rises if this rule alone is resolved.
     Where two rules bind one quantity, the latter is 0 for both.  `applied` is false for a rule
     that would raise the reduction: of two figures the one that costs the claimant counts.
     """
 
     rule: str
-    alone_t: str
-    beside_t: str
+    deducted_alone_t: str
+    returns_if_resolved_t: str
     applied: bool
 
 

@@ -1,10 +1,22 @@
 """
-Registers of a period whose readings are scanned, and where they left their line.
+What a scan of a meter's readings shows of its register: where it left its line, what it lacks.
 
 A register leaves its line where it falls, or rises beyond what its device can make: its meter was
 replaced or reset, or its readings were false.  Metering counts the more conservative of both and
 leaves as much time unknown as the two are apart (`ingest.registers`); the rule REG-03 names the
 register and the row of the registry that settles it.
+
+A register of the baseline may not report too much (`shown_energy`), one of a charger, an auxiliary
+or a fuel meter not too little.  The integral of power is compared with the register's rise over
+each day and over the whole period.  A day, or the period, in which it is more by the tolerance (two
+meters of accuracy class 2) and the errors of its samples counts as the power has it, with no
+tolerance at all.  A register that hangs and catches up on a later day has recorded it all.
+
+What honest meters differ by is left: samples give an integral within three standard errors, of a
+day within four (`ingest.quality.energy_budget`), and as much more as the register itself shows
+them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
+thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
+without samples is not compared.  A rule of tonne's own (MTR-04).
 """
 
 from __future__ import annotations
@@ -13,19 +25,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
-from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet, Frame, Int64, IntervalRows
+from ingest.model import (
+    HOUR_US,
+    INTERVAL_US,
+    NULL,
+    Device,
+    Fleet,
+    Float64,
+    Frame,
+    Int64,
+    IntervalRows,
+)
 from ingest.pipeline import fell
+from ingest.quality import energy_budget
+from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE, integral
 from mrv.accounting.coverage import role_needs
+from mrv.accounting.evidenced_time import COVERED
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
-from mrv.registry.project import Fallen, Project, ProjectDevice
+from mrv.registry.project import Fallen, Project, ProjectDevice, Unshown
+from mrv.texts import text
 
 # a register's own step: no less than its tolerance, no more than meters have
 _LARGEST_STEP_WH = 10_000
@@ -212,3 +238,204 @@ class FallenRegisters:
             )
             for k in places[max(first - 1, 0) :].tolist()
         )
+
+
+# class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
+_RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
+# steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
+_ROUNDED = {"Wh": (1000.0, 100.0, 10.0), "mL": (1000.0, 100.0, 10.0)}
+_STARTING = 0.001
+# an integral's least, and what binary fractions of a step may be off by
+_LEAST_SAMPLES, _BINARY = 2, 1e-6
+# the register shows samples to be off by more than their own spread does: up to so many times
+_MOST_SCATTER = 2.0
+# a step of the register that is longer is spread over days, and says nothing of each
+_SPREAD_US = 2 * HOUR_US
+
+
+class _Channel(NamedTuple):
+    """A register of the project's side and the gauge of its rate, in base units an hour."""
+
+    quantity: str
+    unit: str
+    register: str
+    tolerance: int
+    gauge: str
+    scale: int
+
+
+class Unreported(NamedTuple):
+    """What a gauge has beyond its register, and whether it corroborates all of the register."""
+
+    more: Unshown | None
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class UnreportedUse(Scan):
+    """
+    The registers of a period's project side that have a gauge of their rate too.
+
+    Attributes
+    ----------
+    wanted : mapping of int to tuple
+        Registers and their gauges by fleet index.
+    """
+
+    wanted: Mapping[int, tuple[_Channel, ...]]
+
+    @staticmethod
+    def of(
+        project: Project, fleet: Fleet, rows: IntervalRows, period_us: tuple[int, int]
+    ) -> UnreportedUse:
+        """Return what is compared with its own gauge in a period."""
+        edges = Scan.edges(project, period_us)
+        return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
+
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
+        """
+        Return what gauges have beyond their registers, for the devices of a block of readings.
+
+        Parameters
+        ----------
+        block : Frame
+            Whole devices, sorted by device and time.
+        """
+        for index, of in devices_of(block):
+            for one in self.wanted.get(index, ()):
+                more, agrees = self._more(block, of, index, one)
+                at = np.flatnonzero(more)
+                if len(at) or agrees:
+                    reason = text("MTR-04.below_gauge", channel=one.gauge)
+                    found = Unshown(reason, self.first + at, more[at]) if len(at) else None
+                    yield (self.fleet.devices[index].id, one.quantity), Unreported(found, agrees)
+
+    def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
+        """Energy or fuel of each interval that the gauge has beyond the register."""
+        none = np.zeros(self.last - self.first, dtype=np.int64), False
+        gauge: Any = block.columns[channel.gauge][of]
+        register: Any = block.columns[channel.register][of]
+        read, known = np.isfinite(gauge), register != NULL
+        times = block.time_us[of]
+        if np.count_nonzero(read) < _LEAST_SAMPLES or not known.any():
+            return none
+        rate = gauge[read] * channel.scale
+        rated = self.fleet.devices[index].rated_power_w if channel.unit == "Wh" else None
+        rate = np.where(rate < _STARTING * (rated or 0), 0.0, rate)
+        at_us = times[read]
+        shown = integral(at_us, rate, at_us, self.first, self.last)
+        names = "value", "measured_us", "estimated_us"
+        value, measured_us, estimated_us = self.laid_out(index, channel.quantity, *names)
+        whole = measured_us + estimated_us == INTERVAL_US
+        # half more than the usual step of samples, and an hour at most
+        longest_us = min(max(int(np.median(np.diff(at_us))) * 3 // 2, INTERVAL_US), HOUR_US)
+        seen = shown.known & whole & ~self._long(at_us, longest_us)
+        if not seen.any():
+            return none
+        step = register_step(register, channel.tolerance)
+        rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[channel.unit])
+        allowed = np.where(shown.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
+        held = (value.astype(np.float64), shown.energy_wh, shown.variance, allowed)
+        ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in held)
+        scatter = energy_budget.scatter(
+            value, shown.energy_wh, seen, np.zeros_like(seen), self.into_day, step
+        )
+        both = _Compared(ours, theirs, variance, off, step).off_by(scatter)
+        spread = self._long(times[known], _SPREAD_US)
+        more = max(
+            (both.of_period(), both.of_days(self.into_day, spread)), key=lambda some: some.sum()
+        )
+        asked = max(1, int(np.count_nonzero(whole)))
+        return more, int(np.count_nonzero(seen)) >= COVERED * asked and both.corroborated()
+
+    def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
+        """Intervals that a longer step of readings touches."""
+        at = np.flatnonzero(np.diff(time_us) > longest_us)
+        begins = time_us[at] // INTERVAL_US - self.first
+        ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
+        marks = np.zeros(self.last - self.first + 1, dtype=np.int64)
+        np.add.at(marks, np.clip(begins, 0, len(marks) - 1), 1)
+        np.add.at(marks, np.clip(ends, 0, len(marks) - 1), -1)
+        found: np.ndarray = np.cumsum(marks)[:-1] > 0
+        return found
+
+
+class _Compared(NamedTuple):
+    """What a register rose by and its gauge has of each interval, 0 where nothing is compared."""
+
+    value: Float64
+    shown: Float64
+    variance: Float64
+    rounded: Float64
+    step: float
+
+    def off_by(self, scatter: float) -> _Compared:
+        """Return it with the errors of samples as the register shows them, within bounds."""
+        error = float(np.sqrt(self.variance.sum()))
+        times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
+        return self._replace(variance=self.variance * times**2)
+
+    def corroborated(self) -> bool:
+        """Whether the gauge has as much as the register rose by, within what they differ by."""
+        value, shown = float(self.value.sum()), float(self.shown.sum())
+        doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
+        return shown > 0 and value <= (1 + METERS) * shown + doubt
+
+    def of_period(self) -> Int64:
+        """What the gauge has more over the whole period, in proportion to where it does."""
+        more = float(self.shown.sum() - self.value.sum())
+        doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
+        if more <= doubt + self.step + self.rounded.sum():
+            return np.zeros(len(self.value), dtype=np.int64)
+        return _whole(np.maximum(self.shown - self.value, 0.0), more)
+
+    def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
+        """What the gauge has more on single days, less what registers caught up on others."""
+        edges = into_day, -(into_day + len(self.value)) % DAY
+
+        def by_day(of: Float64) -> Float64:
+            days: Float64 = np.pad(of, edges).reshape(-1, DAY).sum(axis=1)
+            return days
+
+        value, shown, variance, rounded = (by_day(one) for one in self[:4])
+        doubt = SIGMAS_ALONE * np.sqrt(variance) + self.step + rounded
+        judged = by_day(spread.astype(np.float64)) == 0
+        short = judged & (shown > (1 + METERS) * value + doubt)
+        caught = value > (1 + METERS) * shown + doubt
+        more = float((shown - value)[short].sum() - (value - shown)[caught].sum())
+        if more <= 0:
+            return np.zeros(len(self.value), dtype=np.int64)
+        of_short = np.repeat(short, DAY)[edges[0] : edges[0] + len(self.value)]
+        return _whole(np.where(of_short, np.maximum(self.shown - self.value, 0.0), 0.0), more)
+
+
+def _whole(weights: Float64, total: float) -> Int64:
+    """Lay a total out by weights, in whole units, rounded up in the sum."""
+    running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
+    found: Int64 = np.diff(running, prepend=0)
+    return found
+
+
+def _resolution(values: Float64, steps: Sequence[float]) -> float:
+    """Step that a gauge is rounded to; 0 where it is finer than all of them."""
+    for step in steps:
+        off = np.abs(values / step - np.round(values / step))
+        if not len(values) or float(off.max()) < _BINARY:
+            return step
+    return 0.0
+
+
+def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
+    found: dict[int, dict[str, _Channel]] = {}
+    for register in registers(project, fleet):
+        needs, channel = register.needs, register.channel
+        if needs.side != "project" or needs.unit not in _ROUNDED:
+            continue
+        gauge, scale = channel.power, channel.direction
+        if needs.unit != "Wh":
+            gauge, scale = _RATES.get((register.class_id, needs.quantity), (None, 0))
+        if gauge is not None:
+            found.setdefault(register.index, {})[channel.name] = _Channel(
+                needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
+            )
+    return {index: tuple(of.values()) for index, of in found.items()}

@@ -170,8 +170,8 @@ class Condition(Form):
     `rule` is an id of the catalogue of rules, or the clause of the methodology's condition.
     `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
     finding that does not hold: observation, CL (clarification request) or CAR (corrective action
-    request); `tonnes` is its rule's `beside_t`, or `alone_t` where that is 0. [tCO2e]  tonne 0.1.0
-    wrote words: `clause` and `detail`.
+    request); `tonnes` is its rule's `returnsIfResolved_t`, or
+    `deductedAlone_t` where that is 0. [tCO2e]  tonne 0.1.0 wrote words: `clause` and `detail`.
     """
 
     rule: str | UnsetType = UNSET
@@ -199,13 +199,14 @@ class RuleEffect(Form):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone_t`: by this rule and no other; `beside_t`: what comes back if it alone is settled.
+    `deductedAlone_t`: with this rule and no other; `returnsIfResolved_t`: by how much the
+    reduction rises if this rule alone is resolved.
     `applied` is false for a rule that would raise the reduction.
     """
 
     rule: str
-    alone_t: Number
-    beside_t: Number
+    deducted_alone_t: Number
+    returns_if_resolved_t: Number
     applied: bool
 
 

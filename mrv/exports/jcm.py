@@ -206,12 +206,17 @@ def _planned(source: Source) -> dict[str, Any]:
     """What the design says of the project: crediting period and expected figures."""
     project = source.plan.project
     first, end = (instant_us(edge, "UTC") for edge in (project.from_, project.to))
-    expected = {name: number_of(value) for name, value in project.expected.items()}
+    # beside a year's figures the registry may state its months
+    yearly = {
+        name: number_of(project.expected[name])
+        for name in ("reduction_t_per_year", "energy_kwh_per_year")
+        if name in project.expected
+    }
     return {
         "crediting_first": local_date(first, project.timezone).isoformat(),
         "crediting_last": local_date(end - 1, project.timezone).isoformat(),
-        "expected_t_per_year": expected.get("reduction_t_per_year"),
-        "expected_kwh_per_year": expected.get("energy_kwh_per_year"),
+        "expected_t_per_year": yearly.get("reduction_t_per_year"),
+        "expected_kwh_per_year": yearly.get("energy_kwh_per_year"),
     }
 
 

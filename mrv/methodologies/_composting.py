@@ -37,7 +37,7 @@ from mrv.methodologies._shared import (
     diesel,
     drawn,
 )
-from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
+from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Activity, Candidate, Check, Factors, Most, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
@@ -189,13 +189,30 @@ def metered(
         "phi": parameters["phi"],
         "f_captured": parameters["f_captured"],
         "mcf": parameters["mcf"],
-        "climate": "tropical-wet",  # Hai Phong
+        "climate": _climate(parameters, factors),
         **warming(parameters, factors, year, "ch4", "n2o"),
         "other_project_t": parameters["other_project_t_per_year"] * part,
         "leakage_t": parameters["leakage_t_per_year"] * part,
     }
 
 
+def _climate(parameters: Inputs, factors: Factors) -> str:
+    """Return what was entered; else that of all of Viet Nam, or the one that decays most slowly."""
+    grid = getattr(factors, "grid", None) or "VN"  # release 0.1.0 knew no other country
+    usual = "tropical-wet" if grid.startswith("VN") else CLIMATES[-1]
+    return CLIMATES[int(parameters["climate"]) - 1] if "climate" in parameters else usual
+
+
+CLIMATE = ParameterSpec(
+    unit="1",
+    meaning="climate of the disposal site: 1 tropical (above 20 Cel) and wet (above 1000 mm of rain"
+    " a year), 2 tropical and dry, 3 cooler and wet (more rain than evaporation), 4 cooler and dry;"
+    " where none is entered that of the whole country counts, and 4 if it has several",
+    required=False,
+    choices=(1, 2, 3, 4),
+    source="mean temperature, rain and evaporation of the weather service",
+    side="baseline",
+)
 FIRST_YEAR = ParameterSpec(
     unit="year",
     meaning="calendar year in which the first waste came",
@@ -248,6 +265,7 @@ FIXED = {
     **SHARES,
     **EARLIER,
     **{key: spec for key, spec in SITE.items() if isinstance(spec, ParameterSpec)},
+    "climate": CLIMATE,
     "tdl": LOSSES_LIVE,
     "gwp_n2o": GWP_N2O,
     "other_project_t_per_year": yearly(OTHER),

@@ -7,6 +7,8 @@ from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec, Spec
 from mrv.steps import BEFORE, Part, Published, Step
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
+# of TOOL04's table of decay rates; the last decays most slowly
+CLIMATES = ("tropical-wet", "tropical-dry", "temperate-wet", "temperate-dry")
 MOST_YEARS = 100
 DECAY = ("tool04.ox", "tool04.f", "tool04.doc", "tool04.k.")
 _TYPES = {
@@ -56,8 +58,9 @@ SITE: Spec = {
     ),
     "climate": ChoiceSpec(
         "climate of the site",
-        ("tropical-wet", "tropical-dry"),
-        "mean temperature and rain; Hai Phong is wet",
+        CLIMATES,
+        "mean temperature (tropical: above 20 Cel) and rain (wet: above 1000 mm a year, elsewhere"
+        " more rain than evaporation)",
         default="tropical-wet",
     ),
     "gwp_ch4": GWP_CH4,

@@ -7,7 +7,7 @@ several fuels: give the cleanest fuel and the best efficiency among them.
 
 Maximum enthalpy of steam at the temperature of its own meter.
 
-Superheated steam at 10 kPa, IAPWS-IF97, unverified [M]; less pressure adds less than 1 kJ/kg,
+Superheated steam at 10 kPa, IAPWS-IF97, [M]; less pressure adds less than 1 kJ/kg,
 which the table holds, and more pressure takes off.  Between its values a chord is above the curve.
 """
 

@@ -295,7 +295,7 @@ _MANUFACTURERS = ParameterSpec(
     required=False,
     minimum="500",
     maximum="2000",
-    source="manufacturer's specification of the flare; CDM TOOL06 [M]",
+    source="manufacturer's specification of the flare; CDM TOOL06",
     symbol="SPEC_flare",
     side="both",
 )

@@ -116,6 +116,11 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
     return Transferable(
         credit_t=floor_credit(share * credit_t),
         share=share,
-        basis=text("transfer.basis", source=decree.source, basis=basis, certainty=decree.certainty),
+        basis=text(
+            "transfer.basis",
+            source=decree.source,
+            basis=basis,
+            certainty=text(f"certainty.read_{decree.certainty}"),
+        ),
         condition=decree.conditions.get(measure),
     )

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from mrv.countries import country_of
 from mrv.model import RoleNeeds
-from mrv.registry.project import Calibration, Project
+from mrv.registry.declared import Calibration
+from mrv.registry.project import Project
 
 # the longest interval that the registry takes, and the last year that a date has
 MAX_MONTHS = 240

@@ -16,8 +16,8 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.model import Methodology, RoleNeeds
 from mrv.registry.calibration import class_percent, error_percent
+from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Line, Version
-from mrv.registry.project import Calibration
 from mrv.texts import Text, text
 
 OPTIONS = ("A", "B", "C")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.parameters.evidence import Asked
-from mrv.registry.declared import Survey
+from mrv.registry.declared import Sample, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text
 
@@ -68,29 +68,6 @@ class Project:
     grid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """
-    A certificate of a device's meter, valid from `performed` to its due date.
-
-    The due date, `valid_until`, is the first local day that it does not cover.
-    `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names, `channel` the instrument of a device that has several; without it the
-    certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
-    a `last_test` is of a meter that was removed, and covers nothing.
-    """
-
-    performed: date
-    valid_until: date
-    certificate: str
-    accuracy_class: str | None = None
-    max_error_percent: Decimal | int | float | None = None
-    serial: str | None = None
-    channel: str | None = None
-    found_error_percent: Decimal | int | float | None = None
-    last_test: bool = False
-
-
 def service_intervals(
     project: Project, bound: ProjectDevice, device: Device, side: Side
 ) -> tuple[int, int]:
@@ -106,39 +83,6 @@ def service_intervals(
     if side == "baseline":
         return -(-begin // INTERVAL_US), end // INTERVAL_US
     return begin // INTERVAL_US, -(-end // INTERVAL_US)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """
-    Laboratory result of a sample: the parameter's value in the methodology's unit.
-
-    Attributes
-    ----------
-    parameter : str
-        Of the methodology.
-    sample : str
-        The laboratory's number of it.
-    taken : date
-        Local day on which it was taken.
-    method : str
-        Such as ISO 6060.
-    laboratory : str
-        Its name, and its accreditation.
-    sha256 : str or None
-        Of the report, kept elsewhere.
-    signed : str or None
-        The laboratory's own signature under the row (`mrv.statement.signed_rows`).
-    """
-
-    parameter: str
-    sample: str
-    taken: date
-    value: Decimal | int
-    method: str
-    laboratory: str
-    sha256: str | None = None
-    signed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

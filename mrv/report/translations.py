@@ -11,7 +11,7 @@ from mrv.documents.period_account import Comparison, Deduction, FactorUsed, Fixe
 from mrv.documents.statement import Claims
 from mrv.model import MEASURED
 from mrv.registry.declared import Event
-from mrv.report.words import Words, meanings
+from mrv.report.words import Words, meanings, names
 from mrv.texts import dates
 from mrv.texts.word_files import ENGLISH
 
@@ -149,10 +149,20 @@ def detail(check: CrossCheck, words: Words) -> str:
     return words_of(check.detail, words.language)
 
 
-def certainty(letter: str, words: Words) -> str:
-    """Return the meaning of a letter of certainty."""
-    text = words.get(f"certainty.{letter}", "")
+def certainty(factor: FactorUsed, words: Words) -> str:
+    """Say what a factor's letter of certainty means, and that the project vouches for it."""
+    letter = factor.certainty
+    key = "certainty.accepted" if letter == "M" and factor.accepted else f"certainty.{letter}"
+    text = words.get(key, "")
     return f"{letter}: {text}" if text else letter
+
+
+def factor_kind(kind: str, language: str) -> str:
+    """Say what a factor is, by its kind: `diesel.ncv` is the energy of a fuel."""
+    found, parts = names(language), kind.split(".")
+    keys = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((found[f"factor.{one}"] for one in [*keys, parts[-1], "other"]
+                 if f"factor.{one}" in found), kind)  # fmt: skip
 
 
 def quality_test(name: str, words: Words) -> str:

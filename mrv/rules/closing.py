@@ -36,11 +36,11 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import hosted, implausible, implausible_first
 from mrv.model import Candidate, CandidateDevice, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
-from mrv.registry.project import FIRST, Besides, Calibration, Project
+from mrv.registry.declared import Calibration
+from mrv.registry.project import FIRST, Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import ZERO, added
-from mrv.rules.asked_grades import keep_asked
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
@@ -50,6 +50,7 @@ from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds, stating
+from mrv.rules.values import keep_asked
 from mrv.texts import text
 
 _PLACES = 6

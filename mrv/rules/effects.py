@@ -68,13 +68,15 @@ class Cap:
     """
     At most so much of a node of the baseline's side, and why. [base units]
 
-    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.
+    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.  `share`,
+    of counted quantities: at least that share of what the limits of metered ones leave counts.
     """
 
     node: Node
     at_most: Fraction
     reason: Text | str
     moves_weeks: bool = True
+    share: Fraction = ZERO
     rule: str = ""
 
 
@@ -243,7 +245,8 @@ class _Taken(NamedTuple):
 def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design) -> Solved:
     """Return the quantities that satisfy all effects."""
     every = list(effects)
-    caps = _tightest(one for one in every if isinstance(one, Cap))
+    bounds = [one for one in every if isinstance(one, Cap)]
+    caps = _tightest(one for one in bounds if one.node.level <= Level.PERIOD)
     mine = defaultdict[int, list[_OfDevice]](list)
     for effect in every:
         if isinstance(effect, _OfDevice):
@@ -253,7 +256,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
     # weeks that other rules read first, then what does not move them
     for still in (False, True):
         for node, cap in caps:
-            if node.level <= Level.PERIOD and cap.moves_weeks is not still:
+            if cap.moves_weeks is not still:
                 _scale(devices, node, cap)
         if not still:
             seen = [one.weeks() for one in devices]
@@ -262,11 +265,18 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
     for (role, year), most in design.items():
         of = [(i, j) for i, j, p in parts if views[i].bound.role == role and p.year == year]
         _cap_counted(views, of, most)
-    for node, cap in caps:
-        if node.level > Level.PERIOD:
-            of = [(i, j) for i, j, _ in parts if i in node.of]
-            _cap_counted(views, of, cap.at_most, cap)
+    # what a share is of is the same for all, whichever is taken off first
+    counted = [one if not one.share else replace(one, at_most=_at_least(views, one))
+               for one in bounds if one.node.level > Level.PERIOD]  # fmt: skip
+    for node, cap in _tightest(counted):
+        of = [(i, j) for i, j, _ in parts if i in node.of]
+        _cap_counted(views, of, cap.at_most, cap)
     return Solved([one.kept for one in devices], seen, tuple(views))
+
+
+def _at_least(views: Sequence[Monitored], cap: Cap) -> Fraction:
+    left = sum((views[i].counts for i in cap.node.of), start=ZERO)
+    return max(cap.at_most, cap.share * left)
 
 
 def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:

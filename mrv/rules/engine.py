@@ -31,13 +31,13 @@ from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration import by_first_rules, of_meters
 from mrv.registry.calibration_interval import intervals_of
-from mrv.registry.project import FIRST, Besides, Calibration, Common, Project, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import FIRST, Besides, Common, Project, ProjectDevice
 from mrv.rounding import exact_sum
 from mrv.rules import (
     Stage,
     capacity,
     consumption,
-    duplicates,
     invoiced_use,
     invoices,
     lower_invoices,
@@ -116,11 +116,11 @@ JUDGES = (
     Judging("REG-01", "registry", registry.known_meters),
     Judging("CLM-02", "registry", registry.copies_elsewhere),
     Judging("MTR-03", "registry", registry.copies_inside),
-    Judging("MTR-03", "registry", duplicates.twin_series),
+    Judging("MTR-03", "registry", registry.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
     Judging("MTR-02", "meter", common_meters),
-    Judging("MTR-03", "meter", duplicates.overlapping_services),
+    Judging("MTR-03", "meter", registry.overlapping_services),
     Judging("MTR-04", "meter", meters.unrecorded_use),
     Judging("CLM-01", "meter", meters.certified_elsewhere, since=1),
     Judging("MTR-05", "use", consumption.specific_consumption),

@@ -31,7 +31,8 @@ from mrv.errors import MrvError
 from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Document, Sample
+from mrv.registry.declared import Sample
+from mrv.registry.project import Document
 from mrv.rounding import decimal_text
 from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY

@@ -21,6 +21,7 @@ its kind does at most as a mean, unless invoices show what was used for it (EVD-
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
@@ -34,13 +35,14 @@ from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date, local_span, midnight_us
-from mrv.quantity_text import amount_text
+from mrv.quantity_text import amount_text, plain_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
 from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
 from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE, joined
+from mrv.service_bounds import Consumption
 from mrv.texts import Text, lines, text
 
 _DAY_US = 86_400_000_000
@@ -399,34 +401,51 @@ def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 
 
 def class_mean(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-04: a mean activity above that of the class, without invoices of its use."""
-    consumptions, texts = facts.methodology.consumptions, dict[str, tuple[Cap, Text]]()
-    for consumption in consumptions:
+    """
+    EVD-04: a mean activity above that of the class, without invoices of its use.
+
+    Where invoices show a part of what was used, that share of the service counts, or the mean of
+    the class where that is more.  It is a share of what the limits of the stages before leave
+    (`Cap.share`), of all the times in which a device serves together.
+    """
+    above, applied = dict[str, Text](), dict[Text, None]()
+    for consumption in facts.methodology.consumptions:
         users = using(facts.views, consumption)
         shown = bool(users) and all(map(facts.invoiced, users))
-        share = _unshown_share(facts, users) if shown else Fraction(1)
-        for one in serving(facts.views, consumption) if share else ():
-            if one.most is None or not one.most.per_day_as_mean:
-                continue
-            name, unit = one.device.id, one.needs.unit
-            days = max(Fraction(one.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
-            mean, counts = one.most.per_day_as_mean * days, one.counts
+        share = 1 - _unshown_share(facts, users) if shown else Fraction(0)
+        if share == 1:
+            continue
+        for name, of in _of_class(facts, consumption).items():
+            counts, days, mean = Fraction(0), Fraction(0), Fraction(0)
+            for i, a_day in of.items():
+                one = facts.views[i]
+                served = max(Fraction(one.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
+                days += served
+                mean += a_day * served
+                counts += one.counts
             if counts <= mean:
                 continue
-            most, per_day = (
-                amount_text(x, unit) for x in (one.most.per_day_as_mean, counts / days)
-            )
-            reason = BARE if shown else text("EVD-04.class_mean", most=most)
-            of = [i for i, m in enumerate(facts.metered) if m.base.device.id == name]
-            counted = sum((facts.views[i].counts for i in of), start=Fraction(0))
-            excess = min(counts - mean, share * counts)
-            texts[name] = (
-                Cap(node(Level.DEVICE, of), counted - excess, reason),
-                text("EVD-04.above", device=name, per_day=per_day, most=most),
-            )
-    yield from (cap for cap, _ in texts.values())
-    if texts:
-        uses = {role for one in consumptions for role in one.uses}
+            unit = facts.views[next(iter(of))].needs.unit
+            most, per_day = amount_text(mean / days, unit), amount_text(counts / days, unit)
+            reason = text("EVD-04.class_mean", most=most)
+            if share:
+                reason = text("EVD-04.share", percent=plain_text(100 * share, 2))
+            yield Cap(node(Level.DEVICE, [*of]), mean, reason, share=share)
+            above[name] = text("EVD-04.above", device=name, per_day=per_day, most=most)
+            applied |= {reason: None} if share else {}
+    if above:
+        uses = {role for one in facts.methodology.consumptions for role in one.uses}
         names = dict.fromkeys(m.device.id for m in facts.views if m.bound.role in uses)
-        above = lines(said for _, said in texts.values())
-        yield Said(False, (*above, text("EVD-04.invoices", devices=tuple(names))))
+        texts = (*lines(above.values()), *applied)
+        texts = (*texts, text("EVD-04.invoices", devices=tuple(names)))
+        yield Said(False, texts)
+
+
+def _of_class(facts: Facts, consumption: Consumption) -> dict[str, dict[int, int]]:
+    """Return the places of devices whose class has a mean, by device, and that mean. [a day]"""
+    found = defaultdict[str, dict[int, int]](dict)
+    for i in facts.of_role(*consumption.serves):
+        one = facts.views[i]
+        if one.most is not None and one.most.per_day_as_mean:
+            found[one.device.id][i] = one.most.per_day_as_mean
+    return found

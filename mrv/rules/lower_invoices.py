@@ -9,7 +9,8 @@ meters it makes up for a lower one before or after it, as a corrected estimate d
 
 An invoice of another point than the meter (after losses, of a part of its load, of goods that were
 not sold yet) names in `tolerance_percent` how much less it may state.  Above 5 % it is no evidence
-of the meter, and bounds it where even that is exceeded.
+of the meter, and bounds it where even that is exceeded; what only that explains is reported, since
+the tolerance is the claimant's word.
 """
 
 from __future__ import annotations
@@ -76,8 +77,16 @@ class _Stated(NamedTuple):
     @property
     def less(self) -> bool:
         """Whether it states less than was metered, by more than it may differ."""
+        return self._exceeds(Fraction(self.check.tolerance_percent))
+
+    @property
+    def explained(self) -> bool:
+        """Whether only the tolerance that the claimant entered explains how much less it states."""
+        return not self.less and self._exceeds(TOLERANCE * 100)
+
+    def _exceeds(self, percent: Fraction) -> bool:
         more = self.within + self.check.outside - int(self.check.theirs)
-        return more * 100 > Fraction(self.check.tolerance_percent) * int(self.check.theirs)
+        return more * 100 > percent * int(self.check.theirs)
 
     @property
     def more(self) -> bool:
@@ -115,6 +124,17 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
         given = tuple(_figures(one) for one in differing if one.less)
         shown = tuple(sorted(names))
         yield Said(False, text("EVD-03.invoices_less", devices=shown, invoices=given))
+    earning = {m.device.id for m in views if m.needs.side == "baseline"}
+    explained = tuple(
+        text(
+            "EVD-03.explained", invoice=_figures(one), devices=one.check.devices,
+            tolerance=one.check.tolerance_percent, cost=one.check.effect_t,
+        )
+        for one in compared
+        if one.explained and earning.issuperset(one.check.devices)
+    )  # fmt: skip
+    if explained:
+        yield Said(False, explained, "observation")
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:

@@ -32,8 +32,9 @@ from mrv.errors import PeriodError
 from mrv.model import Methodology, Most, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.calibration import by_plan, larger, of_channels, registers_of, uncovered
+from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, Project, ProjectDevice, service_intervals
+from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 from mrv.texts import text
 

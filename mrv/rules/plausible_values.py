@@ -30,7 +30,8 @@ from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, exact, read, rounded
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Besides, Project, Sample
+from mrv.registry.declared import Sample
+from mrv.registry.project import Besides, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text

@@ -253,6 +253,11 @@ class _Changed:
     factor: str
     times: Fraction
 
+    @property
+    def grid(self) -> str | None:
+        """The grid that the book answers for."""
+        return getattr(self.book, "grid", None)
+
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the book's answer."""
         found = self.book.select(kind, direction, at)

@@ -31,7 +31,8 @@ from mrv.parameters.inputs import rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration import of_channels, uncovered
-from mrv.registry.project import Calibration, Lit, Loaded, Measured, Project, Silent
+from mrv.registry.declared import Calibration
+from mrv.registry.project import Lit, Loaded, Measured, Project, Silent
 from mrv.texts import Text, text
 
 Floats = NDArray[np.float64]

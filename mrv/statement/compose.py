@@ -216,7 +216,10 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
 def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
     return tuple(
         wire_account.RuleEffect(
-            rule=one.rule, alone_t=one.alone_t, beside_t=one.beside_t, applied=one.applied
+            rule=one.rule,
+            deducted_alone_t=one.deducted_alone_t,
+            returns_if_resolved_t=one.returns_if_resolved_t,
+            applied=one.applied,
         )
         for one in result.rules
     )

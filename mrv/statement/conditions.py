@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from mrv.accounting.period_result import INVOICE
 from mrv.documents.form import UNSET, coded, text_in, write
+from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Condition, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
@@ -154,6 +155,10 @@ class Unmet(NamedTuple):
         return joined(self.texts, language, tonnes=self.tonnes or "0")
 
 
+# units of one quantity are a thousand apart, and what they measure differs by less than this
+_UNIT, _NEARLY = 1000, Decimal("0.8")
+
+
 def unmet(said: Claims) -> tuple[Unmet, ...]:
     """Return the conditions and cross-checks not met according to a statement, in its order."""
     return tuple(one for one in _all(said) if one.severity != OBSERVATION)
@@ -180,7 +185,15 @@ def _all(said: Claims) -> Iterator[Unmet]:
                 effect=one.effect_t,
             )
             severity = OBSERVATION if lower else severity_of(rule)
-            yield Unmet(rule, (differs,), severity, one.effect_t, one.devices)
+            texts = (differs, text("cross_check.unit")) if _slipped(one) else (differs,)
+            yield Unmet(rule, texts, severity, one.effect_t, one.devices)
+
+
+def _slipped(one: CrossCheck) -> bool:
+    """Whether an invoice was entered in another unit than its own: a thousand times, or a part."""
+    times = 1 + Decimal(one.difference_percent or 0) / 100
+    about = (times / _UNIT, times * _UNIT)
+    return one.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)
 
 
 def _finding(one: Condition) -> Unmet:
@@ -230,8 +243,8 @@ def effects(said: Claims) -> Iterator[str]:
     for one in said.rules or ():
         if one.applied:
             yield (
-                f"{titled(one.rule)}: deducts {one.alone_t} t alone, {one.beside_t} "
-                "t if only this rule is resolved"
+                f"{titled(one.rule)}: deducts {one.deducted_alone_t} t alone;"
+                f" {one.returns_if_resolved_t} t return if it alone is resolved"
             )
         else:
             yield f"{titled(one.rule)}: not applied, since it would raise the reduction"

@@ -20,10 +20,10 @@ from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import Design, Event
+from mrv.registry.declared import Calibration, Design, Event
 from mrv.registry.monitoring_plan import Version, blank, called
 from mrv.registry.plan_departures import Meter, departures, imprecise
-from mrv.registry.project import FIRST, Calibration
+from mrv.registry.project import FIRST
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, Value, devices_of, lines, text
 

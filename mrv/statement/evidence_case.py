@@ -12,8 +12,7 @@ from ingest.pipeline import METERING
 from mrv.accounting.corroborated_energy import CorroboratedEnergy
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.period_result import PeriodResult
-from mrv.accounting.register_scan import FallenRegisters
-from mrv.accounting.unreported_use import UnreportedUse
+from mrv.accounting.register_scan import FallenRegisters, UnreportedUse
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.countries import grid_of
 from mrv.documents.statement import Digests
@@ -25,7 +24,8 @@ from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
 from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
-from mrv.registry.project import FIRST, Besides, Calibration, Lit, Measured
+from mrv.registry.declared import Calibration
+from mrv.registry.project import FIRST, Besides, Lit, Measured
 from mrv.rules import closing
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest

@@ -16,8 +16,7 @@ import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
 from mrv.accounting.corroborated_energy import CorroboratedEnergy, Found
-from mrv.accounting.register_scan import FallenRegisters, Key
-from mrv.accounting.unreported_use import Unreported, UnreportedUse
+from mrv.accounting.register_scan import FallenRegisters, Key, Unreported, UnreportedUse
 from mrv.errors import CanonicalError
 from mrv.registry.project import Fallen
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves

@@ -39,12 +39,11 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, Asked
-from mrv.registry.declared import Declared
+from mrv.registry.declared import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
     Besides,
-    Calibration,
     Certified,
     ChangedLate,
     CheckMeter,
@@ -55,7 +54,6 @@ from mrv.registry.project import (
     Invoice,
     MeteredOutside,
     Project,
-    Sample,
     Usage,
 )
 from mrv.statement.device_days import Arrivals

@@ -21,12 +21,11 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
-from mrv.registry.declared import Declared
+from mrv.registry.declared import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
     VERSIONS,
-    Calibration,
     ChangedLate,
     Clocked,
     Document,
@@ -34,7 +33,6 @@ from mrv.registry.project import (
     FixedBefore,
     Project,
     ProjectDevice,
-    Sample,
     Usage,
 )
 from mrv.rounding import decimal_of

@@ -27,8 +27,9 @@ from mrv.documents.plan import (
 )
 from mrv.registry import monitoring_plan
 from mrv.registry.calibration_interval import Interval, limited
+from mrv.registry.declared import Calibration, Sample
 from mrv.registry.monitoring_plan import Approval, Version
-from mrv.registry.project import FIRST, Calibration, ChangedLate, Document, Project, Sample, Usage
+from mrv.registry.project import FIRST, ChangedLate, Document, Project, Usage
 from mrv.rounding import decimal_of, exact_text
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 

@@ -26,7 +26,8 @@ from ingest.errors import InputError
 from mrv.documents.form import write
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.registry.project import Document, Invoice, Sample
+from mrv.registry.declared import Sample
+from mrv.registry.project import Document, Invoice
 from mrv.rounding import exact_text
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.key_bounds import KeyBounds

@@ -7,6 +7,7 @@ language of the reader.  No text is a key.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _LANGUAGE = "language"
 RELEASE_0_1_0 = "release_0_1_0"
 # lines of one finding; how many more there are is one line
 MOST_LINES = 5
+# no link of Markdown
+_CERTAINTY = re.compile(r"\[([MrTBR])\](?!\()")
 
 
 @total_ordering
@@ -127,6 +130,12 @@ def render(one: Text, language: str = "en", **besides: Value) -> str:
             f"{one.code} ({', '.join(f'{k} = {_formatted(v, language)}' for k, v in one.values)})"
         )
     return _Formatter(language).vformat(pattern, (), values)
+
+
+def sourced(source: str, language: str = "en") -> str:
+    """Write out how a source was read, which its letter of certainty says: [M] is unverified."""
+    own = words(language)
+    return _CERTAINTY.sub(lambda found: f"({own[f'certainty.read_{found[1]}']})", source)
 
 
 def joined(texts: Sequence[Text], language: str = "en", **besides: Value) -> str:

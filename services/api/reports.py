@@ -23,8 +23,8 @@ from services.api.negotiation import language
 from services.api.problems import ProblemError
 from services.api.request_context import Api, Asked
 from services.api.respond_async import later, may_wait
-from services.issuer.timestamp_pack import edition as pack_edition
-from services.issuer.timestamp_pack import stamps_of
+from services.issuer.timestamps import edition as pack_edition
+from services.issuer.timestamps import stamps_of
 from services.store.registry.entries_from_rows import names
 from services.store.statements import findings, sampling, statements
 from services.store.statements import transparency_log as log

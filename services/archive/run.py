@@ -46,9 +46,8 @@ from mrv.statement import evidence_rows
 from services.archive import verify as home
 from services.archive.context import Pace, Report, Run, batches, leaves_of, read_day
 from services.clock import now_us
-from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
-from services.issuer.compared_days import compared, sealed_day
+from services.issuer.compared_days import compared, sealed_day, sealed_leaves
 from services.logs import get_logger
 from services.store.archive import catalog as archived
 from services.store.archive.catalog import Chunk

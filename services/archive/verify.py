@@ -27,8 +27,8 @@ from ingest.errors import InputError
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
-from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
+from services.issuer.compared_days import sealed_leaves
 from services.settings import Settings
 from services.store.archive import catalog as archived
 from services.store.postgres.timestamps import FAR_US

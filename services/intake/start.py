@@ -7,6 +7,7 @@ What a server refuses, or a registry lacks, is said at once.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,19 @@ from services.intake.retry import GaveUpError, line
 from services.store.postgres.columnstore import Verdict, verdict
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
+_SELDOM = 20_000
 _T = TypeVar("_T")
+
+
+def collect_seldom() -> None:
+    """
+    Have Python look for circles of objects seldom, and not among what it has loaded so far.
+
+    A message makes no circle, but a few objects: at Python's usual pace a seventh of a process
+    that stores went into looking through the registry and all modules again and again.
+    """
+    gc.freeze()
+    gc.set_threshold(_SELDOM)
 
 
 def wait_for_server(

@@ -6,6 +6,11 @@ at work meanwhile is seen whole or not at all.  A day is compared with the devic
 sealed with, whatever the registry binds now.  The readings of one that joined since stand under
 other seals, of another project or of none: where those hold the same as before over all of the
 day, no one added a row.
+
+Late readings only add, and each was noted when it was stored: without them a day holds
+what was sealed.  What differs even so was done by hand, and stays what it is: a difference
+from the seal, for the audit to name.  Derived rows may change whenever readings or registry
+did; they need only follow from them.
 """
 
 from __future__ import annotations
@@ -15,14 +20,17 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
 from psycopg import Connection, Cursor
 
-from ingest.model import Fleet
+from ingest.model import NULL, Fleet, Frame
 from mrv.calendar import instant_us
+from mrv.errors import LogError
+from mrv.log.entries import PARTS
 from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf, Digest
-from services.issuer.changes import Changes, compare, sealed_leaves
-from services.issuer.late_rows import noted, without_late
+from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences, digest_leaves
+from mrv.statement import evidence_rows
+from mrv.statement.device_days import reading_leaves
 from services.issuer.sealed_day_contents import Job, parts_of
 from services.processing.rebuild import rebuild
 from services.settle import Plan
@@ -31,7 +39,131 @@ from services.store.registry.factors import load_book
 from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
+from services.store.statements.late_readings import Late, Notes
 from services.store.statements.sealed_days import Seal
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
+
+
+def noted(cursor: Cursor, job: Job) -> Notes:
+    """Return what was noted of a day's readings that its last seal does not hold."""
+    name = late_readings.name_of(job.project, job.day)
+    return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
+
+
+def without_late(
+    cursor: Cursor, fleet: Fleet, job: Job, leaves: Sequence[DayLeaf], late: Mapping[str, Late]
+) -> list[DayLeaf]:
+    """
+    Return the leaves of a day's readings as they are without those that came late.
+
+    Parameters
+    ----------
+    leaves : sequence of DayLeaf
+        Of all of the day's readings, in the snapshot of the cursor.
+    late : mapping of str to Late
+        What was noted, by device.
+    """
+    found = [leaf for leaf in leaves if leaf.device not in late]
+    index = [fleet.by_id[name] for name in late if name in fleet.by_id]
+    for class_id, members in marks.by_class(fleet, index).items():
+        after = dict.fromkeys(members, job.from_us - 1)
+        frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
+        for block in evidence_rows.blocks(_frame_before(frame, fleet, late)):
+            found += reading_leaves(fleet, block, job.timezone)
+    return found
+
+
+def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
+    """Readings as they were: without new ones, and empty where a channel was filled."""
+    kept = np.ones(len(frame), dtype=np.bool_)
+    columns = dict(frame.columns)
+    for device in np.unique(frame.device).tolist():
+        one = late[fleet.devices[device].id]
+        own = np.flatnonzero(frame.device == device)
+        kept[own[np.isin(frame.time_us[own], one.added)]] = False
+        for channel, times in one.filled.items():
+            values = columns[channel].copy()
+            values[own[np.isin(frame.time_us[own], times)]] = (
+                NULL if values.dtype == np.int64 else np.nan
+            )
+            columns[channel] = values
+    return Frame(frame.class_id, frame.device, frame.time_us, frame.message, columns).take(kept)
+
+
+class Changes(NamedTuple):
+    """Differences of a day from its seal: of its readings, and of what is derived from them."""
+
+    late: list[Difference]
+    by_hand: list[Difference]
+    derived: list[Difference]
+
+    def __bool__(self) -> bool:
+        return bool(self.late or self.by_hand or self.derived)
+
+
+def sealed_leaves(
+    entry: Mapping[str, object], detail: bytes | None
+) -> dict[str, tuple[DayLeaf, ...]]:
+    """
+    Leaves under a sealed day's roots.
+
+    Raises
+    ------
+    LogError
+        If they are missing or do not lead to the roots.
+    """
+    if detail is None:
+        raise LogError("the details of the log entry are missing; restore log_detail")
+    record = canonical.parse_object(detail)
+    found = {}
+    for name in PARTS:
+        leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
+        part = entry[name]
+        if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
+            raise LogError(f"the {name} stored with the log entry do not match its root hash")
+        found[name] = leaves
+    return found
+
+
+def detail_of(parts: Mapping[str, Digest]) -> bytes:
+    """What stands under the roots of a day."""
+    return canonical.encode(
+        {name: [leaf.to_json() for leaf in parts[name].leaves] for name in PARTS}
+    )
+
+
+def compare(
+    sealed: Mapping[str, tuple[DayLeaf, ...]],
+    now: Mapping[str, Digest],
+    before: Sequence[DayLeaf],
+    noted: Collection[tuple[str, str]],
+) -> Changes:
+    """
+    Tell how a day differs from its seal.
+
+    Parameters
+    ----------
+    before : sequence of DayLeaf
+        Its readings without late ones.
+    noted : collection of (str, str)
+        Device and day that tonne 0.1.0 noted late readings for, without saying which.
+    """
+    late = differences(before, now["readings"].leaves)
+    by_hand: list[Difference] = []
+    was, is_ = ({x.key: x.rows for x in some} for some in (sealed["readings"], before))
+    for difference in differences(sealed["readings"], before):
+        key = (difference.device.encode(), difference.day.encode(), difference.table.encode())
+        grew = is_.get(key, 0) >= was.get(key, 0)
+        (late if grew and (difference.device, difference.day) in noted else by_hand).append(
+            difference
+        )
+    derived = [
+        difference
+        for name in ("intervals", "emissions")
+        for difference in differences(sealed[name], now[name].leaves)
+    ]
+    return Changes(late, by_hand, derived)
 
 
 class Registry:

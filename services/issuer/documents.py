@@ -1,5 +1,5 @@
 """
-Load a statement's signed documents, and verify them again before each step of its life.
+Load a statement's signed documents, verify them before each step of its life, sign findings.
 
 Every step checks again what the earlier ones left: that the signed document is
 of the stored body, by an enrolled key of the right role.
@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection, errors
 
+from mrv.documents.form import UNSET, UnsetType
 from mrv.documents.statement import Claims, claims_of
+from mrv.documents.verification import About
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
-from mrv.statement.findings import Event, Record, fold, read_event
+from mrv.statement.findings import SIGNED_BY, Event, Record, What, fold, read_event, sign_event
 from mrv.statement.states import State, check_role, issuer
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
@@ -210,3 +212,35 @@ def _events(conn: Connection, have: Documents) -> list[Event]:
         verify_proof(document, trusted)
         events.append(read_event(document, have.statement))
     return events
+
+
+def sign(
+    conn: Connection,
+    statement: str,
+    signer: Signer,
+    said: tuple[What, str, str, str | None],
+    about: About | UnsetType = UNSET,
+) -> dict[str, Any]:
+    """
+    Sign an event of a finding; `accept.finding` takes it.
+
+    Parameters
+    ----------
+    said : tuple
+        Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
+    about : About, optional
+        Devices and days of the statement, of a finding that is raised.
+
+    Raises
+    ------
+    StatementStateError, EnrolmentError
+        If it does not follow, or the key is not of the right role.
+    """
+    have = documents(conn, statement)
+    if not have.signers:
+        raise StatementStateError(
+            f"statement {statement} is {have.stored.state}: it is not signed yet; run `tonne "
+            "statement submit` first"
+        )
+    now = may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)
+    return sign_event(have.statement, records(conn, have), said, *signer, now, about)

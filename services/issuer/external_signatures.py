@@ -43,7 +43,7 @@ from services.issuer import documents as steps
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.documents import Documents
-from services.issuer.evidence import by_name, files, fitting
+from services.issuer.signed_evidence import by_name, files, fitting
 from services.store.registry import load as registry
 from services.store.statements import approvals, evidence, findings, statements, status_lists
 from services.store.statements import sampling as store_sampling

@@ -1,25 +1,202 @@
 """
-Key files of signers, in `TONNE_HOME/keys`: readable by their owner alone.
+Keys of signers: files in `TONNE_HOME/keys`, signers outside them, and a new key for the log.
 
-The secret never leaves this file: the database and packs hold public parts.  A file may
-name a signer in its place (`services.issuer.signers`): a key in a token, or a command.
+A key file is readable by its owner alone; the database and packs hold public parts.  In place of
+a secret it may name a signer:
+
+    "signer": {"pkcs11": {"module": PATH, "token": LABEL, "key": LABEL}}
+    "signer": {"command": [PROGRAM, ARGUMENT, ...]}
+
+The command is the interface to any key service (KMS): it gets the bytes to be signed on
+its standard input, and writes the Ed25519 signature of them (RFC 8032, 64 bytes, as they
+are) to its standard output.  It is run without a shell, by the user who keeps the file.
+
+python-pkcs11 rather than PyKCS11: both had a release within two months and both drive
+SoftHSM2; it is of the MIT licence where PyKCS11 is of the GPL, and speaks of keys and
+sessions where PyKCS11 mirrors the C structures.
+
+A log's key changes as the shards of Certificate Transparency and Rekor do: the old log is closed
+with its last head, and a new one of a new name goes on.  It begins with all entries of the old
+one, so that a proof under it needs the old key no more, and a keyring that holds both verifies
+what was exported before.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ingest.errors import InputError
+from psycopg import Connection
+
+from ingest.errors import InputError, ServerError
+from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.key_bounds import NO_BOUNDS, KeyBounds
-from mrv.signatures.keyfile import read_secret, write_distant, write_secret
-from mrv.signatures.keys import DistantKey, EnrolledKey, Role, SigningKey
-from services.issuer import signers
+from mrv.signatures.keyfile import Signs, read_secret, write_distant, write_secret
+from mrv.signatures.keys import DistantKey, EnrolledKey, Role, SigningKey, encode_multikey
+from services.issuer.documents import Signer
 from services.settings import Settings
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import transparency_log as log
+
+_WAIT_S = 30
+_MOST_SAID = 300
+# how PKCS #11 names the curve, and how it writes a point of it
+_EDWARDS25519 = b"\x13\x0cedwards25519"
+_POINT = b"\x04\x20"
+_KEY_BYTES = 32
+_FIELDS = {"module", "token", "key"}
+_NUMBERED = re.compile(r"(.*)-([0-9]{1,6})")
+
+
+def opened(signer: Mapping[str, Any]) -> Signs:
+    """
+    Return the function that signs, as a key file's `signer` names it.
+
+    Raises
+    ------
+    InputError
+        If it is neither a command nor a key in a token.
+    """
+    command, token = signer.get("command"), signer.get("pkcs11")
+    if signer.keys() == {"command"} and isinstance(command, list) and _texts(command):
+        return lambda message: _signed_by_command(command, message)
+    if signer.keys() == {"pkcs11"} and isinstance(token, dict) and token.keys() == _FIELDS:
+        return lambda message: _in_token(token, message)
+    raise InputError(
+        f"signer of a key file is {sorted(signer)}; it is a command, a list of texts, or pkcs11"
+        " with module, token and key"
+    )
+
+
+def _texts(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, str) for value in values)
+
+
+def _signed_by_command(command: list[str], message: bytes) -> bytes:
+    try:
+        done = subprocess.run(  # noqa: S603 - the owner of the key file chose the command
+            command, input=message, capture_output=True, check=False, timeout=_WAIT_S
+        )
+    except OSError as error:
+        raise InputError(f"signer {command[0]}: {error.strerror}; correct the key file") from error
+    except subprocess.TimeoutExpired as error:
+        raise ServerError(f"signer {command[0]} gave nothing in {_WAIT_S} s; try again") from error
+    if done.returncode:
+        said = " ".join(done.stderr.decode(errors="replace").split())[:_MOST_SAID]
+        raise ServerError(f"signer {command[0]} ended with {done.returncode}: {said or 'nothing'}")
+    return done.stdout
+
+
+def _in_token(where: Mapping[str, str], message: bytes) -> bytes:
+    import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
+
+    with _session(where) as session:
+        key = session.get_key(pkcs11.ObjectClass.PRIVATE_KEY, label=where["key"])
+        return bytes(key.sign(message, mechanism=pkcs11.Mechanism.EDDSA))
+
+
+def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
+    """
+    Return the public Multikey of a token's Ed25519 key; with `make`, make it there first.
+
+    Raises
+    ------
+    InputError
+        If there is no such module, token or key, the PIN is another one, the key is of
+        another kind, or one of that name is there already and is to be made.
+    """
+    import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
+
+    with _session(where, write=make) as session:
+        if make:
+            _make(session, where["key"])
+        found = session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=where["key"])
+        point = bytes(found[pkcs11.Attribute.EC_POINT])
+    if len(point) != len(_POINT) + _KEY_BYTES or not point.startswith(_POINT):
+        raise InputError(f"key {where['key']!r} of the token is not of Ed25519; name another one")
+    return encode_multikey(point[len(_POINT) :])
+
+
+def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """
+    Make the key that follows one in its token; the old one stays there.
+
+    Returns
+    -------
+    multikey, where : str, dict
+        Public part of the new key, and where it is: `plant-2` follows `plant`.
+
+    Raises
+    ------
+    InputError, ServerError
+        As `public_key`.
+    """
+    import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
+
+    match = _NUMBERED.fullmatch(where["key"])
+    base, number = (match[1], int(match[2]) + 1) if match else (where["key"], 2)
+    with _session(where, write=True) as session:
+        while list(session.get_objects({pkcs11.Attribute.LABEL: f"{base}-{number}"})):
+            number += 1
+        _make(session, f"{base}-{number}")
+    following = {**where, "key": f"{base}-{number}"}
+    return public_key(following), following
+
+
+def _make(session: Any, label: str) -> None:
+    import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
+
+    if list(session.get_objects({pkcs11.Attribute.LABEL: label})):
+        raise InputError(f"the token has a key {label!r} already; omit --make to use it")
+    curve = session.create_domain_parameters(
+        pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: _EDWARDS25519}, local=True
+    )
+    # neither to be read nor to be copied out of the token
+    kept = {pkcs11.Attribute.SENSITIVE: True, pkcs11.Attribute.EXTRACTABLE: False}
+    curve.generate_keypair(
+        mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
+        store=True,
+        label=label,
+        private_template=kept,
+    )
+
+
+@contextmanager
+def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
+    """Open a session with the token, with the PIN of the settings."""
+    import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
+    from pkcs11 import exceptions as wrong  # noqa: PLC0415
+
+    pin = Settings().pkcs11_pin
+    if pin is None:
+        raise InputError(
+            f"token {where['token']!r} asks for a PIN: set TONNE_PKCS11_PIN or"
+            " TONNE_PKCS11_PIN_FILE"
+        )
+    told = f"token {where['token']!r} by {where['module']}"
+    try:
+        token = pkcs11.lib(where["module"]).get_token(token_label=where["token"])
+        with token.open(rw=write, user_pin=pin) as session:
+            yield session
+    except (wrong.PinIncorrect, wrong.PinLenRange, wrong.PinLocked) as error:
+        raise InputError(f"{told}: the PIN is refused ({type(error).__name__})") from error
+    except (wrong.NoSuchToken, wrong.NoSuchKey, wrong.MultipleObjectsReturned) as error:
+        raise InputError(
+            f"{told}: {type(error).__name__} for key {where['key']!r}; list what it holds with"
+            f" `pkcs11-tool --module {where['module']} --list-objects`"
+        ) from error
+    except (wrong.PKCS11Error, RuntimeError, OSError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ServerError(f"{told} does not answer: {said}") from error
+
 
 LOG_KEY = "tonne-log"  # unless another name is given
 # Also the name of a file, and of a log in its signed heads.
@@ -54,7 +231,7 @@ def adopt(home: Path, holder: EnrolledKey, signer: Mapping[str, Any]) -> Enrolle
     InputError, ServerError, SignatureError
         If the signer cannot be asked, or what it gives is not by that key.
     """
-    DistantKey(holder.multikey, signers.opened(signer)).sign(_TRY)
+    DistantKey(holder.multikey, opened(signer)).sign(_TRY)
     _keep(home, holder, write_distant(holder, signer))
     return holder
 
@@ -93,7 +270,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
         )
     if path.stat().st_mode & _OTHERS:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
-    return read_secret(path.read_bytes(), Settings().key_passphrase_bytes, signers.opened)
+    return read_secret(path.read_bytes(), Settings().key_passphrase_bytes, opened)
 
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
@@ -147,3 +324,74 @@ def _path(home: Path, name: str) -> Path:
             f"{name!r} is not a valid key name; use up to 64 letters, digits, dots, - and _"
         )
     return home / "keys" / f"{name}.json"
+
+
+_ROTATED = "log_key"
+_NUMBER = re.compile(r"(.*)-([0-9]+)")
+
+
+def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKey:
+    """
+    Close a log and let a new one go on from it.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+    name : str
+        Holder of the log's present key, which may have been revoked already.
+
+    Returns
+    -------
+    EnrolledKey
+        The new log's key.
+
+    Raises
+    ------
+    EnrolmentError
+        If that is not the log's last key.
+    """
+    with conn.transaction():
+        log.lock(conn)
+        holders = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+        if not holders or holders[-1].name != name:
+            known = holders[-1].name if holders else "none"
+            raise EnrolmentError(f"{name!r} is not the key of the log; that is {known!r}")
+        old, head = holders[-1], log.checkpoint(conn)
+        if old.valid_until is None:
+            enrolled.revoke(conn, name, now)
+        following = _next_name(name)
+        # one that was made before, as in a token, is taken
+        made = load(home, following)[1] if following in names(home) else _made(home, old, following)
+        enrolled.enroll(conn, made)
+        if head is not None:
+            enrolled.close_log(conn, old, head)
+            _go_on(conn, Signer(*load(home, made.name)), old, head)
+    if name in names(home):
+        retire(home, name, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return made
+
+
+def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
+    """Make the next log's key where the old one is: in its token, or as a file."""
+    token = token_of(home, old.name) if old.name in names(home) else None
+    if token is None:
+        return create(home, name, "log")
+    holder = replace(old, name=name, valid_from=None, valid_until=None)
+    return follow_in_token(home, holder, next_in_token(token))
+
+
+def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
+    """Enter which log this one goes on from, and sign the first head."""
+    entry = {
+        "event": _ROTATED,
+        "from": {"name": old.name, "publicKeyMultibase": old.multikey, "finalHead": head},
+        "to": {"name": new.holder.name, "publicKeyMultibase": new.holder.multikey},
+    }
+    log.append(conn, _ROTATED, None, canonical.encode(entry))
+    log.sign_head(conn, new.holder.name, new.key)
+
+
+def _next_name(name: str) -> str:
+    match = _NUMBER.fullmatch(name)
+    return f"{match[1]}-{int(match[2]) + 1}" if match else f"{name}-2"

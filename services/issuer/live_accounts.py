@@ -20,11 +20,11 @@ from psycopg import Connection
 
 from ingest.errors import TonneError
 from ingest.model import INTERVAL_US, Fleet, Frame
-from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.emission_rows import AccountDay
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.registry.project import Project
+from mrv.rules.account import check_costed
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from services.clock import now_us

@@ -30,11 +30,11 @@ from mrv.packs.pack import (
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
-from services.issuer import bundle, timestamp_pack
+from services.issuer import bundle, timestamps
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
-from services.issuer.evidence import by_name, fitting
-from services.issuer.evidence import files as case_files
+from services.issuer.signed_evidence import by_name, fitting
+from services.issuer.signed_evidence import files as case_files
 from services.issuer.transitions import Documents, documents
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, statements
@@ -99,7 +99,7 @@ def _documents(
     found = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
         found[VERIFICATION] = canonical.encode(have.verification)
-    stamped = timestamp_pack.held(conn, statement, files.get(SEALS), receipt)
+    stamped = timestamps.held(conn, statement, files.get(SEALS), receipt)
     if stamped is not None:
         found[TIMESTAMPS] = stamped
     logged = log.receipt(conn, statement, EVIDENCE)

@@ -1,25 +1,238 @@
-"""Monitoring plans for people: a first version to start from, and the diagram."""
+"""
+Monitoring plans for people: a first version to start from, the diagram, and what is due.
+
+Due are calibrations, surveys, samples, decisions on its plan, the next statement, forward actions,
+and what ends: versions that were registered, the crediting period.  Each row says when, and who
+answers for it.  A row without a day is open now.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
 from psycopg import Connection
 
-from mrv.calendar import instant_us
+from mrv.calendar import instant_us, local_date
+from mrv.exports.entered import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
-from mrv.registry.monitoring_plan import PROCEDURES
+from mrv.registry.calibration_interval import after
+from mrv.registry.declared import Declared
+from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import frequency_of
+from mrv.registry.project import Project
 from mrv.statement.conformity import meter
-from mrv.statement.diagram import diagram
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import diagram, line_diagram
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
+from services.issuer.signed_evidence import open_actions
+from services.registry import entries
 from services.registry.document import document, dump
-from services.registry.entries import Project, Registry
+from services.registry.entries import Registry
+from services.store.registry import authority
 from services.store.registry import load as registry
-from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.entries_from_rows import load_registry, load_samples
+from services.store.registry.load import load_project
+from services.store.registry.monitoring_plans import load_versions
+from services.store.statements import statements
+
+Kind = Literal[
+    "calibration", "survey", "sample", "statement", "verification", "issue", "approval",
+    "deviation", "forward_action", "anomaly", "registered_version", "crediting_period",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+State = Literal["overdue", "open", "soon", "later"]
+SOON = timedelta(days=60)
+_MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
+_WEEK = timedelta(days=7)
+# AMS-III.U asks for a survey every second year; where nothing else is said, that is the longest
+_SURVEY_MONTHS = 24
+# who comes next in each state of a statement that is not issued yet
+_NEXT: dict[str, tuple[Kind, str]] = {
+    "draft": ("statement", "operator"),
+    "submitted": ("verification", "verifier"),
+    "under_verification": ("verification", "verifier"),
+    "verified": ("issue", "operator"),
+}
+
+
+class Due(NamedTuple):
+    """Something that is due: of which kind, what, by which local day, and who answers for it."""
+
+    kind: Kind
+    what: str
+    day: date | None
+    responsible: str | None
+
+    def state(self, today: date) -> State:
+        """Return whether its day is past, near, or later; open where it has none."""
+        if self.day is None:
+            return "open"
+        return "overdue" if self.day < today else "soon" if self.day <= today + SOON else "later"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A project with what is known of it, on its local day of today."""
+
+    project: Project
+    versions: Sequence[Version]
+    declared: Declared
+    today: date
+
+    @property
+    def plan(self) -> Version | None:
+        """The plan in force; before it begins the one that begins first."""
+        first = min(self.versions, key=lambda one: one.begins, default=None)
+        return at(self.versions, self.today) or first
+
+    def responsible(self, parameter: str = "", device: str | None = None) -> str | None:
+        """Return who answers for a parameter, or a meter in a role, by the plan."""
+        if self.plan is None:
+            return None
+        line = self.plan.line(parameter, device or "")
+        return self.plan.responsible if line is None else line.responsible
+
+    def next(self, parameter: str, last: date, months: int | None) -> date | None:
+        """Return when a parameter is due again by the plan, else by its methodology."""
+        line = None if self.plan is None else self.plan.line(parameter, "")
+        method = find(self.project.methodology, self.project.version)
+        often = frequency_of(parameter, method) if line is None else line.frequency
+        if often == "weekly":
+            return last + _WEEK
+        every = _MONTHS.get(often or "", months)
+        return None if every is None else after(last, every)
+
+
+def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
+    """
+    Return a project's local day, and what of it is due: what is open first, then by day.
+
+    Raises
+    ------
+    RegistryError
+        If the project is unknown.
+    """
+    found = load_project(conn, project)
+    (said,) = conn.execute("SELECT declared FROM project WHERE id = %s", [project]).fetchone() or (
+        None,
+    )
+    known = _Known(
+        found,
+        load_versions(conn).get(project, ()),
+        Declared() if said is None else msgspec.convert(said, Declared),
+        local_date(now_us(), found.timezone),
+    )
+    rows = [
+        *_calibrations(conn, known),
+        *_surveys(known),
+        *_samples(conn, known),
+        *_plan(known),
+        *_statements(conn, known),
+        *_registered(conn, known),
+    ]
+    return known.today, sorted(
+        rows, key=lambda one: (one.day or date.min, KINDS.index(one.kind), one.what)
+    )
+
+
+def rows_json(rows: Sequence[Due], today: date) -> list[dict[str, str | None]]:
+    """Return rows for programs."""
+    return [
+        {
+            "kind": one.kind,
+            "what": one.what,
+            "due": None if one.day is None else str(one.day),
+            "state": one.state(today),
+            "responsible": one.responsible,
+        }
+        for one in rows
+    ]
+
+
+def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
+    """Each meter's next calibration; the first day that no certificate covers."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (device_id) device_id, role, valid_until FROM v_calibration_due"
+        " WHERE project_id = %s ORDER BY device_id, role",
+        [known.project.id],
+    )
+    for device, role, until in rows:
+        yield Due("calibration", device, until, known.responsible(role, device))
+
+
+def _surveys(known: _Known) -> Iterator[Due]:
+    last: dict[str, date] = {}
+    for one in known.declared.surveys:
+        last[one.parameter] = max(one.taken, last.get(one.parameter, one.taken))
+    for parameter, taken in last.items():
+        day = known.next(parameter, taken, _SURVEY_MONTHS)
+        yield Due("survey", parameter, day, known.responsible(parameter))
+
+
+def _samples(conn: Connection, known: _Known) -> Iterator[Due]:
+    last: dict[str, date] = {}
+    for one in load_samples(conn)[known.project.id]:
+        last[one.parameter] = max(one.taken, last.get(one.parameter, one.taken))
+    for parameter, taken in last.items():
+        day = known.next(parameter, taken, None)
+        if day is not None:
+            yield Due("sample", parameter, day, known.responsible(parameter))
+
+
+def _plan(known: _Known) -> Iterator[Due]:
+    for one in known.versions:
+        if one.approval is None:
+            yield Due("approval", one.name, None, one.responsible)
+        if one.kind == DEVIATION and one.ends is not None and one.ends > known.today:
+            yield Due("deviation", one.name, one.ends, one.responsible)
+    for event in known.declared.events:
+        if event.what == "anomaly" and event.resolved is None:
+            what = f"{', '.join(event.devices)}, {event.begins}"
+            yield Due("anomaly", what, None, event.by or known.responsible())
+
+
+def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
+    """The statement after the last one, of as many days; what waits for its next step."""
+    project = known.project
+    every = statements.all_of(conn, project.id)
+    issued = [one for one in every if one.state == "issued"]
+    end_us = max((one.to_us for one in issued), default=project.from_us)
+    for one in every:
+        if (step := _NEXT.get(one.state)) and one.to_us > end_us:
+            kind, who = step
+            yield Due(kind, one.id, None, who)
+    last = max(issued, key=lambda one: one.to_us, default=None)
+    begin = local_date(end_us, project.timezone)
+    if last is None:
+        yield Due("statement", f"{begin} ..", None, known.responsible())
+    elif end_us < project.to_us:
+        end = begin + (begin - local_date(last.from_us, project.timezone))
+        last_day = end - timedelta(days=1)
+        yield Due("statement", f"{begin} .. {last_day}", end, known.responsible())
+    for action in open_actions(conn, project.id, now_us()):
+        what = f"{action.finding} ({action.statement})" if action.statement else action.finding
+        yield Due("forward_action", what, None, known.responsible())
+
+
+def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
+    """What ends: versions that the programme registered, and the crediting period."""
+    for entered in authority.load(conn):
+        record = entered.record
+        if isinstance(record, Registration) and record.project == known.project.id:
+            versions = (*record.forms, *record.methodologies, *record.designs)
+            for one in versions:
+                replaced = any(v.name == one.name and v.since > one.since for v in versions)
+                if one.until is not None and not replaced:
+                    what = f"{one.name} {one.version}"
+                    yield Due("registered_version", what, one.until, known.responsible())
+    end = local_date(known.project.to_us, known.project.timezone)
+    yield Due("crediting_period", str(end), end, known.responsible())
+
 
 _DAY_US = 86_400_000_000
 
@@ -77,7 +290,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
     return dump({"projects": [{**document(project), "monitoring": [version]}]})
 
 
-def _lines(project: Project, stored: Registry) -> list[dict[str, Any]]:
+def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
     method = find(project.methodology, project.version)
     lines = []
     for role, need in method.roles.items():

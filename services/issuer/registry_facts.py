@@ -191,13 +191,13 @@ def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
     if not mine:
         return
     span_us = _span(at, own)
-    read = [
-        all_series(at.energy.conn, [names[i] for i in some], at.quantity, span_us)
-        for names, some in ((at.names, mine), (others.names, theirs))
-    ]
-    for one, i in zip(read[0], mine, strict=True):
+    names = [at.names[i] for i in mine], [others.names[j] for j in theirs]
+    every = {name: k for k, name in enumerate(sorted({*names[0], *names[1]}))}  # each read once
+    read = all_series(at.energy.conn, [*every], at.quantity, span_us)
+    own_read, read = (read[[every[name] for name in some]] for some in names)
+    for one, i in zip(own_read, mine, strict=True):
         some = np.flatnonzero(near[i, theirs])
-        for k, noise, moved in _noises(one, read[1][some]):
+        for k, noise, moved in _noises(one, read[some]):
             j = theirs[some[k]]
             known = int(np.count_nonzero((own[i] > 0) & (others.sums[j] > 0)))
             days = Agreeing(known, known, 1 / noise.ratio, not moved, noise.deviation)

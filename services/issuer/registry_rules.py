@@ -8,7 +8,7 @@ no evidence there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -21,17 +21,9 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM
-from mrv.quantity_text import plain_text
+from mrv.registry.declared import Calibration, Sample
 from mrv.registry.monitoring_plan import PERMANENT
-from mrv.registry.project import (
-    Calibration,
-    Certified,
-    Document,
-    Excluded,
-    Invoice,
-    Project,
-    Sample,
-)
+from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
@@ -41,8 +33,8 @@ from services.issuer.left_out_meters import boundary_reasons
 from services.issuer.left_out_use import reported, supplying
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
-from services.registry import meters
-from services.registry.entries import CALIBRATION_EVERY, Rating, calibration_every, document_of
+from services.registry import meters, ratings
+from services.registry.entries import CALIBRATION_EVERY, calibration_every, document_of
 
 LIFE = "PLN-03"
 _PLACES = 6
@@ -102,7 +94,7 @@ def judged(facts: RegistryFacts) -> Outcome:
         tuple(acceptances.factors_accepted(facts.project, facts.registry, facts.accepted)),
         tuple(excluded),
         facts.certified,
-        {name: rated_powers(held) for name, held in facts.ratings.items() if held},
+        {name: ratings.rated_powers(held) for name, held in facts.ratings.items() if held},
         tuple(s for s in _of_period(facts) if not facts.own(s.laboratory)),
         tuple(design(facts)),
         facts.invoices.doubted(),
@@ -291,44 +283,11 @@ def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
 def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     found = [*copies]
     excluded = {one.device: one for one in found if one.excluded}
-    for name, one in excluded.items():
-        of: dict[str, Value] = {"device": name, "other": _other(one)}
-        if one.parts:
-            yield Barred(name, text("copy.sum", device=name, others=one.parts))
-        elif one.by_day is None:
-            yield Barred(name, text("copy.quarter_hours", **of))
-        elif one.by_day.ordered:
-            yield Barred(name, text("copy.days", **of))
-        else:
-            yield Barred(name, text("copy.any_order", **of))
+    yield from (Barred(name, one.reason) for name, one in excluded.items())
     left = [one for one in found if one.device not in excluded]
-    yield from listed(_alike(one) for one in left if one.equal)
+    yield from listed(one.alike for one in left if one.equal)
     # of a proportional one, or one under noise, nothing is taken off: it is to be clarified
-    yield from listed((_alike(one) for one in left if not one.equal), severity="CL")
-
-
-def _other(one: Copy) -> Text | str:
-    """Name what a meter is a copy of: another one, its project, how long before."""
-    meter: Text | str = one.other
-    if one.project is not None:
-        meter = text("copy.of_project", meter=meter, project=one.project)
-    return text("copy.before", meter=meter, days=one.days_before) if one.days_before else meter
-
-
-def _alike(one: Copy) -> Text:
-    of: dict[str, Value] = {"device": one.device, "other": _other(one)}
-    if one.equal or one.by_day is None:
-        return text("copy.where_both" if one.equal else "copy.proportional", **of)
-    ratio = plain_text(Fraction(one.by_day.ratio), _PLACES)
-    if one.by_day.noise:
-        ratio = plain_text(Fraction(one.by_day.ratio), 3)
-        noise = plain_text(100 * Fraction(one.by_day.noise), 1)
-        code = "copy.under_noise" if one.by_day.ordered else "copy.under_noise_moved"
-        return text(code, **of, ratio=ratio, noise=noise)
-    of |= {"ratio": ratio, "agree": one.by_day.days, "known": one.by_day.known}
-    if one.by_day.ordered:
-        return text("copy.proportional_days", **of)
-    return text("copy.proportional_any_order", **of)
+    yield from listed((one.alike for one in left if not one.equal), severity="CL")
 
 
 # --- documents and invoices ---------------------------------------------------------------
@@ -507,30 +466,6 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
         holds=True,
         most=None,  # the database looks for each
     )  # fmt: skip
-
-
-def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
-    """
-    Rated powers that count, from when on.
-
-    What was recorded later than with the meter itself raises nothing for the time before it
-    was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
-    given.  Nor does what was recorded with the meter and names no document.
-    """
-    began = min(recorded for _, recorded in held)
-    # the last row of a time corrects those before it
-    held = [*{one.begins: (one, recorded) for one, recorded in held}.values()]
-    documented = {one for one, at in held if one.sha256 or (at == began and one.document)}
-    documented.add(held[0][0])
-    found: list[tuple[int, int]] = []
-    for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
-        begun = [(one, recorded) for one, recorded in held if one.begins <= moment]
-        known = [i for i, (one, at) in enumerate(begun) if at <= moment or one in documented]
-        if known:
-            watt = min(one.rated_power_w for one, _ in begun[known[-1] :])
-            if not found or found[-1][1] != watt:
-                found.append((_us(moment), watt))
-    return tuple(found)
 
 
 def _us(moment: datetime) -> int:

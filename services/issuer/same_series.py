@@ -10,7 +10,8 @@ first counts; what an issued statement claims goes before that.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,11 +21,13 @@ from psycopg import Connection
 from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, Twins, agreeing, copied, twins
 from mrv.methodologies import find
+from mrv.quantity_text import plain_text
 from mrv.registry.project import Project, ProjectDevice
+from mrv.texts import Text, Value, text
 from services.registry.entries import ProjectDevice as Entry
 from services.registry.entries import Registry
 from services.store.statements import statements
-from services.store.timeseries.same_energy import peaks, series, values_at
+from services.store.timeseries.same_energy import all_series, peaks, values_at
 
 # ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
 # copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
@@ -93,6 +96,41 @@ class Copy(NamedTuple):
     by_day: Agreeing | None = None
     parts: tuple[str, ...] = ()
 
+    @property
+    def of(self) -> Text | str:
+        """The other meter, its project, and how long before."""
+        meter: Text | str = self.other
+        if self.project is not None:
+            meter = text("copy.of_project", meter=meter, project=self.project)
+        if self.days_before:
+            return text("copy.before", meter=meter, days=self.days_before)
+        return meter
+
+    @property
+    def reason(self) -> Text:
+        """Why it counts nothing."""
+        if self.parts:
+            return text("copy.sum", device=self.device, others=self.parts)
+        code = "copy.quarter_hours"
+        if self.by_day is not None:
+            code = "copy.days" if self.by_day.ordered else "copy.any_order"
+        return text(code, device=self.device, other=self.of)
+
+    @property
+    def alike(self) -> Text:
+        """How it agrees with the other meter, where both count."""
+        given: dict[str, Value] = {"device": self.device, "other": self.of}
+        by = self.by_day
+        if self.equal or by is None:
+            return text("copy.where_both" if self.equal else "copy.proportional", **given)
+        ratio = plain_text(Fraction(by.ratio), 3 if by.noise else 6)
+        if by.noise:
+            noise = plain_text(100 * Fraction(by.noise), 1)
+            code = "copy.under_noise" if by.ordered else "copy.under_noise_moved"
+            return text(code, **given, ratio=ratio, noise=noise)
+        code = "copy.proportional_days" if by.ordered else "copy.proportional_any_order"
+        return text(code, **given, ratio=ratio, agree=by.days, known=by.known)
+
 
 class Same(NamedTuple):
     """Copies by quarter hours, and all pairs that are known, those of the accounting too."""
@@ -116,6 +154,8 @@ class Energy:
         With the devices of the period.
     registered : mapping of str to datetime
         Since when devices have a rated power in the registry.
+    claimed : dict of str to bool
+        Whether other projects claimed what meters counted in the period, as far as it was asked.
     """
 
     conn: Connection
@@ -123,6 +163,7 @@ class Energy:
     project: Project
     period_us: tuple[int, int]
     registered: Mapping[str, object]
+    claimed: dict[str, bool] = field(default_factory=dict)
 
     @property
     def meters(self) -> list[tuple[str, list[str]]]:
@@ -159,17 +200,19 @@ class Energy:
 
     def is_second(self, *pair: str) -> bool:
         """Return whether the first of a pair counts nothing: the other claimed or came before."""
-        claimed = statements.claimed_of_devices(
-            self.conn, self.project.id, [pair[1]], *self.period_us
-        )
-        return bool(claimed) or self.came_later(*pair)
+        other = pair[1]
+        if other not in self.claimed:  # a meter that many are like is asked of once
+            self.claimed[other] = bool(
+                statements.claimed_of_devices(self.conn, self.project.id, [other], *self.period_us)
+            )
+        return self.claimed[other] or self.came_later(*pair)
 
 
 def same_elsewhere(energy: Energy) -> Same:
     """Compare a project's energy with that of its other meters and of all projects."""
     found, conn, span_us = Same([], set()), energy.conn, energy.span_us
     # meters that are all alike come again and again
-    kept = lru_cache(_KEPT)(lambda name, quantity: series(conn, name, quantity, span_us))
+    kept = lru_cache(_KEPT)(lambda name, quantity: all_series(conn, [name], quantity, span_us)[0])
     for quantity, names in energy.meters:
         beside = energy.others(quantity, names)
         near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)

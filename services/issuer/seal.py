@@ -6,37 +6,48 @@ under the log's lock.  What is committed between the two is noted as late by its
 transaction, for sealing was announced before (`late_readings`).  Nothing that differs
 from its seal by hand is sealed again unless a reason is given, which then stands in the
 log.  Killed anywhere, the next run finds the notes and seals what they name.
+
+The sealer runs beside a pipeline or alone, and never disturbs what it runs beside: a database
+that is away, a missing key or a change by hand is logged, and tried again with the next round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
+import psycopg
 from psycopg import Connection, Cursor
+from structlog.typing import FilteringBoundLogger
 
+from ingest.errors import InputError, ServerError
 from ingest.model import Fleet
 from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
 from mrv.statement.device_days import LATE_US, Arrived, rows_of
+from services.clock import now_us
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
-from services.issuer.changes import Changes, detail_of
-from services.issuer.close import snapshot
+from services.issuer import timestamps
+from services.issuer import transitions as life
+from services.issuer.close import open_corrections, snapshot
 from services.issuer.compared_days import (
+    Changes,
     Compared,
     Registry,
     SealedDay,
     compared,
+    detail_of,
+    noted,
     sealed_day,
     underived,
 )
-from services.issuer.corrections import open_corrections
-from services.issuer.late_rows import noted
 from services.issuer.sealed_day_contents import (
     PROMISED_US,
     SETTLE_US,
@@ -46,6 +57,9 @@ from services.issuer.sealed_day_contents import (
     together,
 )
 from services.issuer.transitions import Signer
+from services.metrics import Metrics
+from services.scraping import Pulse
+from services.store.postgres.pool import connect
 from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
@@ -320,3 +334,118 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
             seals.add(conn, Seal(*whose, one.sequence, index, *edges))
             late_readings.sealed(conn, one.notes, late_readings.name_of(*whose))
         log.sign_head(conn, signer.holder.name, signer.key)
+
+
+EVERY_S = 3_600
+# a pipeline that starts has better things to do first
+FIRST_S = 600
+PULSE = "sealing"
+
+
+class Sealer:
+    """
+    Seals in a thread of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database.
+    home : Path
+        Where the log's key is; it is made the first time.
+    key : str
+        Its name.
+    every_s : float
+        Pause between two rounds. [s]
+    pulse : Pulse, optional
+        Of a process that does nothing else: it moves as long as rounds end, well or not.
+    stamps : callable
+        Says after each round which authorities stamp the log's heads; None for none.
+    first_s : float
+        Pause before the first round. [s]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        home: Path,
+        key: str,
+        every_s: float,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        *,
+        pulse: Pulse | None = None,
+        stamps: Callable[[], timestamps.Policy | None] = timestamps.no_authority,
+        first_s: float = FIRST_S,
+    ) -> None:
+        self._url, self._home, self._key, self._every_s = url, home, key, every_s
+        self._metrics, self._log, self._pulse = metrics, log, pulse
+        self._first_s, self._stamps = first_s, stamps
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; a round that is under way ends with its transaction."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _later(self) -> None:
+        self._stopping.wait(self._first_s)
+        self.run()
+
+    def run(self) -> None:
+        """Seal now, and then from time to time, until stopped."""
+        while not self._stopping.is_set():
+            self.once()
+            if self._pulse is not None:
+                self._pulse.pause(PULSE, self._every_s, self._stopping)
+            else:
+                self._stopping.wait(self._every_s)
+
+    def once(self) -> None:
+        """Seal what is due; what prevents it is logged and counted."""
+        try:
+            with connect(self._url, role="tonne_mrv", name="tonne sealer", autocommit=True) as conn:
+                signer = life.log_signer(conn, self._home, self._key)
+                report = seal(conn, signer, now_us())
+        except (InputError, ServerError, psycopg.Error) as error:
+            self._metrics.seal_failures.inc()
+            self._log.warning("not sealed", reason=" ".join(str(error).split()))
+            return
+        self._metrics.sealed_days.inc(report.days + report.again)
+        self._metrics.seal_refused.set(len(report.refused))
+        self._metrics.seal_late.set(report.late_s)
+        self._metrics.seal_time.set(now_us() / 1e6)
+        self._stamp()
+        for what in report.refused[:10]:
+            self._log.error("changed by hand, not sealed", what=what)
+        for what in report.late[:10]:
+            self._log.warning("late, waits until that is settled", what=what)
+        for what in report.corrections:
+            self._log.warning("issued statement to be corrected", what=what)
+        if report.days or report.again or report.entries:
+            self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
+
+    def _stamp(self) -> None:
+        """Ask for time stamps of new seals; the next round asks again who was away."""
+        try:
+            policy = self._stamps()
+            if policy is None:
+                return
+            enough = policy.rule.threshold
+            with connect(self._url, role="tonne_mrv", name="tonne stamps", autocommit=True) as conn:
+                done = timestamps.request_missing(conn, policy)
+                self._metrics.timestamp_waiting.set(timestamps.waiting_s(conn, enough))
+        except (InputError, ServerError, psycopg.Error) as error:
+            self._metrics.timestamp_failures.inc()
+            self._log.warning("not stamped", reason=" ".join(str(error).split()))
+            return
+        self._metrics.timestamp_failures.inc(len(done.owed))
+        for what in done.owed:
+            self._log.warning("not stamped", reason=what)
+        for what in done.got:
+            self._log.info("stamped", what=what)

@@ -1,25 +1,34 @@
 """
-Signed values that go into a period's evidence: the first and the last of each device's day.
+Evidence beside the readings, and a case's evidence as the files of a pack.
 
-Two registers that a meter signed bound the energy between them, so these are enough, whether
-it signed every minute or at each charge, and a pack stays small.  Only what verifies with the
-registry's keys and tells a register of energy at a synchronised time is taken.
+Of signed values the first and the last of each device's day are taken: two registers that a meter
+signed bound the energy between them, whether it signed every minute or at each charge, and a pack
+stays small.  Only what verifies with the registry's keys and states a register of energy at a
+synchronised time is taken.
 
-Forward actions that earlier verifications and the validation left to the next statement.
+A forward action of the validation or of an earlier verification is open until a verifier closed
+it: by an event of its own statement, or by the reason that the verifier of a later issued
+statement signed over it.
 
-One is open until a verifier closed it: by an event of its own statement, or by the reason that the
-verifier of a later issued statement signed over it.
+A pack's files have the same bytes each time.  A file of the archive is taken as it is where every
+device-day in it is one that the statement rests on, leaf for leaf: anyone who has both sees by one
+digest that they are the same.  What no file holds whole (days still in the database, the readings
+beside the period) stands in the pack's own file of the class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from io import BytesIO
 from itertools import groupby
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection
 
-from ingest.model import Device
+from ingest.model import Device, Fleet, Frame
 from mrv.calendar import days, utc_text
 from mrv.documents.plan import (
     ForwardAction,
@@ -30,18 +39,102 @@ from mrv.documents.plan import (
 )
 from mrv.errors import SignedValueError
 from mrv.exports.entered import Registration
+from mrv.packs import tables
+from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical
 from mrv.signed_values.packaging import Item, plain
 from mrv.signed_values.verification import VERIFIED, Checked, check_items
 from mrv.statement.conditions import forward_of, reasons_of
 from mrv.statement.credentials import verification_of
+from mrv.statement.diagram import diagram
+from mrv.statement.evidence_case import Case
 from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
+from services.store.archive import catalog as archived
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
 from services.store.registry import authority
 from services.store.registry.entries_from_rows import load_meter_keys
 from services.store.statements import findings
 from services.store.statements.period_evidence import load_serials
+from services.vault import table
+from services.vault.part import Part
+
+
+class Reused(NamedTuple):
+    """A file of the archive, and its bytes."""
+
+    part: Part
+    data: bytes
+
+
+def fitting(conn: Connection, case: Case) -> list[Reused]:
+    """
+    Return the archived files that hold nothing but what a case rests on, no device-day twice.
+
+    Raises
+    ------
+    DamagedError, VaultError
+        If one of them is not as it was recorded, or cannot be reached.
+    """
+    wanted = {leaf.key: leaf for leaf in case.readings.leaves}
+    ids = [device.id for device in case.fleet.devices]
+    found: list[Reused] = []
+    with conn.cursor() as cursor:
+        for class_id in sorted({device.class_id for device in case.fleet.devices}):
+            parts = archived.parts(cursor, class_id, ids, case.from_us, case.to_us)
+            for part in reversed(parts):  # the last one made counts
+                leaves = part.leaves.values()
+                if all(wanted.get(leaf.key) == leaf for leaf in leaves):
+                    found.append(Reused(part, table.whole(archived.place_of(cursor), part)))
+                    for leaf in leaves:
+                        del wanted[leaf.key]
+    return found
+
+
+def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
+    """Readings that no reused file holds."""
+    kept: NDArray[np.bool_] = np.ones(len(frame), dtype=np.bool_)
+    for part in (one.part for one in reused if one.part.class_id == frame.class_id):
+        devices = [fleet.by_id[name] for name in part.leaves]
+        inside = (frame.time_us >= part.day.from_us) & (frame.time_us < part.day.to_us)
+        kept &= ~(inside & np.isin(frame.device, devices))
+    return frame.take(kept)
+
+
+def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
+    """
+    Plan, factors, digests and tables of a case: name in the pack to bytes.
+
+    Parameters
+    ----------
+    reused : sequence of Reused
+        Files of the archive that the pack takes as they are, so that nothing of them is
+        written here.
+    """
+    found = {
+        PLAN: canonical.legible(case.plan.to_json()),
+        FACTORS: canonical.legible(case.factor_records),
+        DIGESTS: canonical.legible(case.leaves()),
+        DIAGRAM: diagram(case.plan).encode(),
+    }
+    for every in case.frames:
+        frame = without(every, case.fleet, reused)
+        if not len(frame):
+            continue
+        out = BytesIO()
+        tables.write_readings(out, case.fleet, frame)
+        found[f"{READINGS}/{frame.class_id}.parquet"] = out.getvalue()
+    out = BytesIO()
+    tables.write_intervals(out, case.fleet, case.rows)
+    found[f"{INTERVALS}.parquet"] = out.getvalue()
+    return found
+
+
+def by_name(reused: Sequence[Reused]) -> dict[str, Reused]:
+    """Name files of the archive as a pack does."""
+    return {
+        f"{READINGS}/{one.part.class_id}/{one.part.path.rpartition('/')[2]}": one for one in reused
+    }
 
 
 def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardAction, ...]:

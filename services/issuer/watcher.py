@@ -55,7 +55,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 30.0
 DAYS_S = 300.0
-# at most a twentieth of the time goes into days, however large the fleet
+# days are added up each minute while that is quick, at the latest after DAYS_S
+_MINUTE_S = 60.0
+# at most a twentieth of the time goes into sums, however large the fleet
 _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
 COMPRESS_S = 3_600.0
@@ -152,7 +154,8 @@ class Watcher:
             ("watcher", self.look, every_s),
             ("alarms", self.see_alarms, every_s),
             ("today", self.add_up_today, DAYS_S),
-            ("days", self.add_up, DAYS_S),
+            ("days", self.add_up, _MINUTE_S),
+            ("outlook", self.look_ahead, DAYS_S),
             ("accounts", self.account, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("retention", self.expire, EXPIRE_S),
@@ -231,14 +234,24 @@ class Watcher:
                 conn.execute(_LONG)
                 if made := gauges.refresh_days(conn):
                     self._log.debug("days added up", devices=made)
-                began_s = time.monotonic()  # days cost what changed, however large the fleet
+        except (TonneError, psycopg.Error) as error:
+            self._warn("days not added up", error)
+        took_s = time.monotonic() - began_s
+        self._stopping.wait(max(0.0, min(_DAYS_SHARE * took_s, DAYS_S) - _MINUTE_S))
+
+    def look_ahead(self) -> None:
+        """Work out what is expected; by itself, for pages read slowly until days are added up."""
+        began_s = time.monotonic()
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
                 silence_rates.refresh(conn)
                 expected_months.refresh(conn)
                 seen = pv_outlook.refresh(conn)
                 if seen.skies or seen.trends:
                     self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
         except (TonneError, psycopg.Error) as error:
-            self._warn("days not added up", error)
+            self._warn("expectations not worked out", error)
         self._rest(began_s)
 
     def account(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -49,8 +49,7 @@ class Touched:
 
     def join(self, other: Touched) -> None:
         """Add the devices and times that another batch of the same fleet changed."""
-        for device, us in other._newest.items():
-            self._newest[device] = max(us, self._newest.get(device, us))
+        self.heard(other._newest)
         for device, hours in other._hours.items():
             self._hours.setdefault(device, set()).update(hours)
         for device, days in other._days.items():
@@ -63,6 +62,11 @@ class Touched:
             found = self._fleet.devices[device]
             if found.class_id == PLANT:  # pumps and fuel meters count a flow too
                 self._days.setdefault(device, set()).add(day_of(start, found.timezone))
+
+    def heard(self, newest_us: Mapping[int, int]) -> None:
+        """Note the newest reading of devices that others made known. [us UTC]"""
+        for device, us in newest_us.items():
+            self._newest[device] = max(us, self._newest.get(device, us))
 
     def flows_from(self, device: int, from_us: int, to_us: int) -> None:
         """Note that interval rows of a plant in [from, to) were made again."""

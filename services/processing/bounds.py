@@ -116,10 +116,18 @@ class Span(NamedTuple):
 
 
 def spans(
-    cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]
+    cursor: Cursor,
+    fleet: Fleet,
+    requests: Mapping[int, Request],
+    known: Mapping[int, readings.Ahead],
 ) -> tuple[dict[int, Span], list[int]]:
     """
     Cut the next span of requests, as many as a commit may hold, and one at the least.
+
+    Parameters
+    ----------
+    known : mapping of int to Ahead
+        Devices whose readings ahead need not be looked up.
 
     Returns
     -------
@@ -132,8 +140,10 @@ def spans(
     done: list[int] = []
     rows = count = 0
     for class_id, members in by_class(fleet, list(requests)).items():
-        since = {d: requests[d].from_us for d in members}
-        found = readings.ahead(cursor, fleet, class_id, since, MOST_READINGS // 4)
+        found = {d: known[d] for d in members if d in known}
+        since = {d: requests[d].from_us for d in members if d not in known}
+        if since:
+            found |= readings.ahead(cursor, fleet, class_id, since, MOST_READINGS // 4)
         for device in members:
             if device not in found:
                 done.append(device)

@@ -35,10 +35,10 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.meter_state import NEVER
 from services.clock import now_us
 from services.processing.batch import Answered, Batch, Committed
-from services.processing.derive import Deriver, Made
+from services.processing.deriver import Deriver, Made
 from services.processing.notes import Note
 from services.processing.parts import in_parts
-from services.processing.rejudge import Changed
+from services.processing.quality_pass import Changed
 from services.processing.signatures import Signatures
 from services.processing.store_readings import Arrived, store_readings
 from services.settle import Plan

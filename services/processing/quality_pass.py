@@ -1,38 +1,117 @@
-"""Run the quality tests over stored readings: flags stored, state kept after commit."""
+"""
+Run the quality tests: over new readings from what is remembered, and over stored ones again.
+
+A batch in order only adds flags.  Where a reading came late or a channel was
+filled, what follows from an hour before it on is judged again, as far as any test
+can reach: the reading before may now be a spike, and the runs after it may have broken.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from psycopg import Cursor
 
+from ingest import classes
 from ingest.model import Frame, Int32
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.meter_state import NEVER
-from ingest.pipeline.quality_state import Watched
-from ingest.pipeline.quality_tests import Judged, judge
-from services.processing.rejudge import Changed, Rejudged, computed, go_on, rejudge
+from ingest.pipeline.quality_limits import Checks, Flags
+from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
+from ingest.pipeline.quality_tests import Judged, judge, settle
 from services.settle import Plan
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
+from services.store.timeseries import quality_lookback as watched
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
 
 
-@dataclass(slots=True)
-class Stored:
-    """Flags that a transaction adds, by test, and what to remember once it is committed."""
+class Changed(NamedTuple):
+    """First and last reading of a device that changed; FROM_START and FAR_US for all. [us UTC]"""
 
-    flags: Counter[str] = field(default_factory=Counter)
-    again: Rejudged | None = None
-    judged: Judged | None = None
+    first_us: int
+    last_us: int
+
+
+def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
+    """
+    Return the time after which no flag of a device depends on what changed. [us UTC]
+
+    The gap test compares two steps, so it reaches over the next two readings, however far
+    they are; FAR_US where fewer follow.
+    """
+    fleet, found = plan.fleet, dict.fromkeys(changed, FAR_US)
+    late = [d for d, one in changed.items() if one.last_us < FAR_US]
+    for class_id, members in marks.by_class(fleet, late).items():
+        since = {d: changed[d].last_us + 1 for d in members}
+        for device, us in readings.second_after(cursor, fleet, class_id, since).items():
+            near = changed[device].last_us + _reach_us(plan, class_id)
+            found[device] = max(near, us + 1)
+    return found
+
+
+def _reach_us(plan: Plan, class_id: str) -> int:
+    """How long after a reading a flag of a run or of a neighbour can depend on it. [us]"""
+    channels = classes.load()[class_id].channels.values()
+    runs = (w for channel in channels for w in runs_of(plan.checks, class_id, channel))
+    longest = max((watch.reach_us for watch in runs), default=0)
+    return longest + 2 * NEAR_US
+
+
+class Again(NamedTuple):
+    """Flags of stored readings, and the readings that were judged."""
+
+    flags: Flags
+    frames: list[Frame]
+
+
+class Judging:
+    """Judges stored readings again, of one registry version; nothing is remembered."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._scratch = Watched(len(plan.fleet))
+
+    def judge(
+        self, cursor: Cursor, from_us: Mapping[int, int], until_us: Mapping[int, int]
+    ) -> Again:
+        """
+        Judge readings of each device in its own span.
+
+        Parameters
+        ----------
+        from_us : mapping of int to int
+            By fleet index; FROM_START for all. [us UTC]
+        until_us : mapping of int to int
+            Devices whose flags are wanted up to a time only; see `reaches`. [us UTC]
+        """
+        fleet, checks = self._plan.fleet, self._plan.checks
+        _go_on(cursor, checks, self._scratch, from_us)
+        frames, parts = [], []
+        for class_id, members in marks.by_class(fleet, list(from_us)).items():
+            after = {d: from_us[d] - 1 for d in members}
+            # the reading after may tell of the last one, if it is near
+            beyond = {d: us + NEAR_US + 1 for d, us in until_us.items()}
+            frame = readings.fetch(cursor, fleet, class_id, after, beyond)
+            if len(frame):
+                frames.append(frame)
+                parts.append(judge(checks, self._scratch, [frame]).flags)
+        found = Flags.concat(parts)
+        starts = np.full(len(fleet), FROM_START, dtype=np.int64)
+        starts[list(from_us)] = list(from_us.values())
+        stops = np.full(len(fleet), FAR_US, dtype=np.int64)
+        stops[list(until_us)] = list(until_us.values())
+        inside = (found.time_us >= starts[found.device]) & (found.time_us < stops[found.device])
+        return Again(found.take(inside), frames)
 
 
 class Quality:
     """
-    State of the quality tests, for one registry version.
+    What the quality tests remember of readings in order, for one registry version.
 
     It is true for those devices that `MeterState` calls loaded, but for those that are
     `unsure`: of them it is loaded again before the next reading.
@@ -42,8 +121,6 @@ class Quality:
         self._plan = plan
         self._ids = ids
         self._live = Watched(len(plan.fleet))
-        self._scratch = Watched(len(plan.fleet))
-        self._spans = Watched(len(plan.fleet))  # what is judged beside a batch that is not kept yet
         self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
@@ -55,7 +132,7 @@ class Quality:
         """Load what the tests go on from; `state` knows each device's newest reading."""
         newest = zip(devices, state.last_us[list(devices)].tolist(), strict=True)
         before = {d: us + 1 if us > NEVER else FROM_START for d, us in newest}
-        go_on(cursor, self._plan.checks, self._live, before)
+        _go_on(cursor, self._plan.checks, self._live, before)
         self._unsure[list(devices)] = False
 
     def forget(self, devices: Sequence[int]) -> None:
@@ -66,59 +143,14 @@ class Quality:
         """Return those of some devices whose state is to be loaded again."""
         return [d for d in devices if self._unsure[d]]
 
-    def store(
-        self,
-        cursor: Cursor,
-        new: Sequence[Frame],
-        changed: Mapping[int, Changed],
-        until_us: Mapping[int, int],
-    ) -> Stored:
-        """
-        Flag readings.
-
-        Parameters
-        ----------
-        new : sequence of Frame
-            Readings later than all that is stored of their devices.
-        changed : mapping of int to Changed
-            Devices with other readings, by fleet index.
-        until_us : mapping of int to int
-            Those of them whose flags are left as they are from a time on. [us UTC]
-        """
+    def store(self, cursor: Cursor, new: Sequence[Frame]) -> Judged:
+        """Flag readings later than all that is stored; `Judged.apply` remembers them."""
         judged = judge(self._plan.checks, self._live, new)
         flags.write(cursor, self._ids, judged.flags)
-        out = self._again(cursor, changed, until_us, self._live) if changed else Stored()
-        out.flags += flags.count(judged.flags)
-        out.judged = judged
-        return out
+        return judged
 
-    def remember(self, stored: Stored) -> list[int]:
-        """Keep the state after a commit; return devices whose state is to be loaded again."""
-        unsure: list[int] = []
-        if stored.again is not None:
-            stored.again.remember(self._live, self._scratch)
-            unsure = stored.again.passed
-        if stored.judged is not None:
-            stored.judged.apply()
-        return unsure
 
-    def remake(
-        self, cursor: Cursor, from_us: Mapping[int, int], until_us: Mapping[int, int]
-    ) -> Rejudged:
-        """Judge again what is stored, each device's in its own span; nothing is remembered."""
-        found, _ = computed(cursor, self._plan, self._spans, from_us, None, until_us)
-        spans = {d: (us, until_us.get(d, FAR_US)) for d, us in from_us.items()}
-        out = Rejudged(passed=list(from_us), added=flags.count(found))
-        out.added.subtract(flags.clear(cursor, self._plan.fleet, spans))
-        flags.write(cursor, self._ids, found)
-        return out
-
-    def _again(
-        self,
-        cursor: Cursor,
-        changed: Mapping[int, Changed],
-        until_us: Mapping[int, int],
-        live: Watched | None,
-    ) -> Stored:
-        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, until_us, live)
-        return Stored(+again.added, again)
+def _go_on(cursor: Cursor, checks: Checks, state: Watched, before_us: Mapping[int, int]) -> None:
+    """Make devices' state what it was before a time, as `quality_lookback.load` does."""
+    for found in watched.load(cursor, checks, state, before_us):
+        settle(checks, state, found)

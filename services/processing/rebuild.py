@@ -21,14 +21,13 @@ from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.quality_limits import CHANNELS, TESTS, Flags
-from ingest.pipeline.quality_state import Watched
 from mrv.accounting.emission_rows import EmissionRows
 from mrv.calendar import utc_text
 from mrv.environment import KINDS, Values
 from mrv.statement.metering_versions import FIRST, meter_of
-from services.processing import rejudge
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
+from services.processing.quality_pass import Judging
 from services.settle import Part, Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
@@ -129,6 +128,7 @@ def _compared(
 class _Computed(NamedTuple):
     """What readings give: intervals with their emissions, values of stations, flags."""
 
+    remade: late.Remade
     part: Part
     values: Values
     flags: Flags
@@ -139,14 +139,13 @@ def _computed(
 ) -> _Computed:
     scratch = MeterState(len(plan.fleet))
     remade = late.remake(cursor, plan, scratch, dict.fromkeys(devices, FROM_START))
-    rows = IntervalRows.concat([piece.rows for piece in remade.pieces])
-    inside = (rows.start_us >= from_us) & (rows.start_us < to_us)
-    values = stations.computed(cursor, plan.fleet, devices, rows)
+    values = stations.computed(cursor, plan.fleet, devices, remade.rows())
+    remade = remade.within(from_us, to_us)
     within = (values.start_us >= from_us) & (values.start_us < to_us)
     everything = dict.fromkeys(devices, FROM_START)
-    found, _ = rejudge.computed(cursor, plan, Watched(len(plan.fleet)), everything)
+    found = Judging(plan).judge(cursor, everything, {}).flags
     said = found.take((found.time_us >= from_us) & (found.time_us < to_us))
-    return _Computed(Part.of(plan, rows.take(inside)), values.take(within), said)
+    return _Computed(remade, Part.of(plan, remade.rows()), values.take(within), said)
 
 
 def _by_first(
@@ -315,17 +314,11 @@ def _replace(
     from_us: int,
     to_us: int,
 ) -> None:
-    """Write a range of derived rows anew; rows outside of it stay as they are."""
-    ids = Words.of([d.id for d in plan.fleet.devices])
-    part = computed.part
-    indicator_rows.clear(cursor, plan.fleet.ids(list(devices)), (from_us, to_us))
+    """Bring a range of derived rows to what was computed; rows outside of it stay as they are."""
+    fleet = plan.fleet
+    ids, names = Words.of([d.id for d in fleet.devices]), fleet.ids(list(devices))
+    indicator_rows.clear(cursor, names, (from_us, to_us))
     indicator_rows.write(cursor, ids, computed.values, ())
-    for table in ("interval_quantity", "interval_emission"):
-        cursor.execute(
-            f"DELETE FROM {table} WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
-            (plan.fleet.ids(np.array(devices, dtype=np.int32)), stamp(from_us), stamp(to_us)),
-        )
-    flags.replace(cursor, plan.fleet, ids, devices, (from_us, to_us), computed.flags)
-    derived.write_intervals(cursor, ids, part.intervals, fresh=True)
-    words = BindingWords(plan.bindings)
-    derived.write_emissions(cursor, ids, words, part.emissions, fresh=True)
+    flags.clear(cursor, fleet, dict.fromkeys(devices, (from_us, to_us)))
+    flags.write(cursor, ids, computed.flags)
+    late.write(cursor, plan, ids, BindingWords(plan.bindings), computed.remade)

@@ -1,13 +1,14 @@
 """
-Meter late readings again from the checkpoint before them, and write what differs.
+Meter stored readings again from the checkpoint before them, and write what differs.
 
-Also the way of whatever the live state cannot settle by itself: a register
+For whatever the live state cannot settle by itself: late readings, a register
 that returns from a glitch, a standstill that ends in a catch-up, a registry
-that changed.  Runs inside the transaction that stored the readings.
+that changed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +33,9 @@ from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.register_checkpoints import NONE, Bare
+
+# rows of which it is worth a look which are later than all that are stored
+_MANY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +77,44 @@ class Remade:
     pieces: list[Piece] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
-    def remember(self, state: MeterState, scratch: MeterState) -> None:
-        """Move the new state of devices made to their end into the live one, once committed."""
-        for piece in self.pieces:
-            piece.metered.apply(scratch)
-            index = [d for d in piece.from_us if piece.to_us.get(d, FAR_US) == FAR_US]
-            state.last_us[index] = np.maximum(state.last_us[index], scratch.last_us[index])
-            for quantity in state.registers.keys() | scratch.registers.keys():
-                live, new = state.registers[quantity], scratch.registers[quantity]
-                for name in type(live).__slots__:  # every field is an array by fleet index
-                    getattr(live, name)[index] = getattr(new, name)[index]
-            state.loaded[index] = True
-
     def spans(self) -> Iterator[tuple[int, int, int]]:
         """Each device that was made again, from when to when. [us UTC]"""
         for piece in self.pieces:
             for device, begin in piece.from_us.items():
                 yield device, begin, piece.to_us.get(device, FAR_US)
 
+    def rows(self) -> IntervalRows:
+        """Its interval rows."""
+        return IntervalRows.concat([piece.rows for piece in self.pieces])
+
+    def devices(self) -> set[int]:
+        """Devices that were made again."""
+        return {device for device, _, _ in self.spans()}
+
+    def only(self, devices: Collection[int]) -> Remade:
+        """Return what was made of some devices."""
+        return Remade([p.only(devices) for p in self.pieces], self.events)
+
+    def shortened(self, to_us: Mapping[int, int]) -> Remade:
+        """Return it with other ends for some devices."""
+        return Remade([p.shortened(to_us) for p in self.pieces], self.events)
+
+    def within(self, from_us: int, to_us: int) -> Remade:
+        """Return what was made of a half-open span. [us UTC]"""
+        return Remade(
+            [
+                replace(
+                    p,
+                    from_us={d: max(us, from_us) for d, us in p.from_us.items()},
+                    to_us=dict.fromkeys(p.from_us, to_us),
+                )
+                for p in self.pieces
+            ],
+            self.events,
+        )
+
     def join(self, other: Remade) -> None:
-        """Take what was made of other devices."""
+        """Take what else was made."""
         self.pieces += other.pieces
         self.events += other.events
 
@@ -252,26 +274,20 @@ def _meter(
 
 
 def write(
-    cursor: Cursor,
-    plan: Plan,
-    ids: Words,
-    words: BindingWords,
-    remade: Remade,
-    *,
-    long: bool = False,
-) -> dict[str, int]:
+    cursor: Cursor, plan: Plan, ids: Words, words: BindingWords, remade: Remade
+) -> Counter[str]:
     """
     Bring stored rows to what was made again; return rows written or deleted, by table.
 
-    With `long`, rows later than any that is stored go in by COPY, not compared.
+    Of many, those later than any that is stored go in by COPY, not compared.
     """
-    written = {"interval_quantity": 0, "interval_emission": 0}
+    written: Counter[str] = Counter()
     for piece in remade.pieces:
         if not piece.from_us:
             continue
         rows = piece.rows
         fresh = np.zeros(len(rows), dtype=np.bool_)
-        if long:
+        if len(rows) > _MANY:
             fresh = derived.beyond(cursor, plan.fleet, list(piece.from_us), rows)
         part = Part.of(plan, rows.take(~fresh))
         span = {d: (us, piece.to_us.get(d, FAR_US)) for d, us in piece.from_us.items()}

@@ -18,7 +18,7 @@ from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int64
 from services.processing.affected_periods import Touched
 from services.processing.batch import Batch, Committed
-from services.processing.rejudge import Changed
+from services.processing.quality_pass import Changed
 from services.store.archive import archived_readings as cold
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US, stamp

@@ -11,7 +11,7 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Sample
+from mrv.registry.declared import Sample
 from mrv.rules.plausible_values import is_monitored
 from services.registry.entries import Key, Project, Published, Registry, place
 from services.registry.service_times import timezone, whole_grid

@@ -12,7 +12,7 @@ import yaml
 
 from ingest.profiles import file_registers
 from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.project import Calibration
+from mrv.registry.declared import Calibration
 from services.registry import authority, declared, monitoring, ratings
 from services.registry.entries import (
     CHECK_PERCENT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,15 +14,23 @@ from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import Declared, Default, Design, Event, SharedMeter, Survey
+from mrv.registry.declared import (
+    Calibration,
+    Declared,
+    Default,
+    Design,
+    Event,
+    Sample,
+    SharedMeter,
+    Survey,
+)
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, Document, Sample
+from mrv.registry.project import Document
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
 # about a hundred metres, in degrees of latitude
 _NEAR_DEG = 0.001
-_LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
 # attribute of a device: months from one calibration to the next
 CALIBRATION_EVERY = "calibration_every"
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
@@ -439,87 +447,10 @@ class Registry:
             and abs(one.longitude - at.longitude) * cos(radians(at.latitude)) < _NEAR_DEG
         }
 
-    def updated(self, incoming: Registry) -> Registry:
-        """Return this registry with the entries of a file in place of its own."""
-        entries = dict(self.entries)
-        for key, entry in incoming.entries.items():
-            entries[key] = _keep_lists(entry, entries.get(key))
-        return Registry(entries)
-
-
-def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tuple[Version, ...]:
-    """Return all versions of a plan: a file adds versions, and approvals of stored ones."""
-    known = {one.name for one in stored}
-    approvals = {one.name: one.approval for one in given or ()}
-    return (
-        *(replace(one, approval=one.approval or approvals.get(one.name)) for one in stored),
-        *(one for one in given or () if one.name not in known),
-    )
-
-
-def with_samples(
-    stored: tuple[Sample, ...], given: tuple[Sample, ...] | None
-) -> tuple[Sample, ...]:
-    """Return all samples; a file need not repeat stored ones."""
-    known = {place(one) for one in stored}
-    more = (one for one in given or () if place(one) not in known)
-    return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))
-
 
 def place(one: Sample) -> tuple[str, str, str]:
     """Return the key of a sample: laboratory, its number there, parameter."""
     return one.laboratory, one.sample, one.parameter
-
-
-def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
-    """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
-    if isinstance(entry, Project):
-        before = stored if isinstance(stored, Project) else None
-        return replace(
-            entry,
-            monitoring=merged(before.monitoring or () if before else (), entry.monitoring),
-            boundary=_entry_list(entry, before, "boundary"),
-            surveys=_entry_list(entry, before, "surveys"),
-            events=_entry_list(entry, before, "events"),
-            shared_meters=_entry_list(entry, before, "shared_meters"),
-            defaults=_entry_list(entry, before, "defaults"),
-            design=_own_value(entry.design, before and before.design),
-            laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
-            documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
-        )
-    if isinstance(entry, Site):
-        before_site = stored if isinstance(stored, Site) else None
-        return replace(entry, timezones=_entry_list(entry, before_site, "timezones") or None)
-    return _keep_of_device(entry, stored) if isinstance(entry, Device) else entry
-
-
-def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
-    known = stored if isinstance(stored, Device) else None
-    held = {name: _entry_list(entry, known, name) for name in _LISTS}
-    arrays = held["arrays"]
-    modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
-    return replace(
-        entry,
-        **held,
-        dc_power_w=_own_value(entry.dc_power_w, modules["dc_power_w"]),
-        tilt=_own_value(entry.tilt, modules["tilt"]),
-        azimuth=_own_value(entry.azimuth, modules["azimuth"]),
-        temperature_coefficient_percent=_own_value(
-            entry.temperature_coefficient_percent, modules["temperature_coefficient_percent"]
-        ),
-        # files of 0.1.0 do not speak of them
-        maker=entry.maker or (known.maker if known else None),
-        model=entry.model or (known.model if known else None),
-    )
-
-
-def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:
-    """Return the list that a file gives, else the one that is stored, else an empty one."""
-    return _own_value(getattr(entry, name), getattr(stored, name, None)) or ()
-
-
-def _own_value(own: Any, before: Any) -> Any:
-    return before if own is None else own
 
 
 def document_of(name: str, given: str | Mapping[str, Any]) -> Document:

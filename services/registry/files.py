@@ -1,19 +1,33 @@
-"""Registry files to entries, their positions, and faults."""
+"""Registry files to entries, their places, what cannot be read; stored entries with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ingest.errors import RegistryError
+from mrv.registry.declared import Sample
+from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
-from services.registry.entries import Entry, Key, Registry
+from services.registry.entries import (
+    ARRAY_KEYS,
+    Device,
+    Entry,
+    Key,
+    Project,
+    Registry,
+    Site,
+    array_fields,
+    place,
+)
 from services.registry.fields import Row
 from services.registry.located import Table, Value, read_csv, read_yaml
 from services.registry.spreadsheets import decoded
 from services.registry.workbook import SUFFIX, read_workbook
 
+_LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
 SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "sites": parse.site,
     "devices": parse.device,
@@ -159,3 +173,81 @@ def _add(incoming: Incoming, kind: str, row: Row, entry: Entry) -> None:
         incoming.problems.setdefault(key, []).extend(row.problems)
     else:
         incoming.registry.entries[key] = entry
+
+
+def updated(stored: Registry, incoming: Registry) -> Registry:
+    """Return a registry with the entries of a file in place of its own."""
+    entries = dict(stored.entries)
+    for key, entry in incoming.entries.items():
+        entries[key] = _keep_lists(entry, entries.get(key))
+    return Registry(entries)
+
+
+def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tuple[Version, ...]:
+    """Return all versions of a plan: a file adds versions, and approvals of stored ones."""
+    known = {one.name for one in stored}
+    approvals = {one.name: one.approval for one in given or ()}
+    return (
+        *(replace(one, approval=one.approval or approvals.get(one.name)) for one in stored),
+        *(one for one in given or () if one.name not in known),
+    )
+
+
+def with_samples(
+    stored: tuple[Sample, ...], given: tuple[Sample, ...] | None
+) -> tuple[Sample, ...]:
+    """Return all samples; a file need not repeat stored ones."""
+    known = {place(one) for one in stored}
+    more = (one for one in given or () if place(one) not in known)
+    return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))
+
+
+def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
+    """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
+    if isinstance(entry, Project):
+        before = stored if isinstance(stored, Project) else None
+        return replace(
+            entry,
+            monitoring=merged(before.monitoring or () if before else (), entry.monitoring),
+            boundary=_entry_list(entry, before, "boundary"),
+            surveys=_entry_list(entry, before, "surveys"),
+            events=_entry_list(entry, before, "events"),
+            shared_meters=_entry_list(entry, before, "shared_meters"),
+            defaults=_entry_list(entry, before, "defaults"),
+            design=_own_value(entry.design, before and before.design),
+            laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
+            documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
+        )
+    if isinstance(entry, Site):
+        before_site = stored if isinstance(stored, Site) else None
+        return replace(entry, timezones=_entry_list(entry, before_site, "timezones") or None)
+    return _keep_of_device(entry, stored) if isinstance(entry, Device) else entry
+
+
+def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
+    known = stored if isinstance(stored, Device) else None
+    held = {name: _entry_list(entry, known, name) for name in _LISTS}
+    arrays = held["arrays"]
+    modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
+    return replace(
+        entry,
+        **held,
+        dc_power_w=_own_value(entry.dc_power_w, modules["dc_power_w"]),
+        tilt=_own_value(entry.tilt, modules["tilt"]),
+        azimuth=_own_value(entry.azimuth, modules["azimuth"]),
+        temperature_coefficient_percent=_own_value(
+            entry.temperature_coefficient_percent, modules["temperature_coefficient_percent"]
+        ),
+        # files of 0.1.0 do not speak of them
+        maker=entry.maker or (known.maker if known else None),
+        model=entry.model or (known.model if known else None),
+    )
+
+
+def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:
+    """Return the list that a file gives, else the one that is stored, else an empty one."""
+    return _own_value(getattr(entry, name), getattr(stored, name, None)) or ()
+
+
+def _own_value(own: Any, before: Any) -> Any:
+    return before if own is None else own

@@ -7,7 +7,7 @@ methodology gives stands as it is.  The notes say what each value is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -105,8 +105,7 @@ def _project(
     method: Methodology, taken: Mapping[str, RoleNeeds], notes: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
-    params = [one.params for one in taken.values()]
-    optional = {k: s for p in params for k, s in p.items() if not s.required and s.choices}
+    optional = dict(_optional(one.params for one in taken.values()))
     every = dict.fromkeys((*method.designed, *method.papers, *method.dated))
     documents = [key for key in every if key not in optional]
     serving = []
@@ -118,10 +117,6 @@ def _project(
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
     notes |= {("projects.parameters", key): _meaning(spec) for key, spec in asked.items()}
-    notes |= {
-        ("projects.devices", key): f"{_meaning(spec)}; optional, with its document in `documents`"
-        for key, spec in optional.items()
-    }
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
         "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
@@ -145,6 +140,12 @@ def _project(
             " where nothing is"
         )  # fmt: skip
     return made
+
+
+def _optional(some: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield what may be entered of choices, each with its document."""
+    for specs in some:
+        yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 
 
 def _meaning(spec: Any) -> str:
@@ -173,7 +174,16 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
             for role, one in also.items()
         ),
     ]
+    sheets = {
+        "projects.devices": _optional(one.params for one in taken.values()),
+        "projects.parameters": _optional([method.parameters]),
+    }
+    lines += [
+        f"Optional, in {sheet}, with its document: {key}: {_meaning(spec)}"
+        for sheet, some in sheets.items()
+        for key, spec in some
+    ]
     if method.invoiced:
         names = ", ".join(role for role in method.roles if role in method.invoiced)
-        lines.append(f"Nothing is reduced without invoices of {names}: tonne invoice import.")
+        lines.append(f"Without a valid certificate {names} needs invoices: tonne invoice import.")
     return "\n".join(lines)

@@ -448,13 +448,13 @@ def _invoices(project: Project, methodology: Methodology) -> str:
     """Return which invoices a period requires, as text; empty if none."""
     alone = [device.device for device in project.devices if device.role in methodology.invoiced]
     power = [device.device for device in project.devices if device.role in methodology.powering]
-    either = f", or of the electricity that {', '.join(power)} tells," if power else ""
+    either = f", or of the electricity that {', '.join(power)} measures," if power else ""
     if not alone:
         return ""
     return (
-        f"; a period reduces nothing either until invoices of what {', '.join(alone)} tells{either}"
-        " with the SHA-256 of their files cover 95 % of its time (`tonne invoice import`; of"
-        " weather the figures of the weather service)"
+        f"; without a valid certificate what {', '.join(alone)} measures counts only if invoices of"
+        f" it{either} with the SHA-256 of their files cover 95 % of its time (`tonne invoice"
+        " import`; of weather the figures of the weather service)"
     )
 
 

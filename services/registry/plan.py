@@ -14,7 +14,7 @@ from services.registry import arrays, authority, meters, monitoring, needs, rati
 from services.registry import closed as closed_rules
 from services.registry import meters as meter_keys
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry, document_of
-from services.registry.files import Incoming
+from services.registry.files import Incoming, updated
 from services.registry.service_times import timezone, whole_grid
 
 
@@ -76,7 +76,7 @@ def plan(
         By which signatures of rows are checked; None where no database was asked.
     """
     at = now or datetime.now(UTC)
-    merged = ratings.dated(stored, stored.updated(incoming.registry), at)
+    merged = ratings.dated(stored, updated(stored, incoming.registry), at)
     merged = arrays.dated(stored, merged, at)
     findings = _Findings(incoming, strict=strict)
     for key, problems in incoming.problems.items():

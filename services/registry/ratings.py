@@ -16,7 +16,7 @@ sold, else it saves what would have been drawn; what a meter at the grid gives a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from itertools import pairwise
@@ -68,6 +68,30 @@ def rating(row: Row) -> Rating:
     if sha256 is not None and document is None:
         row.problem("document", "is missing; name what the file with that `sha256` is")
     return Rating(begins, watt or 0, document, sha256)
+
+
+def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
+    """
+    Rated powers that count, from when on.
+
+    What was recorded later than with the meter itself raises nothing for the time before it
+    was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
+    given.  Nor does what was recorded with the meter and names no document.
+    """
+    began = min(recorded for _, recorded in held)
+    # the last row of a time corrects those before it
+    held = [*{one.begins: (one, recorded) for one, recorded in held}.values()]
+    documented = {one for one, at in held if one.sha256 or (at == began and one.document)}
+    documented.add(held[0][0])
+    found: list[tuple[int, int]] = []
+    for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
+        begun = [(one, recorded) for one, recorded in held if one.begins <= moment]
+        known = [i for i, (one, at) in enumerate(begun) if at <= moment or one in documented]
+        if known:
+            watt = min(one.rated_power_w for one, _ in begun[known[-1] :])
+            if not found or found[-1][1] != watt:
+                found.append((round(moment.timestamp()) * 1_000_000, watt))
+    return tuple(found)
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:

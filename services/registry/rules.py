@@ -24,8 +24,7 @@ from mrv.calendar import midnight_us
 from mrv.countries import country_of, grid_of
 from mrv.factors import GRID, FactorBook, kinds_in, row_to_write
 from mrv.report.printable_text import printable
-from services.registry import declared, meters, monitoring, needs, plausible, programme, ratings
-from services.registry import plausible as brought_factors
+from services.registry import declared, meters, monitoring, needs, plausible, ratings
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.located import Finding
 from services.registry.service_times import country, during_us, known, timezone, whole_grid, zones
@@ -55,7 +54,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield Finding(named.kind, named.id, text, warning=True)
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
-    book, wrong = brought_factors.book_of(registry)
+    book, wrong = plausible.book_of(registry)
     yield from wrong
     for site in sites.values():
         yield from (Finding(site.kind, site.id, text) for text in _grid(site, book))
@@ -76,7 +75,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from declared.check(project, devices)
     yield from _shared(registry)
     yield from declared.shared(registry)
-    yield from programme.check(registry)
+    yield from plausible.check_programme(registry)
 
 
 def _clock(site: Site) -> Iterator[str]:

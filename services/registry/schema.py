@@ -27,6 +27,7 @@ from mrv import methodologies
 from mrv.model import Direction
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.declared import (
+    Calibration,
     Default,
     Design,
     DesignedDevice,
@@ -35,12 +36,12 @@ from mrv.registry.declared import (
     Happening,
     JointReading,
     Phase,
+    Sample,
     SharedMeter,
     Stratum,
     Survey,
 )
 from mrv.registry.monitoring_plan import Approval, Kind, Line, Version
-from mrv.registry.project import Calibration, Sample
 from services.registry import authority, entries
 from services.registry.fields import ID
 from services.registry.parse import CERTAINTIES, DEVICE_KEYS

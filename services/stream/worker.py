@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.errors import InputError, ServerError
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
-from services.intake.start import quiet_stop, wait_for_server
+from services.intake.start import collect_seldom, quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
 from services.metrics import Metrics
 from services.settings import Settings
@@ -69,6 +69,7 @@ async def work(
         When a server is not there in time, a successor took over, or the topic is
         not the one that was stored.
     """
+    collect_seldom()
     stopping, leave = threading.Event(), asyncio.Event()
     _on_signals(stopping, leave)
     with quiet_stop():

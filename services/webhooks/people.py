@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ingest.errors import InputError
+from mrv.report.words import names
 from services.webhooks.post import Outcome
 
 MAIL, APPRISE = "mailto:", "apprise:"
@@ -113,8 +114,7 @@ def _words(language: str) -> dict[str, str]:
     folder = resources.files("services") / "api" / "console" / "words"
     file = folder / f"{language}.toml"
     chosen = file if file.is_file() else folder / "en.toml"
-    found: dict[str, str] = tomllib.loads(chosen.read_text("utf-8"))
-    return found
+    return {**names(language), **tomllib.loads(chosen.read_text("utf-8"))}
 
 
 def send(ways: Ways, address: str, said: Message, event: str) -> Outcome:

@@ -4,8 +4,6 @@
 What each figure means stands in the module of its part; docs/benchmarks.md has the newest.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A year of quarter hours accounted and closed, project by project, in bounded memory."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource
@@ -15,7 +13,8 @@ from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.calendar import midnight_us
-from mrv.registry.project import Calibration, Project, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import Project, ProjectDevice
 from mrv.rules.closing import close
 from tests.running import Pipeline
 

@@ -1,7 +1,5 @@
 """A benchmark by itself: servers of its own, and its figures as one line of JSON."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

@@ -1,7 +1,5 @@
 """How many statement reads a second the API answers, with the database on the same machine."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -7,8 +7,6 @@ What a fleet needs, from measured costs, and how far it falls behind when someth
 Without --costs, the figures of measured.json, on which docs/cells.md stands.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

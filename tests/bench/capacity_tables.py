@@ -1,7 +1,5 @@
 """The tables of docs/cells.md, as Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from tests.bench.fleets import CELL_DEVICES, QUARTER_S, TABLES, YEAR_S, Costs, events, limits, needs

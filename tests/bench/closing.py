@@ -1,7 +1,5 @@
 """Closing a month of 2,000 devices."""
 
-from __future__ import annotations
-
 import time
 
 import psycopg

@@ -1,7 +1,5 @@
 """Processor time from payload bytes to columns, a reading of each codec's usual width."""
 
-from __future__ import annotations
-
 import json
 import struct
 import time

@@ -12,8 +12,6 @@ session's process (parallel workers have their own, and are seen by the clock al
 with one line of JSON.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import tempfile
@@ -28,7 +26,7 @@ from typing import Any, NamedTuple
 from services.local.stack import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
-from tests.bench.bulk import indexed_after
+from tests.bench.simulated_days import indexed_after
 from tests.bench.spent import cpu_s
 from tests.grafana import city
 from tests.grafana.fill import fill

@@ -1,7 +1,5 @@
 """A backlog of a durable session, drained through `tonne run`, beside the raw COPY rate."""
 
-from __future__ import annotations
-
 import time
 from itertools import islice
 
@@ -13,6 +11,7 @@ from ingest.model import Device, Fleet, Frame
 from services.store.postgres.binary_copy import Words
 from services.store.timeseries.readings import copy_new
 from tests.bench import load
+from tests.bench.spent import cpu_s
 from tests.derived import derived
 from tests.running import Pipeline
 
@@ -26,17 +25,25 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     copy_rate = raw_copy(pipeline.urls.database_url)
     preload(pipeline)
     log = pipeline.home / "run.log"
-    with pipeline.running(log):
+    with pipeline.running(log) as process:
+        stack = pipeline.stack
+        pids = {"run": process.pid, "postgres": stack.postgres.pid, "broker": stack.mosquitto.pid}
         began = pipeline.receiving_since(log)
+        before = {name: cpu_s(pid or 0) for name, pid in pids.items()}
         stored = pipeline.wait_for("tonne_ingest_messages_total", TOTAL)
         derived(pipeline.urls.database_url)
         ended = time.time()
+        spent = {n: (cpu_s(pid or 0) - before[n]) / TOTAL * 1e6 for n, pid in pids.items()}
     check(pipeline.urls.database_url)
     rate = TOTAL / (ended - began)
     print(f"drained {TOTAL} messages of 12 channels in {ended - began:.2f} s: {rate:,.0f}/s,")
     print(f"  stored and acknowledged in {stored - began:.2f} s")
     print(f"  {rate / copy_rate:.2f} of the raw COPY rate of {copy_rate:,.0f} rows/s")
+    print(
+        "  microseconds of processor time a message:", {n: round(us, 1) for n, us in spent.items()}
+    )
     return {
+        **{f"drain_{name}_us": us for name, us in spent.items()},
         "drain_messages_per_s": rate,
         "copy_rows_per_s": copy_rate,
         "drain_to_copy": rate / copy_rate,

@@ -1,7 +1,5 @@
 """The same backlog, drained by `tonne run`, and through Kafka by one worker and by two."""
 
-from __future__ import annotations
-
 import time
 from contextlib import ExitStack
 from pathlib import Path

@@ -3,10 +3,8 @@ Rows of a large fleet of inverters, made by numpy and copied into chunks.
 
 Rows of a quarter hour lie together, as they come from the field.  A server that `Hurried`
 starts writes no log for a chunk that is made and filled in one transaction; keys and indexes
-are built at the end (`tests.bench.bulk`).
+are built at the end (`tests.bench.simulated_days`).
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,8 +16,8 @@ from psycopg import Connection, Cursor, sql
 from services.local.stack import Postgres
 from services.store.postgres.binary_copy import EPOCH_2000_US, HEADER, TRAILER
 from services.store.postgres.timestamps import stamp
-from tests.bench.bulk import indexed_after
 from tests.bench.month import QUARTER_US
+from tests.bench.simulated_days import indexed_after
 
 PER_PROJECT, RATED_W = 100, 80_000
 _ROWS = 200_000  # at once

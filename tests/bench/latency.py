@@ -1,7 +1,5 @@
 """From a device's publish to the committed reading and its interval, one message at a time."""
 
-from __future__ import annotations
-
 import statistics
 import time
 

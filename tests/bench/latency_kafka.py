@@ -5,8 +5,6 @@ Every device of the fleet sends in turn; the rows of 16 of them are watched by a
 second connection, so one message in 125 is timed, whatever its partition.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from bisect import bisect_left
@@ -15,8 +13,8 @@ import psycopg
 
 from tests.apache_kafka import APACHE, WHY
 from tests.bench import load
+from tests.bench.load import Paced
 from tests.bench.over_kafka import Running, over_kafka, records
-from tests.bench.paced import Paced
 from tests.bench.spent import cpu_s
 from tests.running import Pipeline
 

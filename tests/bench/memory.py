@@ -1,7 +1,5 @@
 """Resident memory of `tonne run` with 10,000 devices and a day of data behind it."""
 
-from __future__ import annotations
-
 import re
 from itertools import islice
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A month of sunny days for as many inverters as are asked for."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """`tonne bridge` and `tonne worker` as processes, for what is measured through them."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

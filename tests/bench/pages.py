@@ -10,8 +10,6 @@ the document has come; what a page loads beside it counts into its size, compres
 Ends with one line of JSON.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ A part that cannot run here, or fails, is null in the line of JSON and named wit
 on standard error; the others go on.
 """
 
-from __future__ import annotations
-
 import sys
 import traceback
 from collections.abc import Callable, Sequence

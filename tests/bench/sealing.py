@@ -7,8 +7,6 @@ Rows of all devices are made in SQL, a reading a quarter of an hour, in projects
 devices; then their days are sealed as `tonne log seal` does it, one day after another.
 """
 
-from __future__ import annotations
-
 import cProfile
 import pstats
 import time

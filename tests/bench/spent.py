@@ -1,7 +1,5 @@
 """Processor time of this process and of a server, a message."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

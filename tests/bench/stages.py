@@ -8,8 +8,6 @@ Time is what the processors spent, ours by the process's own clock, a server's b
 2,500 messages of 12 channels, as a bridge sends under load.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from itertools import islice

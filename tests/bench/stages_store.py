@@ -1,7 +1,5 @@
 """Settling and storing a message: processor time, bytes a row, and what a device costs."""
 
-from __future__ import annotations
-
 import os
 import statistics
 import subprocess

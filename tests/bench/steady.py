@@ -6,17 +6,15 @@ Memory of bridge and worker over a long run at a steady load.
 prints a line a minute, and one of JSON at the end.  `make bench` runs the short form.
 """
 
-from __future__ import annotations
-
 import time
 
 import numpy as np
 
 from tests.bench import load
 from tests.bench.alone import alone, options
+from tests.bench.load import Paced
 from tests.bench.memory import rss_mb
 from tests.bench.over_kafka import Running, over_kafka
-from tests.bench.paced import Paced
 from tests.running import Pipeline
 
 DEVICES, CADENCE_S = 2_000, 60

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tests.bench.capacity import MEASURED
 from tests.bench.capacity_tables import tables
-from tests.bench.fleets import Costs, limits
-from tests.bench.fluid import Loss, Plant, shares, simulate
+from tests.bench.fleets import Costs, Loss, Plant, limits, shares, simulate
 from tests.soak import often
 
 PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("capacity.md", "cells.md")]

@@ -1,7 +1,5 @@
 """The evidence pack of a month of 100 devices at one minute, read and verified offline."""
 
-from __future__ import annotations
-
 import shutil
 import time
 
@@ -15,7 +13,7 @@ from mrv.statement.evidence_case import Case
 from mrv.verify import verify
 from services.issuer import bundle
 from services.issuer.collect_evidence import plan_of
-from services.issuer.evidence import files as case_files
+from services.issuer.signed_evidence import files as case_files
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.factors import load_book

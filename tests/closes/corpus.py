@@ -5,8 +5,6 @@ Golden closes: the facts of each, and what they come to by its rules.
 is expected, a line a close, so that a change of the rules is a change of lines that can be read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import lzma

@@ -8,8 +8,6 @@ that run through it are closed again, of a sample of all: how many slips are not
 Those that no close noticed are named, with their line.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import importlib

@@ -5,8 +5,6 @@ A dataclass is an object of its fields by name, those that have their default le
 of numbers is its first one and the steps from each to the next, `[step, times]` where one repeats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
@@ -19,11 +17,11 @@ import numpy as np
 from ingest import model as ingested
 from ingest.model import MARK_FIELDS, Fleet, IntervalRows
 from mrv import model, texts
-from mrv.registry import project
+from mrv.registry import declared, project
 
 _TYPES = {
     name: kind
-    for module in (ingested, model, project, texts)
+    for module in (declared, ingested, model, project, texts)
     for name, kind in vars(module).items()
     if is_dataclass(kind) or hasattr(kind, "_fields")
 } | {"Fleet": Fleet}

@@ -188,5 +188,44 @@ def test_each_effect_has_its_finding(results):
     for name, one in results.items():
         reported = {found.rule for found in one.applicability if not found.holds}
         # what belongs to a certificate has its line, and is no fault
-        taken = {e.rule for e in one.rules if Fraction(e.alone_t) or Fraction(e.beside_t)}
+        taken = {
+            e.rule
+            for e in one.rules
+            if Fraction(e.deducted_alone_t) or Fraction(e.returns_if_resolved_t)
+        }
         assert taken <= reported | {"CLM-01"}, name
+
+
+def in_two(devices, role, middle_us):
+    """Bind the devices of a role twice: until a moment, and from it on."""
+    halves = {"to_us": middle_us}, {"from_us": middle_us}
+    return [
+        replace(one, **half) for one in devices for half in (halves if one.role == role else ({},))
+    ]
+
+
+def test_a_share_is_of_one_base_whatever_the_order(closes):
+    """A bus that is registered in two parts would lose another share of its distance."""
+    (name,) = [name for name in closes if name.startswith("2/ams-iii-c/d2eb605934bb")]
+    asked = closes[name]
+    whole = passed(asked, JUDGES)
+    assert whole.costs["EVD-04"].beside > 0
+    middle_us = (asked.from_us + asked.to_us) // 2 // INTERVAL_US * INTERVAL_US
+    for seed in range(4):
+        chance = random.Random(seed)  # noqa: S311 - an order, no secret
+        devices, judges = in_two(asked.project.devices, "vehicle", middle_us), [*JUDGES]
+        chance.shuffle(devices)
+        chance.shuffle(judges)
+        project = replace(asked.project, devices=tuple(devices))
+        other = passed(asked._replace(project=project), judges)
+        assert other.account.net == whole.account.net
+        assert other.costs["EVD-04"] == whole.costs["EVD-04"]
+
+
+def test_the_effect_of_a_rule_alone_is_that_of_a_close_by_it_alone(closes, passes):
+    """An auditor who closes with one rule would find other tonnes than the statement has for it."""
+    for name in [*passes][::3]:
+        none = passed(closes[name], ()).account.reduction_t
+        for rule, cost in passes[name].costs.items():
+            alone = passed(closes[name], [one for one in JUDGES if one.rule == rule])
+            assert abs(none - alone.account.reduction_t - cost.alone) < Fraction(1, 10**4), name

@@ -6,8 +6,6 @@ folders, its secrets the files of `deploy/secrets.sh`, its addresses those of se
 What an image is, how networks keep services apart, and who may read which volume is not tried.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

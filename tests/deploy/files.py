@@ -1,7 +1,5 @@
 """Files of deploy/, and what they may name: settings, commands, files that exist."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

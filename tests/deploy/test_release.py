@@ -1,5 +1,9 @@
-"""What a release lacks is named before an hour of tests, all of it in one run."""
+"""What a release lacks is named before an hour of tests, all of it in one run.
 
+A release's checksums are signed, and whoever changes a file on the way is found out.
+"""
+
+import hashlib
 import json
 import os
 import shutil
@@ -10,7 +14,96 @@ from pathlib import Path
 import pytest
 
 from mrv.registry.project import ACCOUNTING
-from tests.deploy.files import ROOT
+from tests.deploy.files import DEPLOY, ROOT
+
+SCRIPT = str(DEPLOY / "sign.sh")
+
+
+def _keygen(path):
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "a test", "-f", str(path)], check=True
+    )
+    return path
+
+
+def _run(*words):
+    return subprocess.run(
+        ["sh", SCRIPT, *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def release(tmp_path):
+    """A signed release of two files; the signers' file that a reader holds; the key."""
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    lines = []
+    for name in ("tonne-0.2.0-py3-none-any.whl", "requirements.lock"):
+        (dist / name).write_bytes(name.encode())
+        lines.append(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n")
+    (dist / "SHA256SUMS").write_text("".join(lines))
+    key = _keygen(tmp_path / "key")
+    done = _run(dist, key)
+    assert done.returncode == 0, done.stderr
+    signers = tmp_path / "signers"
+    signers.write_bytes((dist / "release-signers").read_bytes())
+    return dist, signers, key
+
+
+def test_what_was_signed_is_taken(release):
+    """A check that refuses the true release would be switched off."""
+    dist, signers, _ = release
+    done = _run("--check", dist, signers)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "how", ["file", "checksum", "both", "more", "fewer", "other key", "no signature", "elsewhere"]
+)
+def test_what_was_changed_is_refused(release, tmp_path, how):
+    """A wheel with somebody else's code would be installed where keys are."""
+    dist, signers, key = release
+    wheel = dist / "tonne-0.2.0-py3-none-any.whl"
+    sums = dist / "SHA256SUMS"
+    if how in {"file", "both"}:
+        wheel.write_bytes(b"another")
+    if how in {"checksum", "both"}:
+        digest = hashlib.sha256(b"another").hexdigest()
+        sums.write_text(sums.read_text().replace(sums.read_text()[:64], digest, 1))
+    if how == "more":
+        (dist / "tonne-0.2.1-py3-none-any.whl").write_bytes(b"another")
+    if how == "fewer":
+        wheel.unlink()
+    if how == "other key":
+        assert _run(dist, _keygen(tmp_path / "other")).returncode == 0
+    if how == "no signature":
+        (dist / "SHA256SUMS.sig").unlink()
+    if how == "elsewhere":  # signed by the right key, for another purpose
+        (dist / "SHA256SUMS.sig").unlink()
+        subprocess.run(
+            ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "git", str(sums)],
+            check=True,
+            capture_output=True,
+        )
+    assert _run("--check", dist, signers).returncode == 1
+
+
+def test_a_key_that_is_none_is_told(release, tmp_path):
+    """A release would go out unsigned, and nobody saw it."""
+    dist, _, _ = release
+    (tmp_path / "none").write_text("no key")
+    done = _run(dist, tmp_path / "none")
+    assert done.returncode == 2
+    assert "does not sign" in done.stderr
+    assert not (dist / "SHA256SUMS.sig").exists()
+
+
+def test_the_page_s_commands_are_the_script_s():
+    """Whoever has no checkout follows the page: what it names must be what was signed."""
+    page, script = (ROOT / "docs/install.md").read_text(), (DEPLOY / "sign.sh").read_text()
+    assert "name=tonne-release" in script
+    assert "ssh-keygen -Y verify -f release-signers -I release@tonne -n tonne-release" in page
+
 
 FILES = ("deploy/release.sh", "deploy/Dockerfile", "pyproject.toml", "CHANGELOG.md")
 

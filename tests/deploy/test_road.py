@@ -1,7 +1,5 @@
 """The road from `tonne local` to containers, by the page's own lines: nothing is lost on it."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,8 +1,8 @@
 """
 `python -m tests.docket`: every rule against labelled honest and fraudulent cases.
 
-Parts of names choose cases.  What they come to goes into `results.json`, of which docs/rules.md has
-its table.
+Parts of names choose cases.  What they come to goes into `results.json`, of which
+docs/rules/docket.md has its table.
 """
 
 import argparse

@@ -165,7 +165,7 @@ def _outcome(closed: list[Closed], truth_t: float, false: Collection[str]) -> Ou
             findings[one.rule] = max(before, one.severity, key=_RANK.index)
             details.setdefault(one.rule, []).append(one.words())
         for effect in found.result.rules:
-            alone, beside = float(effect.alone_t), float(effect.beside_t)
+            alone, beside = float(effect.deducted_alone_t), float(effect.returns_if_resolved_t)
             if effect.applied and (alone or beside):
                 whole = costs.get(effect.rule, (0.0, 0.0))
                 costs[effect.rule] = whole[0] + alone, whole[1] + beside

@@ -839,6 +839,13 @@ def checked(world: World, on: str, by: float) -> None:
 
 
 @_said
+def unchecked(world: World, device: str) -> None:
+    """A check meter is not there."""
+    world.document["devices"] = [one for one in world.document["devices"] if one["id"] != device]
+    del world.readings[device]
+
+
+@_said
 def not_approved(world: World) -> None:
     """The monitoring plan has no approval by the programme."""
     world.approved = False

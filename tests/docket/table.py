@@ -243,8 +243,9 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for one in by_rule(some):
         if any(one[1:]):
-            yield _line((one.rule, one.caught, one.only, _t(one.taken_t), _t(one.only_t),
-                         one.accused, one.cut, _t(one.lost_t)))  # fmt: skip
+            figures = (one.caught, one.only, _t(one.taken_t), _t(one.only_t), one.accused, one.cut,
+                       _t(one.lost_t))  # fmt: skip
+            yield _line((one.rule, *("" if str(each) == "0" else each for each in figures)))
     said = frozenset().union(*(one.said for one in some))
     shown = {one.rule for one in by_rule(some) if any(one[1:])}
     silent = ", ".join(rule for rule in rules() if rule in said - shown)

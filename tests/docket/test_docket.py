@@ -1,5 +1,6 @@
 """Some cases of the docket, closed again: what was right stays right, what was caught is caught."""
 
+import os
 import random
 from pathlib import Path
 
@@ -55,18 +56,19 @@ def test_a_case_is_judged_as_before(name, timescale):
         assert not now.flattered, (now.rests, now.listed)
 
 
-# two plants in each run, and some other cases; all of them in the soak
+# two plants, and two other cases by a seed; all of them in the soak
+SEED = int(os.environ.get("DOCKET_SEED", "2026"))
 DRAWN = [
     "pv-sold/as-it-is", "lamps/as-it-is",
-    *(evidence.honest() if SOAK else random.sample(evidence.honest(), 2)),
+    *(evidence.honest() if SOAK else random.Random(SEED).sample(evidence.honest(), 2)),  # noqa: S311
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", range(len(DRAWN)))
 def test_a_true_paper_or_channel_more_costs_nothing(place, timescale):
     """An operator who shows more than he must would earn less than one who hides it."""
-    name = DRAWN[place]
-    assert [*evidence.lowered(timescale.url, name)] == [], name
+    name, most = DRAWN[place], None if SOAK else 5
+    assert [*evidence.lowered(timescale.url, name, most, SEED)] == [], (name, SEED)
 
 
 def test_all_cases_have_results():
@@ -101,9 +103,8 @@ def test_both_sides_are_there():
 
 
 def test_the_page_is_what_the_results_say():
-    """docs/rules.md would praise rules by figures of another day."""
-    text = (ROOT / page.PAGE).read_text("utf-8")
-    assert text == page.page(text)
+    """docs/rules/docket.md would praise rules by figures of another day."""
+    assert (ROOT / page.PAGE).read_text("utf-8") == page.page()
 
 
 def test_figures_are_those_of_the_cases():

@@ -1,7 +1,5 @@
 """Three brokers of Apache Kafka, each its own controller, which tests end, pause and cut off."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Awaitable, Callable

@@ -19,13 +19,13 @@ from services.kafka_access import KafkaAccess
 from services.stream.app import GROUP
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
+from tests.faults.killing import check
 from tests.integration import field
 from tests.integration.kafka_path import Processes
 from tests.running import open_session
 from tests.soak import SOAK
 from tests.waiting import until
 
-from .fleet import check
 from .kafka_cluster import Cluster
 from .killing import figures, report, start
 from .workers import PARTITIONS, PAUSE_S, TOPIC, Workers

@@ -4,14 +4,12 @@
 FAULT_ROUNDS above 1 multiplies how often it is killed.
 """
 
-from __future__ import annotations
-
 import time
 
+from tests.faults.killing import DEVICES, check, lost
 from tests.integration import field
 from tests.soak import often
 
-from .fleet import DEVICES, check, lost
 from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS

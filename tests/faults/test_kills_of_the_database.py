@@ -6,10 +6,10 @@ FAULT_ROUNDS above 1 multiplies how often it is killed.
 
 import time
 
+from tests.faults.killing import DEVICES, check
 from tests.integration import field
 from tests.soak import often
 
-from .fleet import DEVICES, check
 from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS

@@ -4,8 +4,6 @@ Workers under load are killed, paused and cut off: nothing is lost, nothing coun
 FAULT_ROUNDS multiplies how often; 17 kills workers fifty times.
 """
 
-from __future__ import annotations
-
 import random
 import signal
 import time
@@ -14,12 +12,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.intake.kafka_client import run_once
+from tests.faults.killing import DEVICES, Fleet, check
 from tests.integration import field
 from tests.integration.kafka_path import put, servers, wait_until
 from tests.running import open_session
 from tests.soak import ROUNDS, often
 
-from .fleet import DEVICES, Fleet, check
 from .killing import figures, report, start
 from .workers import PARTITIONS, PAUSE_S, SESSION_S, TOPIC, Workers
 

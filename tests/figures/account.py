@@ -5,8 +5,6 @@ No view and no sum of the database takes part, so that what a surface shows is h
 against something that it was not made from.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What panels of costs mean, by the account: silent meters, weak inverters, alarms."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """What every field of the API should say of tonnes and energy, by the account of a city."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """What every figure of the console shows, and what it should, by the account of a city."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from datetime import date, timedelta
@@ -17,6 +15,8 @@ from tests.figures.costs import silences
 from tests.figures.of_api import ahead_of, expected_of, issued, of_park, of_year
 from tests.figures.panels import PROJECT, before_evidence, missed
 
+# as the catalog of Hai Phong states it
+_TARGET_T = 4_643_000
 # what people typed, shown as they typed it
 TYPED = {
     'overview.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
@@ -57,7 +57,13 @@ def figures(city, a, monkeypatch):
     environment.globals["seen"] = note
     city.app.state.memory._kept.clear()
     city.client.post("/console/en/sign-in", data={"key": city.token})
-    pages = ["", "statements", f"programme?year={a.now.year}", f"parks/nck?year={a.now.year}"]
+    pages = [
+        "",
+        "alarms",
+        "statements",
+        f"programme?year={a.now.year}",
+        f"parks/nck?year={a.now.year}",
+    ]
     pages += [f"projects/{p}" for p in a.projects]
     pages += [f"devices/{d}" for d in a.silent()[:3]]
     pages += [f"projects/{p}?month={_newest(a, p):%Y-%m}" for p in a.projects]
@@ -98,14 +104,14 @@ def _floor(value, places=3):
     return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)
 
 
-def _amount(value):
-    """Return an amount as people read it: at most four digits, and a unit that fits."""
-    return None if value is None else Words("en").amount(_floor(value, 12))
-
-
 def _tonnes(value):
     """Return whole tonnes as people read them."""
     return None if value is None else Words("en").tonnes(_floor(value, 12))
+
+
+def _reach(value):
+    """Return how far a figure reaches of the city's target. [%]"""
+    return f"{min(max(float((value or 0) / _TARGET_T), 0.0), 1.0) * 100:.3f}%"
 
 
 def _at(a, value):
@@ -176,11 +182,12 @@ def meant(a, where, said):
         re.split(r"[/?]", page)[1] if page.startswith("projects/") else getattr(subject, "id", None)
     )
     all_ = lambda p, d: True  # noqa: E731
-    whole = [s for s in a.statements if s["state"] == "issued"]
-    issued_ = sum(s["credit_t"] for s in whole if s["project"] in a.counted())
+    issued_ = issued(a, a.counted(), a.now.year) or 0
     avoided = of_year(a, a.counted(), a.now.year)
     figures = {
-        "overview.html: t.number(progress.issued_t)": lambda: issued_,
+        "overview.html: t.tonnes(progress.issued_t)": lambda: _tonnes(issued_),
+        "overview.html: sums.reach(progress.issued_t)": lambda: _reach(issued_),
+        "overview.html: sums.reach(progress.avoided_t)": lambda: _reach(avoided),
         "overview.html: progress.at(progress.issued_t)": lambda: _at(a, issued_),
         "overview.html: t.tonnes(progress.avoided_t)": lambda: _tonnes(avoided),
         "overview.html: progress.at(progress.avoided_t)": lambda: _at(a, avoided),
@@ -192,24 +199,28 @@ def meant(a, where, said):
         'overview.html: figure(t, rounded(made.expected_t if made else none), "not_stated")': lambda: _floor(expected_of(a, subject.project, a.now.year)),
         "overview.html: figure(t, rounded(one.months[i]))": lambda: _floor(_month_of_action(a, *subject)),
         'overview.html: figure(t, rounded(of.months[i]), "not_stated")': lambda: _floor(_expected_in(a, subject[1] + 1)),
-        "overview.html: amount(t, one.tonnes) if one.tonnes is none else t.tonnes(one.tonnes)": lambda: _tonnes(_of_source(a, subject.source)),
-        "overview.html: t.amount(sums.statements_t)": lambda: _amount(_of_statements(a)),
-        "overview.html: amount(t, card.avoided_t)": lambda: _amount(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
-        "overview.html: t.amount(card.expected_t)": lambda: _amount(_sum(expected_of(a, p, a.now.year) for p, _ in subject.sums.projects)),
-        "overview.html: amount(t, of.change.yesterday_t) if of.change.yesterday_t is none else t.tonnes(of.change.yesterday_t)": lambda: _tonnes(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
-        "overview.html: amount(t, of.change.day_before_t)": lambda: _amount(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
-        "overview.html: t.number(one.issued_t)": lambda: sum(s["credit_t"] for s in whole if s["project"] == name),
-        "overview.html: figure(t, tonnes(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
+        "overview.html: tonnes(t, one.tonnes)": lambda: _tonnes(_of_source(a, subject.source)),
+        "overview.html: t.tonnes(sums.statements_t)": lambda: _tonnes(_of_statements(a)),
+        "overview.html: tonnes(t, card.avoided_t)": lambda: _tonnes(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
+        "overview.html: t.tonnes(card.expected_t)": lambda: _tonnes(_sum(expected_of(a, p, a.now.year) for p, _ in subject.sums.projects)),
+        "overview.html: tonnes(t, of.change.yesterday_t)": lambda: _tonnes(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
+        "overview.html: tonnes(t, of.change.day_before_t)": lambda: _tonnes(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
+        "overview.html: t.number(made.issued_t if made else 0)": lambda: issued(a, [subject.project], a.now.year) or 0,
+        "overview.html: figure(t, of_ug(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
         'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: issued(a, under(a, subject), a.now.year),
-        "project.html: t.amount(tonnes(found.sums.reduction_ug, 12))": lambda: _amount(a.tonnes([name], all_)),
-        "project.html: t.amount(tonnes(found.sums.month_ug, 12))": lambda: _amount(PROJECT["last_30_days_t"](a, name)),
-        "project.html: t.amount(found.sums.expected_t)": lambda: _amount(a.expected(name)),
-        "project.html: t.amount(found.sums.missed_t)": lambda: _amount(missed(a, name)),
+        "alarms.html: t.tonnes(short)": lambda: _tonnes(sum(
+            max((expected_of(a, p, a.now.year) or 0) - (of_year(a, [p], a.now.year) or 0), 0) for p in a.counted()
+        )),
+        "certificate.html: t.number(rounded(said.emissions.reduction.t))": lambda: _floor(Decimal(_signed(a, page.split("/")[1])["emissions"]["reduction"]["t"])),
+        "project.html: t.tonnes(of_ug(found.sums.reduction_ug, 12))": lambda: _tonnes(a.tonnes([name], all_)),
+        "project.html: t.tonnes(of_ug(found.sums.month_ug, 12))": lambda: _tonnes(PROJECT["last_30_days_t"](a, name)),
+        "project.html: t.tonnes(found.sums.expected_t)": lambda: _tonnes(a.expected(name)),
+        "project.html: t.tonnes(found.sums.missed_t)": lambda: _tonnes(missed(a, name)),
         "project.html: figure(t, rounded(one.reduction_t))": lambda: _floor(_of_part(a, name, subject)),
-        "project.html: t.amount(one.before_t)": lambda: _amount(before_evidence(a)[name, subject.source, str(subject.first)]),
+        "project.html: t.tonnes(one.before_t)": lambda: _tonnes(before_evidence(a)[name, subject.source, str(subject.first)]),
         "project.html: t.number(one.credit_t)": lambda: _signed(a, subject.id)["credited"]["t"],
-        "park.html: t.amount(found.monitored_t)": lambda: _amount(of_park(a, a.now.year)),
+        "park.html: t.tonnes(found.monitored_t)": lambda: _tonnes(of_park(a, a.now.year)),
         'programme.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),
         "programme.html: figure(t, rounded(one.tCO2))": lambda: _floor(of_year(a, [p["project"] for p in subject["projects"]], a.now.year)),
         "programme.html: t.number(one.issued_credits_t)": lambda: issued(a, [p["project"] for p in subject["projects"]], a.now.year) or 0,
@@ -223,12 +234,12 @@ def meant(a, where, said):
         "statement.html: t.number(one.reduction_t)": lambda: _vintage(a, page, subject)["reduction_t"],
         'gaps.html: figure(t, one.cost_t, "none")': lambda: _gap(a, subject)["cost_t"],
         'gaps.html: figure(t, one.forgone_at_most_t, "none")': lambda: _gap(a, subject).get("forgoneAtMost_t"),
-        "device.html: t.amount(found.cost_t)": lambda: _amount(_cost_t(a, subject["id"])),
-        'day.html: figure(t, tonnes(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
-        "device_day.html: t.amount(tonnes(sums.reduction_ug, 12))": lambda: _amount(_of_day(a, page.rpartition("/")[0], subject)),
+        "device.html: t.tonnes(found.cost_t)": lambda: _tonnes(_cost_t(a, subject["id"])),
+        'day.html: figure(t, of_ug(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
+        "device_day.html: t.tonnes(of_ug(sums.reduction_ug, 12))": lambda: _tonnes(_of_day(a, page.rpartition("/")[0], subject)),
     }  # fmt: skip
     if where == "overview.html: t.tonnes(sums.target_t)":
-        return _tonnes(4_643_000)  # as the catalog of Hai Phong states it
+        return _tonnes(_TARGET_T)
     return None if where in TYPED else figures[where]()
 
 

@@ -1,7 +1,5 @@
 """What the panels of boards show: their queries run, and the figures in the rows."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from tests.figures.panels import NEARLY, PANELS

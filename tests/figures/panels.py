@@ -5,8 +5,6 @@ A meaning returns what the panel's column must show: a figure, or a figure a row
 row's name.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta

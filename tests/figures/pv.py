@@ -1,7 +1,5 @@
 """What panels of PV plants mean, by the account: yields, losses by cause, one plant's days."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

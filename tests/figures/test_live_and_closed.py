@@ -1,7 +1,5 @@
 """The account that is shown while time is open, and the statement of the same days: one figure."""
 
-from __future__ import annotations
-
 import pytest
 
 from services.issuer import live_accounts

@@ -1,7 +1,5 @@
 """One number everywhere: panels, every field of the API, every figure of the console, commands."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import secrets
@@ -21,7 +19,7 @@ from tests.figures import of_console, panel_queries, surfaces
 from tests.figures.account import Account, read
 from tests.figures.of_api import fields, grown, number, of_year
 from tests.figures.panels import PANELS, TYPED
-from tests.figures.states import STATES
+from tests.figures.surfaces import STATES
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.soak import SOAK, often
@@ -158,10 +156,10 @@ def test_figures_of_the_console_are_the_account(city, monkeypatch):
         missing = {*surfaces.of_console()} - {*found} - of_console.TYPED
         # no project of the city is silent as a whole there, and none has a class of transfer
         assert missing <= {
-            "project.html: t.amount(found.sums.missed_t)",
+            "project.html: t.tonnes(found.sums.missed_t)",
             "programme.html: t.number(p.transferable_t)",
             # no statement of it lacks an invoice
-            "project.html: t.amount(one.before_t)",
+            "project.html: t.tonnes(one.before_t)",
         }
 
 

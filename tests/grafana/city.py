@@ -1,7 +1,5 @@
 """A filled city with statements: what the tests of queries and the page of panels look at."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ of it has the shape of real data: sun by day, buses that charge at night, a dirt
 inverter, a silent gateway, a plant over its limit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """A city's fleet as its registry file: sites, devices, projects of several kinds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -5,8 +5,6 @@ As Grafana's PostgreSQL data source does with `timescaledb: true`: times are UTC
 literals, groups are `time_bucket` over seconds.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

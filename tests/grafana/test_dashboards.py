@@ -1,7 +1,5 @@
 """Every dashboard as Grafana reads it, every query of every panel as the role that asks."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, date, datetime

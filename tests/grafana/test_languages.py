@@ -1,7 +1,5 @@
 """Boards and alert rules in every language: the reader's words, and the colours of the console."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """Packets however the network cuts them, and acknowledgements on their own connection."""
 
-from __future__ import annotations
-
 import socket
 import time
 from contextlib import contextmanager

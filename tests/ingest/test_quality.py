@@ -1,11 +1,95 @@
-"""Device clocks and gross ranges: what is judged before anything is stored."""
+"""Device clocks and gross ranges: what is judged before anything is stored.
+
+Each quality test on honest readings: recorded nights and weekends, and the demo's devices.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.model import Device, Fleet
+from ingest.pipeline.quality_limits import CHANNELS, TESTS, Checks
+from ingest.pipeline.quality_state import Watched
+from ingest.pipeline.quality_tests import judge
 from ingest.quality import clocks, gauges
 from ingest.quality.clocks import FUTURE, OK, SECONDS, TOO_OLD
+from services.simulator.fleet import USUAL_POWER_W
+from tests import recordings
+from tests.bench import simulated_days
+from tests.recordings import Recording
+
+MOST = 0.005
+# all that is flagged of the recordings that are kept here: readings by test, docs/quality.md
+FLAGGED = {
+    "SERF, quarter hours": {"spike": 1},
+    "home": {"time_gap": 2},
+    "inverter 7539": {"night_generation": 1},
+    "inverter 2173": {"time_gap": 4, "unit_scale": 2},
+}
+# a flag of these raises an alarm once it has lasted for an hour
+STANDSTILLS = ("flat_line", "frozen_register")
+FROM_US = 1_767_200_400_000_000  # 2026-01-01, a Thursday, in Hai Phong
+DAYS = 12
+SIMULATED = (
+    "pv_inverter", "energy_meter", "ev_charger", "wastewater_plant", "air_station",
+    "noise_station", "vehicle", "wind_turbine", "waste_heat_turbine", "chiller", "pump", "furnace",
+)  # fmt: skip
+
+
+def flagged(one: Recording, *, whole: bool) -> Counter[tuple[str, str]]:
+    """Count honest readings that are flagged, by test and channel."""
+    flags = judge(Checks(Fleet([one.device])), Watched(1), [one.frame], whole=whole).flags
+    honest = np.isin(flags.time_us, one.frame.time_us[one.honest])
+    pairs = zip(flags.test[honest], flags.channel[honest], strict=True)
+    return Counter((TESTS[test], CHANNELS[channel]) for test, channel in pairs)
+
+
+def simulated(class_id: str) -> Iterator[Recording]:
+    """Give a device of the demo over days with a weekend, each quarter hour and each minute."""
+    rated = USUAL_POWER_W.get(class_id) or None
+    device = Device("d", "s", class_id, rated_power_w=rated, place=(20.86, 106.68))
+    for cadence_s, days in ((900, DAYS), (60, 3)):
+        to_us = FROM_US + days * 86_400_000_000
+        read = simulated_days.of("d", class_id, FROM_US, to_us, cadence_s)
+        yield Recording(class_id, device, read, np.ones(len(read), dtype=np.bool_))
+
+
+def _few(one: Recording) -> None:
+    for whole in (False, True):
+        found = flagged(one, whole=whole)
+        most = MOST * int(one.honest.sum())
+        assert {key: n for key, n in found.items() if n > most} == {}, one.name
+        assert not [key for key in found if key[0] in STANDSTILLS], one.name
+
+
+def test_recorded_readings_are_not_flagged():
+    """A plant in order would be accused in its statement, and a technician sent each morning."""
+    for one in recordings.kept_here():
+        _few(one)
+        found = {test: count for (test, _), count in flagged(one, whole=True).items()}
+        published = [of for name, of in FLAGGED.items() if one.name.startswith(name)]
+        assert found == (published[0] if published else {}), one.name
+
+
+def test_recorded_readings_beside_the_checkout_are_not_flagged():
+    """The same, of two years of a building with its weekends and holidays."""
+    found = list(recordings.shared())
+    if not found:
+        pytest.skip(f"{recordings.SHARED} holds no recordings; name their folder in RECORDED_DATA")
+    for one in found:
+        _few(one)
+
+
+@pytest.mark.parametrize("class_id", SIMULATED)
+def test_the_devices_of_the_demo_are_not_flagged(class_id):
+    """Half of the readings of the demo's honest inverters would be flagged."""
+    for one in simulated(class_id):
+        assert flagged(one, whole=True) == flagged(one, whole=False) == Counter()
+
 
 NOW_US = 1_767_225_600_000_000
 

@@ -1,7 +1,5 @@
 """What a broker refuses is told by its name, and the rest goes on; on a real mosquitto."""
 
-from __future__ import annotations
-
 import io
 import json
 import threading

@@ -1,7 +1,5 @@
 """Registers that begin anew, and no replacement says so: what counts on either side."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

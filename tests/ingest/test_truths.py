@@ -1,7 +1,5 @@
 """No history of readings earns more than its meter made (the property; quick version)."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a step of a register is worth: an example of each line of the table."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ put into its readings: never into what it made.  Whatever they are, no energy ma
 above the truth by more than the meter's class, and none that a project uses charged below it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

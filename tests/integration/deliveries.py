@@ -1,7 +1,5 @@
 """Readings of every kind of register mischief, and the ways in which they may arrive."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

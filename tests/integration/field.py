@@ -1,7 +1,5 @@
 """Devices for tests of a running pipeline: what they send, and what became of it."""
 
-from __future__ import annotations
-
 import json
 from contextlib import contextmanager
 from itertools import count

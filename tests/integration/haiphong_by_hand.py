@@ -5,8 +5,6 @@ The equations and numbers stand here once more, from the dossier, in plain float
 without `mrv`: `rose` is what a device's register rose by, in its own payload's unit.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

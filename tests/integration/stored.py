@@ -1,7 +1,5 @@
 """Derived rows as they are stored, and as one pure pass over the stored readings makes them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ingest import classes

@@ -1,7 +1,5 @@
 """Rows made behind the commits: in any order of commits, rounds and kills they are the same."""
 
-from __future__ import annotations
-
 from itertools import count
 
 import numpy as np

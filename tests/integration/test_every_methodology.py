@@ -49,7 +49,7 @@ UNITS = {
 def _catalog():
     """All that the files register, by kind."""
     files = [OTHERS, *sorted(CATALOG.glob("*.yaml"))]
-    read = [yaml.safe_load(file.read_text("utf-8")) for file in files]
+    read = [yaml.load(file.read_text("utf-8"), yaml.CSafeLoader) for file in files]
     kinds = ("sites", "devices", "projects")
     found = {kind: list(chain(*(one.get(kind, ()) for one in read))) for kind in kinds}
     return {**found, "programme": next(one["programme"] for one in read if "programme" in one)}

@@ -4,8 +4,6 @@ Hai Phong's programme: every system, from its messages to its outcome.
 A week in `make test`, a month in `make soak`; the fields a month in both, as they dry that seldom.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections import defaultdict

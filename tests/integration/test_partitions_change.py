@@ -1,7 +1,5 @@
 """A topic that gets more partitions: devices move, and their rows are the same."""
 
-from __future__ import annotations
-
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor

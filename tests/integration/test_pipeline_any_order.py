@@ -1,7 +1,5 @@
 """The same rows whatever the order, the duplicates, the batches and the crashes."""
 
-from __future__ import annotations
-
 from itertools import count
 
 import psycopg

@@ -1,7 +1,5 @@
 """`tonne run` on real servers: bad neighbours, new devices, stopping and starting."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Hours and days of stations: the same whatever the order, the batches and the crashes."""
 
-from __future__ import annotations
-
 import random
 from itertools import count
 

@@ -1,7 +1,5 @@
 """Air, noise and wastewater stations over real MQTT: hours and days that people can see."""
 
-from __future__ import annotations
-
 import json
 
 import psycopg

@@ -1,7 +1,5 @@
 """A plant in the sun whose truth is known, what may be made of its readings, and what they earn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 

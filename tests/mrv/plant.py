@@ -10,7 +10,8 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv.calendar import period_us
-from mrv.registry.project import Calibration, Document, Invoice, Project, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import Document, Invoice, Project, ProjectDevice
 
 ZONE = "Asia/Ho_Chi_Minh"
 FROM, TO = period_us(date(2026, 1, 1), date(2036, 1, 1), ZONE)

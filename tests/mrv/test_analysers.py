@@ -10,7 +10,8 @@ import pytest
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.registry.project import ACCOUNTING, FIRST, Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement import analysers
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -216,6 +217,16 @@ def test_a_flare_hotter_than_its_manufacturer_allows_burns_nothing_that_counts()
     assert closed((1000.0, 1000.0), entered=at_most, **hot)["flare_efficiency"] == 0
     at_most = {**COD, "flare_temperature_max_c": Decimal(900)}
     assert closed((1000.0, 1000.0), entered=at_most, **hot)["flare_efficiency"] == Decimal("0.5")
+
+
+def test_a_default_of_banks_is_an_observation_until_it_is_accepted(monkeypatch):
+    """A grid's factor that no authority of the country published would pass without a word."""
+    monkeypatch.setattr(f"{__name__}.PV", replace(PV, timezone="Asia/Bangkok"))
+    accepted = {**COD, "accept_factors": ["ifi-2021-grid.th"]}
+    for entered, told in ((COD, True), (accepted, False)):
+        result = ended((1000.0, 1000.0), entered=entered)
+        said = [o.code for f in result.applicability if not f.holds for o in f.lines]
+        assert ("FAC-02.of_banks" in said) == told
 
 
 def _removed(cod_in, cod_out):

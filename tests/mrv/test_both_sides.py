@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.accounting.conservative_range import check_costed
 from mrv.errors import PeriodError
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ProjectDevice
+from mrv.rules.account import check_costed
 from mrv.rules.closing import close
 from tests.mrv import plant
 from tests.soak import often

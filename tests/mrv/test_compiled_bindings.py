@@ -1,7 +1,5 @@
 """Bindings that are compiled version after version are those that are compiled anew."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,13 +1,11 @@
 """What must hold for every methodology: less proof never earns more."""
 
 import copy
-import json
 import random
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +16,12 @@ from mrv import factors, methodologies
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.parameters.inputs import read
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from mrv.registry.project import Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ProjectDevice
 from mrv.rules.closing import close
+from tests.golden import case
 from tests.mrv import plant
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 BOOK = factors.load().within("VN")
 DAY_US = plant.DAY * INTERVAL_US
 WIND = replace(
@@ -113,7 +112,7 @@ def _given(method):
             "ef_grid_t_per_mwh": Decimal("0.6592"),
         }
     name = method.id.removesuffix("-monthly")
-    given_inputs = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
+    given_inputs = case(name, Decimal)["inputs"]
     if name != method.id:
         by_year = given_inputs.pop("waste_t_by_year")
         month = {kind: t / 12 for kind, t in by_year[0].items()}

@@ -1,4 +1,9 @@
-"""Main meters against check meters and invoices: what is compared, and what it would cost."""
+"""Main meters against check meters and invoices: what is compared, and what it would cost.
+
+What a third party invoices counts where a baseline's meter reports more.
+
+Whether an invoice's issuer is the operator by another name.
+"""
 
 from dataclasses import replace
 from datetime import date
@@ -11,11 +16,118 @@ from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, Besides, CheckMeter, Earlier, Invoice
 from mrv.rules import closing as period
+from mrv.rules.closing import close
+from mrv.signatures.organisations import affiliated
 from mrv.statement.conditions import findings, unmet
+from mrv.statement.cross_check_json import indicated
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 
-CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])
+# ruff: noqa: RUF001 - letters that look alike are what it is about
+
+
+ONE = [
+    ("Green Port Co., Ltd", "GREEN PORT Energy JSC"),
+    ("Hải Phòng Green Port Co., Ltd", "Green Port energy"),
+    ("Ｇｒｅｅｎ　Ｐｏｒｔ", "green-port (energy) Limited"),
+    ("GreenPort", "Green Port Energy"),
+    ("Green Роrt", "Green Port Supply"),
+    ("Công ty CP Xanh Việt", "Công ty TNHH MTV Năng lượng Xanh Việt"),
+    ("Cty CP Xanh Việt", "CTCP Xanh Việt"),
+    ("株式会社北九州環境", "北九州環境電力株式会社"),
+    ("(株)グリーン港", "グリーン港エネルギー"),
+    ("EVN", "EVN Hai Phong"),
+    ("Hai Phong Power Company", "Hai Phong Power JSC"),
+]
+TWO = [
+    ("Hai Phong city", "Hai Phong Power Company"),
+    ("Hai Phong", "Hai Phong Power Company"),
+    ("Hai Phong City", "Hai Phong City Power Company"),
+    ("Hai Phong People's Committee", "Hai Phong Power Company"),
+    ("Thành phố Hải Phòng", "Công ty TNHH MTV Điện lực Hải Phòng"),
+    ("UBND thành phố Hải Phòng", "Điện lực thành phố Hải Phòng"),
+    ("City of Kitakyushu", "City of Kitakyushu Waterworks"),
+    ("北九州市", "北九州市水道"),
+    ("Hai Phong Energy JSC", "Hai Phong Electricity"),
+    ("Hai Phong Bus JSC", "Hai Phong Power Company"),
+    ("Cat Ba Bus", "EVN Cat Ba"),
+    ("Green Port", "Green Hill Energy"),
+    ("Vietnam Energy", "Vietnam Energy and Water of Hai Phong"),
+    ("Port", "Porter Energy"),
+    ("Ltd", "Power Ltd"),
+]
+
+
+@pytest.mark.parametrize(("operator", "issuer"), ONE)
+def test_an_issuer_that_holds_the_operators_name_is_no_other(operator, issuer):
+    """An owner would write his own invoices with one word more in his name."""
+    assert affiliated(operator, issuer)
+    assert affiliated(issuer, operator)
+
+
+@pytest.mark.parametrize(("operator", "issuer"), TWO)
+def test_a_shared_place_or_trade_is_no_shared_name(operator, issuer):
+    """The regional supplier of an honest owner would be taken for the owner."""
+    assert not affiliated(operator, issuer)
+    assert not affiliated(issuer, operator)
+
+
 DAY_US = DAY * INTERVAL_US
+DAYS = 10
+# what an inverter makes in a quarter of an hour, and in a day [Wh]
+EACH = 10_000
+DAILY = EACH * DAY
+
+
+def bill(days, begin=0, end=DAYS, devices=("inv-1",), percent=2, **other):
+    """Return an invoice over some days, of so many days' energy."""
+    given = Invoice(
+        f"i-{begin}-{end}-{days}", "EVN", f"{begin}", date(2026, 3, 1), devices, "energy_export",
+        FROM + begin * DAY_US, FROM + end * DAY_US, round(days * DAILY), percent, "ab" * 32,
+    )  # fmt: skip
+    return replace(given, **other)
+
+
+def closed(*invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, outside=()):
+    """Close ten days of two inverters whose meters count a multiple of the truth."""
+    count = DAYS * DAY
+    rows = IntervalRows.concat(
+        [
+            full("inv-1", "energy_export", count, int(EACH * times), skip),
+            full("inv-2", "energy_export", count, int(EACH * second)),
+        ]
+    )
+    besides = Besides(accounting=accounting, invoices=invoices, outside=outside)
+    end = FROM + DAYS * DAY_US
+    return close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), besides=besides)
+
+
+def test_a_difference_that_only_the_claimants_tolerance_explains_is_reported():
+    """An inflated meter would pass by a tolerance typed to fit the true invoice."""
+
+    def said(times, percent):
+        found = closed(bill(10, percent=percent), times=times)
+        of = [one for one in found.applicability if "EVD-03.explained" in repr(one.texts)]
+        return [(one.holds, one.severity) for one in of]
+
+    assert said(1.1, 11) == [(False, "observation")]
+    assert said(1.04, 11) == said(1.1, 5) == said(0.9, 11) == []
+
+
+def test_what_is_deducted_is_no_misstatement():
+    """A statement that counts what was invoiced would be called wrong by the difference."""
+    found = closed(bill(10), times=1.2)
+    (check,) = found.cross_checks
+    assert (check.holds, check.effect_t) == (False, "0.000000")
+    assert indicated(found).absolute_t == 0
+    # nor where another invoice shows the rest of the time
+    found = closed(bill(5, 0, 5), bill(7.5, 5), times=1.5)
+    assert indicated(found).absolute_t == 0
+    # what no rule took off is one
+    unbound = closed(bill(10, sha256=None), times=1.2)
+    assert indicated(unbound).absolute_t > 0
+
+
+CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])
 METER = Besides((CheckMeter("inv-1", "check-1", 2),))
 
 
@@ -104,6 +216,18 @@ def test_invoices(invoice, holds, detail):
     if holds is not None:
         more = int(found.ours) > int(found.theirs)
         assert (Decimal(found.effect_t) > 0) is more
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"), [(10_000, True), (10_000_000_000, True), (9_000_000, False)]
+)
+def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
+    """An operator who entered MWh as kWh would read of 99,900 %, and not what to enter."""
+    rows = full("inv-1", "energy_export", DAY, 10_000_000 // DAY)
+    invoice = _invoice(value, devices=("inv-1",))
+    checks = _close(PV, rows, Besides(invoices=(invoice,))).cross_checks
+    (found,) = findings(SimpleNamespace(applicability=(), cross_checks=checks))
+    assert ("`unit`" in found.words()) == asked
 
 
 def test_other_periods_are_compared_by_their_length():

@@ -1,4 +1,7 @@
-"""Meters that are all too high together: a plant delivers no more than it was built for."""
+"""Meters that are all too high together: a plant delivers no more than it was built for.
+
+Output above the design earns nothing, and what feeds it still costs.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -6,8 +9,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ingest.model import INTERVAL_US, Device, Fleet
+from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from ingest.quality.power_bounds import WH_PER_ML_M, most_flow
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice
@@ -16,8 +21,45 @@ from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from tests.mrv import plant
+from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
 from tests.mrv.report.sample import frame
 from tests.mrv.test_owner_inputs import COD, PLANT
+
+DAY_US = DAY * 900_000_000
+BUS_2 = replace(FLEET.devices[FLEET.by_id["bus-1"]], id="bus-2")
+BUSES = replace(BUS, devices=(*BUS.devices, ProjectDevice("bus-2", "vehicle")))
+WIDER = Fleet([*FLEET.devices, BUS_2])
+METRES = 1000  # an interval
+
+
+def _closed(cap=None, metres=METRES, days=1, begin=FROM):
+    """Two buses, the second at half the distance; a charger beside them."""
+    rows = IntervalRows.concat(
+        [
+            full("bus-1", "distance", DAY * days, metres),
+            _of("bus-2", full("bus-1", "distance", DAY * days, metres // 2)),
+            full("ch-1", "energy_import", DAY * days, 500),
+        ]
+    )
+    rows.start_us += begin - FROM
+    more = {} if cap is None else {"service_km_per_year": cap}
+    project = replace(BUSES, parameters={**BUS.parameters, **more})
+    certificates = {**CERTIFICATES, "bus-2": CERTIFICATES["bus-1"]}
+    return close(project, WIDER, certificates, rows, begin, begin + DAY_US * days, factors.load())
+
+
+def _of(device, rows):
+    rows.device[:] = WIDER.by_id[device]
+    return rows
+
+
+@settings(max_examples=25, deadline=None)
+@given(small=st.integers(0, 60_000), more=st.integers(0, 60_000))
+def test_a_larger_design_never_earns_less(small, more):
+    """A cap that turned around would reward a small one."""
+    low, high = _closed(cap=small), _closed(cap=small + more)
+    assert low.net.reduction.ug <= high.net.reduction.ug <= _closed().net.reduction.ug
+
 
 BOOK = factors.load()
 WEEKS = 5
@@ -164,4 +206,4 @@ def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
     (water,) = (m for m in found.devices if m.role == "inflow")
     assert float(water.counted) == pytest.approx(5 * 10**6 * count, rel=1e-6)
     (cost,) = (one for one in found.rules if one.rule == "EVD-03")
-    assert float(cost.alone_t) > 0
+    assert float(cost.deducted_alone_t) > 0

@@ -166,7 +166,7 @@ def test_energy_that_rests_on_one_channel_is_graded_or_counts_nothing(told, shar
     assert float(error.quantity) == pytest.approx(-0.02 * one.metered)
     assert float(error.quantity) + float(taken.quantity) == -one.metered
     (effect,) = (e for e in case.result.rules if e.rule == RULE)
-    assert effect.alone_t == taken.cost_t
+    assert effect.deducted_alone_t == taken.cost_t
     assert said.startswith(f"{one.metered / 1000:,.10g} kWh, 100.0 % of the period's")
     body = compose(case, Label(1, "tonne 0"))["credentialSubject"]
     (found,) = (a for a in body["applicability"] if a["rule"] == RULE)

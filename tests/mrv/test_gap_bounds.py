@@ -9,7 +9,8 @@ from ingest.model import Device, Fleet
 from mrv.accounting.device_period import rated_fuel
 from mrv.errors import PeriodError
 from mrv.registry.calibration import of_meter, uncovered
-from mrv.registry.project import FIRST, Calibration, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import FIRST, ProjectDevice
 from mrv.rules.closing import check_edges
 from tests.mrv import plant
 from tests.mrv.test_design_capacity import WEEK, WEEKS, ended

@@ -1,7 +1,5 @@
 """Grades of evidence: whoever reads a claim sees what it rests on."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from types import SimpleNamespace
 

@@ -1,9 +1,7 @@
 """Indicators of air, water and noise, against the standards' own examples."""
 
-import json
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,13 +10,9 @@ from hypothesis import strategies as st
 from mrv import indicators, limits
 from mrv.errors import IndicatorError, MethodologyError
 from mrv.indicators.vn_aqi import nowcast
+from tests.golden import of_kind
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = {
-    file.stem: case
-    for file in GOLDEN.glob("*.json")
-    if (case := json.loads(file.read_text(), parse_float=Decimal))["kind"] == "indicator"
-}
+CASES = of_kind("indicator", parse_float=Decimal)
 FOUR_FIFTHS = Fraction(4, 5)
 SERIES = CASES["vn-aqi-hourly"]["inputs"]["pm_12h_latest_first_ug_m3"]["pm2_5"]
 CONFIGURED = """

@@ -9,7 +9,8 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, Besides, Calibration, Invoice, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import ACCOUNTING, Besides, Invoice, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 

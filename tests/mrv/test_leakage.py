@@ -1,23 +1,21 @@
 """Leakage, and what a project emits besides, is taken off whole."""
 
-import json
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find, load
+from tests.golden import NAMES, case
 from tests.mrv.report import closed
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 BOOK = factors.load()
 
 
 def _golden(name):
-    return json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
+    return case(name, Decimal)["inputs"]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +24,7 @@ def _golden(name):
         (m.id, key, side)
         for m in load().values()
         for key, side in (("leakage_t", "leakage_t"), ("other_project_t", "project_t"))
-        if key in m.inputs and (GOLDEN / f"{m.id}.json").exists()
+        if key in m.inputs and m.id in NAMES
     ],
 )
 def test_it_costs_what_it_is(name, key, side):

@@ -1,8 +1,6 @@
 """What meters deliver, against the golden cases: the same inputs, by way of activities."""
 
-import json
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +10,8 @@ from mrv.methodologies._composting import SHARES
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 from mrv.parameters.inputs import read
 from mrv.rules.account import added
+from tests.golden import case
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 MWH, T, L, M3, H, D = 10**6, 10**6, 1000, 10**6, 3600, 86_400
 SITE = {"phi": 0.85, "f_captured": 0, "mcf": 1}
 MODES = {
@@ -115,10 +113,10 @@ def _reductions(name, given, parameters, year=2026):
 @pytest.mark.parametrize("name", CASES)
 def test_meters_give_what_the_golden_case_gives(name):
     """A statement would rest on another equation than `tonne evaluate` shows."""
-    case = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    golden = case(name)
     found = _reductions(name, *CASES[name])
     for key in ("baseline_t", "project_t", "reduction_t"):
-        assert round(float(getattr(found, key)), 6) == case["expected"][key], key
+        assert round(float(getattr(found, key)), 6) == golden["expected"][key], key
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -153,6 +151,25 @@ def test_earlier_waste_goes_on_decaying():
     both = _reductions("ams-iii-f", given, {**parameters, "waste_t_year_1": 36_500}, 2027)
     assert round(float(alone.baseline_t), 2) == 11_647.84
     assert round(float(both.baseline_t), 2) == 19_830.47
+
+
+def test_waste_decays_by_the_climate_of_its_own_country():
+    """A plant in Bogota would be credited as in the wet tropics, 4.8 times."""
+    given, parameters = CASES["ams-iii-f"]
+    method = methodologies.find("ams-iii-f")
+
+    def made(country, **more):
+        book = factors.load().within(country)
+        fixed = read(method.parameters, {**parameters, **more}, "compost")
+        inputs = method.inputs_of(_activities(method, given), fixed, book, 2026)
+        return inputs["climate"], float(method.reductions(inputs, book).baseline_t)
+
+    (usual, wet), (cautious, least) = made("VN"), made("CO")
+    assert (usual, cautious) == ("tropical-wet", "temperate-dry")
+    assert 4.8 < wet / least < 4.9
+    assert made("CO", climate=1) == (usual, wet)
+    others = [made("CO", climate=n)[1] for n in (2, 3)]
+    assert all(least < one < wet for one in others)
 
 
 def _tested(name, roles=(), **parameters):

@@ -1,23 +1,21 @@
 """Nothing is refused that leaves no more than before: more use is bad luck, and no fault."""
 
-import json
 from copy import deepcopy
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
 from mrv import factors, methodologies
 from mrv.errors import MethodologyError
+from tests.golden import NAMES, case
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 TIMES = ("0", "0.5", "0.95", "1.05", "2", "10", "1000")
 # what a calendar or a list says is of a form, and no quantity
 FORM = {"year", "month", "days", "months", "part"}
 
 
 def _inputs(name):
-    return json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))["inputs"]
+    return case(name)["inputs"]
 
 
 def _places(value, path=()):
@@ -42,7 +40,7 @@ def _with(given, path, times):
     return found
 
 
-GIVEN = [name for name in methodologies.load() if (GOLDEN / f"{name}.json").exists()]
+GIVEN = [name for name in methodologies.load() if name in NAMES]
 
 
 @pytest.mark.parametrize("name", GIVEN)

@@ -9,7 +9,8 @@ from mrv import factors
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.factors.records import book_of, factor_of, records_of, unmarked
 from mrv.methodologies import find
-from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice, Sample
+from mrv.registry.declared import Sample
+from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant
 

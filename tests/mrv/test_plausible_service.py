@@ -1,9 +1,7 @@
 """Service without consumption, and what no device can have done: it earns nothing."""
 
-import json
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +11,7 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
 from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
 from mrv.rules.closing import close
+from tests.golden import case
 from tests.mrv import plant
 
 DAY = plant.DAY
@@ -57,8 +56,7 @@ def unmet(result):
 @pytest.mark.parametrize("kwh", [0, 1_000])
 def test_evaluation_refuses_charging_that_moves_no_bus(kwh):
     """`tonne evaluate` would give 2,702.7 t for buses that charge nothing."""
-    case = json.loads(Path("tests/golden/ams-iii-c.json").read_text("utf-8"))
-    inputs = {**case["inputs"], "charging_mwh": kwh / 1000}
+    inputs = {**case("ams-iii-c")["inputs"], "charging_mwh": kwh / 1000}
     with pytest.raises(MethodologyError, match=r"kWh/km; such services take 0\.6 to 2"):
         evaluate(find("ams-iii-c"), inputs, BOOK, "in.json")
 

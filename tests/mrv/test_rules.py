@@ -1,5 +1,6 @@
 """The catalogue is whole: a verifier finds every rule, with its words, in each language."""
 
+import json
 import re
 import tomllib
 from itertools import chain
@@ -10,9 +11,10 @@ from click.testing import CliRunner
 
 from mrv.countries import ruling
 from mrv.errors import RuleError
+from mrv.methodologies import load
 from mrv.rules import CODES, STAGES, code_words, rule, rule_set, rules, words
 from mrv.texts import languages
-from services.cli.calculate import catalog_docs
+from services.cli.calculate import rules_docs
 from services.cli.calculate.rules import rules_
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +74,23 @@ def test_release_0_1_0_has_two_rules():
 
 def test_the_page_is_what_the_catalogue_says():
     """docs/rules.md is what a verifier reads; `make pages` writes it."""
-    text = (ROOT / catalog_docs.RULES_PAGE).read_text("utf-8")
-    assert text == catalog_docs.rules_page(text)
+    text = (ROOT / rules_docs.PAGE).read_text("utf-8")
+    assert text == rules_docs.rules_page(text)
+    for name, page in rules_docs.pages().items():
+        assert (ROOT / rules_docs.FOLDER / name).read_text("utf-8") == page
+
+
+def test_each_methodology_names_the_rules_that_acted_on_it():
+    """A verifier would read a methodology's page and miss the rule that cut its tonnes."""
+    named = {m.id: {row.id for row in rules_docs.acting_on(m)} for m in load().values()}
+    missing = set()
+    for line in (ROOT / "tests/closes/outcomes.jsonl").read_text("utf-8").splitlines():
+        one = json.loads(line)
+        number, method, _ = one["close"].split("/")
+        if number != "1":
+            reported = {*one.get("holds", ()), *one.get("does not hold", ())} & rules().keys()
+            missing |= {(method, name) for name in reported - named[method]}
+    assert missing == set()
 
 
 def test_every_rule_can_be_shown():

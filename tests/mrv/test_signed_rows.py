@@ -16,7 +16,8 @@ from mrv.accounting.evidenced_time import Corroboration, name_of
 from mrv.accounting.period_result import INVOICE
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.registry.project import Besides, Document, Invoice, Sample
+from mrv.registry.declared import Sample
+from mrv.registry.project import Besides, Document, Invoice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey
 from mrv.statement.plan_json import invoice_named, invoice_of

@@ -1,9 +1,7 @@
 """The dossier's worked examples beyond the golden cases, each computed by hand there."""
 
-import json
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +11,13 @@ from mrv.methodologies import tools
 from mrv.methodologies.ams_ii_d_cupola import COKE_MWH_PER_T
 from mrv.parameters.inputs import read
 from mrv.rounding import floor_credit
+from tests.golden import case
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 GRID = Decimal("0.6592")
 
 
 def inputs(name, **change):
-    case = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
-    return {**case, **change}
+    return {**case(name, Decimal)["inputs"], **change}
 
 
 def evaluate(name, given):
@@ -47,10 +44,10 @@ def test_the_rooftop_project_of_the_slides_is_71497_tonnes():
 @pytest.mark.parametrize("name", ["tool04", "tool07"])
 def test_golden_factors(name):
     """Another grid factor or another decay would stand behind every tonne."""
-    case = json.loads((GOLDEN / f"{name}.json").read_text())
+    expected = case(name)["expected"]
     for key, value in compute(name, inputs(name)).items():
         mine = [round(float(v), 6) for v in value] if isinstance(value, list) else float(value)
-        assert mine == pytest.approx(case["expected"][key], abs=1e-6)
+        assert mine == pytest.approx(expected[key], abs=1e-6)
 
 
 def test_other_plants_weigh_the_margins_otherwise():
@@ -283,7 +280,9 @@ def test_months_that_are_missing_are_refused():
     """Half a year's waste would pass for a year's."""
     given = inputs("ams-iii-f")
     del given["waste_t_by_year"]
-    with pytest.raises(methodologies.MethodologyError, match="holds 6 months and year = 1 needs 12"):
+    with pytest.raises(
+        methodologies.MethodologyError, match="holds 6 months and year = 1 needs 12"
+    ):
         evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [{"food": 1}] * 6})
 
 

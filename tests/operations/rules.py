@@ -1,7 +1,5 @@
 """The rules as deployed, as text, as names, and on a faster clock."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ The servers, the processes and the rules are the real ones; only the clock of th
 rules is faster, a second for each of their minutes.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import threading

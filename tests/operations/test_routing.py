@@ -1,7 +1,5 @@
 """A running Alertmanager with the routing of deploy/: who is told what, and what is held back."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import threading

@@ -1,7 +1,5 @@
 """`tonne run` alone tells an operator of a single machine what the database knows."""
 
-from __future__ import annotations
-
 from tests.running import Pipeline
 
 

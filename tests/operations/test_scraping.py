@@ -1,7 +1,5 @@
 """Prometheus as deployed, over all processes of the Kafka path: what each says, and of whom not."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

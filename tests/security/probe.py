@@ -1,7 +1,5 @@
 """A client that tries things at a broker by TLS, and tells what came of it."""
 
-from __future__ import annotations
-
 import contextlib
 import ssl
 import time

@@ -2,21 +2,16 @@
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from mrv import methodologies
 from mrv.methodologies import tools
 from tests.every import every
+from tests.golden import of_kind
 from tests.invoked import tonne
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = {
-    file.stem: case
-    for file in GOLDEN.glob("*.json")
-    if (case := json.loads(file.read_text()))["kind"] in {"methodology", "factor"}
-}
+CASES = of_kind("methodology", "factor")
 
 
 def run(*words, given=None):

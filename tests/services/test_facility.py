@@ -172,7 +172,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
         ({"supplies": [FACILITY["supplies"][0], FACILITY["supplies"][0] | {"id": "b"}]},
          "counted only once"),
         ({"supplies": [{"id": "a", "line": "waste", "entered": [
-            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a non-negative number"),
+            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a non-negative"),
     ],
 )  # fmt: skip
 def test_a_facility_that_contradicts_is_refused(run, more, rule):

@@ -1,19 +1,14 @@
 """`tonne indicator`: golden cases through the command, and what it refuses."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from mrv import indicators
+from tests.golden import of_kind
 from tests.invoked import tonne
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = {
-    file.stem: case
-    for file in GOLDEN.glob("*.json")
-    if (case := json.loads(file.read_text()))["kind"] == "indicator"
-}
+CASES = of_kind("indicator")
 
 
 def run(*words, given=None):

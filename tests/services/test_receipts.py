@@ -1,7 +1,5 @@
 """Receipts name exactly what is durable, and nothing that a device says can break them."""
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """`tonne registry template` and `tonne registry schema`, over all classes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

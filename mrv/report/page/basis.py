@@ -16,6 +16,7 @@ from mrv.report.translations import (
     certainty,
     certificate,
     error,
+    factor_kind,
     meaning,
     quantity,
     role,
@@ -110,18 +111,18 @@ def _factors(facts: Facts, words: Words) -> Block:
     if not facts.subject.factors:
         return paragraph(words["none"])
     heads = [
-        (words["factor"], "l", 1.3), (words["value"], "r", 0), (words["unit"], "l", 0),
+        (words["factor"], "l", 1.6), (words["value"], "r", 0), (words["unit"], "l", 0),
         (words["direction"], "l", 0), (words["page.valid"], "l", 1.2), (words["source"], "l", 2.0),
         (words["certainty"], "l", 1.2),
         (words["verified"], "l", 0.9), (words["accepted"], "l", 0.9),
     ]  # fmt: skip
     return table(words, heads, [
         [
-            one.id, words.number(one.value), one.unit,
+            f"{factor_kind(one.kind, words.language)}: {one.id}", words.number(one.value), one.unit,
             words.get(f"direction.{one.direction}", one.direction),
             " - ".join(words.day(day) if day else DASH for day in (one.valid_from, one.valid_to)),
             calculated(one, words),
-            certainty(one.certainty, words)
+            certainty(one, words)
             + (f", {words['provisional']}" if one.provisional else ""),
             yes_no(one.verified, words), yes_no(one.accepted, words),
         ]

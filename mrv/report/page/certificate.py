@@ -296,11 +296,12 @@ def _rules(facts: Facts, words: Words) -> Iterator[Block]:
         (words["page.rule_alone"], "r", 1.0),
         (words["page.rule_settled"], "r", 1.0),
     ]
+    idle = [words["page.rule_not_applied"], DASH]
     rows = [
-        [titled(effect.rule, words.language),
-         words.number(effect.alone_t) if effect.applied else words["page.rule_not_applied"],
-         words.number(effect.beside_t) if effect.applied else DASH]
-        for effect in effects
+        [titled(one.rule, words.language),
+         *(map(words.number, (one.deducted_alone_t, one.returns_if_resolved_t))
+           if one.applied else idle)]
+        for one in effects
     ]  # fmt: skip
     yield table(words, heads, rows)
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,8 @@ from mrv.report.translations import DASH
 from mrv.report.words import Words, percent_sign
 from mrv.rounding import decimal_text
 
-_NAME, _ON_TRACK, _GRADES = 60, 95, "ABCD"
+_NAME, _LONG, _ON_TRACK, _GRADES = 60, 120, 95, "ABCD"
+_MOST_STATEMENTS, _MOST_SHORT = 8, 5
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 Project = Mapping[str, Any]
 
@@ -55,6 +57,8 @@ def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
     own = [one for one in listed if one["counted"]]
     yield from _result(document, own, words)
     yield from _actions(document["actions"], own, words)
+    yield from _issued(document["statements"], own, words)
+    yield from _held_back(document["alarms"], own, words)
     yield from _projects(own, words)
     yield from _evidence(own, words)
     yield from _table(document, listed, words)
@@ -66,19 +70,23 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
     avoided, expected, ahead = (
         _sum(own, of) for of in ("monitored_t", "expected_t_so_far", "expected_ahead_t")
     )
-    issued = Fraction(sum(one["issued_credits_t"] for one in own))
+    issued = sum(one["issued_credits_t"] for one in own)
     yield {"kind": "p", "text": f"{document['programme']}, {document['year']}", "small": True,
            "leads": False}  # fmt: skip
     if avoided is None:
         yield {"kind": "finding", "text": words.filled("programme.none", document["year"]),
-               "late": "", "cause": ""}  # fmt: skip
+               "late": "", "verified": "", "cause": ""}  # fmt: skip
+        yield from _target(document["actions"], Fraction(0), words)
         return
     share = None if not expected else int(avoided / expected * 100)
     yield {
         "kind": "finding",
-        "text": words.filled("programme.avoided", _whole(avoided, words), document["year"]),
+        "text": words.filled(
+            "programme.avoided", words.tonnes(_decimal(avoided)), document["year"]
+        ),
         "late": "" if share is None else words.filled("programme.share", _percent(share, words)),
         "tone": "ink" if share is None or share >= _ON_TRACK else "late",
+        "verified": words.filled("programme.verified", words.tonnes(issued)),
         "cause": _cause(own, words),
     }
     known = [one for one in (expected, ahead) if one is not None]
@@ -86,18 +94,24 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
     forecast = None if ahead is None else avoided + ahead
     scale = max(avoided, *(one or Fraction(0) for one in (year, forecast, expected)), Fraction(1))
     marks = [
-        ("issued", "programme.issued", issued), ("avoided", "programme.measured", avoided),
+        ("issued", "programme.issued", Fraction(issued)),
+        ("avoided", "programme.measured", avoided),
         ("forecast", "programme.forecast", forecast), ("tick", "programme.to_date", expected),
         ("end", "programme.of_year", year),
     ]  # fmt: skip
     yield {
         "kind": "progress",
         "marks": [
-            {"as": kind, "at": float(value / scale), "text": f"{words[key]}: {_t(value, words)}"}
+            {
+                "as": kind,
+                "at": float(value / scale),
+                "text": f"{words[key]}: {words.tonnes(_decimal(value))}",
+            }
             for kind, key, value in marks
             if value is not None
         ],
     }
+    yield from _target(document["actions"], avoided, words)
 
 
 def _cause(own: Sequence[Project], words: Words) -> str:
@@ -107,13 +121,79 @@ def _cause(own: Sequence[Project], words: Words) -> str:
     if not whole:
         return ""
     worst = max(own, key=lambda one: (short[one["project"]], one["project"]))
-    reached = Fraction(worst["monitored_t"] or 0) / Fraction(worst["expected_t_so_far"])
     return words.filled(
         "programme.worst",
         _short_name(worst["name"]),
         _percent(int(short[worst["project"]] / whole * 100), words),
-        _percent(int(reached * 100), words),
+        _percent(_reached(worst), words),
     )
+
+
+def _target(
+    actions: Sequence[Mapping[str, Any]], avoided: Fraction, words: Words
+) -> Iterator[Block]:
+    """Say what the top actions' targets come to, unless one states none, and what is measured."""
+    said = [one["city_model"]["target_t_per_year"] for one in actions if not one["part_of"]]
+    if said and None not in said:
+        target = sum(map(Decimal, said), Decimal(0))
+        measured = words.share(_decimal(avoided), target)
+        yield paragraph(words.filled("programme.target", words.tonnes(target), measured))
+
+
+def _issued(
+    statements: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
+) -> Iterator[Block]:
+    """List the statements that stand behind the issued tonnes."""
+    counted = {one["project"] for one in own}
+    found = [one for one in statements if one["project"] in counted]
+    total = sum(one["credited_t"] for one in found)
+    yield chapter(words.filled("programme.statements", words.tonnes(total)))
+    if not found:
+        yield paragraph(words["programme.no_statements"])
+        return
+    heads = [("programme.statement", "l", 3.0), ("programme.name", "l", 2.2),
+             ("programme.period", "l", 2.0), ("programme.issued_t", "r", 0.8)]  # fmt: skip
+    yield table(
+        words,
+        [(words[key], side, width) for key, side, width in heads],
+        [
+            [one["statement"], _short_name(one["name"]), words.period(one["from"], one["to"]),
+             words.number(one["credited_t"])]
+            for one in found[:_MOST_STATEMENTS]
+        ],
+    )  # fmt: skip
+    more = len(found) - _MOST_STATEMENTS
+    if more > 0:
+        yield paragraph(words.filled("page.more_rows", more), small=True)
+
+
+def _held_back(
+    alarms: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
+) -> Iterator[Block]:
+    """List what holds tonnes back: the largest shortfalls, and what is broken now by its cause."""
+    short = sorted((one for one in own if _short(one) > 0), key=lambda one: -_short(one))
+    rows = [
+        [words.tonnes(_decimal(_short(one))), _short_name(one["name"]),
+         words.filled("programme.reaches", _percent(_reached(one), words))]
+        for one in short[:_MOST_SHORT]
+    ] + [
+        [words["programme.no_price"] if one["cost_t_per_day"] is None
+         else words.filled("programme.a_day", words.tonnes(one["cost_t_per_day"])),
+         words.get(f"alarm.kind.{one['kind']}", one["kind"]),
+         legible("; ".join([", ".join(one["subjects"][:3]), *one["places"][:1],
+                            words.filled("programme.since", words.day(one["since"]))]), _LONG)]
+        for one in alarms[:_MOST_SHORT]
+    ]  # fmt: skip
+    yield chapter(words["programme.held_back"])
+    if not rows:
+        yield paragraph(words["programme.nothing_broken"])
+        return
+    heads = [
+        ("programme.loss", "r", 1.0),
+        ("programme.what", "l", 2.4),
+        ("programme.how", "l", 3.6),
+    ]
+    yield table(words, [(words[key], side, width) for key, side, width in heads], rows)
 
 
 def _actions(
@@ -145,6 +225,7 @@ def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
             for of in ("monitored_t", "expected_t_so_far")
         )
         rows.append((one["name"], avoided, expected, max(avoided or 0, expected or 0)))
+    yield {"kind": "page"}
     yield chapter(words["programme.by_project"])
     yield paragraph(words["programme.by_project_note"], small=True)
     yield _bars(rows, words)
@@ -161,7 +242,9 @@ def _bars(
                 "name": _short_name(name),
                 "wide": 0.0 if not scale else float((avoided or Fraction(0)) / scale),
                 "tick": None if expected is None or not scale else float(expected / scale),
-                "value": words["page.no_data"] if avoided is None else _t(avoided, words),
+                "value": words["page.no_data"]
+                if avoided is None
+                else words.tonnes(_decimal(avoided)),
                 "share": DASH
                 if avoided is None or not expected
                 else _percent(int(avoided / expected * 100), words),
@@ -259,17 +342,17 @@ def _short(one: Project) -> Fraction:
     return Fraction(one["expected_t_so_far"] or 0) - Fraction(one["monitored_t"] or 0)
 
 
+def _reached(one: Project) -> int:
+    """Return what was avoided of what was expected to date [%], rounded down."""
+    return int(Fraction(one["monitored_t"] or 0) / Fraction(one["expected_t_so_far"]) * 100)
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(decimal_text(value, 12, "down"))
+
+
 def _percent(share: int, words: Words) -> str:
     return f"{words.number(str(share))}{percent_sign(words.language)}"
-
-
-def _whole(value: Fraction, words: Words) -> str:
-    return words.number(decimal_text(value, 0, "down"))
-
-
-def _t(value: Fraction, words: Words) -> str:
-    places = 0 if abs(value) >= 100 else 2  # noqa: PLR2004 - as many as are read
-    return f"{words.number(decimal_text(value, places, 'down'))} t"
 
 
 def _three(value: str | None, words: Words) -> str | None:

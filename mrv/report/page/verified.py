@@ -35,8 +35,7 @@ from mrv.report.opinion import (
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, methodology, period
 from mrv.report.words import Words
-from mrv.statement.diagram import diagram
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import diagram, line_diagram
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:

@@ -179,7 +179,7 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
             (one.unit, "text"),
             (words.get(f"direction.{one.direction}", one.direction), "text"),
             (one.valid_from or DASH, "text"), (one.valid_to or DASH, "text"),
-            (calculated(one, words), "text"), (certainty(one.certainty, words), "text"),
+            (calculated(one, words), "text"), (certainty(one, words), "text"),
             *((yes_no(n, words), "text") for n in (one.verified, one.provisional, one.accepted)),
             (one.sha256, "text"),
         ]

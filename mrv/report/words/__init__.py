@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from functools import cache
 
@@ -12,12 +13,71 @@ from mrv.rounding import UG_PER_T, decimal_text, exact_text
 from mrv.texts import dates, form, languages, number
 from mrv.texts.word_files import filled
 
-__all__ = ["LANGUAGES", "Words", "meanings", "names", "number", "percent_sign"]
+__all__ = ["LANGUAGES", "Numbers", "Words", "meanings", "names", "number", "percent_sign"]
 
 LANGUAGES = languages()
 
 
-class Words:
+# by the unit of a value: what it is shown in, and how many of the value's own that is
+_SHOWN = {
+    "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
+    "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
+    "m": (("m", Decimal(1)), ("km", Decimal(1000))),
+    "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
+    "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
+}
+_DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
+
+
+class Numbers:
+    """Numbers as one language writes them, for people, on paper and on pages."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def number(self, text: object) -> str:
+        """Write a whole number or decimal text in the language's form: the same digits."""
+        return number(str(text), self.language)
+
+    def period(self, begin: str, end: str) -> str:
+        """Write a period of local times, its end not in it."""
+        return dates.period(begin, end, self.language)
+
+    def amount(self, value: object, unit: str = "t", digits: int = _DIGITS) -> str:
+        """
+        Write an amount for people: at most four significant digits, in a unit that fits.
+
+        Rounded down, so that nothing is overstated; tables and files have every digit.
+        """
+        small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
+        found = Decimal(str(value))
+        fitting = [one for one in larger if abs(found / one[1]) < 10**_DIGITS]
+        name, factor = small
+        if larger and abs(found) >= larger[0][1]:
+            name, factor = fitting[0] if fitting else larger[-1]
+        return f"{self.number(_down(found / factor, digits))}\N{NO-BREAK SPACE}{name}"
+
+    def tonnes(self, value: object) -> str:
+        """Write tonnes as sentences do: whole, below ten with two digits; rounded down."""
+        found = Decimal(str(value))
+        if 0 < abs(found) < _WHOLE_FROM:
+            return self.amount(found, digits=2)
+        return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
+
+    def share(self, part: Decimal, whole: Decimal) -> str:
+        """Write a share in per cent, as `tonnes` writes tonnes."""
+        found = part / whole * 100
+        return self.number(_down(found, 2, _MOST_PLACES if abs(found) < _WHOLE_FROM else 0))
+
+
+def _down(value: Decimal, digits: int, most: int = _MOST_PLACES) -> str:
+    """Return a number with so many significant digits and at most so many places, rounded down."""
+    places = min(max(digits - 1 - value.adjusted(), 0), most) if value else 0
+    text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class Words(Numbers):
     """
     Texts and numbers of one language.
 
@@ -37,7 +97,7 @@ class Words:
             raise ReportError(
                 f"language {language!r} is not one of {', '.join(LANGUAGES)}; choose one of them"
             )
-        self.language = language
+        super().__init__(language)
         self._texts = _load(language)
 
     def __getitem__(self, key: str) -> str:
@@ -72,10 +132,6 @@ class Words:
         """Return a number as decimal text without trailing zeros, for `number`."""
         text = decimal_text(value, places, "half_even")
         return text.rstrip("0").rstrip(".") if "." in text else text
-
-    def number(self, text: str) -> str:
-        """Return decimal text in the language's form."""
-        return number(text, self.language)
 
     def day(self, text: str) -> str:
         """Return the day of a date or time in the language's form."""

@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, Response
 
 from mrv import calendar
 from mrv.report.printable_text import legible
+from mrv.report.translations import factor_kind
 from mrv.report.words import LANGUAGES
 from mrv.rounding import decimal_text
 from mrv.rules import remedy_of, titled
@@ -165,7 +166,10 @@ def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
     def find() -> dict[tuple[str, str], str]:
         with ask.reading() as conn:
             found = registered_names(conn)
-        return {key: said[language] for key, said in found.items() if language in said}
+            sites = conn.execute("SELECT 'site', id, name FROM site").fetchall()
+        return {(kind, id_): said for kind, id_, said in sites} | {
+            key: said[language] for key, said in found.items() if language in said
+        }
 
     found: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
     return found
@@ -212,6 +216,7 @@ def _environment() -> jinja2.Environment:
     made.globals["titled"] = titled
     made.globals["week_of"] = week_of
     made.globals["remedy_of"] = remedy_of
+    made.globals["factor_kind"] = factor_kind
     made.globals["language_name"] = partial(form, "name")
     made.filters["legible"] = legible
     made.filters["clock"] = clock

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import ROUND_FLOOR, Decimal
 from functools import cache
 
 from mrv import calendar
-from mrv.report.words import LANGUAGES, names, number, percent_sign
+from mrv.report.words import LANGUAGES, Numbers, names, percent_sign
 from mrv.texts import dates, form
 from mrv.texts.word_files import filled
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 
-# by the unit of a value: what it is shown in, and how many of the value's own that is
-_SHOWN = {
-    "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
-    "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
-    "m": (("m", Decimal(1)), ("km", Decimal(1000))),
-    "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
-    "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
-}
 # as people write a unit of the classes
 _UNITS = (
     ("Cel", "\N{DEGREE SIGN}C"),
@@ -29,14 +20,14 @@ _UNITS = (
     ("m3", "m\N{SUPERSCRIPT THREE}"),
     ("ug", "\N{MICRO SIGN}g"),
 )
-_DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
+_NAMED = 3
 
 
-class Words:
+class Words(Numbers):
     """Texts and numbers of one language."""
 
     def __init__(self, of: str) -> None:
-        self.language = of
+        super().__init__(of)
         self._texts = texts(of)
         self.percent_sign = percent_sign(of)
         self.decimal, self.group = form("decimal", of), form("group", of)
@@ -50,34 +41,10 @@ class Words:
         """Return a text, or what a document says itself."""
         return self._texts.get(key, text)
 
-    def number(self, text: object) -> str:
-        """Write a whole number or decimal text in the language's form: the same digits."""
-        return number(str(text), self.language)
-
-    def amount(self, value: object, unit: str = "t", digits: int = _DIGITS) -> str:
-        """
-        Write an amount for people: at most four significant digits, in a unit that fits.
-
-        Rounded down, so that nothing is overstated; tables and files have every digit.
-        """
-        small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
-        found = Decimal(str(value))
-        fitting = [one for one in larger if abs(found / one[1]) < 10**_DIGITS]
-        name, factor = small
-        if larger and abs(found) >= larger[0][1]:
-            name, factor = fitting[0] if fitting else larger[-1]
-        scaled = found / factor
-        places = min(max(digits - 1 - scaled.adjusted(), 0), _MOST_PLACES) if scaled else 0
-        text = f"{scaled.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        return f"{self.number(text)}\N{NO-BREAK SPACE}{name}"
-
-    def tonnes(self, value: object) -> str:
-        """Write whole tonnes, rounded down; of less than ten as an amount."""
-        found = Decimal(str(value))
-        if abs(found) < _WHOLE_FROM:
-            return self.amount(found, digits=2)
-        return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
+    def and_more(self, names: Sequence[str], most: int = _NAMED) -> str:
+        """Write some names, and how many more there are."""
+        named, more = ", ".join(names[:most]), len(names) - most
+        return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
     def weekdays(self, begins: int) -> list[str]:
         """Return the days of a week, short, from the one on which it begins; 0 is Monday."""
@@ -119,10 +86,6 @@ class Words:
             return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
         first = date(*(int(one) for one in (*parts, "1")[:3]))
         return self.day(first) if len(parts) > 2 else self.month(first)  # noqa: PLR2004 - with a day
-
-    def period(self, begin: str, end: str) -> str:
-        """Write a period of local times, its end not in it."""
-        return dates.period(begin, end, self.language)
 
 
 @cache

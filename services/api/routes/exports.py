@@ -28,10 +28,9 @@ from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
-from services.issuer.export_files import ExportFiles
+from services.issuer.export_files import ExportFiles, line_json
+from services.issuer.export_files import submission as submission_of
 from services.issuer.report import facts_of
-from services.issuer.submission import line_json
-from services.issuer.submission import submission as submission_of
 from services.processing.authority import registered
 from services.store.registry.authority import filed
 from services.store.statements import public_versions, statements

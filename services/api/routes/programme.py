@@ -16,8 +16,7 @@ from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
 from services.api.request_context import WholeReader
 from services.store.views import parks
-from services.store.views.programme_progress import progress_document
-from services.store.views.programme_report import report_document
+from services.store.views.programme_report import progress_document, report_document
 
 router = APIRouter(tags=["programme"])
 

@@ -13,7 +13,7 @@ from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Asked, Reader
-from services.issuer.due import Due, due, rows_json
+from services.issuer.planning import Due, due, rows_json
 from services.store.views import console, listing
 from services.store.views.device_page import device_page
 

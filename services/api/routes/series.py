@@ -9,12 +9,11 @@ from starlette.responses import Response
 
 from mrv.calendar import instant_us, local_date
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, current, page
+from services.api.paging import Cursor, From, Limit, To, current, page, span_us
 from services.api.problems import ProblemError
 from services.api.reading_files import TYPES, reading_file
 from services.api.request_context import Reader
 from services.api.routes.registry import IdPath, unknown
-from services.api.times import From, To, span_us
 from services.store.timeseries import queries as series
 from services.store.views import listing
 from services.store.views.parks import of_project

@@ -12,10 +12,10 @@ from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason
 from services.api import schemas as shapes
 from services.api.jobs import ACCEPTED_STEP, Preferred
+from services.api.paging import span_us
 from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own, owned
-from services.api.times import span_us
 from services.store.timeseries import queries as series
 
 router = APIRouter(tags=["life of a statement"])

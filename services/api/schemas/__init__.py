@@ -3,16 +3,22 @@
 from services.api.schemas.alarms import Alarm, AlarmDetail, AlarmEvent, AlarmRemark
 from services.api.schemas.base import Id, Job, Line, Problem, Shape, State, pages
 from services.api.schemas.findings import (
+    Approved,
     Finding,
     FindingEvent,
     Findings,
     FindingSaid,
     FindingStep,
+    IssueApproval,
     Judged,
     OpinionSaid,
     Signature,
+    StatusBits,
+    StatusList,
     Submitted,
+    TakenApproval,
     TakenEvent,
+    TakenList,
     Verification,
 )
 from services.api.schemas.invoices import Deliveries, Delivery, Invoice, NewInvoice
@@ -33,14 +39,6 @@ from services.api.schemas.programme import (
     SystemReport,
     Transfer,
     Transferable,
-)
-from services.api.schemas.published import (
-    Approved,
-    IssueApproval,
-    StatusBits,
-    StatusList,
-    TakenApproval,
-    TakenList,
 )
 from services.api.schemas.registry import (
     Calibration,

@@ -187,10 +187,34 @@ class ProjectMoney(Money):
     name: str
 
 
+class IssuedStatement(Shape):
+    """A statement that counts, and what is credited of the year; its end is not in it."""
+
+    statement: str
+    project: str
+    name: str
+    begin: str = Field(alias="from")
+    end: str = Field(alias="to")
+    credited_t: int = Field(examples=[10])
+
+
+class StandingCause(Shape):
+    """Alarms that are open now and have one cause; none of a past year."""
+
+    kind: str = Field(examples=["device_silent"])
+    severity: Literal["critical", "major", "minor"]
+    since: str = Field(examples=["2026-02-05T10:00+07:00"])
+    subjects: list[str] = Field(examples=[["inv-1"]])
+    places: list[str] = Field(examples=[["Depot"]])
+    cost_t_per_day: str | None = Field(examples=["0.412"])
+
+
 class ProgrammeReport(Programme):
-    """The two accounts, and every system."""
+    """The two accounts, and every system; `statements` and `alarms` are of all projects."""
 
     systems: list[SystemReport]
+    statements: list[IssuedStatement]
+    alarms: list[StandingCause]
     without_system: list[SystemProject]
     parks: list[Park]
     money: list[ProjectMoney]

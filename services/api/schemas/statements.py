@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from services.api.schemas.base import Id, Line, Shape, State
-from services.issuer.due import Kind
+from services.issuer.planning import Kind
 
 _MOST = 100_000
 _Whole = r"^[0-9]{1,12}$"

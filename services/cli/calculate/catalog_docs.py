@@ -1,5 +1,5 @@
 """
-Pages written from tables: projects of the catalog, the conformity map, the rules.
+Pages written from tables: projects of the catalog, and the conformity map.
 
 Metered and entered quantities of each project of the catalog, a part of docs/haiphong.md.
 
@@ -10,11 +10,18 @@ The conformity map, written from `docs/conformity.toml`.
 What a standard or programme asks, where it is met, and which tests show it.  A line without a
 test is shown as open, whatever else is said of it.
 
-The catalogue of rules in docs/rules.md, written from mrv/rules so that it cannot drift.
+Findings with which requests for issuance came back, a part of docs/conformity.md.
+
+Whether each is prevented or shown, and by which tests; one without a test is neither, whatever
+else is said of it.  Tests are named in `docs/findings.toml`, or name the finding's address
+themselves: in their docstring, or in a table of their file's docstring whose second column has a
+word of their name.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,14 +29,80 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mrv import methodologies
-from mrv.countries import ruling
 from mrv.methodologies import find
 from mrv.model import Methodology
-from mrv.rules import STAGES, Rule, code_words, rules, words
-from services.cli.calculate import findings_docs
 from services.registry.entries import Project
 from services.registry.files import read_files
+
+FINDINGS, TESTS = Path("docs/findings.toml"), Path("tests")
+NEITHER = "neither"
+_VERDICTS = ("prevented", "shown", NEITHER)
+_ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|reviews)/[^\s|,;)]+)")
+
+
+def findings_section(text: str, tests: Path = TESTS) -> str:
+    """Return the part of the page, of findings with the tests that a folder holds."""
+    return "\n".join(_finding_lines(resolved(text, tests))) + "\n"
+
+
+def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
+    """Return findings with their tests and verdict."""
+    rows: list[dict[str, Any]] = tomllib.loads(text)["finding"]
+    named: dict[str, list[str]] = {}
+    for file in sorted(tests.rglob("test_*.py")):
+        name = f"{tests.name}/{file.relative_to(tests)}"
+        for address, test in _addressed(file.read_text("utf-8"), name):
+            named.setdefault(address, []).append(test)
+    taken = {(_key(row["address"]), test) for row in rows for test in row.get("tests", ())}
+    for row in rows:
+        key = _key(row["address"])
+        if "tests" not in row:
+            found = dict.fromkeys(named.get(key, ()))
+            row["tests"] = [test for test in found if (key, test) not in taken]
+        row["now"] = row["now"] if row["tests"] else NEITHER
+    return rows
+
+
+def _key(address: str) -> str:
+    """Return what names a finding in any way of writing its address."""
+    path = address.removeprefix("cdm.unfccc.int").partition("?")[0]
+    return path.rstrip(".:").removesuffix("/viewPublic")
+
+
+def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
+    """Yield addresses in docstrings with their tests."""
+    tree = ast.parse(source)
+    tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
+    for test in tests:
+        for address in _ADDRESS.findall(ast.get_docstring(test) or ""):
+            yield _key(address), f"{file}::{test.name}"
+    for line in (ast.get_docstring(tree) or "").splitlines():
+        word = line.rstrip(" |").rpartition("|")[2].strip() if line.startswith("|") else ""
+        for address in _ADDRESS.findall(line):
+            for test in tests:
+                if word in ("", *test.name.split("_")):
+                    yield _key(address), f"{file}::{test.name}"
+
+
+def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "\n## Findings with which requests for issuance came back (CDM)\n"
+    before, now = (
+        ", ".join(f"{sum(row[when] == v for row in rows)} {v}" for v in _VERDICTS)
+        for when in ("before", "now")
+    )
+    yield (
+        f"{len(rows)} findings of the CDM's secretariat and Board. Before 0.2.0: {before}."
+        f" Now: {now}. Prevented: it cannot happen, or what it hides does not count. Shown:"
+        " operator and verifier read it in the statement before it is submitted.\n"
+    )
+    yield "| finding | of | matter | before | now | by |"
+    yield "|---|---|---|---|---|---|"
+    for number, one in enumerate(rows, 1):
+        tests = "<br>".join(f"`{test}`" for test in one["tests"]) or "-"
+        link = f"[{number}](https://{one['address']})"
+        verdict = f"**{NEITHER}**" if one["now"] == NEITHER else one["now"]
+        yield f"| {link} | {one['of']} | {one['issue']} | {one['before']} | {verdict} | {tests} |"
+
 
 PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
@@ -51,8 +124,6 @@ the tests that show it. This is not a certificate: no accredited body has assess
 these texts. Certainty: [R] read on a page of its owner, [T] transcribed, [r] second-hand, [M]
 unverified; the texts of ISO were not available. A line without a test is open.
 """
-RULES_PAGE = Path("docs/rules.md")
-_RULES_BEGIN, _ANNEX = "<!-- rules: begin, `make pages` -->", "<!-- docket: begin"
 
 
 def section(page: str) -> str:
@@ -118,62 +189,5 @@ def write_conformity() -> None:
     """Write the page below the current folder, next to its table."""
     if TABLE.is_file():
         found = conformity_page(TABLE.read_text("utf-8"))
-        found += findings_docs.section(findings_docs.FINDINGS.read_text("utf-8"))
+        found += findings_section(FINDINGS.read_text("utf-8"))
         CONFORMITY.write_text(found, encoding="utf-8")
-
-
-def rules_page(text: str) -> str:
-    """Return the page with its catalogue written again; other text is kept."""
-    before, _, rest = text.partition(_RULES_BEGIN)
-    lines = "\n".join((f"{before}{_RULES_BEGIN}", *_rules_lines()))
-    _, annex, after = rest.partition(_ANNEX)
-    return f"{lines}\n{annex and chr(10)}{annex}{after}"
-
-
-def _rules_lines() -> Iterator[str]:
-    yield "\n## Order of evaluation\n"
-    yield "| stage | `--stage` | rules |\n|---|---|---|"
-    for stage in STAGES:
-        names = [f"[{row.id}](#{_anchor(row)})" for row in rules().values() if row.stage == stage]
-        if names:
-            yield f"| {code_words('stage', stage)} | `{stage}` | {', '.join(names)} |"
-    for group, rows in groupby(rules().values(), key=lambda row: row.group):
-        yield f"\n## {code_words('group', group)}"
-        for row in rows:
-            yield from _rule(row)
-
-
-def _rule(row: Rule) -> Iterator[str]:
-    text = words(row.id)
-    yield f"\n### {row.id} {text.title}\n"
-    yield f"{text.checks}\n"
-    severity = code_words("severity", row.severity)
-    yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
-    of = f" ({_with_capacity()})" if "capacity" in row.asks else ""
-    asks = _rules_listed("asks", row.asks)
-    yield f"- **Applies to**: {asks}{of}. **Tolerance**: {text.tolerance}."
-    yield f"- **Settled by**: {_rules_listed('needs', row.needs)}."
-    yield f"- **Remedy**: {text.remedy}"
-    yield f"- **Source**: {row.source}."
-    for country, ruled in ruling("rules").items():
-        if row.id in ruled["sources"]:
-            yield f"- **Source in {country}**: {ruled['sources'][row.id]}."
-
-
-def _with_capacity() -> str:
-    built = (name for name, method in methodologies.load().items() if method.capacities)
-    return ", ".join(f"[{name}](methodologies/{name}.md)" for name in built)
-
-
-def _anchor(row: Rule) -> str:
-    kept = [c for c in f"{row.id} {words(row.id).title}".lower() if c.isalnum() or c in " -"]
-    return "".join(kept).replace(" ", "-")
-
-
-def _rules_listed(kind: str, codes: tuple[str, ...]) -> str:
-    return "; ".join(code_words(kind, code) for code in codes)
-
-
-def write_rules() -> None:
-    """Write the page below the current folder."""
-    RULES_PAGE.write_text(rules_page(RULES_PAGE.read_text("utf-8")), encoding="utf-8")

@@ -15,12 +15,13 @@ from typing import Any
 from mrv import methodologies
 from mrv.method_lives import Life, lives
 from mrv.methodologies import _vehicles, tools
-from mrv.model import Methodology, Tool, symbols_of
+from mrv.model import Methodology, Tool
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.quantity_text import amount_text
 from mrv.rules.metering import WEEKS
 from mrv.steps import Published, Step, in_symbols
-from services.cli.calculate import catalog_docs, reference_docs
+from mrv.texts import sourced
+from services.cli.calculate import catalog_docs, reference_docs, rules_docs
 from services.cli.calculate import input_schema as describe
 
 _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
@@ -71,8 +72,8 @@ def main() -> None:
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
         reference_docs.main()
-    if catalog_docs.RULES_PAGE.is_file():
-        catalog_docs.write_rules()
+    if rules_docs.PAGE.is_file():
+        rules_docs.write()
 
 
 def _all() -> list[Methodology | Tool]:
@@ -80,7 +81,7 @@ def _all() -> list[Methodology | Tool]:
 
 
 def _lined(lines: Iterator[str]) -> str:
-    return "\n".join(lines) + "\n"
+    return sourced("\n".join(lines) + "\n")
 
 
 def _index() -> Iterator[str]:
@@ -137,11 +138,15 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
     if isinstance(one, Methodology):
         yield from _conditions(schema["methodology"])
         yield from _services(one)
+        if one.roles:
+            yield "## Rules\n"
+            yield "Those that can act on its statements ([order](../rules.md)):\n"
+            yield from rules_docs.by_effect(one, "../rules/")
 
 
 def _equation(one: Methodology | Tool) -> Iterator[str]:
     """Yield the steps: Python, the workbook and this page have the same formulas."""
-    symbols = symbols_of(one.inputs, one.steps)
+    symbols = one.steps.symbols(one.inputs)
     rows: list[tuple[str, ...]] = [
         (
             f"{step.symbol} = {in_symbols(step.formula, symbols)}",
@@ -227,7 +232,7 @@ def _services(methodology: Methodology) -> Iterator[str]:
         yield (
             f"No reduction is credited until `{names}` has a meter under valid calibration that no"
             f" invoice contradicts, or invoices with file hashes over 95 % of the time{either}"
-            " ([EVD-03](../rules.md#what-evd-03-asks-for)).\n"
+            " ([EVD-03](../findings.md#what-evd-03-asks-for)).\n"
         )
     yield from _maxima(methodology)
     for name, spec in methodology.parameters.items():

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from mrv.rules import STAGES, Rule, Severity, code_words, rule, rules, words
-from mrv.texts import languages
+from mrv.texts import languages, sourced
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.output.text import table
 
@@ -96,7 +96,7 @@ def show(name: str, language: str, *, as_json: bool) -> None:
         ("tolerance", text.tolerance),
         ("needs", _listed("needs", row.needs, language)),
         ("remedy", text.remedy),
-        ("source", row.source),
+        ("source", sourced(row.source, language)),
         ("since", f"{row.since} +"),
     ]
     for label, value in lines:

@@ -16,7 +16,7 @@ from services.intake.sparkplug import sparkplug_nodes
 from services.issuer import timestamps
 from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.keys import LOG_KEY
-from services.issuer.sealer import EVERY_S, Sealer
+from services.issuer.seal import EVERY_S, Sealer
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics

@@ -16,8 +16,7 @@ from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
 from services.cli.output.text import print_json, table
-from services.issuer.due import due, rows_json
-from services.issuer.planning import diagram_of, draft_of
+from services.issuer.planning import diagram_of, draft_of, due, rows_json
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
 from services.store.registry.monitoring_plans import load_versions

@@ -17,8 +17,7 @@ from services.cli.options.servers import database_url
 from services.cli.statements.report import write_whole
 from services.store.postgres.pool import connect
 from services.store.views import parks
-from services.store.views.programme_progress import progress_document
-from services.store.views.programme_report import report_document
+from services.store.views.programme_report import progress_document, report_document
 
 FORMATS: dict[str, Format] = {".pdf": "pdf", ".xlsx": "xlsx"}
 

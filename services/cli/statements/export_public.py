@@ -83,7 +83,7 @@ def public_(
       tonne export public TN-roof-1-20260101-20260201-1 --key plant --out public \\
         --disclosures disclosures.json
     """
-    from services.issuer.public_twin import public_twin  # noqa: PLC0415 - loads report's parts
+    from services.issuer.report import public_twin  # noqa: PLC0415 - loads report's parts
 
     if disclosures is not None and (
         disclosures.exists() or out.absolute() in disclosures.absolute().parents
@@ -133,7 +133,7 @@ def check_public_(
     Example:
       tonne export check-public public --keys trusted.json --disclosures disclosures.json
     """
-    from services.issuer.public_twin import check_public  # noqa: PLC0415
+    from services.issuer.report import check_public  # noqa: PLC0415
 
     try:
         data = (folder / "public.json").read_bytes()

@@ -29,7 +29,7 @@ from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.findings import sign
+from services.issuer.documents import sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import sampling as stored

@@ -26,7 +26,7 @@ from services.cli.options.time_span import METAVAR, moment_us
 from services.cli.output.text import print_result, table, time_text
 from services.clock import now_us
 from services.issuer import keys as key_files
-from services.issuer import log_rotation, signers, trust
+from services.issuer import trust
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
@@ -177,7 +177,7 @@ def _elsewhere(
     """Return the public key and the signer that the options name."""
     if module is not None and not command and token is not None:
         where = {"module": module, "token": token, "key": label}
-        return signers.public_key(where, make=make), {"pkcs11": where}
+        return key_files.public_key(where, make=make), {"pkcs11": where}
     if module is None and command and public_key is not None and not make:
         return public_multikey(public_key.read_bytes()), {"command": list(command)}
     raise InputError(
@@ -288,7 +288,7 @@ def rotate(name: str, *, as_json: bool) -> None:
         found = [one for one in enrolled.load(conn) if one.key.name == name]
         at = _second_after([one.valid_from for one in found])
         if any(one.key.role == "log" for one in found):
-            made = log_rotation.rotate(conn, home, name, at)
+            made = key_files.rotate(conn, home, name, at)
             print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} continues it", err=True)
             return
@@ -301,7 +301,7 @@ def rotate(name: str, *, as_json: bool) -> None:
                 "with another --name"
             )
         # first, so that a token that refuses leaves the old key as it is
-        following = None if token is None else signers.next_in_token(token)
+        following = None if token is None else key_files.next_in_token(token)
         ended = enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
         if following is None:

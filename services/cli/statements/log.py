@@ -26,10 +26,9 @@ from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
-from services.issuer.seal import Report
+from services.issuer.seal import Report, Sealer
 from services.issuer.seal import seal as seal_once
 from services.issuer.sealed_day_contents import SETTLE_US
-from services.issuer.sealer import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings

@@ -59,8 +59,8 @@ def check(statement: str, language: str, *, as_json: bool) -> None:
     Example:
       tonne submission check TN-roof-1-20260101-20260201-1 --json
     """
-    from services.issuer.submission import line_json  # noqa: PLC0415 - loads the typesetter
-    from services.issuer.submission import submission as checked  # noqa: PLC0415
+    from services.issuer.export_files import line_json  # noqa: PLC0415 - loads the typesetter
+    from services.issuer.export_files import submission as checked  # noqa: PLC0415
 
     words = Words(language)
     with connect(

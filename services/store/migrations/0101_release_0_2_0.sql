@@ -3494,7 +3494,8 @@ FROM (
 -- an alarm and stronger than what clears it.
 CREATE OR REPLACE VIEW v_alarm_condition AS
 WITH RECURSIVE health AS MATERIALIZED (
-    SELECT h.*, d.attributes FROM v_device_health h JOIN device d ON d.id = h.device_id
+    SELECT h.*, d.attributes, coalesce(h.clock = 'behind' AND h.received >= now() - 2 * h.expected_s * INTERVAL '1 s', false) AS sends_behind
+    FROM v_device_health h JOIN device d ON d.id = h.device_id
 ), serves AS MATERIALIZED (
     SELECT DISTINCT ON (m.device_id) m.device_id::text COLLATE "C" AS device_id, m.project_id::text COLLATE "C" AS project_id
     FROM project_device m WHERE m.during @> now() ORDER BY m.device_id, lower(m.during) DESC
@@ -3539,7 +3540,7 @@ WITH RECURSIVE health AS MATERIALIZED (
     LEFT JOIN word said ON said.device_id = h.device_id
     LEFT JOIN serves s ON s.device_id = h.device_id
     LEFT JOIN cost c ON c.device_id = h.device_id
-    WHERE h.state IN ('late', 'offline')
+    WHERE h.state IN ('late', 'offline') AND NOT h.sends_behind
 ), below AS (
     SELECT device_id, gateway AS above FROM health WHERE gateway IS NOT NULL
     UNION
@@ -3654,7 +3655,15 @@ WITH RECURSIVE health AS MATERIALIZED (
     WHERE e.newest > e.clear_below * e.usual
     UNION ALL
     SELECT 'limit_exceeded', 'device', v.device_id, v.indicator || ' ' || v.period, h.class, h.site,
-           array_remove(ARRAY[s.project_id], NULL), min(v.start), 0, v.indicator,
+           -- since the first time over its limit after the last within it, however long ago that is
+           array_remove(ARRAY[s.project_id], NULL), (
+               SELECT min(e.start) FROM indicator_value e
+               WHERE e.device_id = v.device_id AND e.indicator = v.indicator AND e.period = v.period AND e.grade = 'exceeded'
+                 AND e.start > coalesce((
+                     SELECT max(w.start) FROM indicator_value w
+                     WHERE w.device_id = v.device_id AND w.indicator = v.indicator AND w.period = v.period AND w.grade = 'within'
+                 ), '-infinity')
+           ), 0, v.indicator,
            jsonb_build_object('value', (array_agg(v.value ORDER BY v.start DESC))[1], 'period', v.period), 1, NULL, true
     FROM (
         SELECT i.*, max(i.start) FILTER (WHERE i.grade = 'within') OVER (PARTITION BY i.device_id, i.indicator, i.period) AS kept
@@ -3727,7 +3736,8 @@ WITH RECURSIVE health AS MATERIALIZED (
            h.clock, jsonb_build_object('offset_s', round(h.clock_offset_s::numeric, 1)), 1, NULL, true
     FROM health h
     LEFT JOIN serves s ON s.device_id = h.device_id
-    WHERE h.clock IN ('ahead', 'behind', 'drifting') AND h.state = 'online'
+    -- one that is hours behind looks silent by its own time, and its messages arrive
+    WHERE h.clock IN ('ahead', 'behind', 'drifting') AND (h.state = 'online' OR h.sends_behind)
 )
 SELECT c.kind::text COLLATE "C" AS kind, c.subject_type, c.subject::text COLLATE "C" AS subject, c.part::text COLLATE "C" AS part,
        c.class::text COLLATE "C" AS class, c.site::text COLLATE "C" AS site, c.projects::text[] AS projects,

@@ -12,8 +12,7 @@ from psycopg import Connection
 
 from mrv.calendar import local_date, zones
 from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.declared import Declared
-from mrv.registry.project import Sample
+from mrv.registry.declared import Declared, Sample
 from services.registry.entries import (
     Action,
     Area,

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from ingest.model import Device, Fleet, QualityLimits, Replacement
-from mrv.registry.project import Calibration, Project, ProjectDevice
+from mrv.registry.declared import Calibration
+from mrv.registry.project import Project, ProjectDevice
 from services.store.postgres.jsonb import exact
 from services.store.registry.known import unknown
 

@@ -59,3 +59,12 @@ def load_checks(conn: Connection, mains: Iterable[str]) -> tuple[CheckMeter, ...
         [list(mains)],
     )
     return tuple(CheckMeter(*row) for row in rows)
+
+
+def responsible(conn: Connection) -> dict[str, str]:
+    """Return who is responsible for the monitoring of each project that has a plan in force."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (project_id) project_id, document ->> 'responsible'"
+        " FROM monitoring_plan WHERE begins <= current_date ORDER BY project_id, position DESC"
+    )
+    return dict(rows.fetchall())

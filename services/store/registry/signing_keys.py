@@ -89,6 +89,17 @@ def load(conn: Connection) -> list[Enrolment]:
     return [_enrolment(*row) for row in rows]
 
 
+def operators(conn: Connection) -> dict[str, str]:
+    """Return the organisation that operates a project, by the newest key that is bound to it."""
+    found = [one.key.bounds for one in load(conn) if one.key.role == "operator" and _lives(one)]
+    return {
+        project: one.organisation
+        for one in found
+        if one.organisation
+        for project in one.projects or ()
+    }
+
+
 def _enrolment(
     name: str,
     role: Role,

@@ -61,22 +61,6 @@ def clear(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) ->
     return Counter(test for (test,) in cursor.fetchall())
 
 
-def replace(
-    cursor: Cursor,
-    fleet: Fleet,
-    ids: Words,
-    devices: Sequence[int],
-    span_us: tuple[int, int],
-    flags: Flags,
-) -> None:
-    """Write the flags of some devices' readings in a half-open span anew."""
-    cursor.execute(
-        "DELETE FROM quality_flag WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
-        (fleet.ids(list(devices)), *map(stamp, span_us)),
-    )
-    write(cursor, ids, flags)
-
-
 def stored(cursor: Cursor, fleet: Fleet, devices: Sequence[int], from_us: int, to_us: int) -> Flags:
     """Stored flags of some devices whose reading's time lies in [from, to)."""
     cursor.execute(

@@ -18,7 +18,7 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL, Float64
-from ingest.pipeline.meter_state import FROM_START, NEVER
+from ingest.pipeline.meter_state import FROM_START
 from ingest.pipeline.quality_limits import TIME, Checks
 from ingest.pipeline.quality_state import NEAR_US, Standstill, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
@@ -36,11 +36,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def load(
-    cursor: Cursor,
-    checks: Checks,
-    watched: Watched,
-    before_us: Mapping[int, int],
-    live: Watched | None = None,
+    cursor: Cursor, checks: Checks, watched: Watched, before_us: Mapping[int, int]
 ) -> list[Standstill]:
     """
     Make devices' state what it was after their last reading before a time.
@@ -51,9 +47,6 @@ def load(
     ----------
     before_us : mapping of int to int
         Fleet index to that time, without; FROM_START for a device as if never heard of.
-    live : Watched, optional
-        True state after these devices' last readings: what stood then and had begun
-        before that time need not be looked for.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
@@ -76,10 +69,9 @@ def load(
             for watch in runs_of(checks, class_id, channel):
                 watched.run(watch.key)
                 for look in looks:
-                    rest = look if live is None else look.without(live, watch)
-                    rest.run(channel, watch)
+                    look.run(channel, watch)
                     if watch.registers:
-                        found.append(rest.standstill(channel, watch))
+                        found.append(look.standstill(channel, watch))
     if heard:
         cursor.execute(_AS_USUAL)
     return found
@@ -113,31 +105,6 @@ class _Look:
         self._class, self._source = source
         self._members = np.array(members, dtype=np.int32)
         self._before = np.array([before_us[d] for d in members], dtype=np.int64)
-
-    def without(self, live: Watched, watch: Watch) -> _Look:
-        """
-        Take over the runs that began before and still stand; return the look-up of the rest.
-
-        A begin that was read from the store may be later than the true one, where the
-        run was too long already: such a one is true only where it is too long before, too.
-        """
-        now, then = live.run(watch.key), self._watched.run(watch.key)
-        members = self._members
-        start_us, last_us = now.start_us[members], now.last_us[members]
-        sure = last_us - start_us < watch.longest_us
-        sure |= self._before - start_us > watch.longest_us
-        same = (start_us < self._before) & (start_us > NEVER) & sure
-        same &= now.part_us[members] < self._before
-        held = members[same]
-        then.part_us[held], then.part_wh[held] = now.part_us[held], now.part_wh[held]
-        then.value[held] = now.value[held]
-        then.start_us[held] = start_us[same]
-        then.last_us[held] = np.minimum(last_us[same], self._before[same] - 1)
-        rest = [int(d) for d in members[~same]]
-        before = dict(zip(members.tolist(), self._before.tolist(), strict=True))
-        return _Look(
-            self._cursor, self._checks, self._watched, (self._class, self._source), rest, before
-        )
 
     def pair(self, name: str) -> None:
         """Last two values; of a channel only those that can still be neighbours."""

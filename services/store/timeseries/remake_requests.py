@@ -19,7 +19,7 @@ from services.store.postgres.timestamps import FAR_US, stamp
 # devices of which the next spans are cut together
 AT_ONCE = 20
 # the same where nothing was heard of them yet: each is looked for in the whole history
-SILENT_AT_ONCE = 200
+SILENT_AT_ONCE = 2_000
 # no time that can be counted is as far as an infinity
 _TIMES = ", ".join(
     f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
@@ -48,6 +48,17 @@ class Request:
     last_us: int = FAR_US
     whole: bool = True
     unjudged: bool = False
+
+    def joined(self, other: Request | None) -> Request:
+        """Return what asks for both."""
+        if other is None:
+            return self
+        return Request(
+            min(self.from_us, other.from_us),
+            max(self.last_us, other.last_us),
+            self.whole or other.whole,
+            self.unjudged or other.unjudged,
+        )
 
     def moved(self, from_us: int) -> Request:
         """Return the request without the span before a time."""
@@ -107,29 +118,27 @@ def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]
     }
 
 
-def put_off(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> None:
-    """
-    Have readings of devices metered later; what waits already is widened.
-
-    Parameters
-    ----------
-    spans : mapping of int to (int, int)
-        Fleet index to the first and the last reading that changed. [us UTC]
-    """
-    order = sorted(spans, key=lambda device: fleet.devices[device].id)
+def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> None:
+    """Have readings of devices, by fleet index, metered later; what waits already is widened."""
+    order = sorted(requests, key=lambda device: fleet.devices[device].id)
+    some = [requests[device] for device in order]
     cursor.execute(
-        "INSERT INTO remake_request AS r (device_id, from_time, last_time, whole, held)"
-        " SELECT d.id, d.first, d.last, d.first = '-infinity', true"
-        " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, first, last)"
+        "INSERT INTO remake_request AS r (device_id, from_time, last_time, whole, unjudged, held)"
+        " SELECT d.id, d.first, d.last, d.whole OR d.first = '-infinity', d.unjudged, true"
+        " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::boolean[],"
+        " %s::boolean[]) AS d (id, first, last, whole, unjudged)"
         " ON CONFLICT (device_id) DO UPDATE SET"
         " from_time = least(r.from_time, excluded.from_time),"
         # up to where rows are made already, they say nothing of those after
         " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
-        " whole = r.whole OR excluded.whole, held = true",
+        " whole = r.whole OR excluded.whole, held = true,"
+        " unjudged = r.unjudged OR excluded.unjudged",
         (
             fleet.ids(order),
-            [stamp(spans[device][0]) for device in order],
-            [stamp(spans[device][1]) for device in order],
+            [stamp(request.from_us) for request in some],
+            [stamp(request.last_us) for request in some],
+            [request.whole for request in some],
+            [request.unjudged for request in some],
         ),
     )
 

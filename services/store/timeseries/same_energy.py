@@ -19,24 +19,23 @@ _PEAKS = (
     " AND start < %s GROUP BY start ORDER BY date_trunc('day', start), v DESC) s"
     " WHERE v > 0 ORDER BY v DESC LIMIT %s"
 )
-_AT = """
-SELECT (d.number - 1)::int4, (a.number - 1)::int4, i.value
-FROM interval_quantity i
-JOIN unnest(%s::text[]) WITH ORDINALITY d (id, number) ON d.id COLLATE "C" = i.device_id
+_OF = """
+SELECT d.number, r.* FROM unnest(%s::int4[], %s::text[]) AS d (number, id)
+CROSS JOIN LATERAL (SELECT array_agg(at), array_agg(value) FROM ({}) i) r (at, value)
+WHERE r.at IS NOT NULL
+"""
+# a device at a time by its key, and a message a device: rows by themselves cost most of a close
+_AT = _OF.format("""
+SELECT (a.number - 1)::int4 AS at, i.value FROM interval_quantity i
 JOIN unnest(%s::timestamptz[]) WITH ORDINALITY a (start, number) ON a.start = i.start
-WHERE i.quantity = %s AND i.value > 0 AND i.start = ANY(%s::timestamptz[])
-"""
-_AT_TYPES = {"device": "int4", "number": "int4", "value": "int8"}
-_SERIES = (
-    f"SELECT {_NUMBER}, value FROM interval_quantity WHERE device_id = %s AND quantity = %s"
-    " AND start >= %s AND start < %s"
-)
-_ALL = """
-SELECT (d.number - 1)::int4, (extract(epoch FROM i.start - %s::timestamptz) / 900)::int4, i.value
-FROM interval_quantity i
-JOIN unnest(%s::text[]) WITH ORDINALITY d (id, number) ON d.id COLLATE "C" = i.device_id
-WHERE i.quantity = %s AND i.value > 0 AND i.start >= %s AND i.start < %s
-"""
+WHERE i.device_id = d.id AND i.quantity = %s AND i.value > 0 AND i.start = ANY(%s::timestamptz[])
+""")
+_ALL = _OF.format("""
+SELECT (extract(epoch FROM i.start - %s::timestamptz) / 900)::int4 AS at, i.value
+FROM interval_quantity i WHERE i.device_id = d.id AND i.quantity = %s AND i.value > 0
+AND i.start >= %s AND i.start < %s
+""")
+_TYPES = {"at": "int4", "value": "int8"}
 
 
 def peaks(
@@ -55,21 +54,10 @@ def values_at(
     starts = [stamp(number * INTERVAL_US) for number in numbers]
     values: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
     with conn.cursor() as cursor:
-        arguments = [list(devices), starts, quantity, starts]
-        rows = column_copy.fetch(cursor, _AT, arguments, _AT_TYPES)
-    values[rows["device"], rows["number"]] = rows["value"]
+        arguments = [list(range(len(devices))), list(devices), starts, quantity, starts]
+        rows = column_copy.fetch_runs(cursor, _AT, arguments, _TYPES)
+    values[rows.run, rows.columns["at"]] = rows.columns["value"]
     return values
-
-
-def series(conn: Connection, device: str, quantity: str, period_us: tuple[int, int]) -> Int32:
-    """Return what a device measured in each quarter hour of a period. [base unit]"""
-    first, last = (us // INTERVAL_US for us in period_us)
-    edges = [utc_text(us) for us in period_us]
-    values = np.zeros(last - first, dtype=np.int64)
-    for number, value in conn.execute(_SERIES, [INTERVAL_US, device, quantity, *edges]):
-        values[int(number) - first] = value
-    found: Int32 = np.minimum(values, np.iinfo(np.int32).max).astype(np.int32)
-    return found
 
 
 def all_series(
@@ -80,7 +68,8 @@ def all_series(
     count = (period_us[1] - period_us[0]) // INTERVAL_US
     found: Int32 = np.zeros((len(devices), count), dtype=np.int32)
     with conn.cursor() as cursor:
-        arguments = [edges[0], list(devices), quantity, *edges]
-        rows = column_copy.fetch(cursor, _ALL, arguments, _AT_TYPES)
-    found[rows["device"], rows["number"]] = np.minimum(rows["value"], np.iinfo(np.int32).max)
+        arguments = [list(range(len(devices))), list(devices), edges[0], quantity, *edges]
+        rows = column_copy.fetch_runs(cursor, _ALL, arguments, _TYPES)
+    at, value = rows.columns["at"], rows.columns["value"]
+    found[rows.run, at] = np.minimum(value, np.iinfo(np.int32).max)
     return found

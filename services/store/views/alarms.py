@@ -12,8 +12,10 @@ now: anyone who drives to a meter that speaks and is refused drives in vain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from psycopg import Connection, errors
 from psycopg.rows import TupleRow
@@ -21,6 +23,7 @@ from psycopg.rows import TupleRow
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.registry.alarm_rules import kinds
+from services.store.views.city_year import added
 
 # where docs/alarms.md says what to do, and that in a sentence
 TO_DO = {
@@ -136,6 +139,7 @@ _SAY = (
     "INSERT INTO alarm_event (alarm_id, event, actor, principal, text) VALUES (%s, %s, %s, %s, %s)"
 )
 _MOST_TEXT = 2_000
+_QUARTER_S, _DAY_S = 900, 86_400
 # what a standard's verdict found too high: newest of the times that the alarm is of
 _EXCEEDED = """
 SELECT a.id, i.standard, i.exceeded
@@ -153,6 +157,57 @@ CROSS JOIN LATERAL (
 """
 # raised for want of readings: why there are none may have become another
 _SILENT = ("device_silent", "gateway_silent")
+
+
+class Group(NamedTuple):
+    """Alarms of one cause: of one kind, and begun together."""
+
+    kind: str
+    cause: str | None
+    severity: str
+    since: datetime
+    alarms: list[dict[str, Any]]
+
+    @property
+    def cost_t_per_day(self) -> Decimal | None:
+        """What all of them cost a day; None where none is priced. [t]"""
+        return added(
+            None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
+            for one in self.alarms
+        )
+
+    @property
+    def cost_t(self) -> Decimal:
+        """What they have cost since they began; 0 where none is priced. [t]"""
+        days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
+        return (self.cost_t_per_day or Decimal(0)) * days
+
+
+def grouped(found: Iterable[dict[str, Any]]) -> list[Group]:
+    """
+    Return alarms by their cause, the dearest first, then the gravest.
+
+    What is of one kind, has one cause and began within a quarter hour is one fault: a gateway,
+    a time server, a grid.
+    """
+    held: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
+    for one in found:
+        key = (
+            one["kind"],
+            one["cause_now"] or one["cause"],
+            int(one["since"].timestamp()) // _QUARTER_S,
+        )
+        held.setdefault(key, []).append(one)
+    groups = [
+        Group(
+            kind, cause, min((one["severity"] for one in each), key=SEVERITIES.index),
+            min(one["since"] for one in each), sorted(each, key=lambda one: str(one["subject"])),
+        )
+        for (kind, cause, _), each in held.items()
+    ]  # fmt: skip
+    return sorted(
+        groups, key=lambda g: (-(g.cost_t_per_day or 0), SEVERITIES.index(g.severity), g.since)
+    )
 
 
 def listed(

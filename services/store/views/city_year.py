@@ -41,6 +41,8 @@ class ProjectYear:
         Expected of what is left of the year.
     statements_t : Decimal, optional
         What of `avoided_t` statements say; None where none covers any of it.
+    issued_t : int
+        Whole tonnes issued of the year's vintage.
     """
 
     project: str
@@ -51,6 +53,7 @@ class ProjectYear:
     expected_t: Decimal | None
     ahead_t: Decimal | None
     statements_t: Decimal | None
+    issued_t: int
 
     @property
     def short_t(self) -> Decimal:
@@ -60,9 +63,7 @@ class ProjectYear:
     @property
     def percent(self) -> int | None:
         """What was avoided of what was expected to date [%], rounded down; None where not known."""
-        if self.avoided_t is None or not self.expected_t:
-            return None
-        return int(self.avoided_t / self.expected_t * 100)
+        return percent(self.avoided_t, self.expected_t)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,15 @@ def accounted(conn: Connection, year: int) -> list[Accounted]:
     return [Accounted(*row) for row in rows.fetchall()]
 
 
-def _added(tonnes: Iterable[Decimal | None]) -> Decimal | None:
-    known = [one for one in tonnes if one is not None]
+def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
+    """Return a sum; None where nothing is known."""
+    known = [one for one in decimals if one is not None]
     return sum(known, Decimal(0)) if known else None
+
+
+def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
+    """Return a share in whole per cent, rounded down; None where one of both is not known."""
+    return None if avoided is None or not expected else int(avoided / expected * 100)
 
 
 def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> list[ProjectYear]:
@@ -123,15 +130,21 @@ def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> lis
     rows = conn.execute(
         "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
         "   WHERE c.project_id = p.id), tonne_expected_t(p.id, y.begins, y.ends),"
-        f" tonne_expected_ahead_t(p.id, y.begins, y.ends) FROM project p{_YEAR} ORDER BY p.id",
+        " tonne_expected_ahead_t(p.id, y.begins, y.ends), coalesce((SELECT"
+        "   sum((v.vintage ->> 'credited_t')::numeric) FROM claim c"
+        "   JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL jsonb_array_elements("
+        "     s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)"
+        "   WHERE c.project_id = p.id AND (v.vintage ->> 'year')::int = %(year)s), 0)::bigint"
+        f" FROM project p{_YEAR} ORDER BY p.id",
         {"year": year},
     )
     return [
         ProjectYear(
-            project, name, system, counted, _added(one.tonnes for one in made.get(project, ())),
-            expected, ahead, _added(one.tonnes for one in made.get(project, ()) if one.stated),
+            project, name, system, counted, added(one.tonnes for one in made.get(project, ())),
+            expected, ahead, added(one.tonnes for one in made.get(project, ()) if one.stated),
+            issued,
         )
-        for project, name, system, counted, expected, ahead in rows
+        for project, name, system, counted, expected, ahead, issued in rows
     ]  # fmt: skip
 
 
@@ -202,7 +215,7 @@ def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> lis
             found.setdefault(one.source, []).append(one)
     return [
         Part(
-            source, len({one.project for one in some}), _added(one.tonnes for one in some),
+            source, len({one.project for one in some}), added(one.tonnes for one in some),
             min(one.day for one in some), max(one.day for one in some),
         )
         for source, some in sorted(found.items())
@@ -213,7 +226,7 @@ def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str
     """Return what is other than a day ago, from the account's days of this year."""
     today = {zone: local_date(now_us(), zone) for zone in {one.timezone for one in days}}
     yesterday, before = (
-        _added(
+        added(
             one.tonnes
             for one in days
             if one.project in counted and one.day == today[one.timezone] - timedelta(days=ago)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -43,8 +43,7 @@ class ProjectSums:
 
     `reduction_ug` is of all stored intervals and `month_ug` of today and the 29 local days
     before: None where there is none.  `expected_t` is what was expected to date, `missed_t`
-    since it is silent.  `counted`: it belongs to the programme.  `issued_t` are whole tonnes
-    that count.
+    since it is silent.  `counted`: it belongs to the programme.
     """
 
     id: str
@@ -62,7 +61,6 @@ class ProjectSums:
     last: datetime | None
     reduction_ug: Decimal | None
     month_ug: Decimal | None
-    issued_t: int
     counted: bool
     state: str
     silent_since: datetime | None
@@ -99,7 +97,7 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
     rows = conn.execute(
         "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
         " p.crediting_to, p.expected, held.sites, held.devices, made.first, made.last,"
-        " made.reduction_ug, made.month_ug, coalesce(issued.t, 0), now.counted, now.state,"
+        " made.reduction_ug, made.month_ug, now.counted, now.state,"
         " now.silent_since, now.missed_t, now.expected_to_date_t, now.today"
         " FROM project p JOIN v_project_state now ON now.project_id = p.id"
         " CROSS JOIN LATERAL (SELECT coalesce(array_agg(DISTINCT s.name), '{}') AS sites,"
@@ -111,8 +109,6 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
         "   FILTER (WHERE day > tonne_clock(timezone, now())::date - 30) AS month_ug"
         "   FROM v_account_day WHERE %(id)s::text IS NULL OR project_id = %(id)s"
         "   GROUP BY project_id) made ON made.project_id = p.id"
-        " LEFT JOIN LATERAL (SELECT sum(s.credit_t)::bigint AS t FROM claim c"
-        "   JOIN statement s ON s.id = c.statement_id WHERE c.project_id = p.id) issued ON true"
         " WHERE %(id)s::text IS NULL OR p.id = %(id)s ORDER BY p.id",
         {"id": project},
     )
@@ -310,11 +306,7 @@ def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
 
 @dataclass(frozen=True, slots=True)
 class SystemSums:
-    """
-    A system's devices, its projects, and what is stored of them.
-
-    `reduction_ug` is None where its projects have no interval yet, or where it has none.
-    """
+    """A system's devices and its projects."""
 
     devices: int
     expected: int
@@ -322,8 +314,6 @@ class SystemSums:
     last: datetime | None
     timezone: str
     projects: tuple[tuple[str, str], ...]
-    reduction_ug: Decimal | None
-    issued_t: int
 
     @property
     def state(self) -> str:
@@ -362,18 +352,6 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         own = members.get(system, [])
         count, expected, lately, last, timezone = heard.get(system, (0, 0, 0, None, "UTC"))
         found[system] = SystemSums(
-            count,
-            expected,
-            lately,
-            last,
-            timezone,
-            tuple((one.id, one.name) for one in own),
-            _added(one.reduction_ug for one in own),
-            sum(one.issued_t for one in own),
+            count, expected, lately, last, timezone, tuple((one.id, one.name) for one in own)
         )
     return found
-
-
-def _added(decimals: Iterable[Decimal | None]) -> Decimal | None:
-    known = [decimal for decimal in decimals if decimal is not None]
-    return sum(known, start=Decimal(0)) if known else None

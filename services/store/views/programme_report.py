@@ -4,28 +4,137 @@ The programme system by system: what was expected, what came, what may go abroad
 Two accounts stand apart and are never added: the city's model by action, and the
 projects' measurements.  A system that no methodology counts has no tonnes: null, with
 the reason, and its days of indicators or its assets instead.
+
+The programme's progress as one document: two accounts beside each other, never added.
+
+The city's is modelled; the projects' is measured.  What may be transferred
+abroad is worked out from the second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from psycopg import Connection
 
+from ingest.errors import RegistryError
+from mrv.calendar import zone
 from mrv.countries import country_at
 from mrv.environment import water
 from mrv.registry import programme_systems as systems
-from mrv.registry.article6_transfer import TransferClass, transferable
+from mrv.registry.article6_transfer import TransferClass, rules, transferable
 from mrv.texts import Text, render, text
 from services.store.postgres.jsonb import exact
+from services.store.registry import programme as stored
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import names as registered_names
-from services.store.views import parks
+from services.store.registry.programme import ActionYear, ProjectCredits
+from services.store.views import alarms, console, parks
 from services.store.views import parks as money
-from services.store.views.programme_progress import progress_document
+
+_ACCOUNTS = (
+    "target and reported are the city's account, modelled; monitored and issued are the"
+    " projects', measured. The two are never added, nor an action and its parts."
+)
+
+
+def progress_document(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
+    """
+    Return target and progress of each action in a year, and what may be transferred abroad.
+
+    Parameters
+    ----------
+    year : int, optional
+        The last one with figures where absent.
+
+    Returns
+    -------
+    dict
+        Tonnes as decimal text; None where nothing is known.
+
+    Raises
+    ------
+    RegistryError
+        If no programme is registered.
+    """
+    name = stored.name_of(conn)
+    if name is None:
+        raise RegistryError(
+            "no programme is registered; import one with `tonne registry import`, under the"
+            " key `programme`"
+        )
+    year = year or stored.last_year(conn)
+    called = registered_names(conn)
+    return {
+        "programme": name,
+        "year": year,
+        "accounts": _ACCOUNTS,
+        "actions": [
+            _action(one, called.get(("action", one.action), {}).get(language, one.name))
+            for one in stored.actions(conn, year)
+        ],
+        "transfer": _transfer(stored.credits_of(conn), language),
+    }
+
+
+def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] | None:
+    """What may go abroad of projects in a country whose rules are known; None without any."""
+    own = [(decree, one) for one in every if (decree := rules(one.country)) is not None]
+    if not own:
+        return None
+    decrees = dict.fromkeys(decree.id for decree, _ in own)
+    titles = (render(text(f"transfer.rules_{one.replace('-', '_')}"), language) for one in decrees)
+    return {
+        "rules": "; ".join(titles),
+        "in_force": max(decree.in_force for decree, _ in own).isoformat(),
+        "projects": [_credits(one, language) for _, one in own],
+    }
+
+
+def _action(one: ActionYear, name: str) -> dict[str, Any]:
+    return {
+        "action": one.action,
+        "name": name,
+        "part_of": one.part_of,
+        "city_model": {
+            "target_t_per_year": _decimal(one.target_t),
+            "target_year": one.target_year,
+            "reported_t": _decimal(one.city_reported_t),
+            "reported_percent_of_target": _percent_of(one.city_reported_t, one.target_t),
+        },
+        "projects": {
+            "count": one.projects,
+            "expected_t_per_year": _decimal(one.expected_t),
+            "monitored_t": _decimal(one.monitored_t),
+            "monitored_percent_of_target": _percent_of(one.monitored_t, one.target_t),
+            "issued_credits_t": None if one.issued_t is None else int(one.issued_t),
+        },
+    }
+
+
+def _credits(one: ProjectCredits, language: str) -> dict[str, Any]:
+    found = transferable(one.issued_t, one.transfer, one.country)
+    return {
+        "project": one.project,
+        "action": one.action,
+        "issued_credits_t": one.issued_t,
+        "transferable_t": "not determined" if found.credit_t is None else found.credit_t,
+        "basis": render(found.basis, language),
+        "condition": found.condition,
+    }
+
+
+def _decimal(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _percent_of(part: Decimal | None, whole: Decimal | None) -> str | None:
+    """Per cent with three decimals, as text."""
+    return f"{part / whole * 100:.3f}" if part is not None and whole else None
+
 
 _OF_YEAR = (
     "start >= tonne_clock(timezone, make_date(%(year)s, 1, 1)::timestamp)"
@@ -96,6 +205,18 @@ WHERE low.indicator = '{water.LOWEST}' AND d.attributes ? 'system'
   AND low.{_OF_YEAR.replace("AND start", "AND low.start")}
 ORDER BY d.id, low.start
 """
+_ISSUED = """
+SELECT s.id, s.project_id, p.name,
+       s.document #>> '{credentialSubject,monitoringPeriod,localFrom}',
+       s.document #>> '{credentialSubject,monitoringPeriod,localTo}',
+       sum((v.vintage ->> 'credited_t')::numeric)
+FROM claim c JOIN statement s ON s.id = c.statement_id JOIN project p ON p.id = s.project_id
+CROSS JOIN LATERAL jsonb_array_elements(
+    s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)
+WHERE (v.vintage ->> 'year')::integer = %(year)s AND (v.vintage ->> 'credited_t')::numeric > 0
+GROUP BY s.id, p.name ORDER BY s.period DESC, s.id
+"""
+_MOST_ALARMS = 500
 # What a day of each kind of station comes to.
 _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
@@ -115,7 +236,8 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     projects = _projects(conn, year, language)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
-    devices = _devices(conn)
+    # as the first screen counts them
+    devices = {of: (one.devices, one.heard) for of, one in console.system_sums(conn, []).items()}
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     found = [_system(conn, one, projects, indicators, devices) for one in systems.load().values()]
     return {
@@ -128,9 +250,51 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
             if one["devices"] or one["projects"] or (one["registry"] or {}).get("assets")
         ],
         "without_system": [p for p in projects if p["system"] is None],
+        "statements": _statements(conn, year, language),
+        "alarms": _alarms(conn, language) if year == datetime.now(UTC).year else [],
         "money": _money(conn, year, projects),
         "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],
     }
+
+
+def _statements(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:
+    """Statements that count, with what is credited of the year, newest first."""
+    called = registered_names(conn)
+    return [
+        {
+            "statement": statement,
+            "project": project,
+            "name": called.get(("project", project), {}).get(language, name),
+            "from": first,
+            "to": end,
+            "credited_t": int(credited),
+        }
+        for statement, project, name, first, end, credited in conn.execute(_ISSUED, {"year": year})
+    ]
+
+
+def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
+    """What is open now by its cause, as the console groups it; without its price last."""
+    called = registered_names(conn)
+    sites: dict[str, str] = dict(conn.execute("SELECT id, name FROM site").fetchall())
+    standing, _ = alarms.standing(conn, None, _MOST_ALARMS)
+    found = alarms.grouped(standing)
+    return [
+        {
+            "kind": one.kind,
+            "severity": one.severity,
+            "since": one.since.astimezone(zone(one.alarms[0]["timezone"])).isoformat(
+                timespec="minutes"
+            ),
+            "subjects": [each["subject"] for each in one.alarms],
+            "places": [
+                called.get(("site", id_), {}).get(language, sites.get(id_, id_))
+                for id_ in dict.fromkeys(each["site"] for each in one.alarms if each["site"])
+            ],
+            "cost_t_per_day": None if one.cost_t_per_day is None else f"{one.cost_t_per_day:f}",
+        }
+        for one in found
+    ]
 
 
 def _money(conn: Connection, year: int, projects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -276,12 +440,3 @@ def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
         {"device": device, "system": system, **water.season(found)._asdict()}
         for (device, system), found in days.items()
     ]
-
-
-def _devices(conn: Connection) -> dict[str, tuple[int, int]]:
-    rows = conn.execute(
-        "SELECT d.attributes ->> 'system', count(*), count(s.device_id) FROM device d"
-        " LEFT JOIN device_seen s ON s.device_id = d.id"
-        " WHERE d.attributes ? 'system' GROUP BY 1"
-    ).fetchall()
-    return {system: (count, heard) for system, count, heard in rows}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.codecs import senml_cbor, senml_json
 from ingest.errors import PayloadError
 from ingest.reading import Row, time_us
-from tests.ingest.reading_messages import RECEIVED_US, read, reasons, rows
+from tests.ingest.metering import RECEIVED_US, read, reasons, rows
 
 LABELS = {
     "bs": -6, "bv": -5, "bu": -4, "bt": -3, "bn": -2, "bver": -1,

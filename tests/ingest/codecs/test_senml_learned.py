@@ -12,7 +12,7 @@ from ingest.errors import PayloadError
 from ingest.formats import senml_cbor_fast as senml_layout
 from ingest.formats.senml import Record, resolve
 from ingest.reading import Row
-from tests.ingest.reading_messages import RECEIVED_US, read, rows
+from tests.ingest.metering import RECEIVED_US, read, rows
 
 LABELS = {
     "bs": -6, "bv": -5, "bu": -4, "bt": -3, "bn": -2, "bver": -1,

@@ -1,7 +1,5 @@
 """Records of schema 1, as bridges of 0.1.0 wrote them: what a worker must still read."""
 
-from __future__ import annotations
-
 import hashlib
 import struct
 

@@ -1,7 +1,5 @@
 """Readings of stations, and the hours and days that follow from them."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import numpy as np

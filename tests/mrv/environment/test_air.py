@@ -1,7 +1,5 @@
 """Hours and days of air stations: means, indices, limits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import date
 

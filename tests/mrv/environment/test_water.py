@@ -1,7 +1,5 @@
 """Days of wastewater plants, canals and paddy fields."""
 
-from __future__ import annotations
-
 import pytest
 
 from ingest.model import Device

@@ -1,13 +1,33 @@
-"""Energy lost to soiling, against rdtools."""
+"""Energy lost to soiling, against rdtools.
+
+The sun on modules under a clear sky.
+"""
 
 import csv
 import json
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mrv.exante.sun import Roof
+from mrv.performance.degradation import plane_w_m2
 from mrv.performance.soiling import NoEstimate, Soiling, intervals, soiling
+
+
+def test_a_clear_day_in_hai_phong():
+    """Expected power would stand an hour off the metered one, or shine at night."""
+    found = plane_w_m2(Roof(20.94, 106.60, 10, 180), date(2026, 3, 20), 2)
+    assert found.shape == (2, 96)
+    quarters = (np.arange(96) / 4 + 7) % 24  # local time
+    assert found[0][quarters < 5.5].max() == 0
+    assert 900 < found[0].max() < 1100
+    assert abs(quarters[found[0].argmax()] - 12) < 0.5  # noon is at 12:00 of UTC+7 there
+    assert 6500 < found[0].sum() / 4 < 7800
+    east = plane_w_m2(Roof(20.94, 106.60, 30, 90), date(2026, 3, 20), 1)[0]
+    assert quarters[east.argmax()] < 11
+
 
 # written by rdtools (MIT), which is too heavy to be installed for tests; `made_by` names the call
 CASES = json.loads(Path(__file__).with_name("rdtools_srr.json").read_text())["cases"]

@@ -13,8 +13,9 @@ from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import period_us
 from mrv.documents.statement import claims_of
 from mrv.methodologies import find
+from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version
-from mrv.registry.project import Calibration, CheckMeter, ProjectDevice
+from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.report import Facts
 from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, sign_statement, sign_verification

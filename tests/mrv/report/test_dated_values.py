@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from mrv.registry.project import ACCOUNTING, Sample
+from mrv.registry.declared import Sample
+from mrv.registry.project import ACCOUNTING
 from mrv.report.audit_rows import meter_rows
 from mrv.report.dated_values import HEADS, dated, dated_rows
 from mrv.report.page.basis import basis

@@ -1,7 +1,5 @@
 """What parameters and steps of methodologies are: words in each language for every declaration."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import pytest

@@ -1,5 +1,7 @@
 """Alarms by the API and in the console: read within a scope, acknowledged by operators."""
 
+import re
+
 import psycopg
 import pytest
 
@@ -116,3 +118,30 @@ def test_the_live_page_begins_with_alarms(served, raised):
     main = page.partition("<main")[2]
     assert 0 < main.index('id="alarm-list"') < main.index('id="live"')
     assert f"/alarms/{raised['project_silent', 'pv']}" in main
+
+
+def test_the_first_screen_and_the_page_of_alarms_are_one_list(served, raised):
+    """An officer would read another order of faults where they are mended."""
+    cookies = _signed_in(served, "operator")
+    first, whole = (
+        [
+            re.sub(r"<[^>]*>", "", one).split()
+            for one in re.findall(
+                r"</h3>(.*?)</p>",
+                plain.get(f"{served.url}/console/en/{page}", cookies=cookies).text,
+            )
+        ]
+        for page in ("", "alarms")
+    )
+    assert len(first) == len(whole) == 4
+    assert [one for one in whole if one in first] == first
+    # where it is, and who answers for it, not only what it is called
+    assert all("Hai Phong" in " ".join(one) for one in whole)
+    assert any("responsible:" in one for one in whole)
+    # a scope reads what holds back its own projects
+    assert (
+        f"/alarms/{raised['project_silent', 'pv']}"
+        not in plain.get(
+            f"{served.url}/console/en/alarms", cookies=_signed_in(served, "stranger")
+        ).text
+    )

@@ -1,4 +1,7 @@
-"""The OpenAPI document: what it promises is kept, whatever is asked; it can be read as a page."""
+"""The OpenAPI document: what it promises is kept, whatever is asked; it can be read as a page.
+
+The API tells the form of the documents that it gives.
+"""
 
 import os
 import re
@@ -7,10 +10,38 @@ from collections import Counter
 import jsonschema_rs
 import pytest
 
+from mrv.documents.schemas import DOCUMENTS, schema
 from services.api import lanes
 from services.api.console.assets import load
 from tests.services.api import plain
 from tests.soak import often
+
+
+def test_schemas_are_given_to_everybody(served):
+    """Who reads a public statement with tools of his own would have to ask for its form."""
+    for name in DOCUMENTS:
+        answer = served.ask(f"/v1/schemas/{name}", None)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/schema+json"
+        assert answer.json() == schema(name)
+
+
+def test_a_statement_is_of_the_schema_beside_it(served):
+    """Document and schema of one server would contradict each other."""
+    listed = served.ask("/v1/statements", "auditor").json()["items"]
+    found = served.ask("/v1/schemas/statement", None).json()
+    documents = [served.ask(f"/v1/statements/{one['statement']}.json", "auditor") for one in listed]
+    assert documents
+    for document in documents:
+        jsonschema_rs.validate(found, document.json())
+
+
+def test_an_unknown_schema_names_those_that_there_are(served):
+    """A typing error would send the reader to the manual."""
+    answer = served.ask("/v1/schemas/statements", None)
+    assert answer.status_code == 404
+    assert "statement, verification, finding" in answer.json()["detail"]
+
 
 # of every operation; the soak is the long run, more than 5,000 cases
 CASES = int(os.environ.get("TONNE_API_CASES", often(2, 25)))
@@ -34,8 +65,8 @@ def test_every_example_fits_its_place(served):
     """A client that was written by the examples would not work."""
     parts = served.ask("/v1/openapi.json").json()["components"]
     checked = 0
-    for name, schema in parts["schemas"].items():
-        for key, said in schema.get("properties", {}).items():
+    for name, shape in parts["schemas"].items():
+        for key, said in shape.get("properties", {}).items():
             if "examples" not in said:
                 listed = said.get("type") == "array" and "$ref" in said["items"]
                 told = {"enum", "const", "$ref"} & said.keys() or said.get("type") == "boolean"

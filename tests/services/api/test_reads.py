@@ -1,20 +1,139 @@
-"""What the API answers is what is stored, and can be checked without trusting it."""
+"""What the API answers is what is stored, and can be checked without trusting it.
 
+Sewers over the API: a window of the map, page by page, and one asset's history.
+
+Evidence that lies in the archive, asked of the API.
+"""
+
+import asyncio
 import base64
 import io
 import json
 import zipfile
+from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
+import structlog
+from fastapi import FastAPI
 
 from mrv.log.merkle import verify_consistency, verify_inclusion
 from mrv.signatures import canonical
+from services.api import problems
+from services.issuer import keys
 from services.issuer import transitions as life
+from services.sewers.files import read
 from services.store.postgres.pool import connect
+from services.store.registry import sewers
 from services.store.timeseries import queries as series
+from services.vault.part import VaultError
 from tests.invoked import tonne
+from tests.opinions import concluded
 from tests.services.api import plain
+from tests.services.api.test_bad_requests import is_problem
+from tests.services.archive import shelved
 from tests.services.issuer import plant
+
+
+@pytest.fixture(scope="module")
+def archived(served, tmp_path_factory):
+    """Folder of the archive; the draft is verified and rests on it."""
+    place = tmp_path_factory.mktemp("archive")
+    shelved.archive(served.database_url, place)
+    signer = {r: life.Signer(*keys.load(served.home, f"the-{r}")) for r in ("operator", "verifier")}
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        life.submit(conn, served.draft, signer["operator"])
+        life.verify(
+            conn, served.draft, signer["verifier"], concluded("unmodified", of=(conn, served.draft))
+        )
+    return place
+
+
+def test_a_damaged_archive_is_no_mistake_of_the_caller(served, archived):
+    """An auditor would look for the fault in the request, or be told of folders of the server."""
+    path = f"/v1/statements/{served.draft}/evidence"
+    (file,) = archived.glob("pv_inverter/2026/03/2026-03-03_*.parquet")
+    data = file.read_bytes()
+    file.unlink()
+    found = served.ask(path, "auditor")
+    is_problem(found, 503)
+    assert "archive" in found.json()["detail"]
+    assert str(archived) not in found.text
+    assert file.name in (served.home / "api.log").read_text()
+    file.write_bytes(data)
+    assert served.ask(path, "auditor").status_code == 200
+
+
+def test_an_archive_that_is_away_is_not_called_the_database():
+    """Whoever is called at night would restart the wrong server."""
+    app = FastAPI()
+    problems.install(app, structlog.get_logger(), lambda _request, answer, _detail: answer)
+
+    @app.get("/evidence")
+    def evidence():
+        raise VaultError("archive s3://bucket/of-the-city: it does not answer")
+
+    async def ask():
+        through = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=through, base_url="http://api") as client:
+            return await client.get("/evidence")
+
+    found = asyncio.run(ask())
+    assert is_problem(found, 503) == "the archive is not available; try again"
+    assert found.headers["retry-after"]
+
+
+CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong" / "sewers"
+
+
+@pytest.fixture(scope="module")
+def network(served):
+    """Register the catalog's network, without its sensors' devices."""
+    found = read(sorted(CATALOG.iterdir()))
+    with psycopg.connect(served.database_url, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO device (id, site, class, profile, installed) SELECT 'sw-level-' || n,"
+            " (SELECT id FROM site LIMIT 1), 'sewer_level', 'generic', '2026-01-01'"
+            " FROM generate_series(1, 3) n"
+        )
+        sewers.write(conn, found.assets.values(), found.events, "test")
+    return found
+
+
+def test_a_window_holds_what_meets_it(served, network):
+    """The map would show pipes that are elsewhere, or leave some out."""
+    answer = served.ask("/v1/sewers?bbox=106.6549,20.8498,106.6562,20.8503", "auditor")
+    assert answer.headers["content-type"] == "application/geo+json"
+    names = {f["id"] for f in answer.json()["features"]}
+    assert names == {"MH-100", "MH-101", "MH-102", "P-001", "P-002", "P-003"}
+    assert answer.json()["next"] is None
+
+
+def test_pages_hold_every_asset_once(served, network):
+    """A network larger than a page would end in the middle of a street."""
+    found, after = [], ""
+    while after is not None:
+        page = served.ask(f"/v1/sewers?limit=10&after={after}", "auditor").json()
+        found += [f["id"] for f in page["features"]]
+        after = page["next"]
+    assert found == sorted(network.assets)
+
+
+def test_an_asset_tells_its_history(served, network):
+    """A crew would dig without knowing that the pipe was relined."""
+    found = served.ask("/v1/sewers/P-004", "auditor").json()
+    assert found["geometry"]["type"] == "LineString"
+    assert [e["day"] for e in found["history"]] == ["2024-09-02", "2024-05-14"]
+
+
+@pytest.mark.parametrize("bbox", ["1,2,3", "a,b,c,d", "10,0,5,1", "0,0,0,nan", "0,-91,0,0"])
+def test_a_window_that_is_none_is_refused(served, bbox):
+    """A slip of a map would be answered with the whole city, or with nothing."""
+    answer = served.ask(f"/v1/sewers?bbox={bbox}", "auditor")
+    assert answer.status_code == 422
+    assert "west,south,east,north" in answer.json()["detail"]
+
 
 DAY = {"from": "2026-03-02", "to": "2026-03-03"}
 

@@ -1,4 +1,9 @@
-"""What a key of another project sees of this one: nothing, at any address."""
+"""What a key of another project sees of this one: nothing, at any address.
+
+The page that says who may do what, held against the routes and what they were seen to do.
+"""
+
+import runpy
 
 import httpx
 import pytest
@@ -14,8 +19,36 @@ from services.api.console.routes import (
     statements,
 )
 from services.store.postgres.pool import connect
+from tests.deploy.files import DEPLOY, ROOT
 from tests.services.api import plain
-from tests.services.api.test_access import MATRIX, OPEN, QUERIES
+from tests.services.api.test_access import ADMIN, MATRIX, OPEN, QUERIES, WHOLE
+
+SCRIPT = runpy.run_path(str(DEPLOY / "roles.py"))
+
+
+def test_the_page_is_what_the_routes_say():
+    """An administrator would hand out keys that open more than the page tells."""
+    assert (ROOT / "docs/roles.md").read_text() == SCRIPT["page"](), "run `make pages`"
+
+
+def test_the_page_is_what_each_role_was_seen_to_get():
+    """A route whose guard was forgotten would stand there as if it were meant so."""
+    found = {(row.method, row.path): row.let_in for row in SCRIPT["rows"]()}
+    for (method, path), wanted in MATRIX.items():
+        let_in = found.pop((method, path), None)
+        if let_in is None:  # shapes of documents: nobody is asked who they are
+            assert set(wanted.values()) == {200}, path
+            continue
+        roles, whole = let_in
+        if path.endswith("/findings") and method == "POST":  # by what the event says
+            assert set(roles) == {"operator", "verifier"}
+            continue
+        for role in SCRIPT["ROLES"]:
+            assert (not roles or role in roles) == (wanted[role] != 403), (path, role)
+        assert (wanted[None] == 200) == (not roles), path
+        assert whole == (wanted is WHOLE or wanted is ADMIN), path
+    assert found == {}
+
 
 # answered with what is within the scope: what must not be in it
 LISTS = {"/v1/me", "/v1/projects", "/v1/devices", "/v1/invoices", "/v1/deadletters", "/v1/alarms"}

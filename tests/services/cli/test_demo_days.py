@@ -1,9 +1,13 @@
-"""The demo's catalog as of the present day: what moves, what stays, and what its month comes to."""
+"""The demo's catalog as of the present day: what moves, what stays, and what its month comes to.
+
+What `tonne demo` says before it starts anything.
+"""
 
 import csv
 import hashlib
 import json
 import re
+import shutil
 from datetime import date, timedelta
 
 import pytest
@@ -13,7 +17,7 @@ from deploy import examples
 from mrv.calendar import period_us
 from mrv.documents.statement import claims_of
 from mrv.statement.conditions import unmet
-from services.cli.local.demo import SIMULATED
+from services.cli.local.demo import SIMULATED, what_next
 from services.cli.local.demo_catalog import ZONE, invoices_of, moved
 from services.cli.local.demo_devices import DAYS, SILENT, fleet_of
 from services.cli.local.demo_stage import Stage, forked
@@ -24,8 +28,37 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.bench.year import frames
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.registering import imported
 from tests.services.issuer.plant import store_of
+
+
+def test_resume_without_an_earlier_demo_says_what_to_run(monkeypatch, tmp_path):
+    """Servers without data would start, and an empty console would look like a defect."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    told = tonne("demo", "--resume", code=2)
+    assert f"no demo was run in {tmp_path}; run `tonne demo` first" in told.stderr
+    assert not (tmp_path / "local.json").exists()
+
+
+def test_once_and_resume_exclude_each_other():
+    """One ends when all is verified, the other verifies nothing."""
+    assert tonne("demo", "--once", "--resume").exit_code == 2
+
+
+def test_what_to_do_next_can_be_typed_as_it_stands(tmp_path, capsys, monkeypatch):
+    """After `make demo` no PATH leads to `tonne`: the next command would be "not found"."""
+    stage = Stage(tmp_path)
+    what_next(stage)
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert len(told) == 4
+    assert [word for word in told if shutil.which(word) is None] == []
+    (tmp_path / "tonne").write_text("#!/bin/sh\n")
+    (tmp_path / "tonne").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    what_next(stage)
+    assert capsys.readouterr().out.count("  tonne ") == 4
+
 
 # in the hot months, and over a new year: the catalog's own month is a January
 FIRST = (date(2025, 6, 14), date(2024, 12, 9))  # what is to come cannot be registered yet
@@ -47,7 +80,7 @@ def test_every_date_of_the_simulated_projects_moves_and_no_other(city):
         if path.name == "replay.yaml":
             assert after == before
             continue
-        devices = yaml.safe_load(after).get("devices", ())
+        devices = yaml.load(after, yaml.CSafeLoader).get("devices", ())
         expected = {one["id"]: one["commissioned"] for one in devices if "commissioned" in one}
         assert expected == ({SILENT[0]: month.first} if path.name == "energy.yaml" else {})
         after = re.sub(r"^ +commissioned: .*\n", "", after, flags=re.MULTILINE)
@@ -67,7 +100,7 @@ def _dates(text):
         elif hasattr(one, "year"):
             found.append(date(one.year, one.month, one.day))
 
-    walk(yaml.safe_load(text))
+    walk(yaml.load(text, yaml.CSafeLoader))
     return found
 
 
@@ -80,7 +113,7 @@ def test_each_document_and_invoice_is_written_for_that_month(city):
     assert {(row["from"], row["to"]) for row in rows} == {(str(month.first), str(month.end))}
     assert {row["sha256"] for row in rows} <= held
     for path in folder.glob("*.yaml"):
-        for project in yaml.safe_load(path.read_text("utf-8")).get("projects", ()):
+        for project in yaml.load(path.read_text("utf-8"), yaml.CSafeLoader).get("projects", ()):
             if path.name != "replay.yaml":
                 named = {one["sha256"] for one in project.get("documents", {}).values()}
                 assert named <= held, project["id"]

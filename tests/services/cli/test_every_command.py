@@ -1,7 +1,5 @@
 """What holds for every command of `tonne`: an example, `--json`, one kind of time, near names."""
 
-from __future__ import annotations
-
 import re
 
 import click

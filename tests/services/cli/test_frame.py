@@ -1,7 +1,5 @@
 """The frame of the command line: closed pipes, passwords, completion by the shell."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """How commands print: amounts, counts, times, tables; and what they ask back."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,5 @@
 """Languages: a set of word files that are whole, begun and checked without code."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -1,7 +1,5 @@
 """All commands of `tonne`, found by walking its groups."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import click

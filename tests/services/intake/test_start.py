@@ -1,7 +1,5 @@
 """A start waits for its servers, and not for ever."""
 
-from __future__ import annotations
-
 import threading
 import time
 

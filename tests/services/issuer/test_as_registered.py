@@ -20,7 +20,7 @@ from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.errors import StatementStateError
 from mrv.program import program
 from services.issuer import transitions as life
-from services.issuer.submission import submission
+from services.issuer.export_files import submission
 from tests import registering
 from tests.findings import worded
 from tests.opinions import concluded

@@ -25,9 +25,9 @@ from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.close import supersede
-from services.issuer.findings import sign
+from services.issuer.documents import sign
+from services.issuer.export_files import submission
 from services.issuer.pack import export
-from services.issuer.submission import submission
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements

@@ -123,7 +123,7 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
     printed("keys", "revoke", f"the-{role}")
     with issuer(url) as conn:
         # signed before, as it says; nothing shows it, so the log does not take it
-        with pytest.raises(EnrolmentError, match="no evidence that it was signed earlier"):
+        with pytest.raises(EnrolmentError, match="nothing shows that it was signed before"):
             life.issue(conn, late, who["log"], "test")
         (ended,) = [one.key for one in enrolled.load(conn) if one.key.name == f"the-{role}"]
         assert ended.bounds.ends_at.index > 0
@@ -228,9 +228,9 @@ def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
     )
     printed("trust", "pin", root(2, ["a", "b", "new"], ["a", "b"]))
     later = root(3, ["a", "stolen", "thief"], ["stolen", "thief", "a"])
-    assert "are needed" in printed("trust", "pin", later, code=2)
+    assert "are required" in printed("trust", "pin", later, code=2)
     # a key that the next version names no more still has to sign it
-    assert "are needed" in printed("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
+    assert "are required" in printed("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
     printed("trust", "pin", root(3, ["new", "c"], ["a", "new", "c"]))
     assert "version 3" in printed("trust", "show", tmp_path / "trust-root.json")
 
@@ -266,7 +266,7 @@ def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
     printed("keys", "public", "gv", "--out", ring)
     printed("trust", "create", "--programme", "city", "--keys", ring, "--root", "secretariat",
           "--expires", "2100-01-01T00:00:00Z", "--out", root)  # fmt: skip
-    assert "are needed" in printed("trust", "pin", root, code=2)
+    assert "are required" in printed("trust", "pin", root, code=2)
     printed("trust", "sign", root, "--key", "secretariat")
     printed("trust", "pin", root)
     assert "Green Verify JSC" in printed("trust", "show", root)

@@ -15,7 +15,7 @@ import pytest
 from pypdf import PdfReader
 
 from mrv.report import make
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from services.issuer.pack import export

@@ -24,9 +24,9 @@ from mrv.report.words import LANGUAGES, Words
 from mrv.verify import verify
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
-from services.issuer.findings import sign
+from services.issuer.documents import sign
+from services.issuer.export_files import submission
 from services.issuer.pack import export
-from services.issuer.submission import submission
 from tests import registering
 from tests.invoked import tonne
 from tests.opinions import concluded

@@ -15,8 +15,8 @@ import pytest
 from ingest import classes
 from mrv.log.witness import cosign
 from mrv.statement.sampling import Size
+from services.issuer import documents, keys, witness
 from services.issuer import external_signatures as accept
-from services.issuer import findings, keys, witness
 from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.store.postgres.pool import connect
@@ -110,7 +110,7 @@ def _verifying(url, who, project, begin, end):
             ("verifier", ("raised", "CAR", "seen in the files of the period", None)),
             ("operator", ("answered", "CAR-1", "it was seen at the plant in March", None)),
         ):
-            accept.finding(conn, name, findings.sign(conn, name, who[key], said))
+            accept.finding(conn, name, documents.sign(conn, name, who[key], said))
 
 
 # Rows of tables that no part of the tests' own plant writes.

@@ -18,8 +18,8 @@ from mrv.packs.reader import read_pack
 from mrv.signatures.keyfile import read_keyring
 from mrv.statement.sampling import Size
 from mrv.verify import verify
+from services.issuer import documents
 from services.issuer import external_signatures as accept
-from services.issuer import findings
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
@@ -61,7 +61,7 @@ def whole(timescale, migrated_template, tmp_path_factory):
             ("operator", ("answered", "CAR-1", "it was seen at the plant in March", None)),
             ("verifier", ("closed", "CAR-1", "it was seen at the plant in April", "0")),
         ):
-            accept.finding(conn, name, findings.sign(conn, name, who[key], said))
+            accept.finding(conn, name, documents.sign(conn, name, who[key], said))
         life.verify(conn, name, who["verifier"], concluded("unqualified", of=(conn, name)))
         life.issue(conn, name, who["log"], "test")
         folder = export(conn, name, home / "out")

@@ -21,7 +21,7 @@ from services.issuer import requests, timestamps
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
-from services.issuer.sealer import Sealer
+from services.issuer.seal import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings, SettingsError

@@ -96,6 +96,7 @@ def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
         watcher.look,
         watcher.see_alarms,
         watcher.add_up,
+        watcher.look_ahead,
         watcher.compress,
         watcher.expire,
         watcher.audit,

@@ -13,7 +13,7 @@ from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.issuer import keys, witness
 from services.issuer import transitions as life
-from services.issuer.sealer import Sealer
+from services.issuer.seal import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect

@@ -1,7 +1,5 @@
 """docs/registry-file.md, each of its statements that can be tried held to what the parser does."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Iterator
@@ -56,12 +54,13 @@ class Text(str):
     __slots__ = ()
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes quotes where they are meant, and times as they are."""
 
 
 _Dumper.add_representer(
-    Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+    Text,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"'),
 )
 
 

@@ -1,7 +1,5 @@
 """Registry files as workbooks: what a sheet says is what the registry takes, and no guess."""
 
-from __future__ import annotations
-
 import io
 import time
 import zipfile

@@ -1,7 +1,5 @@
 """One batch, one transaction: what same times, contradictions and registry changes come to."""
 
-from __future__ import annotations
-
 import psycopg
 import pytest
 

@@ -1,7 +1,5 @@
 """The rows next to a time: those of a look at the whole history, from a few of its chunks."""
 
-from __future__ import annotations
-
 from random import Random
 from unittest.mock import patch
 

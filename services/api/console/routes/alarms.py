@@ -11,8 +11,7 @@ from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from services.api.console.render import Language, language_of, render
-from services.api.console.routes.finding import Group, fault, grouped
-from services.api.console.routes.year import added
+from services.api.console.routes.overview import MOST_ALARMS, held_back, recalled
 from services.api.console.session import View, refuse_foreign, signed_in
 from services.api.console.translations import Words
 from services.api.principals import refuse
@@ -22,10 +21,10 @@ from services.api.routes.alarms import AlarmId
 from services.store.api import alarm_contacts
 from services.store.views import alarms as stored
 from services.store.views import device_page as health
+from services.store.views.city_year import added
 
 router = APIRouter(include_in_schema=False)
 _ROLE = "operator"
-_MOST = 500
 _FIELDS, _ELSEWHERE = 4, 303
 _DAYS_FROM_H = 48
 
@@ -44,25 +43,28 @@ def page(
     """Show alarms that are not cleared, or the newest of all."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
-        found, count = stored.standing(conn, ask.who.projects, _MOST)
+        found, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
         if state == "all":
-            found = stored.listed(conn, ask.who.projects, _MOST, states=None)
+            found = stored.listed(conn, ask.who.projects, MOST_ALARMS, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
         # contacts and silences are of the whole city
         whole = ask.who.projects is None
         contacts = alarm_contacts.contacts(conn) if whole else []
         silences = alarm_contacts.silences(conn) if whole else []
-    t, root = Words(language), f"/console/{language}"
-    groups = grouped(one for one in found if one["cleared"] is None)
-    costs = [one.cost_t_per_day for one in groups]
+    t = Words(language)
+    faults = held_back(ask, recalled(ask), t)
+    groups = [one.group for one in faults if one.group is not None]
     return render(
         ask, language, "alarms.html", found=found, count=count, every=state == "all",
-        waiting=waiting, groups=[(one, fault(one, root, t), _lasted(one, t)) for one in groups],
-        a_day=added(costs), contacts=contacts, silences=silences,
+        waiting=waiting, faults=faults, groups=groups, lasted=lambda group: _lasted(group, t),
+        a_day=added(one.cost_t_per_day for one in groups),
+        short=added(one.lost_t for one in faults if one.group is None),
+        contacts=contacts, silences=silences,
+        on_duty=[one for one in contacts if one.on_duty],
     )  # fmt: skip
 
 
-def _lasted(group: Group, t: Words) -> str:
+def _lasted(group: stored.Group, t: Words) -> str:
     """Return how long a cause has lasted."""
     hours = int((datetime.now(UTC) - group.since).total_seconds() // 3600)
     if hours < _DAYS_FROM_H:

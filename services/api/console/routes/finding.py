@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Connection
 
 from mrv import calendar
 from mrv.statement.conformity import over_full_load
 from mrv.texts import Text
-from services.api.console.routes.year import added, percent
 from services.api.console.translations import Words
 from services.store.views import city_year
-from services.store.views.city_year import ProjectYear
+from services.store.views.alarms import SEVERITIES, Group
+from services.store.views.city_year import ProjectYear, added, percent
 from services.store.views.console import ProjectSums
 
 # in per cent of what was expected to date: good, and no longer serious
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
-_QUARTER_S, _DAY_S, _NAMED = 900, 86_400, 3
 _SILENT = {"silent", "never heard"}
 _LATE = "not commissioned"
 _PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
+# of sites and projects: the places, and who answers for them
+Where = Callable[[Iterable[str], Iterable[str]], str]
 
 
 class Fault(NamedTuple):
     """
-    Something that holds tonnes back: how much, how grave, what it is, and what comes next.
+    Something that holds tonnes back: how much, how grave, what, where, whose, and what comes next.
 
-    `amount` is None where nothing is priced; `lost_t` is what it has cost so far. [t]
+    `amount` is None where nothing is priced; `lost_t` is what it has cost so far. [t]  `group`
+    are the alarms that it is of; None of a shortfall.
     """
 
     amount: str | None
@@ -44,14 +45,17 @@ class Fault(NamedTuple):
     next: str
     href: str
     lost_t: Decimal
+    where: str
+    group: Group | None = None
 
 
 class Finding(NamedTuple):
-    """The first sentence of the page: its figure, how that compares, and the cause of it."""
+    """The first sentence: its figure, how that compares, what is verified, the cause."""
 
     figure: str
     compared: str | None
     tone: str
+    verified: str | None
     cause: str | None
 
 
@@ -70,14 +74,15 @@ def finding(
     )
     if avoided is None:
         said = outside(of_no_action(found), t, year) or t("finding.none", year=year)
-        return Finding(said, None, "", None)
+        return Finding(said, None, "", None, None)
     figure = t("finding.avoided", tonnes=t.tonnes(avoided), year=year)
+    verified = t("finding.verified", tonnes=t.tonnes(sum(one.issued_t for one in counted)))
     share = percent(avoided, expected)
     if share is None:
-        return Finding(figure, None, "", None)
+        return Finding(figure, None, "", verified, None)
     compared = t("finding.share", percent=t.number(share))
     tone = "" if share >= ON_TRACK else "late"
-    return Finding(figure, compared, tone, _cause(counted, states, plans, t, name))
+    return Finding(figure, compared, tone, verified, _cause(counted, states, plans, t, name))
 
 
 def of_no_action(found: Iterable[ProjectYear]) -> list[tuple[Decimal | None, Decimal | None]]:
@@ -160,15 +165,13 @@ def shortfalls(
     root: str,
     t: Words,
     name: Name,
-    most: int,
+    where: Where,
 ) -> list[Fault]:
-    """Return the projects that avoided less than expected, the largest shortfall first."""
-    short = sorted(
-        (one for one in found if one.counted and one.short_t),
-        key=lambda one: (-one.short_t, one.project),
-    )
+    """Return the projects that avoided less than expected."""
     faults = []
-    for one in short[:most]:
+    for one in found:
+        if not one.counted or not one.short_t:
+            continue
         state, own = states.get(one.project), one.percent
         silent = state is not None and state.state in _SILENT
         since = _since(state, t)
@@ -193,7 +196,7 @@ def shortfalls(
                 t.tonnes(one.short_t), t("fault.short"), severity,
                 short_name(name("project", one.project, one.name)), why,
                 t(todo),
-                f"{root}/projects/{one.project}", one.short_t,
+                f"{root}/projects/{one.project}", one.short_t, where((), [one.project]),
             )
         )  # fmt: skip
     return faults
@@ -215,80 +218,24 @@ def short_name(said: str) -> str:
     return _ASIDE.split(said, maxsplit=1)[0].strip() or said
 
 
-class Group(NamedTuple):
-    """Alarms of one cause: of one kind, and begun together."""
-
-    kind: str
-    cause: str | None
-    severity: str
-    since: datetime
-    alarms: list[dict[str, Any]]
-
-    @property
-    def cost_t_per_day(self) -> Decimal | None:
-        """What all of them cost a day; None where none is priced. [t]"""
-        return added(
-            None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
-            for one in self.alarms
-        )
-
-    @property
-    def cost_t(self) -> Decimal:
-        """What they have cost since they began; 0 where none is priced. [t]"""
-        days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
-        return (self.cost_t_per_day or Decimal(0)) * days
-
-    @property
-    def devices(self) -> int:
-        """How many devices they are of."""
-        return sum(one["devices"] or 1 for one in self.alarms)
-
-
-_GRAVE = ("critical", "major", "minor")
-
-
-def grouped(found: Iterable[dict[str, Any]]) -> list[Group]:
-    """
-    Return alarms by their cause, the dearest first, then the gravest.
-
-    What is of one kind, has one cause and began within a quarter hour is one fault: a gateway,
-    a time server, a grid.
-    """
-    held: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
-    for one in found:
-        key = (
-            one["kind"],
-            one["cause_now"] or one["cause"],
-            int(one["since"].timestamp()) // _QUARTER_S,
-        )
-        held.setdefault(key, []).append(one)
-    groups = [
-        Group(
-            kind, cause, min((one["severity"] for one in each), key=_GRAVE.index),
-            min(one["since"] for one in each), sorted(each, key=lambda one: str(one["subject"])),
-        )
-        for (kind, cause, _), each in held.items()
-    ]  # fmt: skip
+def ordered(faults: Iterable[Fault]) -> list[Fault]:
+    """Return what holds tonnes back: the largest loss first, then what has no price by severity."""
     return sorted(
-        groups, key=lambda g: (-(g.cost_t_per_day or 0), _GRAVE.index(g.severity), g.since)
+        faults, key=lambda one: (one.amount is None, -one.lost_t, SEVERITIES.index(one.severity))
     )
 
 
-def fault(group: Group, root: str, t: Words) -> Fault:
+def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
     """Return alarms of one cause as what holds tonnes back."""
     cost, first = group.cost_t_per_day, group.alarms[0]
     what = t.or_as_is(f"alarm.kind.{group.kind}", group.kind)
-    subjects = [str(one["subject"]) for one in group.alarms]
-    named = ", ".join(subjects[:_NAMED])
-    more = len(subjects) - _NAMED
-    if more > 0:
-        named = t("fault.and_more", named=named, count=t.number(more))
+    named = t.and_more([str(one["subject"]) for one in group.alarms])
     cause = t.or_as_is(f"cause.{(group.cause or '').replace(' ', '_')}", "")
     since = t("fault.since", since=t.moment(group.since, first["timezone"]))
     todo = first["cause_now"]
     page = f"/{first['id']}" if len(group.alarms) == 1 else f"#cause-{first['id']}"
     return Fault(
-        None if cost is None else t.amount(cost, digits=2),
+        None if cost is None else t.tonnes(cost),
         t("fault.a_day"),
         group.severity,
         what,
@@ -296,4 +243,9 @@ def fault(group: Group, root: str, t: Words) -> Fault:
         t(f"todo.{todo}") if todo else t.or_as_is(f"alarm.todo.{group.kind}", first["what_to_do"]),
         f"{root}/alarms{page}",
         group.cost_t,
+        where(
+            [one["site"] for one in group.alarms if one["site"]],
+            [project for one in group.alarms for project in one["projects"]],
+        ),
+        group,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -27,27 +27,28 @@ from services.api.console.routes.finding import (
     Fault,
     fault,
     finding,
-    grouped,
     of_no_action,
+    ordered,
     outside,
     short_name,
     shortfalls,
     unfit_plans,
 )
-from services.api.console.routes.year import Year, actions, added, colours, months_chart, progress
+from services.api.console.routes.year import Year, actions, colours, months_chart, progress
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
+from services.store.registry import monitoring_plans, signing_keys
 from services.store.views import alarms, city_year, console
-from services.store.views.city_year import ProjectYear
+from services.store.views.city_year import ProjectYear, added
 from services.store.views.console import ProjectSums, SystemSums
-from services.store.views.programme_progress import progress_document
+from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12
-_WEEKS, _MOST_SHORT, _MOST_ALARMS = 53, 5, 200
+_WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 5, 500
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # of all that is stored of stations, what tells most at a glance
 _CHOSEN = {
@@ -68,6 +69,13 @@ class PageFigures(NamedTuple):
     programme: dict[str, Any] | None
     systems: list[tuple[System, SystemSums]]
     plans: dict[str, Text]
+    operators: dict[str, str]
+    responsible: dict[str, str]
+
+    def answering(self, ask: Asked, project: str) -> list[str]:
+        """Return who answers for a project: by its plan, for who may see it, and its operator."""
+        plan = self.responsible.get(project) if ask.who.sees(project) else None
+        return [one for one in (plan, self.operators.get(project)) if one]
 
 
 @router.get("/")
@@ -88,6 +96,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     by_action = actions(found.of, _actions(found), lambda one: _action_name(found, one, t, name))
     base = ask.request.app.state.base
     drawn = sites_map(found.sites, base) if found.sites else None
+    faults = held_back(ask, found, t)
     return render(
         ask,
         language,
@@ -95,10 +104,11 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         found=found,
         sums=_sums(found),
         finding=finding(found.of.projects, states, found.plans, found.of.year, t, name),
-        progress=progress(found.of, _issued(found)),
+        progress=progress(found.of),
         by_action=by_action,
         months=months_chart(found.of, by_action, t),
-        faults=_faults(ask, found, states, root, t),
+        faults=_first(faults),
+        count=len(faults),
         no_faults=outside(of_no_action(found.of.projects), t) or t("faults.none"),
         ahead=lambda month: (found.of.year, month) > (found.of.today.year, found.of.today.month),
         cards=_cards(found, t),
@@ -106,7 +116,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         rows=_rows(found),
         drawn=drawn,
         map=None if drawn is None else _map(found, drawn, root, t, name),
-        tonnes=tonnes,
+        of_ug=of_ug,
         rounded=rounded,
         beside=[one for one in found.projects if one.id not in counted],
     )
@@ -126,10 +136,6 @@ def _action_name(
     return name("action", action, registered)
 
 
-def _issued(found: PageFigures) -> int:
-    return sum(one.issued_t for one in found.projects if one.counted)
-
-
 def _rows(found: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int | None]]:
     """Return the projects, the largest shortfall of the year first: sums, year, per cent."""
     years = {one.project: one for one in found.of.projects}
@@ -140,25 +146,36 @@ def _rows(found: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int
     return sorted(rows, key=lambda row: (-(row[1].short_t if row[1] else 0), row[0].id))
 
 
-def _faults(
-    ask: Asked, found: PageFigures, states: dict[str, ProjectSums], root: str, t: Words
-) -> list[Fault]:
-    """Return what holds tonnes back: alarms by cause for who may see them, and shortfalls."""
-    short = shortfalls(
-        found.of.projects, states, found.plans, root, t, namer(ask, t.language), _MOST_SHORT
-    )
-    if ask.who.role == PUBLIC.role:
-        return short
-    with ask.reading() as conn:
-        listed = alarms.listed(
-            conn, ask.who.projects, _MOST_ALARMS, states=["open", "acknowledged"]
+def held_back(ask: Asked, found: PageFigures, t: Words) -> list[Fault]:
+    """Return what holds tonnes back: shortfalls, and alarms by cause for who may see them."""
+    root, name = f"/console/{t.language}", namer(ask, t.language)
+    sites = {one.id: name("site", one.id, one.name) for one in found.sites}
+
+    def where(at: Iterable[str], projects: Iterable[str]) -> str:
+        own = dict.fromkeys(projects)
+        places = dict.fromkeys(at) or dict.fromkeys(
+            found.main_sites[one] for one in own if one in found.main_sites
         )
-    faults = [fault(one, root, t) for one in grouped(listed)]
-    # a place is kept for what has no price
+        said = [t.and_more([sites.get(one, one) for one in places], 2)]
+        named = dict.fromkeys(one for project in own for one in found.answering(ask, project))
+        said += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
+        return " · ".join(one for one in said if one)
+
+    states = {one.id: one for one in found.projects}
+    faults = shortfalls(found.of.projects, states, found.plans, root, t, name, where)
+    if ask.who.role != PUBLIC.role:
+        with ask.reading() as conn:
+            standing, _ = alarms.standing(conn, ask.who.projects, MOST_ALARMS)
+        faults += [fault(one, root, t, where) for one in alarms.grouped(standing)]
+    return ordered(faults)
+
+
+def _first(faults: list[Fault]) -> list[Fault]:
+    """Return what is shown first; a place is kept for what has no price."""
     rest = [one for one in faults if one.amount is None]
-    priced = [one for one in faults if one.amount is not None]
-    lost = sorted(priced + short, key=lambda one: -one.lost_t)
-    return (lost[: _MOST_SHORT - bool(rest)] + rest)[:_MOST_SHORT]
+    return [one for one in faults if one.amount is not None][: _MOST_SHORT - bool(rest)] + rest[
+        : max(1, _MOST_SHORT - len(faults) + len(rest))
+    ]
 
 
 def _map(
@@ -251,6 +268,8 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 _programme(conn, of),
                 [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
                 unfit_plans(conn),
+                signing_keys.operators(conn),
+                monitoring_plans.responsible(conn),
             )
 
     return ask.request.app.state.memory.get(("overview", year), find)  # type: ignore[no-any-return]
@@ -261,19 +280,20 @@ class Sums(NamedTuple):
 
     avoided_t: Decimal | None
     target_t: Decimal | None
-    of_target: str | None
     diesel_l: int | None
     statements_t: Decimal | None
+
+    def reach(self, tonnes: Decimal | int) -> str:
+        """Return how far tonnes reach of the city's target. [%]"""
+        return f"{min(max(float(tonnes / (self.target_t or 1)), 0.0), 1.0) * 100:.3f}%"
 
 
 def _sums(found: PageFigures) -> Sums:
     counted = [one for one in found.of.projects if one.counted]
     avoided = added(one.avoided_t for one in counted)
-    target = _target(found.programme)
     return Sums(
         avoided,
-        target,
-        None if avoided is None or not target else f"{float(avoided / target) * 100:.2g}",
+        _target(found.programme),
         None if avoided is None else diesel_litres(Fraction(avoided)),
         added(one.statements_t for one in counted),
     )
@@ -328,7 +348,7 @@ def _programme(conn: Connection, year: int) -> dict[str, Any] | None:
         return None  # no programme is registered
 
 
-def tonnes(ug: object, places: int = 3) -> str | None:
+def of_ug(ug: object, places: int = 3) -> str | None:
     """Return micrograms as tonnes, rounded down; None where nothing is known."""
     if ug is None:
         return None

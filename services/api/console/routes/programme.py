@@ -16,7 +16,6 @@ from services.api.console.charts.bars import flows as flow_chart
 from services.api.console.render import Language, namer, render
 from services.api.console.routes.finding import outside, short_name
 from services.api.console.routes.overview import rounded
-from services.api.console.routes.year import added, percent
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
@@ -24,6 +23,7 @@ from services.api.request_context import Asked
 from services.api.routes.programme import Pages, Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
 from services.store.views import parks
+from services.store.views.city_year import added, percent
 from services.store.views.programme_report import report_document
 
 router = APIRouter(include_in_schema=False)
@@ -54,6 +54,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         finding=_finding(listed, found["year"], Words(language)),
         fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]],
+        of_expected=lambda one: percent(*_both(one)),
         rounded=rounded,
     )
 
@@ -62,15 +63,19 @@ def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> tuple[str, in
     """Say what the programme's own projects avoided, and its share of the expected amount."""
     made: dict[bool, list[tuple[Decimal | None, Decimal | None]]] = {True: [], False: []}
     for one in listed:
-        avoided, expected = (
-            None if one[of] is None else Decimal(one[of])
-            for of in ("monitored_t", "expected_t_so_far")
-        )
-        made[one["counted"]].append((avoided, expected))
+        made[one["counted"]].append(_both(one))
     avoided, expected = (added(one[i] for one in made[True]) for i in (0, 1))
     if avoided is None:
         return outside(made[False], t, year) or t("finding.none", year=year), None
     return t("finding.avoided", tonnes=t.tonnes(avoided), year=year), percent(avoided, expected)
+
+
+def _both(one: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
+    """Return what a project avoided, and what was expected of it to date."""
+    avoided, expected = (
+        None if one[of] is None else Decimal(one[of]) for of in ("monitored_t", "expected_t_so_far")
+    )
+    return avoided, expected
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)

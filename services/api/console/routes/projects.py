@@ -25,7 +25,7 @@ from services.api.console.charts.quantities import cumulative_chart, hours_chart
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.finding import plan_why, unfit_plans
-from services.api.console.routes.overview import rounded, tonnes
+from services.api.console.routes.overview import of_ug, rounded
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
@@ -34,6 +34,7 @@ from services.api.routes.registry import IdPath, due_of, unknown
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
+from services.store.views.city_year import percent
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
 from services.store.views.parks import Money, of_project
@@ -132,7 +133,7 @@ def project(
         cumulative=_cumulative(found, t),
         hours=_hours(found, t),
         hours_apart=found.kind == "month" and not by_hour and found.sums.devices > _FEW_DEVICES,
-        total=_total(found),
+        total=_total(found, t),
         months=_picker(found, t),
         stale=_stale(found),
         plan=None if plan is None else plan_why(plan, t),
@@ -145,7 +146,7 @@ def project(
             {**one, **{edge: _local(one[edge], found.sums.timezone) for edge in ("from", "to")}}
             for one in serving
         ],
-        tonnes=tonnes,
+        of_ug=of_ug,
         rounded=rounded,
     )
 
@@ -302,14 +303,14 @@ def _label(kind: str, row: Row, t: Words) -> str:
     return t.short_month(begins) if kind == "year" else str(begins.day)
 
 
-def _total(found: ProjectRow) -> tuple[Decimal, int | None] | None:
+def _total(found: ProjectRow, t: Words) -> tuple[str, int | None] | None:
     """Return what was avoided in the span, and its share of the expected amount [%]."""
     avoided = [Decimal(row.avoided) for row in found.rows if row.avoided is not None]
     if not avoided:
         return None
     expected = sum((Decimal(row.expected) for row in found.rows if row.expected), Decimal(0))
     total = sum(avoided, Decimal(0))
-    return total, int(total / expected * 100) if expected else None
+    return t.tonnes(total), percent(total, expected)
 
 
 def _picker(found: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
@@ -384,7 +385,7 @@ def _tonnes(found: Sequence[EmissionDay]) -> tuple[str | None, str | None, str |
 
 
 def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | None, str | None]:
-    baseline, project_, avoided = (tonnes(ug, places) for ug in sums_ug)
+    baseline, project_, avoided = (of_ug(ug, places) for ug in sums_ug)
     return baseline, project_, avoided
 
 

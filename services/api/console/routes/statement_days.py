@@ -17,7 +17,7 @@ from mrv.calendar import instant_us, local_text, period_us, utc_text
 from mrv.documents.statement import Claims
 from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, render
-from services.api.console.routes.overview import tonnes
+from services.api.console.routes.overview import of_ug
 from services.api.console.routes.statement_access import days_of, own
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -62,7 +62,7 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
             for name in sorted({p.device for p in said.monitored_parameters})
         }
     return render(
-        ask, language, "day.html", stored=stored, said=said, day=day, tonnes=tonnes,
+        ask, language, "day.html", stored=stored, said=said, day=day, of_ug=of_ug,
         found={name: _sums(found, _quantities(said, name)) for name, found in rows.items()},
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def device_day(
         most=_MOST_READINGS,
         behind=None if at is None else _behind(at, rows, known, (since, until)),
         units=UNITS,
-        tonnes=tonnes,
+        of_ug=of_ug,
         clock=lambda us: local_text(us, zone),
         us=lambda moment: int(moment.timestamp()) * 1_000_000,
     )

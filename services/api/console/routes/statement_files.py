@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from mrv.report.words import Words as ReportWords
-from mrv.statement.line_diagram import line_diagram
+from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_reader import read_plan
 from services.api.console.render import Language, render
 from services.api.console.routes.jobs import job_page
@@ -20,7 +20,7 @@ from services.api.problems import ProblemError
 from services.api.reports import pack_place, report_place, send_pack, send_report
 from services.api.routes.exports import jcm_zip, project_zip
 from services.api.routes.statements import StatementId, visible
-from services.issuer.submission import submission as checked
+from services.issuer.export_files import submission as checked
 from services.store.statements import statements
 from services.store.statements.file_jobs import Wanted
 

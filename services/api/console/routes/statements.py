@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.report.blocks import Block, sampled
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.dated_values import dated
-from mrv.report.translations import certainty
+from mrv.report.translations import certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
@@ -29,23 +30,35 @@ from services.api.console.charts.steps import Drawn, Step
 from services.api.console.charts.steps import steps as drawn_steps
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, language_of, render
+from services.api.console.routes.overview import of_ug, rounded
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
 from services.issuer.export_files import JCM
-from services.issuer.timestamp_pack import stamps_of
+from services.issuer.timestamps import stamps_of
 from services.store.registry import programme, signing_keys
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.statements.statements import Event, Stored
-from services.store.views import listing
+from services.store.views import console, listing
 from services.store.views.coverage import CoverageDay, coverage_days
 
 router = APIRouter(include_in_schema=False)
 _MOST = 500
 _MOST_MONTHS = 36
+# what may be missing of a check, as the browser names it; some are said by one text
+_CODES = (
+    "keys", "status", "status-age", "status-key", "unbound-key", "evidence", "conditions", "words",
+    "ended-key", "ended-accreditation", "closed-log", "witnesses", "timestamps", "issue",
+    "materiality", "operator-organisation", "verifier-organisation", "verifier-accreditation",
+    "verification", "signature", "approvals", "log", "key-log", "key-operator", "key-verifier",
+)  # fmt: skip
+_MISSING = {
+    "operator-organisation": "named", "verifier-organisation": "named",
+    "verifier-accreditation": "named", "log": "key_log",
+}  # fmt: skip
 _PUBLIC = ("issued", "superseded", "revoked")
 
 
@@ -76,8 +89,13 @@ def one_tonne(ask: View, language: Language) -> Response:
         steps = statements.events(conn, stored.id)
         entry = log.receipt(conn, stored.id)
         keys = {one.key.did: one.key for one in signing_keys.load(conn)}
-    said = stored.claims
-    largest = max(said.monitored_parameters, key=lambda p: abs(Fraction(p.counted)))
+        now = console.project_sums(conn, stored.project)[0]
+    said, opinion, t = stored.claims, _opinion(steps), Words(language)
+    # what the baseline counts, else what the project does
+    largest = max(
+        said.monitored_parameters,
+        key=lambda p: (p.side == "baseline", abs(Fraction(p.emissions_t or 0)), p.device),
+    )
     same = [
         p
         for p in said.monitored_parameters
@@ -97,9 +115,17 @@ def one_tonne(ask: View, language: Language) -> Response:
         ),
         devices=sorted({p.device for p in same}),
         calibrated=min(until) if until and len(until) == len(same) else None,
-        account=_account(said, Words(language)),
+        account=_account(said, t),
         prepared=_prepared(steps, keys),
-        verified=_verified(_opinion(steps), keys),
+        verified=(verified := _verified(opinion, keys)),
+        verified_on=verified and _local_day(verified.at, said),
+        opinion=opinion and opinion.credential_subject,
+        whole={
+            side: t.tonnes(getattr(said.emissions_before_deductions, side).t)
+            for side in ("baseline", "project", "reduction")
+        },
+        now=now,
+        lately=now.month_ug and t.tonnes(of_ug(now.month_ug, 12)),
         index=_index(entry),
     )
 
@@ -145,28 +171,24 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         ),
         prepared=_prepared(steps, keys),
         verified=_verified(opinion, keys),
+        by=lambda step: _by(step, keys, Words(language)),
+        meaning=lambda of, name: described(("parameter",), of, name, ReportWords(language)) or name,
         index=_index(entry),
         successor=successor,
         stamps=stamps,
         months=_calendar(ask, stored),
         account=_account(said, Words(language)),
+        rounded=rounded,
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(said), opinion),
         held=_comparison_blocks(said, opinion, sample, ReportWords(language)),
-        certain=_certain(said, ReportWords(language)),
+        certain=partial(certainty, words=ReportWords(language)),
+        certain_head=ReportWords(language)["certainty"],
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
         exports=_exports(said.methodology.id),
         twin=twin,
     )
-
-
-def _certain(said: Claims, words: ReportWords) -> dict[str, str]:
-    """Return what the certainty of the factors means, and the word for it."""
-    return {
-        "": words["certainty"],
-        **{f.certainty: certainty(f.certainty, words) for f in said.factors},
-    }
 
 
 class Party(NamedTuple):
@@ -192,6 +214,14 @@ def _verified(opinion: Verification | None, keys: dict[str, EnrolledKey]) -> Par
     accredited = opinion.credential_subject.accreditation or None
     at = datetime.fromtimestamp(instant_us(opinion.valid_from, "UTC") / 1e6, UTC)
     return Party(_called(opinion.issuer, keys), accredited, at)
+
+
+def _by(step: Event, keys: dict[str, EnrolledKey], t: Words) -> str:
+    """Return who took a step: the organisation that signed it, who asked for it, or the server."""
+    signed = next((one for one in keys.values() if one.multikey == step.multikey), None)
+    if signed is not None:
+        return signed.bounds.organisation or signed.name
+    return step.actor if step.principal else t("actor.server", name=step.actor)
 
 
 def _called(issuer: Issuer, keys: dict[str, EnrolledKey]) -> str:
@@ -286,7 +316,10 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
         stored = visible(conn, ask.who, statement)
         lists = status_lists.projects(conn)
         approved = bool(approvals.documents(conn, statement))
-    return render(ask, language, "check.html", stored=stored, lists=lists, approved=approved)
+    return render(
+        ask, language, "check.html", stored=stored, lists=lists, approved=approved,
+        texts=_check_texts(Words(language)),
+    )  # fmt: skip
 
 
 @router.get("/console/{language}/check")
@@ -294,7 +327,27 @@ def check_pack(ask: View, language: Language) -> Response:
     """Show the page that checks a pack from the reader's own disk."""
     with ask.reading() as conn:
         lists = status_lists.projects(conn)
-    return render(ask, language, "check.html", stored=None, lists=lists, approved=False)
+    return render(
+        ask, language, "check.html", stored=None, lists=lists, approved=False,
+        texts=_check_texts(Words(language)),
+    )  # fmt: skip
+
+
+def _check_texts(t: Words) -> dict[str, str]:
+    """Return what the check in the browser says, by its codes: outcomes, verdicts, what lacks."""
+    said = {
+        name: t(f"check.{name}")
+        for name in ("here", "here_partly", "missing", "elsewhere", "no_zip", "fails", "away",
+                     "working", "own_keys", "trusted")
+    }  # fmt: skip
+    outcomes = {"ok": "ok", "failed": "failed", "not applicable": "na",
+                "not reached": "not_reached", "not checked": "not_checked"}  # fmt: skip
+    return (
+        said
+        | {outcome: t(f"outcome.{key}") for outcome, key in outcomes.items()}
+        | {f"missing.{code}": t(f"missing.{_MISSING.get(code, code.replace('-', '_'))}")
+           for code in _CODES}
+    )  # fmt: skip
 
 
 def _comparison_blocks(

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from services.api.console.charts.bars import declared
 from services.api.console.translations import Words
-from services.store.views.city_year import Change, Part, ProjectYear
+from services.store.views.city_year import Change, Part, ProjectYear, added, percent
 
 # one colour for an action, in the order of their numbers; what is left shares the last
 _COLOURS, _OTHER = 5, "a6"
@@ -65,7 +65,7 @@ class Progress(NamedTuple):
         return f"{min(max(float((tonnes or 0) / scale), 0.0), 1.0) * 100:.2f}%"
 
 
-def progress(of: Year, issued_t: int) -> Progress | None:
+def progress(of: Year) -> Progress | None:
     """Return how far a year has come; None where nothing is avoided yet."""
     counted = [project for project in of.projects if project.counted]
     avoided, ahead = (
@@ -75,7 +75,7 @@ def progress(of: Year, issued_t: int) -> Progress | None:
         return None
     to_date = added(one.expected_t for one in counted)
     return Progress(
-        issued_t,
+        sum(one.issued_t for one in counted),
         avoided,
         None if ahead is None else avoided + ahead,
         to_date,
@@ -83,17 +83,6 @@ def progress(of: Year, issued_t: int) -> Progress | None:
         if to_date is None and ahead is None
         else (to_date or Decimal(0)) + (ahead or Decimal(0)),
     )
-
-
-def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
-    """Return a sum; None where nothing is known."""
-    known = [decimal for decimal in decimals if decimal is not None]
-    return sum(known, Decimal(0)) if known else None
-
-
-def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
-    """Return a share in whole per cent, rounded down; None where one of both is not known."""
-    return None if avoided is None or not expected else int(avoided / expected * 100)
 
 
 def colours(ids: Iterable[str]) -> dict[str, str]:
@@ -147,5 +136,5 @@ def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
         "unit": t("unit.t_month"),
         "words": {key: t(key) for key in ("expected", "total")},
     }
-    said = "; ".join(f"{one.name}: {t.amount(one.avoided_t or 0)}" for one in found)
+    said = "; ".join(f"{one.name}: {t.tonnes(one.avoided_t or 0)}" for one in found)
     return declared("months", figures, f"{t('months.title')} {of.year}. {said}", "months")

@@ -8,7 +8,7 @@ const texts = JSON.parse(form.dataset.texts);
 const lists = JSON.parse(form.dataset.lists);
 const verdict = document.getElementById("verdict");
 const results = document.getElementById("results");
-const names = new Map([...document.querySelectorAll("[data-step]")].map((li) => [li.dataset.step, li.textContent]));
+const names = new Map([...document.querySelectorAll("[data-step]")].map((li) => [li.dataset.step, li]));
 
 async function fetched(path) {
   const answer = await fetch(path, { headers: { Accept: "*/*" } });
@@ -75,12 +75,15 @@ function told(step) {
   const item = document.createElement("li");
   item.className = step.outcome.replace(" ", "-");
   const [name, outcome] = [document.createElement("b"), document.createElement("i")];
-  name.textContent = names.get(step.name) ?? step.name;
+  const known = names.get(step.name);
+  name.textContent = known?.textContent ?? step.name;
   outcome.textContent = texts[step.outcome];
-  const detail = document.createElement("span");
+  const plain = document.createElement("p");
+  plain.textContent = step.outcome === "ok" ? known?.dataset.plain ?? "" : "";
+  const detail = document.createElement("small");
   detail.lang = "en"; // what a step found is said in English alone
-  detail.textContent = step.detail ? `: ${step.detail}` : "";
-  item.append(name, " ", outcome, detail);
+  detail.textContent = step.detail;
+  item.append(name, " ", outcome, plain, detail);
   results.append(item);
 }
 

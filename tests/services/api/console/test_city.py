@@ -173,6 +173,11 @@ def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp
     wind = {"en": "Wind on Bach Long Vi (simulated)", "vi": "Điện gió Bạch Long Vĩ (mô phỏng)"}
     assert language not in wind or wind[language] in " ".join(words)
     assert said["programme"] in text
+    first = " ".join(PdfReader(out).pages[0].extract_text().split())
+    for key in ("statements", "held_back", "target"):
+        head = own[f"programme.{key}"].partition("{")[0].strip()
+        assert " ".join(head.split()) in first, key
+    assert " ".join(own["programme.by_project"].split()) not in first
     small = [size for size in _sizes(out) if size < 8]
     assert small == []
 
@@ -244,15 +249,21 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
         plans = unfit_plans(conn)
     assert set(plans) == {"dinh-vu-pv"}
     of = ("dinh-vu-pv", "nck-pv")
-    found = [ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, None) for one in of]
+    found = [
+        ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, None, 0) for one in of
+    ]
     t = Words("en")
     by_name = {"t": t, "name": lambda _kind, _id, name: name}
-    bad, low = shortfalls(found, {}, plans, "", most=5, **by_name)
+
+    def where(_at, projects):
+        return " ".join(projects)
+
+    bad, low = shortfalls(found, {}, plans, "", where=where, **by_name)
     assert (bad.next, bad.severity) == (t("fault.next.plan"), "major")
     assert "4,771 full-load hours" in bad.why
     assert (low.next, low.severity) == (t("fault.next.low"), "major")
     late = {"nck-pv": SimpleNamespace(state="not commissioned", silent_since=None)}
-    assert "sent later" in shortfalls(found, late, plans, "", most=5, **by_name)[1].why
+    assert "sent later" in shortfalls(found, late, plans, "", where=where, **by_name)[1].why
     assert (
         "its plan does not match its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
     )

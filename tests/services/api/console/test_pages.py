@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from html.parser import HTMLParser
 
 import httpx
@@ -15,7 +15,6 @@ import pytest
 from mrv.report.audit_rows import status_url
 from mrv.report.blocks import sampled
 from mrv.report.comparison_blocks import designed, held
-from mrv.report.translations import certainty
 from mrv.report.words import Words as ReportWords
 from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
@@ -28,12 +27,12 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
-from services.api.console.routes.finding import grouped
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from services.store.views import console
+from services.store.views.alarms import grouped
 from tests.services.api import hostile, plain
 from tests.services.api.console.languages import SHOWN
 from tests.waiting import until
@@ -178,13 +177,17 @@ def test_figures_are_those_of_the_statement(served):
     said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
     text = html.unescape(get(served, f"/console/en/statements/{served.issued}").text)
     reduction = said["emissions"]["reduction"]["t"]
-    assert f"<b>{Words('en').amount(reduction)}</b> CO" in text
+    assert (
+        f"<b>{Decimal(reduction).quantize(Decimal('0.001'), ROUND_FLOOR)}\N{NO-BREAK SPACE}t</b> CO"
+        in text
+    )
     assert f'<td class="number">{reduction}</td>' in text
     assert f"<b>{said['credited']['t']}</b> t CO" in text
     for one in said["factors"]:
         assert one["id"] in text
         assert one["source"] in text
-        assert certainty(one["certainty"], ReportWords("en")) in text
+        accepted = "accepted" if one["acceptedByProject"] else one["certainty"]
+        assert ReportWords("en")[f"certainty.{accepted}"] in text
     shown = get(served, "/console/vi/statements").text
     assert said["emissions"]["reduction"]["t"].replace(".", ",") in shown
 

@@ -3,6 +3,7 @@
 import re
 import time
 import tomllib
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 
@@ -134,6 +135,17 @@ def test_an_amount_has_four_digits_and_a_unit_that_fits(value, unit, shown):
     assert plain.replace("\N{MINUS SIGN}", "-") == shown
     assert Words("vi").amount("1234.5") == "1.234\N{NO-BREAK SPACE}t"
     assert Words("de").amount("0.0123456") == "12,34\N{NO-BREAK SPACE}kg"
+
+
+def test_tonnes_and_shares_are_written_one_way():
+    """One project would have 45.67 kt on its page and 45,678 t on the first screen."""
+    t = Words("en")
+    said = [
+        t.tonnes(one).replace("\N{NO-BREAK SPACE}", " ") for one in ("0", "0.5", "9.99", "12345.9")
+    ]
+    assert said == ["0 t", "500 kg", "9.9 t", "12,345 t"]
+    shares = [(7_947, 4_643_000), (99_999, 100_000), (12, 100)]
+    assert [t.share(*map(Decimal, one)) for one in shares] == ["0.17", "99", "12"]
 
 
 def test_a_span_of_an_address_is_written_for_people():

@@ -1,5 +1,7 @@
 """Alarms of devices that speak: limits, certificates, clocks, yield, consumption."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from services.registry import alarm_rules
@@ -77,17 +79,47 @@ def test_a_register_that_stands_still_at_work(conn):
     assert standing(conn) == {("gauge_frozen", "inv")}
 
 
+def test_a_clock_hours_behind_is_no_silence(conn):
+    """A technician would look for a cable of a meter that sends the time of another zone."""
+    for table in ("clock_lag", "device_seen"):
+        conn.execute(f"DELETE FROM {table} WHERE device_id = 'c'")
+    conn.execute(
+        "INSERT INTO clock_lag SELECT 'c', now()::date - k, 7 * 3600 * 1000000::bigint"
+        " FROM generate_series(0, 1) k"
+    )
+    conn.execute(
+        "INSERT INTO device_seen SELECT 'c', now() - interval '7 hours', now(), '-infinity',"
+        " repeat('0', 100)::bit(100)"
+    )
+    conn.execute("UPDATE device SET commissioned = '2026-01-02' WHERE id = 'c'")
+    watch(conn)
+    assert standing(conn) == {("clock_fault", "c")}
+    (found,) = alarms.listed(conn, None, 9, kind="clock_fault")
+    assert (found["cause"], found["detail"]) == ("behind", {"offset_s": -25200.0})
+    conn.execute(
+        "UPDATE device_seen SET received = now() - interval '7 hours' WHERE device_id = 'c'"
+    )
+    watch(conn)
+    assert ("device_silent", "c") in standing(conn)
+
+
 def test_a_limit_that_is_exceeded_is_named(conn):
     """The environment office asks which one; "value 1" is no answer."""
     conn.execute(
         "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period, detail)"
         " SELECT 'alone', 'limits', now() - k * interval '1 day', 1, 'exceeded', 'day',"
         " jsonb_build_object('standard', 'qcvn-40-2011', 'exceeded', w) FROM (VALUES"
-        ' (1, \'["cod", "tss"]\'::jsonb), (2, \'["ph"]\')) v (k, w)'
+        ' (1, \'["cod", "tss"]\'::jsonb), (2, \'["ph"]\'), (9, \'["ph"]\')) v (k, w)'
+    )
+    conn.execute(
+        "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period)"
+        " VALUES ('alone', 'limits', now() - interval '10 days', 0, 'within', 'day')"
     )
     watch(conn)
     (found,) = alarms.listed(conn, None, 9, kind="limit_exceeded")
     assert found["detail"] == {"standard": "qcvn-40-2011", "exceeded": "cod, tss", "period": "day"}
+    # a station over its limit for a month began then, not the day before yesterday
+    assert (datetime.now(UTC) - found["since"]).days == 9
 
 
 def test_an_inverter_below_its_neighbours_for_days(conn):

@@ -1,0 +1,182 @@
+"""
+Pages of the rules, written from mrv/rules so that they cannot drift: the order, each rule, whose.
+
+A rule acts on a methodology that has what it asks for: a role of its side, a service, a capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from itertools import groupby
+from pathlib import Path
+
+from mrv import methodologies
+from mrv.countries import ruling
+from mrv.methodologies import _vehicles
+from mrv.model import Methodology, RoleNeeds
+from mrv.rules import STAGES, Rule, code_words, rules, words
+from mrv.texts import sourced
+
+PAGE, FOLDER = Path("docs/rules.md"), Path("docs/rules")
+_BEGIN = "<!-- rules: begin, `make pages` -->"
+# title of each page, and the groups that stand on it; a group may be parted by stages
+_TITLES = {
+    "metering": "Rules of meters",
+    "services": "Rules of services and consumption",
+    "parameters": "Rules of parameters and emission factors",
+    "corroboration": "Rules of corroborating evidence",
+    "claims": "Rules of boundary, claims, plan and period",
+}
+_GROUPS = {"REG": "metering", "PAR": "parameters", "FAC": "parameters", "EVD": "corroboration"}
+_ELECTRIC, _HOURS = "Wh", "operating_time"
+_UNCREDITED = next(one.default for one in fields(Methodology) if one.name == "uncredited")
+
+
+def page_of(row: Rule) -> str:
+    """Return the name of the page that a rule stands on."""
+    if row.group == "MTR":
+        return "metering" if row.stage in {"registry", "meter"} else "services"
+    return _GROUPS.get(row.group, "claims")
+
+
+def acting_on(method: Methodology) -> list[Rule]:
+    """Return the rules that can act on a methodology, in the order of the catalogue."""
+    return [row for row in rules().values() if all(_ASKED[one](method) for one in _asked(row))]
+
+
+def _asked(row: Rule) -> tuple[str, ...]:
+    return (*row.asks, *(code for code in (row.id,) if code in _ASKED))
+
+
+def _roles(method: Methodology, side: str | None = None) -> list[RoleNeeds]:
+    return [one for one in method.roles.values() if side in (None, one.side)]
+
+
+def _metered(method: Methodology) -> bool:
+    return bool(method.roles)
+
+
+def _always(method: Methodology) -> bool:
+    del method
+    return True
+
+
+# by what a row asks for, and by a rule that asks for more than its row says
+_ASKED: Mapping[str, Callable[[Methodology], bool]] = {
+    "baseline_meter": lambda m: bool(_roles(m, "baseline")),
+    "project_meter": lambda m: bool(_roles(m, "project")),
+    "meter": _metered,
+    "site_meter": _metered,
+    "service": lambda m: bool(m.consumptions),
+    "capacity": lambda m: bool(m.capacities),
+    "operating_hours": lambda m: any(one.quantity == _HOURS for one in _roles(m)),
+    "regression": lambda m: bool(m.ranges),
+    "entered": _metered,
+    "ex_ante": _metered,
+    "monitored": _metered,
+    "invoice": _metered,
+    "invoiced_quantity": _metered,
+    "document": _metered,
+    "certificate": _metered,
+    "certified_energy": lambda m: any(one.unit == _ELECTRIC for one in _roles(m)),
+    "factor": _metered,
+    "plan": _metered,
+    "period": _metered,
+    "methodology": _always,
+    "site": _metered,
+    "MTR-09": lambda m: any(one.draws for one in _roles(m)),
+    "MTR-12": lambda m: any(one.draws for one in _roles(m)),
+    "MTR-13": lambda m: any(one.delivers for one in _roles(m)),
+    "PAR-08": lambda m: bool(m.agreement),
+    "EVD-01": lambda m: any(one.unit == _ELECTRIC for one in _roles(m, "baseline")),
+    "EVD-04": lambda m: any(one.most is _vehicles.most for one in _roles(m)),
+    "BND-02": lambda m: m.uncredited is not _UNCREDITED,
+    "CLM-03": lambda m: bool(m.apart),
+}
+
+
+def rules_page(text: str) -> str:
+    """Return docs/rules.md with its order written anew; what stands before is kept."""
+    before = text.partition(_BEGIN)[0]
+    return "\n".join((f"{before}{_BEGIN}", *_order(), ""))
+
+
+def pages() -> dict[str, str]:
+    """Return name and text of each page of rules."""
+    return {f"{name}.md": "\n".join((*_page(name), "")) for name in _TITLES}
+
+
+def write() -> None:
+    """Write the pages below the current folder."""
+    PAGE.write_text(rules_page(PAGE.read_text("utf-8")), encoding="utf-8")
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def link(row: Rule, folder: str) -> str:
+    """Return the link to a rule, from a page that reaches their folder by `folder`."""
+    kept = [c for c in f"{row.id} {words(row.id).title}".lower() if c.isalnum() or c in " -"]
+    return f"[{row.id}]({folder}{page_of(row)}.md#{''.join(kept).replace(' ', '-')})"
+
+
+def by_effect(method: Methodology, folder: str) -> Iterator[str]:
+    """Yield the rules that can act on a methodology: by what they do, each a link."""
+    found = acting_on(method)
+    for effect in dict.fromkeys(row.effect for row in rules().values()):
+        names = ", ".join(link(row, folder) for row in found if row.effect == effect)
+        if names:
+            yield f"- {code_words('effect', effect)}: {names}"
+
+
+def _order() -> Iterator[str]:
+    yield "\n## Order of evaluation\n"
+    yield "| stage | `--stage` | rules |\n|---|---|---|"
+    for stage in STAGES:
+        names = [link(row, "rules/") for row in rules().values() if row.stage == stage]
+        if names:
+            yield f"| {code_words('stage', stage)} | `{stage}` | {', '.join(names)} |"
+
+
+def _page(name: str) -> Iterator[str]:
+    yield f"# {_TITLES[name]}\n"
+    yield (
+        "For: verifiers and operators. Written by `make pages` from `mrv/rules`; edit the files"
+        " there. [rules.md](../rules.md) has the calculation, [findings.md](../findings.md) the"
+        " severities."
+    )
+    mine = [row for row in rules().values() if page_of(row) == name]
+    for group, rows in groupby(mine, key=lambda row: row.group):
+        yield f"\n## {code_words('group', group)}"
+        for row in rows:
+            yield from _rule(row)
+
+
+def _rule(row: Rule) -> Iterator[str]:
+    text = words(row.id)
+    yield f"\n### {row.id} {text.title}\n"
+    yield f"{text.checks}\n"
+    severity = code_words("severity", row.severity)
+    yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
+    asks = _listed("asks", row.asks)
+    yield f"- **Applies to**: {asks}{_methodologies(row)}. **Tolerance**: {text.tolerance}."
+    yield f"- **Settled by**: {_listed('needs', row.needs)}."
+    yield f"- **Remedy**: {text.remedy}"
+    yield f"- **Source**: {sourced(row.source)}."
+    for country, ruled in ruling("rules").items():
+        if row.id in ruled["sources"]:
+            yield f"- **Source in {country}**: {sourced(ruled['sources'][row.id])}."
+
+
+def _methodologies(row: Rule) -> str:
+    """Name the methodologies that a rule can act on, where it does not act on all with meters."""
+    every = [one for one in methodologies.load().values() if one.roles]
+    some = [one.id for one in every if row in acting_on(one)]
+    if len(some) == len(every):
+        return ""
+    return f" ({', '.join(f'[{name}](../methodologies/{name}.md)' for name in some)})"
+
+
+def _listed(kind: str, codes: tuple[str, ...]) -> str:
+    return "; ".join(code_words(kind, code) for code in codes)

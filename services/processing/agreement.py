@@ -1,0 +1,153 @@
+"""
+Where metering again comes out as it stands, and may stop.
+
+A late reading changes the steps around it.  From some later reading on the register
+stands as the stored rows say that it stood: same value, read and risen at the same
+times, no other line beside it.  Every step from there on is the same, and so are all
+rows that only such steps reach.
+
+What a later reading takes back lies before it: a catch-up a day at most (`SPREAD_US`), a
+fall a week before the last reading on its line (`LOOK_BACK_US`).  So readings are
+metered a day beyond the place, and no stored row of the week after it may tell of
+another line: a fall always leaves one.  The step after the place must have been metered
+too, to the reading that ends it: it begins in the last interval that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from psycopg import Cursor
+
+from ingest.model import INTERVAL_US, METERING, NULL, Fleet, IntervalRows
+from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US
+from services.processing.reprocess import Remade
+from services.store.timeseries import register_checkpoints as marks
+from services.store.timeseries.register_checkpoints import Bare, Held
+
+_WEEK_US = LOOK_BACK_US + INTERVAL_US
+
+
+class _Sought(NamedTuple):
+    """What is asked of a device: after which reading, and how far was metered. [us UTC]"""
+
+    last_us: int
+    until_us: int
+    newest_us: int
+
+
+def agreed(
+    cursor: Cursor,
+    fleet: Fleet,
+    remade: Remade,
+    last_us: Mapping[int, int],
+    newest_us: Mapping[int, int],
+    bare: Bare,
+) -> dict[int, int]:
+    """
+    From when on stored rows are those that would be made.
+
+    Parameters
+    ----------
+    remade : Remade
+        Rows made again up to `Piece.to_us` of each device.
+    last_us : mapping of int to int
+        Fleet index to the last reading that changed. [us UTC]
+    newest_us : mapping of int to int
+        Fleet index to the newest reading whose rows are stored. [us UTC]
+    bare
+        As for `register_checkpoints.last`.
+
+    Returns
+    -------
+    dict of int to int
+        Only devices that agree. [us UTC]
+    """
+    sought = {
+        d: _Sought(last_us[d], end, newest_us[d])
+        for d, _, end in remade.spans()
+        if d in last_us and end < newest_us[d]
+    }
+    spans = {d: (_floor(s.last_us), s.until_us + _WEEK_US) for d, s in sought.items()}
+    held = marks.between(cursor, fleet, spans) if spans else None
+    if held is None:
+        return {}
+    newest = marks.newest(cursor, fleet, {d: s.newest_us for d, s in sought.items()}, bare)
+    found = {}
+    for piece in remade.pieces:
+        rows = piece.rows
+        for device in piece.from_us.keys() & sought.keys():
+            later = {q for q, us in newest.get(device, {}).items() if us > sought[device].last_us}
+            at = _of_device(rows, held, device, sought[device], later)
+            if at is not None:
+                found[device] = at
+    return found
+
+
+def _of_device(
+    rows: IntervalRows, held: Held, device: int, sought: _Sought, later: set[int]
+) -> int | None:
+    """End of what is to be written of a device; `later` are quantities read after the change."""
+    rows = rows.take(rows.device == device)
+    stored = _take(held, held.device == device)
+    if (stored.metering != METERING).any():
+        return None  # rows of older rules are not what would be made now
+    quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
+    ends = [
+        _of_register(
+            rows.take(rows.quantity == quantity),
+            _take(stored, stored.quantity == quantity),
+            sought,
+            shown=quantity in later,
+        )
+        for quantity in sorted(quantities)
+    ]
+    known = [end for end in ends if end is not None]
+    if len(known) < len(ends):
+        return None
+    end = max(known, default=_floor(sought.last_us) + INTERVAL_US)
+    return end if end + SPREAD_US <= sought.until_us else None
+
+
+def _of_register(rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bool) -> int | None:
+    """End of the first interval after which a register's rows stay; None where none is seen."""
+    read = rows.read_us != NULL
+    marked = stored.read_us != NULL
+    if not read.any() and not marked.any() and not shown:
+        # from power: a gap parts what follows from what came before
+        return _floor(sought.last_us + POWER_GAP_US) + 2 * INTERVAL_US
+    rows, stored = rows.take(read), _take(stored, marked)
+    _, mine, theirs = np.intersect1d(rows.start_us, stored.start_us, return_indices=True)
+    same = (
+        (rows.register[mine] == stored.value[theirs])
+        & (rows.read_us[mine] == stored.read_us[theirs])
+        & (rows.changed_us[mine] == stored.changed_us[theirs])
+        & (rows.other_read_us[mine] == NULL)
+        & ~stored.other[theirs]
+        & (stored.read_us[theirs] > sought.last_us)
+        # the step after it ends before what was metered does
+        & (stored.read_us[theirs] < rows.read_us.max(initial=NULL))
+    )
+    for k in theirs[same].tolist():
+        if _calm(stored, k, sought):
+            return int(stored.start_us[k]) + INTERVAL_US
+    return None
+
+
+def _calm(stored: Held, at: int, sought: _Sought) -> bool:
+    """Whether no reading of the week after a mark can reach back before it."""
+    week = int(stored.read_us[at]) + LOOK_BACK_US
+    end = int(np.searchsorted(stored.read_us, week, side="right"))
+    if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:
+        return False  # a silence: the reading that ends it is not seen
+    return not stored.other[at : end + 1].any()
+
+
+def _take(held: Held, rows: np.ndarray) -> Held:
+    return type(held)(*(column[rows] for column in held))
+
+
+def _floor(us: int) -> int:
+    return us // INTERVAL_US * INTERVAL_US

@@ -1,0 +1,329 @@
+"""
+When rows are made: of readings in order from what is remembered, of all else by `derive`.
+
+`step` does it behind the transactions that store readings, from a snapshot that holds exactly
+what was noted, and takes the notes away with the rows: whatever ends it, the next one begins
+where it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import psycopg
+from psycopg import Connection, Cursor
+from psycopg.errors import UniqueViolation
+
+from ingest.model import Fleet, Frame, Int32
+from ingest.pipeline import MeterState
+from ingest.pipeline.quality_state import NEAR_US
+from ingest.pipeline.quality_tests import Judged
+from services.clock import now_us
+from services.processing import bounds
+from services.processing.affected_periods import Touched
+from services.processing.backlog import Backlog
+from services.processing.batch import Answered, Committed
+from services.processing.bounds import expected
+from services.processing.derive import Derived, Rows
+from services.processing.notes import Note, Notes
+from services.processing.parts import tried
+from services.processing.quality_pass import Changed, Quality, reaches
+from services.processing.store_readings import Arrived, joined, without
+from services.settle import Plan, Settled, settle
+from services.store.archive import catalog as archived
+from services.store.postgres.binary_copy import Words
+from services.store.postgres.columnstore import Verdict, verdict
+from services.store.postgres.timestamps import FAR_US
+from services.store.statements import late_readings
+from services.store.statements.sealed_days import YOUNG_US
+from services.store.timeseries import day_marks, underived
+from services.store.timeseries import interval_rows as derived
+from services.store.timeseries import quality_flags as flags
+from services.store.timeseries import register_checkpoints as marks
+from services.store.timeseries import remake_requests as requests
+from services.store.timeseries.last_seen import heard
+from services.store.timeseries.readings import Ahead
+from services.store.timeseries.remake_requests import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """
+    What a transaction derived, and the state that holds once it is committed.
+
+    `put_off` are devices whose rows are made later; `newest` their and others' last readings.
+    """
+
+    committed: Committed
+    settled: Settled
+    judged: Judged
+    again: Derived
+    put_off: dict[int, Request]
+    newest: dict[int, int]
+
+
+class _Asked(NamedTuple):
+    """What is to be made from the store, and of which devices with all that came in order."""
+
+    requests: dict[int, Request]
+    near: set[int]
+
+
+class _GoneError(Exception):
+    """Another process has taken up what is noted here: nothing remembered is to be trusted."""
+
+
+class Step(NamedTuple):
+    """What one step did; what was refused of a device that waits is left to wait."""
+
+    notes: int
+    committed: Committed
+    answered: Answered
+    refused: psycopg.Error | None
+
+
+class Deriver:
+    """The live state of one registry version, and how it goes on."""
+
+    def __init__(self, plan: Plan, ids: Words) -> None:
+        self.plan, self._ids = plan, ids
+        self.state = MeterState(len(plan.fleet))
+        self.notes = Notes()
+        self._quality = Quality(plan, ids)
+        self._rows = Rows(plan, ids)
+        self._backlog = Backlog(self._rows)
+        self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
+        # partitions whose notes are ours; all notes, if None
+        self.homes: Callable[[], Collection[int] | None] = lambda: None
+
+    def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
+        """Take what an earlier version knows of devices, by index `here` and `there`."""
+        self.state.take_over(before.state, here, there)
+        self._quality.take_over(before._quality, here, there)
+        # what it has not made waits in the database
+        self.notes.lost = bool(before.notes)
+
+    def forget(self, devices: Int32 | None = None) -> None:
+        """Trust nothing remembered about these devices (all, if None)."""
+        self.state.forget(devices)
+
+    def look(self, connection: Connection, ours: Callable[[Fleet, str], bool]) -> int:
+        """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
+        self._ours = ours
+        return self._backlog.look(connection, ours)
+
+    @property
+    def behind(self) -> int:
+        """How many devices wait for their rows, beside what is noted."""
+        return len(self._backlog)
+
+    def make(self, cursor: Cursor, arrived: Arrived) -> Made:
+        """
+        Derive what follows from stored readings, in the transaction of the caller.
+
+        What is in order goes on from what is remembered; all else is made from the store.
+        Only `remember` takes it up in the live state, once it is committed.
+        """
+        self._load(cursor, arrived)
+        onward, touched = arrived.newest(), arrived.touched
+        late = self._late(cursor, arrived, onward)
+        judged = self._quality.store(cursor, without(arrived.onward, late.near))
+        going, put_off = self._going(arrived, late, onward)
+        settled = settle(self.plan, self.state, going)
+        out = Committed(flags=flags.count(judged.flags))
+        self._write_live(cursor, settled, out)
+        touched.flows(settled.fresh.intervals)
+        touched.flows(settled.open.intervals)
+        newest = {d: max(int(self.state.last_us[d]), o.last_us) for d, o in onward.items()}
+        again = self._again(cursor, late.requests, settled, newest, touched)
+        put_off |= again.rest
+        if put_off:
+            requests.put_off(cursor, self.plan.fleet, put_off)
+        out.rows += again.written
+        out.rows["indicator_value"] += self._rows.settle_stations(cursor, touched, again.whole)
+        out.flags += again.flags
+        out.events = [*settled.metered.events, *again.remade.events]
+        return Made(out, settled, judged, again, put_off, newest)
+
+    def remember(self, made: Made, ended: Collection[int] = ()) -> Committed:
+        """Go on from what was committed, with devices that wait no more; return what it did."""
+        made.settled.metered.apply(self.state)
+        made.judged.apply()
+        self._quality.forget([*made.again.asked])
+        self.forget(np.array(made.again.to_the_end, dtype=np.int32))
+        for device, newest in made.newest.items():
+            self.state.last_us[device] = max(int(self.state.last_us[device]), newest)
+        for device in made.put_off.keys() - set(ended):
+            self._backlog.add(device)
+        return made.committed
+
+    def step(self, connection: Connection, *, spans: bool) -> Step:
+        """
+        Derive what is noted, and with `spans` the next span of devices that wait.
+
+        Parameters
+        ----------
+        connection : Connection
+            In autocommit, of repeatable reads, used for nothing else.
+
+        Raises
+        ------
+        psycopg.Error
+            Nothing of it is stored.  What was noted waits by device from the next step on.
+        """
+        try:
+            if self.notes.lost:
+                self._fold(connection)
+            taken: list[Note] = []
+            return tried(lambda: self._step(connection, taken, spans=spans))
+        except (_GoneError, UniqueViolation):  # of the latter another has made rows, too
+            self.state.forget()
+            self.notes.lost = True
+            return Step(0, Committed(), Answered(), None)
+        except BaseException:
+            self.state.forget()
+            self.notes.lost = True
+            raise
+
+    def _fold(self, connection: Connection) -> None:
+        """Have all that is noted wait by device, as what a process before left behind."""
+        with self.notes.gate:
+            self.notes.clear()  # what is lost from here on is folded the next time
+            with connection.transaction(), connection.cursor() as cursor:
+                underived.fold(cursor, self.homes())
+        self.state.forget()
+        self.look(connection, self._ours)
+
+    def _step(self, connection: Connection, taken: list[Note], *, spans: bool) -> Step:
+        old = spans and self.behind > 0
+        while True:
+            # taken before the snapshot: what is dropped while we wait would be in neither place
+            guard = archived.guarded(connection) if old else nullcontext()
+            with guard, connection.transaction(), connection.cursor() as cursor:
+                with self.notes.gate:
+                    cursor.execute("SELECT 1")  # from here on the snapshot stands
+                    if self.notes.lost:
+                        raise _GoneError  # since we looked
+                    taken += self.notes.take()
+                stored = [note.arrived for note in taken]
+                arrived = Arrived.together(stored, self.plan.fleet, self.state.last_us)
+                if not old and arrived.first_us() < now_us() - YOUNG_US:
+                    old = True
+                    continue
+                made = self._noted(cursor, arrived, taken) if taken else None
+                answered, refused = self._more(connection) if spans else (Answered(), None)
+            committed = self.remember(made, answered.ended) if made else Committed()
+            self.state.forget(np.array(answered.ended, dtype=np.int32))
+            self.notes.derived()
+            return Step(len(taken), committed, answered, refused)
+
+    def _noted(self, cursor: Cursor, arrived: Arrived, taken: Sequence[Note]) -> Made:
+        made = self.make(cursor, arrived)
+        rows = [made.settled.metered.rows, made.again.remade.rows()]
+        late_readings.note_made(cursor, self.plan.fleet, [(r.device, r.start_us) for r in rows])
+        if not underived.drop(cursor, [number for note in taken for number in note.numbers]):
+            raise _GoneError
+        return made
+
+    def _more(self, connection: Connection) -> tuple[Answered, psycopg.Error | None]:
+        """Answer a span of what waits; what the server refuses of it is no hindrance."""
+        if not self.behind:
+            return Answered(), None
+        try:
+            return self._backlog.span(connection, lambda _: None, self.state.last_us), None
+        except psycopg.Error as error:
+            if verdict(error) is not Verdict.REFUSED:
+                raise
+            return Answered(), error
+
+    def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> Answered:
+        """Derive the next span of some devices that wait; see `Store.catch_up`."""
+        try:
+            answered = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
+        except BaseException:
+            self.state.forget()
+            raise
+        self.state.forget(np.array(answered.ended, dtype=np.int32))
+        return answered
+
+    def _load(self, cursor: Cursor, arrived: Arrived) -> None:
+        """Read what the readings go on from: rows as they were before them."""
+        begins = {d: one.first_us for d, one in arrived.newest().items()}
+        devices = begins.keys() | arrived.changed.keys()
+        missing = [d for d in devices if not self.state.loaded[d]]
+        if missing:
+            heard_us = heard(cursor, self.plan.fleet, missing)
+            marks.load(cursor, self.plan.fleet, self.state, missing, heard_us, begins)
+            self._backlog.load(cursor, missing)
+        unsure = [*missing, *self._quality.unsure(devices.difference(missing))]
+        if unsure:
+            self._quality.load(cursor, self.state, unsure)
+
+    def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Asked:
+        """What late readings ask for: those near the last one before, with what came after it."""
+        asked, near = {}, set()
+        for device, end in reaches(cursor, self.plan, arrived.changed).items():
+            one = arrived.changed[device]
+            if end + NEAR_US >= int(self.state.last_us[device]):
+                near.add(device)
+                one = joined(one, onward.get(device))
+            asked[device] = Request(*one, whole=False, unjudged=True)
+        return _Asked(asked, near)
+
+    def _going(
+        self, arrived: Arrived, late: _Asked, onward: Mapping[int, Changed]
+    ) -> tuple[list[Frame], dict[int, Request]]:
+        """Readings that go on from what is remembered, and what is put off, which asks instead."""
+        much = expected(self.plan.bounds, self.state, arrived.onward).too_much()
+        since = {d: us + 1 for d, us in much.items() if d not in late.near}
+        since |= dict.fromkeys(self._backlog.held_of(arrived), FAR_US)
+        put_off = {}
+        for device, us in since.items():
+            asked = late.requests.pop(device, None)
+            if device in onward:
+                first_us, last_us = onward[device]
+                new = Request(min(first_us, us), last_us, whole=False)
+                asked = new if asked is None else asked.joined(new)
+            assert asked is not None  # noqa: S101 (it has readings here)
+            put_off[device] = asked
+        return without(arrived.onward, put_off.keys() | late.near), put_off
+
+    def _again(
+        self,
+        cursor: Cursor,
+        asked: dict[int, Request],
+        settled: Settled,
+        newest: Mapping[int, int],
+        touched: Touched,
+    ) -> Derived:
+        """Make from the store what is asked for, as much as a transaction may hold."""
+        fleet, state = self.plan.fleet, self.state
+        last = {d: newest.get(d, int(state.last_us[d])) for d in asked}
+        known = {d: Ahead(0, one.from_us, one.last_us, last[d], None) for d, one in asked.items()}
+        bare = marks.bare(fleet, state, [d for d in asked if not self._backlog.waits(d)])
+        for quantity, ends in settled.metered.ends:
+            for device in bare.keys() & set(ends.device.tolist()):
+                bare[device].discard(quantity)  # it is shown just now
+        for device, us in settled.metered.rewrites.items():
+            asked[device] = Request(us, FAR_US, whole=False).joined(asked.get(device))
+            known.pop(device, None)
+            bare.pop(device, None)
+        out = Derived(asked)
+        while out.rest and out.size <= bounds.MOST_ROWS:
+            out.go_on(self._rows.derive(cursor, out.rest, touched, known, bare))
+            known, bare = {}, {}
+        return out
+
+    def _write_live(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
+        both, words = ((settled.fresh, True), (settled.open, False)), self._rows.words
+        rows = [(r.device, r.start_us) for p, _ in both for r in (p.intervals, p.emissions)]
+        with day_marks.noted(cursor, self.plan.fleet, rows):
+            for part, fresh in both:
+                derived.write_intervals(cursor, self._ids, part.intervals, fresh=fresh)
+                derived.write_emissions(cursor, self._ids, words, part.emissions, fresh=fresh)
+                out.rows["interval_quantity"] += len(part.intervals)
+                out.rows["interval_emission"] += len(part.emissions)

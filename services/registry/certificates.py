@@ -1,0 +1,88 @@
+"""Rows of a device's certificates of calibration and of its meters' replacements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from decimal import Decimal
+
+from ingest import classes
+from ingest.profiles import file_registers
+from ingest.profiles.file_registers import Register
+from mrv.registry.declared import Calibration
+from services.registry.entries import Replacement
+from services.registry.fields import MAX_WHOLE, Row
+
+
+def calibrator(class_id: str) -> Callable[[Row], Calibration]:
+    """Return a reader of certificates; one of a channel names it as the class does."""
+    columns = {one.name: one.column for one in file_registers.registers(class_id).values()}
+    device_class = classes.load().get(class_id)
+    if device_class is not None:
+        columns |= {n: n for n, c in device_class.channels.items() if c.kind == "gauge"}
+
+    def read(row: Row) -> Calibration:
+        row.only(*(f.name for f in fields(Calibration)))
+        performed = row.required("performed", row.day("performed"), "a date")
+        last_test = bool(row.flag("last_test"))
+        ends = row.day("valid_until")
+        if last_test and ends is not None:
+            row.problem(
+                "valid_until", "goes with no `last_test`: the meter was removed; leave it out"
+            )
+        channel = row.optional("channel")
+        if channel is not None and channel not in columns:
+            known = ", ".join(sorted(columns))
+            row.problem("channel", f"{channel!r} is not a channel of {class_id!r}; known: {known}")
+        found = Calibration(
+            performed=performed,
+            valid_until=performed if last_test else row.required("valid_until", ends, "a date"),
+            certificate=row.text("certificate"),
+            accuracy_class=row.optional("accuracy_class"),
+            max_error_percent=row.number("max_error_percent", 0, 100),
+            serial=row.optional("serial"),
+            channel=columns.get(channel or ""),
+            found_error_percent=row.number("found_error_percent", 0, 100),
+            last_test=last_test,
+        )
+        if last_test and found.found_error_percent is None:
+            row.problem("found_error_percent", "is missing; give the error that the test found")
+        if not row.problems and not last_test and found.valid_until <= found.performed:
+            row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
+        return found
+
+    return read
+
+
+def replacer(class_id: str) -> Callable[[Row], Replacement]:
+    """Return a reader of meter swaps, whose values are in the class's wire unit."""
+    registers = file_registers.registers(class_id)
+
+    def read(row: Row) -> Replacement:
+        row.only("at", "channel", "last", "first", "reason", "document")
+        channel = row.text("channel")
+        register = registers.get(channel)
+        if register is None and channel:
+            known = ", ".join(registers) or "none"
+            row.problem("channel", f"{channel!r} is no register of {class_id!r}; known: {known}")
+        return Replacement(
+            channel=register.column if register else "",
+            at=row.required("at", row.moment("at"), "a time with its offset"),
+            last=_base(row, "last", register),
+            first=_base(row, "first", register),
+            reason=row.text("reason"),
+            document=row.optional("document"),
+        )
+
+    return read
+
+
+def _base(row: Row, key: str, register: Register | None) -> int:
+    """Return a register's value in base units, exactly."""
+    found = row.required(key, row.number(key, 0, MAX_WHOLE), "the register's value")
+    if found is None or register is None:
+        return 0
+    value = register.to_base(Decimal(found))
+    if value is None or value > MAX_WHOLE:
+        row.problem(key, f"{found} {register.unit} is finer or larger than is stored; round it")
+    return value or 0

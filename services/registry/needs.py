@@ -235,7 +235,7 @@ def _strange(
         if said is not None:
             yield _finding(project, f"{methodology.id}, {clause}: {said}")
     if (said := odd(methodology, inputs)) is not None:
-        text = f"{methodology.id}, plausibility: {said}; it counts as it is given"
+        text = f"{methodology.id}, plausibility: {said}; it is applied as given"
         yield Finding(project.kind, project.id, text, warning=True)
 
 

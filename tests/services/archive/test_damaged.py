@@ -148,7 +148,7 @@ def test_two_runs_at_once_are_refused(sealed_url, tmp_path):
     with (
         connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
         _alone(conn),
-        pytest.raises(InputError, match="at work"),
+        pytest.raises(InputError, match="is running"),
     ):
         shelved.archive(sealed_url, tmp_path / "archive")
 

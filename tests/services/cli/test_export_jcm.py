@@ -116,7 +116,7 @@ def test_shares_that_are_not_the_whole_are_refused(run, tmp_path):
     for shares, rule in (
         ((("A", "JPN", "60", "x"), ("B", "VNM", "50", "y")), "110"),
         ((("A", "XXX", "100", "x"),), "is not a Party"),
-        ((("A", "JPN", "-1", "x"),), "is not a number"),
+        ((("A", "JPN", "-1", "x"),), "is not a non-negative number"),
         ((("A", "JPN", "50", "x"), ("A", "VNM", "50", "y")), "keep one"),
     ):
         done = run(participants=shares)

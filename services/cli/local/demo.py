@@ -9,6 +9,7 @@ The demo's statements: closed, signed by two keys, issued, verified as an audito
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,7 @@ WORDS = {
     "crossChecked": "demonstration: no other source measures this value",
 }
 RING = "keys.json"
+_ADDRESS = re.compile(r"  public_url: .*\n?")
 # What a statement of version 0.1.0 lacks: it was verified without a written reason, and
 # no day had to be sealed before.
 OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
@@ -247,6 +249,7 @@ def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
     days = (fleet.month.first.isoformat(), fleet.month.end.isoformat())
     periods = (REAL, *((project, *days) for project in SIMULATED))
     with stage.running("run") as process, stage.running("api") as api:
+        reach(stage, fleet)
         send(stage, process, fleet)
         figures = [account(stage, *period) for period in periods]
         served(stage, api, figures)
@@ -257,9 +260,18 @@ def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
             stay(stage, fleet)
 
 
+def reach(stage: Stage, fleet: Fleet) -> None:
+    """Register where the API is now: a certificate's code leads to its page there."""
+    path = fleet.registry / "programme.yaml"
+    text = _ADDRESS.sub("", path.read_text("utf-8"))
+    path.write_text(f"{text.rstrip()}\n  public_url: http://{stage.api}\n", "utf-8")
+    stage.tonne("registry", "import", str(path), shown=False)
+
+
 def again(stage: Stage, fleet: Fleet) -> None:
     """Serve the data of an earlier demo."""
     with stage.running("run"), stage.running("api"):
+        reach(stage, fleet)
         look(stage)
         stay(stage, fleet)
 

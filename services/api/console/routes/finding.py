@@ -72,17 +72,32 @@ def finding(
     avoided, expected = (
         added(getattr(one, of) for one in counted) for of in ("avoided_t", "expected_t")
     )
+    issued = sum(one.issued_t for one in counted)
+    said = judged(avoided, expected, issued, of_no_action(found), year, t)
+    return said._replace(cause=_cause(counted, states, plans, t, name)) if said.compared else said
+
+
+def judged(
+    avoided: Decimal | None,
+    expected: Decimal | None,
+    issued_t: int,
+    beside: Iterable[tuple[Decimal | None, Decimal | None]],
+    year: int,
+    t: Words,
+) -> Finding:
+    """Return what is found of a year's sums, without the cause of it."""
     if avoided is None:
-        said = outside(of_no_action(found), t, year) or t("finding.none", year=year)
-        return Finding(said, None, "", None, None)
-    figure = t("finding.avoided", tonnes=t.tonnes(avoided), year=year)
-    verified = t("finding.verified", tonnes=t.tonnes(sum(one.issued_t for one in counted)))
+        return Finding(
+            outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
+        )
     share = percent(avoided, expected)
-    if share is None:
-        return Finding(figure, None, "", verified, None)
-    compared = t("finding.share", percent=t.number(share))
-    tone = "" if share >= ON_TRACK else "late"
-    return Finding(figure, compared, tone, verified, _cause(counted, states, plans, t, name))
+    return Finding(
+        t("finding.avoided", tonnes=t.tonnes(avoided), year=year),
+        None if share is None else t("finding.share", percent=t.number(share)),
+        "" if share is None or share >= ON_TRACK else "late",
+        t("finding.verified", tonnes=t.tonnes(issued_t)),
+        None,
+    )
 
 
 def of_no_action(found: Iterable[ProjectYear]) -> list[tuple[Decimal | None, Decimal | None]]:

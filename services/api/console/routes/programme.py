@@ -14,7 +14,7 @@ from ingest.errors import RegistryError
 from services.api.console.charts.bars import Flow
 from services.api.console.charts.bars import flows as flow_chart
 from services.api.console.render import Language, namer, render
-from services.api.console.routes.finding import outside, short_name
+from services.api.console.routes.finding import Finding, judged, short_name
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
@@ -59,15 +59,14 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     )
 
 
-def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> tuple[str, int | None]:
-    """Say what the programme's own projects avoided, and its share of the expected amount."""
-    made: dict[bool, list[tuple[Decimal | None, Decimal | None]]] = {True: [], False: []}
-    for one in listed:
-        made[one["counted"]].append(_both(one))
-    avoided, expected = (added(one[i] for one in made[True]) for i in (0, 1))
-    if avoided is None:
-        return outside(made[False], t, year) or t("finding.none", year=year), None
-    return t("finding.avoided", tonnes=t.tonnes(avoided), year=year), percent(avoided, expected)
+def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
+    """Say what the programme's own projects avoided, as the first screen does."""
+    own = [one for one in listed if one["counted"]]
+    avoided, expected = (added(_both(one)[i] for one in own) for i in (0, 1))
+    issued = sum(one["issued_credits_t"] for one in own)
+    return judged(
+        avoided, expected, issued, [_both(one) for one in listed if not one["counted"]], year, t
+    )
 
 
 def _both(one: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:

@@ -87,7 +87,8 @@ def test_the_programme_is_that_of_the_api(city):
     avoided = t("finding.avoided", tonnes=t.tonnes(sum(known)), year=2026)
     others = [Decimal(p["monitored_t"] or 0) for p in listed if not p["counted"]]
     beside = outside([(one, None) for one in others], t, 2026)
-    assert f"<h1>{avoided if known else beside or t('finding.none', year=2026)}" in text
+    found = avoided if known else beside or t("finding.none", year=2026)
+    assert f'<h1 class="finding">{found}' in text
     cookies = session(city, "auditor")
     file = get(city, "/console/en/programme/report.xlsx?year=2026", cookies).content
     titles = [c.value for c in load_workbook(BytesIO(file))["Systems"]["B"]]

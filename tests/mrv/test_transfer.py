@@ -12,7 +12,9 @@ def test_the_dossiers_example():
     """E18: a city would promise one tonne more than the decree lets go."""
     adjusted = transferable(71_497, TransferClass(1, "I.6", adjusted=True), "VN")
     assert adjusted.credit_t == 64_347
-    assert "Annex I: list 1, with corresponding adjustment (read in a transcription)" in str(adjusted.basis)
+    assert "Annex I: list 1, with corresponding adjustment (read in a transcription)" in str(
+        adjusted.basis
+    )
     assert transferable(71_497, TransferClass(2, adjusted=True), "VN").credit_t == 35_748
     assert transferable(71_497, TransferClass(2, adjusted=False), "VN").credit_t == 64_347
 

@@ -102,7 +102,7 @@ def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):
     (line,) = [one for one in said.splitlines() if one.startswith("  rounding")]
     lost, days = re.fullmatch(
         r"  rounding    (0\.\d{3}) t below a whole tonne; a period of (\d+) days like these loses"
-        " less than 1 %", line,
+        " less than 1 % by rounding", line,
     ).groups()  # fmt: skip
     reduction, credited = (
         float(re.search(rf"  {name} +([\d.]+)", said)[1]) for name in ("reduction", "credited")

@@ -1,6 +1,6 @@
 # ruff: noqa: INP001, T201 - a script, run by `make audit`; findings are its output
 """
-Hold the locks against published advisories, from files: where nothing can be fetched, too.
+Check the locks against published advisories in files, also without a network.
 
     python deploy/audit.py FOLDER...
 
@@ -31,13 +31,13 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTIL
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Return the versions that a lock pins, by name."""
+    """Return the pinned versions of a lock, by name."""
     found = _PINNED.findall(lock.read_text(encoding="utf-8"))
     return {canonicalize_name(name): version for name, version in found}
 
 
 def affects(affected: dict[str, Any], version: str) -> bool:
-    """Whether a version is among those that an advisory names, or in a range of it."""
+    """Return whether a version is named in an advisory, or in one of its ranges."""
     if version in affected.get("versions", ()):
         return True
     return any(
@@ -66,7 +66,7 @@ def _at(event: dict[str, str]) -> Version:
 
 
 def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each advisory that concerns what a lock pins."""
+    """Return a line for each advisory on a pinned version of a lock."""
     versions = pinned(lock)
     found = set()
     for advisory in advisories:
@@ -86,7 +86,7 @@ def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
 
 
 def main(folders: list[str]) -> int:
-    """Print what was found; return the exit status."""
+    """Print the findings; return the exit status."""
     files = [file for folder in folders for file in sorted(Path(folder).rglob("*.json"))]
     advisories = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     if not advisories:

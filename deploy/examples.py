@@ -14,13 +14,13 @@ FIRST, LAST, _ = CATALOG_MONTH
 
 
 def stale() -> dict[Path, bytes | None]:
-    """Return the files that hold anything else than they are to hold; None of one too many."""
+    """Return the files with wrong contents; None for a superfluous one."""
     wanted: dict[Path, bytes | None] = dict(files(CITY, CATALOG_MONTH, CATALOG / "demo.yaml"))
     wanted |= {one: None for one in FOLDER.glob("*") if one not in wanted}
-    return {p: text for p, text in wanted.items() if _held(p) != text}
+    return {p: text for p, text in wanted.items() if _bytes_of(p) != text}
 
 
-def _held(path: Path) -> bytes | None:
+def _bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 

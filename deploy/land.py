@@ -21,7 +21,7 @@ OUT = Path("services/api/console/maps/coastline.npz")
 
 
 def main() -> None:
-    """Join arcs to rings; write them as steps of the grid that the source uses."""
+    """Join arcs to rings; write them as steps of the source's grid."""
     topology = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     arcs = [np.cumsum(arc, axis=0) for arc in topology["arcs"]]
     rings = [

@@ -39,7 +39,7 @@ COLUMNS = {"en": "English", "vi": "Vietnamese", "ja": "Japanese", "de": "German"
 
 @cache
 def lexicon() -> dict[str, Any]:
-    """Return sections of terms, and what to write for each refused word."""
+    """Return sections of terms, and the replacement of each refused word."""
     return tomllib.loads(LEXICON.read_text(encoding="utf-8"))
 
 
@@ -62,7 +62,7 @@ def page() -> str:
 
 
 def refused(text: str) -> Iterator[str]:
-    """Yield the refused words of a text, as often as it has them."""
+    """Yield the refused words of a text, with repetitions."""
     yield from (found.lower() for found in _pattern().findall(text))
 
 
@@ -73,7 +73,7 @@ def _pattern() -> re.Pattern[str]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield what people read of a file, with its line; code and names of files are left out."""
+    """Yield the readable text of a file, with line; without code and file names."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         yield from _strings(ast.parse(text))
@@ -116,7 +116,7 @@ def files() -> Iterator[Path]:
 
 @cache
 def faults() -> list[str]:
-    """Return what to mend: files, lines and their refused words."""
+    """Return faults: files, lines and their refused words."""
     found, better = [], lexicon()["refused"]
     for path in sorted(files()):
         name = path.relative_to(ROOT).as_posix()
@@ -131,7 +131,7 @@ def faults() -> list[str]:
 
 
 def main() -> None:
-    """Write the glossary, or, with `lint`, end with 1 where a word is refused."""
+    """Write the glossary, or, with `lint`, exit with 1 if a word is refused."""
     if sys.argv[1:] != ["lint"]:
         GLOSSARY.write_text(page(), encoding="utf-8")
         return

@@ -1,6 +1,6 @@
 # ruff: noqa: INP001 - a script, run by `make readmes`
 """
-Write the README of each package: its files by what they answer, and who may import it.
+Write the README of each package: its files, their purpose, and permitted importers.
 
 Files answer in the first paragraph of their docstring, importers come from the contracts
 in pyproject.toml.  What a person wrote above the mark stays.
@@ -47,7 +47,7 @@ DATA = {
 
 
 def packages() -> list[Path]:
-    """Folders of packages that hold something beside their own `__init__.py`."""
+    """Return folders of packages with more than their `__init__.py`."""
     return sorted(
         file.parent
         for package in PACKAGES
@@ -58,7 +58,7 @@ def packages() -> list[Path]:
 
 def entries(folder: Path) -> list[str]:
     """
-    Names that a package's README has: modules and packages first, then the rest.
+    Return names in a package's README: modules and packages first, then the rest.
 
     Several files of one kind that is no Python are one entry, `*.toml`.
     """
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def readme(folder: Path) -> str:
-    """Return the README of a package; what a person wrote above the mark is as it stands."""
+    """Return the README of a package; text above the mark is kept."""
     file = folder / "README.md"
     name = ".".join(folder.relative_to(ROOT).parts)
     text = file.read_text("utf-8") if file.exists() else f"# {name}\n\n{MARK}\n"
@@ -105,7 +105,7 @@ def _made(folder: Path, name: str, rules: list[dict]) -> str:
         for entry in entries(folder)
     ]
     return (
-        f"{_said(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
+        f"{_first_paragraph(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
         + "\n".join(rows)
         + f"\n\n{_importers(name, rules)}\n"
     )
@@ -114,9 +114,9 @@ def _made(folder: Path, name: str, rules: list[dict]) -> str:
 def _answer(folder: Path, entry: str) -> str:
     path = folder / entry
     if entry.endswith(".py"):
-        return _said(path)
+        return _first_paragraph(path)
     if (path / "__init__.py").exists():
-        return _said(path / "__init__.py")
+        return _first_paragraph(path / "__init__.py")
     return DATA.get(_place(path), "data")
 
 
@@ -124,7 +124,7 @@ def _place(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def _said(file: Path) -> str:
+def _first_paragraph(file: Path) -> str:
     """Return the first paragraph of a file's docstring, in one line."""
     said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
     return " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")

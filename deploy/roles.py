@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, run by `make pages`
-"""Write docs/roles.md: who may do what over the API, from the routes themselves."""
+"""Write docs/roles.md: permissions over the API, from its routes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Signing needs no role here: a document counts by the key that signed it ([securi
 
 
 class Row(NamedTuple):
-    """A route, what it does, and whom it lets in."""
+    """A route, its function, and its permitted roles."""
 
     method: str
     path: str

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, run by `make views`
-"""Write docs/views.md: the views of the database, as its own comments describe them."""
+"""Write docs/views.md: the views of the database, from their comments."""
 
 from __future__ import annotations
 

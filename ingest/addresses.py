@@ -1,5 +1,5 @@
 """
-Hosts and ports of server URLs, by one rule whichever Python reads them.
+Hosts and ports of server URLs, read in the same way by every Python version.
 
 `urllib.parse.urlsplit` alone does not do.  What it takes differs between releases of one
 Python version: since a security fix it refuses brackets that do not enclose the whole
@@ -22,7 +22,7 @@ _HOST = re.compile(r"[^\s\[\]:,@/?#]+")
 
 class Parts(NamedTuple):
     """
-    A URL before its hosts are read.
+    A URL whose host part is not parsed yet.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
 def parts_of(url: str) -> Parts:
     """
-    Part a URL whose hosts may be several, with commas.
+    Split a URL that may name several hosts, separated by commas.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def parts_of(url: str) -> Parts:
         When it holds a blank, or its scheme twice; the text never holds a password.
     """
     if _UNSEEN.search(url):
-        raise ValueError("holds a blank or a line end; leave it out, or write %20 in a password")
+        raise ValueError("contains a blank or a line end; remove it, or write %20 in a password")
     if url.partition("?")[0].count("://") > 1:
         raise ValueError("has more than one scheme; write one scheme, at the beginning")
     match = _PARTS.fullmatch(url)
@@ -61,13 +61,15 @@ def parts_of(url: str) -> Parts:
     scheme, authority, rest = match.groups()
     login, at, hosts = authority.rpartition("@")
     if not at and "@" in rest.partition("?")[0]:
-        raise ValueError("holds / or # before its @; in a user's name or password write %2F, %23")
+        raise ValueError(
+            "contains / or # before its @; in a user's name or password write %2F, %23"
+        )
     return Parts(scheme.lower(), login if at else None, hosts.split(","), rest)
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
     """
-    Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
+    Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 def server_of(url: str, ports: Mapping[str, int]) -> tuple[str, int]:
     """
-    Host and port of a URL of one server.
+    Return host and port of a URL of one server.
 
     Parameters
     ----------

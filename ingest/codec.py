@@ -1,4 +1,4 @@
-"""An encoding of payloads, as each folder of `ingest/codecs` gives it as `CODEC`."""
+"""An encoding of payloads: each folder of `ingest/codecs` provides one as `CODEC`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Decode = Callable[[bytes, int], Sequence[Reading]]
 @dataclass(frozen=True, slots=True)
 class Codec:
     """
-    An encoding: how it is named, distinguished from others, and read.
+    An encoding: its name, its signs and its reader.
 
     Attributes
     ----------
@@ -43,5 +43,5 @@ class Codec:
 
 
 def timeless(decode: Callable[[bytes], Sequence[Reading]]) -> Decode:
-    """Most encodings carry absolute times, and do not ask when they were received."""
+    """Return False: most encodings carry absolute times and need no time of receipt."""
     return lambda payload, _received_us: decode(payload)

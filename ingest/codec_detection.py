@@ -63,7 +63,7 @@ def find(payload: bytes, content_type: str | None) -> Codec:
 
 
 def by_first_bytes(payload: bytes) -> Codec:
-    """Return the codec that a payload looks like; plain JSON where it looks like nothing else."""
+    """Return the codec that matches the first bytes of a payload; plain JSON if none matches."""
     for codec in _BY_START.get(payload[:1], ()):
         if codec.recognises(payload):
             return codec

@@ -28,7 +28,7 @@ UNUSABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message (or some readings of it) that became a dead letter; `time_us` where it is one."""
+    """A message, or some readings of it, that became a dead letter; `time_us` if one reading."""
 
     message: int
     reason: str
@@ -53,7 +53,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Converted:
-    """A bucket's columns by canonical channel, what it held besides, and what was refused."""
+    """Columns of a bucket by canonical channel, other content of it, and refusals."""
 
     columns: dict[str, Column] = field(default_factory=dict)
     ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a wire name goes, and how its number becomes the channel's."""
+    """Column of a name in the payload, and the conversion of its number to the channel's unit."""
 
     column: str
     register: bool
@@ -73,7 +73,7 @@ class Slot:
 @cache
 def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
     """
-    Wire name to column, for one profile.
+    Return the column of each name in the payload, for one profile.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
 
 @lru_cache(maxsize=16_384)
 def key(class_id: str, profile_id: str, of: Names) -> Key:
-    """Bucket of readings alike, by the profile's names: devices of one model share it."""
+    """Return the bucket of readings with the same names; devices of one model share it."""
     known = slots(class_id, profile_id)
     paths = tuple(_known_as(known, of.base + name) for name in of.names)
     return class_id, profile_id, paths, of.units
@@ -111,7 +111,7 @@ def _known_as(known: dict[str, Slot], path: str) -> str:
 
 
 def convert(bucket: Bucket) -> Converted:
-    """Convert a bucket's known channels; count the others once a bucket."""
+    """Convert the known channels of a bucket; count unknown channels once per bucket."""
     known = slots(bucket.class_id, bucket.profile)
     table: Float64 = np.array(bucket.flat, dtype=np.float64)
     table = table.reshape(len(bucket.device), len(bucket.shape))
@@ -135,7 +135,7 @@ def convert(bucket: Bucket) -> Converted:
         out.columns[slot.column] = _register(values) if slot.register else values
     for column in twice:
         del out.columns[column]
-        detail = f"two values stand for {column}; send the one that the profile names"
+        detail = f"two values for {column}; send the one that the profile names"
         out.rejected.extend(_refuse(bucket, "channel_twice", detail))
     return out
 

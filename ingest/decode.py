@@ -1,5 +1,5 @@
 """
-Many payloads to columns: one frame a device class.
+Payloads to columns: one frame per device class.
 
 The loop over messages ends where bytes have become numbers.  Messages of one
 profile with the same channels in the same order share a bucket, so units,
@@ -43,7 +43,7 @@ def place(
     rejected: list[Rejected],
 ) -> None:
     """
-    Put readings into buckets; what cannot be used of them is refused.
+    Put readings into buckets; refuse readings that cannot be used.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def place(
                 continue
             ts = line.ts
             if not -MAX_MS < ts < MAX_MS:
-                detail = f"timestamp {ts} is not an epoch milliseconds"
+                detail = f"timestamp {ts} is not in epoch milliseconds"
                 rejected.append(Rejected(one.message, "time_invalid", detail))
                 continue
             bucket.time.append(ts * 1000)
@@ -104,7 +104,7 @@ def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
 
 @lru_cache(maxsize=16_384)
 def holds(class_id: str, profile_id: str, of: Names) -> bool:
-    """Tell whether a profile knows any of these names."""
+    """Return whether a profile knows any of these names."""
     known = columns.slots(class_id, profile_id)
     return any(path in known for path in columns.key(class_id, profile_id, of)[2])
 
@@ -121,7 +121,7 @@ _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 @dataclass(slots=True)
 class Decoded:
     """
-    Frames in arrival order, refusals, channels no one asked for, what each message held.
+    Frames in arrival order, refusals, unknown channels, and the content of each message.
 
     `codecs` names what read each message, `unread` where none did.
     """
@@ -348,6 +348,8 @@ def _drop_empty(frame: Frame, out: Decoded) -> Frame:
         # that a metric is null Sparkplug tells in so many words, and then of nothing else
         if k not in told and out.codecs[k] != SPARKPLUG:
             out.rejected.append(
-                Rejected(k, "value_missing", "every value is null; leave out what is not measured")
+                Rejected(
+                    k, "value_missing", "every value is null; send at least one measured value"
+                )
             )
     return frame.take(held)

@@ -1,5 +1,5 @@
 """
-What can be wrong with what we are given.
+Errors of input, registry and servers.
 
     TonneError
       InputError          bad usage, file, key or payload: nothing was done, say what to change
@@ -11,7 +11,7 @@ What can be wrong with what we are given.
 
 
 class TonneError(Exception):
-    """Root of all errors that tonne raises on purpose."""
+    """Base of all errors that tonne raises deliberately."""
 
 
 class InputError(TonneError):
@@ -19,11 +19,11 @@ class InputError(TonneError):
 
 
 class ProfileError(InputError):
-    """A device class or profile file is wrong."""
+    """A device class file or profile file is wrong."""
 
 
 class RegistryError(InputError):
-    """The registry lacks or refuses something."""
+    """An entry is missing in the registry, or is not accepted."""
 
 
 class PayloadError(InputError):
@@ -36,4 +36,4 @@ class PayloadError(InputError):
 
 
 class ServerError(TonneError):
-    """A server cannot be reached, is too old or refuses us."""
+    """A server cannot be reached, is too old or rejects the request."""

@@ -1,5 +1,5 @@
 """
-The C library's heap: what freed arrays held stays with the process for the next ones.
+Memory of freed arrays stays in the process for the next arrays (C library heap).
 
 A process that goes through a month of readings makes and frees arrays of the same few sizes
 thousands of times.  glibc gives each large one back to the kernel, which has to clear the pages
@@ -18,7 +18,7 @@ _MOST = 1 << 30  # [bytes]
 
 
 def keep_freed() -> None:
-    """Keep what is freed for the next arrays; nothing on systems without glibc."""
+    """Keep freed memory for later arrays; no effect on systems without glibc."""
     if not sys.platform.startswith("linux"):
         return
     try:

@@ -1,5 +1,5 @@
 """
-Steps shared over the 15-minute grid, exactly.
+Register steps apportioned over the 15-minute grid, exactly.
 
 A step of d base units over [a, b) gives an interval that ends at x inside it
 floor(d * (x - a) / (b - a)) in total up to x.  Differences of that sum to d,
@@ -42,7 +42,7 @@ class Steps(NamedTuple):
 
 class Marks(NamedTuple):
     """
-    Where registers stand after each reading, n rows.
+    Register values after each reading, n rows.
 
     `time_us` is the reading's, `read_us` the last one's on the register's line.
     `first` marks a register's first reading of all, which ends no step.  `other`
@@ -64,7 +64,7 @@ NO_OTHER = np.full((1, len(OTHER_FIELDS)), NULL, dtype=np.int64)
 
 def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndarray:
     """
-    MEASURED up to one hour, the longest cadence at which a register is monitored.
+    Return MEASURED up to one hour, the longest cadence at which a register is monitored.
 
     A longer step is as exact in sum, but where in it the energy was made is an
     estimate.  Source of the hour: JCM practice for PV and wastewater meters.
@@ -78,7 +78,7 @@ def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndar
 
 def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRows:
     """
-    Interval rows of steps, each with the last mark that stood in it.
+    Return interval rows of steps, each with the last register value in it.
 
     Steps of one interval mostly come one after another, so they are added up
     before anything is sorted: at a reading a minute that leaves a fifteenth.
@@ -252,14 +252,14 @@ def _at(columns: tuple[Any, ...], rows: NDArray[np.intp]) -> Iterator[Any]:
 
 
 def heads(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Place of the first of each run of equal values."""
+    """Return the index of the first of each run of equal values."""
     new = np.ones(len(values), dtype=np.bool_)
     new[1:] = values[1:] != values[:-1]
     return np.flatnonzero(new)
 
 
 def tails(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Place of the last of each run of equal values."""
+    """Return the index of the last of each run of equal values."""
     return np.append(heads(values)[1:], len(values))[: len(values)] - 1
 
 

@@ -1,4 +1,4 @@
-"""Where a JSON text goes wrong and why, in the same words whichever Python reads it."""
+"""Position and cause of a JSON syntax error, in the same words under every Python version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOO_DEEP = "nested too deeply to read; flatten it"
 
 def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
     """
-    Return an error of `json.loads` as Python 3.13 and later tell it.
+    Return an error of `json.loads` in the words of Python 3.13 and later.
 
     A comma before a closing bracket is reported at the comma, which is what to take out;
     earlier Pythons tell it at the bracket, as something that is missing there.
@@ -30,7 +30,7 @@ def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
 
 
 def describe_fault(error: ValueError | RecursionError) -> str:
-    """Say what is wrong, with line and column where they are known."""
+    """Return a description of the error, with line and column where known."""
     if isinstance(error, json.JSONDecodeError):
         return str(fault(error))
     return TOO_DEEP if isinstance(error, RecursionError) else str(error)

@@ -1,5 +1,5 @@
 """
-Limits of the quality tests: what is unusual for a channel, not what is impossible.
+Limits of the quality tests: values that are unusual for a channel, not impossible.
 
 A class file gives them for its kind of device, a profile for its model, the
 registry for one device from a date on.  Those `of_rated` are shares of the
@@ -23,7 +23,7 @@ _DAY_US = 86_400_000_000
 
 
 class UnitLevel(NamedTuple):
-    """A share of the least plausible peak, and for how long a series may stay below it."""
+    """A share of the lowest plausible peak, and how long a series may stay below it."""
 
     share: float
     longest_us: int
@@ -42,7 +42,7 @@ _EITHER = (
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    Thresholds by test; None where the test says nothing about the channel.
+    Thresholds by test; None disables the test for the channel.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Limits:
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
-        Return these limits with those of a file in place of their own.
+        Return these limits with those of a file in their place.
 
         Parameters
         ----------
@@ -123,12 +123,15 @@ def _problem(name: str, value: Any) -> str | None:
     if name in PAIRS:
         pair = value if isinstance(value, list | tuple) else ()
         sound = len(pair) == 2 and all(map(_number, pair)) and pair[0] < pair[1]  # noqa: PLR2004
-        return None if sound else f"{name} is [low, high], and low below high"
+        return None if sound else f"{name} is [low, high], with low below high"
     if not _number(value) or value <= 0:
-        return f"{name} {value!r} must be a number above 0; leave it out, or null, for no test"
+        return (
+            f"{name} {value!r} must be a number above 0; omit it, or set null, to disable the test"
+        )
     if name == "flat_s" and value > MAX_FLAT_S:
         return (
-            f"flat_s {value} is longer than a week ({MAX_FLAT_S} s), which is never looked back at"
+            f"flat_s {value} is longer than one week ({MAX_FLAT_S} s), the longest "
+            "time that is tested"
         )
     return None
 

@@ -35,7 +35,7 @@ LOOK_BACK_US: int = 7 * 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A meter swap: where the old register ended and the new one began. [base units]"""
+    """A meter replacement: last value of the old register, first of the new. [base units]"""
 
     channel: str
     at_us: int
@@ -60,7 +60,7 @@ class QualityLimits:
 @dataclass(frozen=True, slots=True)
 class Device:
     """
-    A field device as the registry holds it.
+    A field device as in the registry.
 
     `timezone` and `country` are its site's.  `limits` names the environmental standard that holds
     for a station, and what that standard asks of its place.  `quality` are limits
@@ -84,7 +84,7 @@ class Device:
 
 
 class Fleet:
-    """All devices, the two look-ups that every message needs, and the fleet's own topics."""
+    """All devices, with two indices for messages and the fleet's own topics."""
 
     __slots__ = ("by_id", "devices", "installed_us", "rated_w", "topics", "version")
 
@@ -102,7 +102,7 @@ class Fleet:
         return len(self.devices)
 
     def following(self, changed: Iterable[Device], version: int) -> Fleet:
-        """Return a later version, in which some devices are other ones or new."""
+        """Return a later version of the fleet, with some devices changed or added."""
         by_id = {d.id: d for d in changed}
         if not by_id.keys() <= self.by_id.keys():
             others = (d for d in self.devices if d.id not in by_id)
@@ -119,7 +119,7 @@ class Fleet:
         return found
 
     def unchanged(self, before: Fleet) -> tuple[Int32, Int32]:
-        """Indices, here and in an earlier version, of devices that are the same in both."""
+        """Return the indices, in both versions, of devices that are the same."""
         if self.by_id is before.by_id:
             here = there = np.arange(len(self), dtype=np.int32)
             held = before.devices
@@ -145,7 +145,7 @@ def _id(device: Device) -> str:
 
 
 def others(n: int, devices: Int32) -> NDArray[np.intp]:
-    """Indices below n that are not among devices'."""
+    """Return the indices below n that are not among those of the devices."""
     rest = np.ones(n, dtype=np.bool_)
     rest[devices] = False
     return np.flatnonzero(rest)
@@ -166,7 +166,7 @@ class Frame:
         return len(self.time_us)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Frame:
-        """Return the rows selected by an index or mask array; flags follow their rows."""
+        """Return the rows selected by an index or mask array, with their flags."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         moved: dict[int, dict[str, str]] = {}
         if self.flags:
@@ -182,7 +182,7 @@ class Frame:
 
     @staticmethod
     def concat(frames: Sequence[Frame]) -> Frame:
-        """Frames of a class as one, in the order given: metering takes a class's rows at once."""
+        """Join frames of a class in the given order, as metering needs them."""
         if len(frames) == 1:
             return frames[0]
         flags: dict[int, dict[str, str]] = {}
@@ -209,19 +209,19 @@ def _none() -> Int64:
 
 
 def absent(rows: int) -> Int64:
-    """Return a column that no row has: it costs one value, whatever its length."""
+    """Return a column without values; it takes the memory of one value."""
     found: Int64 = np.broadcast_to(np.int64(NULL), rows)
     return found
 
 
 def is_absent(values: NDArray[Any]) -> bool:
-    """Whether a column is one absent value, repeated, as `absent` makes it."""
+    """Return whether a column is the repeated absent value of `absent`."""
     none = values.strides == (0,) and len(values) > 0
     return bool(none and (values[0] == NULL if values.dtype == np.int64 else np.isnan(values[0])))
 
 
 def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Join columns; one that no part has stays absent."""
+    """Join columns; one that is absent in all parts stays absent."""
     if parts[0].dtype == np.int64 and all(is_absent(part) or not len(part) for part in parts):
         return absent(sum(map(len, parts)))
     return np.concatenate(parts)
@@ -310,7 +310,7 @@ INTERVAL_FIELDS = (
 
 def quality(estimated_us: int, unknown_us: int) -> str:
     """
-    Word for how far an interval's value may be trusted.
+    Return the word for the quality of an interval's value.
 
     `suspect` where a step's size is not known, `estimated` where energy was
     spread over a long step or integrated from power, else `measured`.

@@ -22,7 +22,7 @@ def energy_steps(
     up: bool = False,
 ) -> tuple[Int64, np.ndarray]:
     """
-    Energy of each pair of power readings, and which pairs count.
+    Return the energy of each pair of power readings, and which pairs are valid. [Wh]
 
     Parameters
     ----------

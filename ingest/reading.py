@@ -1,5 +1,5 @@
 """
-One reading as it stands in a payload: what every codec makes.
+One reading of a payload: the result of every codec.
 
 Values have the payload's names and units; the profile gives them meaning, later
 and in columns.  `Stated` is a reading of an encoding that says more than
@@ -45,7 +45,7 @@ class Stated(Reading, gc=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Names:
-    """What readings alike have in common: `base` stands before each of `names`."""
+    """Common names of similar readings: `base` precedes each of `names`."""
 
     base: str
     names: tuple[str, ...]
@@ -53,20 +53,20 @@ class Names:
 
 
 class Row(Reading, gc=False):
-    """A reading whose names are those of many: its numbers in their order."""
+    """A reading with the names of many others: its numbers in their order."""
 
     of: Names = Names("", ())
     numbers: Sequence[float] = ()
 
     def stated(self) -> Stated:
-        """Return the same reading by whole names."""
+        """Return the same reading with full names."""
         pairs = zip(self.of.names, self.numbers, strict=True)
         values: dict[str, float | None] = {self.of.base + name: value for name, value in pairs}
         return Stated(self.ts, values, self.id, self.of.units or (None,) * len(values))
 
 
 class Block(msgspec.Struct, gc=False, frozen=True):
-    """Consecutive registers of a table, from an address on, as big-endian bytes."""
+    """Consecutive registers of a table from an address on, as big-endian bytes."""
 
     table: str
     address: int
@@ -74,14 +74,14 @@ class Block(msgspec.Struct, gc=False, frozen=True):
 
 
 class Registers(Reading, gc=False):
-    """A reading whose values are registers yet, until its profile says which are which."""
+    """A reading of raw registers, before its profile assigns channels."""
 
     blocks: tuple[Block, ...] = ()
 
 
 def time_us(ts: int | str) -> int:
     """
-    Microseconds UTC of a payload's time.
+    Return the time of a payload in microseconds UTC.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def time_us(ts: int | str) -> int:
     if type(ts) is int:
         if -MAX_MS < ts < MAX_MS:
             return ts * _MS
-        raise PayloadError("time_invalid", f"ts {ts} is not an epoch milliseconds")
+        raise PayloadError("time_invalid", f"ts {ts} is not in epoch milliseconds")
     try:
         moment = datetime.fromisoformat(str(ts))
     except ValueError:
@@ -106,7 +106,7 @@ def time_us(ts: int | str) -> int:
 
 def wire_time(us: int) -> int | str:
     """
-    Microseconds UTC as a payload would say them: whole milliseconds, else RFC 3339.
+    Return microseconds UTC as a payload states them: whole milliseconds, else RFC 3339.
 
     Raises
     ------
@@ -118,5 +118,5 @@ def wire_time(us: int) -> int | str:
     try:
         moment = datetime.fromtimestamp(us // _SECOND, UTC)
     except (ValueError, OverflowError, OSError):
-        raise PayloadError("time_invalid", f"{us} us is outside of the supported years") from None
+        raise PayloadError("time_invalid", f"{us} us is outside the supported years") from None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{us % _SECOND:06d}Z"

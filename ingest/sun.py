@@ -1,5 +1,5 @@
 """
-Where the sun stands, and whether a quarter hour has any of its light.
+Position of the sun, and whether a quarter hour has sunlight.
 
 What the sun makes is made by day: a step that a register took in darkness was not, and one
 over days and nights was made in the days.
@@ -37,7 +37,7 @@ def elevation_deg(
     longitude: float | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """
-    Elevation of the sun's centre without refraction, to about 0.1 degree. [deg]
+    Return the elevation of the sun's centre without refraction, to about 0.1 degree. [deg]
 
     The Astronomical Almanac's low-precision formulas (Michalsky 1988, Solar
     Energy 40, 227-235).
@@ -72,7 +72,7 @@ def above(
     least_deg: float,
 ) -> NDArray[np.bool_]:
     """
-    Whether the sun stands above an elevation of no more than 0 degrees.
+    Return whether the sun is above an elevation of at most 0 degrees.
 
     The hours around noon are known without computing it.
 
@@ -160,7 +160,7 @@ def _by_quarters(
 @lru_cache(maxsize=8192)
 def lit_of_day(latitude: float, longitude: float, day: int) -> NDArray[np.bool_]:
     """
-    Light of the quarter hours of a day, as `lit` finds it; read-only.
+    Return the light of a day's quarter hours, as by `lit`; read-only.
 
     Meters of one place ask for the same days one after another.
 
@@ -179,7 +179,7 @@ def lit_of_day(latitude: float, longitude: float, day: int) -> NDArray[np.bool_]
 
 
 def lit_us(latitude: float, longitude: float, from_us: int, to_us: int) -> int:
-    """Time with light between two times, by quarter hours. [us]"""
+    """Return the time with light between two times, by quarter hours. [us]"""
     start = np.arange(from_us // INTERVAL_US, -(-to_us // INTERVAL_US)) * INTERVAL_US
     place = np.full((2, len(start)), [[latitude], [longitude]])
     held = np.minimum(start + INTERVAL_US, to_us) - np.maximum(start, from_us)
@@ -190,7 +190,7 @@ def lit(
     start_us: NDArray[np.int64], latitude: NDArray[np.float64], longitude: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """
-    Whether quarter hours have light: the sun is above civil twilight in the middle of them.
+    Return whether quarter hours have light: sun above civil twilight at their middle.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Units at the edge: wire unit to base unit, once, here.
+Units of payloads: converted to base units once, here.
 
 A factor is an exact ratio of whole numbers; registers are multiplied and
 rounded to the nearest base unit, gauges are multiplied as floats.  SenML's
@@ -58,7 +58,7 @@ _FACTORS: dict[tuple[str, str], tuple[int, int, float]] = {
 
 def factor(wire: str, base: str) -> tuple[int, int, float]:
     """
-    Ratio and offset that turn a wire unit into a base unit.
+    Return ratio and offset from a payload unit to a base unit.
 
     Returns
     -------
@@ -78,5 +78,5 @@ def factor(wire: str, base: str) -> tuple[int, int, float]:
     except KeyError:
         known = ", ".join([*sorted({a for a, b in _FACTORS if b == base}), base])
         raise ProfileError(
-            f"unit {wire!r} cannot become {base!r}; units that can: {known}"
+            f"unit {wire!r} cannot be converted to {base!r}; convertible units: {known}"
         ) from None

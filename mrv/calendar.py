@@ -31,7 +31,7 @@ _FROM = ", from "
 
 
 class Zoned(NamedTuple):
-    """A zone, the first local date that is its own (None for the first zone), and when that is."""
+    """A time zone, its first local date (None for the first zone), and the start of that date."""
 
     first: date | None
     name: str
@@ -49,14 +49,14 @@ class _Dated(tzinfo):
         return moment.replace(tzinfo=UTC).astimezone(_plain(_at(instant, self._zones).name))
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        raise NotImplementedError("a local time needs its time zone")
+        raise NotImplementedError("a local time needs a time zone")
 
     tzname = dst = utcoffset  # type: ignore[assignment]
 
 
 def zone(timezone: str) -> tzinfo:
     """
-    Return the clock of a time zone, to show instants by.
+    Return the clock of a time zone, for display of instants.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def joined(first: str, later: Iterable[tuple[date, str]]) -> str:
 
 
 def narrowed(timezone: str, from_us: int, to_us: int) -> str:
-    """Return the time zone without changes that no local date of [from_us, to_us) knows of."""
+    """Return the time zone without changes outside the local dates of [from_us, to_us)."""
     if _FROM not in timezone:
         return timezone
     every = zones(timezone)
@@ -133,7 +133,7 @@ def _of_day(day: date, timezone: str) -> str:
 
 def midnight_us(day: date, timezone: str) -> int:
     """
-    Microseconds UTC at which a local day begins. [us]
+    Return microseconds UTC at which a local day begins. [us]
 
     Where the clock skips midnight the day begins at the skip, where midnight
     comes twice at the first.
@@ -148,7 +148,7 @@ def _midnight_us(day: date, name: str) -> int:
 
 def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
     """
-    Half-open UTC microseconds of the local days from `first` up to, not with, `end`.
+    Return half-open UTC microseconds of the local days from `first` to `end`, excluded.
 
     Raises
     ------
@@ -156,12 +156,14 @@ def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
         If the period is empty.
     """
     if first >= end:
-        raise PeriodError(f"period from {first} to {end} is empty; `to` is the day after the last")
+        raise PeriodError(
+            f"period from {first} to {end} is empty; `to` is the day after the last day"
+        )
     return midnight_us(first, timezone), midnight_us(end, timezone)
 
 
 def local_date(instant_us: int, timezone: str) -> date:
-    """Local date of an instant."""
+    """Return the local date of an instant."""
     found = _local(instant_us, timezone).date()
     if _FROM in timezone:
         every = zones(timezone)
@@ -178,7 +180,7 @@ def offset_us(instant_us: int, timezone: str) -> int:
 
 
 def days(from_us: int, to_us: int, timezone: str) -> Iterator[tuple[date, int, int]]:
-    """Local days that touch [from_us, to_us), each with its own half-open UTC edges."""
+    """Return local days that overlap [from_us, to_us), each with its half-open UTC edges."""
     day = local_date(from_us, timezone)
     begin = midnight_us(day, timezone)
     while begin < to_us:
@@ -189,7 +191,7 @@ def days(from_us: int, to_us: int, timezone: str) -> Iterator[tuple[date, int, i
 
 
 def years(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int]]:
-    """Local calendar years within [from_us, to_us), cut at its edges: (year, from_us, to_us)."""
+    """Return local calendar years in [from_us, to_us), cut at its edges: (year, from_us, to_us)."""
     result: list[tuple[int, int, int]] = []
     begin = from_us
     while begin < to_us:
@@ -201,7 +203,7 @@ def years(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int]]
 
 
 def months(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int, int]]:
-    """Local months within [from_us, to_us), cut at its edges: (year, month, from_us, to_us)."""
+    """Return local months in [from_us, to_us), cut at its edges: (year, month, from_us, to_us)."""
     result: list[tuple[int, int, int, int]] = []
     begin = from_us
     while begin < to_us:
@@ -216,7 +218,7 @@ def part_of_year(
     by_month: Sequence[Any] | None, from_us: int, to_us: int, timezone: str
 ) -> Fraction:
     """
-    Return the part of a year's expectation that falls into [from_us, to_us).
+    Return the part of a year's expected amount in [from_us, to_us).
 
     `by_month` are twelve numbers, January first, of which only the proportions count; without
     them a year is even and has 365 days.
@@ -234,14 +236,14 @@ def part_of_year(
 def parts(
     from_us: int, to_us: int, timezone: str, *, monthly: bool
 ) -> list[tuple[int, int | None, int, int]]:
-    """Local years, or months, within [from_us, to_us): (year, month or None, from_us, to_us)."""
+    """Return local years or months in [from_us, to_us): (year, month or None, from_us, to_us)."""
     if monthly:
         return list(months(from_us, to_us, timezone))
     return [(year, None, begin, end) for year, begin, end in years(from_us, to_us, timezone)]
 
 
 def month_us(year: int, month: int, timezone: str) -> int:
-    """Length of a local month. [us]."""
+    """Return the length of a local month. [us]."""
     end = midnight_us(_next_month(year, month), timezone)
     return end - midnight_us(date(year, month, 1), timezone)
 
@@ -251,29 +253,29 @@ def _next_month(year: int, month: int) -> date:
 
 
 def year_us(year: int, timezone: str) -> int:
-    """Length of a local calendar year. [us]."""
+    """Return the length of a local calendar year. [us]."""
     return midnight_us(date(year + 1, 1, 1), timezone) - midnight_us(date(year, 1, 1), timezone)
 
 
 def utc_text(instant_us: int) -> str:
-    """RFC 3339 in UTC, with decimals of a second only where there are any."""
+    """Return RFC 3339 text in UTC, with decimals of a second only if there are any."""
     return (_EPOCH + instant_us * _MICROSECOND).isoformat().replace("+00:00", "Z")
 
 
 def local_text(instant_us: int, timezone: str) -> str:
-    """RFC 3339 with the offset that the zone had at that instant."""
+    """Return RFC 3339 text with the offset of the zone at that instant."""
     return _local(instant_us, timezone).isoformat()
 
 
 def local_span(span_us: tuple[int, int], timezone: str) -> dict[str, str]:
-    """Return the edges of a time as the values of a text, `start` and `end`."""
+    """Return the edges of a time span as values of a text, `start` and `end`."""
     start, end = (local_text(edge, timezone) for edge in span_us)
     return {"start": start, "end": end}
 
 
 def instant_us(text: str, timezone: str) -> int:
     """
-    Microseconds UTC of RFC 3339 text, or of the local midnight of a bare date.
+    Return microseconds UTC of RFC 3339 text, or of the local midnight of a bare date.
 
     Raises
     ------

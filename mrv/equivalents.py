@@ -1,5 +1,5 @@
 """
-What a citizen can picture of a tonne: the diesel whose burning gives as much CO2.
+Illustration of a tonne: litres of diesel with the same CO2.
 
 For reading only: no statement holds it, and nothing is counted by it.
 """
@@ -18,7 +18,7 @@ _DIGITS = 2
 
 def diesel_litres(tonnes: Fraction) -> int | None:
     """
-    Litres of diesel that give as much CO2 when they burn, rounded down to two digits. [L]
+    Return litres of diesel with the same CO2 when burnt, rounded down to two digits. [L]
 
     By the fuel's density and the upper bounds of its calorific value and carbon (IPCC 2006
     Guidelines, volume 2, tables 1.2 and 1.4), so that it is rather too few than too many.

@@ -1,5 +1,5 @@
 """
-What can go wrong between an interval and a signed statement.
+Errors between an interval and a signed statement.
 
 TonneError
 `-- InputError
@@ -37,7 +37,7 @@ class CanonicalError(MrvError):
 
 class PackFormatError(CanonicalError):
     """
-    An evidence pack is of a form that another version writes.
+    An evidence pack has the format of another version.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class PackFormatError(CanonicalError):
 
 
 class PackTooLargeError(MrvError):
-    """A pack holds more than is read; whether it is true is not said."""
+    """A pack exceeds the size limits; its validity is not assessed."""
 
 
 class SignatureError(MrvError):
@@ -61,15 +61,15 @@ class SignatureError(MrvError):
 
 
 class SignedValueError(MrvError):
-    """A value that a meter signed, or a meter's key, cannot be read."""
+    """A value signed by a meter, or a meter's key, cannot be read."""
 
 
 class LogError(MrvError):
-    """A Merkle proof, a checkpoint or a receipt does not hold."""
+    """A Merkle proof, a checkpoint or a receipt is not valid."""
 
 
 class TimestampError(MrvError):
-    """A time-stamp token is not of these bytes, or not of an authority that counts."""
+    """A time-stamp token is not for these bytes, or not of an accepted authority."""
 
 
 class WitnessRefusedError(LogError):
@@ -97,7 +97,7 @@ class EnrolmentError(MrvError):
 
 
 class MethodologyError(MrvError):
-    """A methodology is unknown, or what it is given does not suit it."""
+    """A methodology is unknown, or its inputs are not valid."""
 
 
 class RuleError(MrvError):
@@ -105,7 +105,7 @@ class RuleError(MrvError):
 
 
 class IndicatorError(MrvError):
-    """An indicator is unknown, its limits are not there, or its inputs do not suit it."""
+    """An indicator is unknown, its limits are missing, or its inputs are not valid."""
 
 
 class FactorError(MrvError):
@@ -113,15 +113,15 @@ class FactorError(MrvError):
 
 
 class CountryFactorError(FactorError):
-    """The grid of the project's country has no factor then, and that of no other counts."""
+    """The grid of the project's country has no factor at that time; no other grid's is accepted."""
 
 
 class PeriodError(MrvError):
-    """A monitoring period cannot be closed as asked."""
+    """A monitoring period cannot be closed."""
 
 
 class StatementStateError(MrvError):
-    """A statement cannot make that step of its life."""
+    """A statement cannot change to that state."""
 
 
 class ReportError(MrvError):
@@ -129,12 +129,12 @@ class ReportError(MrvError):
 
 
 class ExportError(MrvError):
-    """An export cannot be made of a statement, or what an authority entered contradicts."""
+    """An export cannot be made of a statement, or entries of an authority contradict each other."""
 
 
 class VerificationError(MrvError):
     """
-    A step of verification found something false.
+    A verification step failed.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-The life of methodologies: in which programme, from when to when, and what follows.
+Validity of methodologies: programme, start, end and successor.
 
 A project registers by a methodology that takes new projects on that day; it may go on with it
 afterwards, until the programme's last day for credits, where it has one.  Days and sources stand
@@ -68,7 +68,7 @@ def _life(row: dict[str, Any]) -> Life:
 
 def find_life(methodology: str, version: str | None, named: Iterable[str | None]) -> Life | None:
     """
-    Return the life of a methodology in the programme that a registration names.
+    Return the validity of a methodology in the programme of a registration.
 
     Parameters
     ----------
@@ -85,20 +85,20 @@ def find_life(methodology: str, version: str | None, named: Iterable[str | None]
 
 
 def not_computed(methodology: str) -> str | None:
-    """Say what is known of a methodology that tonne names and does not compute."""
+    """Return the description of a methodology that tonne lists but does not calculate."""
     found = next((live for live in lives() if live.id == methodology and not live.computes), None)
     if found is None:
         return None
     before = [live.name for live in lives() if live.successor == methodology]
     follows = f", which follows {' and '.join(before)}" if before else ""
     return (
-        f"{found.name}{follows} in {found.programme} is named in the ledger of methodologies and"
-        f" not computed: its equations were not to be had; source: {found.source}"
+        f"{found.name}{follows} in {found.programme} is in the list of methodologies "
+        f"but not calculated, as its equations were not available; source: {found.source}"
     )
 
 
 def registration_refused(life: Life, registered: date) -> Text | None:
-    """Say why a project may not register by a methodology on a day; None where it may."""
+    """Return why a project may not register under a methodology on a day; None if it may."""
     day, values = str(registered), _named(life)
     if life.inactive:
         return _followed(life, text("PLN-03.inactive", **values))
@@ -113,7 +113,7 @@ def registration_refused(life: Life, registered: date) -> Text | None:
 
 def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
-    Say what a period that ends on a day breaks.
+    Return the validity rules not met by a period that ends on a day.
 
     Parameters
     ----------

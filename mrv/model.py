@@ -44,7 +44,7 @@ LINE_DIAGRAM = "line_diagram"
 
 
 class Stated(NamedTuple):
-    """The document that states a value: title, who gave it, its date, the SHA-256 of its file."""
+    """The document that states a value: title, issuer, date, SHA-256 of its file."""
 
     document: str
     by: str
@@ -54,7 +54,7 @@ class Stated(NamedTuple):
 
 class Calculation(NamedTuple):
     """
-    How a factor was calculated: by which tool, which of its results it is, and from what.
+    Calculation of a factor: tool, result and inputs.
 
     Numbers of `inputs` are decimal text.
     """
@@ -67,7 +67,7 @@ class Calculation(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Factor:
     """
-    A number that someone published, with all that a verifier asks about it.
+    A published number with the data that a verifier checks.
 
     `valid_from` and `valid_to` are half-open local dates, None is unbounded.
     `verified` says that a person has compared the value with the primary text.
@@ -103,7 +103,7 @@ class Factor:
 
 
 class Factors(Protocol):
-    """What a methodology needs of the factor book."""
+    """The part of the factor book that a methodology uses."""
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the factor of a kind for a direction on a local date (None: the newest)."""
@@ -117,7 +117,7 @@ class Factors(Protocol):
 @dataclass(frozen=True, slots=True)
 class Most:
     """
-    Most that one device of a role can count in an hour and in a local day. [base units]
+    Maximum of one device of a role in an hour and in a local day. [base units]
 
     `source` is where it is read.  `per_day_as_mean` is the highest mean of a day over a period, 0
     where none is known.
@@ -132,7 +132,7 @@ class Most:
 @dataclass(frozen=True, slots=True)
 class RoleNeeds:
     """
-    What a device must be and deliver to take a role in a project.
+    Requirements for a device to take a role in a project.
 
     `less` names another quantity of the same device that is taken off, such as what
     a plant's meter imports.  `cap` names the project's parameter that says how much
@@ -171,25 +171,25 @@ class RoleNeeds:
 
     @property
     def beside(self) -> str:
-        """Quantity of the same device that its own is compared with; empty where there is none."""
+        """Return the quantity of the same device for comparison; empty without one."""
         if self.draws is not None:
             return self.draws[0]
         return self.delivers[0] if self.delivers is not None else ""
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """All that the role reads of a device."""
+        """Return all quantities of a device that the role uses."""
         return (self.quantity, self.less) if self.less else (self.quantity,)
 
     @property
     def unit(self) -> str:
-        """Base unit of the quantity."""
+        """Return the base unit of the quantity."""
         return QUANTITIES[QUANTITY_INDEX[self.quantity]].unit
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What one device did in one local calendar year of a period. [base units]"""
+    """Quantities of one device in one local calendar year of a period. [base units]"""
 
     role: str
     params: Mapping[str, Any]
@@ -198,7 +198,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Reductions:
-    """Emissions by side, exact. [tCO2e]; `extra` holds what else the method reports."""
+    """Emissions by side, exact. [tCO2e]; `extra` has further results of the methodology."""
 
     baseline_t: Fraction
     project_t: Fraction
@@ -209,7 +209,7 @@ class Reductions:
 
 @dataclass(frozen=True, slots=True)
 class CandidateDevice:
-    """A project's device as an applicability check sees it; `nets`: its `less` is metered."""
+    """A project's device as input of an applicability check; `nets`: its `less` is metered."""
 
     id: str
     role: str
@@ -220,7 +220,7 @@ class CandidateDevice:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A project as an applicability check sees it."""
+    """A project as input of an applicability check."""
 
     parameters: Mapping[str, Any]
     devices: tuple[CandidateDevice, ...]
@@ -232,7 +232,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    One applicability condition: `test` returns None, or what does not hold.
+    One applicability condition: `test` returns None, or the unmet condition.
 
     `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.
     `refuses` says that the project is none of the methodology's while it does not;
@@ -249,7 +249,7 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """
-    One condition that inputs must meet to be the methodology's business.
+    One condition for the inputs of the methodology.
 
     `test` sees the inputs and what they come to, and returns None, or what does
     not hold and what to do.  `first` is one of the first rules alone: what leaves no more is
@@ -266,7 +266,7 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """
-    Two quantities that are measured apart and have to agree.
+    Two independently measured quantities that must agree.
 
     `test` returns None, or what does not agree and what to do, and by parameter what counts
     at most until it does.
@@ -279,7 +279,7 @@ def not_metered(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Stand in for `inputs_of` where the quantities come from documents, not from meters.
+    Raise an error in place of `inputs_of`, for quantities from documents only.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def not_metered(
 @dataclass(frozen=True, slots=True)
 class Methodology:
     """
-    One methodology, as its file declares it.
+    One methodology, as declared in its file.
 
     `versions` starts with the current one.  `additive` says that rows per
     interval are exact whole micrograms, so that their sum is the period's
@@ -366,7 +366,7 @@ class Methodology:
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
 
     def reductions(self, inputs: Inputs, factors: Factors) -> Reductions:
-        """Evaluate the steps. [tCO2e]."""
+        """Return the results of the steps. [tCO2e]."""
         found = self.steps.values(inputs, factors)
         return Reductions(
             found[BASELINE],
@@ -378,28 +378,28 @@ class Methodology:
 
     @property
     def symbols(self) -> dict[str, str]:
-        """Symbols by our names, of inputs, factors and steps."""
+        """Return symbols by name, of inputs, factors and steps."""
         return self.steps.symbols(self.inputs)
 
     @property
     def version(self) -> str:
-        """The version that new projects should name."""
+        """Return the version for new projects."""
         return self.versions[0]
 
     @property
     def diagrams(self) -> frozenset[str]:
-        """Keys of a project's `documents` that are of no value."""
+        """Return keys of a project's `documents` that do not concern a value."""
         return frozenset([LINE_DIAGRAM] if self.apart else ())
 
     @property
     def by_quarter_hours(self) -> bool:
-        """Whether rows of quarter hours add up to a period's account, but for its deductions."""
+        """Return whether quarter hours add up to a period's account, before deductions."""
         return self.additive and not any(needs.less for needs in self.roles.values())
 
     @property
     def by_period(self) -> bool:
         """
-        Whether a quarter hour has no emissions of its own: what earns is known of a period.
+        Return whether emissions exist only for a period, not for a quarter hour.
 
         Its rows would show the project's side without it, a loss that is none.
         """
@@ -407,37 +407,37 @@ class Methodology:
 
     @property
     def invoiced(self) -> frozenset[str]:
-        """Roles that invoices have to show, their own or those of the electricity they take."""
+        """Return roles that require invoices, of their quantity or of their electricity."""
         held = {r for one in self.consumptions if one.by_design for r in one.serves}
         served = {r for one in self.capacities for r in one.serves}
         return frozenset({*self.billed, *(held & served)})
 
     @property
     def powering(self) -> tuple[str, ...]:
-        """Roles of the electricity by whose invoices a service is shown as well."""
+        """Return roles of electricity whose invoices also corroborate a service."""
         taken = (r for one in self.consumptions if one.by_design for r in one.uses)
         return tuple(dict.fromkeys(taken))
 
     @property
     def designed(self) -> tuple[str, ...]:
-        """Parameters that say what a plant was built for, or what its baseline rests on."""
+        """Return parameters of the design of a plant, or of its baseline."""
         return self.designed_of(self.roles)
 
     @property
     def documented(self) -> tuple[str, ...]:
-        """All parameters whose dated documents a period asks for."""
+        """Return all parameters that require dated documents."""
         some = (
             n for n, s in self.parameters.items() if s.undocumented is not None or s.by_publication
         )
         return tuple(dict.fromkeys((*self.designed, *self.dated, *some)))
 
     def spec_of(self, name: str) -> ParameterSpec:
-        """Return what a parameter of the project, or else of one of its devices, is."""
+        """Return the specification of a parameter of the project, or of one of its devices."""
         devices = {k: spec for needs in self.roles.values() for k, spec in needs.params.items()}
         return {**devices, **self.parameters}[name]
 
     def designed_of(self, roles: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the services that some roles meter."""
+        """Return design parameters of the services metered by some roles."""
         some = {*roles}
         found = [one.parameter for one in self.capacities if some & {*one.serves}]
         found += [
@@ -470,7 +470,7 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """
-    A figure of the environment; it is never carbon and never becomes a tonne.
+    An environmental figure, which is not part of any tonnes.
 
     `table` names the standard's numbers in `mrv/countries`, None where the figure
     needs none; `configured` says that they could not be read, so that anyone who

@@ -1,5 +1,5 @@
 """
-Which program computed a statement: version, and SHA-256 of its code and data.
+Program of a statement: version, and SHA-256 of code and data.
 
 Two programs with one digest meter and account alike.  It is of every file of the packages `ingest`
 and `mrv`, save what Python or people add to them: caches, pages.
@@ -23,7 +23,7 @@ _DIGITS = 16
 
 @cache
 def program() -> str:
-    """Return what a statement names as its program: `tonne VERSION sha256:DIGEST`."""
+    """Return the program named in a statement: `tonne VERSION sha256:DIGEST`."""
     try:
         name = f"tonne {version('tonne')}"
     except PackageNotFoundError:  # a copy of the files alone: an auditor's folder
@@ -32,18 +32,18 @@ def program() -> str:
 
 
 def same(code_version: str) -> bool:
-    """Whether a statement names a program with this one's code and data."""
+    """Return whether a statement names a program with this code and data."""
     return code_version.partition("sha256:")[2] == program().partition("sha256:")[2]
 
 
 def named(code_version: str) -> str:
-    """Return the program that a statement names, with the first digits of its digest."""
+    """Return the program named in a statement, with the first digits of its digest."""
     name, mark, full = code_version.partition("sha256:")
     return f"{name}{mark}{full[:_DIGITS]}"
 
 
 def digest(packages: Iterable[Traversable]) -> str:
-    """Return the digest of packages, a line `SHA-256  PATH` a file."""
+    """Return the digest of packages, from one line `SHA-256 PATH` per file."""
     lines = sorted(line for package in packages for line in _lines(package, package.name))
     return sha256("".join(lines).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A metered quantity as a reader knows it: kWh and not Wh, litres and not millilitres."""
+"""Metered quantities in usual units: kWh, not Wh; litres, not millilitres."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACES = 3
 
 def quantity_text(value: int | Fraction, unit: str) -> str:
     """
-    Return a quantity with one decimal and its usual unit; of other units as they are.
+    Return a quantity with one decimal and its usual unit; other units unchanged.
 
     Parameters
     ----------
@@ -28,24 +28,24 @@ def quantity_text(value: int | Fraction, unit: str) -> str:
 
 
 def amount_text(value: int | Fraction, unit: str) -> Text:
-    """Return a quantity of base units as a text: in its usual unit, whole base units exact."""
+    """Return a quantity of base units as text in its usual unit, exact."""
     name, scale = _IN.get(unit, (unit, 1))
     return text("text.amount", value=plain_text(Fraction(value) / scale, _PLACES), unit=name)
 
 
 def significant(value: Fraction, digits: int = 6) -> str:
-    """Return decimal text of so many significant digits, without an exponent."""
+    """Return decimal text with a number of significant digits, without exponent."""
     return format(Decimal(f"{float(value):.{digits}g}"), "f")
 
 
 def plain_text(value: Fraction, places: int) -> str:
-    """Return decimal text with at most so many places."""
+    """Return decimal text with a maximum number of places."""
     shown = decimal_text(value, places, "half_even")
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:
-    """Return a quantity in its usual unit as the values of a text: at most 3 places, rounded up."""
+    """Return a quantity in its usual unit as values of a text: at most 3 places, rounded up."""
     name, scale = _IN.get(unit, (unit, 1))
     written = decimal_text(Fraction(value) / scale, _PLACES, "up")
     return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

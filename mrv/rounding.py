@@ -1,5 +1,5 @@
 """
-Rounding: once, and against the claimant.
+Rounding: once, and conservatively.
 
 Everything before is exact, a `Fraction` or whole micrograms.  What is claimed
 rounds down, what is owed rounds up; a display rounds half to even, and a figure
@@ -31,7 +31,7 @@ _WRITTEN = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")
 
 def floor_credit(reduction_t: Fraction) -> int:
     """
-    Whole tonnes that a reduction may be credited with. [t]
+    Return the whole tonnes that a reduction may be credited with. [t]
 
     Rounds down.  A negative reduction earns nothing: it stays in the account as
     it is, and does not become a negative credit.
@@ -41,7 +41,7 @@ def floor_credit(reduction_t: Fraction) -> int:
 
 def to_integer(value: Fraction, mode: Mode) -> int:
     """
-    Round a fraction to an integer.
+    Return a fraction rounded to an integer.
 
     Towards minus infinity, plus infinity, half to even, or half up, which is away
     from zero: 0.5 to 1 and -0.5 to -1.
@@ -57,13 +57,13 @@ def to_integer(value: Fraction, mode: Mode) -> int:
 
 
 def half_up(value: Fraction, places: int = 0) -> Fraction:
-    """Round to so many decimals, half up, as standards and their tables do."""
+    """Return a value rounded half up to a number of decimals, as in standards."""
     return Fraction(to_integer(value * 10**places, "half_up"), 10**places)
 
 
 def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     """
-    Write a fraction as decimal text with exactly `places` decimals.
+    Return a fraction as decimal text with exactly `places` decimals.
 
     The same text on every machine; no binary float takes part.
     """
@@ -74,14 +74,14 @@ def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
 
 
 def figure(value: Fraction, digits: int = 4) -> str:
-    """Write a fraction as plain decimal text with so many significant digits."""
+    """Return a fraction as plain decimal text with a number of significant digits."""
     with localcontext(prec=digits):
         return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
 
 
 def exact_text(value: Fraction) -> str:
     """
-    Write a fraction that came from decimal text as such text again, all digits.
+    Return a fraction of decimal text as exact decimal text.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def exact_text(value: Fraction) -> str:
 
 def decimal_of(text: object) -> Decimal:
     """
-    Read decimal text that may come from anybody.
+    Return a decimal from untrusted text.
 
     A few letters can name a number with a hundred million digits, and exact arithmetic would
     write them all.
@@ -117,12 +117,12 @@ def decimal_of(text: object) -> Decimal:
 
 
 def share_text(part: int, whole: int) -> str:
-    """A share with six decimals, rounded down; the share of nothing is 0."""
+    """Return a share with six decimals, rounded down; the share of nothing is 0."""
     return decimal_text(Fraction(part, whole) if whole else Fraction(0), 6, "down")
 
 
 def exact_sum(values: Int64) -> int:
-    """Sum whole numbers as a Python integer, also where the sum passes 2**63."""
+    """Return the sum of whole numbers as a Python integer, without overflow at 2**63."""
     if len(values) == 0:
         return 0
     largest = max(abs(int(values.max())), abs(int(values.min())))
@@ -133,7 +133,7 @@ def exact_sum(values: Int64) -> int:
 
 class Rates:
     """
-    Exact rates that whole numbers are multiplied by, many at once.
+    Exact rates for the multiplication of many whole numbers.
 
     `n * rate` is `n * whole + n * rest / denominator`, which int64 holds for
     every n up to `limit`; beyond it Python integers take over, so that the
@@ -166,7 +166,7 @@ class Rates:
 
     def apply(self, values: Int64, index: Int32, mode: Literal["down", "up"]) -> Int64:
         """
-        Multiply each value by the rate of its index and round to a whole number.
+        Return each value times the rate of its index, rounded to a whole number.
 
         A result that no int64 holds is not a measurement: it counts 0 where it
         would be claimed (rounding down), and 2**62 where it is owed.

@@ -1,5 +1,5 @@
 """
-What holds a service: what it takes, what its plant was built for, the range of a baseline.
+Limits of a service: consumption, design capacity, range of a baseline.
 
 And what other values say of one that is typed.
 """
@@ -16,7 +16,7 @@ from mrv.parameters.inputs import Inputs
 @dataclass(frozen=True, slots=True)
 class Consumption:
     """
-    What a service takes: no distance without charging, no casting without current.
+    Required consumption of a service: charging for distance, electricity for castings.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Consumption:
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """
-    What a plant was built for: the most that its service may come to in a day.
+    Design capacity of a plant: the highest service in a day.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Capacity:
 @dataclass(frozen=True, slots=True)
 class Range:
     """
-    Range of what a baseline was regressed on: outside of it the regression says nothing.
+    Range of a baseline regression, outside which it is not valid.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class Range:
 @dataclass(frozen=True, slots=True)
 class Related:
     """
-    What other values say of one: outside of it, the bound that gives the lower reduction counts.
+    Range of a value derived from other values; outside it, the conservative bound applies.
 
     Attributes
     ----------

@@ -1,5 +1,5 @@
 """
-What a methodology calculates: steps from its inputs to its emissions, each declared once.
+Steps of a methodology, from inputs to emissions; each is declared once.
 
 A formula names inputs, published factors and earlier steps.  Python evaluates it exactly
 (`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
@@ -83,8 +83,8 @@ class Published:
     zero: str = ""
     over: str = ""
 
-    def asked(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
-        """Return the factor, or None; `quantity` says whether what it is of is above zero."""
+    def factor_of(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
+        """Return the factor, or None; `quantity` is whether its quantity is above zero."""
         direction = self.direction if quantity else self.zero
         return factors.select(self.kind.format_map(inputs), direction) if direction else None
 
@@ -123,10 +123,10 @@ _LEFT = Step(
     "ER",
     "tCO2e",
     f"{BASELINE} - {PROJECT} - {LEAKAGE}",
-    "all methodologies: what is left of the baseline",
+    "all methodologies: baseline emissions less project emissions and leakage",
     "reduction, negative where the project emits more than the baseline",
 )
-_NONE = "the methodology counts none"
+_NONE = "the methodology has none"
 _ELSE = (
     Step(PROJECT, "PE", "tCO2e", "0", _NONE, "project emissions"),
     Step(LEAKAGE, "LE", "tCO2e", "0", _NONE, "leakage"),
@@ -140,7 +140,7 @@ class _Dotted(ast.NodeTransformer):
     """A key of a record, as `polymer_t.PET`, is one name."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """Join the record and its key."""
+        """Replace a record and its key by one name."""
         return ast.copy_location(ast.Name(ast.unparse(node), ast.Load()), node)
 
 
@@ -151,7 +151,7 @@ class _Symbols(ast.NodeTransformer):
         self._symbols = symbols
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Put one."""
+        """Replace a name."""
         number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
         # of two names the first; a sum as one
         symbol = self._symbols.get(node.id, number).partition(", ")[0]
@@ -170,7 +170,7 @@ def in_symbols(formula: str, symbols: Mapping[str, str]) -> str:
 
 
 def names_of(formula: str) -> list[str]:
-    """Return the names in a formula, functions left out."""
+    """Return the names in a formula, without functions."""
     tree = parsed(formula)
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     found = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
@@ -229,7 +229,7 @@ class Steps:
         return tuple((step, _code(step.formula)) for step in self.formulas)
 
     @cached_property
-    def _most(self) -> dict[str, CodeType | None]:
+    def _lengths(self) -> dict[str, CodeType | None]:
         return {name: _code(most) if most else None for name, most in self.lists.items()}
 
     @cached_property
@@ -238,11 +238,11 @@ class Steps:
 
     @property
     def formulas(self) -> tuple[Step, ...]:
-        """The steps, without the factors that they name."""
+        """Return the steps, without the factors that they name."""
         return tuple(part for part in self.parts if isinstance(part, Step))
 
     def applying(self, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
-        """Return the parts that apply to some inputs."""
+        """Return the steps that apply to some inputs."""
         found: dict[str, Part] = {}
         for part in self.parts:
             if part.name not in found and _applies(part, inputs):
@@ -250,22 +250,22 @@ class Steps:
         return tuple(found.values())
 
     def reported(self, inputs: Mapping[str, Any]) -> list[str]:
-        """Return what is reported beside the emissions."""
+        """Return the results other than emissions."""
         return [p.name for p in self.applying(inputs) if p.name in self.extra] if self.extra else []
 
     def rows(self, inputs: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-        """Return the rows of each list that count."""
+        """Return the rows of each list that apply."""
         whole = {**self.defaults, **inputs}
         found = {}
-        for name, most in self._most.items():
+        for name, most in self._lengths.items():
             given = whole[name]
             records = list(given.values()) if isinstance(given, Mapping) else list(given)
-            found[name] = records if most is None else records[: int(self._one(most, whole))]
+            found[name] = records if most is None else records[: int(self._evaluated(most, whole))]
         return found
 
     def published(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
-        Return the factors that formulas name; None for one that is not asked for.
+        Return the factors in formulas; None for one that is not needed.
 
         Of a list, those of its rows.
         """
@@ -276,16 +276,16 @@ class Steps:
                 continue
             if part.over:
                 rows = lists[part.over]
-                found[part.name] = [part.asked(factors, one, quantity=True) for one in rows]
+                found[part.name] = [part.factor_of(factors, one, quantity=True) for one in rows]
                 continue
             of, _, key = part.of.partition(".")
             quantity = any(row[key] for row in lists[of]) if key else not of or bool(whole[of])
-            found[part.name] = part.asked(factors, whole, quantity=quantity)
+            found[part.name] = part.factor_of(factors, whole, quantity=quantity)
         return found
 
     def values(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
-        Evaluate all steps, exactly.
+        Return the values of all steps, exact.
 
         Returns
         -------
@@ -309,16 +309,16 @@ class Steps:
                 continue
             done.add(part.name)
             if not part.over:
-                known[part.name] = self._one(code, known)
+                known[part.name] = self._evaluated(code, known)
                 continue
             made: list[Any] = []
             for scope in _scopes(known, lists[part.over], columns):
                 scope[BEFORE] = made[-1] if made else ZERO
-                made.append(self._one(code, scope))
+                made.append(self._evaluated(code, scope))
             known[part.name] = columns[part.name] = made
         return known
 
-    def _one(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
+    def _evaluated(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
         # our own formulas, compiled once; no text of a user gets here
         found = eval(code, self._functions, scope)  # noqa: S307
         return Fraction(found) if isinstance(found, int) else found
@@ -342,7 +342,7 @@ def steps(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     extra: tuple[str, ...] = (),
 ) -> Steps:
-    """Declare steps; parts that several methodologies share come as a group."""
+    """Return declared steps; parts common to several methodologies are groups."""
     flat: list[Part] = []
     for part in parts:
         flat += [part] if isinstance(part, Published | Step) else part

@@ -1,5 +1,5 @@
 """
-The one place where a process reads the wall clock.
+The only place where a process reads the wall clock.
 
 Everything stored is whole microseconds since 1970-01-01 UTC.  Formulas never
 ask what time it is; they are given times, so that a rebuild gives the same rows.
@@ -10,7 +10,7 @@ import time
 
 def now_us() -> int:
     """
-    Wall clock, UTC.
+    Return the wall clock in UTC. [us]
 
     Returns
     -------

@@ -1,5 +1,5 @@
 """
-`TONNE_*` names as a person wrote them: in the environment, in `.env`, or in a secret's file.
+`TONNE_*` settings in the environment, in `.env`, or in a secret's file.
 
 A name that we do not know, or a secret given twice, is refused: a misspelt name
 that is ignored in silence would run against the wrong database.
@@ -24,7 +24,7 @@ class SettingsError(InputError):
 
 def split_bind(bind: str) -> tuple[str, int]:
     """
-    Host and port of `host:port` or `[v6]:port`.
+    Return host and port of `host:port` or `[v6]:port`.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def split_bind(bind: str) -> tuple[str, int]:
 
 def one_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | None:
     """
-    One `TONNE_*` value, for a process with no room for all of them; None where it is not set.
+    Return one `TONNE_*` value, without loading all settings; None where not set.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def read_environment(
     environ: Mapping[str, str], dotenv: Path, fields: Collection[str], secrets: Collection[str]
 ) -> dict[str, str]:
     """
-    `TONNE_*` values by field name; the environment wins over the file.
+    Return `TONNE_*` values by field name; the environment precedes the file.
 
     Parameters
     ----------

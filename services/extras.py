@@ -1,5 +1,5 @@
 """
-Parts of tonne that are installed only where they are wanted: extras.
+Optional parts of tonne: extras.
 
 Which package belongs to which extra is read from tonne's own metadata; which command
 brings it depends on how tonne itself came here.
@@ -33,7 +33,7 @@ _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:.*\bextra\s*==\s*["']([\w-]+)[
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
     """
-    Return what is missing and what to run; None for a module of ours, a defect.
+    Return the missing extra and the command to install it; None for a module of tonne.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
         return None
     module = _module(error)
     extra = extra_of(module)
-    why = f"it comes with the extra `{extra}`" if extra else "this installation is not whole"
+    why = f"it comes with the extra `{extra}`" if extra else "this installation is incomplete"
     return f"{module} is not installed: {why}; run: {fix}"
 
 
 def remedy(error: ModuleNotFoundError) -> str | None:
-    """Return the command that brings a module; None for a module of ours or Python's."""
+    """Return the command that installs a module; None for a module of tonne or Python."""
     module = _module(error)
     if module in {"", "deploy", "ingest", "mrv", "services"} | sys.stdlib_module_names:
         return None
@@ -59,14 +59,14 @@ def remedy(error: ModuleNotFoundError) -> str | None:
 
 
 def extra_of(module: str) -> str | None:
-    """Extra that brings a module; None for what tonne itself needs, or does not know."""
+    """Return the extra of a module; None for required or unknown modules."""
     package = _PACKAGES.get(module, module.replace("_", "-"))
     return next((extra for name, extra in _requirements() if name == package and extra), None)
 
 
 def command(extra: str) -> str:
     """
-    Return the command that adds an extra to this installation; extras that it has stay.
+    Return the command that adds an extra to this installation, keeping installed ones.
 
     A checkout is set up by `make`; a tool of uv or pipx is installed again from its file.
     """

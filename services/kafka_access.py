@@ -1,5 +1,5 @@
 """
-Which Kafka, and who we are to it: what a `kafka://` or `kafkas://` URL and its settings say.
+Kafka brokers and identity, from a `kafka://` or `kafkas://` URL and its settings.
 
 Holds no client of Kafka's: settings, `tonne doctor` and local servers read it without the
 extra `kafka`.
@@ -24,7 +24,7 @@ _PORTS = {PLAIN: 9_092, SECURE: 9_093}
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
     """
-    Brokers to ask for the others, and how to speak to them.
+    Bootstrap brokers, and the security of connections to them.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class KafkaAccess:
         token_url: str | None = None,
     ) -> KafkaAccess:
         """
-        Read a URL.
+        Return the access of a URL.
 
         Raises
         ------
@@ -92,14 +92,14 @@ class KafkaAccess:
 
     @property
     def bootstrap(self) -> list[str]:
-        """`host:port` of each broker that is named."""
+        """Return `host:port` of each named broker."""
         return [
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.servers
         ]
 
     @property
     def protocol(self) -> str:
-        """The protocol of security by Kafka's names."""
+        """Return Kafka's name of the security protocol."""
         return ("SASL_" if self.user is not None else "") + ("SSL" if self.secure else "PLAINTEXT")
 
     def context(self) -> ssl.SSLContext | None:

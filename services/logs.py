@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> FilteringBoundLogger:
     """
-    Logger of one part of a process.
+    Return the logger of one part of a process.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ BURST, A_SECOND = 5.0, 0.5  # lines of theirs at once, and in the long run
 
 class LibraryLog(logging.Handler):
     """
-    What libraries log, as lines of ours: in one form, and each message now and then only.
+    Log lines of libraries in our form, each message only now and then.
 
     A client of Kafka tells each failed attempt of each connection, thousands of lines a
     minute while a broker is away.  A message is the same whatever stands in its places.
@@ -85,7 +85,7 @@ class LibraryLog(logging.Handler):
             logging.getLogger(name).propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell a message, unless it, or another, was reported a moment ago."""
+        """Log a message, unless it, or another, was logged a moment ago."""
         key = (record.name, str(record.msg)[:200])
         with self._guard:
             now_s = time.monotonic()

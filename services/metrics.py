@@ -1,5 +1,5 @@
 """
-What a process tells Prometheus.
+Metrics of a process, for Prometheus.
 
 One `Metrics` belongs to one process and is handed to the parts that count.
 There is no global registry: two pipelines in one test do not add up.  Base
@@ -32,7 +32,7 @@ _COMMIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """Every series of a process, in a registry of its own unless one is given."""
+    """Every metric of a process, in a separate registry unless one is given."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
@@ -233,5 +233,5 @@ class Metrics:
         )
 
     def serve(self, bind: str) -> AbstractContextManager[None]:
-        """Answer scrapes at `bind` while the block runs, as `serving` does."""
+        """Serve metrics at `bind` while the block runs, as `serving` does."""
         return serving(self.registry, self.pulse, bind)

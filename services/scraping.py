@@ -1,5 +1,5 @@
 """
-HTTP endpoint of a process: metrics for Prometheus, and whether it moves.
+HTTP endpoint of a process: metrics for Prometheus, and progress.
 
 Knows no series: a gateway in the field that has few of its own need not load those of a
 pipeline.
@@ -33,7 +33,7 @@ STILL_S = 120.0
 
 class Pulse:
     """
-    When each part of a process last moved, or had nothing to do.
+    Time at which each part of a process last worked, or had nothing to do.
 
     Parameters
     ----------
@@ -48,25 +48,25 @@ class Pulse:
         self._said: dict[str, str] = {}
 
     def lost(self, server: str) -> None:
-        """Say that a server is waited for; the first time of several in a row counts."""
+        """Record that a server is waited for, from the first failure in a row."""
         self._waited_for.setdefault(server, time.time())
 
     def back(self, server: str) -> float | None:
-        """Say that a server answers; return for how long it was waited for. [s]"""
+        """Record that a server answers; return the waiting time. [s]"""
         since = self._waited_for.pop(server, None)
         return None if since is None else time.time() - since
 
     def waiting_s(self, server: str) -> float:
-        """Return for how long a server has been waited for; 0 while it answers. [s]"""
+        """Return the waiting time for a server; 0 while it answers. [s]"""
         since = self._waited_for.get(server)
         return 0.0 if since is None else max(0.0, time.time() - since)
 
     def say(self, server: str, what: str) -> None:
-        """Say what is wrong at a server that answers, and a restart would not mend; "" ends it."""
+        """Record a fault of a server that answers and that a restart would not fix; "" ends it."""
         self._said[server] = what
 
     def waiting(self) -> str | None:
-        """Say which servers are waited for, since when, and what is wrong at others, or None."""
+        """Return servers waited for, since when, and faults of others, or None."""
         waited = [
             f"waiting for {server} since {_time_text(since)}"
             for server, since in sorted(self._waited_for.items())
@@ -74,18 +74,18 @@ class Pulse:
         return "; ".join(waited + [text for _, text in sorted(self._said.items()) if text]) or None
 
     def beat(self, part: str) -> None:
-        """Say that a part moves; safe from any thread."""
+        """Record that a part works; safe from any thread."""
         self._beats[part] = time.monotonic()
 
     def pause(self, part: str, pause_s: float, stopping: threading.Event) -> None:
-        """Wait between two rounds of work, or until asked to stop; that is no standstill."""
+        """Wait between two rounds of work, or until asked to stop."""
         end_s = time.monotonic() + pause_s
         while not stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:
             self.beat(part)
             stopping.wait(min(left_s, self._still_s / 4))
 
     def trouble(self) -> str | None:
-        """Say which part does not move, or None when all do."""
+        """Return the part that has stopped, or None when all work."""
         if not self._beats:
             return "starting"
         now = time.monotonic()
@@ -122,7 +122,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(found[0][4][:2], _Handler)  # type: ignore[arg-type]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection, and hang up on the oldest where there are too many."""
+        """Answer a connection, and close the oldest if there are too many."""
         clock = threading.Timer(ANSWER_S, _hang_up, [request])
         clock.daemon = True
         clock.start()
@@ -136,7 +136,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Let go of a connection."""
+        """Close a connection."""
         with self._lock:
             clock = self._open.pop(request, None)
         if clock is not None:
@@ -144,7 +144,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of callers that hang up, or are hung up on."""
+        """Ignore callers that close, or were disconnected."""
 
 
 def _hang_up(request: socket.socket) -> None:
@@ -155,7 +155,7 @@ def _hang_up(request: socket.socket) -> None:
 @contextmanager
 def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[None]:
     """
-    Answer scrapes at `bind` while the block runs, and `/healthz`: 200 while work goes on.
+    Serve metrics at `bind` while the block runs, and `/healthz`: 200 while work continues.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Which values of a setting are refused; what two settings contradict is in `settings`.
+Checks of single settings; contradictions of two settings are in `settings`.
 
 Errors name the remedy and never the value of a secret.
 """
@@ -50,7 +50,7 @@ def server(url: str | None, info: Any) -> str | None:
 
 
 def bind(address: str) -> str:
-    """Refuse what is no `host:port`."""
+    """Refuse a value that is not `host:port`."""
     try:
         split_bind(address or "localhost:0")
     except SettingsError as error:
@@ -59,7 +59,7 @@ def bind(address: str) -> str:
 
 
 def networks(text: str) -> str:
-    """Refuse what is not a list of addresses and networks."""
+    """Refuse a value that is not a list of addresses and networks."""
     for one in filter(None, (part.strip() for part in text.split(","))):
         try:
             ip_network(one)
@@ -72,7 +72,7 @@ def networks(text: str) -> str:
 
 
 def device_classes(text: str) -> str:
-    """Refuse what is not a list of device classes."""
+    """Refuse a value that is not a list of device classes."""
     from ingest import classes  # noqa: PLC0415 - reads files
 
     for one in filter(None, (part.strip() for part in text.split(","))):
@@ -89,7 +89,7 @@ def topic_level(name: str | None) -> str | None:
 
 
 def kept_days(days: int, info: Any) -> int:
-    """Refuse to keep for too few days what goes by policy."""
+    """Refuse a retention below the minimum."""
     least = LEAST_DAYS[info.field_name]
     if 0 < days < least:
         raise ValueError(f"is {days}; give at least {least} days, or 0 for no limit")
@@ -97,7 +97,7 @@ def kept_days(days: int, info: Any) -> int:
 
 
 def quota(most: int, info: Any) -> int:
-    """Refuse a quota that one honest meter passes."""
+    """Refuse a quota that one honest meter would exceed."""
     # a message may have 256 KiB, and a meter may send each second
     least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
     if 0 < most < least:
@@ -106,14 +106,14 @@ def quota(most: int, info: Any) -> int:
 
 
 def page(url: str | None) -> str | None:
-    """Refuse what is not a URL of a page; a slash at its end is dropped."""
+    """Return the URL of a page without its last slash; refuse other values."""
     if url and not url.startswith(("http://", "https://")):
         raise ValueError("must be an http:// or https:// URL")
     return url.rstrip("/") if url else None
 
 
 def mail_server(url: str | None) -> str | None:
-    """Refuse what is no mail server."""
+    """Refuse a value that is not a mail server."""
     parts = parts_of(url or "smtp://localhost")
     if parts.scheme not in ("smtp", "smtps") or not any(parts.hosts):
         # never the value: it may hold a password
@@ -122,7 +122,7 @@ def mail_server(url: str | None) -> str | None:
 
 
 def authorities(text: str | None) -> str | None:
-    """Refuse what is not a list of URLs of time-stamp authorities."""
+    """Refuse a value that is not a list of URLs of time-stamp authorities."""
     urls = [part.strip() for part in (text or "").split(",") if part.strip()]
     for url in urls:
         parts = parts_of(url)

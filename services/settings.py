@@ -38,7 +38,7 @@ QUEUE_MESSAGES, QUEUE_BYTES = 1_000_000, 268_435_456
 
 
 def local_urls(home: Path) -> dict[str, str]:
-    """URLs of the servers that `tonne local up` started in `home`; empty when none are up."""
+    """Return URLs of the servers that `tonne local up` started in `home`; empty when none run."""
     try:
         state = json.loads((home / LOCAL_STATE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -66,7 +66,7 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
 
 class Settings(BaseSettings):
     """
-    What a process was reported.
+    Settings of a process.
 
     Attributes
     ----------
@@ -252,7 +252,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments first, then our own strict view of the environment."""
+        """Return the sources: arguments first, then our strict view of the environment."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _EnvironmentSource(settings_cls)
 
@@ -374,17 +374,17 @@ class Settings(BaseSettings):
 
     @property
     def key_passphrase_bytes(self) -> bytes:
-        """The passphrase of signing keys; empty where there is none."""
+        """Return the passphrase of signing keys; empty without one."""
         return (self.key_passphrase or "").encode()
 
     @property
     def mqtt_tls(self) -> Tls:
-        """Whom to trust and who we are, to a broker by TLS."""
+        """Return trusted authority and identity for a TLS broker."""
         return Tls(self.mqtt_ca_file, self.mqtt_cert_file, self.mqtt_key_file)
 
     def require_kafka(self) -> KafkaAccess:
         """
-        Which Kafka, and who we are to it.
+        Return Kafka brokers and identity.
 
         Raises
         ------
@@ -398,7 +398,7 @@ class Settings(BaseSettings):
 
     def require(self, field: str) -> str:
         """
-        A server's URL, or an error that says how to give it.
+        Return a server's URL, or raise an error that states the setting.
 
         Raises
         ------

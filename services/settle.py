@@ -1,5 +1,5 @@
 """
-Settle: metered intervals and their emissions, pure, for every runner alike.
+Metered intervals and their emissions: pure functions for every runner.
 
 A `Plan` is one registry version, compiled: the fleet, what bounds its
 registers, what is unusual for each device, and which counts for which project
@@ -43,7 +43,7 @@ class Plan:
         before: Plan | None = None,
     ) -> Plan:
         """
-        Compile a fleet and its projects.
+        Return a fleet and its projects, compiled.
 
         Parameters
         ----------
@@ -70,20 +70,20 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Interval rows and the emissions that follow from them."""
+    """Interval rows and their emissions."""
 
     intervals: IntervalRows
     emissions: EmissionRows
 
     @staticmethod
     def of(plan: Plan, intervals: IntervalRows) -> Part:
-        """Account for interval rows."""
+        """Return emissions of interval rows."""
         return Part(intervals, account(intervals, plan.bindings))
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a batch makes: rows that are new, rows that were open, and the state after."""
+    """Result of a batch: new rows, formerly open rows, and the state after."""
 
     metered: Metered
     fresh: Part
@@ -92,7 +92,7 @@ class Settled:
 
 def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     """
-    Meter frames from remembered marks and account for the intervals they touch.
+    Meter frames from stored states, and account for the intervals concerned.
 
     Parameters
     ----------

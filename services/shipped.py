@@ -1,5 +1,5 @@
 """
-Files that come with tonne beside its code: catalog, recordings, dashboards, rules, the lock.
+Files included in tonne: catalog, recordings, dashboards, rules, the lock.
 
 In a checkout they are those of deploy/; an installed wheel holds a copy.
 """
@@ -12,7 +12,7 @@ _WHEEL = Path(__file__).parent / "shipped_files"
 
 def shipped(name: str = "") -> Path:
     """
-    Return where a shipped file or folder is.
+    Return the path of an included file or folder.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int
 
 
 def spans_of(characters: set[int]) -> list[tuple[int, int]]:
-    """Runs of successive characters."""
+    """Return runs of successive characters."""
     spans: list[tuple[int, int]] = []
     for character in sorted(characters):
         if spans and spans[-1][1] == character - 1:

@@ -25,7 +25,7 @@ SUN = "sun"
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What interval rows count, with its base unit."""
+    """A quantity of interval rows, with its base unit."""
 
     name: str
     unit: str
@@ -49,7 +49,7 @@ QUANTITY_INDEX: dict[str, int] = {q.name: i for i, q in enumerate(QUANTITIES)}
 @dataclass(frozen=True, slots=True)
 class Channel:
     """
-    One canonical channel.
+    One channel of a device class.
 
     `limit` is `"rated_power"`, a number of base units an hour, or None where
     no bound is known.  `power` names the gauge that stands in where a device
@@ -81,7 +81,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class RatedPower:
-    """Least and most rated power that devices of a class have [W], and where that is read."""
+    """Lowest and highest rated power of devices of a class [W], and its source."""
 
     least_w: int
     most_w: int
@@ -91,7 +91,7 @@ class RatedPower:
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
     """
-    A kind of device and its channels, in column order; `limits` are of its times.
+    A kind of device with its channels in column order; `limits` apply to its message times.
 
     `rated_power` is what such devices are rated, None where their rating bounds nothing.
     """
@@ -104,16 +104,16 @@ class DeviceClass:
 
     @property
     def registers(self) -> list[Channel]:
-        """Cumulative registers, in column order."""
+        """Return the cumulative registers, in column order."""
         return [c for c in self.channels.values() if c.kind == "register"]
 
     def made_from(self, quantity: str) -> str:
-        """Return what makes a quantity of this class; empty where the class does not tell."""
+        """Return the source of a quantity of this class; empty where the class names none."""
         return next((c.made_from for c in self.registers if c.quantity == quantity), "")
 
     @property
     def gauges(self) -> list[Channel]:
-        """Momentary values, in column order."""
+        """Return the momentary values, in column order."""
         return [c for c in self.channels.values() if c.kind == "gauge"]
 
 
@@ -166,7 +166,7 @@ def _check(class_id: str, channel: Channel, channels: dict[str, Channel]) -> Non
 
 @cache
 def load() -> dict[str, DeviceClass]:
-    """Read all class files that ship with tonne, by id."""
+    """Return all class files of tonne, by id."""
     found = {}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):

@@ -1,5 +1,5 @@
 """
-Sparkplug B payloads: protobuf messages of metrics, read by what their birth declared.
+Sparkplug B payloads: protobuf messages of metrics, read with their birth certificate.
 
 A birth names its metrics and gives each a datatype and mostly an alias; data
 carries aliases alone.  Which birth a message belongs to is the host's business
@@ -35,7 +35,7 @@ _parse: Any = sparkplug_b_pb2.Payload.FromString  # type: ignore[attr-defined]
 
 @dataclass(slots=True)
 class Message:
-    """A payload: when it was sent [ms UTC], its sequence number, and the parsed metrics."""
+    """A payload: time of sending [ms UTC], sequence number and parsed metrics."""
 
     timestamp: int | None
     seq: int | None
@@ -43,11 +43,11 @@ class Message:
 
     @property
     def used(self) -> Iterator[int | str]:
-        """What the metrics go by: a name where one stands, else the alias."""
+        """Return the keys of the metrics: the name if present, else the alias."""
         return (m.name if m.HasField("name") else m.alias for m in self.metrics)
 
     def whole(self, name: str) -> int | None:
-        """Return the whole number of a metric that is named, modulo 2**63; None without."""
+        """Return the whole number of a named metric, modulo 2**63; None without it."""
         for metric in self.metrics:
             field = metric.WhichOneof("value")
             if metric.name == name and field in ("int_value", "long_value"):
@@ -58,7 +58,7 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Read:
     """
-    Readings of a message, and what could not be used of it.
+    Readings of a message, and the metrics that could not be used.
 
     `refused` are (metric, reason, detail); the metric is empty where its name is not known.
     """
@@ -94,7 +94,7 @@ def decode(payload: bytes) -> Message:
 
 def born(message: Message, *, asked: bool = False) -> Birth:
     """
-    Return what a birth declares.
+    Return the metrics that a birth certificate declares.
 
     Raises
     ------
@@ -112,20 +112,22 @@ def born(message: Message, *, asked: bool = False) -> Birth:
             )
         for key in (metric.name, alias):
             if key is not None and key in taken:
-                raise PayloadError("birth_invalid", f"{NAME}: two metrics go by {key!r:.80}")
+                raise PayloadError(
+                    "birth_invalid", f"{NAME}: two metrics have the name {key!r:.80}"
+                )
             taken.add(key if key is not None else metric.name)
         tags.append(Tag(metric.name, alias, metric.datatype, _unit(metric)))
     return Birth(message.timestamp or 0, tuple(tags), asked)
 
 
 def read_known_layout(payload: bytes, birth: Birth) -> sparkplug_form.Seen | None:
-    """Read a payload whose layout this birth has had before; None where it has not."""
+    """Read a payload with a layout known from this birth; None where the layout is new."""
     return sparkplug_form.read(payload, birth)
 
 
 def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
     """
-    Readings of a message, one a time.
+    Return the readings of a message, one per time.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ class _Draft:
     units: list[str | None]
 
     def take(self, metric: Any, birth: Birth) -> None:
-        """Take in a metric, if it is meant to be kept."""
+        """Add a metric if it is to be stored."""
         tag = _tag(metric, birth)
         if metric.is_transient or tag.name == BD_SEQ or tag.name.startswith(_CONTROL):
             return

@@ -1,1 +1,1 @@
-"""What published formats mean, apart from how their bytes are written."""
+"""Contents of published formats, independent of their encoding in bytes."""

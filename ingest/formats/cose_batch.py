@@ -1,5 +1,5 @@
 """
-Readings that a gateway or meter signed as COSE_Sign1 (RFC 9052): what stands in them.
+Readings signed by a gateway or meter as COSE_Sign1 (RFC 9052): contents of a batch.
 
     18([protected, unprotected, payload, signature])
 
@@ -55,14 +55,14 @@ class Sign1:
 
     @property
     def algorithm(self) -> object:
-        """Number of the algorithm; a header that nothing protects says nothing."""
+        """Return the number of the algorithm from the protected header."""
         return self.protected.get(_ALGORITHM)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    Readings of a device, signed at once.
+    Readings of a device with one signature.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ class Batch:
 
     @property
     def named_algorithm(self) -> str:
-        """Name of the algorithm by IANA's registry; its number where it has none here."""
+        """Return the IANA name of the algorithm; its number where the name is unknown here."""
         return ALGORITHMS.get(self.algorithm, f"algorithm {self.algorithm}")
 
     def note(self, ts: int | str) -> str:
         """
-        What is kept of it beside its message, as of every signed value; `ts` of its last.
+        Return the data stored with the message of a signed batch; `ts` is that of its last reading.
 
         Its data are the message itself, which is kept whole.
         """
@@ -118,7 +118,7 @@ class Batch:
 
 def split(data: bytes) -> Iterator[bytes]:
     """
-    Objects that stand one behind the other (a CBOR sequence, RFC 8742).
+    Return the objects of a CBOR sequence (RFC 8742).
 
     Raises
     ------
@@ -132,13 +132,13 @@ def split(data: bytes) -> Iterator[bytes]:
 
 
 def to_be_signed(head: bytes, payload: bytes) -> bytes:
-    """Return what a signature is over: Sig_structure, RFC 9052 section 4.4."""
+    """Return the signed bytes: Sig_structure, RFC 9052 section 4.4."""
     return bytes(cbor2.dumps(["Signature1", head, b"", payload]))
 
 
 def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     """
-    Take a COSE_Sign1 apart.
+    Return the parts of a COSE_Sign1.
 
     Parameters
     ----------
@@ -152,24 +152,24 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     """
     found = _loads(data)
     if not isinstance(found, cbor2.CBORTag) or found.tag != TAG:
-        _refuse("it has no tag 18, which COSE_Sign1 begins with")
+        _refuse("it does not begin with tag 18, the tag of COSE_Sign1")
     parts = found.value
     if not isinstance(parts, list | tuple) or len(parts) != 4:  # noqa: PLR2004 - RFC 9052, 4.2
-        _refuse("it is not an array of four")
+        _refuse("it is not an array of four items")
     head, loose, payload, signature = parts
     if detached is not None:
         payload = detached if payload is None else None
     if not (
         isinstance(head, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)
     ):
-        _refuse("protected header, payload and signature must be byte strings in it")
+        _refuse("its protected header, payload and signature must be byte strings")
     protected = _loads(head) if head else {}
     if not isinstance(protected, dict) or not isinstance(loose, Mapping):
-        _refuse("its headers are no maps")
+        _refuse("its headers are not maps")
     if protected.keys() & loose.keys():
-        _refuse("a header stands in it twice")
+        _refuse("a header appears twice in it")
     if _CRITICAL in protected or _CRITICAL in loose:
-        _refuse("it has a header that must be understood (crit), and none is known here")
+        _refuse("it has a header that is marked critical (crit), and none is supported")
     # an empty map is signed as no bytes (RFC 9052, 4.4)
     signed = to_be_signed(head if protected else b"", payload)
     return Sign1(protected, loose, payload, signature, signed)
@@ -177,7 +177,7 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
 
 def read(data: bytes) -> Batch:
     """
-    Read a batch of its bytes.
+    Return a batch from its bytes.
 
     Raises
     ------
@@ -187,22 +187,22 @@ def read(data: bytes) -> Batch:
     one = read_sign1(data)
     claims = _loads(one.payload)
     if not isinstance(claims, dict) or cbor2.dumps(claims) != one.payload:
-        _refuse("its payload is no CBOR map in preferred serialization, each key once")
+        _refuse("its payload is not a CBOR map in preferred serialization with unique keys")
     algorithm = one.algorithm
     if type(algorithm) is not int:
         _refuse(f"algorithm {algorithm!r:.40} is not a number; name it in the protected header")
     kid = one.protected.get(_SIGNER, one.unprotected.get(_SIGNER))
     kind = claims.get(_TYPE)
     if kind is not None and not isinstance(kind, str):
-        _refuse("4, the content type, is not text")
+        _refuse("header 4, the content type, is not text")
     messages = claims.get(_MESSAGES)
     if not isinstance(messages, bytes):
-        _refuse("5, the messages, are no bytes")
+        _refuse("header 5, the messages, is not a byte string")
     return Batch(
-        signer=_name("the key id (4)", _text(kid)),
+        signer=_name("the key id (header 4)", _text(kid)),
         algorithm=algorithm,
         sequence=_number("1, the sequence,", claims.get(_SEQUENCE), _MAX_SEQUENCE),
-        at_ms=_number("2, when it was signed,", claims.get(_AT), _MAX_MS),
+        at_ms=_number("header 2, the time of signing,", claims.get(_AT), _MAX_MS),
         device=_name("3, the device,", claims.get(_DEVICE)),
         content_type=kind,
         messages=messages,
@@ -241,7 +241,7 @@ def _loads(data: bytes) -> Any:
     source = BytesIO(data)
     found = _decoded(lambda: cbor2.CBORDecoder(source, read_size=1).decode())
     if source.tell() != len(data):  # the library passes over what follows
-        _refuse("something follows what it should end with")
+        _refuse("further bytes follow its end")
     return found
 
 

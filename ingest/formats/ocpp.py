@@ -1,5 +1,5 @@
 """
-OCPP meter values to readings: what 1.6 and 2.0.1 share.
+OCPP meter values to readings: the common part of versions 1.6 and 2.0.1.
 
 A sample without a measurand is the import register in Wh, and one without a
 location is at the outlet.  Where a time has several samples of a measurand,
@@ -8,7 +8,7 @@ same moment.  A channel's name is the measurand, then `/phase` and `@location`
 where they are not the whole outlet; the state of charge has no other place
 than the vehicle, so its location is left out.
 
-A JSON document of a codec's own form, or the dead-letter reason why it is none.
+A JSON document in the form of a codec, or the dead-letter reason why it is not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 def utf8(payload: bytes, codec: str) -> bytes:
     """
-    Return the payload; what a decoder passes over must be text as well.
+    Return the payload, after a check that all of it is UTF-8.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def messages(
     decoder: msgspec.json.Decoder[_T | list[_T]], payload: bytes, codec: str
 ) -> Sequence[_T]:
     """
-    Messages of a payload that holds one, or an array of them.
+    Return the messages of a payload: a single one, or an array.
 
     Raises
     ------
@@ -80,14 +80,14 @@ _THOUSANDS = {"kWh": 1_000, "kW": 1_000}
 
 
 def is_call(payload: bytes) -> bool:
-    """Whether a payload looks like a call's frame, or like the body of one with meter values."""
+    """Return whether a payload looks like a call frame, or like its body with meter values."""
     if b'"meter' in payload and _METER.search(payload):
         return True
     return payload[0] != _BRACE and _CALL.match(payload) is not None
 
 
 class Sample(msgspec.Struct, gc=False, frozen=True):
-    """One sampled value, of either version."""
+    """One sampled value of either version."""
 
     value: float
     unit: str | None
@@ -98,25 +98,25 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def channel(self) -> str:
-        """Name of the channel that this is a sample of."""
+        """Return the name of the channel of this sample."""
         return channel(self.measurand, self.phase, self.location)
 
     @property
     def wire_unit(self) -> str | None:
-        """Its unit in our words; energy without one is in Wh, all else as the profile says."""
+        """Return its unit in tonne's form; energy without unit is in Wh, others by the profile."""
         if self.unit is not None:
             return _UNITS.get(self.unit, self.unit)
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
 
     def same_amount(self, other: Sample) -> bool:
-        """Whether it is the same amount, be it in thousands."""
+        """Return whether both are the same amount, possibly in thousands."""
         mine, others = (s.value * _THOUSANDS.get(s.wire_unit or "", 1) for s in (self, other))
         units = {(s.wire_unit or "").removeprefix("k") for s in (self, other)}
         return len(units) == 1 and math.isclose(mine, others, rel_tol=1e-12)
 
     @property
     def rank(self) -> int:
-        """Lower is preferred."""
+        """Return the rank of a sample; lower is preferred."""
         context = self.context or "Sample.Periodic"
         if context == EDGE:
             return len(_PREFERRED) + 1
@@ -124,7 +124,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
 
 class Signed(msgspec.Struct, gc=False, frozen=True):
-    """A sample as its meter signed it: kept as it came, whatever its number was worth."""
+    """A sample signed by its meter, stored unchanged whether or not its number is usable."""
 
     channel: str
     context: str | None
@@ -134,7 +134,7 @@ class Signed(msgspec.Struct, gc=False, frozen=True):
     public_key: str = ""
 
     def note(self, timestamp: str) -> tuple[str, str]:
-        """Return what a reading carries of it beside its values."""
+        """Return the data stored with a reading in addition to its values."""
         fields = msgspec.structs.asdict(self) | {"ts": timestamp}
         return SIGNED_VALUE, msgspec.json.encode(fields).decode()
 
@@ -144,7 +144,7 @@ Moment = tuple[str, "Iterable[Sample | Signed | PayloadError]"]
 
 
 def channel(measurand: str | None, phase: str | None, location: str | None) -> str:
-    """Name of the channel of a sample."""
+    """Return the name of the channel of a sample."""
     measurand = measurand or MEASURAND
     name = measurand if phase is None else f"{measurand}/{phase}"
     elsewhere = location not in (None, _OUTLET) and measurand != "SoC"
@@ -155,7 +155,7 @@ def unwrap(
     payload: bytes, codec: str, actions: Sequence[str]
 ) -> tuple[str | None, str | None, msgspec.Raw]:
     """
-    Message id, action and body of a call frame; a bare body has neither id nor action.
+    Return message id, action and body of a call frame; a bare body has neither id nor action.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def unwrap(
 
 def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
     """
-    Read a body as its version's type.
+    Return a body as the type of its version.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
 
 def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     """
-    One reading a time, the preferred sample of each channel.
+    Return one reading per time, with the preferred sample of each channel.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def _stated(
                 f"{s.value} {s.wire_unit or ''}".strip() for s in samples[:2]
             )
             refused.append(
-                ("channel_twice", f"{name} is {names_of_two} at one time; neither is taken")
+                ("channel_twice", f"{name} is {names_of_two} at one time; neither is used")
             )
     units = tuple(sample.wire_unit for sample in agreed.values())
     values: dict[str, float | None] = {name: sample.value for name, sample in agreed.items()}

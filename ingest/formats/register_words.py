@@ -1,5 +1,5 @@
 """
-Modbus registers to numbers: 16-bit words, and what spans several of them.
+Modbus registers to numbers: 16-bit words, and values of several words.
 
 Registers travel as hexadecimal or base64 text, or as whole numbers.  A device
 may store the low word first, a gateway may have swapped the bytes of each word.
@@ -29,7 +29,7 @@ SIZES = {kind: struct.calcsize(form) // WORD for kind, form in _FORMATS.items()}
 
 
 class Words(msgspec.Struct, forbid_unknown_fields=True):
-    """Registers as they stand in a payload: one of three spellings."""
+    """Registers of a payload, in one of three notations."""
 
     hex: str | None = None
     base64: str | None = None
@@ -38,7 +38,7 @@ class Words(msgspec.Struct, forbid_unknown_fields=True):
 
 def unpack(words: Words, byte_order: Order, where: str) -> bytes:
     """
-    Big-endian bytes of registers.
+    Return the big-endian bytes of registers.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def unpack(words: Words, byte_order: Order, where: str) -> bytes:
     """
     spellings = [words.hex, words.base64, words.registers]
     if sum(s is not None for s in spellings) != 1:
-        raise _wrong(where, "give one of 'hex', 'base64' and 'registers'")
+        raise _wrong(where, "must be one of 'hex', 'base64' and 'registers'")
     data = _bytes(words, where)
     if len(data) % WORD or not 0 < len(data) <= MAX_WORDS * WORD:
         raise _wrong(where, f"{len(data)} bytes are not 1 to {MAX_WORDS} whole registers")
@@ -86,7 +86,7 @@ def _wrong(where: str, text: str) -> PayloadError:
 
 def number(data: bytes, at: int, kind: str, word_order: Order = "big") -> int | float | None:
     """
-    Read the number that begins at register `at`; None for a float that is none.
+    Return the number at register `at`; None for a float that is not a number.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A reading as a row of numbers: what encodings give that repeat their names."""
+"""A reading as a row of numbers, for encodings that repeat their names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Line(msgspec.Struct, gc=False):
 
 class Given(msgspec.Struct, gc=False):
     """
-    What a message holds that was read elsewhere than in `decode`.
+    Contents of a message that were read elsewhere than in `decode`.
 
     `topic` is the one of tonne's own that speaks for its device.  `refused` are
     (name, reason, detail), an empty name where it is not known; `declares` are

@@ -1,5 +1,5 @@
 """
-SenML packs to readings: RFC 8428, whatever encoding a pack came in.
+SenML packs to readings: RFC 8428, in any encoding.
 
 Base fields hold from their record on.  A time below 2**28 s counts from the
 receipt, absent times are the receipt.  A name that one time has in two units stands
@@ -83,7 +83,7 @@ class _Draft:
                     "channel_twice", f"{name!r:.80} appears twice at one time; send it once"
                 )
         elif not isfinite(value):
-            self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
+            self.refuse("not_finite", f"{name!r:.80} is {value}; omit the record")
         else:
             self.values[name] = value
             self.units[name] = unit
@@ -94,7 +94,7 @@ class _Draft:
 
 def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
     """
-    Readings of a pack, one a time, in the order in which the times first stand.
+    Return the readings of a pack, one per time, in order of first occurrence.
 
     Parameters
     ----------

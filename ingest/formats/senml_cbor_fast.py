@@ -43,7 +43,7 @@ _seen: dict[tuple[int, bytes], int] = {}
 
 
 def read(payload: bytes) -> Row | None:
-    """Return the reading of a pack whose layout is known; None where another reader must tell."""
+    """Return the reading of a pack with a known layout; None where the full reader is needed."""
     layout = _known.get(_sender(payload))
     if layout is None:
         return None
@@ -67,7 +67,7 @@ def _sender(payload: bytes) -> tuple[int, bytes]:
 
 
 def learn(payload: bytes, row: Row) -> None:
-    """Remember the layout of a pack that came some times already."""
+    """Store the layout of a pack that occurred several times."""
     sender = _sender(payload)
     times = _seen.get(sender, 0)
     if len(_seen) >= _SENDERS or len(_known) >= _SENDERS:

@@ -1,5 +1,5 @@
 """
-SenML JSON packs, decoded by decoders made for records that came before.
+SenML JSON packs, decoded with decoders made for earlier records.
 
 A device's packs differ in their numbers alone.  Once one has come a few times, a
 decoder is made that accepts exactly its names and units, record by record, so
@@ -58,7 +58,7 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read(payload: bytes) -> Row | None:
-    """Return the reading of a pack that is plain; None where another reader must tell."""
+    """Return the reading of a simple pack; None where the full reader is needed."""
     at = payload.find(_TIME, 0, _WITHIN)
     sender = payload[:at] if at >= _NAMED else _first_name(payload, at)
     known = _learned.get(sender)

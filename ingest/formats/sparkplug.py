@@ -1,5 +1,5 @@
 """
-Sparkplug B, apart from its bytes: what a birth declares, and what a number means.
+Sparkplug B, independent of its bytes: metrics of a birth certificate, and their numbers.
 
 What a Sparkplug birth declares: a metric's name, alias, datatype and unit.
 
@@ -36,7 +36,7 @@ class Tag:
 @dataclass(frozen=True, slots=True)
 class Birth:
     """
-    The metrics that one birth of an edge node or device declared.
+    The metrics declared by one birth certificate of an edge node or device.
 
     `born_ms` is the birth's own time; `certain_ms` the time up to which messages
     after it are known to be its own, None while it lasts; `asked` says that it
@@ -58,7 +58,7 @@ class Birth:
             self.by_alias.update((tag.alias, tag) for tag in self.tags if tag.alias is not None)
 
     def called(self, names: tuple[str, ...], units: tuple[str | None, ...]) -> Names:
-        """Return the names of a message's numbers: the same ones are one object."""
+        """Return the names of a message's numbers, as one shared object for equal names."""
         found = self.sets.get((names, units))
         if found is None:
             found = Names("", names, units)
@@ -67,7 +67,7 @@ class Birth:
         return found
 
     def agrees(self, other: Birth, used: Iterable[int | str]) -> bool:
-        """Tell whether both births mean the same by these aliases and names."""
+        """Return whether both births give these aliases and names the same meaning."""
         return all(self._meaning(key) == other._meaning(key) for key in used)
 
     def _meaning(self, key: int | str) -> Tag | None:
@@ -88,7 +88,7 @@ _BROKEN = ("float_value", "double_value")
 
 
 def is_number(datatype: int) -> bool:
-    """Tell whether values of a datatype can be measurements."""
+    """Return whether values of a datatype can be measurements."""
     return INT8 <= datatype <= BOOLEAN
 
 
@@ -145,4 +145,4 @@ def whole(datatype: int, value: int) -> int:
             # two's complement in `width` bits of a number that `bits` bits hold
             if bits <= width and (1 << width) - (1 << (bits - 1)) <= value < 1 << width:
                 return value - (1 << width)
-    raise PayloadError("datatype_mismatch", f"{value} is no {name_of(datatype)}")
+    raise PayloadError("datatype_mismatch", f"{value} is not a {name_of(datatype)}")

@@ -1,5 +1,5 @@
 """
-Sparkplug payloads, unpacked in one pass by a layout that came before.
+Sparkplug payloads, unpacked in one pass with a layout of earlier payloads.
 
 An edge node sends the same metrics over and over: only times, the sequence
 number and the values change, and those mostly keep their width.  A form is the
@@ -36,7 +36,7 @@ _whole_of = int.from_bytes
 
 
 class Seen(msgspec.Struct, gc=False):
-    """When a payload was sent [ms UTC], its sequence number, and its reading."""
+    """Time of sending of a payload [ms UTC], its sequence number and its reading."""
 
     sent_ms: int
     seq: int
@@ -44,7 +44,7 @@ class Seen(msgspec.Struct, gc=False):
 
 
 class Span(NamedTuple):
-    """A part of a payload that changes: what it is, or its format in `struct`."""
+    """A variable part of a payload: its kind, or its format in `struct`."""
 
     role: str
     begin: int
@@ -52,7 +52,7 @@ class Span(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A field of a protobuf message: its number, wire type and where its content stands."""
+    """A field of a protobuf message: number, wire type and position of its content."""
 
     number: int
     wire: int
@@ -62,7 +62,7 @@ class Field(NamedTuple):
 
 class Form:
     """
-    One layout: where the times, the sequence number and the values stand.
+    One layout: positions of times, sequence number and values.
 
     A payload is taken for one large number.  Masked by what changes, it must be
     the number of the payload that the form was learnt from, with the new times in
@@ -117,7 +117,7 @@ class Form:
         self._of = line.of
 
     def read(self, payload: bytes) -> Seen | None:
-        """Return what a payload of the form's length says, None where it is of another form."""
+        """Return the content of a payload with this layout's length; None for another layout."""
         parts = self._unpack(payload)
         sent = _whole_of(parts[self._sent_at], "little")
         wanted = self._fixed + sent * self._sent_places
@@ -157,7 +157,7 @@ class Form:
 
 
 def read(payload: bytes, birth: Birth) -> Seen | None:
-    """Read a payload by a form that its birth has had; None where none fits."""
+    """Read a payload with a layout known from its birth; None where none matches."""
     for form in birth.forms.get(len(payload), ()):
         content: Seen | None = form.read(payload)
         if content is not None:
@@ -166,7 +166,7 @@ def read(payload: bytes, birth: Birth) -> Seen | None:
 
 
 def learn(payload: bytes, line: Line, birth: Birth) -> None:
-    """Remember the layout of a payload that was read as this one line, if it has a plain one."""
+    """Store the layout of a payload that gave this one row, if the layout is simple."""
     forms = birth.forms.setdefault(len(payload), [])
     if len(forms) >= _AT_LENGTH or sum(map(len, birth.forms.values())) >= _PER_BIRTH:
         return
@@ -225,7 +225,7 @@ def _pattern(spans: Sequence[Span], length: int) -> str:
 
 
 def fields(payload: bytes, at: int, end: int) -> Iterator[Field | None]:
-    """Fields of a message in their order; None, and the end, at one that is not understood."""
+    """Return the fields of a message in order; None and the end at an unknown field."""
     while at < end:
         tag, at = _read_varint(payload, at, end)
         number, wire = tag >> 3, tag & 7

@@ -38,7 +38,7 @@ _MAX_SCALE = 10
 @dataclass(frozen=True, slots=True)
 class Point:
     """
-    One point of a model: where it stands and what scales it.
+    One point of a model: its position and its scale factor.
 
     `offset` and `scale` count registers behind the model's length; `scale` None: a factor of 1.
     """
@@ -69,7 +69,7 @@ class Value:
 
 @cache
 def models() -> dict[int, Model]:
-    """Models that are read, by id."""
+    """Return the supported models, by id."""
     text = resources.files(__package__).joinpath("sunspec_models.toml").read_text("utf-8")
     found: dict[int, Model] = {}
     for family in tomllib.loads(text).values():
@@ -86,7 +86,7 @@ def _point(line: str, scales: dict[str, int]) -> Point:
 
 def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | PayloadError]:
     """
-    Points of the known models in a block; a point without its scale stands as an error.
+    Return the points of known models in a block; a point without its scale is an error.
 
     A point that an earlier model of the block already gave is named with its
     model, `701.W`.
@@ -113,7 +113,7 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
         if length < model.length:
             raise PayloadError(
                 "registers_invalid",
-                f"{where}: model {model_id} of {length} registers has {model.length}",
+                f"{where}: model {model_id} has {length} registers, expected {model.length}",
             )
         known += 1
         for point in _points(data, at, model, word_order, f"{where}: model {model_id}"):
@@ -127,8 +127,8 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
     if not known:
         raise PayloadError(
             "registers_invalid",
-            f"{where}: no model of {', '.join(map(str, sorted(models())))} in it; "
-            "send registers from 'SunS' or from a model's id on",
+            f"{where}: it contains no model of {', '.join(map(str, sorted(models())))}; "
+            "send registers from 'SunS' on, or from a model's id on",
         )
 
 
@@ -144,7 +144,8 @@ def _chain(data: bytes, where: str) -> Iterator[tuple[int, int, int]]:
         if length is None or at + _HEAD + int(length) > end:
             raise PayloadError(
                 "registers_invalid",
-                f"{where}: the block ends within model {model_id}; read value and scale in one",
+                f"{where}: the block ends within model {model_id}; read value and scale "
+                "in one block",
             )
         yield int(model_id or 0), at + _HEAD, int(length)
         at += _HEAD + int(length)

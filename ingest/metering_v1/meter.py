@@ -90,7 +90,7 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
         If a class comes twice.
     """
     if len({frame.class_id for frame in frames}) < len(frames):
-        raise ValueError("two frames of one class: each would start from the same marks; join them")
+        raise ValueError("two frames of one class start from the same marks; join them")
     out = Metered(IntervalRows.empty(), {}, [])
     steps: list[Steps] = []
     marks: list[Marks] = []

@@ -1,5 +1,5 @@
 """
-paho-mqtt with its socket reads buffered and PUBLISH packets framed in one go.
+paho-mqtt with buffered socket reads and PUBLISH packets parsed in one pass.
 
 paho reads a few bytes a system call and builds an object a message.  Here one
 read fills a buffer, a PUBLISH becomes a row of columns, and every other packet
@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 @dataclass(slots=True)
 class Inbox:
     """
-    Columns of messages, and the connection epoch that they came by.
+    Columns of messages, with their connection epoch.
 
     A PUBACK names a message by a number that means nothing on another
     connection, so an inbox may be acknowledged only while its epoch lasts.
@@ -43,7 +43,7 @@ class Inbox:
         return len(self.mids)
 
     def first(self, count: int, size: int) -> int:
-        """Return how many of the first `count` messages come to `size` bytes; one at the least."""
+        """Return how many of the first `count` messages have `size` bytes; at least one."""
         if self.size <= size:
             return min(count, len(self))
         total = 0
@@ -54,7 +54,7 @@ class Inbox:
         return min(count, len(self))
 
     def cut(self, count: int) -> Inbox:
-        """Take the first messages out as an inbox of their own."""
+        """Remove the first messages and return them as an inbox."""
         taken = Inbox(
             self.epoch,
             self.topics[:count],
@@ -70,7 +70,7 @@ class Inbox:
         return taken
 
     def part(self, rows: list[int]) -> Inbox:
-        """Take single messages out as an inbox of their own."""
+        """Remove single messages and return them as an inbox."""
         columns = (self.topics, self.payloads, self.content_types, self.mids, self.repeated)
         taken = Inbox(self.epoch, *([column[i] for i in rows] for column in columns))  # type: ignore[arg-type]
         taken.received_us = self.received_us
@@ -91,7 +91,7 @@ _DISCONNECT = b"\xe0\x00"
 
 
 class BufferedClient(Client):
-    """An MQTT 5 client whose messages land in an `Inbox`, unacknowledged."""
+    """An MQTT 5 client that puts its messages into an `Inbox`, unacknowledged."""
 
     def __init__(self, client_id: str, inbox: Inbox) -> None:
         super().__init__(
@@ -105,11 +105,11 @@ class BufferedClient(Client):
         self._content_types: dict[bytes, str | None] = {b"": None}
 
     def forget_partial(self) -> None:
-        """Drop bytes of a packet that the last connection never finished."""
+        """Discard the incomplete packet of the last connection."""
         self._buffer.clear()
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Read what there is, once, and handle every whole packet in it."""
+        """Read the available bytes once, and process each complete packet."""
         del max_packets
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
@@ -230,7 +230,7 @@ class BufferedClient(Client):
         return closed
 
     def puback(self, mids: list[int]) -> None:
-        """Acknowledge messages of this connection, in one write; QoS 0 ones (mid 0) need none."""
+        """Acknowledge messages of this connection in one write; QoS 0 (mid 0) needs none."""
         mids = [mid for mid in mids if mid]
         if not mids:
             return

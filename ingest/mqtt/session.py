@@ -46,7 +46,7 @@ _GOODBYE_S = 30.0
 
 class HostState:
     """
-    What a Sparkplug host application says of itself: that it listens, and as will that not.
+    Status of a Sparkplug host application: online, with offline as its will.
 
     Both carry the time of the connection, by which edge nodes tell a late will.
     """
@@ -56,17 +56,17 @@ class HostState:
         self._connected_ms = 0
 
     def connecting(self) -> None:
-        """Take note of a new connection."""
+        """Record a new connection."""
         self._connected_ms = time.time_ns() // 1_000_000
 
     def payload(self, *, online: bool) -> bytes:
-        """Messages that the session publishes, retained."""
+        """Return the messages that the session publishes, retained."""
         return host_state(online=online, timestamp_ms=self._connected_ms)
 
 
 class Session:
     """
-    Messages of some subscriptions, each to be acknowledged once durable.
+    Messages of some subscriptions, each acknowledged once durable.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Session:
 
     def connect(self) -> None:
         """
-        Open a connection and take up the session.
+        Open a connection and resume the session.
 
         `connected` tells when it stands, `subscribed` when the broker has answered for each of
         its topic filters: from then on it keeps what is published on those not in `refused`.
@@ -184,12 +184,12 @@ class Session:
 
     @property
     def topics(self) -> Sequence[str]:
-        """Topic filters that it holds, or asks for."""
+        """Return the topic filters subscribed or requested."""
         return self._topics
 
     @property
     def subscribed(self) -> bool:
-        """Whether the broker has answered for each topic filter, on this connection."""
+        """Return whether the broker has answered for each topic filter on this connection."""
         return self.connected and not self._asked
 
     def _on_subscribe(self, _c: Any, _u: Any, mid: int, reasons: Any, _p: Any) -> None:
@@ -256,22 +256,22 @@ class Session:
         if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
             self._turned_away = (
                 f"another process took over the session {self.client_id!r} at the broker; "
-                "run one with this --client-id"
+                "run only one process with this --client-id"
             )
 
     @property
     def epoch(self) -> int:
-        """Number of the present connection."""
+        """Return the number of the current connection."""
         return self._inbox.epoch
 
     @property
     def waiting(self) -> int:
-        """Messages received and not yet taken."""
+        """Return the number of messages received and not taken."""
         return len(self._inbox) + sum(len(sealed) for sealed in self._sealed)
 
     def step(self, timeout_s: float, wake_fd: int, *, read: bool = True) -> bool:
         """
-        Wait once for the network or for `wake_fd`, and move bytes both ways.
+        Wait once for the network or for `wake_fd`, then read and write.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ class Session:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of messages not yet taken, those of connections that were lost among them."""
+        """Return the bytes of messages not taken, including those of lost connections."""
         return self._inbox.size + sum(sealed.size for sealed in self._sealed)
 
     def take(self, count: int, received_us: int, size: int = WAITING_BYTES) -> Inbox | None:
@@ -348,7 +348,7 @@ class Session:
 
     def ack(self, inbox: Inbox) -> int:
         """
-        Acknowledge messages that are durable; only by the connection they came by.
+        Acknowledge durable messages, only on the connection on which they arrived.
 
         Returns
         -------
@@ -368,7 +368,7 @@ class Session:
 
     def close(self, wake_fd: int) -> bool:
         """
-        Send what is queued and disconnect; the broker keeps the session.
+        Send queued packets and disconnect; the broker keeps the session.
 
         Returns
         -------

@@ -1,5 +1,5 @@
 """
-Topic templates: how a fleet that has topics of its own names its devices in them.
+Topic templates: names of devices in the topics of a fleet with its own topics.
 
 `plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; what
 stands in place of a name is compared with the registry.  `+` is a level that may
@@ -31,11 +31,11 @@ class Template:
 
     @property
     def filter(self) -> str:
-        """The subscription that brings its messages."""
+        """Return the subscription for its messages."""
         return "/".join(ANY if _is_open(level) else level for level in self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """Names in a topic of this template, None where it is no such topic."""
+        """Return the names in a topic of this template; None for another topic."""
         words = topic.split("/")
         if len(words) != len(self.levels):
             return None
@@ -49,7 +49,7 @@ class Template:
         return found
 
     def overlaps(self, other: Template) -> bool:
-        """Tell whether one topic could be of both."""
+        """Return whether one topic could match both templates."""
         return len(self.levels) == len(other.levels) and all(
             a == b or _is_open(a) or _is_open(b)
             for a, b in zip(self.levels, other.levels, strict=True)
@@ -66,7 +66,7 @@ _OWN = tuple(Template(text, tuple(text.split("/"))) for text in SUBSCRIPTIONS)
 @cache
 def parse(text: str) -> Template:
     """
-    Read a template.
+    Return a template from its text.
 
     Raises
     ------
@@ -76,14 +76,14 @@ def parse(text: str) -> Template:
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
     if names.count("device") != 1:
-        raise RegistryError(f"{text!r} must hold {{device}} as a topic level of its own")
+        raise RegistryError(f"{text!r} must have {{device}} as a separate topic level")
     if len(set(names)) < len(names) or not set(names) <= set(NAMES):
         known = ", ".join(f"{{{name}}}" for name in NAMES)
         raise RegistryError(f"{text!r} may contain {known}, each once")
     fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
     if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
         forbidden = ", ".join(_FORBIDDEN)
-        raise RegistryError(f"{text!r:.80} may not begin with {forbidden}, nor be longer")
+        raise RegistryError(f"{text!r:.80} must not begin with {forbidden}, nor be longer")
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
         raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
     found = Template(text, levels)

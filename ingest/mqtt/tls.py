@@ -1,5 +1,5 @@
 """
-A connection of an MQTT client: its TLS settings, and its end.
+TLS settings of an MQTT client's connection, and closing of the connection.
 
 TLS settings of an MQTT client: certificate authority, client certificate, private key.
 
@@ -41,7 +41,7 @@ class Tls:
 
     @classmethod
     def of(cls, folder: Path) -> Tls:
-        """Return the identity in a folder that a principal was handed; by password without one."""
+        """Return the identity in a principal's folder; with a password if without certificate."""
         if not (folder / CERTIFICATE).exists():
             return cls(folder / CA)
         return cls(folder / CA, folder / CERTIFICATE, folder / KEY)
@@ -68,9 +68,9 @@ class Tls:
                 context.load_cert_chain(self.cert, self.key)
             except (OSError, ssl.SSLError) as error:
                 raise InputError(
-                    f"{self.cert} with {self.key}: no certificate and its key: {error}; set "
-                    f"TONNE_{self.server}_CERT_FILE and TONNE_{self.server}_KEY_FILE to a pair"
-                    " that belong together"
+                    f"{self.cert} with {self.key}: not a certificate with its key: {error}; "
+                    f"set TONNE_{self.server}_CERT_FILE and TONNE_{self.server}_KEY_FILE "
+                    "to a matching pair"
                 ) from error
         return context
 

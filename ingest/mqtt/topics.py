@@ -1,5 +1,5 @@
 """
-Topics of tonne/v1: who speaks, and for which device.
+Topics of tonne/v1: the publishing principal and the device of each message.
 
 `tonne/v1/<principal>/telemetry` is a device speaking for itself;
 `tonne/v1/<principal>/<device>/telemetry` is a gateway speaking for a device
@@ -7,7 +7,7 @@ that the registry puts behind it.  Sparkplug's topics stand for these, and what
 came on them is read by its own rules.  Fleets with topics of their own have them
 mapped by the registry's templates.  Everything else is refused with a reason.
 
-MQTT names that gateways use too; imports nothing, since a gateway has little memory.
+MQTT names that gateways also use; imports nothing, as a gateway has little memory.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def receipt_topic(principal: str) -> str:
-    """Return the topic on which a principal learns what is durable."""
+    """Return the topic of a principal's receipts for durable messages."""
     return f"{PREFIX}{principal}/receipt"
 
 
 def status_topic(principal: str) -> str:
-    """Return the topic on which a principal says that it lives, and its will that it does not."""
+    """Return the topic of a principal's status, also used by its will."""
     return f"{PREFIX}{principal}/status"
 
 
@@ -62,7 +62,7 @@ def principal_of(topic: str) -> str:
 
 
 def status_of(topic: str) -> str | None:
-    """Return the principal whose status a topic tells, or None where it tells none."""
+    """Return the principal whose status a topic states; None for another topic."""
     if not topic.startswith(PREFIX) or not topic.endswith("/status"):
         return None
     principal = topic[len(PREFIX) : -len("/status")]
@@ -70,12 +70,12 @@ def status_of(topic: str) -> str | None:
 
 
 def subscriptions(fleet: Fleet) -> tuple[str, ...]:
-    """Return the topic filters that bring a fleet's messages."""
+    """Return the topic filters for a fleet's messages."""
     return (*SUBSCRIPTIONS, *sorted({parse(text).filter for text in fleet.topics}))
 
 
 class Router:
-    """Topic to fleet index, remembered; made anew with each registry version."""
+    """Topic to fleet index, cached; made again for each registry version."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
@@ -84,7 +84,7 @@ class Router:
 
     def route(self, topic: str) -> int:
         """
-        Fleet index of the device that a topic speaks for; `ELSEWHERE` for one of Sparkplug's.
+        Return the fleet index of the device of a topic; `ELSEWHERE` for a Sparkplug topic.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Router:
         if speaker != principal:
             raise PayloadError(
                 "not_your_device",
-                f"{principal!r} speaks for {device_id!r}, whose principal is {speaker!r}",
+                f"{principal!r} publishes for {device_id!r}, whose principal is {speaker!r}",
             )
         return index
 
@@ -123,8 +123,8 @@ class Router:
             if level != registered:
                 raise PayloadError(
                     "not_your_device",
-                    f"the topic puts {device_id!r} at {name} {level!r},"
-                    f" the registry at {registered!r}",
+                    f"the topic has {level!r} as {name} of {device_id!r}, the registry has "
+                    f"{registered!r}",
                 )
         return index
 
@@ -160,7 +160,7 @@ def _parts(topic: str) -> tuple[str, str]:
 
 
 def device_of(topic: str, fleet: Fleet) -> str | None:
-    """Return the device that a topic speaks for, or None where it is no telemetry topic."""
+    """Return the device of a telemetry topic; None for another topic."""
     topic = sparkplug.own_topic(topic)
     try:
         if topic.startswith(PREFIX):

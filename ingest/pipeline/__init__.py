@@ -1,5 +1,5 @@
 """
-The pure pipeline: messages to judged readings (`ingest.pipeline.admit`), readings to intervals.
+The pure pipeline: messages to accepted readings (`ingest.pipeline.admit`), readings to intervals.
 
 What decodes payloads is not loaded here: who only meters readings again, as an auditor
 does, needs no decoder of any format.

@@ -1,5 +1,5 @@
 """
-Messages to readings that may be stored, and refusals with their reasons.
+Messages to readings that may be stored, and refusals with reasons.
 
 A time that cannot be refuses the reading.  A gauge outside its span loses that
 channel alone, flagged on the row: the register beside it may be sound, and a
@@ -30,7 +30,7 @@ _MANY = 10
 
 @dataclass(slots=True)
 class Admitted:
-    """Frames fit to store, refusals, ignored channels, what each message held and what read it."""
+    """Frames to store, refusals, ignored channels, and the content and codec of each message."""
 
     frames: list[Frame]
     rejected: list[Rejected]
@@ -50,7 +50,7 @@ def admit(
     unread: Sequence[Rejected] = (),
 ) -> Admitted:
     """
-    Decode a batch of messages and judge its readings.
+    Decode a batch of messages and check its readings.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> 
         bounds = f"[{_at(low, row):g}, {_at(high, row):g}] {channel.unit}"
         detail = f"{channel.name} {values[row]:g} is outside {bounds}; check its unit"
         if channel.span_of_rated is not None and abs(values[row]) > _MANY * _at(high, row):
-            detail += ", and rated_power_w: is that kW?"
+            detail += ", and whether rated_power_w is in W"
         out.rejected.append(_of_row(frame, row, "out_of_range", detail))
         frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
     frame.columns[channel.name] = np.where(bad, np.nan, values)
@@ -141,9 +141,9 @@ def _judge_register(
     for row in np.flatnonzero(bad):
         device = fleet.devices[frame.device[row]]
         detail = (
-            f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} W"
-            f" could make since {LIFETIME_HOURS} h before its installation; check the unit, and"
-            " rated_power_w: is that kW?"
+            f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} "
+            f"W could produce since {LIFETIME_HOURS} h before its installation; "
+            "check the unit, and whether rated_power_w is in W"
         )
         out.rejected.append(_of_row(frame, row, "implausible_register", detail))
     return frame.take(~bad)

@@ -1,5 +1,5 @@
 """
-Readings to interval rows, from remembered marks.
+Readings to interval rows, from stored register states.
 
 One form for all: the live batch starts from the state it remembers, a late
 reading from the marks stored beside its intervals, a rebuild or an auditor's
@@ -29,7 +29,7 @@ from ingest.pipeline.register_steps import Ends, trace
 @dataclass(slots=True)
 class Metered:
     """
-    Interval rows, devices to meter again from further back, and the state after.
+    Interval rows, devices to meter again from an earlier time, and the new state.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Metered:
     newest: list[tuple[Int32, Int64]] = field(default_factory=list)
 
     def apply(self, state: MeterState) -> None:
-        """Remember the batch, once its rows are committed; forget devices in `rewrites`."""
+        """Store the state after the batch, once rows are committed; drop devices in `rewrites`."""
         for device, time_us in self.newest:
             np.maximum.at(state.last_us, device, time_us)
         for quantity, ends in self.ends:
@@ -75,7 +75,7 @@ class Metered:
 
 def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered:
     """
-    Interval rows that readings make or change.
+    Return the interval rows that readings create or change.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
     What a catch-up has beyond that is unknown, and so is when the rest was made.
     """
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
-        most = bounds.most(quantity)[rows.device]
+        most = bounds.interval_maximum(quantity)[rows.device]
         over = np.flatnonzero((rows.quantity == quantity) & (rows.value > most))
         if len(over):
             rows.value[over] = most[over].astype(np.int64) + 1
@@ -237,7 +237,7 @@ def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -
 
 
 def remember_open(state: MeterState, rows: IntervalRows) -> None:
-    """Remember each register's last interval; rows come sorted by device, quantity, start."""
+    """Store each register's last interval; rows are sorted by device, quantity and start."""
     if not len(rows):
         return
     last: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)

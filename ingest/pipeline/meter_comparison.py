@@ -1,4 +1,4 @@
-"""A meter against those behind it, or against its check meter, interval by interval."""
+"""A meter compared with the meters behind it, or with its check meter, by interval."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Quantities = Mapping[tuple[str, str], int]  # by start and quantity
 
 
 class Difference(NamedTuple):
-    """An interval in which a meter and the others together do not agree. [base units]"""
+    """An interval in which a meter and the sum of the others differ. [base units]"""
 
     start: str
     quantity: str

@@ -1,5 +1,5 @@
 """
-What the live pipeline remembers of each register: its mark and its open interval.
+State of each register in the live pipeline: its reference value and its open interval.
 
 Everything here can be made again from stored readings (`recompute`); it is
 kept only so that a batch in order needs no query.  Arrays by fleet index.
@@ -47,13 +47,13 @@ class Register:
     power_w: Float64
 
     def seen_us(self, device: Int32) -> Int64:
-        """Time of each device's last reading, on whichever line."""
+        """Return the time of each device's last reading, in any register sequence."""
         read_us, other_us = self.read_us[device], self.other_read_us[device]
         return np.where(self.other_count[device] != 0, np.maximum(read_us, other_us), read_us)
 
 
 class Registers(dict[int, Register]):
-    """Registers by quantity, made when one is first asked for: few quantities have devices."""
+    """Registers by quantity, created on first use, as few quantities have devices."""
 
     def __init__(self, devices: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class MeterState:
 
     def take_over(self, before: MeterState, here: Int32, there: Int32) -> None:
         """
-        Take what another fleet's state holds of devices, by index `here` and `there`.
+        Copy the state of devices from another fleet, from index `there` to `here`.
 
         The other one is not to be used any more: where no device moves, its arrays are ours.
         """
@@ -96,7 +96,7 @@ class MeterState:
                 getattr(register, name)[here] = getattr(old, name)[there]
 
     def reset(self, devices: NDArray[np.intp]) -> None:
-        """Make the state of devices that of devices never heard of; load it before use."""
+        """Reset the state of devices to that of devices without readings; load it before use."""
         self.loaded[devices] = False
         self.last_us[devices] = NEVER
         for register in self.registers.values():
@@ -106,7 +106,7 @@ class MeterState:
                 getattr(register, name)[devices] = NEVER
 
     def forget(self, devices: NDArray[np.int32] | None = None) -> None:
-        """Trust nothing about these devices (all, if None) until loaded again."""
+        """Discard the state of these devices (all if None) until it is loaded again."""
         self.loaded[slice(None) if devices is None else devices] = False
 
 

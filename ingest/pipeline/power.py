@@ -1,4 +1,4 @@
-"""Steps from power, for devices without the register that the power could fill."""
+"""Energy steps from power, for devices without the register that power could replace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ingest.pipeline.register_bounds import RegisterColumn
 
 
 class Power(NamedTuple):
-    """Power readings, sorted by device and time, absent ones left out. [W]"""
+    """Power readings, sorted by device and time, without absent ones. [W]"""
 
     device: Int32
     time_us: Int64
@@ -34,7 +34,7 @@ def steps(
     bound: NDArray[np.bool_] | None = None,
 ) -> Steps:
     """
-    Energy steps between successive power readings, from the remembered last one if any.
+    Return energy steps between successive power readings, from the stored last one if any.
 
     Those of a device without a `bound` are unknown.
     """

@@ -1,5 +1,5 @@
 """
-Limits of a whole fleet as columns: one row a version of a device's limits.
+Limits of a fleet as columns: one row per version of a device's limits.
 
 A device has one version, and one more for each date on which the registry
 changes its limits.  Those that are shares of the rated power are in the
@@ -7,7 +7,7 @@ channel's unit here; NaN says that a test is silent.
 
 Flags as columns: which reading, which of its channels, and what a test says of it.
 
-One channel's values over many devices, as the quality tests look at them.
+Values of one channel over many devices, as input of the quality tests.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Rows = NDArray[np.intp]
 
 
 def heads(device: Int32) -> Rows:
-    """First row of each device; one device's stand together."""
+    """Return the first row of each device; rows of a device are consecutive."""
     head = np.ones(len(device), dtype=np.bool_)
     head[1:] = device[1:] != device[:-1]
     return np.flatnonzero(head)
 
 
 def each(values: NDArray[Any], rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Return `values[rows]`; what one row of all has stands in memory once."""
+    """Return `values[rows]`; a value common to all rows is stored once."""
     if len(rows) and (rows.strides == (0,) or _same(rows)):
         return np.broadcast_to(values[rows[0]], rows.shape)
     found: NDArray[Any] = values[rows]
@@ -78,12 +78,12 @@ class Series:
         )
 
     def tails(self) -> Rows:
-        """Last row of each device."""
+        """Return the last row of each device."""
         return np.append(self.head[1:], len(self)) - 1
 
     def after(self, earlier: tuple[Series, ...]) -> tuple[Series, NDArray[np.bool_]]:
         """
-        Put each device's earlier readings before its own.
+        Put earlier readings of each device before its own.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Flags:
 
     @staticmethod
     def of(channel: str, test: str, device: Int32, time_us: Int64) -> Flags:
-        """One test's flags of one channel."""
+        """Return the flags of one test of one channel."""
         n = len(device)
         return Flags(
             device,
@@ -170,7 +170,7 @@ class Flags:
         return Flags(self.device[rows], self.time_us[rows], self.channel[rows], self.test[rows])
 
     def distinct(self) -> Flags:
-        """Sorted, each flag once: two levels of a test may both say it."""
+        """Sort flags and remove duplicates, as two levels of a test may give the same flag."""
         order = np.lexsort((self.test, self.channel, self.time_us, self.device))
         rows = np.stack(
             [self.device[order], self.time_us[order], self.channel[order], self.test[order]]
@@ -215,7 +215,7 @@ class Thresholds:
 
 class Checks:
     """
-    What is unusual for each device of a fleet, and since when.
+    Limits of each device of a fleet, by time.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ class Checks:
         self.device: Int64 = np.repeat(np.arange(len(devices)), self._count)
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
-        """Which limits hold for each reading."""
+        """Return the version of limits for each reading."""
         if self._most <= 1:
             return each(self._first, device)
         first, count = self._first[device], self._count[device]
@@ -300,7 +300,7 @@ class Checks:
         return found
 
     def of(self, class_id: str, channel: str) -> Thresholds | None:
-        """Limits of a class's channel, or of its times; None where no device has any."""
+        """Return the limits of a class's channel, or of its times; None where no device has any."""
         key = (class_id, channel)
         if key not in self._channels:
             self._channels[key] = self._thresholds(class_id, channel)
@@ -403,7 +403,7 @@ def _runs(first: Int64, count: Int64) -> Int64:
 
 
 def profile_limits(class_id: str, profile_id: str, channel: str) -> Limits:
-    """Limits of a channel (or of `time`): the class's, and where the profile differs its own."""
+    """Return the limits of a channel (or `time`): of the class, replaced by the profile's."""
     device_class, profile = classes.load()[class_id], profiles.load()[class_id, profile_id]
     where = f"profile {profile_id}"
     if channel == TIME:

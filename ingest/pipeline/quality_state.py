@@ -1,5 +1,5 @@
 """
-What the quality tests remember of each device: the last readings, and running standstills.
+State of the quality tests for each device: last readings and running standstills.
 
 Everything here can be made again from stored readings (`services/store/timeseries/quality_lookback`
 does); it is kept only so that a batch in order needs no query.
@@ -30,7 +30,7 @@ UNIT_GAP_US = 24 * _HOUR_US
 
 
 class RunKey(NamedTuple):
-    """A run that is watched: its channel, and what for (`flat`, or a level of the peaks)."""
+    """A monitored run: its channel and purpose (`flat`, or a level of the peaks)."""
 
     class_id: str
     channel: str
@@ -50,7 +50,7 @@ class Pair:
 @dataclass(slots=True)
 class Standing:
     """
-    A run as it stood, by fleet index: value, last reading, begin.
+    Current run by fleet index: value, last reading, begin.
 
     Of a gauge whose registers can corroborate it, also the first reading of the run in the last
     part of time: when, and what they had counted. [Wh]
@@ -65,7 +65,7 @@ class Standing:
 
 class Watch(NamedTuple):
     """
-    A run of a channel: its key, how long a silence it survives, and how long matters.
+    A monitored run of a channel: key, longest gap within it, and longest relevant time.
 
     `registers` are those that can corroborate it.
     """
@@ -77,14 +77,14 @@ class Watch(NamedTuple):
 
     @property
     def reach_us(self) -> int:
-        """How far back from a reading of the run what it tells is settled. [us]"""
+        """Return how far back a reading may change the result of a run. [us]"""
         part_us = self.longest_us // FLAT_PARTS if self.registers else 0
         return self.longest_us + self.gap_us + part_us
 
 
 class Standstill(NamedTuple):
     """
-    Stored readings in which a gauge stands, back to where its run is settled.
+    Stored readings in which a gauge does not change, back to the start of the run.
 
     One device's together and in time order; `columns` are the registers of `watch`.
     """
@@ -96,7 +96,7 @@ class Standstill(NamedTuple):
 
 
 def pairs_of(checks: Checks, class_id: str) -> list[str]:
-    """Channels of a class whose last two values matter."""
+    """Return the channels of a class whose last two values are needed."""
     found = [TIME] if checks.of(class_id, TIME) is not None else []
     for name in classes.load()[class_id].channels:
         limits = checks.of(class_id, name)
@@ -106,7 +106,7 @@ def pairs_of(checks: Checks, class_id: str) -> list[str]:
 
 
 def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
-    """Runs of a channel that matter to some device of the fleet."""
+    """Return the runs of a channel that some device of the fleet needs."""
     limits = checks.of(class_id, channel.name)
     if limits is None:
         return []
@@ -135,7 +135,7 @@ def _reports_state(channel: Channel) -> bool:
 
 
 class Watched:
-    """State of a fleet's quality tests; true for the devices that `MeterState` calls loaded."""
+    """State of a fleet's quality tests; valid for devices that `MeterState` has loaded."""
 
     def __init__(self, devices: int) -> None:
         self._devices = devices
@@ -143,7 +143,7 @@ class Watched:
         self.runs: dict[RunKey, Standing] = {}
 
     def pair(self, class_id: str, channel: str) -> Pair:
-        """Last two values of a channel."""
+        """Return the last two values of a channel."""
         key = (class_id, channel)
         if key not in self.pairs:
             n = self._devices
@@ -151,7 +151,7 @@ class Watched:
         return self.pairs[key]
 
     def run(self, key: RunKey) -> Standing:
-        """A run's state."""
+        """Return the state of a run."""
         if key not in self.runs:
             n = self._devices
             nan = np.full(n, np.nan)
@@ -159,7 +159,7 @@ class Watched:
         return self.runs[key]
 
     def reset(self, devices: Int32 | NDArray[np.intp]) -> None:
-        """Make the state of devices that of devices never heard of."""
+        """Reset the state of devices to that of devices without readings."""
         held: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
         for one in held:
             for field in fields(one):
@@ -168,7 +168,7 @@ class Watched:
 
     def take_over(self, before: Watched, here: Int32, there: Int32) -> None:
         """
-        Take what another fleet's state holds of devices, by index `here` and `there`.
+        Copy the state of devices from another fleet, from index `there` to `here`.
 
         The other one is not to be used any more: where no device moves, its arrays are ours.
         """
@@ -179,7 +179,7 @@ class Watched:
             self.copy(before, here, there)
 
     def copy(self, other: Watched, devices: Int32, there: Int32 | None = None) -> None:
-        """Take some devices' state over from another; `there` are their indices in that one."""
+        """Copy the state of some devices from another; `there` are their indices in it."""
         self.reset(devices)
         old = devices if there is None else there
         for (class_id, channel), pair in other.pairs.items():

@@ -1,5 +1,5 @@
 """
-Judge readings by the limits of class, profile and device: what is unusual, not what cannot be.
+Quality tests of readings by the limits of class, profile and device: unusual values.
 
 One form for all: a live batch goes on from what is remembered, late readings
 from what is stored before them, a rebuild from nothing; all come to the same
@@ -48,14 +48,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Judged:
-    """Flags that readings make, and the state after."""
+    """Flags of readings, and the new state."""
 
     flags: Flags
     pairs: list[tuple[Pair, Series, NDArray[np.intp]]] = field(default_factory=list)
     runs: list[tuple[Standing, Int32, Standing]] = field(default_factory=list)
 
     def apply(self) -> None:
-        """Remember the batch, once its flags are committed."""
+        """Store the state after the batch, once its flags are committed."""
         for pair, series, tail in self.pairs:
             device = series.device[tail]
             pair.time_us[device], pair.value[device] = series.time_us[tail], series.value[tail]
@@ -70,7 +70,7 @@ def judge(
     checks: Checks, watched: Watched, frames: Sequence[Frame], *, whole: bool = False
 ) -> Judged:
     """
-    Flags that readings make, for themselves and for the reading before each.
+    Return the flags of readings, and of the reading before each.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class _Judge:
         self._pairs = set(pairs_of(checks, class_id))
 
     def times(self, times: Series) -> Iterator[Flags]:
-        """Gaps between readings."""
+        """Return the gaps between readings."""
         thresholds = self._checks.of(self._class, TIME)
         if thresholds is None or not len(times):
             return
@@ -138,7 +138,7 @@ class _Judge:
     def channel(
         self, channel: Channel, thresholds: Thresholds, times: Series, columns: dict[str, Column]
     ) -> Iterator[Flags]:
-        """Every test of a channel."""
+        """Apply every test of a channel."""
         values = columns[channel.name]
         held = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
         if channel.kind == "register":
@@ -271,7 +271,7 @@ class _Judge:
 
 
 def counted_wh(registers: Sequence[Channel], columns: Mapping[str, Column]) -> Float64:
-    """What registers of a gauge have counted in its direction; NaN where none says so. [Wh]"""
+    """Return energy counted by registers in a gauge's direction; NaN if unknown. [Wh]"""
     known = [columns[register.name] != NULL for register in registers]
     parts = [one.direction * np.where(at, columns[one.name], 0)
              for one, at in zip(registers, known, strict=True)]  # fmt: skip
@@ -284,7 +284,7 @@ def _counted(watch: Watch, flat_us: Float64, wh: Float64) -> runs.Counted:
 
 
 def settle(checks: Checks, watched: Watched, standstill: Standstill) -> None:
-    """Let registers corroborate the runs of a gauge that were looked up in stored readings."""
+    """Apply corroboration by registers to runs of a gauge read from stored readings."""
     watch, limits = standstill.watch, checks.of(*standstill.watch.key[:2])
     if limits is None or not len(standstill.device):
         return

@@ -1,4 +1,4 @@
-"""What bounds each device's registers, once a fleet: rates, tolerances, moduli, swaps."""
+"""Limits of each device's registers in a fleet: rates, tolerances, moduli, replacements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SPARSE = 8
 
 @dataclass(frozen=True)
 class RegisterColumn:
-    """One register column of a class: its quantity and the power that may stand in."""
+    """One register column of a class: its quantity and the power channel that may replace it."""
 
     channel: Channel
     quantity: int
@@ -59,26 +59,26 @@ class Bounds:
     def _follow(self, before: Bounds, here: Int32, there: Int32) -> None:
         rest = others(len(self.fleet), here)
 
-        def carried(old: NDArray[_Number], new: NDArray[_Number]) -> NDArray[_Number]:
+        def moved(old: NDArray[_Number], new: NDArray[_Number]) -> NDArray[_Number]:
             found = np.empty((*old.shape[:-1], len(self.fleet)), old.dtype)
             found[..., here], found[..., rest] = old[..., there], new
             return found
 
-        self._places = carried(before._places, self._places_of(rest))
-        self.next_swap_us = carried(before.next_swap_us, self._next_swaps_of(rest))
+        self._places = moved(before._places, self._places_of(rest))
+        self.next_swap_us = moved(before.next_swap_us, self._next_swaps_of(rest))
         for (class_id, name), rate in list(before._rates.items()):
             channel = classes.load()[class_id].channels[name]
-            self._rates[class_id, name] = carried(rate, self._rates_of(channel, rest))
+            self._rates[class_id, name] = moved(rate, self._rates_of(channel, rest))
         for quantity, most in list(before._most.items()):
-            self._most[quantity] = carried(most, self._most_of(quantity, rest))
+            self._most[quantity] = moved(most, self._most_of(quantity, rest))
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
-        """Register columns of a class, in column order."""
+        """Return the register columns of a class, in column order."""
         device_class = classes.load()[class_id]
         return [RegisterColumn(c, QUANTITY_INDEX[str(c.quantity)]) for c in device_class.registers]
 
     def rate(self, class_id: str, channel: Channel) -> Float64:
-        """Highest plausible base units a microsecond, by fleet index; inf where unknown."""
+        """Return the highest base units per microsecond, by fleet index; inf where unknown."""
         key = (class_id, channel.name)
         if key not in self._rates:
             self._rates[key] = self._rates_of(channel, self._all)
@@ -98,7 +98,7 @@ class Bounds:
 
     @cached_property
     def next_swap_us(self) -> Int64:
-        """Time of each device's first meter swap; far in the future where there is none."""
+        """Return the time of each device's first replacement; far in the future without one."""
         return self._next_swaps_of(self._all)
 
     def _next_swaps_of(self, index: NDArray[np.intp]) -> Int64:
@@ -106,14 +106,14 @@ class Bounds:
         return np.fromiter(found, np.int64, len(index))
 
     def counts(self, class_id: str, channel: Channel) -> NDArray[np.bool_] | None:
-        """Which devices' steps count, by fleet index; None where all do: they have a bound."""
+        """Return which devices have a limit and are counted, by fleet index; None: all."""
         if channel.limit != RATED:
             return None
         bound = np.isfinite(self.rate(class_id, channel))
         return None if bound.all() else bound
 
-    def most(self, quantity: int) -> Float64:
-        """Most that each device can make in a quarter hour, by fleet index; inf where unknown."""
+    def interval_maximum(self, quantity: int) -> Float64:
+        """Return each device's maximum in a quarter hour, by fleet index; inf where unknown."""
         if quantity not in self._most:
             self._most[quantity] = self._most_of(quantity, self._all)
         return self._most[quantity]
@@ -130,7 +130,7 @@ class Bounds:
         return found
 
     def light(self, device: Int32, quantity: Int16, interval: Int64) -> NDArray[np.bool_]:
-        """Whether each quarter hour of a device can make what it counts: not by night, for PV."""
+        """Return whether a device can generate in each quarter hour: PV not at night."""
         latitude, longitude = self._places
         found = np.ones(len(device), dtype=np.bool_)
         of = np.flatnonzero(
@@ -145,7 +145,7 @@ class Bounds:
 
     @cached_property
     def has_light(self) -> bool:
-        """Whether any device of the fleet makes its energy from the sun, at a known place."""
+        """Return whether any device of the fleet is solar at a known location."""
         return bool(np.isfinite(self._places[0]).any())
 
     @cached_property
@@ -163,7 +163,7 @@ class Bounds:
         return np.array(places, dtype=np.float64).reshape(-1, 2).T
 
     def meter(self, index: int, channel: Channel) -> Meter:
-        """Everything that bounds one register of one device."""
+        """Return all limits of one register of one device."""
         device = self.fleet.devices[index]
         moduli, exact = _moduli(classes.load()[device.class_id], device, channel)
         swaps = sorted(

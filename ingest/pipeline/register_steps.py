@@ -1,5 +1,5 @@
 """
-One register column of many devices to steps: in columns where nothing needs judgement.
+Steps of one register column of many devices: vectorised where no decision is needed.
 
 A device whose readings all rise within their allowance is settled in columns.
 Any other is read one reading at a time by `registers.Reader`, which comes to
@@ -23,7 +23,7 @@ from ingest.registers import RETIRED_US, UNKNOWN, Mark, Other, Reader, clean
 
 
 class Column(NamedTuple):
-    """Readings of one register, sorted by device and time, absent ones left out."""
+    """Readings of one register, sorted by device and time, without absent ones."""
 
     device: Int32
     time_us: Int64
@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where each device's register stands after its last reading; arrays, one row a device."""
+    """State of each device's register after its last reading; arrays, one row per device."""
 
     device: Int32
     value: Int64
@@ -54,7 +54,7 @@ class Ends(NamedTuple):
 @dataclass(slots=True)
 class Trace:
     """
-    Steps of one register column, and the mark after each reading.
+    Steps of one register column, and the reference value after each reading.
 
     `rewrites` are devices whose older steps would change; a mark read before the
     time beside each is a sound start.  Their rows here are left out.  `spread`
@@ -73,7 +73,7 @@ def trace(
     bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
 ) -> Trace:
     """
-    Steps between successive readings, from remembered marks.
+    Return steps between successive readings, from stored states.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Profiles: how one device model names and scales what its class calls canonical.
+Profiles: names and scales of a device model for the channels of its class.
 
 One TOML file a model, no code; the profile `generic` of a class, for tonne's own
 payload, follows from the class.  `path` is the name of the value in the
@@ -67,7 +67,7 @@ def _own_source(channel: Channel) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a canonical channel stands in this model's payload."""
+    """Position of a canonical channel in this model's payload."""
 
     channel: str
     path: str
@@ -81,7 +81,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A device model: its class, source and channels by wire name; `limits` are of its times."""
+    """A device model: class, source and channels by payload name; `limits` apply to its times."""
 
     id: str
     class_id: str
@@ -95,7 +95,7 @@ class Profile:
 
 def read(file: str, text: str) -> Profile:
     """
-    Build a profile from the text of its file.
+    Return a profile from the text of its file.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _line(text: str, error: str) -> int:
 
 def parse(document: dict[str, Any]) -> Profile:
     """
-    Build a profile from its parsed TOML.
+    Return a profile from its parsed TOML.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def parse(document: dict[str, Any]) -> Profile:
         for path in (source.path, *source.also):
             if path in taken:
                 raise ProfileError(
-                    f"profile {name}, channel {channel}: another channel reads path {path!r} too"
+                    f"profile {name}, channel {channel}: another channel also reads path {path!r}"
                 )
             taken.add(path)
         register_map.no_overlap(source.register, mapped, f"profile {name}, channel {channel}")
@@ -167,8 +167,8 @@ def _certainty(name: str, document: dict[str, Any]) -> tuple[str, str]:
     certainty, checked = document.get("certainty", ""), document.get("checked", "")
     if name != OWN and (certainty not in CERTAINTIES or not checked):
         raise ProfileError(
-            f"profile {name}: certainty {certainty!r} is one of {', '.join(CERTAINTIES)}, "
-            "and 'checked' says what was read"
+            f"profile {name}: certainty {certainty!r} must be one of {', '.join(CERTAINTIES)}, "
+            "and 'checked' names the document that was read"
         )
     return certainty, checked
 
@@ -201,7 +201,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
 
 @cache
 def load() -> dict[tuple[str, str], Profile]:
-    """Read all profiles that ship with tonne, by (class, profile id)."""
+    """Return all profiles of tonne, by (class, profile id)."""
     own = [parse(_own_profile(one)) for one in classes.load().values()]
     found = {(profile.class_id, profile.id): profile for profile in own}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
@@ -210,7 +210,7 @@ def load() -> dict[tuple[str, str], Profile]:
             key = (profile.class_id, profile.id)
             if key in found:
                 raise ProfileError(
-                    f"profile {key} is in two files; keep {entry.name} or the other one"
+                    f"profile {key} is in two files; keep {entry.name} or the other file"
                 )
             found[key] = profile
     return found

@@ -1,5 +1,5 @@
 """
-Register channels as registry files name them: `energy_export_kwh`, not Wh.
+Register channels under their names in registry files: `energy_export_kwh`, not Wh.
 
 The names and units are those of the class's generic profile, whatever model
 the device is, so that a meter swap is written the same way for all.
@@ -17,7 +17,7 @@ from ingest.units import factor
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A register: its column, its name and unit in files, base = file * numerator / denominator."""
+    """A register: column, name and unit in files; base = file * numerator / denominator."""
 
     column: str
     name: str
@@ -26,12 +26,12 @@ class Register:
     denominator: int
 
     def to_base(self, value: Decimal) -> int | None:
-        """Return whole base units; None where the value is finer than one."""
+        """Return whole base units; None where the value has a fraction of one."""
         base = value * self.numerator / self.denominator
         return int(base) if base == base.to_integral_value() else None
 
     def to_file(self, base: int) -> Decimal:
-        """Return base units in the unit of files."""
+        """Return base units in the unit of registry files."""
         return Decimal(base) * self.denominator / self.numerator
 
 
@@ -54,5 +54,5 @@ def registers(class_id: str) -> dict[str, Register]:
 
 
 def of_column(class_id: str, column: str) -> Register:
-    """Return the register of a class that a column holds."""
+    """Return the register of a class in a column."""
     return next(r for r in registers(class_id).values() if r.column == column)

@@ -14,7 +14,7 @@ from ingest.reading import Block, Registers, Stated
 
 def read(reading: Registers, profile: Profile) -> Stated:
     """
-    Values of the registers that a reading holds, in the units of the profile.
+    Return the values of a reading's registers, in the units of the profile.
 
     Where the profile reads none of them, the reading says so: `no_known_channel`.
     """

@@ -1,5 +1,5 @@
 """
-The register map of a profile: where each quantity stands in a Modbus device.
+The register map of a profile: position of each quantity in a Modbus device.
 
 It says of which type a quantity is and what its number is divided by to be in the
 profile's unit; `register_blocks` reads by it.
@@ -23,7 +23,7 @@ _LAST = 65_535
 @dataclass(frozen=True, slots=True)
 class Register:
     """
-    Where a quantity stands; `address` is that of the request, from 0.
+    Position of a quantity; `address` is the protocol address, from 0.
 
     `table` is `either` where the device answers both kinds of request alike.
     """
@@ -51,11 +51,11 @@ def parse(spec: dict[str, Any], where: str) -> Register:
         raise ProfileError(f"{where}, register: {error}") from None
     if found.type not in SIZES or found.table not in _TABLES or found.word_order not in _ORDERS:
         raise ProfileError(
-            f"{where}, register: type is one of {', '.join(SIZES)}, "
-            f"table of {', '.join(_TABLES)}, word_order of {', '.join(_ORDERS)}"
+            f"{where}, register: type must be one of {', '.join(SIZES)}, table one "
+            f"of {', '.join(_TABLES)}, word_order one of {', '.join(_ORDERS)}"
         )
     if not 0 <= found.address <= _LAST or found.divide < 1:
-        raise ProfileError(f"{where}, register: address is 0 to {_LAST}, divide at least 1")
+        raise ProfileError(f"{where}, register: address must be 0 to {_LAST}, divide at least 1")
     return found
 
 

@@ -1,1 +1,1 @@
-"""Quality tests: each takes arrays of readings and returns a mask of what is suspect."""
+"""Quality tests: each takes arrays of readings and returns a mask of suspect ones."""

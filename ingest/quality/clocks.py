@@ -1,5 +1,5 @@
 """
-Quality tests of times: on arrival, and by the sun.
+Quality tests of times: on arrival, and by sunlight.
 
 Device clocks: which times cannot be times of measurement.
 
@@ -30,14 +30,14 @@ OK, FUTURE, SECONDS, TOO_OLD = 0, 1, 2, 3
 REASONS = {FUTURE: "time_future", SECONDS: "time_in_seconds", TOO_OLD: "time_too_old"}
 REMEDIES = {
     FUTURE: "is more than 5 minutes ahead; set the device's clock",
-    SECONDS: "looks like seconds; send milliseconds",
+    SECONDS: "appears to be in seconds; send milliseconds",
     TOO_OLD: "is before the year 2000; set the device's clock",
 }
 
 
 def judge(time_us: NDArray[np.int64], now_us: int) -> NDArray[np.uint8]:
     """
-    Verdict per time: OK, FUTURE, SECONDS or TOO_OLD.
+    Return a verdict per time: OK, FUTURE, SECONDS or TOO_OLD.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def at_night(
     longitude: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark power above `least` after civil twilight and before it.
+    Mark power above `least` at night, outside civil twilight.
 
     Parameters
     ----------

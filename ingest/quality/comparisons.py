@@ -1,5 +1,5 @@
 """
-Quality tests of a series beside others, and beside what its device makes at work.
+Quality tests of a series compared with others, or with its device's usual peak.
 
 Sum check: does a meter agree with those behind it, with its check meter, or with its phases?
 
@@ -33,7 +33,7 @@ def sums_differ(
     resolution: float | NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark where a whole and the sum of its parts differ too much.
+    Mark where a total and the sum of its parts differ too much.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def below(
     values: NDArray[np.float64], peak: NDArray[np.float64], level: UnitLevel
 ) -> NDArray[np.float64]:
     """
-    Series whose runs of 1.0 are the times in which no value reached a level.
+    Return series whose runs of 1.0 are times in which no value reached a level.
 
     Parameters
     ----------

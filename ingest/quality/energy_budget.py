@@ -1,5 +1,5 @@
 """
-Energy that a register claims, compared with what another channel shows of the same time.
+Energy of a register compared with another channel of the same time.
 
 Energy that a meter's own power shows, by quarter hours, and how well samples tell it.
 
@@ -42,7 +42,7 @@ _AROUND = 4
 
 class Integral(NamedTuple):
     """
-    What power shows of n quarter hours.
+    Energy from power in n quarter hours.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ _NOTHING = 1e-6
 
 
 class Tolerance(NamedTuple):
-    """A share of the energy, and what a register's own step may be. [Wh]"""
+    """A share of the energy, and the resolution of the register. [Wh]"""
 
     share: float
     step_wh: float
@@ -194,7 +194,7 @@ def above(
     tolerance: Tolerance,
 ) -> Int64:
     """
-    Energy of each quarter hour beyond what another channel shows.
+    Return the energy of each quarter hour above that of another channel. [Wh]
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def scatter(
     step_wh: float,
 ) -> float:
     """
-    Standard error of what samples of power show, as a register tells it. [Wh]
+    Return the standard error of the integral of power samples. [Wh]
 
     A register counts what the samples miss.  So its hours, scaled to the same sum, are off from
     the samples' by the samples' error, whatever share it runs fast by.  Hours begin at the

@@ -1,5 +1,5 @@
 """
-Quality tests of a value beside its range, its neighbours and its rhythm.
+Quality tests of a value against its range, its neighbours and its cadence.
 
 Gross range test: is a gauge inside what its sensor or its device can give?
 
@@ -56,7 +56,7 @@ def within(
     values: NDArray[np.float64], low: float | NDArray[np.float64], high: float | NDArray[np.float64]
 ) -> bool:
     """
-    Return whether all values are there, finite and inside [low, high]: so it is nearly always.
+    Return whether all values are present, finite and inside [low, high].
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def too_fast(
     per_minute: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark values that differ from the one before by more than the time allows.
+    Mark values that differ from the previous one by more than the time allows.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def spikes(
     height: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark values more than `height` away from both neighbours on the same side.
+    Mark values above, or below, both neighbours by more than `height`.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def gaps(
     device: NDArray[np.int32], time_us: NDArray[np.int64], least_us: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """
-    Mark readings after a step longer than three of the steps before, and than `least_us`.
+    Mark readings after a step longer than three earlier steps, and than `least_us`.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-The most that a device can give by physics: photovoltaics under the sun, a pump by its power.
+Physical maximum of a device: photovoltaics under a clear sky, a pump by its power.
 
 Most that photovoltaics can make of the sun, by quarter hours, however the modules are mounted.
 
@@ -40,7 +40,7 @@ FALSE_DAY = 0.05
 @lru_cache(maxsize=64)
 def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> Float64:
     """
-    Most of its rated power that a plant gives out in quarter hours [first, last), 0 to 1.1.
+    Return the maximum share of rated power in quarter hours [first, last), 0 to 1.1.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> F
 
 
 def irradiance(height_deg: Float64) -> Float64:
-    """Irradiance on a plane that faces the sun, under a clear sky. [W/m2]"""
+    """Return irradiance on a plane facing the sun, under a clear sky. [W/m2]"""
     up = np.maximum(height_deg, 0.0)
     air = 1 / (np.sin(np.radians(up)) + 0.50572 * (up + 6.07995) ** -1.6364)
     found: Float64 = np.where(height_deg > 0, _SKY * _SUN * 0.7 ** (air**0.678), 0.0)
@@ -70,7 +70,7 @@ def above(
     value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int, step_wh: float
 ) -> Int64:
     """
-    Energy of each quarter hour that the sun cannot have made.
+    Return the energy of each quarter hour above the clear-sky maximum. [Wh]
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ _UNBOUND = 1e15
 
 def most_flow(power_w: Float64, head_m: Float64) -> Float64:
     """
-    Return the most flow that a pump's power lifts. [mL/h]
+    Return the highest flow that a pump's power can lift. [mL/h]
 
     Parameters
     ----------

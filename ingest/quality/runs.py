@@ -1,5 +1,5 @@
 """
-Runs: since when a series has stood at one value.
+Runs: time since which a series has had one value.
 
 Flat lines, frozen registers and peaks that stay too low are all runs that last
 too long.  A run ends where the value changes, where the device was silent for
@@ -32,7 +32,7 @@ _HOUR_US = 3_600_000_000
 
 class Values(NamedTuple):
     """
-    Readings, one device's together and in time order.
+    Readings, consecutive for each device and in time order.
 
     `head` is the first row of each device, `limits` says which limits hold at a
     reading.
@@ -46,7 +46,7 @@ class Values(NamedTuple):
 
 class Run(NamedTuple):
     """
-    How each device stood at its last reading before: value, time, begin, limits.
+    State at each device's last earlier reading: value, time, begin, limits.
 
     One row a device, in the order of `Values.head`; `last_us` is NEVER where nothing
     came before.
@@ -59,7 +59,7 @@ class Run(NamedTuple):
 
 
 class Part(NamedTuple):
-    """First reading of the run in the last part of time, a row a device. [us UTC, Wh]"""
+    """First reading of the run in the last time segment, one row per device. [us UTC, Wh]"""
 
     time_us: NDArray[np.int64]
     counted_wh: NDArray[np.float64]
@@ -67,7 +67,7 @@ class Part(NamedTuple):
 
 class Counted(NamedTuple):
     """
-    What registers counted, in the direction of a gauge in W.
+    Quantity counted by registers, in the direction of a gauge in W.
 
     `wh` is NaN where a reading holds no register, `part_us` the length of the parts of time,
     a row a reading; a difference of `tolerance_wh` is none.
@@ -79,7 +79,7 @@ class Counted(NamedTuple):
 
 
 def part_us(longest_us: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Length of the parts of time, from the longest standstill that is nothing unusual. [us]"""
+    """Return the length of time segments, from the longest usual standstill. [us]"""
     known = np.isfinite(longest_us)
     parts = np.where(known, longest_us, 0.0).astype(np.int64) // FLAT_PARTS
     return np.where(known, np.maximum(parts, 1), _EVER_US)
@@ -87,7 +87,7 @@ def part_us(longest_us: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def begins(now: Values, gap_us: int, before: Run) -> NDArray[np.bool_]:
     """
-    Mark readings with which a run begins.
+    Mark readings at which a run begins.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def begins(now: Values, gap_us: int, before: Run) -> NDArray[np.bool_]:
 
 
 def starts(now: Values, begun: NDArray[np.bool_], before: Run) -> NDArray[np.int64]:
-    """Begin of the run that each reading stands in, from where runs begin. [us UTC]"""
+    """Return the begin of the run of each reading, from the begins of runs. [us UTC]"""
     begin = now.time_us.copy()
     on = ~begun[now.head]
     begin[now.head[on]] = before.start_us[on]
@@ -127,7 +127,7 @@ def renewed(
     now: Values, begun: NDArray[np.bool_], counted: Counted, before: Part
 ) -> tuple[NDArray[np.bool_], Part]:
     """
-    Mark also readings at which registers corroborate what stands still.
+    Also mark readings at which registers corroborate a constant value.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def flat_from_begin(
     marks: NDArray[np.bool_], since_us: NDArray[np.int64], head: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
     """
-    Mark all of a standstill of which anything is marked, from its first reading on.
+    Mark all of a standstill from its first reading, if any of it is marked.
 
     For a reader of the whole series: the first hours of a standstill are no better than its
     last ones.  (Also pvanalytics marks whole runs, `mark="all"`.)
@@ -207,7 +207,7 @@ def flat(
     floor: NDArray[np.float64] | float = -1.0,
 ) -> NDArray[np.bool_]:
     """
-    Mark values that have stood still for longer than `longest_us`.
+    Mark values that have not changed for longer than `longest_us`.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Lines on which a register stands: its mark, and those beside it.
+Register sequences: the current reference value, and alternative sequences.
 
 A register stands on a line: its mark.  Readings that leave it make another line, which
 waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
@@ -7,7 +7,7 @@ takes it back.  Each line that was left is remembered (count 0): a return to it 
 what was counted meanwhile, and leaves as much time unknown as that took.  A line that has
 stood for a day and rises past the value that was left is no return: it is another register.
 
-What bounds one register, the steps that it takes, and which of them need no judgement.
+Limits of one register, its steps, and which of them need no decision.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Meter:
     """
-    What bounds one register.
+    Limits of one register.
 
     Attributes
     ----------
@@ -76,22 +76,22 @@ class Meter:
     lit_us: Callable[[int, int], int] | None = None
 
     def allowance(self, elapsed_us: int) -> float:
-        """Largest step that the meter could make in a time. [base units]"""
+        """Return the largest step that the meter could make in a time. [base units]"""
         if self.rate == INF:
             return INF
         return self.tolerance + self.rate * elapsed_us
 
-    def most(self, from_us: int, to_us: int) -> float:
-        """Largest step that the meter could make between two times. [base units]"""
+    def largest_step(self, from_us: int, to_us: int) -> float:
+        """Return the largest step that the meter could make between two times. [base units]"""
         lit_us = to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
         return self.allowance(lit_us)
 
     def at_once(self, elapsed_us: int) -> float:
-        """Largest step that is believed without another reading. [base units]"""
+        """Return the largest step that is accepted without another reading. [base units]"""
         return self.allowance(min(elapsed_us, AT_ONCE_US))
 
     def takes_us(self, amount: float) -> float:
-        """Time in which the device makes an amount at its rating, margin not included. [us]"""
+        """Return the time that an amount takes at rated power, without margin. [us]"""
         return INF if self.rate == INF else amount * MARGIN / self.rate
 
 
@@ -109,7 +109,7 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
     """
-    Step across a wrap to zero, or None where it is not certain that there was one.
+    Return the step across a rollover to zero; None where a rollover is not certain.
 
     Only a model's own modulus tells, and a step that the rated power allows; a
     candidate modulus is as near to a reset as to a wrap.
@@ -125,7 +125,7 @@ def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
 
 def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> np.ndarray:
     """
-    Mark steps that need no judgement: a rise within what is believed at once.
+    Mark steps that need no decision: a rise within the immediately accepted limit.
 
     Same comparison as `Reader` makes for a register without jitter, on columns.
 
@@ -143,7 +143,7 @@ def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> n
 
 def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
     """
-    Highest plausible base units a microsecond, margin included, from limits an hour.
+    Return the highest plausible base units per microsecond, with margin, from hourly limits.
 
     The margin leaves room for devices that may run above their rating for a while;
     an impossible step is far outside it.
@@ -177,19 +177,19 @@ ASTRAY = -10
 
 @dataclass(slots=True)
 class Mark:
-    """Where a register stands: its highest value, when last read, when last risen."""
+    """State of a register: its highest value, time of last reading and of last rise."""
 
     value: int
     read_us: int
     changed_us: int
 
     def copy(self) -> Mark:
-        """Return a copy that may be changed by itself."""
+        """Return an independent copy."""
         return Mark(self.value, self.read_us, self.changed_us)
 
 
 class Trail(NamedTuple):
-    """Where the register stood before a rise: the steps up to there, and those spread since."""
+    """State of the register before a rise: steps until then, and steps spread since."""
 
     value: int
     read_us: int
@@ -201,7 +201,7 @@ class Trail(NamedTuple):
 @dataclass(slots=True)
 class Other:
     """
-    A line beside the mark's: one that waits for readings, or one that was left.
+    Another sequence of the register: one that awaits confirmation, or one that was left.
 
     Attributes
     ----------

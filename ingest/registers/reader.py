@@ -1,4 +1,4 @@
-"""Reads one register in time order; the exact, one-at-a-time form."""
+"""Reader of one register in time order: exact, one reading at a time."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from ingest.registers.waiting import Waiting
 
 @dataclass(slots=True)
 class Reader(Waiting):
-    """Judges each reading by where the register stands, and by the lines beside it."""
+    """Decides each reading from the register's state and its alternative sequences."""
 
     def read(self, time_us: int, value: int) -> None:
-        """Take one reading, later than all before, and note where the register stands."""
+        """Take one reading, later than all earlier ones, and update the state."""
         self._swap_before(time_us)
         if self.mark is None:
             self.mark = Mark(value, time_us, time_us)
@@ -152,7 +152,7 @@ class Reader(Waiting):
         rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         climb = mark.value - before.value
         near = FOOT * (value - before.value) <= climb
-        near &= climb <= self.meter.most(before.read_us, mark.changed_us)
+        near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
         about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and rises >= CLIMB and not same
@@ -181,7 +181,7 @@ class Reader(Waiting):
         since_us = mark.read_us
         rise = value - mark.value
         return time_us - since_us <= SPARSE_GAP_US and (
-            -self.meter.tolerance <= rise <= self.meter.most(since_us, time_us)
+            -self.meter.tolerance <= rise <= self.meter.largest_step(since_us, time_us)
         )
 
     def _return(self, mark: Mark, left: Other, time_us: int, value: int) -> None:
@@ -222,7 +222,7 @@ class Reader(Waiting):
         rise = value - mark.value
         tolerance, since_us = self.meter.tolerance, mark.changed_us
         explained = rise <= self.meter.at_once(time_us - since_us) and (
-            rise <= tolerance or rise <= self.meter.most(since_us, time_us)
+            rise <= tolerance or rise <= self.meter.largest_step(since_us, time_us)
         )
         if explained and not fell(self.meter.tolerance, mark.value, value):
             self.events.append(GLITCH)

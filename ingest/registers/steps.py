@@ -1,4 +1,4 @@
-"""Steps of one register as they are taken, spread over a standstill and taken back."""
+"""Steps of one register: recorded, spread over a standstill, or withdrawn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ingest.registers.lines import (
 @dataclass(slots=True)
 class Steps:
     """
-    Where a register stands, and the steps up to there.
+    State of a register, and the steps until then.
 
     `rewrites_us` tells from when steps before the first mark would change: what else
     is found then is void.  `spread_from_us` is the earliest moment at which a step was
@@ -226,5 +226,5 @@ def _one_interval(from_us: int, to_us: int) -> bool:
 
 
 def unknown_us(steps: list[Step], from_us: int = 0) -> int:
-    """Return the unknown time of steps, from a moment on. [us]"""
+    """Return the unknown time of steps from a moment on. [us]"""
     return sum(s.to_us - max(s.from_us, from_us) for s in steps if s.kind == UNKNOWN)

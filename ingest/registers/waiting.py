@@ -1,4 +1,4 @@
-"""A line that waits beside the mark: begun, confirmed by readings that agree, or dropped."""
+"""A second register sequence: started, confirmed by matching readings, or dropped."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from ingest.registers.steps import Steps
 
 @dataclass(slots=True)
 class Waiting(Steps):
-    """A register of which another line may be waiting."""
+    """A register with a second sequence that may await confirmation."""
 
     def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
-        explained = 0 < rise <= self.meter.most(mark.changed_us, time_us)
+        explained = 0 < rise <= self.meter.largest_step(mark.changed_us, time_us)
         astray = self._astray(mark, time_us, value)
         explained &= explicable and not astray
         if not explained:
@@ -95,7 +95,7 @@ class Waiting(Steps):
         if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:
             if line.count > LOST:
                 made = line.value
-            if mark.value < value <= line.value + self.meter.most(line.read_us, time_us):
+            if mark.value < value <= line.value + self.meter.largest_step(line.read_us, time_us):
                 made = mark.value
         if made > self.meter.tolerance:
             self._doubt(made)
@@ -112,7 +112,9 @@ class Waiting(Steps):
     def _apart(self, mark: Mark, time_us: int, value: int) -> bool:
         """Whether the mark's line cannot have led to a reading, whatever time has passed."""
         rise = value - mark.value
-        return not -self.meter.tolerance <= rise <= self.meter.most(mark.changed_us, time_us)
+        return (
+            not -self.meter.tolerance <= rise <= self.meter.largest_step(mark.changed_us, time_us)
+        )
 
     def _agree(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
         """Take a reading of the waiting line; return whether enough of them agree."""
@@ -176,7 +178,9 @@ class Waiting(Steps):
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
         self.waits = None
-        anew = line.anew and line.value - line.first <= self.meter.most(line.begin_us, time_us)
+        anew = line.anew and line.value - line.first <= self.meter.largest_step(
+            line.begin_us, time_us
+        )
         since_us = time_us - (STANDS_US - ANEW_US if anew else 0)
         self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 

@@ -1,5 +1,5 @@
 """
-Sparkplug B, the host's side: what an edge node's messages mean, one after another.
+Sparkplug B, host side: the sequence of an edge node's messages.
 
 Pure: nodes and messages in; readings, refusals and changed nodes out.  Anyone who
 calls stores the nodes in the transaction that stores the readings.

@@ -1,5 +1,5 @@
 """
-The rules of a Sparkplug host application, a message at a time.
+The rules of a Sparkplug host application, one message at a time.
 
 Births come before data.  Every message of a node's session but the death has a
 sequence number, 0 to 255 and around again.  One that is ahead of its turn waits
@@ -32,7 +32,7 @@ _DATA = ("NDATA", "DDATA")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long a message waits for those before it, and after that for a rebirth. [s]"""
+    """How long a message waits for earlier ones, and then for a rebirth. [s]"""
 
     reorder_s: float = 5.0
     give_up_s: float = 60.0
@@ -41,7 +41,7 @@ class Rules:
 @dataclass(slots=True)
 class Outcome:
     """
-    What messages meant.
+    Result of messages: readings, refusals and commands.
 
     `released` are messages of earlier batches that were decided now: they stand
     after the batch's own, from `count` on.
@@ -53,7 +53,7 @@ class Outcome:
     released: list[WaitingMessage] = field(default_factory=list)
 
     def place(self, waiting: WaitingMessage) -> int:
-        """Return the place of a message that waited."""
+        """Return the position of a message that waited."""
         if waiting.message is not None:
             return waiting.message
         self.released.append(waiting)
@@ -62,7 +62,7 @@ class Outcome:
 
 class Host:
     """
-    Takes messages in the order in which they came.
+    Processes messages in the order of arrival.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Host:
         self._lanes: dict[str, tuple[Topic, Node]] = {}
 
     def take(self, message: int, topic: str, payload: bytes, received_us: int) -> None:
-        """Take a message; what cannot be used of it is refused."""
+        """Process a message; refuse it where it cannot be used."""
         try:
             lane = self._lanes.get(topic)
             if lane is None:
@@ -126,8 +126,8 @@ class Host:
         elif address.group != node.group:
             raise PayloadError(
                 "node_twice",
-                f"edge node {address.node!r} is online in group {node.group!r:.80}, and speaks in"
-                f" {address.group!r:.80} too; give nodes names of their own",
+                f"edge node {address.node!r} is online in group {node.group!r:.80} and "
+                f"also publishes in {address.group!r:.80}; give each node its own name",
             )
         if address.kind == "NDEATH":
             self._death(node, waiting_message, message)
@@ -309,7 +309,7 @@ class Host:
             self._out.rejected.append(Rejected(k, error.reason, error.detail))
 
     def sweep(self, node: Node, now_us: int) -> None:
-        """Ask for a rebirth where the wait is over, and give up on what waited too long."""
+        """Request a rebirth after the wait, and refuse messages that waited too long."""
         overdue = node.gap_us is not None and now_us - node.gap_us >= self._rules.reorder_s * _S
         if overdue and (node.wanted_us is None or now_us - node.wanted_us > _ASK_AGAIN_US):
             node.wanted_us = now_us

@@ -1,5 +1,5 @@
 """
-What a host knows of an edge node: its session, its births, and messages that wait.
+State of an edge node in a host: session, births and waiting messages.
 
 A birth is valid from its own time on, up to which message is certain: data that
 came in sequence after it, or that lies before such data.  Data that does not
@@ -45,7 +45,7 @@ _NODE_LEVELS = 4
 
 class Topic(NamedTuple):
     """
-    What a topic says; `device` is empty where it is about the node itself.
+    Parts of a topic; `device` is empty for a message of the node.
 
     `own` is the topic of tonne's own that speaks for the same device.
     """
@@ -60,7 +60,7 @@ class Topic(NamedTuple):
 @lru_cache(maxsize=200_000)
 def parse(topic: str) -> Topic:
     """
-    Take a topic apart.
+    Return the parts of a topic.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _unknown(topic: str) -> PayloadError:
 
 
 def own_topic(topic: str) -> str:
-    """Return the topic of tonne's own that a Sparkplug topic stands for; others stay."""
+    """Return the tonne topic that corresponds to a Sparkplug topic; others unchanged."""
     try:
         return parse(topic).own if topic.startswith(PREFIX) else topic
     except PayloadError:
@@ -100,12 +100,12 @@ def own_topic(topic: str) -> str:
 
 
 def command(group: str, node: str) -> str:
-    """Return the topic by which an edge node is commanded."""
+    """Return the topic for commands to an edge node."""
     return f"{PREFIX}{group}/NCMD/{node}"
 
 
 def state_topic(host_id: str) -> str:
-    """Return the topic on which a host application says whether it listens."""
+    """Return the topic of a host application's online state."""
     return f"{PREFIX}STATE/{host_id}"
 
 
@@ -113,7 +113,7 @@ _payload: Any = sparkplug_b_pb2
 
 
 def rebirth() -> bytes:
-    """Return the payload of a command that asks a node for its births."""
+    """Return the payload of a command that requests births from a node."""
     payload = _payload.Payload(timestamp=time.time_ns() // 1_000_000)
     payload.metrics.add(
         name=REBIRTH, timestamp=payload.timestamp, datatype=BOOLEAN, boolean_value=True
@@ -133,7 +133,7 @@ _BEHIND = SEQ // 2
 
 class WaitingMessage(NamedTuple):
     """
-    A message that waits for one before it.
+    A message that waits for an earlier one.
 
     `id` is its own, `message` its place in the batch if it is new.
     """
@@ -174,14 +174,14 @@ class Node:
     rewritten: set[str] = field(default_factory=set)
 
     def copy(self) -> Node:
-        """Return a node that may change while this one stays."""
+        """Return a copy that may change independently."""
         births = {device: list(found) for device, found in self.births.items()}
         return replace(
             self, births=births, live=dict(self.live), held=list(self.held), rewritten=set()
         )
 
     def begin(self, group: str, birth: Birth, bd_seq: int | None, seq: int, now_us: int) -> None:
-        """Begin a session with the node's birth."""
+        """Start a session with the node's birth certificate."""
         self.end(now_us)
         self.group, self.online, self.bd_seq = group, True, bd_seq
         self.born_ms = self.certain_ms = birth.born_ms
@@ -190,7 +190,7 @@ class Node:
         self.come("", birth)
 
     def end(self, now_us: int) -> None:
-        """End the session: all that the node's births said is up to what is certain."""
+        """End the session: metrics known from its births are final."""
         for device in list(self.live):
             self.mark_dead(device)
         if self.online:
@@ -204,7 +204,7 @@ class Node:
         self.remember(device, birth)
 
     def mark_dead(self, device: str) -> None:
-        """Mark a device as dead; its data up to this message is certain."""
+        """Mark a device as dead; its data up to this message are final."""
         birth = self.live.pop(device, None)
         if birth is None:
             return
@@ -213,7 +213,7 @@ class Node:
         self.rewritten.add(device)
 
     def remember(self, device: str, birth: Birth) -> None:
-        """Keep a birth, the latest few a device."""
+        """Store a birth; only the latest few of a device are kept."""
         births = self.births.setdefault(device, [])
         births[:] = [known for known in births if known.born_ms != birth.born_ms]
         births.insert(bisect_right([b.born_ms for b in births], birth.born_ms), birth)
@@ -221,16 +221,16 @@ class Node:
         self.rewritten.add(device)
 
     def knows(self, device: str, born_ms: int) -> bool:
-        """Tell whether a birth was kept."""
+        """Return whether a birth is stored."""
         return any(birth.born_ms == born_ms for birth in self.births.get(device, ()))
 
     def is_behind(self, seq: int, sent_ms: int) -> bool:
-        """Tell whether a message of this session has been passed: sent again, or late."""
+        """Return whether a message of this session was passed: repeated or late."""
         ahead = (seq - (self.next_seq or 0)) % SEQ
         return sent_ms < self.certain_ms or (sent_ms == self.certain_ms and ahead >= _BEHIND)
 
     def advance(self, seq: int, sent_ms: int) -> None:
-        """Take a message as the next in sequence."""
+        """Accept a message as the next in the sequence."""
         self.next_seq = (seq + 1) % SEQ
         self.certain_ms = max(self.certain_ms, sent_ms)
 
@@ -238,7 +238,7 @@ class Node:
         self, device: str, sent_ms: int, used: Iterable[int | str], *, answers: bool
     ) -> Birth:
         """
-        Return the birth by which a message out of sequence is to be read.
+        Return the birth for reading a message out of sequence.
 
         Parameters
         ----------
@@ -261,8 +261,8 @@ class Node:
                 return after
             raise PayloadError(
                 "birth_missing",
-                f"no birth of {who!r} at or before {sent_ms} ms; a rebirth was requested; after it "
-                "run `tonne deadletter replay`",
+                f"no birth certificate of {who!r} at or before {sent_ms} ms; a rebirth "
+                "was requested; after it run `tonne deadletter replay`",
             )
         certain_ms = self.certain_ms if before.certain_ms is None else before.certain_ms
         if sent_ms <= certain_ms or (after is not None and before.agrees(after, used)):

@@ -1,5 +1,5 @@
 """
-Parcels: messages of one Kafka partition on their way from bridge to worker.
+Parcels: messages of one Kafka partition from bridge to worker.
 
 A parcel is what `admit` made of some messages, and the messages themselves: a
 conflict is found only beside the stored rows, and its dead letter needs the

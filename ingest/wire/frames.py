@@ -1,5 +1,5 @@
 """
-The parts that records of each schema share: the envelope, and frames beside what the worker knows.
+Common parts of records of each schema: the envelope and the frames of known classes.
 
 The envelope of a Kafka record: magic bytes, schema number, digest, content.
 
@@ -36,11 +36,11 @@ _HEAD = struct.Struct(">4sH32s")
 
 
 class WireError(PayloadError):
-    """A record that is no parcel of ours: `foreign_record`, `damaged_record`, `unknown_schema`."""
+    """A record that is not a parcel: `foreign_record`, `damaged_record`, `unknown_schema`."""
 
 
 def seal(content: bytes) -> bytes:
-    """Put content of today's schema into a record."""
+    """Return content of the current schema as a record."""
     return _HEAD.pack(_MAGIC, SCHEMA, hashlib.sha256(content).digest()) + content
 
 
@@ -79,7 +79,7 @@ _UPDATE = "; update workers to the bridge's version"
 
 def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
     """
-    Return a class of ours.
+    Return a known device class.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def add_frame(
     flags: dict[int, dict[str, str]],
 ) -> None:
     """
-    Add a frame to its parcel; rows of devices that `fleet` does not hold become refusals.
+    Add a frame to its parcel; rows of devices not in `fleet` become refusals.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def add_frame(
     within(message, len(parcel), "message")
     within(place, len(ids), "device")
     if {len(place), len(message), *map(len, columns.values())} - {count}:
-        raise ValueError(f"columns of {known.id} are not of one length")
+        raise ValueError(f"columns of {known.id} differ in length")
     index = np.array([_index(fleet, name, known.id) for name in ids] or [-1], dtype=np.int32)
     device = index[place]
     filled = {
@@ -145,7 +145,7 @@ def add_frame(
 
 def within(places: Int32, count: int, what: str) -> None:
     """
-    Refuse a place that is none of so many.
+    Refuse an index outside a count.
 
     Raises
     ------

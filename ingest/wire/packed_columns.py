@@ -1,5 +1,5 @@
 """
-Parcels as MessagePack with columns of raw bytes, compressed at once (LZ4): schema 2.
+Parcels as MessagePack with columns of raw bytes, compressed together (LZ4): schema 2.
 
     u32 length before compression  LZ4 block of [messages, refusals, frames]
 
@@ -79,7 +79,7 @@ def encode(parcel: Parcel, fleet: Fleet) -> bytes:
 
 def decode(content: memoryview, fleet: Fleet) -> Parcel:
     """
-    Read the content of a record; rows of devices that `fleet` does not hold become refusals.
+    Return the content of a record; rows of devices not in `fleet` become refusals.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def decode(content: memoryview, fleet: Fleet) -> Parcel:
     )  # fmt: skip
     lists = (packed.payloads, packed.content_types, packed.repeated, packed.codecs)
     if {len(one) for one in lists} != {len(parcel)}:
-        raise ValueError("lists of messages are not of one length")
+        raise ValueError("lists of messages differ in length")
     places = np.array([r.message for r in parcel.rejected], dtype=np.int32)
     within(places, len(parcel), "message")
     for table in packed.tables:
@@ -170,8 +170,8 @@ def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
             if (known.channels[name].kind == "register") != (kind == "register"):
                 raise WireError(
                     "unknown_schema",
-                    f"{known.id} channel {name!r} came as a {kind}; update workers to the bridge's "
-                    "version",
+                    f"{known.id} channel {name!r} arrived as a {kind}; update workers to "
+                    "the bridge's version",
                 )
             columns[name] = _values(values, _REGISTER if kind == "register" else _GAUGE)
     times = _values(table.time_us, _REGISTER)

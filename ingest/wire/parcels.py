@@ -1,5 +1,5 @@
 """
-A Kafka record of any schema that we know to a parcel; schema 1, Arrow tables, is read only.
+A Kafka record of any supported schema to a parcel; schema 1, Arrow tables, is read only.
 
 Parcels as Arrow tables, as 0.1.0 wrote them: schema 1, which is read only.
 
@@ -119,7 +119,7 @@ _READERS = {1: _decode_arrow, 2: packed_columns.decode}
 
 def decode(record: bytes, fleet: Fleet) -> Parcel:
     """
-    Read a record; rows of devices that `fleet` does not hold become refusals.
+    Return a parcel from a record; rows of devices not in `fleet` become refusals.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-A Kafka record as values: frames and messages of one batch that go to one partition.
+A Kafka record as values: frames and messages of one batch for one partition.
 
 Partition of a device: CRC-32 of the id of who speaks for it, itself or its
 gateway, modulo the number of partitions.  It is stable over processes and
@@ -22,7 +22,7 @@ from ingest.model import Frame, Int32
 @dataclass(slots=True)
 class Parcel:
     """
-    Messages in arrival order as columns, the frames read from them, and refusals.
+    Messages in arrival order as columns, with their frames and refusals.
 
     `Frame.message` and `Rejected.message` are positions in the columns.
     `repeated` are messages that the MQTT broker marked as delivered before.
@@ -74,13 +74,13 @@ class Parcel:
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """Partition of a principal, or of the topic of a message without one."""
+    """Return the partition of a principal, or of the topic of a message without one."""
     return crc32(key.encode()) % partitions
 
 
 def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
     """
-    Split a parcel by partition; order within one stays.
+    Split a parcel by partition, keeping the order within each.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int,
 
 def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
     """
-    Put parcels after one another.
+    Join parcels in order.
 
     Returns
     -------

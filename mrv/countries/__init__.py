@@ -1,5 +1,5 @@
 """
-Countries by ISO 3166-1 alpha-2, the grids of those that have several, and the rules of each.
+Countries by ISO 3166-1 alpha-2, grids of countries with several, and rules of each country.
 
 A site names its country.  Where it does not, its time zone does: the zone database gives each
 zone to one country, but for those that are none's, such as UTC.  What a country alone rules is
@@ -21,27 +21,27 @@ FIRST_COUNTRY = "VN"
 
 
 class Located(Protocol):
-    """What is in a country."""
+    """A place with a country."""
 
     @property
     def country(self) -> str | None:
-        """Its country; None where it names none."""
+        """Country; None if not stated."""
 
     @property
     def timezone(self) -> str:
-        """Its time zones, as `mrv.calendar` reads them."""
+        """Time zones, as read by `mrv.calendar`."""
 
 
 class Supplied(Located, Protocol):
-    """What draws from a grid."""
+    """A consumer with an electricity grid."""
 
     @property
     def grid(self) -> str | None:
-        """Its country's grid, of a country that has several; None where it names none."""
+        """Grid of a country with several; None if not stated."""
 
 
 class Grid(NamedTuple):
-    """A grid of a country that has several: its name, and what lies around it. [degrees]"""
+    """A grid of a country with several: its name and its bounding box. [degrees]"""
 
     name: str
     south: float
@@ -50,20 +50,20 @@ class Grid(NamedTuple):
     east: float
 
     def around(self, latitude: float, longitude: float) -> bool:
-        """Whether a place can be of it."""
+        """Return whether a location can belong to the grid."""
         return self.south <= latitude <= self.north and self.west <= longitude <= self.east
 
 
 @cache
 def grids(country: str | None) -> Mapping[str, Grid]:
-    """Return the grids of a country that has several, by the name that a site gives."""
+    """Return the grids of a country with several, by the name in `grid` of a site."""
     text = (resources.files(__package__) / "grids.toml").read_text("utf-8")
     return {name: Grid(**one) for name, one in tomllib.loads(text).get(country or "", {}).items()}
 
 
 @cache
 def by_zone() -> Mapping[str, str]:
-    """Return the country of each time zone that is of one."""
+    """Return the country of each time zone that belongs to one."""
     return {zone: country for country, zones in known().items() for zone in zones}
 
 
@@ -75,17 +75,17 @@ def known() -> Mapping[str, tuple[str, ...]]:
 
 
 def country_of(located: Located) -> str | None:
-    """Return the country that is named, else that of the first time zone; None if of none."""
+    """Return the named country, else that of the first time zone; None without either."""
     return country_at(located.country, located.timezone)
 
 
 def country_at(country: str | None, timezone: str) -> str | None:
-    """Return the country, else that of the first time zone; None if of none."""
+    """Return the named country, else that of the first time zone; None without either."""
     return country or by_zone().get(zones(timezone)[0].name)
 
 
 def grid_of(supplied: Supplied) -> str | None:
-    """Return the country, and its grid where one is named, as `ID.jamali`; None if of none."""
+    """Return the country, with its grid if named, such as `ID.jamali`; None without a country."""
     country = country_of(supplied)
     return f"{country}.{supplied.grid}" if country and supplied.grid else country
 
@@ -98,6 +98,6 @@ def rules(country: str | None, name: str) -> str | None:
 
 @cache
 def ruling(name: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return what the file of a name says of each country that has one."""
+    """Return the contents of the file of this name, for each country that has one."""
     found = {country: rules(country, name) for country in known()}
     return {country: tomllib.loads(text) for country, text in found.items() if text is not None}

@@ -1,5 +1,5 @@
 """
-The signed documents and the plan extract as types: what each field is, and which may be absent.
+The signed documents and the plan extract as types, with required and optional fields.
 
 `form` says how a document is read and written; `statement`, `verification`,
 `finding`, `sampling_list`, `status_list` and `plan` hold the types; `schemas`

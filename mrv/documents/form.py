@@ -1,5 +1,5 @@
 """
-How a document is read into its type, and written from it.
+Reading a document into its type, and writing it.
 
 msgspec's structs rather than dataclasses: they refuse what is missing, unknown or of
 another type and name its path, they write the same values back, and their JSON Schema
@@ -9,9 +9,9 @@ A field that statements of an earlier version do not have is `UNSET` there and i
 written; its comment says since when.  A field that may hold nothing is None, written
 as null.
 
-What all signed documents share: issuer, proof, and the naming of another document.
+Common parts of all signed documents: issuer, proof, and reference to another document.
 
-Texts of a document: a code and its values, for which each reader has words.
+Texts of a document: a code and its values, rendered in the reader's language.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _FormType(msgspec.StructMeta):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Form(Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True, rename=_wire_name):
-    """Base of all types here: unchangeable, by name, and with no field beside its own."""
+    """Base of all document types: immutable, keyword only, without further fields."""
 
 
 T = TypeVar("T", bound=Form)
@@ -93,7 +93,7 @@ T = TypeVar("T", bound=Form)
 
 def read(kind: type[T], record: object, name: str) -> T:
     """
-    Read a document's JSON value into its type.
+    Return the type of a document from its JSON value.
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ def read(kind: type[T], record: object, name: str) -> T:
 
 
 def read_bytes(kind: type[T], data: bytes, name: str) -> T:
-    """Read a document's bytes into its type; CanonicalError as `canonical.parse` and `read`."""
+    """Return the type of a document from bytes; CanonicalError as `canonical.parse` and `read`."""
     return read(kind, canonical.parse(data), name)
 
 
 def write(document: Form) -> dict[str, Any]:
-    """Write a type as the JSON value that `canonical.encode` takes; what is `UNSET` is left out."""
+    """Return the JSON value of a type for `canonical.encode`; `UNSET` fields are omitted."""
     # through JSON text, so that lists are lists, as they are in a document that was read
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return found
@@ -131,14 +131,14 @@ Context = tuple[str, ...] | str
 
 
 class Issuer(Form):
-    """Who says it: the did:key of an enrolled key, and its holder's name."""
+    """The issuer: did:key of an enrolled key, and its holder's name."""
 
     id: str
     name: str
 
 
 class Proof(Form):
-    """A Data Integrity proof (W3C, eddsa-jcs-2022), whose signature is not judged here."""
+    """A Data Integrity proof (W3C, eddsa-jcs-2022); its signature is not verified here."""
 
     type: str
     cryptosuite: str
@@ -181,7 +181,7 @@ class SignedCredential(Credential):
 
 class Coded(Form):
     """
-    A text as a code of the word files, and its values by name.
+    A text as a code of the word files, with its values by name.
 
     Values are names and identifiers, numbers as decimal text or whole numbers, texts of their
     own, or lists of these.
@@ -192,32 +192,32 @@ class Coded(Form):
 
 
 def coded(text: Text) -> Coded:
-    """Write a text."""
+    """Return a text in the form of a document."""
     return Coded(code=text.code, values={name: _out(value) for name, value in text.values})
 
 
 def text_in(coded: Coded) -> Text:
-    """Read a text."""
+    """Return a text from the form of a document."""
     return Text(coded.code, tuple(sorted((n, _in(v)) for n, v in coded.values.items())))
 
 
 def read_text(said: str | Coded) -> Text | str:
-    """Read a text; words that have no code as they are."""
+    """Return a text; words without a code unchanged."""
     return said if isinstance(said, str) else text_in(said)
 
 
 def words_of(said: str | Coded, language: str = "en") -> str:
-    """Return a text in a language; what tonne 0.1.0 wrote as it is."""
+    """Return a text in a language; words of tonne 0.1.0 unchanged."""
     return said if isinstance(said, str) else render(text_in(said), language)
 
 
 def coded_or_words(said: str | Text) -> str | Coded:
-    """Write a text; words that have no code as they are."""
+    """Return a text in the form of a document; words without a code unchanged."""
     return said if isinstance(said, str) else coded(said)
 
 
 def words_of_0_1_0(said: str | Text) -> str:
-    """Return a text as tonne 0.1.0 signed it."""
+    """Return a text in the words that tonne 0.1.0 signed."""
     return said if isinstance(said, str) else render(said, RELEASE_0_1_0)
 
 
@@ -231,7 +231,7 @@ def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:
 
 def _single(value: Value) -> str | int:
     if isinstance(value, Text | tuple):
-        raise TypeError(f"a list of lists, {value}, is not a value of a text")
+        raise TypeError(f"the value {value} is a list of lists; a text has no such values")
     return value
 
 

@@ -15,7 +15,7 @@ Side = Literal["baseline", "project"]
 
 
 class PlanApproval(Form):
-    """A programme's decision on a version of a monitoring plan; `sha256` is of its document."""
+    """A programme's decision on a monitoring plan version; `sha256` is that of its document."""
 
     by: str
     date: str
@@ -44,14 +44,14 @@ class PlanVersion(Form):
 
 
 class Rated(Form):
-    """A rated power [W], and from when on it counts."""
+    """A rated power [W], and the time from which it applies."""
 
     from_: Time
     rated_power_w: Whole
 
 
 class CalibrationEvery(Form):
-    """An interval of calibration, and the rule that asks for it; null: the registry's own."""
+    """An interval of calibration, and the rule that requires it; null: the registry's own."""
 
     months: int
     source: str | None
@@ -59,7 +59,7 @@ class CalibrationEvery(Form):
 
 class Meter(Form):
     """
-    The meter of a device: its class and profile, serial number and accuracy class.
+    The meter of a device: class, profile, serial number and accuracy class.
 
     `ratings` are its rated powers in order of time, the first for all time before.
     `calibration_every` is the longest time from one calibration to the next, `point` where in the
@@ -103,7 +103,7 @@ class CalibrationShown(Form):
 
 class Planned(Form):
     """
-    What the newest version of the monitoring plan says of a device in a role.
+    The newest version of the monitoring plan for a device in a role.
 
     `error_percent` is by how much the plan corrects the reading, against the claimant.
     """
@@ -119,7 +119,7 @@ class Planned(Form):
 
 
 class ReadingsReach(Form):
-    """How many readings, the first and the last, and how many lie outside of the period."""
+    """Number of readings, first and last reading, and number outside the period."""
 
     count: int
     first: Time | None
@@ -128,7 +128,7 @@ class ReadingsReach(Form):
 
 
 class CoverageShown(Form):
-    """Where a device's time went, in seconds and as shares of its time in service."""
+    """Measured, estimated, unknown and missing time of a device, in seconds and shares."""
 
     installed_s: Number
     measured_s: Number
@@ -147,7 +147,7 @@ class CoverageShown(Form):
 
 class MonitoredParameter(Form):
     """
-    What one device in one role metered, and what of it counts. [base unit]
+    Metered and counted quantity of one device in one role. [base units]
 
     `counted` = `metered` + `adjusted` + `substituted`.  tonne 0.1.0 wrote `deducted` in the place
     of `adjusted`: taken off on the baseline side, added on the project side.
@@ -179,7 +179,7 @@ class MonitoredParameter(Form):
 
 class CrossCheck(Form):
     """
-    What meters say, compared with a check meter or an invoice of the same energy.
+    Meters compared with a check meter or an invoice of the same energy.
 
     `effect_t` is by how much the reduction would be too high if the other one were right.
     `holds` is None where nothing could be compared; `detail` says why.
@@ -204,7 +204,7 @@ class CrossCheck(Form):
 
 
 class UnusualDays(Form):
-    """Successive local days on which a device had unusual readings; `to` is the day after."""
+    """Consecutive local days with unusual readings of a device; `to` is the day after."""
 
     device: str
     from_: str
@@ -214,7 +214,7 @@ class UnusualDays(Form):
 
 class UnusualReadings(Form):
     """
-    What a quality test found unusual in a period, and what stands in those quarter hours.
+    Readings flagged by a quality test in a period, and the quantities of those quarter hours.
 
     `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
     either side of the account.  `days` says which devices, and when.
@@ -230,7 +230,7 @@ class UnusualReadings(Form):
 
 
 class LaboratoryResult(Form):
-    """What a laboratory found in a sample, in the parameter's unit; `signed` by its own key."""
+    """Laboratory result of a sample, in the parameter's unit; `signed` by the laboratory."""
 
     parameter: str
     sample: str
@@ -244,7 +244,7 @@ class LaboratoryResult(Form):
 
 class DesignDocument(Form):
     """
-    Document that supports an ex-ante parameter: title, issuer, date, hash of its file.
+    Document that supports an ex-ante parameter: title, issuer, date, file hash.
 
     `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
     states of each device, where their values differ; `signed` the signature of who gave it.
@@ -263,14 +263,14 @@ class DesignDocument(Form):
 def acceptance_text(
     by: str, date: str, document: str, sha256: str | None, key: str | None = None
 ) -> str:
-    """Say what a registry file says of an acceptance, and by which key it is signed."""
+    """Return the text of an acceptance in a registry file, and of the key that signed it."""
     file = f", SHA-256 {sha256}" if sha256 else ""
     signed = f", signed by {key}" if key else ""
     return f"entered as accepted by {by} on {date}, {document}{file}{signed}"
 
 
 class AcceptanceSigned(Form):
-    """Signature under an acceptance: the programme's key [Multikey], 64 bytes [base58]."""
+    """Signature of an acceptance: the programme's key [Multikey], 64 bytes [base58]."""
 
     key: str
     value: str
@@ -278,7 +278,7 @@ class AcceptanceSigned(Form):
 
 class FactorAccepted(Form):
     """
-    A factor that a registry file brought: who is entered to have accepted it, when, by what.
+    A factor from a registry file: who accepted it, when, by which document.
 
     `signature` is by a key of the programme, where it signed the acceptance.
     """
@@ -293,15 +293,15 @@ class FactorAccepted(Form):
     signature: AcceptanceSigned | UnsetType = UNSET
 
     @property
-    def told(self) -> str:
-        """Who accepted it, when, by which document, and whose key signed that."""
+    def acceptance(self) -> str:
+        """Return who accepted it, when, by which document, and with which key."""
         key = None if self.signature is UNSET else self.signature.key
         return acceptance_text(self.by, self.date, self.document, self.sha256, key)
 
 
 class Arrival(Form):
     """
-    When the period's readings arrived, as tonne counted them by the hour.
+    Hour of arrival of the period's readings, as counted by tonne.
 
     `late` are those that arrived 36 hours after their day's end or later, `at_once_days`
     device-days whose readings of six hours or more came within two, `not_noted` readings
@@ -317,7 +317,7 @@ class Arrival(Form):
 
 
 class SignedShare(Form):
-    """Energy that one kind of signature backs, and its share of all, in percent."""
+    """Energy with one kind of signature, and its share of all. [%]"""
 
     kind: Literal["ocmf", "cose-meter", "cose-gateway", "none"]
     energy_wh: Whole = field(name="energy_Wh")
@@ -326,7 +326,7 @@ class SignedShare(Form):
 
 class SignedEnergy(Form):
     """
-    How much of the energy is backed by a signature (mrv/statement/signed_energy).
+    Share of signed energy (mrv/statement/signed_energy).
 
     `energy_Wh` is what the period's meters of energy metered, `shares` a kind of signature
     each: a meter's own value (OCMF), a meter's batch (COSE_Sign1), a gateway's, none.

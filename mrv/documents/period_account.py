@@ -32,7 +32,7 @@ class Amount(Form):
 
 
 class Totals(Form):
-    """Both sides of the account, and what is left."""
+    """Both sides of the account, and the reduction."""
 
     baseline: Amount
     project: Amount
@@ -41,7 +41,7 @@ class Totals(Form):
 
 
 class Carried(Form):
-    """What earlier periods left below zero, and what this one leaves; from which statements."""
+    """Negative balance of earlier periods and of this one, and the statements concerned."""
 
     from_: str | None
     in_ug: Whole
@@ -49,7 +49,7 @@ class Carried(Form):
 
 
 class Vintage(Form):
-    """A local calendar year's part."""
+    """The part of a local calendar year."""
 
     year: int
     reduction_t: Number
@@ -65,14 +65,14 @@ class Credited(Form):
 
 
 class WarmingPotentials(Form):
-    """The set of global warming potentials, and the values that were used."""
+    """The set of global warming potentials, and the values used."""
 
     set: str
     co2: Number = field(name="CO2")
 
 
 class FactorCalculated(Form):
-    """How a project calculated a factor: by which tool, which of its results, and from what."""
+    """Calculation of a factor by a project: tool, result and inputs."""
 
     tool: str
     result: str
@@ -81,7 +81,7 @@ class FactorCalculated(Form):
 
 class FactorUsed(Form):
     """
-    An emission factor that the figures rest on.
+    An emission factor used in the account.
 
     `provisional`: its year has no official value yet.  `accepted_by_project`: the project
     accepts by name a factor of certainty M (unverified); None for any other.
@@ -104,12 +104,12 @@ class FactorUsed(Form):
 
     @property
     def accepted(self) -> bool | None:
-        """`accepted_by_project`, None where a statement does not say it."""
+        """Return `accepted_by_project`; None where a statement does not state it."""
         return None if self.accepted_by_project is UNSET else self.accepted_by_project
 
 
 class FixedParameter(Form):
-    """A parameter that was fixed ex ante; `device` None: of the whole project."""
+    """A parameter fixed ex ante; `device` None: of the whole project."""
 
     device: str | None
     parameter: str
@@ -123,7 +123,7 @@ class FixedParameter(Form):
 
 
 class Gap(Form):
-    """A gap, the rule for it, and what it cost; what it could have earned at most."""
+    """A gap, its rule, its deduction, and the maximum reduction not credited."""
 
     device: str
     from_: Time
@@ -138,7 +138,7 @@ class Gap(Form):
 
 class Deduction(Form):
     """
-    What changed a metered quantity, why, and what it cost, in the order in which it applied.
+    A change of a metered quantity, its reason and its deduction, in order of application.
 
     `kind` is the rule's id, or calibration, own use or design; `adjustment` is added to what was
     metered. [base unit]  `cost_t` is that times what a unit adds to the reduction; those of all
@@ -157,7 +157,7 @@ class Deduction(Form):
     cost_t: Number
 
     def adjusts(self, side: Literal["baseline", "project"]) -> Fraction:
-        """Return what is added to the metered quantity of a side. [base unit]"""
+        """Return the amount added to the metered quantity of a side. [base units]"""
         if self.adjustment is not UNSET:
             return Fraction(self.adjustment)
         return Fraction(self.quantity or 0) * (-1 if side == "baseline" else 1)
@@ -165,7 +165,7 @@ class Deduction(Form):
 
 class Condition(Form):
     """
-    What a rule or a condition of the methodology found, and whether it holds.
+    Finding of a rule or of a methodology's condition, and whether it is met.
 
     `rule` is an id of the catalogue of rules, or the clause of the methodology's condition.
     `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
@@ -185,11 +185,11 @@ class Condition(Form):
 
     @property
     def name(self) -> str:
-        """The rule, or the clause that 0.1.0 wrote."""
+        """The rule, or the clause written by 0.1.0."""
         return self.clause or "" if self.rule is UNSET else self.rule
 
     def words(self, language: str = "en") -> str:
-        """Its texts in a language; what 0.1.0 wrote as it is."""
+        """Return its texts in a language; texts of 0.1.0 unchanged."""
         if self.texts is UNSET:
             return self.detail or ""
         return joined([text_in(one) for one in self.texts], language, tonnes=self.tonnes or "0")
@@ -197,7 +197,7 @@ class Condition(Form):
 
 class RuleEffect(Form):
     """
-    What a rule takes off the reduction. [tCO2e]
+    Deduction of a rule. [tCO2e]
 
     `deductedAlone_t`: with this rule and no other; `returnsIfResolved_t`: by how much the
     reduction rises if this rule alone is resolved.
@@ -212,7 +212,7 @@ class RuleEffect(Form):
 
 class EvidenceItem(Form):
     """
-    What a meter's quantity or an entered value carries of the reduction, and what shows it.
+    Share of the reduction of a meter or entered value, and its evidence.
 
     `tonnes` of a meter are the emissions of its quantity, of a value by how much the reduction
     would be another one without it. [tCO2e]  `shownBy` are certificates, invoices, documents.
@@ -228,7 +228,7 @@ class EvidenceItem(Form):
 
 class EvidenceAsked(Form):
     """
-    The grades that a programme asks for, where they are others than C and B above 5 %.
+    Grades that a programme requires, if they differ from C and B above 5 %.
 
     Of quantities, and of parameters that carry more than `above_percent` of the reduction.
     """
@@ -240,7 +240,7 @@ class EvidenceAsked(Form):
 
 class Evidence(Form):
     """
-    The share of the reduction by grade of evidence, and what each meter and value carries.
+    Share of the reduction by grade of evidence, and by meter and value.
 
     A: signed by a key that the project participant does not hold; B: a third party's document
     with the hash of its file; C: an instrument under valid calibration; D: the project
@@ -254,7 +254,7 @@ class Evidence(Form):
 
 class Comparison(Form):
     """
-    What was expected, pro rata of the period's length, and what came.
+    Expected amount, pro rata of the period's length, and actual amount.
 
     `roles` are those whose energy it is; absent where it is all energy that is metered.
     """
@@ -273,7 +273,7 @@ class PeriodComparison(Comparison):
 
 
 class Misstatements(Form):
-    """Errors that stand, net and absolute, beside the share from which they are material."""
+    """Uncorrected misstatements, net and absolute, and the materiality threshold."""
 
     threshold_percent: Number
     net_misstatement_t: Number

@@ -1,5 +1,5 @@
 """
-The registry extract of a period, as `plan.json` holds it; see `mrv.statement.plan_extract`.
+The registry extract of a period, as in `plan.json`; see `mrv.statement.plan_extract`.
 
 What is empty is left out, but for the oldest keys.  Numbers that someone typed stand
 as they were typed.
@@ -25,7 +25,7 @@ Parameters = dict[str, Any]
 
 
 class BoundDevice(Form):
-    """A device in a role of the project, from when to when."""
+    """A device in a role of the project, with start and end."""
 
     device: str
     role: str
@@ -36,7 +36,7 @@ class BoundDevice(Form):
 
 class ProjectExtract(Form):
     """
-    The project as the registry has it.
+    The project as in the registry.
 
     A number with decimals among its parameters is `{"$decimal": "0.97"}`, so that no
     reader rounds it.
@@ -59,7 +59,7 @@ class ProjectExtract(Form):
 
 
 class MeterReplaced(Form):
-    """A meter swap: the old register's last value, the new one's first. [base unit]"""
+    """A meter replacement: last value of the old register, first of the new. [base units]"""
 
     channel: str
     at: Time
@@ -68,7 +68,7 @@ class MeterReplaced(Form):
 
 
 class PlaceExtract(Form):
-    """Where a device stands, north and east positive, in decimal degrees."""
+    """Location of a device in decimal degrees, north and east positive."""
 
     latitude: str
     longitude: str
@@ -90,7 +90,7 @@ class QualityLimited(Form):
 
 
 class InputValue(Form):
-    """An input that was fixed ex ante or typed, by a name that does not change."""
+    """An input fixed ex ante or entered manually, under a fixed name."""
 
     name: str
     value: str
@@ -98,7 +98,7 @@ class InputValue(Form):
 
 class DeviceExtract(Form):
     """
-    A device as the registry has it, with its certificates and meter swaps.
+    A device as in the registry, with certificates and meter replacements.
 
     Its place tells where its sun stands; metering asks for it from version 2 on.
     `calibration_every` is its interval of calibration as the registry has it; of one that was made
@@ -135,7 +135,7 @@ class CarriedIn(Form):
 
 
 class CheckMeterNamed(Form):
-    """A check meter, the meter that it checks, and how far they may differ."""
+    """A check meter, its meter, and their permitted difference."""
 
     meter: str
     of: str
@@ -144,7 +144,7 @@ class CheckMeterNamed(Form):
 
 class PlanLine(Form):
     """
-    What a version of the monitoring plan says of one parameter.
+    A version of the monitoring plan for one parameter.
 
     `error_percent` is by how much the plan corrects the reading, against the claimant.
     """
@@ -162,7 +162,7 @@ class PlanLine(Form):
 
 class PlanVersionWhole(Form):
     """
-    A version of the project's own monitoring plan, in force from a local day.
+    A version of the project's monitoring plan, in force from a local day.
 
     `kind` is absent of the plan as registered; `to` is the first day after a temporary
     deviation, `entered` when the registry took the version.
@@ -181,7 +181,7 @@ class PlanVersionWhole(Form):
 
 
 class InvoiceNamed(Form):
-    """What a document says was bought or sold. [base unit]"""
+    """Quantity bought or sold according to a document. [base units]"""
 
     id: str
     issuer: str
@@ -199,7 +199,7 @@ class InvoiceNamed(Form):
 
 
 class DeviceFigure(Form):
-    """What a device metered and what of it counted, in another statement. [base unit]"""
+    """Metered and counted quantity of a device in another statement. [base units]"""
 
     device: str
     role: str
@@ -225,7 +225,7 @@ class StatementFigures(Form):
 
 
 class Span(Form):
-    """Half-open."""
+    """A half-open time span."""
 
     from_: Time
     to: Time
@@ -233,7 +233,7 @@ class Span(Form):
 
 class RegistryCondition(Form):
     """
-    What the registry has to say of a period's meters, and whether it holds.
+    A finding of the registry on a period's meters, and whether it is met.
 
     `severity` where it is another one than the rule's.
     """
@@ -245,7 +245,7 @@ class RegistryCondition(Form):
 
 
 class ExcludedDevice(Form):
-    """A device of which nothing counts until the registry is mended, by which rule, and why."""
+    """A device excluded until the registry is corrected, the rule and the reason."""
 
     device: str
     rule: str
@@ -253,7 +253,7 @@ class ExcludedDevice(Form):
 
 
 class ClockAhead(Form):
-    """Hours that a device's readings tell of, and the fewer ones in which they came."""
+    """Hours reported by a device's readings, and the fewer hours in which they arrived."""
 
     device: str
     told_h: Whole
@@ -262,7 +262,7 @@ class ClockAhead(Form):
 
 class OutsidePeriod(Form):
     """
-    What a meter metered of an invoice's time before the period, or after it. [base units]
+    Quantity metered in an invoice's time before or after the period. [base units]
 
     `known_us` is the time of its intervals of which all is known.
     """
@@ -276,14 +276,14 @@ class OutsidePeriod(Form):
 
 
 class CertifiedRun(Form):
-    """Certified energy of successive intervals from a time on, one number each. [Wh]"""
+    """Certified energy of consecutive intervals from a time on. [Wh]"""
 
     from_: Time
     energy_wh: tuple[Whole, ...] = field(name="energy_Wh")
 
 
 class EnergyCertified(Form):
-    """What a certificate of energy certifies of a device, by interval."""
+    """Energy of a device in a certificate of energy, by interval."""
 
     certificate: str
     scheme: str
@@ -293,7 +293,7 @@ class EnergyCertified(Form):
 
 
 class UsageBefore(Form):
-    """What an issued statement's service took, and what of it was delivered. [base unit]"""
+    """Consumption and delivered service of an issued statement. [base units]"""
 
     statement: str
     from_: Time
@@ -303,7 +303,7 @@ class UsageBefore(Form):
 
 
 class FixedAsIssued(Form):
-    """What was fixed ex ante and is another value now, as an issued statement has it."""
+    """A value fixed ex ante that differs from that of an issued statement."""
 
     device: str | None
     parameter: str
@@ -313,7 +313,7 @@ class FixedAsIssued(Form):
 
 class ChangedAfterwards(Form):
     """
-    What was fixed ex ante and was changed in the registry after the period began.
+    A value fixed ex ante that was changed in the registry after the period began.
 
     `before` is null where there was no value, and absent where the document alone is another
     one; `was` and `document` are those of the value before and of now.
@@ -329,14 +329,14 @@ class ChangedAfterwards(Form):
 
 
 class InvoiceReplaced(Form):
-    """An invoice and the one that counts in its place, in this order, and the reason given."""
+    """An invoice, the one that replaces it, in this order, and the reason given."""
 
     invoices: tuple[InvoiceNamed, InvoiceNamed]
     reason: str
 
 
 class ArrivedDay(Form):
-    """Readings of a local day: how many, late ones, hours of arrival, hours that they are of."""
+    """Readings of a local day: number, late ones, hours of arrival, hours of measurement."""
 
     day: str
     readings: Whole
@@ -353,7 +353,7 @@ class ArrivedDevice(Form):
 
 
 class SignedRegister(Form):
-    """A register that a signed value tells: its channel, when, and its value. [base unit]"""
+    """A register in a signed value: channel, time and value. [base units]"""
 
     channel: str
     time: Time
@@ -362,7 +362,7 @@ class SignedRegister(Form):
 
 class SignedValueKept(Form):
     """
-    A signed value as it came, and what of it counts.
+    A signed value as received, and the part that is counted.
 
     `device` is whose value it is, `signer` whose key verifies it, `received` when tonne
     received it; `data` is OCMF's text, or a COSE_Sign1 in base64.
@@ -378,7 +378,7 @@ class SignedValueKept(Form):
 
 class SigningKeyNamed(Form):
     """
-    A public key with which a device signs from a time on, in hex; `ended`: from then on none.
+    A public key of a device from a time on, in hex; `ended`: no key from then on.
 
     `serial` is the device's, by which its values may name it.
     """
@@ -391,7 +391,7 @@ class SigningKeyNamed(Form):
 
 class SignedExtract(Form):
     """
-    Signed values of a period, with the keys that verify them.
+    Signed values of a period, with the keys for verification.
 
     `stored` is how many the operator has; what stands here is the first and the last of each
     device's local day, which is what bounds its energy.
@@ -403,7 +403,7 @@ class SignedExtract(Form):
 
 
 class RowSigner(Form):
-    """A supplier, laboratory or maker who signed rows of the period: its key as a Multikey."""
+    """A supplier, laboratory or manufacturer that signed rows of the period, with its Multikey."""
 
     name: str
     organisation: str
@@ -412,7 +412,7 @@ class RowSigner(Form):
 
 class CommonMetered(Form):
     """
-    What a common meter and all its users metered in the intervals that all of them know.
+    Quantities of a common meter and all its users in intervals known for all.
 
     `days_above` are local days on which the users together are above it by more than
     `lost_percent`.  `joint`: by joint meter readings, whose days may reach beyond the period;
@@ -431,7 +431,7 @@ class CommonMetered(Form):
 
 
 class ForwardAction(Form):
-    """A forward action request of an earlier statement, null: of the validation; still open."""
+    """An open forward action request of an earlier statement; null: of the validation."""
 
     statement: str | None
     finding: str
@@ -440,7 +440,7 @@ class ForwardAction(Form):
 
 class PlanExtract(Form):
     """
-    All of `plan.json`.
+    All contents of `plan.json`.
 
     `arrivals` and `signed` are absent where tonne did not count them yet; an empty list says
     that it counted none.

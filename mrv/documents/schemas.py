@@ -1,4 +1,4 @@
-"""JSON Schema (2020-12) of each document, from the types that read them."""
+"""JSON Schema (2020-12) of each document, from its type."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ DOCUMENTS: dict[str, type[Form]] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """JSON Schema of a document; KeyError for a name that is none of `DOCUMENTS`."""
+    """Return the JSON Schema of a document; KeyError for a name not in `DOCUMENTS`."""
     # through JSON text: an empty list by default is a tuple otherwise
     told = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
     found: dict[str, Any] = msgspec.json.decode(told)

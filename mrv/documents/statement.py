@@ -8,7 +8,7 @@ places, rounded down.  Times are half-open spans.
 Fields that may be `UNSET` came after tonne 0.1.0's first statements, in which they are
 absent; none of them changes what the others mean.
 
-What a correction changes of the statement that it replaces.
+Changes of a correction against the statement that it replaces.
 
 Quantities are decimal text in the unit that their name carries, those without one in
 the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
@@ -64,7 +64,7 @@ from mrv.registry.declared import Declared
 
 
 class DeviceDifference(Form):
-    """What a device metered and what of it counted, before and now; None: it was not there."""
+    """Metered and counted quantity of a device, before and now; None: absent."""
 
     device: str
     role: str
@@ -75,7 +75,7 @@ class DeviceDifference(Form):
 
 
 class InputDifference(Form):
-    """An input that is another value than in the statement before; None: it was not there."""
+    """An input with another value than in the statement before; None: absent."""
 
     name: str
     before: str | None
@@ -84,7 +84,7 @@ class InputDifference(Form):
 
 class Difference(Form):
     """
-    What a correction changes of the statement that it replaces.
+    Changes of a correction against the statement that it replaces.
 
     `inputs` are what the registry said: parameters, ratings, certificates, serials.
     """
@@ -115,7 +115,7 @@ class Period(Form):
 
 
 class ProjectNamed(Form):
-    """The project: its crediting period, and its mitigation action where it has one."""
+    """The project: its crediting period, and its mitigation action if it has one."""
 
     id: str
     name: str
@@ -124,7 +124,7 @@ class ProjectNamed(Form):
 
 
 class MethodologyNamed(Form):
-    """The methodology and version that the account was made by."""
+    """The methodology and version of the account."""
 
     id: str
     version: str
@@ -142,7 +142,7 @@ class Digests(Form):
 
 
 class Supersedes(Form):
-    """The statement that this one replaces, and why."""
+    """The statement that this one replaces, and the reason."""
 
     statement: str
     reason: str | None
@@ -151,7 +151,7 @@ class Supersedes(Form):
 
 class Claims(Form):
     """
-    What a statement says of its period: the credential's subject.
+    Claims of a statement for its period: the credential's subject.
 
     `accounting` is the version of the rules that the period was closed by; where it is
     absent, the first.  `arrival` and `signed_energy` are absent where tonne did not count them
@@ -200,7 +200,7 @@ class Claims(Form):
 
 
 class FixedExAnte(Form):
-    """The part of the claims that says what a project fixed ex ante."""
+    """Claims of values fixed ex ante."""
 
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     applicability: tuple[Condition, ...]
@@ -208,7 +208,7 @@ class FixedExAnte(Form):
 
 def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
     """
-    Yield what a project fixed ex ante: device, parameter and value.
+    Yield the values fixed ex ante: device, parameter and value.
 
     Where another value counts only because the programme asks for better evidence, it is the one
     that awaits its evidence: the project fixed that, and a document may still show it.
@@ -226,7 +226,7 @@ def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str,
 
 
 class StatusEntry(Form):
-    """Place of a statement in its project's status list (W3C Bitstring Status List)."""
+    """Index of a statement in its project's status list (W3C Bitstring Status List)."""
 
     id: str
     type: str
@@ -246,7 +246,7 @@ class Statement(Credential):
 
 def claims_of(document: Mapping[str, Any], name: str = "the statement") -> Claims:
     """
-    Return what a statement says, signed or not, from its JSON.
+    Return the claims of a statement from its JSON, signed or not.
 
     Raises
     ------

@@ -2,9 +2,9 @@
 
 Events of verification findings, each a credential signed by its author.
 
-An operator's approval of an issue, where two or more have to; see `mrv.statement.approval`.
+An operator's approval of an issue, if two or more are required; see `mrv.statement.approval`.
 
-The verifier's list of the device-days to look at; see `mrv.statement.sampling`.
+The verifier's list of device-days to examine; see `mrv.statement.sampling`.
 
 A project's status list: which of its statements count no more; see `mrv.statement.status`.
 """
@@ -29,7 +29,7 @@ from mrv.documents.period_account import Misstatements
 
 
 class StatusBits(Form):
-    """One bit a statement, compressed: multibase base64url of gzip."""
+    """One bit per statement, compressed: multibase base64url of gzip."""
 
     id: str
     type: Literal["BitstringStatusList"]
@@ -38,7 +38,7 @@ class StatusBits(Form):
 
 
 class StatusList(SignedCredential):
-    """The operator's signed list; `valid_until` is absent in those of tonne 0.1.0."""
+    """The operator's signed list; `valid_until` is absent in lists of tonne 0.1.0."""
 
     valid_until: Time | UnsetType = UNSET
     credential_subject: StatusBits
@@ -48,7 +48,7 @@ Drawn = Literal["at random", "by risk"]
 
 
 class SampledDay(Form):
-    """A device in a role on a local day, and why it was drawn; `metered` in `unit`."""
+    """A sampled device in a role on a local day, with the reason; `metered` in `unit`."""
 
     device: str
     role: str
@@ -61,7 +61,7 @@ class SampledDay(Form):
 
 
 class Sample(Form):
-    """Draw and seed, how many device-days there are and how many were drawn, and these."""
+    """Draw, seed, number of device-days, number drawn, and the device-days drawn."""
 
     id: str
     draw: str
@@ -80,7 +80,7 @@ class SamplingList(SignedCredential):
 
 
 class Approved(Form):
-    """Which statement is to be issued, and by which verification."""
+    """The statement to be issued, and its verification."""
 
     id: str
     verification_sha256: Hex
@@ -102,7 +102,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=r"\
 
 
 class About(Form):
-    """Which devices and local days of the statement a finding is about; `to` is the day after."""
+    """Devices and local days of a finding; `to` is the day after."""
 
     devices: tuple[str, ...] = ()
     from_: str | UnsetType = UNSET
@@ -111,7 +111,7 @@ class About(Form):
 
 class FindingSaid(Form):
     """
-    One event: of which statement, of which finding, what happened and in which words.
+    One event: statement, finding, kind of event and text.
 
     `about` is of a finding that is raised.
 
@@ -153,7 +153,7 @@ Requirement = Literal[
 
 
 class EventShown(Form):
-    """An event of a finding, with the digest of the document that says it."""
+    """An event of a finding, with the digest of its document."""
 
     event: What
     by: str
@@ -164,7 +164,7 @@ class EventShown(Form):
 
 class FindingShown(Form):
     """
-    A finding as its events left it, or a remark: then `kind` and `text` alone.
+    A finding after its events; a remark has only `kind` and `text`.
 
     Raises
     ------
@@ -185,19 +185,19 @@ class FindingShown(Form):
         given = [one is not UNSET for one in of_finding]
         if any(given) != all(given) or (self.text is UNSET) != all(given):
             raise ValueError(
-                "a finding has finding, kind, state, effect_t and events; a remark has kind and"
-                " text"
+                "a finding has finding, kind, state, effect_t and events; a remark "
+                "has kind and text"
             )
 
     @property
     def remark(self) -> bool:
-        """Whether it is listed with the findings that were raised and closed."""
+        """Whether it is a remark, listed with the findings."""
         return self.finding is UNSET
 
 
 class UnmetCondition(Form):
     """
-    A rule or condition that the statement says does not hold, as the verifier found it.
+    A rule or condition not met according to the statement, as found by the verifier.
 
     `reason` is why the verifier closed the finding; one that stays open has none.
     """
@@ -209,7 +209,7 @@ class UnmetCondition(Form):
 
 class ParameterVerified(Form):
     """
-    How a monitored parameter was verified, in the verifier's words; `device` null: all of it.
+    Verification of a monitored parameter in the verifier's words; `device` null: all devices.
 
     `means` is what was done, `source` what the figure comes from, `cross_checked` with which
     other sources it was compared, `opinion` what was found.
@@ -224,7 +224,7 @@ class ParameterVerified(Form):
 
 
 class RequirementVerified(Form):
-    """How a requirement of a verification was verified, and what was found."""
+    """Verification of a requirement, and its result."""
 
     requirement: Requirement
     means: Said
@@ -232,14 +232,14 @@ class RequirementVerified(Form):
 
 
 class PersonNamed(Form):
-    """Who, and in which function, in the verifier's words."""
+    """A person and function, in the verifier's words."""
 
     name: str
     function: str
 
 
 class SiteVisit(Form):
-    """A visit to a site: on which day, where, and what was done and seen."""
+    """A site visit: day, place, actions and observations."""
 
     day: str
     place: str
@@ -248,7 +248,7 @@ class SiteVisit(Form):
 
 class Conclusion(Form):
     """
-    What the verifier concludes: the credential's subject.
+    Conclusions of the verifier: the credential's subject.
 
     `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks
     were plain texts then.  `unmet` lists the conditions that did not hold, each with the
@@ -277,7 +277,7 @@ class Conclusion(Form):
 
     @property
     def shown(self) -> tuple[FindingShown, ...]:
-        """Findings and remarks alike; a plain text is a remark."""
+        """Return findings and remarks in one form; a plain text is a remark."""
         return tuple(
             FindingShown(kind="OBS", text=one) if isinstance(one, str) else one
             for one in self.findings

@@ -1,5 +1,5 @@
 """
-Indicators from what stations send: hourly values, and the indices and days that follow.
+Indicators from station data: hourly values, indices and daily figures.
 
 Values are a pure function of stored readings and the registry.  An hour counts
 where three quarters of it are covered; a reading covers the time to the next
@@ -21,7 +21,7 @@ __all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of
 
 
 def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]:
-    """Indices of hours, from a station's hourly values. [us UTC]."""
+    """Return indices of hours, from a station's hourly values. [us UTC]."""
     if device.class_id != "air_station":
         return []
     return _own(device, (row for start in sorted(starts) for row in air.air_hour(values, start)))
@@ -31,7 +31,7 @@ def of_days(
     device: Device, values: Hourly, days: Iterable[Day], flows: Mapping[int, Flow]
 ) -> list[Row]:
     """
-    Figures of local days, from a station's hourly values.
+    Return figures of local days, from a station's hourly values.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Air and noise: figures of an hour and a day, and the day against its limits.
+Air and noise: figures of an hour and a day, and the limits of a day.
 
 Air: the index of an hour and of a day, and the day against its limits.
 
@@ -51,7 +51,7 @@ _LIMITED = (6, 21)
 
 
 def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
-    """Index of an hour, where dust allows one."""
+    """Return the index of an hour; none without sufficient dust data."""
     if not any(start_us in _of(values, x) for x in _KINDS):
         return
     gases = {x: amount(v) for x in GASES if (v := _of(values, x).get(start_us)) is not None}
@@ -65,7 +65,7 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
 
 
 def air_day(device: Device, values: Hourly, day: Day) -> Iterator[Row]:
-    """Means and highest hours of a day, its index, and what exceeds its limits."""
+    """Return means and highest hours of a day, its index, and exceedances."""
     hours = day.hours()
     whole = {x: found for x in _KINDS if (found := known(_of(values, x), hours))}
     share = {x: len(found) / len(hours) for x, found in whole.items()}
@@ -173,14 +173,14 @@ def _over_8h(values: Hourly, name: str, day: Day) -> float | None:
 
 
 def noise_hour(levels: Sequence[float]) -> dict[str, float]:
-    """Figures of an hour's levels, by kind. [dBA]."""
+    """Return figures of an hour's noise levels, by kind. [dBA]."""
     given: dict[str, Any] = {"laeq_dba": levels, "exceedance_percent": LEVELS}
     figures = noise.figures(given, limits.NONE)
     return {kind: float(figures[kind.replace("_1h_", "_")]) for kind in HOURLY}
 
 
 def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
-    """Levels of a day and of its parts, and the limits of its place. [dBA]."""
+    """Return levels of a day and its parts, and the limits at the location. [dBA]."""
     levels = values.get("leq_1h_dba", {})
     whole = known(levels, day.hours())
     rows = []

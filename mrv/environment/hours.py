@@ -26,7 +26,7 @@ PLACES = 3
 
 
 def covers_us(class_id: str) -> int:
-    """How long a reading of a class stands for at most. [us]"""
+    """Return the longest time for which a reading of a class is valid. [us]"""
     return _SLOW_US.get(class_id, _COVERS_US)
 
 
@@ -42,7 +42,7 @@ class _Hours(NamedTuple):
 
 def hourly(devices: Sequence[Device], frame: Frame) -> Values:
     """
-    Hourly values of stations of one class.
+    Return hourly values of stations of one class.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
 
 
 def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
-    """Start of the local hour of each reading. [us UTC]."""
+    """Return the start of the local hour of each reading. [us UTC]."""
     out = np.empty(len(time_us), dtype=np.int64)
     present, at = np.unique(device, return_inverse=True)
     zones = [devices[d].timezone for d in present.tolist()]

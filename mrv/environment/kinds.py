@@ -1,5 +1,5 @@
 """
-What is stored of a station: days of its clock, kinds of value, and many values as columns.
+Stored values of a station: local days, kinds of value, and values as columns.
 
 Hours and days as the clock at a site shows them.
 
@@ -8,7 +8,7 @@ What is stored of a station: the kinds of value, and many values as columns.
 A kind is of an hour or of a day; its name carries its unit.  Hours and days are
 the site's own.
 
-How the figures of a day are made of hours: which count, and what a standard says of them.
+Daily figures from hours: minimum data, and judgement by a standard.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ class Day(NamedTuple):
     timezone: str
 
     def hours(self) -> range:
-        """Starts of its hours: 23, 24 or 25 of them. [us UTC]"""
+        """Return the starts of the day's hours: 23, 24 or 25. [us UTC]"""
         return range(self.begin_us, self.end_us, HOUR_US)
 
     def clock(self, start_us: int) -> int:
-        """Which hour the clock shows at that instant, 0 to 23."""
+        """Return the local hour of that instant, 0 to 23."""
         local = start_us + offset_us(start_us, self.timezone)
         return local // HOUR_US % 24
 
 
 @lru_cache(maxsize=10_000)
 def day_of(instant_us: int, timezone: str) -> Day:
-    """Return the local day that holds an instant."""
+    """Return the local day of an instant."""
     day = local_date(instant_us, timezone)
     end_us = midnight_us(day + timedelta(days=1), timezone)
     return Day(midnight_us(day, timezone), end_us, day, timezone)
@@ -64,7 +64,7 @@ def day_of(instant_us: int, timezone: str) -> Day:
 
 def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
-    Start of the local hour that holds each instant. [us UTC]
+    Return the start of the local hour of each instant. [us UTC]
 
     Clocks change on a quarter hour; where one changes by half an hour, the hours
     beside the change are shorter, and cannot be complete.
@@ -211,7 +211,7 @@ class Values:
 
     @staticmethod
     def of(device: int, rows: Sequence[Row]) -> Values:
-        """Columns of one station's values."""
+        """Return the columns of one station's values."""
         grades = {i: (r.grade, r.detail) for i, r in enumerate(rows) if r.grade or r.detail}
         return Values(
             np.full(len(rows), device, dtype=np.int32),
@@ -242,7 +242,7 @@ class Values:
         return out
 
     def by_device(self) -> dict[int, dict[str, dict[int, float]]]:
-        """Hourly values as the figures of a station read them: device, kind, start."""
+        """Return hourly values in the order of the figures: device, kind, start."""
         found: dict[int, dict[str, dict[int, float]]] = {}
         columns = (self.device, self.kind, self.start_us, self.value)
         for device, kind, start, value in zip(*(c.tolist() for c in columns), strict=True):
@@ -256,31 +256,31 @@ _NEEDED = Fraction(3, 4)
 
 
 def known(values: Mapping[int, float], hours: Sequence[int]) -> list[float]:
-    """Return the values of hours, or nothing where fewer than three quarters are there."""
+    """Return the values of hours; none where fewer than three quarters are known."""
     found = [values[start] for start in hours if start in values]
     return found if found and len(found) >= _NEEDED * len(hours) else []
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean, to three decimals."""
+    """Return the arithmetic mean, to three decimals."""
     return round(math.fsum(values) / len(values), _PLACES)
 
 
 @lru_cache(maxsize=65_536)
 def number(value: float) -> Fraction:
-    """Return a value as a reader would type it into `tonne indicator`."""
+    """Return a value in the form of an input of `tonne indicator`."""
     return Fraction(Decimal(repr(value)))
 
 
 @lru_cache(maxsize=65_536)
 def amount(value: float) -> Fraction:
-    """Return a concentration; what an analyser shows below zero is zero."""
+    """Return a concentration; values of an analyser below zero are zero."""
     return max(number(value), Fraction(0))
 
 
 def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "limits") -> list[Row]:
     """
-    Judge a day by the standard that the registry names for a device.
+    Return the judgement of a day by the standard that the registry names for a device.
 
     `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what is listed with `standard`
     goes to the indicator with what was measured.  `table` is the TOML of a standard whose numbers
@@ -316,7 +316,7 @@ def _limited(value: Any, spec: Any) -> Any:
 
 
 def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:
-    """Return how many limits a day exceeds, and which."""
+    """Return the number of limits exceeded on a day, and their names."""
     grade = "exceeded" if exceeded else "within"
     figures = {**detail, "exceeded": list(exceeded)}
     return Row(kind, day.begin_us, float(len(exceeded)), None, grade, figures)

@@ -1,5 +1,5 @@
 """
-Water: wastewater, surface water and rice fields, a day each.
+Water: daily figures of wastewater, surface water and rice fields.
 
 Wastewater: mean concentrations, flow and load of a day, and the limits of its plant.
 
@@ -56,14 +56,14 @@ LOWEST, HIGHEST, STATE = "level_24h_min_cm", "level_24h_max_cm", "awd"
 
 
 class Flow(NamedTuple):
-    """What went through in a day, and how much of the day is known. [mL, us]"""
+    """Flow of a day, and the known part of the day. [mL, us]"""
 
     ml: int
     known_us: int
 
 
 def wastewater_day(device: Device, values: Hourly, day: Day, flow: Flow | None) -> list[Row]:
-    """Concentrations, flow and loads of a day, and the verdict of its standard."""
+    """Return concentrations, flow and loads of a day, and the judgement by its standard."""
     hours = day.hours()
     whole = {
         channel: found
@@ -101,7 +101,7 @@ def _through(means: dict[str, float], flow: Flow | None, day: Day) -> list[Row]:
 
 
 def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
-    """Quality index of a day, and the verdict of the station's standard where it names one."""
+    """Return the quality index of a day, and the judgement by its standard if one is named."""
     hours = day.hours()
     found = {
         channel: mean(hourly)
@@ -154,7 +154,7 @@ class Season(NamedTuple):
 
 
 def field_day(values: Hourly, day: Day) -> list[Row]:
-    """Lowest and highest hour of a day, where three quarters of its hours are there. [cm]"""
+    """Return the lowest and highest hour of a day with three quarters of its hours. [cm]"""
     hours = day.hours()
     levels = known(values.get("level_1h_cm", {}), hours)
     if not levels:
@@ -170,7 +170,7 @@ def field_day(values: Hourly, day: Day) -> list[Row]:
 
 def season(days: Iterable[tuple[float, float]]) -> Season:
     """
-    Count dry-downs.
+    Return the number of dry-downs.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Estimates of planned systems, before there is a meter.
+Ex-ante estimates of planned systems.
 
 Never a claim: the result is compared with the meters later, as `expected` of a
 project in the registry.  A methodology's own equation makes the tonnes here too.
@@ -24,7 +24,7 @@ __all__ = ["estimate", "find", "load"]
 
 
 def load() -> Mapping[str, Estimate]:
-    """Estimates by id: systems that have a model of their own, then every methodology."""
+    """Return estimates by id: systems with their own model, then every methodology."""
     own = (pv.ESTIMATE, ev_bus.ESTIMATE)
     every = {m.id: _of_methodology(m) for m in methodologies().values()}
     return MappingProxyType({e.id: e for e in own} | every)
@@ -52,15 +52,15 @@ def find(identifier: str) -> Estimate:
         )
     if identifier not in known:
         raise MethodologyError(
-            f"there is no estimate {identifier!r}; known: {', '.join(known)};"
-            " a system without a methodology has no tonnes to estimate"
+            f"there is no estimate {identifier!r}; known: {', '.join(known)}; a "
+            "system without a methodology has no tonnes to estimate"
         )
     return known[identifier]
 
 
 def estimate(one: Estimate, given: object, factors: Factors, where: str) -> Outcome:
     """
-    Estimate a planned system from inputs as JSON holds them.
+    Return the estimate of a planned system from JSON inputs.
 
     Raises
     ------

@@ -66,9 +66,9 @@ def _flags(inputs: Inputs, daily_km: Fraction, even: Fraction) -> Iterator[Flag]
         yield Flag(
             "timetable",
             "impossible",
-            f"{float(daily_km):,.0f} km a bus and day take {float(hours):.1f} h at"
-            f" {float(inputs['speed_km_per_h']):g} km/h; correct route_km, trips_per_bus_day or"
-            " speed_km_per_h",
+            f"{float(daily_km):,.0f} km per bus and day take {float(hours):.1f} "
+            f"h at {float(inputs['speed_km_per_h']):g} km/h; correct route_km, trips_per_bus_day "
+            "or speed_km_per_h",
         )
     need = daily_km * inputs["kwh_per_km"]
     battery = inputs.get("battery_kwh")
@@ -76,15 +76,17 @@ def _flags(inputs: Inputs, daily_km: Fraction, even: Fraction) -> Iterator[Flag]
         yield Flag(
             "battery",
             "check",
-            f"a bus uses {float(need):,.0f} kWh a day and its battery gives"
-            f" {float(battery * _USABLE):,.0f}; plan charging by day, or shorter service",
+            f"a bus uses {float(need):,.0f} kWh a day but its battery "
+            f"supplies {float(battery * _USABLE):,.0f}; "
+            "plan charging by day, or shorter service",
         )
     if inputs["kwh_per_km"] >= even:
         yield Flag(
             "no_reduction",
             "check",
-            f"{float(inputs['kwh_per_km']):g} kWh/km emit as much as the diesel buses or more: the"
-            f" reduction vanishes at {float(even):.4f} kWh/km on this grid",
+            f"{float(inputs['kwh_per_km']):g} kWh/km emit at least as much as the "
+            f"diesel buses: on this grid the reduction is zero from {float(even):.4f} "
+            "kWh/km on",
         )
 
 
@@ -111,7 +113,7 @@ INPUTS: Spec = {
         "electricity at the chargers' AC input for each kilometre",
         "0.05",
         "20",
-        source="measured on the route, or the maker; it decides the result",
+        source="measured on the route, or stated by the manufacturer; the result depends on it",
     ),
     "speed_km_per_h": _number(
         "km/h", "mean speed with stops", "1", "120", default="18", source="city bus [M]"

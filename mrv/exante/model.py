@@ -1,4 +1,4 @@
-"""The words of an estimate: what it asks for, what it doubts, what it says."""
+"""Types of an estimate: inputs, flags and results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrv.parameters.specs import ChoiceSpec, ParameterSpec, Spec
 @dataclass(frozen=True, slots=True)
 class Flag:
     """
-    Something in a plan that does not fit; `text` names the values and the remedy.
+    An inconsistency in a plan; `text` names the values and the remedy.
 
     `impossible` is what no plant can do, `check` what someone has to look at.
     """
@@ -27,7 +27,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """A number or word that the estimate rests on, given or by default."""
+    """A number or word used in the estimate, given or by default."""
 
     name: str
     value: Fraction | int | str
@@ -40,7 +40,7 @@ class Assumption:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    A year of the planned system.
+    Result for one year of the planned system.
 
     `energy_kwh` is None where the system makes no electricity, or where nothing
     says how much; `reductions` is None with it.  `uncertainty_percent` is one
@@ -71,7 +71,7 @@ class Estimate:
 
 
 def assumptions(spec: Spec, inputs: Inputs, given: set[str]) -> Iterator[Assumption]:
-    """Every plain input with the value that was used; `given` are the keys not by default."""
+    """Return every simple input with the value used; `given` are the keys not by default."""
     for key, one in spec.items():
         if key not in inputs:
             continue

@@ -1,5 +1,5 @@
 """
-A planned PV plant: energy from place, tilt, azimuth and power; tonnes by VN_AM007.
+A planned PV plant: energy from location, tilt, azimuth and power; tonnes by VN_AM007.
 
 Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in
 one number) from a published source.  Without it only the ceiling under a cloudless
@@ -41,7 +41,7 @@ _OF_MODEL = (4, 4, 3)
 def plan(
     inputs: Inputs, peak: Fraction, rated: Fraction, ceiling: int, declared: Reductions | None
 ) -> Iterator[Flag]:
-    """Hold what the plan says of itself together. [kW, kWh/kW]"""
+    """Check the consistency of the plan's values. [kW, kWh/kW]"""
     energy, tonnes = inputs.get("declared_kwh_per_year"), inputs.get("declared_t_per_year")
     if energy is not None:
         yield from pv_inputs.capacity(energy, rated, ceiling)
@@ -55,7 +55,7 @@ def plan(
 
 
 def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
-    """Hold the irradiation that was given against a sky without a cloud."""
+    """Compare the given irradiation with that of a clear sky."""
     if known is None:
         return
     clear = [sum(sky.clear_ghi)] if len(known) == 1 else list(sky.clear_ghi)
@@ -65,15 +65,16 @@ def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
         yield Flag(
             "irradiation",
             "impossible",
-            f"ghi_kwh_per_m2[{at}] = {float(known[at]):g} is more than a sky without a cloud gives"
-            f" there, {clear[at]:.0f} kWh/m2; give kWh/m2 of the month (not of a day, not MJ)",
+            f"ghi_kwh_per_m2[{at}] = {float(known[at]):g} is above the clear-sky "
+            f"irradiation there, {clear[at]:.0f} kWh/m2; give kWh/m2 of the month "
+            "(not of a day, not MJ)",
         )
 
 
 def implausible_energy(
     inputs: Inputs, peak: Fraction, sky: Year, unsure: Fraction | None
 ) -> Iterator[Flag]:
-    """Hold the declared energy against the estimate: two standard deviations are much."""
+    """Compare the declared energy with the estimate, within two standard deviations."""
     energy = inputs.get("declared_kwh_per_year")
     if energy is None or unsure is None:
         return
@@ -82,9 +83,9 @@ def implausible_energy(
         yield Flag(
             "declared_energy",
             "check",
-            f"the declared energy is {float(energy / peak):,.1f} kWh for each kW of modules, and"
-            f" the estimate {sky.yield_kwh:,.0f}, give or take {float(unsure):.0f} %; ask for the"
-            " irradiation and the losses behind it",
+            f"the declared energy is {float(energy / peak):,.1f} kWh for each kW "
+            f"of modules, the estimate {sky.yield_kwh:,.0f} with an uncertainty "
+            f"of {float(unsure):.0f} %; ask for the irradiation and losses used",
         )
 
 
@@ -94,13 +95,13 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     known = inputs.get("ghi_kwh_per_m2")
     if known is not None and len(known) not in (1, 12):
         raise MethodologyError(
-            f"{where}: ghi_kwh_per_m2 has {len(known)} numbers; give 12, January first, or the"
-            " year's one"
+            f"{where}: ghi_kwh_per_m2 has {len(known)} numbers; give 12 monthly "
+            "values, January first, or one value of the year"
         )
     if known is not None and not any(known):
         raise MethodologyError(
-            f"{where}: ghi_kwh_per_m2 = 0 all year: that is not possible; leave it out if it is "
-            "unknown, then only the upper limit is stated"
+            f"{where}: ghi_kwh_per_m2 = 0 all year is not possible; omit it if it "
+            "is unknown, then only the upper limit is stated"
         )
     roof = Roof(*(float(inputs[k]) for k in ("latitude", "longitude", "tilt", "azimuth")))
     sky = year(roof, _plant(inputs, peak, rated), [float(g) for g in known] if known else None)
@@ -178,11 +179,12 @@ def _declared(inputs: Inputs, factors: Factors, where: str) -> Reductions | None
 
 def _withheld(flags: list[Flag], *, known: bool) -> str | None:
     if any(f.about in ("dc_to_ac", "irradiation", "roof_area") for f in flags):
-        return "the plan contradicts itself: mend what is flagged first"
+        return "the plan contradicts itself: correct the flagged values first"
     if not known:
         return (
-            "no irradiation of the place was given, so only the ceiling is known; give"
-            " ghi_kwh_per_m2 and ghi_source, such as the long-term means of a solar atlas"
+            "no irradiation of the place was given, so only the upper limit is "
+            "known; give ghi_kwh_per_m2 and ghi_source, such as the long-term means "
+            "of a solar atlas"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""What an estimate of a PV plant asks for, with the default and its source."""
+"""Inputs of a PV estimate, with defaults and their sources."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ INPUTS: Spec = {
     "longitude": _degrees("east of Greenwich", "-180", "180"),
     "tilt": _degrees("of the modules from the horizontal", "0", "90", "10"),
     "azimuth": _degrees(
-        "that they face, clockwise from north: 180 is south, 0 north", "0", "360", "180"
+        "orientation of the modules, clockwise from north: 180 is south, 0 north", "0", "360", "180"
     ),
     "rated_kw": ParameterSpec(
         unit="kW",
@@ -99,7 +99,7 @@ INPUTS: Spec = {
         required=False,
     ),
     "ghi_source": ChoiceSpec(
-        "where the irradiation comes from; it sets the uncertainty",
+        "source of the irradiation; it determines the uncertainty",
         ("station", "satellite", "map", "not_stated"),
         "its source",
         default="not_stated",
@@ -110,7 +110,7 @@ INPUTS: Spec = {
         default="27",
         minimum="-30",
         maximum="45",
-        source="a working value by day, high for most places; give that of the place",
+        source="an assumed value by day, high for most places; give that of the site",
     ),
     "losses": _fraction("soiling, shading, mismatch, wiring, standstill", "0.14", _PVWATTS),
     "inverter_efficiency": _fraction("of the inverters", "0.96", _PVWATTS, "0.5"),
@@ -130,7 +130,7 @@ INPUTS: Spec = {
 
 def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int) -> Iterator[Flag]:
     """
-    Hold a declared yearly energy against the rated power.
+    Compare a declared yearly energy with the rated power.
 
     Parameters
     ----------
@@ -148,49 +148,50 @@ def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int
     yield Flag(
         "capacity_factor",
         "impossible",
-        f"{int(declared_kwh):,} kWh a year from {float(rated_kw):,.0f} kW are"
-        f" {float(hours):,.1f} kWh/kW, a capacity factor of {float(share) * 100:.1f} %; a sky"
-        f" without a cloud gives at most {ceiling_kwh_per_kw:,} kWh/kW there and fixed PV nowhere"
-        f" more than {HIGHEST_PV_FACTOR * 100:.0f} %; correct the power or the energy, and derive"
-        " neither from the other",
+        f"{int(declared_kwh):,} kWh a year from {float(rated_kw):,.0f} kW are "
+        f"{float(hours):,.1f} kWh/kW, a capacity factor of {float(share) * 100:.1f} "
+        f"%; a clear sky gives at most {ceiling_kwh_per_kw:,} kWh/kW there, "
+        f"and fixed PV at most {HIGHEST_PV_FACTOR * 100:.0f} % anywhere; correct "
+        "the power or the energy, each from its own source",
     )
 
 
 def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
-    """Hold the modules' power against the inverters'. [kW]"""
+    """Compare the modules' power with the inverters'. [kW]"""
     found = peak_kw / rated_kw
     low, high = DC_TO_AC
     if not low <= found <= high:
         yield Flag(
             "dc_to_ac",
             "check",
-            f"the modules are {float(peak_kw):,.0f} kW and rated_kw is {float(rated_kw):,.0f}, a"
-            f" ratio of {float(found):.2f} (usual: {low} to {high}); one of them is of another"
-            " phase or wrong: correct rated_kw or modules",
+            f"the modules are {float(peak_kw):,.0f} kW and rated_kw is {float(rated_kw):,.0f}, "
+            f"a ratio of {float(found):.2f} (usual: {low} to {high}); one of them "
+            "is wrong or of another phase: correct rated_kw or modules",
         )
 
 
 def area(peak_kw: Fraction, roof_m2: Fraction) -> Iterator[Flag]:
-    """Hold the modules' power against the roof."""
+    """Compare the modules' power with the roof area."""
     if peak_kw > roof_m2 * _HIGHEST_KW_PER_M2:
         yield Flag(
             "roof_area",
             "impossible",
-            f"{float(peak_kw):,.0f} kW on {float(roof_m2):,.0f} m2 are"
-            f" {float(peak_kw / roof_m2):.2f} kW/m2, and the best modules are below"
-            f" {float(_HIGHEST_KW_PER_M2)}; correct the roof or the modules",
+            f"{float(peak_kw):,.0f} kW on {float(roof_m2):,.0f} m2 are "
+            f"{float(peak_kw / roof_m2):.2f} kW/m2, "
+            f"but the best modules are below {float(_HIGHEST_KW_PER_M2)}; "
+            "correct the roof or the modules",
         )
 
 
 def rounded_up(declared_t: Fraction, exact_t: Fraction) -> Iterator[Flag]:
-    """Hold declared tonnes against what the declared energy comes to. [tCO2e]"""
+    """Compare declared tonnes with those of the declared energy. [tCO2e]"""
     if declared_t <= exact_t:
         return
     credit = int(exact_t)
     yield Flag(
         "rounded_up",
         "check",
-        f"{float(declared_t):,.0f} t are declared, and the declared energy comes to"
-        f" {float(exact_t):,.3f} t: credit {credit:,} t, because whole tonnes round down and"
-        " never up; declare that",
+        f"{float(declared_t):,.0f} t are declared, but the declared energy gives "
+        f"{float(exact_t):,.3f} t, a credit of {credit:,} t: whole tonnes are "
+        f"rounded down; declare {credit:,} t",
     )

@@ -1,5 +1,5 @@
 """
-What a kilowatt of modules makes in a year at a place, by pvlib.
+Yearly energy per kilowatt of modules at a location, by pvlib.
 
 Hours of a cloudless year after Ineichen and Perez (2002) with the monthly Linke
 turbidity that pvlib carries (SoDa; no network), each month scaled to the
@@ -38,7 +38,7 @@ _WIND_M_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Roof:
-    """Where the modules lie. [deg; azimuth clockwise from north]"""
+    """Orientation of the modules. [deg; azimuth clockwise from north]"""
 
     latitude: float
     longitude: float
@@ -48,7 +48,7 @@ class Roof:
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """How they turn light into current; losses and efficiency as fractions."""
+    """Conversion of irradiance to power; losses and efficiency as fractions."""
 
     losses: float
     inverter_efficiency: float
@@ -88,7 +88,7 @@ def load_pvlib() -> Any:
 
 def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
     """
-    Work out a year of 365 days.
+    Return the results of a year of 365 days.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ _COMMON_YEAR = 2025
 
 
 def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
-    """Irradiation of each month under its usual clouds, from that of a clear sky. [kWh/m2]"""
+    """Return monthly irradiation with usual clouds, from that of a clear sky. [kWh/m2]"""
     found = []
     for month, clear in enumerate(clear_kwh_m2, 1):
         daily = clear / monthrange(_COMMON_YEAR, month)[1]
@@ -181,7 +181,7 @@ def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
 
 def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     """
-    Return the energy of each month of modules that face several ways.
+    Return the monthly energy of modules with several orientations.
 
     Parameters
     ----------

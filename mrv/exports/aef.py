@@ -47,7 +47,7 @@ def aef(
     authority: Authority, statements: Collection[str], party: str, year: int, version: int
 ) -> Draft:
     """
-    Return the tables of one version of a Party's year, each a list of rows.
+    Return the tables of one version of a Party's year, each as a list of rows.
 
     Parameters
     ----------
@@ -79,19 +79,20 @@ def aef(
 
 
 def otherwise(submission: Submission, made: Draft) -> str | None:
-    """Say how a submission that was filed would come out as another; None where it does not."""
+    """Return how a filed submission would now differ; None if it does not."""
     if submission.filed is None or digest(made) == submission.filed:
         return None
     return (
-        f"{submission.party} {submission.year} version {submission.version} was filed as"
-        f" {submission.filed[:12]} and would now be {digest(made)[:12]}: a year that is filed"
-        " never changes; enter what is new with `reported_in` of a new version"
+        f"{submission.party} {submission.year} version {submission.version} "
+        f"was filed as {submission.filed[:12]} but would now be {digest(made)[:12]}: "
+        "a filed year does not change; enter new data with `reported_in` of "
+        "a new version"
     )
 
 
 def to_csv(draft: Draft, table: str) -> str:
     """
-    Return a table as CSV (RFC 4180), with a head of its columns.
+    Return a table as CSV (RFC 4180), with a header of its columns.
 
     Raises
     ------
@@ -113,13 +114,13 @@ def to_csv(draft: Draft, table: str) -> str:
 
 
 def digest(draft: Draft) -> str:
-    """SHA-256 of the five tables as CSV, in hex: what was filed, in one number."""
+    """Return the SHA-256 of the five tables as CSV, in hex: the digest of a filing."""
     whole = "\r\n".join(to_csv(draft, table) for table in COLUMNS)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def tables(authority: Authority, submission: Submission, statements: Collection[str] = ()) -> Draft:
-    """Return the tables of a submission, by what was entered and reported up to its day."""
+    """Return the tables of a submission, from data entered and reported until its day."""
     draft = Draft()
     draft.tables["T1"] = [{
         "party": submission.party, "version": submission.version, "reportedYear": submission.year,
@@ -221,11 +222,11 @@ def _row(
     """Columns that actions and holdings have in common."""
     if units.statement not in statements:
         draft.lacks(
-            table, "quantity", f"give the issued statement {units.statement}, or its pack, too"
+            table, "quantity", f"also give the issued statement {units.statement}, or its pack"
         )
     if units.unit_first is not None and span != (units.first, units.last):
         # the serials were entered for the whole range, and no part of them is guessed
-        draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a range of its own")
+        draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a separate range")
     row = draft.row(table).put(
         cooperativeApproachId=authorization.approach,
         authorizationId=authorization.id,
@@ -301,7 +302,7 @@ TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Ho
 
 
 def workbook(draft: Draft, only: str | None = None) -> bytes:
-    """Return the five tables, or one, as XLSX, the same bytes each time."""
+    """Return the five tables, or one, as XLSX, byte-identical for the same data."""
     from xlsxwriter import Workbook  # noqa: PLC0415 - an extra brings it
 
     out = BytesIO()

@@ -1,5 +1,5 @@
 """
-CAD Trust's tables, data model v2.0.2 (30 June 2026), in the order in which a node takes them.
+CAD Trust's tables, data model v2.0.2 (30 June 2026), in a node's order of import.
 
 Ids that begin with `cadTrust` are made by the node and never sent: rows refer to each
 other by `ownId`, which is written with a row's fields.
@@ -36,7 +36,7 @@ class _Case(NamedTuple):
 
 def cad_trust(sources: Sequence[Source], entered: Registration) -> Draft:
     """
-    Return the tables of a project, each a list of rows with `ownId`, `refs` and `fields`.
+    Return the tables of a project, each as a list of rows with `ownId`, `refs` and `fields`.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from mrv.exports.source import Draft, Source, days, number_of
 
 def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     """
-    Return the documents of a project by the name of their schema.
+    Return the documents of a project by schema name.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _approach(draft: Draft, source: Source, entered: Registration) -> dict[str, 
     version = draft.row(table).need(
         "methodology",
         lists.cdop()["methodology"].get(method.id),
-        f"{method.id} stands in no list of the protocol; ask its owner for a word",
+        f"{method.id} is in no list of the protocol; ask its owner for a word",
     )
     version.put(version=method.version, is_current=True, document=entered.methodology_link)
     developer = draft.row(table)

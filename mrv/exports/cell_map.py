@@ -1,5 +1,5 @@
 """
-Which value stands in which cell of a workbook: a map file (TOML) a form.
+Cells of a workbook form and their values: one map file (TOML) per form.
 
 A map says where its cells are known from (`source`, `certainty`), so that a person who holds the
 official file corrects the map and not the code.
@@ -27,7 +27,7 @@ class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Cell(_Part, frozen=True, kw_only=True):
-    """A value in a cell; `label` is written in the cell before it where the layout is ours."""
+    """A value in a cell; tonne's own layouts write `label` in the cell before it."""
 
     at: str
     value: str
@@ -35,7 +35,7 @@ class Cell(_Part, frozen=True, kw_only=True):
 
 
 class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column of a table; `head` stands above it, `formula` is for `{row}`, both in our layout."""
+    """A column of a table, with `head` above it; `formula` is for `{row}`; for tonne's layouts."""
 
     value: str = ""
     head: str = ""
@@ -43,7 +43,7 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rows(_Part, frozen=True, kw_only=True):
-    """Rows of one kind from a row on; a template that has room for fewer says so in `room`."""
+    """Rows of one kind from a row on; `room` is the maximum number in a template."""
 
     rows: str
     first: int
@@ -53,7 +53,7 @@ class Rows(_Part, frozen=True, kw_only=True):
 
 class Formula(_Part, frozen=True, kw_only=True):
     """
-    A formula of our own layout.
+    A formula of tonne's own layout.
 
     `{first}` and `{last}` are the rows of the table above it; `equals` names the value that it
     has to come to.
@@ -66,7 +66,7 @@ class Formula(_Part, frozen=True, kw_only=True):
 
 
 class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A form: what it is, where its cells are known from, and its cells."""
+    """A form: its name, the source of its cells, and the cells."""
 
     name: str
     source: str
@@ -78,13 +78,13 @@ class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def values(self) -> set[str]:
-        """Names of the single values that it asks for."""
+        """Return the names of its single values."""
         return {one.value for one in self.cell}
 
 
 def shipped(name: str) -> CellMap:
     """
-    Return a map that comes with tonne.
+    Return a map included in tonne.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def shipped(name: str) -> CellMap:
     """
     file = resources.files(__package__) / "forms" / f"{name}.toml"
     if not file.is_file():
-        raise ExportError(f"no map {name} comes with tonne; there are: {', '.join(names())}")
+        raise ExportError(f"no map {name} is included in tonne; included: {', '.join(names())}")
     return read_map(file.read_text("utf-8"), f"{name}.toml")
 
 
@@ -109,14 +109,15 @@ def inventory_form(country: str | None) -> CellMap:
     found = rules(country, "facility")
     if found is None:
         raise ExportError(
-            f"no inventory form of {country or 'an unknown country'} comes with tonne; give the"
-            " authority's own with --template FORM.xlsx and --map MAP.toml, see docs/exports.md"
+            f"no inventory form of {country or 'an unknown country'} is included "
+            "in tonne; give the authority's own form with --template FORM.xlsx "
+            "and --map MAP.toml, see docs/exports.md"
         )
     return read_map(found, f"countries/{country}/facility.toml")
 
 
 def names() -> list[str]:
-    """Return the names of all maps that come with tonne."""
+    """Return the names of all maps included in tonne."""
     folder = resources.files(__package__) / "forms"
     found = (f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
     return sorted(found)
@@ -124,7 +125,7 @@ def names() -> list[str]:
 
 def read_map(text: str, name: str) -> CellMap:
     """
-    Read a map file.
+    Return a map from its file.
 
     Raises
     ------
@@ -145,13 +146,13 @@ def read_map(text: str, name: str) -> CellMap:
         taken.add((one.sheet, one.at))
     for table in found.table:
         if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):
-            raise ExportError(f"{name}: column {bad!r} is none, such as B")
+            raise ExportError(f"{name}: column {bad!r} is not a column name, such as B")
     return found
 
 
 def check_known(cell_map: CellMap, known: Collection[str], columns: Collection[str]) -> None:
     """
-    Refuse a map that asks for what this form does not have.
+    Refuse a map with values that this form does not have.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What authority data may not say: each rule by itself; a broken one names the entry."""
+"""Contradictions in authority data: one function per rule, each names the entry."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
 class Credited(Protocol):
-    """A statement with which ranges of units are compared."""
+    """A statement that ranges of units are compared with."""
 
     @property
     def name(self) -> str:
         """The statement's id."""
 
     def vintage(self, year: int) -> int | None:
-        """Whole tonnes credited of a vintage; None where it has none of it. [t]"""
+        """Return whole tonnes credited of a vintage; None without any. [t]"""
 
 
 class Problem(NamedTuple):
-    """A broken rule: the section and name of the entry, and a sentence with value and remedy."""
+    """A rule not met: section and name of the entry, and a sentence with value and remedy."""
 
     section: str
     name: str
@@ -81,7 +81,7 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
 
 
 def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator[Problem]:
-    """Yield every rule that entries break; see `check`."""
+    """Yield every rule that entries do not meet; see `check`."""
     names = [f"{a.id} version {a.version}" for a in authority.authorizations]
     yield from _unique("registrations", (one.project for one in authority.registrations))
     yield from _unique("authorizations", names)
@@ -100,12 +100,12 @@ def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator
 
 
 def authorization_name(one: Authorization) -> str:
-    """Return what tells an authorization's version from others."""
+    """Return the name of one version of an authorization."""
     return f"{one.id} version {one.version}"
 
 
 def submission_name(one: Submission) -> str:
-    """Return what tells a version of a Party's year from others."""
+    """Return the name of one version of a Party's year."""
     return f"{one.party} {one.year} version {one.version}"
 
 
@@ -128,17 +128,19 @@ def _submission(one: Submission, before: Submission | None) -> Iterator[str]:
     where = f"submissions[{one.year}]"
     yield from _party(f"{where}.party", one.party)
     if one.year not in _YEARS:
-        yield f"{where}.year {one.year}: reports under Article 6.2 are of 2021 and later"
+        yield f"{where}.year {one.year}: reports under Article 6.2 begin with 2021"
     if one.version < 1:
-        yield f"{where}.version {one.version}: versions count from 1"
+        yield f"{where}.version {one.version}: versions start at 1"
     if one.date.year <= one.year:
-        yield f"{where}.date {one.date}: holdings are those of 31 December, so it comes after"
+        yield (
+            f"{where}.date {one.date}: holdings are those of 31 December, so the date must be later"
+        )
     if one.ndc_from > one.ndc_to:
-        yield f"{where}: the NDC's period {one.ndc_from} to {one.ndc_to} runs backwards"
+        yield f"{where}: the NDC's period {one.ndc_from} to {one.ndc_to} ends before it begins"
     if before is not None and one.date < before.date:
         yield (
-            f"{where}.date {one.date}: version {before.version} is of {before.date}; a later"
-            " version has no earlier day"
+            f"{where}.date {one.date}: version {before.version} has the date {before.date}; "
+            "a later version must not have an earlier date"
         )
 
 
@@ -157,11 +159,13 @@ def _written(authority: Authority) -> Iterator[Problem]:
             plain = text if tables else text.replace("\n", " ")
             if not plain.strip() or not plain.isprintable():
                 problem = (
-                    f"{place} is blank or holds control characters; write it as one line of text"
+                    f"{place} is blank or contains control characters; write it as one line of text"
                 )
                 yield Problem(section, name, problem)
             elif tables and text.startswith(FORMULA):
-                problem = f"{place}: a spreadsheet takes this for a formula; begin with a letter"
+                problem = (
+                    f"{place}: a spreadsheet would read this as a formula; begin with a letter"
+                )
                 yield Problem(section, name, problem)
 
 
@@ -179,8 +183,8 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 def _party(where: str, code: str | None) -> Iterator[str]:
     if code is not None and not source.is_party(code):
         yield (
-            f"{where} {code!r} is no Party: a Party is named by its ISO 3166-1 alpha-3 code,"
-            " such as VNM"
+            f"{where} {code!r} is not a Party: a Party is named by its ISO 3166-1 "
+            "alpha-3 code, such as VNM"
         )
 
 
@@ -224,8 +228,8 @@ def _registration(one: Registration) -> Iterator[str]:
         yield from _listed(f"{where}.place.region", one.place.region, source.cdop()["region"])
         if source.country(one.place.country) is None:
             yield (
-                f"{where}.place.country {one.place.country!r} is no ISO 3166-1 alpha-3 code;"
-                " give one such as VNM"
+                f"{where}.place.country {one.place.country!r} is not an ISO 3166-1 alpha-3 "
+                "code; give one such as VNM"
             )
     yield from _disjoint(f"{where}.units", one.units)
     yield from _participants(f"{where}.participants", one.participants)
@@ -240,7 +244,7 @@ def _participants(where: str, found: Sequence[Participant]) -> Iterator[str]:
     for one in found:
         yield from _party(f"{where}[{one.name}].side", one.side)
     if found and not wrong and (total := sum(Decimal(one.share_percent) for one in found)) != 100:  # noqa: PLR2004 - percent
-        yield f"{where}: shares come to {total} %; they are 100 % together"
+        yield f"{where}: the shares sum to {total} %, not 100 %"
 
 
 def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str]:
@@ -252,13 +256,13 @@ def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
     """Refuse ranges that run backwards, or that share a number."""
     for one in ranges:
         if not 0 < one.first <= one.last:
-            yield f"{where}: {one.first} to {one.last} is no range; first <= last"
+            yield f"{where}: {one.first} to {one.last} is not a range; first <= last"
     ordered = sorted(ranges, key=lambda one: one.first)
     for one, other in itertools.pairwise(ordered):
         if other.first <= one.last:
             yield (
-                f"{where}: ranges {one.first}-{one.last} and {other.first}-{other.last} overlap;"
-                " a unit has one number"
+                f"{where}: ranges {one.first}-{one.last} and {other.first}-{other.last} "
+                "overlap; each unit has one number"
             )
 
 
@@ -289,8 +293,8 @@ def _against_statements(authority: Authority, sources: Sequence[Credited]) -> It
             yield Problem(
                 section,
                 owner[section, statement, year],
-                f"{section}.units: {quantity} t of vintage {year} are entered and {statement}"
-                f" credits {credited or 0} t of it; never more units than were issued",
+                f"{section}.units: {quantity} t of vintage {year} are entered, but {statement} "
+                f"credits only {credited or 0} t of it; correct the quantity",
             )
 
 
@@ -311,8 +315,9 @@ def _authorizations(authority: Authority) -> Iterator[Problem]:
             yield Problem(
                 "authorizations",
                 authorization_name(one),
-                f"authorizations[{one.id}].date {one.date}: version {before.version} is of"
-                f" {before.date}; a later version has no earlier day",
+                f"authorizations[{one.id}].date {one.date}: version {before.version} "
+                f"has the date {before.date}; a later version must not have an earlier "
+                "date",
             )
         dated[one.id] = one
     for key, ranges in by_registry.items():
@@ -329,21 +334,21 @@ def _authorization(one: Authorization) -> Iterator[str]:
         for code in (action.from_party, action.to_party):
             yield from _party(f"{where}.actions of {action.date}: party", code)
     if not _APPROACH.match(one.approach):
-        yield f"{where}.approach {one.approach!r}: it is CA and four digits"
+        yield f"{where}.approach {one.approach!r}: must be CA and four digits"
     if one.version < 1:
-        yield f"{where}.version {one.version}: versions count from 1"
+        yield f"{where}.version {one.version}: versions start at 1"
     for entity in one.entities:
         if source.country(entity.country) is None:
             yield (
-                f"{where}.entities[{entity.id}].country {entity.country!r} is no ISO 3166-1"
-                " alpha-3 code; give one such as VNM"
+                f"{where}.entities[{entity.id}].country {entity.country!r} is not an "
+                "ISO 3166-1 alpha-3 code; give one such as VNM"
             )
     yield from _words(one, where)
     total = sum(units.quantity for units in one.units)
     if one.quantity is not None and total > one.quantity:
         yield (
-            f"{where}: units of {total} t are entered and {one.quantity} t are authorized;"
-            " correct the one that is wrong"
+            f"{where}: units of {total} t are entered but {one.quantity} t are authorized; "
+            "correct the wrong figure"
         )
     try:
         holdings([one], [(one, action) for action in one.actions])
@@ -360,31 +365,34 @@ def _words(one: Authorization, where: str) -> Iterator[str]:
     ):
         value = getattr(one, key)
         if value is not None and value not in known:
-            yield f"{where}.{key} {value!r} is none of {'; '.join(known)}"
+            yield f"{where}.{key} {value!r} is not one of {'; '.join(known)}"
 
 
 def _facility(one: Facility) -> Iterator[str]:
     where = f"facilities[{one.site}]"
     if one.tax_code is not None and not _TAX_CODE.match(one.tax_code):
-        yield f"{where}.tax_code {one.tax_code!r}: it is of digits, with a hyphen before a branch"
+        yield (
+            f"{where}.tax_code {one.tax_code!r}: must consist of digits, with a "
+            "hyphen before a branch"
+        )
     if one.uncertainty_percent is not None:
         yield from _decimal(f"{where}.uncertainty_percent", one.uncertainty_percent)
     for twice in _unique(f"{where}.supplies", (supply.id for supply in one.supplies)):
         yield twice.text
     metered = (f"{s.device} {s.quantity}" for s in one.supplies if s.device is not None)
     for twice in _unique(f"{where}.supplies", metered):
-        yield f"{twice.text}: energy is counted once"
+        yield f"{twice.text}: energy must be counted only once"
     for supply in one.supplies:
         yield from _supply(f"{where}.supplies[{supply.id}]", supply)
 
 
 def _supply(where: str, one: Supply) -> Iterator[str]:
     if one.line not in LINES:
-        yield f"{where}.line {one.line!r} is none of {', '.join(LINES)}"
+        yield f"{where}.line {one.line!r} is not one of {', '.join(LINES)}"
     if (one.device is None) != (one.quantity is None):
-        yield f"{where}: a meter is named by `device` and `quantity`, both"
+        yield f"{where}: a meter needs both `device` and `quantity`"
     if one.device is not None and one.entered:
-        yield f"{where}: a meter counts it, and it is entered too; keep one"
+        yield f"{where}: it is counted by a meter and also entered; keep one"
     if one.line == "fuel" and one.device is not None and one.fuel is None:
         yield f"{where}.fuel is missing; name it, such as diesel"
     for twice in _unique(f"{where}.entered", (str(entered.year) for entered in one.entered)):
@@ -395,4 +403,4 @@ def _supply(where: str, one: Supply) -> Iterator[str]:
 
 def _decimal(where: str, text: str) -> Iterator[str]:
     if not _AMOUNT.match(text):
-        yield f"{where} {text!r} is not a number that is not negative, such as '12.5'"
+        yield f"{where} {text!r} is not a non-negative number, such as '12.5'"

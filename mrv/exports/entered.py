@@ -1,5 +1,5 @@
 """
-What only an authority or a registry knows, as it is entered; see docs/registries.md.
+Data entered by an authority or registry; see docs/registries.md.
 
 Whatever is not entered is absent, and the export that needs it names it.
 """
@@ -19,12 +19,12 @@ Day = date
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all entries: by name, unchangeable, with no key beside its own."""
+    """Base of all entries: keyword only, immutable, without further keys."""
 
 
 class Units(Entry, frozen=True, kw_only=True):
     """
-    Consecutive serial numbers of whole tonnes of one vintage, of one statement.
+    Consecutive serial numbers of whole tonnes of one vintage and one statement.
 
     `first` and `last` are both of the range.  `type`, `status` and their like are words of
     the lists of the format that takes them.
@@ -43,19 +43,19 @@ class Units(Entry, frozen=True, kw_only=True):
 
     @property
     def quantity(self) -> int:
-        """Units in the range, a tonne each. [t]"""
+        """Return the number of units in the range, one tonne each. [t]"""
         return self.last - self.first + 1
 
 
 class ForwardRequest(Entry, frozen=True, kw_only=True):
-    """A forward action request of the validation, as its report numbers it."""
+    """A forward action request of the validation, with the number in its report."""
 
     id: str
     text: str
 
 
 class Validation(Entry, frozen=True, kw_only=True):
-    """The validation of a project, as its registry numbers it, and what it left to verify."""
+    """The validation of a project: its number in the registry, and open requests."""
 
     id: int | None = None
     type: str | None = None
@@ -80,14 +80,14 @@ class InForce(Entry, frozen=True, kw_only=True):
 
 
 class Consulted(Entry, frozen=True, kw_only=True):
-    """The consultation of local stakeholders: when it ended, and its record."""
+    """The local stakeholder consultation: its end and its record."""
 
     date: Day
     document: str
 
 
 class Verified(Entry, frozen=True, kw_only=True):
-    """What a registry adds to the verification of a statement."""
+    """Data that a registry adds to the verification of a statement."""
 
     statement: str
     id: str | None = None
@@ -107,7 +107,7 @@ class Issued(Entry, frozen=True, kw_only=True):
 
 
 class Estimated(Entry, frozen=True, kw_only=True):
-    """The estimation that a registry holds of a project's reductions."""
+    """The estimation of a project's reductions in a registry."""
 
     id: int | None = None
     date: Day | None = None
@@ -125,7 +125,7 @@ class Participant(Entry, frozen=True, kw_only=True):
 
 
 class Place(Entry, frozen=True, kw_only=True):
-    """Where a project is: alpha-3 country, UN M49 region, subdivision in words."""
+    """Location of a project: alpha-3 country, UN M49 region, subdivision in words."""
 
     country: str
     region: str | None = None
@@ -160,7 +160,7 @@ class CadTrustWords(Entry, frozen=True, kw_only=True):
 
 
 class Disclosures(Entry, frozen=True, kw_only=True):
-    """What a project discloses, by the keys of the Carbon Data Open Protocol."""
+    """Disclosures of a project, by the keys of the Carbon Data Open Protocol."""
 
     attestations: tuple[str, ...] | None = None
     carbon_concession_contract_length: bool | None = None
@@ -187,7 +187,7 @@ class Disclosures(Entry, frozen=True, kw_only=True):
 
 
 class Contribution(Entry, frozen=True, kw_only=True):
-    """What a project contributed to a goal of sustainable development in a statement's period."""
+    """Contribution of a project to a sustainable development goal in a statement's period."""
 
     statement: str
     goal: str
@@ -199,7 +199,7 @@ class Contribution(Entry, frozen=True, kw_only=True):
 
 class Registration(Entry, frozen=True, kw_only=True):
     """
-    A project as a registry holds it.
+    A project as in a registry.
 
     `signed_percent` is the share of the energy that its programme asks to be signed.
     `methodologies` and `designs` are the versions that the programme registered: a statement's
@@ -262,13 +262,13 @@ class Itmos(Entry, frozen=True, kw_only=True):
 
     @property
     def quantity(self) -> int:
-        """Tonnes in the range. [t]"""
+        """Return the tonnes in the range. [t]"""
         return self.last - self.first + 1
 
 
 class Action(Entry, frozen=True, kw_only=True):
     """
-    What happened to a range of ITMOs, on a day, by a document.
+    An action on a range of ITMOs, on a day, by a document.
 
     `reported_in` is the version of that year's submission which reports it first.
     """
@@ -290,7 +290,7 @@ class Action(Entry, frozen=True, kw_only=True):
 
 class Authorization(Entry, frozen=True, kw_only=True):
     """
-    An authorization by a Party under Article 6, paragraph 3, with what it covers.
+    An authorization by a Party under Article 6, paragraph 3, with its scope.
 
     `document` is the letter by which it was entered; the registry wants it.
     """
@@ -340,7 +340,7 @@ class Submission(Entry, frozen=True, kw_only=True):
 
 
 class YearEntered(Entry, frozen=True, kw_only=True):
-    """Emissions of a year that no meter gives, as decimal text, and where they stand. [t CO2e]"""
+    """Emissions of a year without a meter, as decimal text, with their source. [t CO2e]"""
 
     year: int
     emissions_t: str
@@ -349,7 +349,7 @@ class YearEntered(Entry, frozen=True, kw_only=True):
 
 class Supply(Entry, frozen=True, kw_only=True):
     """
-    Something that a facility emits by: a fuel, electricity, steam, a process, waste.
+    A source of a facility's emissions: a fuel, electricity, steam, a process, waste.
 
     `line` is one of `facility.LINES`.  `device` and `quantity` name the meter that counts it;
     `fuel` is a fuel of the factor book.  What no meter counts is entered by year.
@@ -364,7 +364,7 @@ class Supply(Entry, frozen=True, kw_only=True):
 
 
 class Facility(Entry, frozen=True, kw_only=True):
-    """A facility that reports its greenhouse gas inventory: a site, and what it consumes."""
+    """A facility that reports its greenhouse gas inventory: a site and its consumption."""
 
     site: str
     name: str | None = None
@@ -386,7 +386,7 @@ class SignedAcceptance(Entry, frozen=True, kw_only=True):
 
 class Acceptance(Entry, frozen=True, kw_only=True):
     """
-    What a programme accepted: a factor that a registry file brought, or that a debt stays behind.
+    An acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
 
     `id` is the factor's, or that of the statement that left something below zero; then
     `project` is the one that does not take it over.  `by` and `date` say who and when,
@@ -403,13 +403,13 @@ class Acceptance(Entry, frozen=True, kw_only=True):
     signature: SignedAcceptance | None = None
 
     def of(self, factor_sha256: str) -> Accepted:
-        """Return what is signed of a factor with that digest."""
+        """Return the signed data of a factor with that digest."""
         day = self.date.isoformat()
         return Accepted(self.id, factor_sha256, self.by, day, self.document, self.sha256)
 
 
 class Authority(Entry, frozen=True, kw_only=True):
-    """All that was entered."""
+    """All entries of authorities."""
 
     registrations: tuple[Registration, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
@@ -424,7 +424,7 @@ class Authority(Entry, frozen=True, kw_only=True):
 
 
 def merged(stored: Authority, given: Authority) -> Authority:
-    """Return all entries; those of `given` in place of stored ones of the same name."""
+    """Return all entries; those of `given` replace stored ones of the same name."""
     registrations = {one.project: one for one in (*stored.registrations, *given.registrations)}
     authorizations = {
         (one.id, one.version): one for one in (*stored.authorizations, *given.authorizations)
@@ -447,7 +447,7 @@ def merged(stored: Authority, given: Authority) -> Authority:
 
 def read_authority(record: object, name: str) -> Authority:
     """
-    Read a file of entries.
+    Return the entries of a file.
 
     Parameters
     ----------
@@ -465,6 +465,6 @@ def read_authority(record: object, name: str) -> Authority:
         return msgspec.convert(record, Authority)
     except msgspec.ValidationError as error:
         raise ExportError(
-            f"{name}: {error}; docs/registries.md lists the keys, and a number that is a name"
-            " stands in quotes"
+            f"{name}: {error}; docs/registries.md lists the keys; write a number "
+            "that is a name in quotes"
         ) from error

@@ -30,7 +30,7 @@ _WH_A_MWH, _G_A_GG, _ML_A_L = 10**6, 10**9, 1000
 
 
 class Metered(NamedTuple):
-    """A meter's sum of a year in base units, and the share of the year that is measured."""
+    """A meter's sum of a year in base units, and the measured share of the year."""
 
     value: int
     unit: str
@@ -38,7 +38,7 @@ class Metered(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """Single values, rows, and what is missing."""
+    """Single values, rows, and missing entries."""
 
     values: dict[str, Any]
     rows: list[dict[str, Any]]
@@ -115,8 +115,8 @@ def _row(
         draft.lacks(
             one.id,
             "amount",
-            f"{one.device} measured {row['measured_percent']} % of {year}; the rest is not in the"
-            " sum, enter it by the Decree's rule for lost data",
+            f"{one.device} measured {row['measured_percent']} % of {year}; the sum "
+            "excludes the rest: enter it by the Decree's rule for lost data",
         )
     try:
         emissions = _emissions(row, one, year, meter, factors)
@@ -136,15 +136,15 @@ def _row(
         draft.lacks(
             one.id,
             "CH4 and N2O",
-            "the factor book has none for burnt fuel; enter a"
-            " source of line fuel with its document",
+            "the factor book has no factor for burnt fuel; enter a source of line "
+            "fuel with its document",
         )
     if "provisional" in str(row["factor_source"] or ""):
         draft.lacks(
             one.id,
             "factor",
-            f"no factor of {year} is published; the last one stands in"
-            " the row, hold it against the ministry's",
+            f"no factor of {year} is published; the last published one is used: "
+            "compare it with the ministry's",
         )
     return row
 

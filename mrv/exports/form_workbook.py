@@ -1,5 +1,5 @@
 """
-A form as XLSX: an official file that is given, filled; or our own layout, named as such.
+A form as XLSX: a given official file, filled in; or tonne's own layout, named as such.
 
 openpyxl (MIT, since 2010) reads and writes a workbook whole: formulas, styles and protection
 stay.  What it would lose (drawings, pictures, macros) is refused.
@@ -94,8 +94,8 @@ def _official(template: bytes) -> Workbook:
             lost = next((n for n in archive.namelist() if n.startswith(_LOST)), None)
         if lost is not None:
             raise ExportError(
-                f"the template contains {lost}, which would be lost; give a copy without drawings, "
-                "pictures and macros"
+                f"the template contains {lost}, which would be lost; give a copy without "
+                "drawings, pictures and macros"
             )
         return load_workbook(BytesIO(template))
     except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
@@ -112,7 +112,7 @@ def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None
     if isinstance(cell, MergedCell):
         raise ExportError(f"{sheet}!{at} lies inside merged cells; name their first in the map")
     if cell.data_type == "f":
-        raise ExportError(f"{sheet}!{at} holds a formula; a value is not written over it")
+        raise ExportError(f"{sheet}!{at} contains a formula and is not overwritten")
     cell.value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, str):
         cell.data_type = "s"  # text that begins with = is no formula

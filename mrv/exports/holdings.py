@@ -1,5 +1,5 @@
 """
-Who holds which ITMOs, range by range, as actions follow one another.
+Holdings of ITMOs by range, after a sequence of actions.
 
 A range is cut where an action takes a part of it.  What was used or cancelled is held by
 no one, and nothing can happen to it again.
@@ -40,13 +40,13 @@ class Holding:
 
     @property
     def quantity(self) -> int:
-        """Tonnes. [t]"""
+        """Return the quantity. [t]"""
         return self.last - self.first + 1
 
 
 def range_of(authorization: Authorization, action: Action) -> Itmos:
     """
-    Return the range that an action is a part of.
+    Return the range that contains an action.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def holdings(
     authorizations: Iterable[Authorization], actions: Iterable[tuple[Authorization, Action]]
 ) -> list[Holding]:
     """
-    Return what is held after some actions, by authorization and number.
+    Return the holdings after some actions, by authorization and number.
 
     Parameters
     ----------
@@ -130,13 +130,13 @@ def _holder(one: Holding, action: Action) -> str | None:
     where = _named(one.authorization, action)
     if one.holder is None:
         raise ExportError(
-            f"{where}: units from {max(one.first, action.first)} on were used or cancelled before"
+            f"{where}: units from {max(one.first, action.first)} on were used or cancelled earlier"
         )
     giver = action.from_party
     # an acquisition is the other side of a transfer that may stand here as well
     received = action.type == "Acquisition" and one.holder == action.to_party
     if giver is not None and giver != one.holder and not received:
-        raise ExportError(f"{where}: {giver} does not hold the units, {one.holder} does")
+        raise ExportError(f"{where}: the units are held by {one.holder}, not by {giver}")
     if action.type in _ENDING:
         return None
     return action.to_party or one.holder if action.type in _MOVING else one.holder

@@ -40,7 +40,7 @@ _WH_A_MWH, _PLACES = 10**6, Decimal("0.000001")
 
 
 class Filled(NamedTuple):
-    """Single values, rows by name, and what is missing."""
+    """Single values, rows by name, and missing entries."""
 
     values: dict[str, Any]
     rows: dict[str, list[dict[str, Any]]]
@@ -49,7 +49,7 @@ class Filled(NamedTuple):
 
 def jcm(source: Source, registration: Registration) -> Filled:
     """
-    Return what a statement gives to the forms of the JCM.
+    Return the values of a statement for the JCM's forms.
 
     A parameter's factor is the one of the statement's factors by which its amount comes to its
     emissions; where none does, the row has none and it is named.
@@ -80,7 +80,7 @@ def jcm(source: Source, registration: Registration) -> Filled:
     for name, remedy in (
         ("project", "project_id"),
         ("verification", "verifications, id"),
-        ("impacts", "negative_impacts, or that there are none"),
+        ("impacts", "negative_impacts, or a statement that there are none"),
     ):
         if values[name] is None:
             draft.lacks("jcm", name, f"{ask}.{remedy}")
@@ -118,7 +118,7 @@ def _parameter(draft: Draft, claims: Claims, one: MonitoredParameter) -> dict[st
         draft.lacks(
             "jcm",
             f"factor of {one.device}",
-            "no single factor of the statement gives its emissions; write it in the form by hand",
+            "no single factor of the statement gives its emissions; enter it in the form manually",
         )
     return row
 
@@ -154,7 +154,7 @@ def _allocation(
         draft.lacks(
             "jcm",
             "allocation",
-            f"{left} t are left by rounding down; the participants agree whose they are",
+            f"{left} t are left by rounding down; the participants agree who receives them",
         )
     return rows
 
@@ -179,7 +179,7 @@ def _contributions(
         rows.append(
             {
                 "goal": "SDG 7",
-                "contribution": "renewable electricity that counts in the statement",
+                "contribution": "renewable electricity counted in the statement",
                 "contribution_amount": sum(made) / _WH_A_MWH,
                 "contribution_unit": "MWh",
                 "basis": source.name,

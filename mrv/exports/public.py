@@ -1,5 +1,5 @@
 """
-The public twin of a statement: hidden fields are named, the rest is provably the original.
+Public version of a statement: hidden fields are named, the rest is provably the original.
 
 The operator's proof covers the whole statement, so no part of it can be left out under that
 proof.  Each hidden text is replaced by a mark, and a salted digest of it stands in the twin, as
@@ -43,7 +43,7 @@ _SHORT = 4
 
 
 class Hidden(NamedTuple):
-    """A text that was hidden: in which document, where, and what stands there now."""
+    """A hidden text: document, position, and replacement."""
 
     document: str
     path: str
@@ -52,12 +52,12 @@ class Hidden(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Return the salted digest that the twin carries."""
+        """Return the salted digest in the public version."""
         return digest_of(self.salt, f"{self.document}{self.path}", self.text)
 
 
 class Twin(NamedTuple):
-    """Documents with marks in place of what is hidden, and what it was."""
+    """Documents with marks in place of hidden texts, and the hidden texts."""
 
     documents: dict[str, Any]
     hidden: list[Hidden]
@@ -67,7 +67,7 @@ def secrets_of(
     documents: Iterable[Any], categories: Collection[str], more: Iterable[str] = ()
 ) -> dict[str, str]:
     """
-    Return texts to hide, each with its mark, the same mark for the same text.
+    Return texts to hide, each with its mark; equal texts have equal marks.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
     """
-    Refuse to hide what names the statement itself.
+    Refuse to hide the identifiers of the statement itself.
 
     Raises
     ------
@@ -140,14 +140,14 @@ def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
     for text, what in shown.items():
         if text in marks:
             raise ExportError(
-                f"{text!r} is hidden as {marks[text]} and is the {what} too, which a public "
-                "statement shows; do not hide the category (--show)"
+                f"{text!r} is hidden as {marks[text]} but is also the {what}, which "
+                "a public statement shows; do not hide the category (--show)"
             )
 
 
 def hide(documents: Mapping[str, Any], marks: Mapping[str, str], salt: Callable[[], str]) -> Twin:
     """
-    Return documents with marks in place of secrets, wherever these stand in a text.
+    Return documents with marks in place of secrets, wherever they occur.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def _base64url(data: bytes) -> str:
 def twin_document(
     twin: Twin, originals: Mapping[str, Any], categories: Collection[str], context: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the twin as one document, unsigned."""
+    """Return the public version as one document, unsigned."""
     return {
         "@context": list(context),
         "type": ["VerifiableCredential", TYPE],
@@ -278,7 +278,7 @@ def twin_document(
 
 
 def disclosures(twin: Twin) -> list[dict[str, str]]:
-    """Return what opens the twin: for readers who may see the original alone."""
+    """Return the disclosures of the public version, for readers allowed to see the original."""
     return [
         {"document": one.document, "path": one.path, "salt": one.salt, "text": one.text}
         for one in twin.hidden
@@ -287,7 +287,7 @@ def disclosures(twin: Twin) -> list[dict[str, str]]:
 
 def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """
-    Put the originals together again.
+    Return the originals, restored.
 
     Raises
     ------
@@ -309,11 +309,11 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
         places[one["path"]](one["text"])
     if wanted:
         name, path = next(iter(wanted))
-        raise SignatureError(f"{len(wanted)} disclosures are missing, {name}{path} the first")
+        raise SignatureError(f"{len(wanted)} disclosures are missing, the first is {name}{path}")
     for name, digest in subject["originals"].items():
         found = canonical.sha256_hex(canonical.encode(made[name]))
         if found != digest:
             raise SignatureError(
-                f"the {name} has the digest {found}, and the public version is made from {digest}"
+                f"the {name} has the digest {found}, but the public version was made from {digest}"
             )
     return dict(made)

@@ -1,11 +1,11 @@
 """
-What every export starts from: an issued statement, and rows with what they lack.
+Common input of all exports: an issued statement, and rows with their missing fields.
 
 An issued statement, as exports take it.
 
 What an export wrote, and what it lacks: a row is filled or says which field it misses.
 
-Closed lists of the formats, and countries, as their sources have them.
+Closed lists of the formats, and countries, from their sources.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from mrv.errors import ExportError
 
 @cache
 def cdop() -> dict[str, Any]:
-    """Enumerations of the Carbon Data Open Protocol's schemas."""
+    """Return enumerations of the Carbon Data Open Protocol's schemas."""
     return _table("cdop_lists.toml")
 
 
 @cache
 def cad_trust() -> dict[str, dict[str, list[str]]]:
-    """Picklists of CAD Trust: `whole` ones, and those of which only a `part` was read."""
+    """Return picklists of CAD Trust: `whole` ones, and those of which only a `part` is known."""
     return _table("cad_trust_lists.toml")
 
 
 def country(code: str) -> str | None:
-    """Name of a country by its ISO 3166-1 alpha-3 code; None where there is none."""
+    """Return the name of a country by its ISO 3166-1 alpha-3 code; None if unknown."""
     name = _countries()["names"].get(code)
     return None if name is None else str(name)
 
 
 def is_party(code: str) -> bool:
-    """Whether a country is a Party to the Paris Agreement."""
+    """Return whether a country is a Party to the Paris Agreement."""
     found = _countries()
     return code in found["names"] and code not in found["not_parties"]
 
@@ -86,11 +86,11 @@ class Source:
 
     @property
     def credited(self) -> int:
-        """Whole tonnes credited. [t]"""
+        """Return whole tonnes credited. [t]"""
         return int(self.claims.credited.t)
 
     def vintage(self, year: int) -> int | None:
-        """Whole tonnes credited of a vintage; None where the statement has none of it. [t]"""
+        """Return whole tonnes credited of a vintage; None without any. [t]"""
         found = (v for v in self.claims.credited.vintages if v.year == year)
         return next((int(v.credited_t) for v in found), None)
 
@@ -115,7 +115,7 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
 
 def check_one_project(sources: Sequence[Source]) -> str:
     """
-    Return the project of all sources.
+    Return the one project of all sources.
 
     Raises
     ------
@@ -124,13 +124,16 @@ def check_one_project(sources: Sequence[Source]) -> str:
     """
     found = sorted({source.claims.project.id for source in sources})
     if len(found) != 1:
-        raise ExportError(f"statements of {', '.join(found)}; export one project at a time")
+        raise ExportError(
+            f"the statements belong to several projects: {', '.join(found)}; export "
+            "one project at a time"
+        )
     return found[0]
 
 
 def check_together(sources: Sequence[Source]) -> None:
     """
-    Refuse two statements of one project and one time.
+    Refuse two statements of one project that cover the same time.
 
     Parameters
     ----------
@@ -155,17 +158,17 @@ def check_together(sources: Sequence[Source]) -> None:
 
 
 def begin_us(source: Source) -> int:
-    """Begin of the monitoring period. [us]"""
+    """Return the begin of the monitoring period. [us]"""
     return instant_us(source.claims.monitoring_period.from_, "UTC")
 
 
 def number_of(value: Any) -> Decimal:
-    """Read a number of the plan, where decimals are `{"$decimal": text}`."""
+    """Return a number of the plan, with decimals as `{"$decimal": text}`."""
     return Decimal(str(value["$decimal"] if isinstance(value, dict) else value))
 
 
 def days(period: Period) -> tuple[date, date]:
-    """First and last local day of a half-open period."""
+    """Return the first and last local day of a half-open period."""
     first, end = (date.fromisoformat(edge[:10]) for edge in (period.local_from, period.local_to))
     midnight = period.local_to[11:19] == "00:00:00"
     return first, end - timedelta(days=1) if midnight else end
@@ -173,7 +176,7 @@ def days(period: Period) -> tuple[date, date]:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A field that is missing: of which table, and what supplies it."""
+    """A missing field: its table, and its source."""
 
     table: str
     field: str
@@ -186,7 +189,7 @@ class Missing:
 @dataclass(slots=True)
 class Draft:
     """
-    An export while it is made.
+    An export in progress.
 
     Attributes
     ----------
@@ -200,19 +203,19 @@ class Draft:
     missing: list[Missing] = field(default_factory=list)
 
     def lacks(self, table: str, name: str, remedy: str) -> None:
-        """Note that a field is missing."""
+        """Record that a field is missing."""
         one = Missing(table, name, remedy)
         if one not in self.missing:
             self.missing.append(one)
 
     def row(self, table: str) -> Fields:
-        """Begin a row of a table, or a part of a document."""
+        """Start a row of a table, or a part of a document."""
         return Fields(self, table)
 
 
 class Fields:
     """
-    A row while it is filled.
+    A row in progress.
 
     Parameters
     ----------
@@ -226,12 +229,12 @@ class Fields:
         self._draft, self._table = draft, table
 
     def put(self, **values: Any) -> Fields:
-        """Set optional fields; what is None is left out."""
+        """Set optional fields; None is omitted."""
         self.values |= {name: value for name, value in values.items() if value is not None}
         return self
 
     def need(self, name: str, value: Any, remedy: str) -> Fields:
-        """Set a field that the format requires, or note that it is missing."""
+        """Set a field that the format requires, or record that it is missing."""
         if value is None or value in ("", ()):
             self._draft.lacks(self._table, name, remedy)
         else:
@@ -239,13 +242,13 @@ class Fields:
         return self
 
     def known(self, name: str, value: str | None, part: Collection[str], remedy: str) -> Fields:
-        """Set a required field of a list that is known in part; name what cannot be checked."""
+        """Set a required field from a partly known list; record values that cannot be checked."""
         self.need(name, value, remedy)
         if value is not None and value not in part:
             self._draft.lacks(
                 self._table,
                 name,
-                f"{value!r} is not in the part of the closed list that is known here; hold it"
-                " against the owner's list",
+                f"{value!r} is not in the known part of the closed list; compare it "
+                "with the owner's list",
             )
         return self

@@ -1,5 +1,5 @@
 """
-The factor book: published numbers with direction, validity and source.
+The factor book: published factors with direction, validity and source.
 
 One TOML a publisher in this folder.  Values are decimal text, so that no
 binary float ever stands between the page they were read on and the account.
@@ -85,7 +85,7 @@ class FactorBook:
 
     def with_more(self, more: Iterable[Factor]) -> FactorBook:
         """
-        Return a book that holds others too; one whose id is here already stays out.
+        Return a book with further factors; ids already in the book are not replaced.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class FactorBook:
         return self.grid and self.grid[:2]
 
     def within(self, grid: str | None) -> FactorBook:
-        """Return the factors that apply at a grid: international ones, its country's, its own."""
+        """Return the factors that apply at a grid: international, of its country, of the grid."""
         if grid not in self._within:
             whose = (None, grid and grid[:2], grid)
             kept = (factor for factor in self if national(factor.kind)[1] in whose)
@@ -112,7 +112,7 @@ class FactorBook:
 
     def with_factor(self, factor: Factor) -> FactorBook:
         """
-        Return a book that holds one more; all other kinds are as they are here.
+        Return a book with one more factor; other kinds are unchanged.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class FactorBook:
         return book
 
     def kinds(self) -> list[str]:
-        """Return all kinds there are."""
+        """Return all kinds in the book."""
         return sorted(self._by_kind)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
@@ -172,15 +172,15 @@ class FactorBook:
         right = self._valid.get((kind, direction)) or self._valid.get((kind, "either"))
         if not right:
             raise FactorError(
-                f"factor {kind!r} is for {group[0].direction} emissions and must not be used"
-                f" for {direction} ones: it would overstate the reduction;"
-                f" choose a kind whose direction is {direction}"
+                f"factor {kind!r} is for {group[0].direction} emissions; used for {direction} "
+                "emissions it would overstate the reduction; choose a kind whose direction "
+                f"is {direction}"
             )
         return right[-1].factor if at is None else _valid(kind, right, at)
 
 
 def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
-    """Return the book of a grid, from any that gives its factors."""
+    """Return the book of a grid, from any object that gives its factors."""
     whole = book if isinstance(book, FactorBook) else FactorBook(book)
     return whole.within(grid)
 
@@ -188,7 +188,7 @@ def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
 @cache
 def load() -> FactorBook:
     """
-    Read every factor file of this package.
+    Return every factor file of this package.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def load() -> FactorBook:
 
 
 def read(text: str, name: str) -> list[Factor]:
-    """Read the factors of one TOML text; `name` stands in errors (see `load`)."""
+    """Return the factors of one TOML text; errors mention `name` (see `load`)."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -226,7 +226,7 @@ def _by_country(tables: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def parse_entry(entry: dict[str, Any], name: str) -> Factor:
     """
-    Read one factor as a TOML file or an evidence pack holds it; `name` stands in errors.
+    Return one factor from a TOML file or evidence pack; errors mention `name`.
 
     Raises
     ------
@@ -302,14 +302,14 @@ def _stated(given: object, where: str) -> Stated | None:
 
 
 def kinds_in(kind: str, grid: str | None) -> list[str]:
-    """Return the kind as a grid has it and as its country has it, where each has its own."""
+    """Return the kinds of factor of a grid and of its country, if each has its own."""
     if kind not in NATIONAL or grid is None:
         return [kind]
     return [f"{kind}.{one.lower()}" for one in dict.fromkeys((grid, grid[:2]))]
 
 
 def national(kind: str) -> tuple[str, str | None]:
-    """Return what a kind is of each grid, and the grid that it is of; None where it is of none."""
+    """Return the general kind of a grid's kind, and the grid; None if it is of none."""
     found = _OF_A_GRID.fullmatch(kind)
     if found is None:
         return kind, None
@@ -317,7 +317,7 @@ def national(kind: str) -> tuple[str, str | None]:
 
 
 def country_of(kind: str) -> str | None:
-    """Return the country that a kind of factor is of; None where it is of none."""
+    """Return the country of a kind of factor; None if it has none."""
     grid = national(kind)[1]
     return grid and grid[:2]
 
@@ -328,7 +328,7 @@ def is_of_banks(factor: Factor) -> bool:
 
 
 def row_to_write(kind: str, at: date) -> str:
-    """Return the row of a registry file that brings a grid's factor."""
+    """Return the row of a registry file for a grid's factor."""
     what, _ = national(kind)
     return (
         f"{{id: .., kind: {kind}, value: .., unit: {UNITS[what]}, direction:"
@@ -345,9 +345,10 @@ def _no_national(kind: str, grid: str | None, at: date | None) -> str:
             " `country`, such as DE, or a command `--country DE`"
         )
     return (
-        f"no factor of the grid of {grid} is known{f' for {at}' if at else ''}, and that of"
-        " another country never counts; enter the one that its authority publishes under `factors`"
-        f" of a registry file: {row_to_write(kinds_in(kind, grid)[0], at or date(2026, 1, 1))}"
+        f"no factor of the grid of {grid} is known{(f' for {at}' if at else '')}, "
+        "and a factor of another country is not accepted; enter the factor "
+        f"that its authority publishes under `factors` of a registry file: "
+        f"{row_to_write(kinds_in(kind, grid)[0], at or date(2026, 1, 1))}"
     )
 
 
@@ -378,6 +379,6 @@ def _valid(kind: str, group: list[InForce], at: date) -> Factor:
     if before:
         return replace(before[-1], provisional=True)
     raise FactorError(
-        f"no factor of kind {kind!r} is valid on {at}; known are"
-        f" {', '.join(f'{f.id} from {first} to {end}' for f, first, end in group)}"
+        f"no factor of kind {kind!r} is valid on {at}; known: "
+        f"{', '.join(f'{f.id} from {first} to {end}' for f, first, end in group)}"
     )

@@ -1,5 +1,5 @@
 """
-Factor books around the published one: which were used, brought, bounded or changed.
+Factor books derived from the published one: used, added, bounded or changed factors.
 
 A factor book that remembers which factors were used.
 
@@ -37,7 +37,7 @@ from mrv.model import Direction, Factor, Factors
 
 class Ledger:
     """
-    Passes every question on to a book and keeps the answers.
+    Passes each request to a book and records the answers.
 
     A statement lists the factors that its numbers used, not those that exist.
     """
@@ -52,7 +52,7 @@ class Ledger:
         return getattr(self._book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the book's answer; raises what the book raises."""
+        """Return the book's answer, or raise its error."""
         factor = self._book.select(kind, direction, at)
         self._used[factor.id, factor.provisional] = factor
         return factor
@@ -63,11 +63,11 @@ class Ledger:
 
     @property
     def book(self) -> Factors:
-        """The book that is asked."""
+        """Return the underlying book."""
         return self._book
 
     def used(self) -> list[Factor]:
-        """Return all factors given out so far, by id."""
+        """Return all factors used so far, by id."""
         return [self._used[key] for key in sorted(self._used)]
 
 
@@ -91,7 +91,7 @@ def used_by(
     ask: Callable[[Factors, int], object], span_us: tuple[int, int], timezone: str, book: Factors
 ) -> list[Factor]:
     """
-    Factors that a project's account asks for in a period.
+    Return factors used by a project's account in a period.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def used_by(
 
 def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Iterator[Change]:
     """
-    Compare the factors of a statement with those of today, kind by kind.
+    Compare the factors of a statement with today's, by kind.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _factor_text(identifier: str, value: str, unit: str) -> str:
 
 class Choice(NamedTuple):
     """
-    A brought factor that the account asks for, and what it and the others come to. [tCO2e]
+    A factor from a registry file, with the reductions it and the alternatives give. [tCO2e]
 
     `counts` says whether it is the one that counts; `others` are what counts without it.
     """
@@ -153,7 +153,7 @@ class Choice(NamedTuple):
 
 
 def published(book: Iterable[Factor]) -> FactorBook:
-    """Return the book without what registry files brought, but for what a third party states."""
+    """Return the book without factors of registry files, except those stated by a third party."""
     every = list(book)
     kept = [factor for factor in every if not factor.brought or factor.documented]
     if isinstance(book, FactorBook) and len(kept) == len(every):
@@ -162,7 +162,7 @@ def published(book: Iterable[Factor]) -> FactorBook:
 
 
 def without(book: Factors, withheld: Collection[str]) -> FactorBook:
-    """Return the book without some of what registry files brought, by id."""
+    """Return the book without some factors of registry files, by id."""
     counted = published(book)
     for factor in book:
         if factor.brought and factor.id not in withheld:
@@ -175,7 +175,7 @@ def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Take up each brought factor that is the same as what counts without it, or is more conservative.
+    Use each factor of a registry file that is equal to, or more conservative than, the book's.
 
     They are taken up one by one into the book of the published ones, in their order: no two of
     them are compared with each other alone.

@@ -1,5 +1,5 @@
 """
-Factors as an evidence pack carries them: every field, and the hash that a statement names.
+Factors in an evidence pack: every field, and the hash named by a statement.
 
 A pack holds all factors of each kind that its figures used, so that choosing
 among them (which year, provisional or not) can be done again from it alone.
@@ -32,7 +32,7 @@ def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, A
 
 
 def to_record(factor: Factor) -> dict[str, Any]:
-    """Write a factor as JSON: the fields that its hash covers, and the hash."""
+    """Return a factor as JSON: the hashed fields, and the hash."""
     texts = {"id", "kind", "unit", "direction", "source", "certainty", "verified", "sha256"}
     record = {name: getattr(factor, name) for name in sorted(texts)}
     record["value"] = factor.text
@@ -52,7 +52,7 @@ def to_record(factor: Factor) -> dict[str, Any]:
 
 def factor_of(record: Mapping[str, Any], name: str = "registry") -> Factor:
     """
-    Read a factor's fields with dates as text and no hash; `name` stands in errors.
+    Return a factor from fields with dates as text and without hash; errors mention `name`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def factor_of(record: Mapping[str, Any], name: str = "registry") -> Factor:
 
 def from_record(record: Mapping[str, Any]) -> Factor:
     """
-    Read what `to_record` wrote.
+    Return the factor that `to_record` wrote.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     factor = replace(factor_of(fields, "factors.json"), **marked)
     if factor.sha256 != record.get("sha256"):
         raise FactorError(
-            f"factor {factor.id!r} has hash {factor.sha256}, its record says"
-            f" {record.get('sha256')!r}: a field was changed; get the pack again"
+            f"factor {factor.id!r} has hash {factor.sha256}, but its record has "
+            f"{record.get('sha256')!r}: a field was changed; get the pack again"
         )
     return factor
 
@@ -102,17 +102,17 @@ def _date(text: object, record: Mapping[str, Any]) -> date:
 
 
 def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
-    """Return the factor book of a pack; FactorError as `from_record` raises."""
+    """Return the factor book of a pack; FactorError as raised by `from_record`."""
     return FactorBook(from_record(record) for record in records)
 
 
 def unpublished(factors: Iterable[Factor]) -> list[str]:
-    """Return the ids that this version of tonne does not publish: a registry brought them."""
+    """Return ids not published by this version of tonne, which came from a registry file."""
     return sorted(factor.id for factor in _unknown(factors))
 
 
 def unmarked(factors: Iterable[Factor]) -> list[str]:
-    """Return the ids that this version does not publish, and that no pack marks as brought."""
+    """Return ids not published by this version, and not marked as from a registry file."""
     return sorted(factor.id for factor in _unknown(factors) if not factor.brought)
 
 
@@ -123,7 +123,7 @@ def _unknown(factors: Iterable[Factor]) -> list[Factor]:
 
 def departures(factors: Iterable[Factor]) -> list[str]:
     """
-    Say which factors of a pack are not the ones that this version of tonne publishes.
+    Return the factors of a pack that differ from those published by this version of tonne.
 
     A newer version may word a source differently; a number, unit, direction or
     validity that differs is another factor under an old name.
@@ -136,7 +136,7 @@ def departures(factors: Iterable[Factor]) -> list[str]:
             continue
         given, known = to_record(factor), to_record(published)
         found += [
-            f"factor {factor.id!r}: {name} is {given.get(name)!r}, published is {known.get(name)!r}"
+            f"factor {factor.id!r}: {name} is {given.get(name)!r}, published: {known.get(name)!r}"
             for name in _NUMBERS
             if given.get(name) != known.get(name)
         ]

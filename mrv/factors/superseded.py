@@ -1,5 +1,5 @@
 """
-Which factors of a kind and direction count when: what was superseded ends there.
+Periods of validity of factors of a kind and direction; a superseded factor ends early.
 
 A row is never edited.  The one that takes its place names it, and counts from the
 begin of its own validity on; the old one keeps the days before.  A row that a registry file
@@ -19,7 +19,7 @@ from mrv.model import Factor
 
 
 class InForce(NamedTuple):
-    """A factor and the local days on which it counts, half-open."""
+    """A factor and its half-open local days of validity."""
 
     factor: Factor
     begin: date
@@ -28,7 +28,7 @@ class InForce(NamedTuple):
 
 def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     """
-    Return the factors that count, in order of time, each with the days that are left to it.
+    Return the valid factors in order of time, each with its remaining days.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
             )
         if old.id in ends:
             raise FactorError(
-                f"factor {factor.id!r} supersedes {old.id!r}, which is already superseded; name "
-                "the newest"
+                f"factor {factor.id!r} supersedes {old.id!r}, which is already superseded; "
+                "name the newest factor"
             )
         if begin(factor) < begin(old):
             raise FactorError(
@@ -110,7 +110,7 @@ def _first_day(one: InForce) -> date:
 
 
 def begin(factor: Factor) -> date:
-    """First local day of a factor's validity."""
+    """Return the first local day of a factor's validity."""
     return factor.valid_from or date.min
 
 

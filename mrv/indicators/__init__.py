@@ -1,5 +1,5 @@
 """
-Figures of air, water and noise: never carbon, never added to a tonne.
+Figures of air, water and noise; not part of any tonnes.
 
 A file declares `INDICATORS`; nothing else has to know its name.
 """
@@ -24,7 +24,7 @@ __all__ = ["evaluate", "find", "load"]
 
 @cache
 def load() -> Mapping[str, Indicator]:
-    """All indicators by id."""
+    """Return all indicators by id."""
     found: list[Indicator] = [
         indicator
         for module in pkgutil.iter_modules(__path__)
@@ -34,7 +34,7 @@ def load() -> Mapping[str, Indicator]:
 
 
 def find(identifier: str) -> Indicator:
-    """Return one indicator; IndicatorError lists those there are."""
+    """Return one indicator; IndicatorError lists the known ones."""
     if identifier not in load():
         raise IndicatorError(
             f"indicator {identifier!r} is unknown; known indicators: {', '.join(load())}"
@@ -46,7 +46,7 @@ def evaluate(
     indicator: Indicator, given: object, where: str, configured: Table | None = None
 ) -> dict[str, Any]:
     """
-    Compute an indicator from inputs as JSON holds them.
+    Return the result of an indicator from JSON inputs.
 
     Parameters
     ----------
@@ -83,8 +83,9 @@ def _table(indicator: Indicator, configured: Table | None) -> Table:
         return configured
     if indicator.configured:
         raise IndicatorError(
-            f"{indicator.id}: the limits of {indicator.reference} could not be read when this was"
-            " written, and none are assumed; give them with --limits FILE, a TOML like"
-            f' mrv/countries/vn/limits/qcvn_40_2011.toml with id = "{indicator.id}"'
+            f"the limits of {indicator.reference} are not included in tonne for "
+            f"{indicator.id}; give them with --limits FILE, a TOML like "
+            "mrv/countries/vn/limits/qcvn_40_2011.toml "
+            f'with id = "{indicator.id}"'
         )
     return limits.NONE if indicator.table is None else limits.load(indicator.table)

@@ -1,5 +1,5 @@
 """
-Load that a discharge carries: concentration times flow.
+Load of a discharge: concentration times flow.
 
 By definition; mg/L times m3/d is g/d.
 """

@@ -48,7 +48,7 @@ def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    Limits of the area by day and night, and which of them is exceeded. [dBA].
+    Return the limits of the area by day and night, and exceedances. [dBA].
 
     Raises
     ------
@@ -62,7 +62,7 @@ def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             continue
         limit = table.limit(part, {"area": inputs["area"]})
         if limit is None:
-            raise IndicatorError(f"the limits hold none for {part} in area {inputs['area']!r}")
+            raise IndicatorError(f"the limits contain none for {part} in area {inputs['area']!r}")
         limits[part] = limit.value
         if limit.exceeded(inputs[f"{part}_dba"]):
             exceeded.append(part)
@@ -80,7 +80,7 @@ def _add(
     if not known:
         return
     if len(known) < len(parts):
-        raise IndicatorError(f"{key} needs all of {names}; give them or none")
+        raise IndicatorError(f"{key} needs all of {names}; give all or none")
     pairs = zip(known, weights, strict=True)
     result[key] = _tenth_of_db(_energy_mean((level + up, hours) for level, (hours, up) in pairs))
 
@@ -123,7 +123,7 @@ INDICATORS = (
         notes=__doc__.strip(),
         inputs={
             "laeq_dba": NumbersSpec(
-                "levels of equal stretches of time", _level("LAeq"), length=(1, 1_000_000)
+                "levels of periods of equal length", _level("LAeq"), length=(1, 1_000_000)
             ),
             "exceedance_percent": NumbersSpec(
                 "shares of time, 10 and 90 where not given",

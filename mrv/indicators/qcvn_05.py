@@ -1,5 +1,5 @@
 """
-Ambient air against its limits.
+Ambient air compared with its limits.
 
 QCVN 05:2023/BTNMT: [T], in a transcription.  A mean counts from the date that it
 is for: the limit of fine dust over 24 hours falls from 50 to 45 ug/m3 on 1
@@ -25,7 +25,7 @@ _SUBSTANCES = (
 
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Limits of what was measured, and what exceeds them."""
+    """Return the limits of measured values, and exceedances."""
     limits: dict[str, dict[str, Any]] = {}
     exceeded = []
     for mean, values in inputs["mean_ug_m3"].items():
@@ -33,7 +33,7 @@ def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             limit = table.limit(name, {"mean": mean}, inputs["on"])
             if limit is None:
                 raise IndicatorError(
-                    f"mean_ug_m3.{mean}.{name}: {name} has no limit over {mean}; leave it out"
+                    f"mean_ug_m3.{mean}.{name}: {name} has no limit for {mean}; omit it"
                 )
             limits.setdefault(mean, {})[name] = limit.value
             if limit.exceeded(value):
@@ -51,7 +51,7 @@ INDICATORS = (
         inputs={
             "on": DateSpec("last day of the mean", "calendar"),
             "mean_ug_m3": RecordSpec(
-                "means by their length",
+                "means by averaging time",
                 {
                     mean: RecordSpec(
                         f"means over {mean}",

@@ -1,5 +1,5 @@
 """
-Surface water against its limits.
+Surface water compared with its limits.
 
 QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D
 [M].  Its table could not be read when this was written, and none is assumed:
@@ -25,7 +25,7 @@ _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n
 
 
 def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Limits of the water's kind and class, as the table gives them. [mg/L]."""
+    """Return the limits of the water's kind and class from the table. [mg/L]."""
     select = {"water": inputs["water"], "class": inputs["class"]}
     given = {name: inputs[name] for name in _UNSCALED if name in inputs}
     scaled, unscaled = (
@@ -61,7 +61,7 @@ INDICATORS = (
         inputs={
             "water": ChoiceSpec("kind of the water", ("river", "lake"), "QCVN 08:2023/BTNMT"),
             "class": ChoiceSpec(
-                "class that the water is to be of, by the province's plan",
+                "class required for the water, by the province's plan",
                 ("A", "B", "C", "D"),
                 "QCVN 08:2023/BTNMT",
             ),

@@ -1,5 +1,5 @@
 """
-Air quality index of Viet Nam, by the hour and by the day.
+Air quality index of Viet Nam, hourly and daily.
 
 Decision 1459/QD-TCMT, 12 November 2019: [T], full text, in a transcription.  Dust
 goes in as NowCast of twelve hours.  Indices round half up.  The Decision's own
@@ -28,7 +28,7 @@ _GASES = ("so2", "no2", "co", "o3")
 
 def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
     """
-    Concentration of dust that stands for this hour. [ug/m3]
+    Return the dust concentration that represents this hour. [ug/m3]
 
     w = max(min/max, 1/2); SUM w^(i-1) c_i / SUM w^(i-1), and where w is 1/2
     SUM (1/2)^i c_i; missing hours drop out.  None where fewer than two of the
@@ -56,7 +56,7 @@ def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
 
 
 def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Highest of the indices of NowCast dust and of the hour's gases."""
+    """Return the highest index of NowCast dust and of the hour's gases."""
     sub: dict[str, int] = {}
     for name in _DUST:
         series = inputs["pm_12h_latest_first_ug_m3"].get(name)
@@ -74,7 +74,7 @@ def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 
 def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Highest of the indices of mean dust and of the day's highest gases."""
+    """Return the highest index of mean dust and of the day's highest gases."""
     dust, gases = inputs["pm_24h_ug_m3"], inputs.get("gas_1h_max_ug_m3", {})
     if not dust:
         raise IndicatorError("pm_24h_ug_m3 is empty; the index needs pm2_5 or pm10")
@@ -85,8 +85,8 @@ def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         over_8h = table.curves["o3_8h"].at(inputs["o3_8h_max_ug_m3"])
         if over_8h is None and "o3" not in sub:
             raise IndicatorError(
-                "o3_8h_max_ug_m3 is above 400, where only the hourly value counts; give "
-                "gas_1h_max_ug_m3.o3"
+                "o3_8h_max_ug_m3 is above 400, where only the hourly value is used; "
+                "give gas_1h_max_ug_m3.o3"
             )
         if over_8h is not None:
             sub["o3"] = max(sub.get("o3", 0), int(half_up(over_8h)))

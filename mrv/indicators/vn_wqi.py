@@ -36,13 +36,13 @@ def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     groups = _groups(inputs, table)
     if len(groups["iv"]) < _FEWEST_OF_IV:
         raise IndicatorError(
-            f"group IV has {len(groups['iv'])} parameters and needs {_FEWEST_OF_IV} of do_mg_l,"
-            f" {', '.join(f'{name}_mg_l' for name in _ORGANIC)}"
+            f"group IV has {len(groups['iv'])} parameters but needs {_FEWEST_OF_IV} "
+            f"of do_mg_l, {', '.join(f'{name}_mg_l' for name in _ORGANIC)}"
         )
     if sum(bool(group) for group in groups.values()) < _FEWEST_GROUPS:
         raise IndicatorError(
-            "fewer than three groups are measured; give two of ph, metals (as_mg_l and others) and"
-            " coliform_mpn_100ml or e_coli_mpn_100ml beside group IV"
+            "fewer than three groups are measured; besides group IV give two of "
+            "ph, metals (as_mg_l and others) and coliform_mpn_100ml or e_coli_mpn_100ml"
         )
     result: dict[str, Any] = {}
     organic = float(_mean(groups["iv"]))
@@ -86,7 +86,7 @@ def _at(table: Table, curve: str, value: Fraction) -> Fraction:
 def _saturation(inputs: Inputs) -> Fraction:
     """Dissolved oxygen as a share of what the water could hold. [%]."""
     if "temperature_c" not in inputs:
-        raise IndicatorError("temperature_c is missing; do_mg_l cannot be judged without it")
+        raise IndicatorError("temperature_c is missing; do_mg_l cannot be assessed without it")
     warm = inputs["temperature_c"]
     saturated_mg_l = sum((c * warm**i for i, c in enumerate(_DO_SATURATED)), start=Fraction(0))
     return Fraction(inputs["do_mg_l"] / saturated_mg_l * 100)

@@ -1,5 +1,5 @@
 """
-Wastewater against its limits.
+Wastewater compared with its limits.
 
 QCVN 40:2011/BTNMT, industrial: [r] and for some parameters [M]; limits are scaled
 with Kq (receiving water) and Kf (flow), but not pH, temperature, colour and
@@ -35,7 +35,7 @@ _KQ_UNKNOWN = {"river": "0.9", "lake": "0.6", "coast-protected": "1.0", "coast":
 
 def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    C_max = C * Kq * Kf, for the plant that the standard still holds for. [mg/L].
+    C_max = C * Kq * Kf, for a plant to which the standard still applies. [mg/L].
 
     A city's sewer without a treatment plant behind it: C_max = C of column B.
     """
@@ -44,19 +44,19 @@ def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         return _judged(inputs, table, _kq(inputs) * _kf(inputs))
     if inputs["column"] != "B":
         raise IndicatorError(
-            "a sewer needs column B; give column B, or the water body that receives it"
+            "a sewer requires column B; give column B, or the receiving water body"
         )
     return _judged(inputs, table, Fraction(1))
 
 
 def domestic_2008(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """C_max = C * K, for the plant that the standard still holds for. [mg/L]."""
+    """C_max = C * K, for a plant to which the standard still applies. [mg/L]."""
     _refuse_new_plants(inputs, "qcvn-14-2025")
     return _judged(inputs, table, inputs["k"])
 
 
 def by_flow(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Limits of the column and the band of flow. [mg/L]."""
+    """Return the limits of the column and flow band. [mg/L]."""
     return _judged(inputs, table, Fraction(1), inputs["flow_m3_d"])
 
 

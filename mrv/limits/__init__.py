@@ -1,5 +1,5 @@
 """
-Numbers of environmental standards: limits, curves and bands, one TOML a standard.
+Environmental standards: limits, curves and bands, one TOML file each.
 
 A standard lies with its country, as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
 
@@ -34,7 +34,7 @@ _KEYS = {"id", "title", "source", "certainty", "verified", "limit", "curve", "ba
 @dataclass(frozen=True, slots=True)
 class Limit:
     """
-    One limit: what must not exceed `value`, nor where given fall below `lowest`.
+    One limit: not above `value`, and not below `lowest` if given.
 
     `select` holds what it depends on, such as column, mean or time of day; dates
     are half-open.  `flow_up_to` is the largest plant that it is for, None any. [m3/d]
@@ -49,13 +49,13 @@ class Limit:
     flow_up_to: Fraction | None
 
     def exceeded(self, measured: Fraction) -> bool:
-        """Whether a measured value breaks it."""
+        """Return whether a measured value exceeds the limit."""
         return measured > self.value or (self.lowest is not None and measured < self.lowest)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Straight lines between points; `before` and `beyond` them a constant, or nothing."""
+    """Straight lines between points; outside them a constant (`before`, `beyond`) or none."""
 
     points: tuple[Fraction, ...]
     values: tuple[Fraction, ...]
@@ -63,7 +63,7 @@ class Curve:
     beyond: Fraction | None
 
     def at(self, x: Fraction) -> Fraction | None:
-        """Return the value at x, None where the standard gives none."""
+        """Return the value at x; None where the standard gives none."""
         if x < self.points[0]:
             return self.before
         if x > self.points[-1]:
@@ -77,7 +77,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A word for results up to `up_to`, and the colour that the standard gives it."""
+    """A word for results up to `up_to`, and its colour in the standard."""
 
     up_to: Fraction
     name: str
@@ -121,7 +121,7 @@ class Table:
         return found[0] if found else None
 
     def band(self, result: Fraction) -> Band:
-        """Return the word for a result; the last band has no end."""
+        """Return the word for a result; the last band has no upper end."""
         return next((b for b in self.bands if result <= b.up_to), self.bands[-1])
 
 
@@ -130,7 +130,7 @@ NONE = Table("", "", (), {}, ())
 
 @cache
 def load(name: str) -> Table:
-    """Read a standard of any country."""
+    """Return a standard of any country."""
     return read(standards()[name].read_text("utf-8"), f"{name}.toml")
 
 
@@ -146,7 +146,7 @@ def standards() -> Mapping[str, Traversable]:
 
 def read(text: str, where: str) -> Table:
     """
-    Read one standard's table.
+    Return the table of one standard.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def judge(
     flow: Fraction | None = None,
 ) -> dict[str, Any]:
     """
-    Judge a sample of water.
+    Return the judgement of a water sample.
 
     Parameters
     ----------
@@ -279,5 +279,5 @@ def _limit_of(table: Table, name: str, select: Mapping[str, str], flow: Fraction
     limit = table.limit(name, select, flow=flow)
     if limit is None:
         where = ", ".join(f"{key} {value}" for key, value in select.items())
-        raise IndicatorError(f"{table.id} has no limit of {name} for {where}; leave it out")
+        raise IndicatorError(f"{table.id} has no limit of {name} for {where}; omit it")
     return limit

@@ -1,5 +1,5 @@
 """
-Entries of the log beside issued statements: sealed days, and digests of tables.
+Entries of the log other than issued statements: sealed days, and digests of tables.
 
     data        a project's local day: Merkle roots over the device-days of its
                 readings, intervals and emissions (see mrv/signatures/day_digests), and
@@ -31,7 +31,7 @@ RowHash = tuple[str, str]
 
 
 class Day(NamedTuple):
-    """A day to seal: whose, which local day, its zone, and its edges as RFC 3339."""
+    """A day to seal: project, local day, time zone, and edges as RFC 3339."""
 
     project: str | None
     day: str
@@ -49,7 +49,7 @@ def data_entry(
     arrival: Mapping[str, Any] | None = None,
 ) -> bytes:
     """
-    Entry of a sealed day.
+    Return the entry of a sealed day.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def arrival_part(
     rows: Sequence[RowHash], counts: tuple[int, int], hours: Mapping[str, int], sealed: str
 ) -> dict[str, Any]:
     """
-    Write what a day's seal says of when its readings arrived.
+    Return the arrival data in a day's seal.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _part(root: str, leaves: Sequence[DayLeaf]) -> dict[str, str]:
 
 
 def evidence_entry(statement: str, manifest: bytes) -> bytes:
-    """Entry that says: these are the files of an issued statement's pack."""
+    """Return the entry that names the files of an issued statement's pack."""
     return canonical.encode(
         {
             "event": EVIDENCE,
@@ -125,7 +125,7 @@ def evidence_entry(statement: str, manifest: bytes) -> bytes:
 
 
 def tables_entry(kind: str, tables: Mapping[str, Sequence[RowHash]], **more: Any) -> bytes:
-    """Entry of the digests of some tables; `more` stands in it beside them."""
+    """Return the entry of the digests of some tables, with the fields of `more`."""
     return canonical.encode(
         {
             "event": kind,
@@ -139,18 +139,18 @@ def tables_entry(kind: str, tables: Mapping[str, Sequence[RowHash]], **more: Any
 
 
 def rows_root(rows: Iterable[RowHash]) -> str:
-    """Merkle root, in hex, over rows that come by key."""
+    """Return the Merkle root, in hex, of rows ordered by key."""
     return root_hash(leaf_hash(canonical.encode(list(row))) for row in rows).hex()
 
 
 def tables_detail(tables: Mapping[str, Sequence[RowHash]]) -> bytes:
-    """What stands under the roots of `tables_entry`."""
+    """Return the data below the roots of `tables_entry`."""
     return canonical.encode({name: [list(r) for r in rows] for name, rows in tables.items()})
 
 
 def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, str]]:
     """
-    Rows under a `tables_entry`: table to key to hash.
+    Return the rows of a `tables_entry`: table to key to hash.
 
     Raises
     ------

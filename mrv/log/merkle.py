@@ -16,7 +16,7 @@ from mrv.signatures.merkle_tree import HASH_BYTES, node_hash, root_hash
 
 def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
-    Path from a leaf to the root.
+    Return the path from a leaf to the root.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def verify_inclusion(
     index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes
 ) -> None:
     """
-    Check that a leaf stands at a place of the tree of a size and root.
+    Check that a leaf is at an index of the tree with a size and root.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def verify_inclusion(
 
 def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     """
-    Root of the tree of all leaves before one, as that leaf's inclusion proof has it.
+    Return the root of the tree of all earlier leaves, from a leaf's inclusion proof.
 
     The hashes that join a path from the left are the perfect subtrees of what stands
     before the leaf, so a verified inclusion proof holds a consistency proof as well.
@@ -123,7 +123,7 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
 
 def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
-    Hashes that show the first leaves unchanged in the whole tree.
+    Return hashes that prove the first leaves unchanged in the whole tree.
 
     Parameters
     ----------
@@ -217,11 +217,11 @@ def _split(size: int) -> int:
 
 
 def check_sizes(earlier: int, later: int) -> None:
-    """Refuse sizes between which there is no consistency proof."""
+    """Refuse sizes without a possible consistency proof."""
     if not 1 <= earlier <= later:
         raise LogError(
-            f"no consistency proof from {earlier} to {later} leaves; the earlier tree has at least "
-            "1 leaf and no more than the later one"
+            f"no consistency proof from {earlier} to {later} leaves; the earlier "
+            "tree must have at least 1 leaf and not more than the later one"
         )
 
 

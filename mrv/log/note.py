@@ -1,5 +1,5 @@
 """
-Signed notes, and the keys of logs and witnesses as they are handed out.
+Signed notes, and the published keys of logs and witnesses.
 
 Signed notes (c2sp.org/signed-note): text that people and programs can read.
 
@@ -57,23 +57,23 @@ class NoteKey:
 
     def __post_init__(self) -> None:
         if not self.name or "+" in self.name or any(_blank(char) for char in self.name):
-            raise SignatureError(f"key name {self.name!r} is empty or holds a blank or a plus")
+            raise SignatureError(f"key name {self.name!r} is empty or contains a blank or a plus")
         ed25519.check_public_key(self.public)
 
     @property
     def key_id(self) -> bytes:
-        """First 4 bytes of SHA-256(name, newline, type, key)."""
+        """Return the first 4 bytes of SHA-256(name, newline, type, key)."""
         return sha256(self.name.encode() + b"\n" + _ED25519 + self.public)[:_ID_BYTES]
 
     @property
     def vkey(self) -> str:
-        """Text to hand out: `name+id+key`."""
+        """Return the text to publish: `name+id+key`."""
         return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + self.public)}"
 
 
 def parse_vkey(vkey: str) -> NoteKey:
     """
-    Key of its text `name+id+key`.
+    Return the key of the text `name+id+key`.
 
     Raises
     ------
@@ -87,16 +87,18 @@ def parse_vkey(vkey: str) -> NoteKey:
     except CanonicalError as error:
         raise SignatureError(f"vkey {vkey!r} cannot be read: {error}") from error
     if raw[:1] != _ED25519:
-        raise SignatureError(f"vkey {vkey!r} is not of an Ed25519 key; copy it again")
+        raise SignatureError(f"vkey {vkey!r} is not an Ed25519 key; copy it again")
     key = NoteKey(name, raw[1:])
     if key.key_id.hex() != key_id:
-        raise SignatureError(f"vkey {vkey!r} names id {key_id}, its key has {key.key_id.hex()}")
+        raise SignatureError(
+            f"vkey {vkey!r} has the id {key_id}, but its key has {key.key_id.hex()}"
+        )
     return key
 
 
 def sign_note(text: str, name: str, key: SigningKey) -> str:
     """
-    Sign a text that ends with a newline, under a key name.
+    Return a signed text that ends with a newline, under a key name.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
 
 def verify_note(note: str, *known: NoteKey) -> str:
     """
-    Text of a note that a known key signed.
+    Return the text of a note signed by a known key.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ def verify_note(note: str, *known: NoteKey) -> str:
 
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """
-    Text of a note, and name and raw bytes of each signature line; nothing is verified.
+    Return text, and name and raw bytes of each signature line; nothing is verified.
 
     Raises
     ------
@@ -161,7 +163,9 @@ def _split(note: str) -> tuple[str, list[str]]:
     _check_text(head + "\n")
     lines = tail[:-1].split("\n")
     if len(lines) > _MOST_SIGNATURES:
-        raise SignatureError(f"note has {len(lines)} signatures; {_MOST_SIGNATURES} are read")
+        raise SignatureError(
+            f"note has {len(lines)} signatures; at most {_MOST_SIGNATURES} are read"
+        )
     return head + "\n", lines
 
 
@@ -180,7 +184,7 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
 
 def _check_text(text: str) -> None:
     if not text.endswith("\n") or any(char < " " and char != "\n" for char in text):
-        raise SignatureError("note text must end with a newline and hold no control characters")
+        raise SignatureError("note text must end with a newline and contain no control characters")
 
 
 def _blank(char: str) -> bool:
@@ -213,25 +217,26 @@ class Vkey:
             or any(char.isspace() or char < " " for char in self.name)
         ):
             raise SignatureError(
-                f"key name {self.name!r} is empty, too long, or holds a blank or a plus"
+                f"key name {self.name!r} is empty, too long, or contains a blank or a plus"
             )
         if self.kind == ML_DSA_COSIGNATURE:
             if len(self.public) != ml_dsa.KEY_BYTES:
                 raise SignatureError(
-                    f"the key of {self.name} has {len(self.public)} bytes, ML-DSA-44 has"
-                    f" {ml_dsa.KEY_BYTES}; copy it again"
+                    f"the key of {self.name} has {len(self.public)} bytes, but a key of "
+                    f"ML-DSA-44 has {ml_dsa.KEY_BYTES}; copy it again"
                 )
         elif self.kind in (NOTE, COSIGNATURE):
             ed25519.check_public_key(self.public)
         else:
             raise SignatureError(
-                f"the key of {self.name} is of type {self.kind:#04x}; read are 0x01, 0x04 and 0x06"
+                f"the key of {self.name} is of type {self.kind:#04x}; supported types "
+                "are 0x01, 0x04 and 0x06"
             )
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Read what `str` writes.
+        Return the key from the text of `str`.
 
         Raises
         ------
@@ -249,13 +254,13 @@ class Vkey:
         key = cls(name, raw[0], raw[1:])
         if key.key_id.hex() != key_id:
             raise SignatureError(
-                f"vkey of {name} names id {key_id[:16]}, its key has {key.key_id.hex()}"
+                f"vkey of {name} has the id {key_id[:16]}, but its key has {key.key_id.hex()}"
             )
         return key
 
     @property
     def key_id(self) -> bytes:
-        """First 4 bytes of SHA-256(name, newline, type, key)."""
+        """Return the first 4 bytes of SHA-256(name, newline, type, key)."""
         name = self.name.encode("utf-8", "surrogateescape")
         return sha256(name + b"\n" + bytes([self.kind]) + self.public)[:_ID_BYTES]
 

@@ -1,5 +1,5 @@
 """
-Which logs count, and which witnesses must have cosigned (c2sp.org/tlog-policy).
+Accepted logs, and required witnesses (c2sp.org/tlog-policy).
 
     log VKEY [URL]
     witness NAME VKEY [URL]
@@ -32,14 +32,14 @@ _LARGEST = {"log": 3, "witness": 4, "quorum": 2}
 
 
 class Member(NamedTuple):
-    """A log or a witness: its key, and where it is asked; no URL for readers only."""
+    """A log or a witness: its key and its URL; no URL for readers only."""
 
     key: Vkey
     url: str | None
 
 
 class Group(NamedTuple):
-    """How many of which members have to cosign."""
+    """A number of members, of a list, that must cosign."""
 
     needed: int
     members: tuple[str, ...]
@@ -48,7 +48,7 @@ class Group(NamedTuple):
 @dataclass(frozen=True)
 class Policy:
     """
-    A policy as it was read.
+    A policy from its file.
 
     Attributes
     ----------
@@ -70,11 +70,11 @@ class Policy:
     text: str = field(repr=False)
 
     def reached(self, keys: Collection[Vkey]) -> bool:
-        """Whether cosignatures of these keys are enough."""
+        """Return whether cosignatures of these keys are sufficient."""
         return self.quorum == NONE or self._has(self.quorum, set(keys))
 
     def lacks(self, keys: Collection[Vkey]) -> str | None:
-        """Say what is missing beside cosignatures of these keys; None where they are enough."""
+        """Return the missing cosignatures in words; None if those of these keys are sufficient."""
         have = set(keys)
         return None if self.reached(have) else self._missing(self.quorum, have)
 
@@ -93,14 +93,14 @@ class Policy:
             self._missing(member, keys) for member in group.members if not self._has(member, keys)
         ]
         return (
-            f"{group.needed - have} more of {name}, which has {have} of the {group.needed} that"
-            f" it needs: {', '.join(left)}"
+            f"{group.needed - have} more of {name}, which has {have} of the {group.needed} "
+            f"required: {', '.join(left)}"
         )
 
 
 def read_policy(data: bytes) -> Policy:
     """
-    Read a policy file.
+    Return a policy from its file.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def read_policy(data: bytes) -> Policy:
         With the line, if the file has another form, a name or a key twice, or no quorum.
     """
     if len(data) > _LONGEST:
-        raise LogError(f"a policy has {len(data)} bytes; {_LONGEST} are read")
+        raise LogError(f"a policy has {len(data)} bytes; at most {_LONGEST} are read")
     text = data.decode("utf-8", "surrogateescape")
     made = _Reading()
     for number, line in enumerate(text.split("\n"), 1):
@@ -139,13 +139,13 @@ class _Reading:
 
     def line(self, line: str) -> None:
         if _CONTROL.search(line):
-            raise LogError("it holds a control character; only tabs may stand in a policy")
+            raise LogError("it contains a control character; only tabs are allowed in a policy")
         words = [word for word in _BLANKS.split(line) if word]
         if not words or words[0].startswith("#"):
             return
         kind, rest = words[0], words[1:]
         if kind not in _LEAST:
-            raise LogError(f"{kind[:40]!r} is none of log, witness, group, quorum")
+            raise LogError(f"{kind[:40]!r} is not log, witness, group or quorum")
         if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
             raise LogError(
                 f"{kind} has {len(rest)} values, which is not the format of this line; correct it"
@@ -177,14 +177,19 @@ class _Reading:
             if member not in self.witnesses and member not in self.groups:
                 raise LogError(f"group {name} names {member!r}, which no earlier line defines")
             if member in self._grouped:
-                raise LogError(f"{member!r} is already a member of a group; one group per witness")
+                raise LogError(
+                    f"{member!r} is already a member of a group; a witness belongs to one group"
+                )
             self._grouped.add(member)
         self._new(name, len(self.groups))
         needed = {"all": len(members), "any": 1}.get(count)
         if needed is None:
             needed = int(count) if _COUNT.fullmatch(count) else 0
         if not 1 <= needed <= len(members):
-            raise LogError(f"group {name} needs {count!r} of {len(members)}; all, any or 1 to that")
+            raise LogError(
+                f"group {name} requires {count!r} of {len(members)}; write all, any "
+                "or a number from 1 to that"
+            )
         self.groups[name] = Group(needed, members)
 
     def _quorum(self, name: str) -> None:

@@ -50,13 +50,13 @@ class Checkpoint:
     root: bytes
 
     def text(self) -> str:
-        """Note text of three lines."""
+        """Return the note text of three lines."""
         return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """
-        Read what `text` writes.
+        Return the checkpoint from the note text.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Checkpoint:
 
 def read_head(text: str) -> Checkpoint:
     """
-    Origin, size and root of a checkpoint of any log, whose lines below them are passed over.
+    Return origin, size and root of a checkpoint of any log; further lines are ignored.
 
     Raises
     ------
@@ -85,13 +85,13 @@ def read_head(text: str) -> Checkpoint:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
-    """Signed note of a checkpoint, by the key of the log of that origin."""
+    """Return the signed note of a checkpoint, with the key of the log of that origin."""
     return sign_note(checkpoint.text(), checkpoint.origin, key)
 
 
 def verify_checkpoint(note: str, log_key: NoteKey) -> Checkpoint:
     """
-    Checkpoint of a signed note, if the log's key signed it.
+    Return the checkpoint of a note signed with the log's key.
 
     Raises
     ------
@@ -103,26 +103,26 @@ def verify_checkpoint(note: str, log_key: NoteKey) -> Checkpoint:
     checkpoint = Checkpoint.from_text(verify_note(note, log_key))
     if checkpoint.origin != log_key.name:
         raise LogError(
-            f"checkpoint is of log {checkpoint.origin!r}, the key is of {log_key.name!r}; "
+            f"checkpoint is of log {checkpoint.origin!r}, but the key is of {log_key.name!r}; "
             "use that log's key"
         )
     return checkpoint
 
 
 def decode_hash(line: str) -> bytes:
-    """Bytes of a base64 line that must hold one hash."""
+    """Return the bytes of a base64 line with one hash."""
     try:
         value = decode_base64(line)
     except CanonicalError as error:
         raise LogError(f"hash line cannot be read: {error}") from error
     if len(value) != HASH_BYTES:
-        raise LogError(f"hash line {line!r} holds {len(value)} bytes instead of {HASH_BYTES}")
+        raise LogError(f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}")
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Parts of a receipt: place of the entry, inclusion proof, signed checkpoint."""
+    """Parts of a receipt: index of the entry, inclusion proof, signed checkpoint."""
 
     index: int
     proof: tuple[bytes, ...]
@@ -131,7 +131,7 @@ class Receipt:
 
 def make_receipt(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
     """
-    Text of a receipt.
+    Return the text of a receipt.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def make_receipt(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
 
 def parse_receipt(text: str) -> Receipt:
     """
-    Parts of a receipt; nothing of it is checked yet but its form.
+    Return the parts of a receipt; only its form is checked.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def parse_receipt(text: str) -> Receipt:
     head, gap, checkpoint = text.partition("\n\n")
     header, *lines = head.split("\n")
     if header != HEADER or not gap:
-        raise LogError(f"receipt does not start with {HEADER} or holds no checkpoint; get it again")
+        raise LogError(f"receipt does not start with {HEADER} or has no checkpoint; get it again")
     index = _INDEX.fullmatch(lines[0]) if lines else None
     if index is None or len(lines) - 1 > _LONGEST_PROOF:
         raise LogError("receipt's second line is not 'index N' or its proof is too long")
@@ -167,7 +167,7 @@ def parse_receipt(text: str) -> Receipt:
 
 def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     """
-    Check that an entry is in a log, as its signed checkpoint says.
+    Check that an entry is in a log, with its signed checkpoint.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ ENTRIES = "entries"
 
 def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
     """
-    Path of a tile.
+    Return the path of a tile.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
 
 def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
     """
-    Every tile and bundle of a log, with its path; bundles first, then tiles from below.
+    Return every tile and bundle of a log with its path; bundles first, then tiles from below.
 
     Parameters
     ----------
@@ -74,13 +74,15 @@ def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[s
 def _bundle(begin: int, entries: Sequence[bytes]) -> bytes:
     for place, entry in enumerate(entries, begin):
         if len(entry) > _LONGEST:
-            raise LogError(f"entry {place} has {len(entry)} bytes; a bundle holds {_LONGEST}")
+            raise LogError(
+                f"entry {place} has {len(entry)} bytes; a bundle has entries of at most {_LONGEST}"
+            )
     return b"".join(len(one).to_bytes(_LENGTH_BYTES, "big") + one for one in entries)
 
 
 def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
     """
-    Bundles that hold the entries from a place on, in a log of a size.
+    Return bundles with the entries from an index on, in a log of a size.
 
     Yields
     ------
@@ -114,7 +116,7 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
 
 class Tiles:
     """
-    Roots and proofs of a log, from the tiles that they need.
+    Roots and proofs of a log, from the required tiles.
 
     What comes out is as true as the tiles: hold it against a signed root.
 
@@ -133,7 +135,7 @@ class Tiles:
 
     def consistency_proof(self, earlier: int) -> list[bytes]:
         """
-        Hashes that show the log of an earlier size unchanged in this one (RFC 9162, 2.1.4.1).
+        Return hashes that prove an earlier size unchanged in this log (RFC 9162, 2.1.4.1).
 
         Raises
         ------
@@ -154,7 +156,7 @@ class Tiles:
         return ([] if whole else [self._root(begin, end)]) + path[::-1]
 
     def root(self, size: int | None = None) -> bytes:
-        """Root of the first entries, of all where no number is given, 32 bytes."""
+        """Return the root of the first entries (of all by default), 32 bytes."""
         size = self.size if size is None else size
         return self._root(0, size) if size else EMPTY_ROOT
 
@@ -176,7 +178,7 @@ class Tiles:
             path = tile_path(level, index, width)
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
             if len(content) != width * HASH_BYTES:
-                raise LogError(f"{path} holds {len(content)} bytes, not {width} hashes")
+                raise LogError(f"{path} has {len(content)} bytes, not {width} hashes")
             self._held[level, index] = content
         return self._held[level, index]
 

@@ -1,5 +1,5 @@
 """
-Witnesses of the log: what is asked of one, and its cosignature.
+Witnesses of the log: requests and cosignatures.
 
 Cosignature of a checkpoint by a witness (c2sp.org/tlog-cosignature).
 
@@ -47,7 +47,7 @@ _LONGEST_PROOF = 63
 
 @dataclass(frozen=True, slots=True)
 class Cosignature:
-    """Who saw a head, when (seconds since 1970, UTC), and the line that says so."""
+    """Witness of a head, time (seconds since 1970, UTC) and line of the cosignature."""
 
     witness: Vkey
     time_s: int
@@ -56,7 +56,7 @@ class Cosignature:
 
 def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str:
     """
-    Line of a witness under a signed checkpoint.
+    Return the line of a witness below a signed checkpoint.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str
 
 def cosignatures(note: str, *witnesses: NoteKey | Vkey) -> list[Cosignature]:
     """
-    Cosignatures of known witnesses on a signed checkpoint.
+    Return the cosignatures of known witnesses on a signed checkpoint.
 
     Raises
     ------
@@ -99,13 +99,13 @@ def cosignatures(note: str, *witnesses: NoteKey | Vkey) -> list[Cosignature]:
 
 
 def witness_key(key: NoteKey | Vkey) -> Vkey:
-    """Return the key under which a witness cosigns; an enrolled key is one of Ed25519."""
+    """Return the key with which a witness cosigns; an enrolled key is an Ed25519 key."""
     return Vkey(key.name, COSIGNATURE, key.public) if isinstance(key, NoteKey) else key
 
 
 def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
     """
-    Keys of a log, of any type, that signed a checkpoint.
+    Return the keys of a log, of any type, that signed a checkpoint.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
 
 
 def strangers(note: str, *known: NoteKey | Vkey) -> list[str]:
-    """Names under a checkpoint whose keys are not among the known ones, each once."""
+    """Return names below a checkpoint whose keys are unknown, each once."""
     ids = {(key.name, key.key_id) for key in known}
     ids |= {(key.name, witness_key(key).key_id) for key in known}
     names = [name for name, raw in signature_lines(note)[1] if (name, raw[:4]) not in ids]
@@ -168,7 +168,7 @@ def _opaque(text: str) -> bytes:
     data = text.encode()
     if not 1 <= len(data) <= _LONGEST:
         raise SignatureError(
-            f"name {text[:40]!r} has {len(data)} bytes; 1 to {_LONGEST} are signed"
+            f"name {text[:40]!r} has {len(data)} bytes; names of 1 to {_LONGEST} bytes are signed"
         )
     return bytes([len(data)]) + data
 
@@ -183,13 +183,13 @@ class Request:
 
 
 def make_request(old: int, proof: Sequence[bytes], checkpoint: str) -> str:
-    """Text of a request; for a witness that never signed this log, `old` is 0 without proof."""
+    """Return the text of a request; for a witness that never signed this log, `old` is 0."""
     return "\n".join([f"old {old}", *map(encode_base64, proof)]) + "\n\n" + checkpoint
 
 
 def parse_request(text: str) -> Request:
     """
-    Parts of a request; only its form is checked.
+    Return the parts of a request; only its form is checked.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def parse_request(text: str) -> Request:
 
 def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -> Checkpoint:
     """
-    Head of a request, if it leads on from the last one that the witness signed.
+    Return the head of a request, if it extends the last head that the witness signed.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def judge_request(
     request: Request, keys: tuple[Vkey, ...], last: Checkpoint | None
 ) -> tuple[Checkpoint, list[Vkey]]:
     """
-    Head of an add-checkpoint request that a witness may cosign, and which keys signed it.
+    Return the head of a request that a witness may cosign, and the keys that signed it.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def judge_request(
         )
     known = 0 if last is None else last.size
     if request.old != known:
-        what = f"old is {request.old}, the last head cosigned here has {known} entries"
+        what = f"old is {request.old}, but the last head cosigned here has {known} entries"
         raise WitnessRefusedError(409, what, known)
     if head.size == 0 and head.root != EMPTY_ROOT:
         raise WitnessRefusedError(422, "the root of an empty log is the root of the empty tree")
@@ -283,6 +283,6 @@ def _head(request: Request) -> Checkpoint:
 def _is_consistent(request: Request, head: Checkpoint, last: Checkpoint | None) -> None:
     if last is None:
         if request.proof:
-            raise LogError("a proof from 0 entries proves nothing; it must be empty")
+            raise LogError("a proof from 0 entries must be empty")
         return
     verify_consistency(last.size, head.size, request.proof, last.root, head.root)

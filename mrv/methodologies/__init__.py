@@ -1,5 +1,5 @@
 """
-The methodologies: one small file each, found by being in this folder.
+The methodologies: one file each in this folder, found automatically.
 
 A file declares `METHODOLOGY`; nothing else has to know its name.
 """
@@ -50,7 +50,7 @@ __all__ = [
 
 @cache
 def load() -> Mapping[str, Methodology]:
-    """All methodologies by id."""
+    """Return all methodologies by id."""
     modules = (
         import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)
@@ -86,7 +86,7 @@ def find(identifier: str, version: str | None = None) -> Methodology:
 
 
 def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:
-    """Put the published number where an input that has one was not given."""
+    """Fill inputs that have a published value and were not given."""
     found = dict(inputs)
     for key, one in spec.items():
         if isinstance(one, ParameterSpec) and one.factor is not None and key not in found:
@@ -96,7 +96,7 @@ def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:
 
 def evaluate(methodology: Methodology, given: object, factors: Factors, where: str) -> Reductions:
     """
-    Compute a methodology from inputs as JSON holds them.
+    Return the result of a methodology from JSON inputs.
 
     Parameters
     ----------
@@ -121,17 +121,17 @@ def evaluate(methodology: Methodology, given: object, factors: Factors, where: s
 
 
 def implausible(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Say why inputs belong to no real project and leave more; None where they may."""
+    """Return why inputs are implausible and raise the reduction; None if they are plausible."""
     return _raised(methodology.plausible, inputs)
 
 
 def odd(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Say which inputs look like a slip and leave no more, so that they count as they are given."""
+    """Return inputs that look like errors but do not raise the reduction; they are applied."""
     return _raised(methodology.odd, inputs) or _overused(methodology, inputs)
 
 
 def implausible_first(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Say what the first rules took for implausible."""
+    """Return implausible inputs under the first version of the rules."""
     return _raised(methodology.odd, inputs) or implausible(methodology, inputs)
 
 
@@ -147,7 +147,7 @@ def official_grid(
     methodology: Methodology, parameters: Inputs, factors: Factors, year: int
 ) -> Factor | None:
     """
-    Return the official factor beside which an entered one of the grid counts; None if none is.
+    Return the official factor for comparison with an entered grid factor; None without one.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def official_grid(
 
 def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) -> str | None:
     """
-    Say where a low reference factor stands for electricity that a project draws.
+    Return where a low reference factor is used for electricity that a project consumes.
 
     One that serves both sides is as wrong where the project draws electricity of its
     own, beside what it saves.
@@ -174,22 +174,22 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
         if spec.published == GRID and inputs.get(key) in low:
             factor = low[inputs[key]]
             return (
-                f"{key} = {factor.text} is {factor.id}, which stands for avoided electricity; for"
-                " what the project consumes it would overstate the reduction: give the official"
-                " factor of the grid"
+                f"{key} = {factor.text} is {factor.id}, a factor for avoided electricity; "
+                "for the project's own consumption it would overstate the reduction: "
+                "give the official factor of the grid"
             )
     return None
 
 
 def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
     """
-    Say which service of a year has no consumption that such a service takes.
+    Return the service of a year without the consumption that such a service requires.
 
     Zero first: what is delivered by nothing was not measured.
     """
     return next(
         (
-            f"{text}; check the meter that stood still, and the units"
+            f"{text}; check the meter that did not advance, and the units"
             for specific, (low, _), text in _specific(methodology, inputs)
             if specific < low
         ),
@@ -224,8 +224,8 @@ def _specific(
                 specific,
                 span,
                 (
-                    f"{one.keys[0]} over {one.keys[1]} is {float(specific):.4g} {one.unit}, and"
-                    f" such services take {float(low):.4g} to {float(high):.4g} ({one.source})"
+                    f"{one.keys[0]} divided by {one.keys[1]} is {float(specific):.4g} {one.unit}; "
+                    f"such services take {float(low):.4g} to {float(high):.4g} ({one.source})"
                 ),
             )
 
@@ -234,7 +234,7 @@ def hypothetical(
     methodology: Methodology, given: Mapping[str, Any], factors: Factors, where: str
 ) -> Reductions:
     """
-    Compute one side of a plan by itself, as an equation and not as a claim.
+    Return one side of a plan alone, as an equation and not as a claim.
 
     A plan asks what a service emits where it takes nothing, to find where the reduction
     vanishes; no meter says so, and no statement comes of it.
@@ -250,7 +250,7 @@ def hypothetical(
 
 def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> Reductions:
     """
-    Compute a methodology from inputs that are read and filled, its conditions held.
+    Return the result of a methodology from complete inputs, with its conditions checked.
 
     Raises
     ------
@@ -280,7 +280,7 @@ def unit_reductions(
     year: int,
 ) -> Reductions:
     """
-    Emissions of one base unit (1 Wh, 1 m) of a role's activity, exact. [tCO2e]
+    Return emissions of one base unit (1 Wh, 1 m) of a role's activity, exact. [tCO2e]
 
     The methodology's own period equation, at one unit: the live interval and
     the statement cannot drift apart, because there is no second formula.

@@ -1,4 +1,4 @@
-"""What both forms of composting share: the project's side, and its inputs."""
+"""Common parts of both forms of composting: project emissions and inputs."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ PROJECT: Spec = {
 
 
 def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
-    """Waste shared by what it is made of. [t]."""
+    """Return waste by composition. [t]."""
     found = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
     return {**found, "inert": waste_t - sum(found.values())}
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
-    """Return the years' waste from before the crediting period: no statement has counted it."""
+    """Return waste of years before the crediting period, which no statement has counted."""
     began = parameters["first_year"]
     return frozenset(
         name
@@ -164,7 +164,7 @@ PROJECT_STEPS = (
 
 
 def waste_is_sorted(candidate: Candidate) -> Text | None:
-    """Hold monitoring: the waste is sorted, and no more than all of it decays. [M]."""
+    """Check monitoring: the waste is sorted, and the shares do not exceed all of it. [M]."""
     together = sum(candidate.parameters[key] for key in SHARES)
     if 0 < together <= 1:
         return None
@@ -178,7 +178,7 @@ def metered(
     factors: Factors,
     year: int,
 ) -> dict[str, Any]:
-    """What both forms are given beside the waste's decay: site, electricity, diesel, leakage."""
+    """Return inputs of both forms other than decay: site, electricity, diesel, leakage."""
     part = part_of_year(activities)
     return {
         "compost_input_t": waste_t,

@@ -1,4 +1,4 @@
-"""A building's consumption by its degree days: the line, and how sure it is."""
+"""A building's consumption by degree days: regression line and confidence interval."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Line:
 
     @property
     def slope_t(self) -> float:
-        """Slope over its standard error: below 2 the weather explains nothing."""
+        """Return the slope divided by its standard error; below 2, weather explains nothing."""
         return self.slope / self.of_slope if self.of_slope else float("inf")
 
 
 def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     """
-    Fit a line to the months before the project.
+    Return the line fitted to the months before the project.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
         from scipy import stats  # noqa: PLC0415 - heavy, and one methodology needs it
     except ModuleNotFoundError as error:
         raise MethodologyError(
-            "a regression needs scipy, which is not installed: tonne's extra `estimate`;"
-            " or give intercept_mwh and slope_mwh_per_cdd"
+            "a regression needs scipy, which is not installed: install tonne's "
+            "extra `estimate`, or give intercept_mwh and slope_mwh_per_cdd"
         ) from error
     x, y = [float(v) for v in degree_days], [float(v) for v in energy]
     mean = sum(x) / len(x)
     spread = sum((v - mean) ** 2 for v in x)
     for name, values in (("cdd", x), ("energy_mwh", y)):
         if len(set(values)) == 1:
-            raise MethodologyError(f"all months have the same {name}; they determine no slope")
+            raise MethodologyError(f"all months have the same {name}, so no slope can be fitted")
     found = stats.linregress(x, y)
     residual = float(found.stderr) * sqrt(spread)
     return Line(
@@ -91,7 +91,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
 
 def predicted(line: Line, months: int, degree_days: Fraction) -> float:
     """
-    Energy that the building would have used, the likeliest value.
+    Return the best estimate of the energy that the building would have used.
 
     E_BL,adj = n * a + b * CDD
 
@@ -112,7 +112,7 @@ def predicted(line: Line, months: int, degree_days: Fraction) -> float:
 
 def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
     """
-    Lower end of the 95 % interval of that energy; never below zero.
+    Return the lower bound of the two-sided 95 % interval of that energy; at least zero.
 
     E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
 

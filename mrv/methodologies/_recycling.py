@@ -1,4 +1,4 @@
-"""What recycling has in common: virgin plastic, primary materials, the plant's own emissions."""
+"""Common parts of recycling: virgin plastic, primary materials, plant emissions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLASTIC = (
 
 
 def virgin(polymer: str, mass: str) -> tuple[Part, ...]:
-    """Emissions of virgin plastic that recycled plastic stands in for, as `POLYMER_t`. [tCO2]."""
+    """Emissions of virgin plastic replaced by recycled plastic, as `POLYMER_t`. [tCO2]."""
     return (
         Published(
             f"sec_{polymer}", f"SEC_{polymer}", "MWh/t", f"plastic.power.{polymer}", "avoided"

@@ -1,5 +1,5 @@
 """
-What several methodologies ask for in the same words, and the limits that they share.
+Inputs and limits that several methodologies share.
 
 No methodology stands here: a file that begins with `_` is not loaded as one.
 """
@@ -130,12 +130,12 @@ FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 
 
 def hosted(countries: Sequence[str]) -> Check:
-    """Hold that a methodology on which countries agreed is for projects in one of them."""
+    """Check that a project is in one of the countries of a bilateral methodology."""
     return Check(HOSTED, lambda candidate: abroad(countries, candidate.country), quiet=True)
 
 
 def abroad(countries: Sequence[str], country: str | None) -> Text | None:
-    """Say that a project is in none of the countries of its methodology; None where it is."""
+    """Return why a project is in none of its methodology's countries; None if it is."""
     if not countries or country in countries:
         return None
     if country is None:
@@ -167,7 +167,7 @@ def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
 
 
 def drawn(factor: str = "ef_grid_t_per_mwh") -> Step:
-    """Emissions of electricity that a project draws, in the form of TOOL05, as `power_t`."""
+    """Emissions of electricity that a project consumes, by TOOL05, as `power_t`."""
     return Step(
         "power_t",
         "PE_EC",

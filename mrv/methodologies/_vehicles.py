@@ -1,5 +1,5 @@
 """
-What vehicles can do: electricity a kilometre, kilometres a day, speed, by class.
+Limits of vehicles by class: electricity per kilometre, kilometres a day, speed.
 
 The class is that of the baseline's fuel: a project vehicle is of the size of the one
 that it replaces, so anyone who claims the diesel of a large bus has the electricity of a
@@ -33,7 +33,7 @@ from mrv.service_bounds import Consumption
 @dataclass(frozen=True, slots=True)
 class VehicleClass:
     """
-    A class of vehicles: its diesel, and what an electric one of its size can do.
+    A class of vehicles: its diesel consumption, and limits of an electric one of its size.
 
     `below` is the fuel from which the next class begins [L/100 km]; `kwh_per_km` is
     lowest and highest, over days.  `km_per_mean_day` is the highest mean over a period.
@@ -68,18 +68,18 @@ _M_PER_KM = 1000
 
 
 def class_of(inputs: Inputs) -> VehicleClass:
-    """Return the class that a baseline's fuel belongs to."""
+    """Return the class of a baseline's fuel consumption."""
     fuel = inputs["sfc_l_per_100km"]
     return next(one for one in CLASSES if fuel < one.below)
 
 
 def specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Lowest and highest electricity of the class. [kWh/km]."""
+    """Return the lowest and highest electricity of the class. [kWh/km]."""
     return class_of(inputs).kwh_per_km
 
 
 def most(inputs: Inputs) -> Most:
-    """Most that a vehicle of the class drives in an hour and in a day. [m]."""
+    """Return the maximum distance of a vehicle of the class in an hour and in a day. [m]."""
     one = class_of(inputs)
     return Most(
         per_hour=one.km_per_h * _M_PER_KM,

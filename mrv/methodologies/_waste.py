@@ -1,4 +1,4 @@
-"""What composting and TOOL04 ask for in the same words, and how both walk through years."""
+"""Common inputs of composting and TOOL04, and their iteration over years."""
 
 from __future__ import annotations
 
@@ -123,9 +123,11 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
 
 
 def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
-    """Emissions at the site, row by row, from a quantity of each kind of waste. [tCO2e]."""
+    """Emissions at the site, by row, from a quantity of each kind of waste. [tCO2e]."""
     kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
-    what = "from all waste so far" if "stock" in quantity else "from the waste of this step"
+    what = (
+        "from all waste deposited so far" if "stock" in quantity else "from the waste of this step"
+    )
     formula, meaning = f"potential * ({kinds})", f"emissions at the site {what}"
     return Step(name, symbol, "tCO2e", formula, equation, meaning, over=waste)
 

@@ -1,5 +1,5 @@
 """
-What the methodologies of wastewater ask for in the same words: AMS-III.H and AMS-III.I.
+Common inputs of AMS-III.H and AMS-III.I (wastewater).
 
 Water and its COD, methane corrections, the plant's electricity, and what sludge and
 equipment cost.
@@ -84,7 +84,7 @@ CAPACITIES = (
 
 
 def treatment(least: str, source: str) -> Consumption:
-    """Electricity that a cubic metre takes: from `least` to 3 kWh."""
+    """Return the electricity range of a cubic metre: from `least` to 3 kWh."""
     return Consumption(
         uses=("power",),
         serves=("inflow",),
@@ -104,7 +104,7 @@ def treatment(least: str, source: str) -> Consumption:
 
 
 def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Parameters of a project: what is fixed ex ante, and what a year adds."""
+    """Return parameters of a project: fixed ex ante, and yearly additions."""
     return {
         **fixed,
         "design_flow_m3_per_d": DESIGN_FLOW,
@@ -117,8 +117,8 @@ def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, 
     }
 
 
-def besides(other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Inputs beside water, gas and electricity: the grid, methane, and what a year adds."""
+def further_inputs(other: ParameterSpec) -> dict[str, ParameterSpec]:
+    """Return inputs other than water, gas and electricity: grid, methane, yearly additions."""
     return {
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
@@ -131,7 +131,7 @@ def besides(other: ParameterSpec) -> dict[str, ParameterSpec]:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Wastewater [mL] to [m3], electricity [Wh] to [MWh], and the year's part of the rest."""
+    """Return wastewater [mL] as [m3], electricity [Wh] as [MWh], and the other inputs pro rata."""
     part = part_of_year(activities)
     return {
         "flow_m3": total(activities, "inflow") / ML_PER_M3,

@@ -5,7 +5,7 @@ CDM ACM0012 version 6.0.  Equations, caps and shares: [M], unverified.  Fuel
 properties: [r], IPCC 2006.  Give electricity, heat, or both.  Several boilers with
 several fuels: give the cleanest fuel and the best efficiency among them.
 
-Enthalpy that steam can have at most, by the temperature that its own meter tells.
+Maximum enthalpy of steam at the temperature of its own meter.
 
 Superheated steam at 10 kPa, IAPWS-IF97, [M]; less pressure adds less than 1 kJ/kg,
 which the table holds, and more pressure takes off.  Between its values a chord is above the curve.
@@ -63,7 +63,7 @@ TEMPERATURE = {
 
 
 def most_enthalpy(celsius: Fraction) -> Fraction:
-    """Enthalpy of steam of a temperature at low pressure; below 50 Cel that of 50. [kJ/kg]."""
+    """Return enthalpy of low-pressure steam at a temperature of at least 50 Cel. [kJ/kg]."""
     at = max(celsius, Fraction(_LOW_PRESSURE[0][0]))
     for (low, less), (high, more) in pairwise(_LOW_PRESSURE):
         if at <= high:
@@ -98,12 +98,12 @@ _COLD = text("condition.feedwater")
 
 
 def something_is_recovered(candidate: Candidate) -> Text | None:
-    """Hold monitoring: electricity or steam from waste energy is metered. [M]."""
+    """Check monitoring: electricity or steam from waste energy is metered. [M]."""
     return any_role(candidate, ("turbine", "steam"))
 
 
 def feedwater_is_known(candidate: Candidate) -> Text | None:
-    """Hold monitoring: heat is that of steam above its feedwater. [M]."""
+    """Check monitoring: heat is that of steam above its feedwater. [M]."""
     steam = any(d.role == "steam" for d in candidate.devices)
     return _COLD if steam and not candidate.parameters["feedwater_kj_per_kg"] else None
 
@@ -111,7 +111,7 @@ def feedwater_is_known(candidate: Candidate) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Electricity [Wh] to [MWh], steam [g] to [t], diesel [mL] to [L], and the shares."""
+    """Return electricity [Wh] as [MWh], steam [g] as [t], diesel [mL] as [L], and the shares."""
     drawn = total(activities, "auxiliary") / WH_PER_MWH
     return {
         **{key: parameters[key] for key in _FIXED},
@@ -173,13 +173,13 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse steam whose feedwater is not known: all of its heat would count."""
+    """Refuse steam with unknown feedwater, as all of its heat would be counted."""
     if inputs["steam_t"] and not inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(str(_COLD))
 
 
 def odd(inputs: Inputs) -> None:
-    """Name steam that carries less heat than its feedwater."""
+    """Return a text for steam with less heat than its feedwater."""
     if inputs["steam_kj_per_kg"] < inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(
             f"steam_kj_per_kg = {float(inputs['steam_kj_per_kg']):g} is below feedwater_kj_per_kg ="

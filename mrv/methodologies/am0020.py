@@ -1,5 +1,5 @@
 """
-Water pumping that needs less electricity per cubic metre.
+Water pumping with less electricity per cubic metre.
 
 CDM AM0020 version 2.0.  Equations: [M], unverified.  The service, which is head
 and pressure, must be the same before and after: with `head_m` a consumption that
@@ -42,7 +42,7 @@ _KWH_PER_MWH = 1000
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Water [mL] to [m3] and electricity [Wh] to [MWh], and what was fixed ex ante."""
+    """Return water [mL] as [m3], electricity [Wh] as [MWh], and values fixed ex ante."""
     del factors, year
     return {
         "volume_m3": total(activities, "volume") / ML_PER_M3,
@@ -60,7 +60,7 @@ STEPS = steps(
         "MWh",
         "volume_m3 * kwh_per_m3_baseline / KWH_PER_MWH",
         "AM0020 v2, baseline emissions",
-        "electricity that the old pumps would have used for this water",
+        "electricity that the old pumps would have used for the same volume of water",
     ),
     Step(
         "baseline_t",
@@ -91,7 +91,7 @@ def hydraulic_minimum(head: Fraction) -> Fraction:
 
 
 def odd(inputs: Inputs) -> None:
-    """Name less energy than lifting the water takes."""
+    """Return a text for less energy than lifting the water requires."""
     least = hydraulic_minimum(inputs["head_m"])
     specific = {"kwh_per_m3_baseline": inputs["kwh_per_m3_baseline"]}
     if inputs["volume_m3"]:

@@ -67,13 +67,13 @@ _TECHNOLOGY = ParameterSpec(
 
 
 def meters_are_certified(candidate: Candidate) -> Text | None:
-    """Hold monitoring: net electricity to the grid is metered, with a certificate. [M]."""
+    """Check monitoring: net electricity to the grid is metered, with a certificate. [M]."""
     bare = tuple(d.id for d in candidate.devices if d.certificates == 0)
     return text("condition.no_certificate", device=bare) if bare else None
 
 
 def within_capacity(candidate: Candidate) -> Text | None:
-    """Hold the limit of type I: 15 MW. [M]."""
+    """Check the limit of type I: 15 MW. [M]."""
     capacity = candidate.parameters["capacity_mw"]
     if capacity <= Fraction(15):
         return None
@@ -81,7 +81,7 @@ def within_capacity(candidate: Candidate) -> Text | None:
 
 
 def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
-    """Hold the limit of type I: no more than 15 MW can make in a year. [M]."""
+    """Check the limit of type I: at most the yearly generation of 15 MW. [M]."""
     del result
     if inputs["eg_mwh"] <= _LIMIT_MWH:
         return None
@@ -91,7 +91,7 @@ def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Generation [Wh] to [MWh], and the factor that was fixed ex ante."""
+    """Return generation [Wh] as [MWh], and the factor fixed ex ante."""
     del factors, year
     return {
         "eg_mwh": sum((a.value for a in activities), start=NOTHING) / _WH_PER_MWH,

@@ -29,7 +29,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Hours [s] to [h] of each group, with the power of a piece before and now."""
+    """Return hours [s] as [h] of each group, with the power of a piece before and now."""
     groups = [a for a in activities if a.role == "equipment"]
 
     def side(power: str) -> list[dict[str, Fraction]]:
@@ -93,7 +93,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse refrigerant that would count as nothing."""
+    """Refuse refrigerant with a warming potential of zero."""
     if inputs["refrigerant_kg"] and not inputs["refrigerant_gwp"]:
         raise MethodologyError(
             f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; give"

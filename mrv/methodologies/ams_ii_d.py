@@ -4,7 +4,7 @@ A more efficient furnace in place of one of the same kind, by energy per tonne.
 CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
 60 GWh: [M], unverified.
 
-What furnaces have in common: castings that are weighed, and one figure of electricity.
+Common parts of furnaces: weighed castings, and one figure of electricity.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of t
 
 
 def used(specific: str, method: str) -> tuple[Step, ...]:
-    """Output that counts, and its electricity: by the furnace's meter, or by the tonne."""
+    """Return the counted output and its electricity: metered, or per tonne."""
     used_mwh = ("used_mwh", "E_PJ", "MWh")
     meaning = "electricity of the output counted"
     return (
@@ -80,7 +80,7 @@ def one_figure(inputs: Inputs, specific: str) -> None:
 
 
 def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str) -> Consumption:
-    """Return what castings take of the furnace's electricity; `span` in MWh/t."""
+    """Return the specific consumption of castings; `span` in MWh/t."""
     return Consumption(
         uses=("power",),
         serves=("production",),
@@ -124,7 +124,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Output [g] to [t], furnace electricity [Wh] to [MWh], the year's part of leakage.
+    Return output [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
     What lies above history is taken off before (the cap of the role), so that all
     electricity stands against the output that counts.

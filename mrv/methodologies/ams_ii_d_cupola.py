@@ -57,7 +57,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Castings [g] to [t], furnace electricity [Wh] to [MWh], the year's part of leakage.
+    Return castings [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
     What lies above history is taken off before (the cap of the role); all electricity
     of the furnace stands against the output that counts.

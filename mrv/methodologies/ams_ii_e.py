@@ -1,5 +1,5 @@
 """
-A building that uses less than its own past would have used in this weather.
+A building with less consumption than its own history in the same weather.
 
 CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh:
 [M], unverified.  Give the months before the project as `history`: intercept and
@@ -56,7 +56,7 @@ _DAYS = ParameterSpec(
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Degree days [K s] to [K d], electricity to [MWh], the line pro rata of the year."""
+    """Return degree days [K s] as [K d], electricity as [MWh], and the line pro rata."""
     del factors, year
     return {
         "intercept_mwh": parameters["intercept_mwh"] * gaining_part_of_year(activities),
@@ -80,11 +80,11 @@ def _fitted(name: str, symbol: str, unit: str, formula: str, meaning: str) -> St
 _FITTED = {
     "intercept_mwh_per_month": ("a", "MWh", "fitted(line, 'intercept')", "intercept per month"),
     "intercept_standard_error_mwh": (
-        "s_a", "MWh", "fitted(line, 'of_intercept')", "standard error of that value"
+        "s_a", "MWh", "fitted(line, 'of_intercept')", "standard error of the intercept"
     ),
     "slope_mwh_per_cdd": ("b", "MWh/(K d)", "fitted(line, 'slope')", "slope per degree day"),
     "slope_standard_error_mwh_per_cdd": (
-        "s_b", "MWh/(K d)", "fitted(line, 'of_slope')", "standard error of that value"
+        "s_b", "MWh/(K d)", "fitted(line, 'of_slope')", "standard error of the slope"
     ),
     "r_squared": ("R2", "1", "fitted(line, 'r_squared')", "share of the scatter explained (R²)"),
     "cv_rmse_percent": ("CV", "%", "fitted(line, 'cv') * 100", "CV RMSE of the months"),
@@ -92,7 +92,8 @@ _FITTED = {
         "E_BL,likeliest", "MWh", "predicted(line, months, cdd)", "n * a + b * CDD, best estimate"
     ),
     "adjusted_lower_95_mwh": (
-        "E_BL,low", "MWh", "lower_bound(line, months, cdd)", "lower end of its 95 % interval"
+        "E_BL,low", "MWh", "lower_bound(line, months, cdd)",
+        "lower bound of the two-sided 95 % confidence interval of the adjusted baseline"
     ),
 }  # fmt: skip
 _ADJUSTED = ("adjusted_baseline_mwh", "E_BL,adj", "MWh")
@@ -141,12 +142,12 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse two baselines or none, and too few months to hold one."""
+    """Refuse two baselines or none, and fewer than twelve months."""
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(
             f"{line[0]} and history are two baselines; give either the months or the regression "
-            "line with its lower 95 % bound"
+            "line with the lower bounds of its two-sided 95 % confidence intervals"
         )
     missing = [key for key in _LINE if key not in inputs]
     if "history" not in inputs and missing:
@@ -315,7 +316,7 @@ METHODOLOGY = Methodology(
     ranges=(Range("weather", "least_cdd_per_month", "most_cdd_per_month", SECONDS_PER_DAY),),
     papers=(*_LINE, *_RANGE_SPECS),
     rules=(
-        "The baseline is the lower end of its 95 % confidence interval, not the mean.",
+        "The baseline is the lower bound of the two-sided 95 % confidence interval, not the mean.",
         "More scatter in the months before the project lowers the reduction.",
         "The base load is per period: tonnes exist for monitoring periods, not for live intervals.",
         "Invoices, weather-service data and documents of the regression line are required.",

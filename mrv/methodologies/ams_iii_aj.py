@@ -43,14 +43,14 @@ _POLYMERS = ("HDPE", "LDPE", "PET", "PP")
 
 
 def something_is_sold(candidate: Candidate) -> Text | None:
-    """Hold monitoring: recycled plastic is weighed by polymer. [M]."""
+    """Check monitoring: recycled plastic is weighed by polymer. [M]."""
     return any_role(candidate, (polymer.lower() for polymer in _POLYMERS))
 
 
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Plastic [g] to [t] by polymer, electricity and diesel, the factor fixed ex ante."""
+    """Return plastic [g] as [t] by polymer, electricity, diesel, and the ex-ante factor."""
     del factors, year
     return {
         "polymer_t": {p: total(activities, p.lower()) / G_PER_T for p in _POLYMERS},

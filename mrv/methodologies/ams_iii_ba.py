@@ -41,7 +41,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Metals [g] to [t] by what each saves, plastic, electricity and diesel."""
+    """Return metals [g] as [t] by their saving, plastic, electricity and diesel."""
     del factors, year
     metals = [a for a in activities if a.role == "metal"]
     return {

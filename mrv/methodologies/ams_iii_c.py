@@ -66,14 +66,14 @@ _LOSSES = ParameterSpec(
 
 
 def consumption_is_metered(candidate: Candidate) -> Text | None:
-    """Hold monitoring: electricity of the vehicles is measured at the chargers' AC input. [M]."""
+    """Check monitoring: electricity of the vehicles is measured at the chargers' AC input. [M]."""
     roles = {d.role for d in candidate.devices}
     missing = [role for role in ("charging", "vehicle") if role not in roles]
     return text("condition.no_role", roles=joint("text.or", missing)) if missing else None
 
 
 def baseline_precedes_project(candidate: Candidate) -> Text | None:
-    """Hold baseline: its data are from before, or the year of, the first vehicle's start. [M]."""
+    """Check baseline: its data are not later than the first vehicle's year of start. [M]."""
     year = candidate.parameters["baseline_year"]
     if year <= candidate.first_year:
         return None
@@ -81,7 +81,7 @@ def baseline_precedes_project(candidate: Candidate) -> Text | None:
 
 
 def within_small_scale(candidate: Candidate) -> Text | None:
-    """Hold the limit of type III: 60 kt CO2e a year. [M]."""
+    """Check the limit of type III: 60 kt CO2e a year. [M]."""
     expected = candidate.reduction_t_per_year
     if expected is None or expected <= _TYPE_III_LIMIT_T:
         return None
@@ -91,7 +91,7 @@ def within_small_scale(candidate: Candidate) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Distance [m] to [km], charging [Wh] to [MWh], and the year's factors."""
+    """Return distance [m] as [km], charging [Wh] as [MWh], and the year's factors."""
     begin = date(year, 1, 1)
     losses = parameters.get("tdl")
     if losses is None:
@@ -163,7 +163,7 @@ STEPS = steps(
 
 
 def odd(inputs: Inputs) -> None:
-    """Name a consumption per kilometre that no vehicle has: a unit must have slipped."""
+    """Return a text for an impossible consumption per kilometre, probably a unit error."""
     if not inputs["distance_km"] or not inputs["charging_mwh"]:
         return
     per_km = inputs["charging_mwh"] * 1000 / inputs["distance_km"]
@@ -304,7 +304,7 @@ METHODOLOGY = Methodology(
     consumptions=(_vehicles.CONSUMPTION,),
     dated=("sfc_l_per_100km", "baseline_year", *_vehicles.MODEL),
     rules=(
-        "Charging is charged at the grid's own factor and losses, not at a reference factor.",
+        "Charging emits at the grid's own factor and losses, not at a reference factor.",
         "Distance beyond the baseline service is not credited; its electricity is charged.",
         "Baseline vehicles have the same size and routes; their biofuel has no emissions.",
         "A replaced vehicle that is sold, or has no evidence of scrapping, is leakage.",

@@ -1,5 +1,5 @@
 """
-Composting in place of a disposal site, decay counted by years.
+Composting in place of a disposal site, decay calculated by years.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
 (composting).  Decay equation: [r], three implementations that agree.  Its
@@ -30,7 +30,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Waste [g] to [t] by what it is made of, electricity, diesel, and earlier years' waste.
+    Return waste [g] as [t] by composition, electricity, diesel, and earlier years' waste.
 
     Of what earlier waste would give off in this year the period takes its part; what
     came in this year counts as the yearly form has it.
@@ -54,7 +54,7 @@ STEPS = steps(
         "tCO2e",
         "last(given_off_t)",
         "CDM TOOL04 v8, equation 1",
-        "emissions of the year at the site from all waste up to it",
+        "emissions of the year at the site from all waste deposited until then",
     ),
     _composting.PROJECT_STEPS,
     lists={"waste_t_by_year": "year"},
@@ -62,7 +62,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse a year for which no waste is given."""
+    """Refuse a year without any waste."""
     given = len(inputs["waste_t_by_year"])
     if given < inputs["year"]:
         raise MethodologyError(

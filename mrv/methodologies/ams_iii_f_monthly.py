@@ -1,5 +1,5 @@
 """
-Composting in place of a disposal site, decay counted by months.
+Composting in place of a disposal site, decay calculated by months.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2: [r].  Constants:
 [B] and [M], as in `ams-iii-f`.  In the first year it gives about 0.57 of the yearly
@@ -32,7 +32,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Waste [g] to [t] by the month in which it came, and by what it is made of.
+    Return waste [g] as [t] by month of delivery and by composition.
 
     Waste of earlier years is taken to have come in their January, when more of it is
     gone by now.  An interval knows no month, and counts as one of December.
@@ -88,7 +88,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse a year some of whose months are not given."""
+    """Refuse a year with missing months."""
     given, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
     if given < needed:
         raise MethodologyError(
@@ -103,7 +103,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 _PARTS = ListSpec(
-    "share of each of the twelve months of that year to calculate; whole months if left out",
+    "share of each of the twelve months of that year to calculate; whole months if absent",
     {
         "part": ParameterSpec(
             unit="1",

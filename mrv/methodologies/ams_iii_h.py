@@ -34,7 +34,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Wastewater and biogas [mL] to [m3], electricity to [MWh], and what was fixed ex ante."""
+    """Return wastewater and biogas [mL] as [m3], electricity as [MWh], and values fixed ex ante."""
     return {
         **{key: parameters[key] for key in _FIXED},
         "biogas_nm3": total(activities, "biogas") / ML_PER_M3,
@@ -146,7 +146,7 @@ STEPS = steps(
         "discharge_t + fugitive_t + flare_t if cod_in_kg_per_m3"
         " else lost_t - min(lost_t, least_load_t * formed_t_per_t)",
         f"{_H}, project emissions; without COD a rule of tonne's own",
-        "emissions of the treatment; if COD is not measured, only those above the baseline's",
+        "emissions of the treatment; without measured COD, only those above the baseline emissions",
     ),
     Step(
         "project_t",
@@ -170,7 +170,7 @@ STEPS = steps(
 
 
 def odd(inputs: Inputs) -> None:
-    """Name a plant that puts out more organic matter than it takes in."""
+    """Return a text for a plant whose outflow has more organic matter than its inflow."""
     if inputs["cod_out_kg_per_m3"] > inputs["cod_in_kg_per_m3"]:
         raise MethodologyError(
             f"cod_out_kg_per_m3 = {float(inputs['cod_out_kg_per_m3']):g} is above cod_in_kg_per_m3"
@@ -343,7 +343,7 @@ METHODOLOGY = Methodology(
             side="both",
         ),
         **_FIXED,
-        **water.besides(_OTHER),
+        **water.further_inputs(_OTHER),
     },
     inputs_of=inputs_of,
     timed=True,

@@ -28,7 +28,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Wastewater [mL] to [m3], electricity [Wh] to [MWh], and what was fixed ex ante."""
+    """Return wastewater [mL] as [m3], electricity [Wh] as [MWh], and values fixed ex ante."""
     return {
         **{key: parameters[key] for key in _FIXED},
         **water.inputs_of(activities, parameters, factors, year),
@@ -120,7 +120,7 @@ METHODOLOGY = Methodology(
         "flow_m3": replace(water.FLOW, side="baseline"),
         **_FIXED,
         "power_mwh": POWER,
-        **water.besides(_OTHER),
+        **water.further_inputs(_OTHER),
     },
     dated=("mcf_baseline",),
     inputs_of=inputs_of,

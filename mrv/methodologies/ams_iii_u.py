@@ -1,5 +1,5 @@
 """
-Passengers who take a cable car, tram or metro in place of what they took before.
+Passengers of a cable car, tram or metro in place of their earlier transport modes.
 
 CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  Equations and
 improvement factors: [M], unverified.  Shares come from a survey with a control
@@ -57,7 +57,7 @@ ADDITIVE = False
 
 
 def shares_sum(candidate: Candidate) -> Text | None:
-    """Hold the survey: no more passengers in the modes than there are. [M]."""
+    """Check the survey: the shares of the modes do not exceed all passengers. [M]."""
     together = sum(candidate.parameters[f"{mode}_share"] for mode in _MODES)
     if together <= 1:
         return None
@@ -67,7 +67,7 @@ def shares_sum(candidate: Candidate) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Passengers, electricity [Wh] to [MWh], and the survey's modes."""
+    """Return passengers, electricity [Wh] as [MWh], and the survey's modes."""
     return {
         "passengers": total(activities, "passengers"),
         "trip_km": parameters["trip_km"],
@@ -144,7 +144,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse more passengers in the modes than there were."""
+    """Refuse shares of the modes above all passengers."""
     total = sum(mode["share"] for mode in inputs["modes"].values())
     if total > 1:
         raise MethodologyError(
@@ -325,6 +325,6 @@ METHODOLOGY = Methodology(
         "Without such dated documents, or invoices, there is no reduction.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "Passengers who would have walked, cycled or stayed have no baseline emissions.",
-        "Shares enter by the survey's lower 95 % bound; access trips are project emissions.",
+        "Shares: lower bound of the 95 % interval. Access trips are project emissions.",
     ),
 )

@@ -79,7 +79,7 @@ _AVAILABLE = (
 
 
 def one_fuel(candidate: Candidate) -> Text | None:
-    """Hold monitoring: the burners' fuel is metered, and it is one. [M]."""
+    """Check monitoring: the burners' fuel is metered, and is a single fuel. [M]."""
     taken = sorted({d.role for d in candidate.devices} & set(METERED))
     if len(taken) > 1:
         return text("condition.fuels", roles=joint("text.and", taken))
@@ -87,14 +87,14 @@ def one_fuel(candidate: Candidate) -> Text | None:
 
 
 def better_than_reference(candidate: Candidate) -> Text | None:
-    """Hold eligibility: the burners are better than ordinary ones. [R]."""
+    """Check eligibility: the burners are more efficient than ordinary ones. [R]."""
     return _no_better(candidate.parameters)
 
 
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Volume of the one fuel [mL] to [t] by its density, electricity [Wh] to [MWh]."""
+    """Return volume of the fuel [mL] as [t] by its density, electricity [Wh] as [MWh]."""
     burners = [a for a in activities if a.role in METERED]
     return {
         "fuel": burners[0].role if burners else METERED[0],

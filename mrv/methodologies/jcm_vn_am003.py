@@ -53,7 +53,7 @@ _PROJECT = ParameterSpec(
 
 
 def better_than_reference(candidate: Candidate) -> Text | None:
-    """Hold eligibility: the project's equipment is more efficient than the reference. [R]."""
+    """Check eligibility: the project's equipment is more efficient than the reference. [R]."""
     own, reference = candidate.parameters["cop_project"], candidate.parameters["cop_reference"]
     if own > reference:
         return None
@@ -63,7 +63,7 @@ def better_than_reference(candidate: Candidate) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Consumption [Wh] to [MWh], and what was fixed ex ante."""
+    """Return consumption [Wh] as [MWh], and values fixed ex ante."""
     del factors, year
     return {
         "ec_mwh": sum((a.value for a in activities), start=NOTHING) / _WH_PER_MWH,

@@ -1,5 +1,5 @@
 """
-Power from waste heat, in the form that JCM gives it for cement works.
+Power from waste heat, in the JCM's form for cement works.
 
 JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  Net generation times the
 grid's factor, days as a monitored quantity, no project emissions: [R], read on
@@ -28,7 +28,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Electricity [Wh] to [MWh]; every day of the period is one on which auxiliaries could run."""
+    """Return electricity [Wh] as [MWh]; auxiliaries are assumed to run every day of the period."""
     del factors
     return {
         "eg_mwh": total(activities, "turbine") / WH_PER_MWH,

@@ -40,7 +40,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Panels, what each material of them saves, electricity and diesel."""
+    """Return panels, the saving of each of their materials, electricity and diesel."""
     del factors, year
     return {
         "panels": total(activities, "panels"),
@@ -75,7 +75,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse panels that hold more than they weigh."""
+    """Refuse panels whose materials weigh more than the panels."""
     total = sum(one["share"] for one in inputs["materials"].values())
     if total > 1:
         raise MethodologyError(

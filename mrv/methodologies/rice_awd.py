@@ -31,7 +31,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Days [s] of each field under water, with its area.
+    Return days [s] of each field under water, with its area.
 
     A field is given as that part of its area which a whole season makes of its days,
     so that methane goes by hectare and day, and nitrogen by hectare and season.
@@ -131,7 +131,7 @@ STEPS = steps(
         "tCO2e",
         "sum(n2o_season_t) + fuel_t",
         f"{_IPCC}, chapter 11; CDM TOOL03",
-        "project emissions that carry no deduction",
+        "project emissions without a deduction",
     ),
     Step(
         "project_t",
@@ -155,7 +155,7 @@ STEPS = steps(
 
 
 def odd(inputs: Inputs) -> None:
-    """Name a water regime wetter than the baseline's."""
+    """Return a text for a water regime wetter than the baseline's."""
     if inputs["sf_w_project"] > inputs["sf_w_baseline"]:
         raise MethodologyError(
             f"sf_w_project = {float(inputs['sf_w_project']):g} is above sf_w_baseline ="

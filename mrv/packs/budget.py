@@ -1,5 +1,5 @@
 """
-How much of a pack is read at all, so that no forged one takes the reader's machine.
+Maximum size of a pack, so that a forged pack cannot exhaust the reader's memory.
 
 Anyone who forges a pack signs its manifest with a key of their own, so that hashes and signatures
 bound nothing.  What can be counted before it is read is counted first: bytes, values and digits of
@@ -28,7 +28,7 @@ MOST_YEARS = 20
 @dataclass(frozen=True, slots=True)
 class Budget:
     """
-    What may be read of a pack.
+    Remaining size that may be read of a pack.
 
     Parameters
     ----------
@@ -68,26 +68,26 @@ USUAL = Budget()
 # of a pack whose maker the reader knows, on a machine that has the memory
 LARGE = Budget(*(20 * most for most in astuple(USUAL)))
 LARGER = (
-    "if you know who made it, read it with `tonne verify --large` (in other commands"
-    " TONNE_LARGE_PACKS=true) on a machine with more memory"
+    "if you know who made it, read it with `tonne verify --large` (in other "
+    "commands TONNE_LARGE_PACKS=true) on a machine with more memory"
 )
 
 
 def weight(data: bytes) -> int:
-    """Bytes of memory that a JSON document takes at most when it is read."""
+    """Return the maximum bytes of memory for reading a JSON document."""
     text = len(data) if data.isascii() else 4 * len(data)
     return len(data) + text + sum(data.count(mark) * size for mark, size in _MARKS.items())
 
 
 def check_numbers(data: bytes) -> None:
-    """Refuse a document with a number that is longer than any; InputError."""
+    """Refuse a document with a number longer than the maximum; InputError."""
     if match := _LONG.search(data):
         raise InputError(
-            f"it holds a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
+            f"it contains a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
         )
 
 
 def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
-    """Return the error of something that is more than is read."""
-    sentence = f"{what}: {there:,} are more than the {limit:,} that are read"
+    """Return the error for exceeding the maximum size."""
+    sentence = f"{what}: {there:,} are more than the maximum of {limit:,}"
     return PackTooLargeError(f"{sentence}; {LARGER}")

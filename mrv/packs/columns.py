@@ -1,5 +1,5 @@
 """
-Parquet columns of readings: as they are written, and the heads of pages before any is read.
+Parquet columns of readings, and a check of page headers before reading.
 
 Readings of a class as Parquet columns, in evidence packs and in the archive alike.
 
@@ -40,7 +40,7 @@ _DICTIONARY, _VALUES, _BY_DICTIONARY = 7, ((5, 2), (8, 4)), {2, 8}
 
 
 def reading_schema(class_id: str) -> Any:
-    """Columns of a class's readings: device, time, channels in base units."""
+    """Return the columns of a class's readings: device, time, channels in base units."""
     import pyarrow as pa  # noqa: PLC0415
 
     kinds = {"register": pa.int64(), "gauge": pa.float64()}
@@ -54,21 +54,21 @@ def reading_schema(class_id: str) -> Any:
 
 
 def time_array(us: Any) -> Any:
-    """Times as Arrow has them. [us UTC]"""
+    """Return times as an Arrow array. [us UTC]"""
     import pyarrow as pa  # noqa: PLC0415
 
     return pa.array(us).cast(pa.timestamp("us", "UTC"))
 
 
 def channel_arrays(values: Iterable[Any]) -> list[Any]:
-    """Channels of a frame as Arrow has them: what is absent is null."""
+    """Return channels of a frame as Arrow arrays; absent values are null."""
     import pyarrow as pa  # noqa: PLC0415
 
     return [pa.array(v, mask=(v == NULL) if v.dtype == np.int64 else np.isnan(v)) for v in values]
 
 
 def channel(column: Any) -> Any:
-    """A channel of a frame from an Arrow column: int64 or float64."""
+    """Return a channel of a frame from an Arrow column: int64 or float64."""
     if column.null_count == len(column):
         return nothing(column.type, len(column))
     if not column.null_count:
@@ -78,7 +78,7 @@ def channel(column: Any) -> Any:
 
 def numbers(column: Any) -> Any:
     """
-    Numbers of an Arrow column without a null, as numpy has them; read-only.
+    Return numbers of an Arrow column without nulls, as a read-only numpy array.
 
     Arrow's own `to_numpy` loads pandas wherever it is installed, a quarter of a second.
     """
@@ -94,7 +94,7 @@ def numbers(column: Any) -> Any:
 
 
 def nothing(kind: Any, length: int) -> Any:
-    """Return a channel without a value; it costs one, whatever its length."""
+    """Return a channel without values; it takes the memory of one value."""
     return np.broadcast_to(_none(kind), length)
 
 
@@ -106,7 +106,7 @@ def _none(kind: Any) -> Any:
 
 def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
-    Walk through the pages of a column chunk; return whether any value can stand in them.
+    Check the pages of a column chunk; return whether it can contain a value.
 
     None can where all pages take theirs from a dictionary that is empty.
 
@@ -148,8 +148,8 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
         unpacked += size
         if not 0 <= size <= MOST_PAGE_BYTES or packed < 0 or unpacked > MOST_CHUNK_BYTES:
             raise InputError(
-                f"column {name} has a page of {size} bytes, {unpacked} in a row group;"
-                f" {MOST_PAGE_BYTES} and {MOST_CHUNK_BYTES} are read"
+                f"column {name} has a page of {size} bytes, {unpacked} in a row group; "
+                f"at most {MOST_PAGE_BYTES} and {MOST_CHUNK_BYTES} are read"
             )
         at += head.at + packed
     raise InputError(f"column {name} has more than {MOST_PAGES} pages in a row group")
@@ -164,9 +164,9 @@ def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
                 or not 0 <= declared.get(count, -1) <= most_rows
             ):
                 raise InputError(
-                    f"column {name} has a page of {declared.get(count)} values in encoding"
-                    f" {declared.get(encoding)}; up to {most_rows} are read, in encodings"
-                    f" {', '.join(map(str, sorted(_ENCODINGS)))}"
+                    f"column {name} has a page of {declared.get(count)} values in encoding "
+                    f"{declared.get(encoding)}; up to {most_rows} are read, in encodings "
+                    f"{', '.join(map(str, sorted(_ENCODINGS)))}"
                 )
 
 
@@ -178,7 +178,7 @@ class _Head:
         self.at = 0
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Read a struct."""
+        """Return a Thrift struct."""
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
         found: dict[int, Any] = {}

@@ -1,5 +1,5 @@
 """
-An evidence pack as it was read: the bytes of its documents, its tables as columns.
+An evidence pack as read: bytes of its documents, tables as columns.
 
     statement.json       with the operator's proof, once submitted
     verification.json    the verifier's credential, once verified
@@ -88,7 +88,7 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Pack:
     """
-    What stands under a path.
+    Contents of a path.
 
     Attributes
     ----------
@@ -118,13 +118,13 @@ class Pack:
 
     @property
     def bare(self) -> bool:
-        """Whether it is a statement without evidence."""
+        """Return whether it is a statement without evidence."""
         return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
 
 
 class PackReadings:
     """
-    The readings of a pack as the pipeline takes them, a few devices at a time.
+    The readings of a pack in the form of the pipeline, a few devices at a time.
 
     Each iteration reads the files again; nothing is kept.
 
@@ -158,8 +158,8 @@ class PackReadings:
         first, last = int(time_us.min()), int(time_us.max())
         if first < self._first_us or last > self._last_us:
             raise CanonicalError(
-                f"{where} hold times from {first} to {last} us UTC, more than {MOST_YEARS} years"
-                " from the period"
+                f"{where} contain times from {first} to {last} us UTC, more than {MOST_YEARS} "
+                "years from the period"
             )
 
 
@@ -170,7 +170,7 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
         raise CanonicalError("the pack has no intervals; get it again")
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
-        raise CanonicalError(f"intervals hold the unknown quantity {unknown[0]!r}")
+        raise CanonicalError(f"intervals contain the unknown quantity {unknown[0]!r}")
     numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
     quantity = table.columns["quantity"]
     return IntervalRows(
@@ -183,13 +183,13 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
 
 
 def manifest_of(hashes: Mapping[str, str]) -> bytes:
-    """Bytes of the manifest of a pack's files: name to SHA-256 in hex."""
+    """Return the bytes of the manifest of a pack's files: name to SHA-256 in hex."""
     listed = {name: digest for name, digest in hashes.items() if name not in UNLISTED}
     return legible({"format": FORMAT, "files": listed})
 
 
 def check_order(rows: IntervalRows, fleet: Fleet) -> None:
-    """Refuse interval rows that do not ascend strictly by device, quantity and start."""
+    """Refuse interval rows not in strictly ascending order of device, quantity and start."""
     place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     later = (place[1:] > place[:-1]) | (
         (place[1:] == place[:-1]) & (rows.start_us[1:] > rows.start_us[:-1])
@@ -226,6 +226,8 @@ def _in_order(
 def _indices(table: Table, fleet: Fleet, where: str) -> Int32:
     unknown = sorted(set(table.names) - set(fleet.by_id))
     if unknown:
-        raise CanonicalError(f"{where} hold rows of {unknown[0]!r}, which plan.json does not list")
+        raise CanonicalError(
+            f"{where} contain rows of {unknown[0]!r}, which plan.json does not list"
+        )
     index: Int32 = np.array([fleet.by_id[name] for name in table.names], dtype=np.int32)
     return index[table.device] if len(index) else table.device

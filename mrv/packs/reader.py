@@ -76,7 +76,7 @@ class Readings:
 
     @property
     def rows(self) -> int:
-        """How many there are, as the files say themselves."""
+        """Return the number of rows, according to the files."""
         return sum(file.rows for file in self.files)
 
     def __iter__(self) -> Iterator[Table]:
@@ -183,8 +183,8 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
         return Pack({STATEMENT: data}, budget=budget)
     if not (path / STATEMENT).is_file():
         raise InputError(
-            f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder that `tonne "
-            "statement export` made, or a statement's file"
+            f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder "
+            "that `tonne statement export` made, or the file of a statement"
         )
     found = _FolderContents(budget)
     for file in _files(path):
@@ -215,7 +215,7 @@ class _FolderContents:
     weight: int = 0
 
     def take(self, name: str, file: Path) -> None:
-        """Read a file; InputError if it cannot be what its name says."""
+        """Return a file's table; InputError if it is not of the expected form."""
         self.hashes[name] = ""  # no file that was written hashes to this
         budget = self.budget
         folder, _, stem = name.removesuffix(".parquet").rpartition("/")
@@ -259,20 +259,20 @@ def _files(path: Path) -> list[Path]:
             found.append(file)
         if len(found) > MOST_FILES:
             raise InputError(
-                f"{path} holds more than {MOST_FILES} files; it is not an evidence pack"
+                f"{path} contains more than {MOST_FILES} files; it is not an evidence pack"
             )
     return sorted(found)
 
 
 def is_part_of(file: Path | str, pack: Path | str) -> bool:
-    """Whether a file came with a pack: it stands in its folder, by whatever name or link."""
+    """Return whether a file is in a pack's folder, under any name or link."""
     place = Path(pack)
     return place.is_dir() and Path(file).resolve().is_relative_to(place.resolve())
 
 
 def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes:
     """
-    Bytes of a document.
+    Return the bytes of a document.
 
     Parameters
     ----------
@@ -295,6 +295,6 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
             data = source.read(limit)
     needed = max(size, weight(data)) + taken
     if needed > budget.documents:
-        raise too_much("bytes of memory that documents take", needed, budget.documents)
+        raise too_much("bytes of memory for documents", needed, budget.documents)
     check_numbers(data)
     return data

@@ -1,5 +1,5 @@
 """
-Tables of an evidence pack as Parquet, the same bytes each time.
+Tables of an evidence pack as Parquet, byte-identical for the same data.
 
 pyarrow is imported where it is used: it takes longer to load than most
 commands take to run, and `tonne run` never needs it.
@@ -50,7 +50,7 @@ def write_readings(out: BinaryIO, fleet: Fleet, frame: Frame) -> None:
 
 
 def write_intervals(out: BinaryIO, fleet: Fleet, rows: IntervalRows) -> None:
-    """Write interval rows: device, quantity, start, value and how far it is known."""
+    """Write interval rows: device, quantity, start, value and known time."""
     import pyarrow as pa  # noqa: PLC0415
 
     names = np.array([q.name for q in QUANTITIES], dtype=object)
@@ -70,7 +70,7 @@ _LETTERS = (
 
 
 def write_letters(out: BinaryIO, letters: Sequence[tuple[Any, ...]]) -> None:
-    """Write refused messages, as `dead_letters.of_period` returns them."""
+    """Write rejected messages, as returned by `dead_letters.of_period`."""
     import pyarrow as pa  # noqa: PLC0415
 
     schema = letter_schema()
@@ -80,7 +80,7 @@ def write_letters(out: BinaryIO, letters: Sequence[tuple[Any, ...]]) -> None:
 
 
 def letter_schema() -> Any:
-    """Columns of refused messages."""
+    """Return the columns of rejected messages."""
     import pyarrow as pa  # noqa: PLC0415
 
     kinds = {"id": pa.int64(), "received": pa.timestamp("us", "UTC"), "bytes": pa.int64()}
@@ -88,19 +88,19 @@ def letter_schema() -> Any:
 
 
 class LettersFile(NamedTuple):
-    """Refused messages of a pack: read through, so that no other file stands under their name."""
+    """Rejected messages of a pack; read completely, so that no other file can take their name."""
 
     path: Path
     most_rows: int = USUAL.letter_rows
 
     def check(self) -> None:
-        """Look at the columns; InputError if they are others."""
+        """Check the columns; InputError if they differ."""
         with _opened(self.path, letter_schema()):
             pass
 
     def read(self) -> None:
         """
-        Read them all.
+        Return all rows.
 
         Raises
         ------
@@ -119,12 +119,12 @@ class LettersFile(NamedTuple):
                     with _legible():
                         part.validate(full=True)
                     if part[name].null_count and name in ("id", "received", "reason"):
-                        raise InputError("a refused message has no id, time or reason")
+                        raise InputError("a rejected message has no id, time or reason")
 
 
 class ReadingsFile:
     """
-    Readings of a class in a pack, read a part at a time.
+    Readings of a class in a pack, read in parts.
 
     Attributes
     ----------
@@ -199,18 +199,18 @@ class ReadingsFile:
 
 
 class IntervalsFile(NamedTuple):
-    """Interval rows of a pack, as `write_intervals` wrote them."""
+    """Interval rows of a pack, as written by `write_intervals`."""
 
     source: Path | BinaryIO
     most_rows: int = USUAL.interval_rows
 
     def check(self) -> None:
-        """Look at the columns; InputError if they are others."""
+        """Check the columns; InputError if they differ."""
         with _opened(self.source, interval_schema()):
             pass
 
     def read(self) -> Table:
-        """Read them; InputError as for readings."""
+        """Return the rows; InputError as for readings."""
         schema = interval_schema()
         with _opened(self.source, schema) as file:
             rows = file.metadata.num_rows
@@ -226,7 +226,7 @@ class IntervalsFile(NamedTuple):
 
 
 def interval_schema() -> Any:
-    """Columns of interval rows."""
+    """Return the columns of interval rows."""
     import pyarrow as pa  # noqa: PLC0415
 
     fixed = [
@@ -280,7 +280,7 @@ def _opened(
             )
     except KeyError as error:
         lacking = error.args[0].decode()
-        raise InputError(f"its columns lack {lacking!r}; expected {schema.names}") from error
+        raise InputError(f"it lacks the columns {lacking!r}; expected {schema.names}") from error
     with file:
         if checked is not None:
             yield file
@@ -292,7 +292,7 @@ def _opened(
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > most_rows:
             raise InputError(
-                f"a row group has {max(sizes)} rows; up to {most_rows} are read at once"
+                f"a row group has {max(sizes)} rows; at most {most_rows} are read at once"
             )
         yield file
 
@@ -305,7 +305,7 @@ def _check_footer(source: Path | BinaryIO) -> None:
         length = int.from_bytes(data.read(4), "little")
     if length > min(size, _FOOTER_BYTES):
         raise InputError(
-            f"not a Parquet file: its footer has {length} bytes; {_FOOTER_BYTES} are read"
+            f"not a Parquet file: its footer has {length} bytes; at most {_FOOTER_BYTES} are read"
         )
 
 
@@ -410,7 +410,7 @@ def _joined(parts: Iterable[Table], rows: int) -> Table:
             column[at:end] = part.columns[name]
         at = end
     if at != rows:
-        raise InputError(f"it has {at} rows, and its footer says {rows}")
+        raise InputError(f"it has {at} rows, but its footer states {rows}")
     return Table(
         tuple(names), device, time_us, {**columns, "quantity": quantity}, tuple(quantities)
     )

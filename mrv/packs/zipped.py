@@ -1,4 +1,4 @@
-"""A pack as it is downloaded: a zip file, unpacked beside for as long as it is read."""
+"""A pack as a downloaded zip file, unpacked temporarily while it is read."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
     found = folder / tops.pop() if len(tops) == 1 else folder
     if not (found / STATEMENT).is_file():
         raise InputError(
-            f"{path} holds no evidence pack: {STATEMENT} is neither at its top nor in its only "
-            "folder; give a zip file of one pack and nothing else"
+            f"{path} contains no evidence pack: {STATEMENT} is neither at its top "
+            "nor in its only folder; give a zip file of one pack and nothing else"
         )
     return found
 
@@ -93,8 +93,8 @@ def _check_whole(path: Path, source: zipfile.ZipFile) -> None:
             if at == source.start_dir and _ends_with_directory(file, at, len(entries)):
                 return
     raise InputError(
-        f"{path} has bytes that belong to none of its files, at {at}; a pack's zip file holds its"
-        " files and nothing else: download it again"
+        f"{path} has bytes at {at} that belong to none of its files; a pack's "
+        "zip file contains only its files: download it again"
     )
 
 
@@ -144,8 +144,9 @@ def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budg
     free = shutil.disk_usage(folder).free
     if unpacked > free:
         raise InputError(
-            f"{path} has {unpacked} bytes when it is unpacked, and {folder.parent} has {free} free;"
-            " set TMPDIR to a folder with more room, or unpack it there and give the folder"
+            f"{path} has {unpacked} bytes when it is unpacked, but {folder.parent} "
+            f"has {free} free; set TMPDIR to a folder with more space, or unpack "
+            "it there and give the folder"
         )
     return limit
 
@@ -154,7 +155,7 @@ def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
     """Files of a zip; refused where one would be written elsewhere, twice, or is a link."""
     files = [entry for entry in entries if not entry.is_dir()]
     if len(files) > MOST_FILES:
-        raise InputError(f"{path} holds {len(files)} files; a pack has at most {MOST_FILES}")
+        raise InputError(f"{path} contains {len(files)} files; a pack has at most {MOST_FILES}")
     seen: set[str] = set()
     for entry in files:
         name = PurePosixPath(entry.filename)
@@ -168,8 +169,8 @@ def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
             or entry.filename in seen
         ):
             raise InputError(
-                f"{path} holds {entry.filename!r}, which leads outside, is not a plain file or "
-                "appears twice; a pack never contains such a file"
+                f"{path} contains {entry.filename!r}, which is outside the pack, is "
+                "not a plain file or appears twice; download it again"
             )
         seen.add(entry.filename)
     return files
@@ -182,8 +183,8 @@ def _write(source: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: 
             left -= len(chunk)
             if left < 0:
                 raise InputError(
-                    f"{entry.filename!r} is longer than the zip file states or allows; download it "
-                    "again"
+                    f"{entry.filename!r} is longer than stated in the zip file, or longer "
+                    "than allowed; download it again"
                 )
             out.write(chunk)
     return left

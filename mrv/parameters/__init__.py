@@ -1,1 +1,1 @@
-"""Parameters of methodologies and indicators: their specifications, and reading them from JSON."""
+"""Parameters of methodologies and indicators: specifications, and reading from JSON."""

@@ -1,5 +1,5 @@
 """
-Which evidence gives a monitored quantity or an entered value which grade, and what is asked for.
+Grades of monitored quantities and entered values by evidence, and the required grades.
 
 `evidence.toml` declares it.  What is not declared there is the project participant's word (D),
 whatever is shown for it.  A programme asks for grades in its trust root.
@@ -28,7 +28,7 @@ ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 class Asked(NamedTuple):
     """
-    The grades that a programme asks for, of quantities and of parameters.
+    The grades that a programme requires, of quantities and of parameters.
 
     A parameter that carries at most `above_percent` of the reduction may have any grade.  A
     quantity is asked for by C (an instrument under valid calibration), by B, or not at all (D).
@@ -40,11 +40,11 @@ class Asked(NamedTuple):
 
     @property
     def share(self) -> Fraction:
-        """Share of the reduction that a parameter of any grade may carry."""
+        """Return the share of the reduction that may depend on a parameter of any grade."""
         return Fraction(self.above_percent) / 100
 
     def at_least(self, other: Asked) -> bool:
-        """Whether no less is asked for than by another one."""
+        """Return whether the requirements are at least those of another."""
         return (
             self.quantities <= other.quantities
             and self.parameters <= other.parameters
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as a trust root and a plan have it."""
+        """Return the JSON form in a trust root and a plan."""
         return {
             "quantities": self.quantities,
             "parameters": self.parameters,
@@ -62,7 +62,7 @@ class Asked(NamedTuple):
 
 def asked_of(record: Any) -> Asked:
     """
-    Read what a programme asks for.
+    Return the requirements of a programme.
 
     Raises
     ------
@@ -75,11 +75,13 @@ def asked_of(record: Any) -> Asked:
     asked = Asked(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
     if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
         raise ValueError(
-            "evidence of a programme asks for B, C or D of `quantities` and of `parameters`"
+            "`quantities` and `parameters` of a programme's evidence must be B, C or D"
         )
     share = asked.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
-        raise ValueError('`above_percent` of a programme\'s evidence is a number in quotes, as "5"')
+        raise ValueError(
+            '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
+        )
     if asked.share > 1 or record != asked.to_json():
         raise ValueError("evidence of a programme has quantities, parameters and above_percent")
     return asked
@@ -87,7 +89,7 @@ def asked_of(record: Any) -> Asked:
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    What a value may be shown by, and the ranges that are published of it.
+    Possible evidence of a value, and its published ranges.
 
     Attributes
     ----------
@@ -116,27 +118,27 @@ USUAL = Asked()
 
 
 def of_parameter(name: str) -> Declared:
-    """Return what shows a parameter of a project or device; nothing where none is declared."""
+    """Return possible evidence of a parameter of a project or device; empty if undeclared."""
     return parameters().get(name, _NOTHING)
 
 
 def of_role(name: str) -> tuple[Code, ...]:
-    """Return what shows the quantity of a role; nothing where none is declared."""
+    """Return the possible evidence of a role's quantity; empty where undeclared."""
     return roles().get(name, ())
 
 
 def parameters() -> Mapping[str, Declared]:
-    """All parameters that are declared."""
+    """Return all declared parameters."""
     return _table().parameters
 
 
 def roles() -> Mapping[str, tuple[Code, ...]]:
-    """All roles that are declared."""
+    """Return all declared roles."""
     return _table().roles
 
 
 def region_of(country: str | None) -> str | None:
-    """Return the region of a country, as kinds of published factors have it; None if unknown."""
+    """Return the region of a country in kinds of published factors; None if unknown."""
     named = (region for region, some in _table().regions.items() if country in some)
     return next(named, None)
 

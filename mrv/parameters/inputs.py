@@ -1,5 +1,5 @@
 """
-What a methodology is given: named numbers with unit and bounds, read exactly.
+Inputs of a methodology: named numbers with unit and bounds, read exactly.
 
 A number arrives as JSON or YAML wrote it and becomes a `Fraction`; a bound
 catches the usual slip of a unit (a loss of 6.15 where 0.0615 is meant).
@@ -131,8 +131,8 @@ def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction 
     shortest, longest = spec.length
     if not shortest <= len(numbers) <= longest:
         raise MethodologyError(
-            f"{name} has {len(numbers)} numbers and must have {shortest} to {longest}:"
-            f" {spec.meaning}"
+            f"{name} has {len(numbers)} numbers but must have {shortest} to {longest}: "
+            f"{spec.meaning}"
         )
     return [
         None if one is None and spec.gaps else _read_number(spec.item, one, f"{name}[{i}]")
@@ -188,7 +188,7 @@ def _read_number(spec: ParameterSpec, given: object, name: str) -> Fraction | in
 
 def exact(given: object, name: str) -> Fraction:
     """
-    Turn a number as JSON, YAML or a factor file wrote it into a fraction.
+    Return a number of JSON, YAML or a factor file as a fraction.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def exact(given: object, name: str) -> Fraction:
 
 def rounded(value: Fraction, spec: ParameterSpec) -> Fraction:
     """
-    Return a mean as a decimal that a statement can show: nine places, against the claimant.
+    Return a mean as decimal text of nine places, rounded conservatively.
 
     One of fewer places stays as it is.
     """

@@ -1,5 +1,5 @@
 """
-What a methodology may ask for: numbers with unit and bounds, words, dates, lists of them.
+Specifications of inputs: numbers with unit and bounds, words, dates, lists.
 
 Data only; `mrv.parameters.inputs` reads by it, and the command line describes by it.
 """
@@ -19,7 +19,7 @@ _OPEN = "rice."
 @dataclass(frozen=True, slots=True)
 class Plausible:
     """
-    Ranges that a true value lies in: ascending, inclusive, decimal text in its unit.
+    Plausible ranges of a value: ascending, inclusive, decimal text in its unit.
 
     `source` is where they are read.  Outside of them the nearest bound counts; where that says
     nothing of the true value (`either`), that end of the nearest range which gives the lower
@@ -37,7 +37,7 @@ class Plausible:
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
     """
-    One number that a methodology takes.
+    Specification of one number of a methodology.
 
     `minimum` and `maximum` are inclusive, `below` is exclusive; all are decimal
     text in `unit`, and `places` is the most decimals that it may have.
@@ -87,14 +87,14 @@ class ParameterSpec:
 
     @property
     def by_publication(self) -> bool:
-        """Whether a published value counts where no third party's document states another."""
+        """Return whether a published value applies unless a third party states another."""
         default = self.factor is not None and not self.published.startswith(_OFFICIAL)
         return default or self.published.startswith(_OPEN)
 
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """A list of records with the same keys, such as one a PV system."""
+    """A list of records with the same keys, such as one per PV system."""
 
     meaning: str
     fields: Mapping[str, ParameterSpec | ChoiceSpec]
@@ -103,7 +103,7 @@ class ListSpec:
 
 @dataclass(frozen=True, slots=True)
 class NumbersSpec:
-    """A list of numbers; where `gaps` is set, null stands for one that is missing."""
+    """A list of numbers; with `gaps`, null is a missing number."""
 
     meaning: str
     item: ParameterSpec
@@ -141,7 +141,7 @@ class ChoiceSpec:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Return whether it is required."""
         return self.default is None
 
 

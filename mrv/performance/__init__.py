@@ -1,1 +1,1 @@
-"""PV plants in operation: the sun under a clear sky, and how a ratio changes from year to year."""
+"""PV plants in operation: clear-sky irradiance, and yearly change of the performance ratio."""

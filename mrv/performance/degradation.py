@@ -1,5 +1,5 @@
 """
-A PV plant beside a clear sky, and how its ratio changes year on year.
+Clear-sky irradiance of a PV plant, and the year-on-year change of its ratio.
 
 Irradiance on the plane of an array under a clear sky, by pvlib.
 
@@ -80,7 +80,7 @@ def plane_w_m2(roof: Roof, first: date, days: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Change a year, with the interval that holds it with 95 % [%/a], and of how many pairs."""
+    """Change per year, with its 95 % confidence interval [%/a], and number of pairs."""
 
     percent_per_year: float
     low: float
@@ -90,7 +90,7 @@ class Trend:
 
 def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Trend | None:
     """
-    Return the change of a ratio from year to year; None for less than two years of days.
+    Return the year-on-year change of a ratio; None for less than two years of days.
 
     Parameters
     ----------

@@ -41,19 +41,19 @@ Bool = NDArray[np.bool_]
 
 
 class NoEstimate(StrEnum):
-    """Why there is no figure."""
+    """Reason for the absence of an estimate."""
 
     SHORT = "short"
-    """Less than a year of days."""
+    "Less than one year of data."
     GAPS = "gaps"
-    """Half of the days or more have no ratio."""
+    "Half or more of the days have no ratio."
     UNCLEAR = "unclear"
-    """A fifth of the days or more lie in intervals that show no rate of soiling."""
+    "A fifth or more of the days are in intervals without a rate of soiling."
 
 
 @dataclass(frozen=True, slots=True)
 class Soiling:
-    """Share of the energy that dust took, with its 95 % interval [%], and how many intervals."""
+    """Share of energy lost to dust, with its 95 % interval [%], and number of intervals."""
 
     percent: float
     low: float
@@ -88,7 +88,7 @@ class Interval(NamedTuple):
 
 def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> Soiling | NoEstimate:
     """
-    Return the energy lost to soiling over all days, weighted by the sun, or why there is none.
+    Return the energy lost to soiling over all days, weighted by irradiation, or the reason.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
 
 
 def intervals(daily: Float) -> list[Interval]:
-    """Divide a daily ratio (NaN: missing) at its cleanings and long outages."""
+    """Return the intervals of a daily ratio (NaN: missing) between cleanings and long outages."""
     norm = daily / np.nanmedian(daily[:YEAR_D])
     delta = np.diff(_rolling_median(_filled(norm)), prepend=np.nan)
     steps = np.abs(delta[np.isfinite(delta)])

@@ -1,1 +1,1 @@
-"""What the registry says that an account needs: projects, calibrations, plans, systems."""
+"""Registry data for an account: projects, calibrations, plans, systems."""

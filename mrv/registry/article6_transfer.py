@@ -1,5 +1,5 @@
 """
-How many issued credits may be transferred abroad, by the rules of the project's country.
+Credits that may be transferred abroad, by the rules of the project's country.
 
 A country's rules are `transfer.toml` of its folder: Viet Nam's cap the share by the list of
 Annex I of Decree 112/2026 in which the project's measure stands, and by whether the host makes a
@@ -22,7 +22,7 @@ from mrv.texts import Text, text
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A decree's numbers; shares by list number."""
+    """Numbers of a decree; shares by list number."""
 
     id: str
     in_force: date
@@ -36,7 +36,7 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class TransferClass:
     """
-    Where a project stands in Annex I: list 1 or 2, measure such as `I.6`.
+    Class of a project in Annex I: list 1 or 2, measure such as `I.6`.
 
     `adjusted` says whether the host makes a corresponding adjustment; None: not set.
     """
@@ -49,7 +49,7 @@ class TransferClass:
 @dataclass(frozen=True, slots=True)
 class Transferable:
     """
-    The most that may be transferred; None where the class is not set.
+    The maximum that may be transferred; None where the class is not set.
 
     `basis` says by which rule, or what is missing; `condition` what the measure
     asks for besides.
@@ -63,7 +63,7 @@ class Transferable:
 
 @cache
 def rules(country: str | None) -> Rules | None:
-    """Read the numbers of a country's decree; None where none are known."""
+    """Return the numbers of a country's decree; None where none are known."""
     said = countries.ruling("transfer").get(country or "")
     if said is None:
         return None
@@ -83,7 +83,7 @@ def rules(country: str | None) -> Rules | None:
 
 def transferable(credit_t: int, project: TransferClass, country: str | None) -> Transferable:
     """
-    Whole credits of a project that may be transferred abroad at most.
+    Return the maximum whole credits of a project that may be transferred abroad.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-When a meter's error is not attested, and what its readings may be off by then.
+Time without a valid certificate of a meter, and the error applied to it.
 
 A meter whose calibration is late or absent is taken to err by its maximum
 permissible error, against the claimant, from the due date until the day of the
@@ -75,7 +75,7 @@ _PERCENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Uncovered:
-    """Grid intervals [first, last) without a valid certificate, and the error assumed."""
+    """Grid intervals [first, last) without a valid certificate, and the error applied."""
 
     first: int
     last: int
@@ -98,7 +98,7 @@ def uncovered(
     calibrations: Iterable[Calibration], quantity: str, timezone: str, first: int, last: int
 ) -> list[Uncovered]:
     """
-    Parts of the grid intervals [first, last) that no calibration covers.
+    Return the parts of grid intervals [first, last) without a valid calibration.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def uncovered(
 def by_plan(
     versions: Sequence[Version], role: str, device: str, timezone: str, first: int, last: int
 ) -> list[Uncovered]:
-    """Return the parts of grid intervals in which a plan corrects the readings, and by how much."""
+    """Return the parts of grid intervals that a plan corrects, and by how much."""
     edges = {
         midnight_us(day, timezone) // INTERVAL_US
         for one in versions
@@ -151,7 +151,7 @@ def by_plan(
 
 
 def larger(one: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
-    """Return the larger error of each time; neither list has two of one time."""
+    """Return the larger error at each time; each list has one error per time."""
     if not other:
         return [*one]
     edges = sorted({edge for span in (*one, *other) for edge in (span.first, span.last)})
@@ -170,12 +170,12 @@ def larger(one: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncover
 def of_channels(
     calibrations: Iterable[Calibration], channels: Collection[str]
 ) -> tuple[Calibration, ...]:
-    """Return the certificates of some channels of a device; one that names none is of all."""
+    """Return the certificates of some channels of a device; one without a channel is for all."""
     return tuple(one for one in calibrations if one.channel is None or one.channel in channels)
 
 
 def registers_of(class_id: str, quantity: str) -> frozenset[str]:
-    """Return the registers of a device class that count a quantity."""
+    """Return the registers of a device class for a quantity."""
     known = classes.load()[class_id].registers
     return frozenset(one.name for one in known if one.quantity == quantity)
 
@@ -197,7 +197,7 @@ def _refuted(spans: Iterable[_Span]) -> list[_Span]:
 
 
 class Left(Calibration):
-    """A certificate that ends before it is due, since its meter was replaced."""
+    """A certificate that ends early, as its meter was replaced."""
 
     __slots__ = ()
 
@@ -209,7 +209,7 @@ def of_meter(
     timezone: str,
 ) -> tuple[Calibration, ...]:
     """
-    Return the certificates as far as they cover the meter that was there.
+    Return the certificates, limited to the service of the meter that they are for.
 
     One ends on the local day on which its meter was replaced.  One that names another
     serial than the meter's covers nothing, unless the meter was replaced since.  One that names
@@ -260,7 +260,7 @@ def of_meters(
     serials: Mapping[str, str | None],
     timezone: str,
 ) -> dict[str, tuple[Calibration, ...]]:
-    """Return the certificates of each device of a fleet, as `limited` and `of_meter`."""
+    """Return the certificates of each device of a fleet, as by `limited` and `of_meter`."""
     return {
         name: of_meter(
             limited(papers, intervals.get(name)),
@@ -306,7 +306,7 @@ def _ended(one: Calibration) -> Text:
 
 
 def class_percent(accuracy_class: str | None) -> Fraction | None:
-    """Maximum permissible error of an accuracy class [%]; None where it is no known class."""
+    """Return the maximum permissible error of an accuracy class [%]; None if unknown."""
     named = _CLASS_PERCENT.get(accuracy_class or "")
     if named is not None:
         return Fraction(named)
@@ -317,7 +317,7 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:
-    """Return certificates as release 0.1.0 took them: a class in per cent was none to it."""
+    """Return certificates as read by release 0.1.0, which did not know classes in per cent."""
     return tuple(
         one if one.accuracy_class in _CLASS_PERCENT else replace(one, accuracy_class=None)
         for one in calibrations
@@ -325,7 +325,7 @@ def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ..
 
 
 def error_percent(calibration: Calibration, quantity: str) -> Fraction:
-    """Maximum permissible error of a certificate, of its class, or the default. [%]."""
+    """Return the maximum permissible error of a certificate, of its class, or the default. [%]."""
     stated = _percent(calibration, "max_error_percent")
     if stated is None:
         stated = class_percent(calibration.accuracy_class)
@@ -333,7 +333,7 @@ def error_percent(calibration: Calibration, quantity: str) -> Fraction:
 
 
 def default_percent(quantity: str) -> Fraction:
-    """Error of a quantity, or of a gauge's channel, of which neither is known. [%]"""
+    """Return the default error of a quantity, or of a gauge's channel. [%]"""
     return Fraction(_DEFAULT_PERCENT.get(quantity, "10"))
 
 

@@ -1,5 +1,5 @@
 """
-How long after its day a calibration counts, whatever its certificate says.
+Calibration interval: how long a calibration is valid, whatever its certificate states.
 
 The registry gives a meter's interval (`attributes.calibration_every`), a methodology's programme
 or a country a longest one (`calibration_intervals.toml`).  The shortest counts.
@@ -28,14 +28,14 @@ _LAST_YEAR = 9999
 
 
 class Interval(NamedTuple):
-    """Months from a calibration to the next one; `source` None: the registry's own."""
+    """Months from a calibration to the next; `source` None: set in the registry."""
 
     months: int
     source: str | None
 
 
 class Lengthened(NamedTuple):
-    """An interval that was made longer, or taken away, after a period began. [us UTC]"""
+    """An interval that was made longer, or removed, after a period began. [us UTC]"""
 
     before: int
     now: int | None
@@ -44,7 +44,7 @@ class Lengthened(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The longest interval that a rule of the field allows."""
+    """The longest interval that a published rule allows."""
 
     months: int
     source: str
@@ -54,7 +54,7 @@ class Bound:
     quantities: tuple[str, ...] = ()
 
     def holds(self, methodology: str, country: str | None, quantity: str) -> bool:
-        """Return whether it is of a methodology's meters of a quantity in a country."""
+        """Return whether the bound applies to a methodology's meters of a quantity in a country."""
         return (
             methodology.startswith(self.methodology)
             and self.country in (None, country)
@@ -64,7 +64,7 @@ class Bound:
 
 @cache
 def bounds() -> tuple[Bound, ...]:
-    """Return all that were published."""
+    """Return all published bounds."""
     text = (resources.files(__package__) / "calibration_intervals.toml").read_text("utf-8")
     return tuple(
         Bound(**{**one, "quantities": tuple(one.get("quantities", ()))})
@@ -76,7 +76,7 @@ def interval_of(
     own: int | None, methodology: str, country: str | None, quantities: Iterable[str]
 ) -> Interval | None:
     """
-    Return the interval that counts of a meter; None where there is none.
+    Return the interval that applies to a meter; None without one.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def intervals_of(
     project: Project, roles: Mapping[str, RoleNeeds], own: Mapping[str, int]
 ) -> dict[str, Interval]:
     """
-    Return the interval that counts of each meter of a project that has one.
+    Return the interval that applies to each meter of a project, if any.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ _NONE = Interval(MAX_MONTHS, None)
 @dataclass(frozen=True, slots=True)
 class Overdue(Calibration):
     """
-    A certificate that ends before it says, since the interval is over.
+    A certificate that ends before its own end, as the interval is over.
 
     `calibrated` is the day of the calibration, which the meter may have been mounted after.
     """
@@ -138,12 +138,12 @@ class Overdue(Calibration):
 
 
 def values_of(calibration: Calibration) -> dict[str, Any]:
-    """Return what a certificate says, by name."""
+    """Return the values of a certificate, by name."""
     return {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
 
 
 def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
-    """Return certificates of a meter, each until its interval is over at the latest."""
+    """Return certificates of a meter, each ending at the latest when its interval is over."""
     return tuple(paper if interval is None else _limited(paper, interval) for paper in papers)
 
 
@@ -156,7 +156,7 @@ def _limited(calibration: Calibration, interval: Interval) -> Calibration:
 
 
 def after(day: date, months: int) -> date:
-    """Return the day some months later; of a month without that day its last."""
+    """Return the day some months later; the last of a month without that day."""
     years, month = divmod(day.month - 1 + months, 12)
     year = day.year + years
     if year > _LAST_YEAR:
@@ -167,7 +167,7 @@ def after(day: date, months: int) -> date:
 
 def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengthened | None:
     """
-    Return by what an interval is longer than when a period began, or None.
+    Return how much longer an interval is than when a period began, or None.
 
     The value in force when the period began is the one to compare with, or the first where the
     meter was registered later; an interval that is given for the first time only shortens.

@@ -1,9 +1,9 @@
 """
-What an operator declares of a project beside its meters: surveys, events, the design, its phases.
+Declarations of an operator for a project: surveys, events, design, phases.
 
 One type each in registry file, database, plan and statement.  Days are local; spans half-open.
 
-How precise a sample is, and the bound that counts where it is not precise enough.
+Precision of a sample, and the bound applied where it is not sufficient.
 
 CDM "Standard: Sampling and surveys for CDM project activities and programmes of activities"
 (CDM-EB50-A30-STAN [M]): 90 % confidence and 10 % precision, 95/10 for large-scale methodologies;
@@ -28,7 +28,7 @@ HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """
-    A part of a population that was sampled by itself, such as an age or a country.
+    A separately sampled part of a population, such as an age or a country.
 
     `mean` and `sd` are of its own sample; without an `sd` the mean is a share of answers.
     """
@@ -43,7 +43,7 @@ class Stratum:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """
-    A sample of a population, by which a parameter is estimated.
+    A sample of a population for the estimate of a parameter.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    Event at a plant: its first day and the first day after it, which an event that lasts has not.
+    An event at a plant: first day and first day after it, None if it continues.
 
     `increase` explains a reduction above the estimate of the design, `moved` is of meters that
     measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
@@ -100,19 +100,19 @@ class Event:
     resolved: date | None = None
 
     def covers(self, device: str | None, first: date, last: date) -> bool:
-        """Whether it is of a device, and of days with both ends among them."""
+        """Return whether it concerns a device and includes both ends of some days."""
         mine = not self.devices or device in self.devices
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Whether someone investigated a device's day, and was done with it no earlier."""
+        """Return whether a device's day was investigated, on that day or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 
 
 @dataclass(frozen=True, slots=True)
 class DesignedDevice:
-    """Equipment of the registered design: how many of a make and model, where, each rated how."""
+    """Equipment of the registered design: number of a make and model, location and rated power."""
 
     make: str
     model: str
@@ -131,7 +131,7 @@ class DesignedPopulation:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A phase of the implementation: when it was planned, and when it was commissioned."""
+    """A phase of the implementation: planned and actual commissioning."""
 
     name: str
     planned: date
@@ -143,7 +143,7 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class Design:
     """
-    The registered design document, with the equipment and the phases that it has.
+    The registered design document, with its equipment and phases.
 
     `latitude` and `longitude` are those of the plant by the document. [deg]
     """
@@ -179,7 +179,7 @@ class JointReading:
 @dataclass(frozen=True, slots=True)
 class SharedMeter:
     """
-    A meter that several users share, and the meters of each user.
+    A meter shared by several users, and the meters of each user.
 
     `lost` is by how much the two may differ: what is lost or stored between them. [%]  `readings`
     are joint meter readings; the lower of these and of the meter's own readings applies.
@@ -194,7 +194,7 @@ class SharedMeter:
 @dataclass(frozen=True, slots=True)
 class Default:
     """
-    Why a published default applies in place of a supplier's, a measured or a national value.
+    Reason for a published default in place of a supplier's, measured or national value.
 
     `factor` is the kind, such as `diesel.ncv`; `reason` says why none of those was to be had (CDM
     TOOL03: options a to d, in this order).
@@ -207,7 +207,7 @@ class Default:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """All of it, of a project."""
+    """All declarations of a project."""
 
     surveys: tuple[Survey, ...] = ()
     events: tuple[Event, ...] = ()
@@ -220,7 +220,7 @@ class Declared:
         return self != Declared()
 
     def until(self, last: date) -> Declared:
-        """Return what is of days up to the last of a period."""
+        """Return the declarations for days up to the last of a period."""
         return Declared(
             tuple(one for one in self.surveys if one.taken <= last),
             tuple(one for one in self.events if one.begins <= last),
@@ -233,7 +233,7 @@ class Declared:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    A certificate of a device's meter: good from `performed` up to its due date.
+    A certificate of a device's meter, valid from `performed` to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
@@ -305,7 +305,7 @@ _SCALE = 10**9
 
 
 class Precision(NamedTuple):
-    """Half of a confidence interval, in the unit of the mean, and what was asked for. [%]"""
+    """Half-width of a confidence interval, in the unit of the mean, and the requirement. [%]"""
 
     half: Fraction
     percent: Fraction | None
@@ -314,18 +314,18 @@ class Precision(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it is as precise as was asked for."""
+        """Return whether the precision is as required."""
         return self.percent is not None and self.percent <= self.asked
 
 
 def required(methodology: str, programme: str) -> tuple[int, int]:
-    """Return confidence and precision that a methodology's programme asks for. [%]"""
+    """Return confidence and precision required by a methodology's programme. [%]"""
     large = programme == "CDM" and not methodology.startswith("ams-")
     return LARGE if large else SMALL
 
 
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
-    """Return the precision of a survey; the plan's own requirement counts where it is stricter."""
+    """Return the precision of a survey; a stricter requirement of the plan applies."""
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(one) * one.population**2 for one in parts), start=Fraction(0))
     # each stratum has a mean of its own
@@ -344,7 +344,7 @@ def _square(one: Survey | Stratum) -> Fraction:
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:
-    """Return the precision of the mean of some samples; None of fewer than two."""
+    """Return the precision of the mean of some samples; None for fewer than two."""
     n = len(values)
     if n < 2:  # noqa: PLR2004 - one sample has no spread
         return None

@@ -1,5 +1,5 @@
 """
-The monitoring plan: what is measured, by which meter, how often, and who answers for it.
+The monitoring plan: parameters, meters, frequency and responsible persons.
 
 A project's plan comes in versions, each in force from a local day on.  A line
 speaks of a role (all devices in it, or one) or of a parameter of the project.
@@ -62,7 +62,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Approval:
     """
-    Decision of a programme on a version of a plan: whose, of which day, its reference.
+    Decision of a programme on a version of a plan: body, day, reference.
 
     `sha256` is that of the document's file.
     """
@@ -105,7 +105,7 @@ class Version:
     entered: int | None = None
 
     def line(self, role: str, device: str) -> Line | None:
-        """Return the line that speaks of a device in a role, its own before the role's."""
+        """Return the line for a device in a role, its own before that of the role."""
         found = [one for one in self.lines if one.parameter == role]
         own = [one for one in found if one.device == device]
         return next(iter([*own, *(one for one in found if one.device is None)]), None)
@@ -113,7 +113,7 @@ class Version:
 
 def at(versions: Sequence[Version], day: date) -> Version | None:
     """
-    Return the version in force on a local day: a deviation before what it departs from.
+    Return the version in force on a local day; a deviation precedes its base version.
 
     Of two that begin on one day the later in the list counts.
     """
@@ -123,7 +123,7 @@ def at(versions: Sequence[Version], day: date) -> Version | None:
 
 
 def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Version, ...]:
-    """Return the versions in force within half-open local days, that of the last day last."""
+    """Return the versions in force in half-open local days, that of the last day last."""
     edges = {one.begins for one in versions} | {one.ends for one in versions if one.ends}
     days = sorted({first} | {day for day in edges if first < day < end})
     found = [one for day in days if (one := at(versions, day)) is not None]
@@ -131,7 +131,7 @@ def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Versi
 
 
 def replaced(versions: Sequence[Version], one: Version) -> Version | None:
-    """Return the version that another one corrects, changes or departs from."""
+    """Return the version that another one corrects, changes or deviates from."""
     ordered = _ordered(versions)
     before = [v for v in ordered[: ordered.index(one)] if v.ends is None]
     return next(reversed(before), None)
@@ -142,7 +142,7 @@ def _ordered(versions: Sequence[Version]) -> list[Version]:
 
 
 def called(kind: Kind) -> Text:
-    """Return what a kind of version is called."""
+    """Return the name of a kind of version."""
     names: dict[Kind, Text] = {
         "registered": text("plan.registered"),
         "correction": text("plan.correction"),
@@ -153,18 +153,18 @@ def called(kind: Kind) -> Text:
 
 
 def as_first(one: Version) -> Version:
-    """Return a version as release 0.1.0 had it."""
+    """Return a version in the form of release 0.1.0."""
     return replace(one, kind=REGISTERED, ends=None, approval=None, entered=None)
 
 
 def blank(one: Version, *, surveyed: bool) -> tuple[str, ...]:
-    """Return the procedures that a version does not describe; of surveys how they are drawn."""
+    """Return the procedures that a version does not describe, including sampling of surveys."""
     asked = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
     return tuple(name for name in asked if not one.procedures.get(name, "").strip())
 
 
 def differences(before: Version, now: Version) -> Iterator[Text]:
-    """Say what a version has otherwise than the one that it replaces."""
+    """Return the differences between a version and the one that it replaces."""
     was, are = _stated(before), _stated(now)
     for what in sorted(was.keys() | are.keys()):
         if what not in was:
@@ -189,7 +189,7 @@ def _stated(one: Version) -> dict[str, str]:
 
 
 def version_out(one: Version) -> dict[str, Any]:
-    """Write a version as canonical JSON can hold it; of 0.1.0, without a kind."""
+    """Return a version as canonical JSON; in the form of 0.1.0, without a kind."""
     of_kind: dict[str, Any] = {} if one.kind == REGISTERED else {"kind": one.kind}
     if one.ends is not None:
         of_kind["to"] = one.ends.isoformat()
@@ -220,19 +220,19 @@ def version_out(one: Version) -> dict[str, Any]:
 
 
 def approval_out(one: Approval) -> dict[str, Any]:
-    """Write an approval as canonical JSON can hold it."""
+    """Return an approval as canonical JSON."""
     said = {"by": one.by, "date": one.day.isoformat(), "reference": one.reference}
     return said if one.sha256 is None else {**said, "sha256": one.sha256}
 
 
 def approval_in(record: Mapping[str, Any]) -> Approval:
-    """Read what `approval_out` wrote; KeyError or ValueError if it is something else."""
+    """Return an approval from `approval_out`; KeyError or ValueError for other values."""
     day = date.fromisoformat(record["date"])
     return Approval(record["by"], day, record["reference"], record.get("sha256"))
 
 
 def extract_out(one: Version) -> dict[str, Any]:
-    """Write a version with its approval and the time of its entry."""
+    """Return a version with its approval and the time of its entry."""
     found = version_out(one)
     if one.approval is not None:
         found["approval"] = approval_out(one.approval)
@@ -242,7 +242,7 @@ def extract_out(one: Version) -> dict[str, Any]:
 
 
 def version_in(record: Mapping[str, Any]) -> Version:
-    """Read what `version_out` or `extract_out` wrote; KeyError or ValueError for anything else."""
+    """Return a version from `version_out` or `extract_out`; KeyError or ValueError otherwise."""
     ends, approval, entered = (record.get(key) for key in ("to", "approval", "entered"))
     return Version(
         kind=record.get("kind", REGISTERED),

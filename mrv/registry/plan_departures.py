@@ -1,5 +1,5 @@
 """
-Where a monitoring plan departs from what its methodology monitors.
+Deviations of a monitoring plan from its methodology's requirements.
 
 An import and a statement say the same of a plan, since both ask here.  Options are
 those of the JCM: A publicly available data, B the amount of a transaction
@@ -29,7 +29,7 @@ Bound = tuple[str, str]  # device and role
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What a plan is compared with of a device: quantities by register, and certificates."""
+    """Data of a device for comparison with the plan: quantities by register, and certificates."""
 
     registers: Mapping[str, str]
     calibrations: Sequence[Calibration]
@@ -42,7 +42,7 @@ def departures(
     meters: Mapping[str, Meter],
 ) -> Iterator[Text]:
     """
-    Say what a version lacks of what the methodology monitors, or says against it.
+    Return missing or contradicting lines of a version, compared with the methodology.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def departures(
 
 
 def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:
-    """Say which meters are attested with a larger error than the plan's class allows."""
+    """Return meters certified with a larger error than the plan's class allows."""
     found = []
     for device, role in bound:
         line = version.line(role, device)
@@ -142,7 +142,7 @@ def _of_role(
 
 
 def frequency_of(parameter: str, method: Methodology) -> str | None:
-    """How often a methodology asks for a role's quantity or a parameter; None if it does not."""
+    """Return the frequency required by a methodology for a role or parameter; None without one."""
     role = method.roles.get(parameter)
     spec = method.parameters.get(parameter)
     asked = role.frequency if role is not None else spec.frequency if spec is not None else ""

@@ -1,5 +1,5 @@
 """
-The systems of the programme: which methodology counts each, or why none does.
+The systems of the programme: the methodology of each, or the reason for none.
 
 A system without a methodology has no tonnes: null, never 0.
 """
@@ -33,7 +33,7 @@ class System:
 
 @cache
 def load() -> Mapping[str, System]:
-    """All systems by id."""
+    """Return all systems by id."""
     text = (resources.files(__package__) / "programme_systems.toml").read_text("utf-8")
     entries = tomllib.loads(text)["system"]
     return MappingProxyType(

@@ -1,5 +1,5 @@
 """
-A project as the registry holds it: its devices, its calibrations, its grid.
+A project as in the registry: devices, calibrations, grid.
 
 Whatever is counted is counted in whole intervals of the 15-minute grid.  Where
 a device comes or goes inside one, the interval goes to the side that costs the
@@ -33,7 +33,7 @@ FIRST, ACCOUNTING = VERSIONS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
-    """A device in a role, for half-open time; `to_us` None: as long as the project."""
+    """A device in a role, for half-open time; `to_us` None: until the end of the project."""
 
     device: str
     role: str
@@ -72,7 +72,7 @@ def service_intervals(
     project: Project, bound: ProjectDevice, device: Device, side: Side
 ) -> tuple[int, int]:
     """
-    Grid intervals in which a device serves a project: first, and one past the last.
+    Return the grid intervals in which a device serves a project: first, and one past the last.
 
     The device must be bound and installed, and the project in its crediting
     period; numbers count intervals since the epoch, and the range may be empty.
@@ -88,7 +88,7 @@ def service_intervals(
 @dataclass(frozen=True, slots=True)
 class Document:
     """
-    What a value that was fixed ex ante stands in.
+    Document of a value fixed ex ante.
 
     Attributes
     ----------
@@ -120,14 +120,14 @@ class Document:
     signed: str | None = field(default=None, compare=False)
 
     def stated(self, device: str | None = None) -> Fraction | None:
-        """Return the value that it states, of the project or of a device; None where unknown."""
+        """Return the stated value, of the project or of a device; None where unknown."""
         return self.value if device is None else self.by_device.get(device, self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """
-    What another statement of the project says, for comparison.
+    Contents of another statement of the project, for comparison.
 
     `energy_wh` is what its meters of energy metered, or those of the roles that are
     compared (`Besides.energy`); `reduction_t` is its reduction.
@@ -143,7 +143,7 @@ class Earlier:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """
-    What an issued statement's service took, and what of it was delivered. [base units]
+    Consumption and delivered service of an issued statement. [base units]
 
     `served` is without what was found not to be plausible.
     """
@@ -158,7 +158,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class FixedBefore:
     """
-    A value that was fixed ex ante and is another one now: as an issued statement has it.
+    A value fixed ex ante that differs from that of an issued statement.
 
     `device` is None where it is the whole project's.
     """
@@ -172,7 +172,7 @@ class FixedBefore:
 @dataclass(frozen=True, slots=True)
 class ChangedLate:
     """
-    What was fixed ex ante and was changed in the registry after the period began.
+    A value fixed ex ante that was changed in the registry after the period began.
 
     Attributes
     ----------
@@ -204,7 +204,7 @@ class ChangedLate:
 @dataclass(frozen=True, slots=True)
 class Besides:
     """
-    What a period is compared with beside its own readings.
+    Data for comparison with a period, other than its own readings.
 
     `energy` names the roles whose energy a design and other periods are compared with;
     where it is empty, it is that of all meters of energy.  `accounting` is the version of
@@ -279,7 +279,7 @@ class Besides:
 
 
 class Excluded(NamedTuple):
-    """A device of which nothing counts for the baseline, by which rule, and why."""
+    """A device excluded from the baseline, the rule and the reason."""
 
     device: str
     rule: str
@@ -287,7 +287,7 @@ class Excluded(NamedTuple):
 
 
 class Clocked(NamedTuple):
-    """Hours that a device's readings tell of, and those that passed while they came."""
+    """Hours reported by a device's readings, and hours elapsed while they arrived."""
 
     told_h: int
     passed_h: int
@@ -295,7 +295,7 @@ class Clocked(NamedTuple):
 
 class Unshown(NamedTuple):
     """
-    Intervals of a device, and what of each another of its channels does not show.
+    Intervals of a device, and the part not corroborated by another of its channels.
 
     `number` are interval numbers, ascending, `value` base units.
     """
@@ -307,7 +307,7 @@ class Unshown(NamedTuple):
 
 class Fallen(NamedTuple):
     """
-    A register that left its line: the readings on either side of it. [us UTC, base units]
+    A register that left its sequence: readings before and after. [us UTC, base units]
 
     `brief`: it is back where it stood a few readings before.
     """
@@ -322,7 +322,7 @@ class Fallen(NamedTuple):
 
 class MeteredOutside(NamedTuple):
     """
-    What a device metered in a span outside the period. [base units]
+    Quantity metered by a device in a time span outside the period. [base units]
 
     `known_us` is the time of its intervals of which all is known.
     """
@@ -337,7 +337,7 @@ class MeteredOutside(NamedTuple):
 
 class Drawn(NamedTuple):
     """
-    Energy that a device drew, or delivered, in the intervals of which all is known.
+    Energy that a device consumed or delivered, in fully known intervals.
 
     `number` are interval numbers, ascending, `value` not below 0. [Wh]
     """
@@ -362,7 +362,7 @@ class Certified(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Measured:
     """
-    Value of a parameter by the plant's own channels, in its unit, and the words for it.
+    Value of a parameter from the plant's own channels, in its unit, and its text.
 
     `hours` are those in which there was a reading, `of` those of the period.  `silent` are
     days on which something flowed and nothing was read, `most` is the value that leaves the
@@ -386,7 +386,7 @@ class Measured:
 
 class Common(NamedTuple):
     """
-    A common meter and its users, in the intervals that all of them know. [base units]
+    A common meter and its users, in intervals known for all. [base units]
 
     `share` is that of these intervals, `lost` what they may differ by [%], `days_above` days on
     which the users are above it by more.
@@ -403,7 +403,7 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """What flowed to a flare, and what of it while one of some channels showed a flame."""
+    """Flow to a flare, and the part during which a channel showed a flame."""
 
     flow: int
     shown: int
@@ -411,7 +411,7 @@ class Lit(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A local day [us UTC], what flowed on it [base units], and that times the day's mean."""
+    """A local day [us UTC], its flow [base units], and the flow times the day's mean."""
 
     from_us: int
     to_us: int
@@ -420,9 +420,7 @@ class Loaded(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """Days in a row on which a device's analyser reported nothing [us UTC], and what flowed
-    then.
-    """
+    """Consecutive days without data of a device's analyser [us UTC], and their flow."""
 
     device: str
     from_us: int
@@ -432,7 +430,7 @@ class Silent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckMeter:
-    """A meter that counts the energy of a main one again; they may differ by `percent`."""
+    """A meter of the same energy as a main meter; they may differ by `percent`."""
 
     main: str
     check: str
@@ -446,7 +444,7 @@ Doubt = Literal["operator", "one_file", "other_issuer"]
 @dataclass(frozen=True, slots=True)
 class Invoice:
     """
-    What a document says was bought or sold (monitoring option B), half-open.
+    Quantity bought or sold according to a document (monitoring option B), half-open.
 
     Attributes
     ----------

@@ -1,5 +1,5 @@
 """
-Reports for people: a statement and its verification as workbook and as PDF, and a programme.
+Reports: a statement and its verification as workbook and PDF, and a programme report.
 
 A report says nothing that the signed documents and their evidence do not say.
 The same documents give the same bytes, no matter who makes it and whenever.

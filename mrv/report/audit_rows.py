@@ -1,5 +1,5 @@
 """
-What JCM's and ISO 14064-3's forms ask for beside figures, as rows of words.
+Rows of the audit file required by JCM and ISO 14064-3 forms, in words.
 
 All of it is what the registry or the verifier wrote; what no one wrote is None, and shown
 as not stated.
@@ -43,14 +43,14 @@ _UG = 10**6  # a millionth of a tonne
 
 
 class Uncertainty(NamedTuple):
-    """Of a sum: in t CO2e, and as a share of it [%]; None where it is not determined."""
+    """Uncertainty of a sum: in t CO2e, and as a share of it [%]; None where not determined."""
 
     tonnes: str | None
     percent: str | None
 
 
 def percent_of(parameter: MonitoredParameter) -> Fraction | None:
-    """Largest permissible error of a meter [%]; None where no certificate or class says it."""
+    """Return the maximum permissible error of a meter [%]; None where not stated."""
     found = [
         Fraction(c.max_error_percent)
         if c.max_error_percent is not None
@@ -62,7 +62,7 @@ def percent_of(parameter: MonitoredParameter) -> Fraction | None:
 
 
 def combined(parameters: Sequence[MonitoredParameter]) -> Uncertainty:
-    """Combine the uncertainties of all meters; not determined where one of them is unknown."""
+    """Return the combined uncertainty of all meters; not determined where one is unknown."""
     total, squares = Fraction(0), Fraction(0)
     for parameter in parameters:
         percent = percent_of(parameter)
@@ -89,8 +89,8 @@ def _decimal(units: int, parts: int) -> str:
     return f"{whole}.{rest:0{places}d}"
 
 
-def shown(percent: Fraction | None) -> str | None:
-    """Write a percentage with two places, rounded up."""
+def percent_text(percent: Fraction | None) -> str | None:
+    """Return a percentage with two places, rounded up."""
     return None if percent is None else _decimal(-(-percent * 100 // 1), 100)
 
 
@@ -101,7 +101,7 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
     """Yield each meter: device, maker and model, serial, ratings, uncertainty."""
     for one in facts.parameters:
         named = " ".join(text for text in (one.meter.maker, one.meter.model) if text)
-        percent = shown(percent_of(one))
+        percent = percent_text(percent_of(one))
         yield [
             one.device,
             named or None,
@@ -112,7 +112,7 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
 
 
 def point_rows(facts: Facts) -> list[Row]:
-    """Return each meter with its monitoring point and what it feeds, as the statement says."""
+    """Return each meter with its monitoring point and load, as in the statement."""
     return [
         [one.device, one.meter.point or None, ", ".join(one.meter.feeds or ()) or None]
         for one in facts.parameters
@@ -133,7 +133,7 @@ def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
 
 
 def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the uncertainty of the sum, and by which rule it was combined."""
+    """Yield the uncertainty of the sum, and the rule of combination."""
     found = combined(facts.parameters)
     if found.tonnes is None:
         yield words["uncertainty_sum"], words["uncertainty_unknown"]
@@ -144,7 +144,7 @@ def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | No
 
 
 def quality_rows(facts: Facts, words: Words) -> Iterator[Row]:
-    """Yield each line of the monitoring plan: version, parameter, frequency, QA/QC, who answers."""
+    """Yield each line of the monitoring plan: version, parameter, frequency, QA/QC, responsible."""
     for version in facts.plan.versions:
         for line in version.lines:
             what = line.parameter if line.device is None else f"{line.parameter} ({line.device})"
@@ -168,7 +168,7 @@ def _delivered(facts: Facts, line: Line) -> str | None:
 
 
 def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield who answers for each version of the plan, and its procedures."""
+    """Yield the responsible person of each plan version, and its procedures."""
     if not facts.plan.versions:
         yield words["plan_responsible"], None
     for version in facts.plan.versions:
@@ -179,7 +179,7 @@ def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
 
 
 def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield where monitoring departed from the plan: as computed, and as the operator wrote."""
+    """Yield deviations from the plan: as computed, and as stated by the operator."""
     conditions = [
         one
         for one in facts.subject.applicability
@@ -224,7 +224,7 @@ def _of_version(one: PlanVersion, facts: Facts, words: Words) -> str:
 
 
 def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield when the readings arrived, as the statement says."""
+    """Yield the arrival of the readings, as in the statement."""
     said = facts.subject.arrival
     if not said:
         yield words["arrival"], None
@@ -240,7 +240,7 @@ def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]
 
 
 def signed_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield how much of the energy is signed, by kind, as the statement says."""
+    """Yield the share of signed energy by kind, as in the statement."""
     said = facts.subject.signed_energy
     if not said:
         yield words["signed"], None
@@ -254,7 +254,7 @@ def signed_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
 
 
 def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield team, site visits, accreditation and signatory, as the verifier wrote them."""
+    """Yield team, site visits, accreditation and signatory, as stated by the verifier."""
     said = facts.opinion.credential_subject if facts.opinion else None
     team = "; ".join(f"{one.name}, {one.function}" for one in (said and said.team) or ())
     visits = "; ".join(
@@ -270,14 +270,14 @@ def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
 
 
 def status_url(facts: Facts) -> str | None:
-    """Return the page that tells anybody whether the statement counts."""
+    """Return the public page with the status of the statement."""
     base = facts.plan.public_url
     return None if base is None else f"{base}/statements/{facts.name}"
 
 
 def cadence_s(one: MonitoredParameter) -> Fraction | None:
     """
-    Return how often a device's readings came, on the mean; None: never.
+    Return the mean interval of a device's readings; None without readings.
 
     By the time that they measured, so that an inverter may sleep at night; of readings too far
     apart to measure any, by all time that is not missing.
@@ -289,7 +289,7 @@ def cadence_s(one: MonitoredParameter) -> Fraction | None:
 
 
 def anomalies(subject: Claims) -> dict[str, list[date]]:
-    """Return the local days of each device on which an hour or more lacked, or was unusual."""
+    """Return the local days of each device with an hour or more of missing or unusual data."""
     zone = subject.monitoring_period.timezone
     lost: defaultdict[tuple[str, date], int] = defaultdict(int)
     found: set[tuple[str, date]] = set()

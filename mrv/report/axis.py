@@ -1,4 +1,4 @@
-"""Axes of charts: round steps from zero, and the unit in which people read a quantity."""
+"""Axes of charts: round steps from zero, and the unit for display."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCALES: dict[str, tuple[tuple[str, int], ...]] = {
 
 def unit_for(base: str, most: Fraction, number: Callable[[str], str]) -> tuple[str, int]:
     """
-    Return the unit in which an amount has few digits, and how many base units it is.
+    Return the unit in which an amount has few digits, and its number of base units.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def unit_for(base: str, most: Fraction, number: Callable[[str], str]) -> tuple[s
 
 def steps(low: Fraction, high: Fraction) -> list[Fraction]:
     """
-    Return round steps that hold [low, high] and zero, four to eight of them on the longer side.
+    Return round steps that include [low, high] and zero, four to eight on the longer side.
 
     Parameters
     ----------

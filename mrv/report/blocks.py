@@ -1,6 +1,6 @@
-"""What stands on a page, as data: `page.typ` sets it on paper, the console in a browser.
+"""Contents of a page as data, rendered by `page.typ` in the PDF and by the console.
 
-Which device-days the verifier looked at, as blocks; see `mrv.statement.sampling`.
+Device-days examined by the verifier, as blocks; see `mrv.statement.sampling`.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ MOST_ROWS = 200
 
 
 def part(text: str) -> Block:
-    """Head of a part."""
+    """Return the heading of a part."""
     return {"kind": "h1", "text": text}
 
 
 def chapter(text: str) -> Block:
-    """Heading of a chapter, within a part."""
+    """Return the heading of a chapter in a part."""
     return {"kind": "h2", "text": text}
 
 
 def paragraph(text: str, *, small: bool = False) -> Block:
-    """Write running text."""
+    """Return running text."""
     return {"kind": "p", "text": text, "small": small, "leads": False}
 
 
 def note(text: str) -> Block:
-    """Write what there is to know of the table that follows, on the same page."""
+    """Return a note on the following table, on the same page."""
     return {**paragraph(text, small=True), "leads": True}
 
 
 def banner(text: str, tone: str) -> Block:
-    """Write what no one may overlook; tone `good`, `warn` or `bad`."""
+    """Return a banner; tone `good`, `warn` or `bad`."""
     return {"kind": "banner", "text": text, "tone": tone}
 
 
 def pairs(rows: Iterable[tuple[str, str | None]]) -> Block:
-    """List names and what stands for them; None is shown as not stated."""
+    """Return names and their values; None is shown as not stated."""
     return {"kind": "pairs", "rows": [list(row) for row in rows]}
 
 
@@ -55,7 +55,7 @@ def table(
     note: str = "page.more_rows",
 ) -> Block:
     """
-    List rows under heads, as many as paper takes.
+    Return a table; rows beyond the paper's limit are counted.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def table(
 
 def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
     """
-    Show how the list was drawn, and the list.
+    Return how the sample was drawn, and its device-days.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
 
 
 def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | None]]:
-    """Who drew how many of how many, when, and by which seed."""
+    """Return who drew the sample, numbers, time and seed."""
     said = document.credential_subject
     return [
         (words["sampling.population"], words.number(said.population)),
@@ -124,10 +124,10 @@ def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | No
 
 
 def drawn(sampled_day: SampledDay, words: Words) -> str:
-    """How a device-day came on the list."""
+    """Return how a device-day was selected."""
     return words.get(f"drawn.{sampled_day.drawn.replace(' ', '_')}", sampled_day.drawn)
 
 
 def risks(sampled_day: SampledDay, words: Words) -> str:
-    """Why a device-day weighs more than another; empty where nothing makes it so."""
+    """Return why a device-day has a higher weight; empty without a reason."""
     return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in sampled_day.reasons)

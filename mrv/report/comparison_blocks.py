@@ -1,5 +1,5 @@
 """
-What the figures were compared with, as blocks: the design, other periods, witnesses, a threshold.
+Comparisons of the figures, as blocks: design, other periods, check meters, threshold.
 
 The same blocks go on paper and into the console, so that both say the same.
 """
@@ -22,7 +22,7 @@ from mrv.report.words import Words
 
 
 def designed(subject: Claims, words: Words) -> Iterator[Block]:
-    """Hold what came against what the project design let expect of so long a period."""
+    """Return the comparison of results with the project design, pro rata."""
     yield chapter(words["page.comparisons"])
     found = subject.comparisons
     if not found:
@@ -34,7 +34,7 @@ def designed(subject: Claims, words: Words) -> Iterator[Block]:
 
 def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
     """
-    List other periods, cross-checks and materiality.
+    Return other periods, cross-checks and materiality.
 
     A statement from before they were made has none of them.
 

@@ -1,5 +1,5 @@
 """
-What of a statement's inputs has a date from which it counts: ratings, samples, design, factors.
+Inputs of a statement with a date: ratings, samples, design, factors.
 
 The same rows go on paper, into the workbook and into the console.
 """
@@ -25,7 +25,7 @@ _SHARES = (("l", 1.2), ("l", 1.6), ("l", 1.2), ("r", 0), ("l", 0), ("l", 1.8))
 
 
 def dated(subject: Claims, words: Words) -> Iterator[Block]:
-    """Write the dated values as a table under its head; nothing where there is none."""
+    """Return the dated values as a table with heading; empty without any."""
     rows = list(dated_rows(subject, words))
     if rows:
         yield chapter(words["dated"])

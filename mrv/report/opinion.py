@@ -1,4 +1,4 @@
-"""Who signed a statement and its verification, and what they said, as rows of words."""
+"""Signatories of a statement and its verification, and their conclusions, as rows of words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrv.statement.verifiers_words import requirements
 
 
 class FindingRow(NamedTuple):
-    """A finding, or one event of it, as a table shows it; None where there is nothing."""
+    """A finding, or one event of it, as a table row; None where empty."""
 
     name: str
     kind: str
@@ -27,7 +27,7 @@ class FindingRow(NamedTuple):
 
 
 def opinion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield what to name and what stands there; None where no document says it."""
+    """Yield names and values of the opinion; None where no document states it."""
     yield words["statement"], facts.name
     yield words["state"], state(facts, words)
     yield from signer_rows(facts, words)
@@ -50,7 +50,7 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
 
 
 def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield opinion, assurance, materiality and what was done."""
+    """Yield opinion, assurance, materiality and activities."""
     if facts.opinion is None:
         yield words["opinion"], words["not_verified"]
         return
@@ -89,7 +89,7 @@ def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
 
 
 def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]:
-    """Yield the conditions that are not met: which, what of it, severity and remedy."""
+    """Yield the conditions not met: rule, detail, severity and remedy."""
     opinion = facts.opinion
     conclusion = None if opinion is None else opinion.credential_subject
     left = unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
@@ -104,7 +104,7 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
 
 
 def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return how the verifier verified each monitored parameter."""
+    """Return the verification of each monitored parameter."""
     said = None if facts.opinion is None else facts.opinion.credential_subject
     return [
         [
@@ -120,7 +120,7 @@ def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
 
 
 def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return how the verifier verified each requirement, those without a word too."""
+    """Return the verification of each requirement, including blank ones."""
     said = None if facts.opinion is None else facts.opinion.credential_subject
     found = {one.requirement: one for one in (said and said.requirements) or ()}
     rows: list[list[str | None]] = []
@@ -132,13 +132,13 @@ def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:
-    """Count corrective action and clarification requests: all, and those not closed."""
+    """Return the number of corrective action and clarification requests: all, and open."""
     asked = [one for one in facts.findings if one.kind in {"CAR", "CL"} and not one.remark]
     return len(asked), sum(one.state != "closed" for one in asked)
 
 
 def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the digests that name the evidence, the place in the log, and the program."""
+    """Yield the digests of the evidence, the log entry and the program."""
     if facts.opinion is not None:
         for related in facts.opinion.related_resource:
             yield words["digest_of_statement"], related.digest_sri
@@ -156,7 +156,7 @@ def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
 
 
 def state(facts: Facts, words: Words) -> str:
-    """State of the statement, with its successor where it has one."""
+    """Return the state of the statement, with its successor if any."""
     text = words[f"state.{facts.state}"]
     return f"{text}: {facts.superseded_by}" if facts.superseded_by else text
 

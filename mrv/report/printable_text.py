@@ -1,4 +1,4 @@
-"""Text of documents as a page may show it: nothing invisible, nothing without end."""
+"""Text of documents for a page: without invisible characters, of limited length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 10_000
 
 def legible(text: str, most: int = MOST) -> str:
     """
-    Return a text with control and direction marks written out, cut where it is too long.
+    Return a text with control and direction marks written out, cut to the maximum length.
 
     A name that turns the direction of writing could make a figure beside it read
     backwards; U+202E becomes its number in brackets.
@@ -22,7 +22,7 @@ def legible(text: str, most: int = MOST) -> str:
 
 
 def printable(text: str, most: int = MOST) -> str:
-    """Return a legible text in which characters that no font of ours has are numbers."""
+    """Return a legible text, with code numbers for characters missing in the fonts."""
     covered = _covered()
     composed = unicodedata.normalize("NFC", legible(text, most))
     return "".join(c if ord(c) in covered else _named(c) for c in composed)

@@ -20,7 +20,7 @@ _MAKERS = {"pdf": ("mrv.report.page", "page"), "xlsx": ("mrv.report.sheets", "wo
 
 def make(facts: Facts, wanted: Format, language: str) -> bytes:
     """
-    Return a report, the same bytes each time.
+    Return a report, byte-identical for the same data.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def make(facts: Facts, wanted: Format, language: str) -> bytes:
 
 def make_programme(document: Mapping[str, Any], wanted: Format, language: str) -> bytes:
     """
-    Return a programme report in one of its formats, the same bytes each time.
+    Return a programme report in one of its formats, byte-identical for the same data.
 
     Raises
     ------
@@ -52,6 +52,6 @@ def _written(module: str, name: str, of: object, language: str) -> bytes:
         found: bytes = maker(of, words)
     except ModuleNotFoundError as error:
         raise ReportError(
-            f"reports need {error.name}, which is not installed: tonne's extra `report`"
+            f"reports need {error.name}, which is not installed: install tonne's extra `report`"
         ) from error
     return found

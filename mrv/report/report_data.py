@@ -1,6 +1,6 @@
-"""What a report is made of: the documents, and sums of their evidence by day.
+"""Input of a report: the documents, and daily sums of their evidence.
 
-Sums of a device's intervals by local day, within its service.
+Daily sums of a device's intervals, within its service.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Day(NamedTuple):
 
     @property
     def missing_us(self) -> int:
-        """Time of which nothing is known."""
+        """Return the time without any data. [us]"""
         return self.to_us - self.from_us - self.measured_us - self.estimated_us - self.unknown_us
 
 
@@ -67,7 +67,7 @@ def day_sums(
     parameters: Sequence[MonitoredParameter], rows: IntervalRows, fleet: Fleet, timezone: str
 ) -> list[Day]:
     """
-    Daily sums, by monitored parameter and day.
+    Return daily sums, by monitored parameter and day.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class Line:
 @dataclass(frozen=True)
 class Facts:
     """
-    What a report is made of.
+    Input of a report.
 
     Attributes
     ----------
@@ -205,47 +205,47 @@ class Facts:
 
     @property
     def hidden(self) -> tuple[int, str] | None:
-        """How many texts are hidden, and the SHA-256 of the original; None: it is the original."""
+        """Number of hidden texts, and SHA-256 of the original; None for the original."""
         if self.twin is None:
             return None
         said = self.twin["credentialSubject"]
         return len(said["redactions"]), str(said["originals"]["statement"])
 
     def project(self, language: str) -> str:
-        """Return the project's name in a language, else as the statement has it."""
+        """Return the project's name in a language, else as in the statement."""
         signed = self.subject.project.name
         return signed if self.twin is not None else self.names.get(language, signed)
 
     def organisation(self, issuer: Issuer) -> str:
-        """Return the organisation that a signer signs for; where none is known, the key's name."""
+        """Return the signer's organisation; the key's name where unknown."""
         return self.organisations.get(issuer.id) or issuer.name
 
     @cached_property
     def stated(self) -> Statement:
-        """The statement, typed; what is attached is the document itself."""
+        """Return the typed statement; the attached file is the document itself."""
         return read(Statement, self.statement, "the statement")
 
     @cached_property
     def opinion(self) -> Verification | None:
-        """The verifier's credential, typed."""
+        """Return the verifier's credential, typed."""
         document = self.verification
         return None if document is None else read(Verification, document, "the verification")
 
     @cached_property
     def sample(self) -> SamplingList | None:
-        """The verifier's list, typed."""
+        """Return the verifier's sampling list, typed."""
         document = self.sampling
         return None if document is None else read(SamplingList, document, "the sampling list")
 
     @property
     def subject(self) -> Claims:
-        """What the statement says."""
+        """Return the claims of the statement."""
         return self.stated.credential_subject
 
     @cached_property
     def book(self) -> FactorBook:
         """
-        Factors to compute by, as the rules of the statement take them.
+        Return factors for calculation, under the rules of the statement.
 
         Those that a registry file brought only where they counted; the first rules know no bounds.
         """
@@ -263,55 +263,55 @@ class Facts:
 
     @property
     def timezone(self) -> str:
-        """Zone whose days and years are counted."""
+        """Return the time zone of days and years."""
         return self.plan.project.timezone
 
     @property
     def by_months(self) -> bool:
-        """Whether the design's year is shared out by its months, or evenly over 365 days."""
+        """Return whether the design's year is distributed by months, not evenly over 365 days."""
         expected = self.plan.project.expected
         used = in_force(expected, (*self.span_us, self.timezone))
         return any(one.get("by_month", expected.get("by_month")) for one, _, _ in used)
 
     @property
     def span_us(self) -> tuple[int, int]:
-        """Edges of the monitoring period, half-open. [us UTC]"""
+        """Return the edges of the monitoring period, half-open. [us UTC]"""
         period = self.subject.monitoring_period
         begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
         return begin, end
 
     @property
     def parameters(self) -> tuple[MonitoredParameter, ...]:
-        """The statement's monitored parameters."""
+        """Return the statement's monitored parameters."""
         return self.subject.monitored_parameters
 
     @property
     def compared(self) -> list[MonitoredParameter]:
-        """Monitored parameters whose energy is compared with the design's and other periods'."""
+        """Return monitored parameters compared with design and other periods."""
         roles = self.plan.energy
         return [p for p in self.parameters if p.unit == "Wh" and (not roles or p.role in roles)]
 
     @property
     def findings(self) -> tuple[FindingShown, ...]:
-        """Findings and remarks: what the verifier signed, before that what is raised so far."""
+        """Return findings and remarks: signed by the verifier; before that, raised so far."""
         if self.opinion is None:
             return self.raised
         return self.opinion.credential_subject.shown
 
     @cached_property
     def methodology(self) -> Methodology:
-        """The methodology of the statement's version."""
+        """Return the methodology of the statement's version."""
         said = self.subject.methodology
         return find(said.id, said.version)
 
     @cached_property
     def days(self) -> list[Day]:
-        """Daily sums, by monitored parameter and local day."""
+        """Return daily sums, by monitored parameter and local day."""
         return day_sums(self.parameters, self.rows, self.plan.fleet(), self.timezone)
 
     @cached_property
     def lines(self) -> list[Line]:
-        """Rows of the calculation, by local calendar year and monitored parameter."""
+        """Return rows of the calculation, by local calendar year and monitored parameter."""
         found: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
             found.setdefault((*self._when(day.day), day.parameter), []).append(place)
@@ -354,15 +354,15 @@ class Facts:
         return found
 
     def adjusted(self, line: Line) -> Fraction:
-        """What errors of meters, the design and rules add to a line. [base unit]"""
+        """Return the adjustment of a row by meter errors, design and rules. [base units]"""
         side = self.parameters[line.parameter].side
         some = (self.subject.deductions[i].adjusts(side) for i in line.deductions)
         return sum(some, start=Fraction(0))
 
     def substituted(self, line: Line) -> Fraction:
-        """What was put in for a line's gaps. [base unit]"""
+        """Return the quantity substituted for a row's gaps. [base units]"""
         return sum((Fraction(self.subject.gaps[i].substituted) for i in line.gaps), Fraction(0))
 
     def counted(self, line: Line) -> Fraction:
-        """What of a line goes into the equation. [base unit]"""
+        """Return the quantity of a row used in the equation. [base units]"""
         return line.metered + self.adjusted(line) + self.substituted(line)

@@ -1,5 +1,5 @@
 """
-What a completeness check and an information and reporting check ask of a request for issuance.
+Completeness check, and information and reporting check, of a request for issuance.
 
 Each check is a line: whether it holds, what lacks, and the page of the report where it stands.
 The checks are those by which requests were returned (CDM completeness check, information and
@@ -49,7 +49,7 @@ _LONGEST_S = {
 
 
 class Line(NamedTuple):
-    """A check: its code, whether it holds, what lacks, and where it stands in the report."""
+    """A check: its code, result, missing items, and page of the report."""
 
     part: Part
     check: str
@@ -59,7 +59,7 @@ class Line(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether nothing lacks."""
+        """Return whether nothing is missing."""
         return not self.lacking
 
 
@@ -68,7 +68,7 @@ Asks = Callable[[Facts, Words], Iterator[str]]
 
 def lines(facts: Facts, words: Words, given: Mapping[str, Sequence[str]]) -> tuple[Line, ...]:
     """
-    Check a statement as it would be submitted.
+    Return the checks of a statement before submission.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def signed_share(facts: Facts, words: Words, asked: str | None) -> Iterator[str]:
-    """Say what of the energy is signed, where that is less than the programme asks for [%]."""
+    """Return the share of signed energy, if below the programme's requirement [%]."""
     if asked is None:
         return
     shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()

@@ -26,23 +26,23 @@ _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
 
 def quantity(one: MonitoredParameter, words: Words) -> str:
-    """Name of a monitored parameter's quantity."""
+    """Return the name of a monitored parameter's quantity."""
     return words.get(f"quantity.{one.parameter}", one.parameter)
 
 
 def role(name: str, words: Words) -> str:
-    """Name of a device's role."""
+    """Return the name of a device's role."""
     return words.get(f"role.{name}", name)
 
 
 def methodology(subject: Claims, words: Words) -> str:
-    """Id, version and title of a statement's methodology."""
+    """Return id, version and title of a statement's methodology."""
     said = subject.methodology
     return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
 
 
 def meaning(one: FixedParameter, subject: Claims, words: Words) -> str:
-    """What a fixed parameter is; in English, and where there are no words, as it was signed."""
+    """Return the meaning of a fixed parameter; as signed in English and in untranslated cases."""
     if words.language == ENGLISH:
         return one.meaning
     name = one.parameter.removeprefix(MEASURED)
@@ -53,7 +53,7 @@ def meaning(one: FixedParameter, subject: Claims, words: Words) -> str:
 
 def described(tables: Iterable[str], methodology_id: str, name: str, words: Words) -> str | None:
     """
-    Return what a parameter, an input or a step of a methodology is; None without words.
+    Return the meaning of a methodology's parameter, input or step; None without words.
 
     Its own words in any of the tables go before those that methodologies have in common.
     """
@@ -63,7 +63,7 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
 
 
 def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
-    """Where a parameter is read; as it was signed where that is not what is declared today."""
+    """Return the source of a parameter; as signed if it differs from today's declaration."""
     if isinstance(one, MonitoredParameter):
         table, name = "role_source", one.role
     elif one.parameter.startswith(MEASURED):
@@ -77,21 +77,21 @@ def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Wor
 
 
 def until(one: CalibrationShown, words: Words) -> str:
-    """Return until when a certificate is valid, and when the next calibration was due before."""
+    """Return the end of a certificate's validity, and an earlier due date of calibration."""
     if one.due is UNSET:
         return words.day(one.valid_until)
     return words.filled("valid_until_due", words.day(one.valid_until), words.day(one.due))
 
 
 def plain_until(one: CalibrationShown, words: Words) -> str:
-    """Return the same with days as the statement has them."""
+    """Return the same with days as in the statement."""
     if one.due is UNSET:
         return one.valid_until
     return words.filled("valid_until_due", one.valid_until, one.due)
 
 
 def certificate(one: CalibrationShown, words: Words) -> str:
-    """Return a certificate with the instrument that it is of, and that it is a last test."""
+    """Return a certificate with its instrument, marked if it is a last test."""
     shown = one.certificate
     if one.channel is not UNSET:
         shown = f"{shown} ({one.channel})"
@@ -99,7 +99,7 @@ def certificate(one: CalibrationShown, words: Words) -> str:
 
 
 def error(one: CalibrationShown, words: Words) -> str | None:
-    """Return the permissible error and the one that was found [%]; None where neither is known."""
+    """Return the permissible error and the error found [%]; None where neither is known."""
     known = None if one.max_error_percent is None else words.number(one.max_error_percent)
     if one.found_error_percent is UNSET:
         return known
@@ -107,23 +107,23 @@ def error(one: CalibrationShown, words: Words) -> str | None:
 
 
 def rule(gap: Gap, words: Words) -> str:
-    """Rule that a gap was charged by."""
+    """Return the rule applied to a gap."""
     side = gap.rule.partition(" ")[0].removesuffix(":")
     return words.get(f"rule.{side}", gap.rule)
 
 
 def kind(gap: Gap, words: Words) -> str:
-    """Kind of a gap."""
+    """Return the kind of a gap."""
     return words.get(f"kind.{gap.kind}", gap.kind)
 
 
 def reason(deduction: Deduction, words: Words) -> str:
-    """Reason of a deduction; what tonne 0.1.0 wrote as it is."""
+    """Return the reason of a deduction; text of tonne 0.1.0 unchanged."""
     return words_of(deduction.reason, words.language)
 
 
 def what(comparison: Comparison, words: Words) -> str:
-    """What a comparison with the design is of, and of which roles where not of all."""
+    """Return the subject of a comparison with the design, and its roles if not all."""
     said = comparison.what
     text = words[_WHAT[said]] if said in _WHAT else said
     roles = [role(one, words) for one in comparison.roles or ()]
@@ -131,13 +131,13 @@ def what(comparison: Comparison, words: Words) -> str:
 
 
 def witness(check: CrossCheck, words: Words) -> str:
-    """Kind of a second witness."""
+    """Return the kind of a comparison source."""
     said = check.kind
     return words.get(f"witness.{said.replace(' ', '_')}", said)
 
 
 def holds(check: CrossCheck, words: Words) -> str:
-    """Say whether a cross-check holds, and why not."""
+    """Return whether a cross-check is met, and why not."""
     if check.holds is None:
         return f"{words['not_compared']}: {detail(check, words)}"
     text = words["yes" if check.holds else "no"]
@@ -145,7 +145,7 @@ def holds(check: CrossCheck, words: Words) -> str:
 
 
 def detail(check: CrossCheck, words: Words) -> str:
-    """Say what there is to know of a cross-check; empty where it holds."""
+    """Return the detail of a cross-check; empty if it is met."""
     return words_of(check.detail, words.language)
 
 
@@ -166,23 +166,23 @@ def factor_kind(kind: str, language: str) -> str:
 
 
 def quality_test(name: str, words: Words) -> str:
-    """Say what a quality test finds."""
+    """Return the name of a quality test's flag."""
     return words.get(f"test.{name}", name)
 
 
 def yes_no(value: bool | None, words: Words) -> str:
-    """Answer in the language; a dash where it is not asked."""
+    """Return yes or no in the language; a dash where not applicable."""
     return DASH if value is None else words["yes" if value else "no"]
 
 
 def period(subject: Claims, words: Words) -> str:
-    """Write the monitoring period: its days, or its local edges where they are no midnights."""
+    """Return the monitoring period: its days, or local times if not midnights."""
     said = subject.monitoring_period
     return dates.period(said.local_from, said.local_to, words.language)
 
 
 def found_words(event: Event, words: Words) -> str:
-    """Say what was found, where it is recorded, who investigated it, and when it was resolved."""
+    """Return the result of an investigation, its record, investigator and date of resolution."""
     said = f"{event.found} ({event.document})" if event.document else event.found
     if event.by is None:
         return said
@@ -191,7 +191,7 @@ def found_words(event: Event, words: Words) -> str:
 
 
 def calculated(one: FactorUsed, words: Words) -> str:
-    """Say where a factor's value comes from, and by which tool a project calculated it."""
+    """Return the source of a factor's value, and the tool of a project's calculation."""
     if one.calculation is UNSET:
         return one.source
     said = one.calculation

@@ -1,5 +1,5 @@
 """
-Time-stamp authorities that a reader trusts (RFC 3161), and how many of them must have stamped.
+Trusted time-stamp authorities (RFC 3161), and the required number of stamps.
 
     {"threshold": 2, "since": "2027-01-01T00:00:00Z",
      "authorities": [{"name": "DigiCert", "certificates": [PEM, ...],
@@ -58,11 +58,13 @@ class Authority:
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
-            raise EnrolmentError(f"a time-stamp authority has the name {self.name!r}; give one")
+            raise EnrolmentError(
+                f"the name of a time-stamp authority is {self.name!r}; give a name"
+            )
         if not self.roots:
             raise EnrolmentError(
-                f"none of the certificates of authority {self.name!r} is a root, one that signed"
-                " itself; add the root's, in PEM"
+                f"none of the certificates of authority {self.name!r} is a root (self-signed); "
+                "add the root certificate, in PEM"
             )
         for policy in self.policies:
             if not _POLICY.fullmatch(policy):
@@ -74,16 +76,16 @@ class Authority:
 
     @cached_property
     def loaded(self) -> tuple[x509.Certificate, ...]:
-        """Its certificates."""
+        """Return its certificates."""
         return tuple(certificate(pem, f"authority {self.name!r}") for pem in self.certificates)
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """Certificates that are signed with their own key."""
+        """Return self-signed certificates."""
         return tuple(one for one in self.loaded if self_signed(one))
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as a trust root holds it."""
+        """Return the JSON form in a trust root."""
         may = {"policies": list(self.policies), "until": self.until}
         return {
             "name": self.name,
@@ -93,7 +95,7 @@ class Authority:
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        """Return the value from `to_json`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
             raise EnrolmentError(
                 "a time-stamp authority has name and certificates, and may have policies and until"
@@ -109,7 +111,7 @@ class Authority:
 @dataclass(frozen=True, slots=True)
 class StampRule:
     """
-    How many of which authorities must have stamped, of periods that end after a time.
+    Required number of stamps, and the authorities, for periods that end after a time.
 
     Parameters
     ----------
@@ -137,24 +139,24 @@ class StampRule:
             for key in mine:
                 if key in seen:
                     raise EnrolmentError(
-                        f"authorities {seen[key]!r} and {one.name!r} have one name or one root:"
-                        " one authority must not count twice"
+                        f"authorities {seen[key]!r} and {one.name!r} have one name or one root; "
+                        "list each authority once"
                     )
             seen |= dict.fromkeys(mine, one.name)
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as a trust root holds it."""
+        """Return the JSON form in a trust root."""
         listed = [one.to_json() for one in self.authorities]
         return {"threshold": self.threshold, "since": self.since, "authorities": listed}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        """Return the value from `to_json`; EnrolmentError names the fault."""
         wanted = {"threshold", "authorities"}
         if not wanted <= record.keys() <= wanted | {"since"}:
             raise EnrolmentError(
-                "time-stamp authorities are given with threshold and authorities, and may have"
-                f" since; here are {', '.join(sorted(record))}"
+                "time-stamp authorities are given with threshold and authorities, and "
+                f"may have since; given: {', '.join(sorted(record))}"
             )
         threshold, since = record["threshold"], record.get("since", ALWAYS)
         listed = record["authorities"]
@@ -165,7 +167,7 @@ class StampRule:
 
 def read_authorities(data: bytes) -> StampRule:
     """
-    Read a file of authorities, JSON or PEM.
+    Return the authorities of a file, JSON or PEM.
 
     Raises
     ------
@@ -186,7 +188,7 @@ def read_authorities(data: bytes) -> StampRule:
 
 
 def certificate(text: str, where: str) -> x509.Certificate:
-    """Read a certificate in PEM; EnrolmentError names where it stands."""
+    """Return a certificate from PEM; EnrolmentError names its position."""
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
@@ -194,7 +196,7 @@ def certificate(text: str, where: str) -> x509.Certificate:
 
 
 def self_signed(one: x509.Certificate) -> bool:
-    """Whether a certificate names itself as its issuer, and is signed by its own key."""
+    """Return whether a certificate is self-signed."""
     if one.issuer != one.subject:
         return False
     try:
@@ -205,19 +207,19 @@ def self_signed(one: x509.Certificate) -> bool:
 
 
 def named(subject: x509.Name) -> str:
-    """Name of a certificate's holder for people: its common name, or the whole of it."""
+    """Return the name of a certificate's holder: its common name, or the full name."""
     found = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     text = str(found[0].value) if found else subject.rfc4514_string()
     return "".join(c if c.isprintable() else "?" for c in text) or "without a name"
 
 
 def pem(one: x509.Certificate) -> str:
-    """Text of a certificate."""
+    """Return the PEM text of a certificate."""
     return one.public_bytes(Encoding.PEM).decode()
 
 
 def counts(authority: Authority, moment: datetime) -> bool:
-    """Whether what an authority stamped at a time counts."""
+    """Return whether a stamp of an authority at a time is accepted."""
     return authority.until is None or moment < datetime.fromisoformat(authority.until)
 
 
@@ -232,5 +234,5 @@ def _check_moment(text: str | None, what: str) -> None:
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise EnrolmentError(f"{what} are a list of texts")
+        raise EnrolmentError(f"{what} must be a list of texts")
     return tuple(value)

@@ -1,5 +1,5 @@
 """
-Canonical JSON: one value, one byte string (RFC 8785, JCS).
+Canonical JSON: each value has one byte string (RFC 8785, JCS).
 
 What is signed or hashed passes through here in both directions.  Two JSON
 readers may disagree about a repeated key, about NaN, or about an integer that
@@ -29,7 +29,7 @@ _write = json.JSONEncoder(
 
 def encode(value: object, *, allow_floats: bool = False) -> bytes:
     """
-    Canonical bytes of a JSON value.
+    Return the canonical bytes of a JSON value.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
 
 def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     """
-    JSON value of UTF-8 bytes, refusing what readers may read differently.
+    Return the JSON value of UTF-8 bytes; refuse bytes that readers may interpret differently.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
 
 
 def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
-    """Like `parse`, for bytes that must hold a JSON object."""
+    """Return the JSON object of bytes, as `parse`."""
     value = parse(data, allow_floats=allow_floats)
     if not isinstance(value, dict):
         raise CanonicalError(f"expected a JSON object {{...}}, found {type(value).__name__}")
@@ -105,7 +105,7 @@ def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
 
 def legible(value: object) -> bytes:
     """
-    JSON bytes for people: indented, keys in order; one value, one byte string, as well.
+    Return JSON bytes for people: indented, keys in order, one byte string per value.
 
     Raises
     ------
@@ -117,12 +117,12 @@ def legible(value: object) -> bytes:
 
 
 def sha256(data: bytes) -> bytes:
-    """SHA-256 of bytes, 32 bytes."""
+    """Return the SHA-256 of bytes, 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 def sha256_hex(data: bytes) -> str:
-    """SHA-256 of bytes, 64 lower-case hex digits."""
+    """Return the SHA-256 of bytes, 64 lower-case hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -138,7 +138,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise CanonicalError(f"{name} is not a JSON number; use null or leave the key out")
+    raise CanonicalError(f"{name} is not a JSON number; use null or omit the key")
 
 
 def _quickly(value: object) -> bytes | None:
@@ -205,8 +205,8 @@ def _check(value: object, path: str, *, allow_floats: bool) -> None:
                 _check(item, f"{path}[{index}]", allow_floats=allow_floats)
         case _:
             raise CanonicalError(
-                f"{path} is a {type(value).__name__}, which JSON does not have; "
-                "write quantities as decimal strings"
+                f"{path} is a {type(value).__name__}, which is not a JSON type; write "
+                "quantities as decimal strings"
             )
 
 
@@ -222,7 +222,9 @@ def _check_text(text: str, path: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise CanonicalError(f"{path} holds half a surrogate pair; it has no UTF-8 form") from error
+        raise CanonicalError(
+            f"{path} contains half a surrogate pair, which has no UTF-8 form"
+        ) from error
 
 
 def _check_integer(number: int, path: str) -> None:
@@ -235,7 +237,7 @@ def _check_integer(number: int, path: str) -> None:
 
 def _check_float(number: float, path: str, *, allow_floats: bool) -> None:
     if not math.isfinite(number):
-        raise CanonicalError(f"{path} is {number}, which JSON does not have; use null")
+        raise CanonicalError(f"{path} is {number}, which is not a JSON value; use null")
     if not allow_floats:
         raise CanonicalError(
             f"{path} is the float {number!r}; in signed data write a decimal string"

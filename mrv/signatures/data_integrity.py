@@ -36,7 +36,7 @@ ASSERTION = "assertionMethod"
 
 def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     """
-    Refuse a proof with a field missing, unknown or of another meaning.
+    Refuse a proof with missing, unknown or invalid fields.
 
     Parameters
     ----------
@@ -51,13 +51,17 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
         Naming the field and its value.
     """
     if "previousProof" in proof:
-        raise SignatureError("proof has previousProof; chains are refused, use a set")
+        raise SignatureError(
+            "proof has previousProof; proof chains are not accepted, use a proof set"
+        )
     missing = [field for field in _REQUIRED if field not in proof]
     if missing:
-        raise SignatureError(f"proof has no {', '.join(missing)}; ask the signer for all of it")
+        raise SignatureError(
+            f"proof has no {', '.join(missing)}; ask the signer for the complete proof"
+        )
     unknown = sorted(set(proof) - _UNDERSTOOD)
     if unknown:
-        raise SignatureError(f"proof field {unknown[0]!r} is not understood; sign without it")
+        raise SignatureError(f"proof field {unknown[0]!r} is not supported; sign without it")
     wanted = {"type": PROOF_TYPE, "cryptosuite": CRYPTOSUITE, "proofPurpose": purpose}
     for field, value in wanted.items():
         if proof[field] != value:
@@ -66,7 +70,7 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
 
 
 def signature_of(proof: Mapping[str, Any]) -> bytes:
-    """Signature that `proofValue` holds, 64 bytes."""
+    """Return the signature of `proofValue`, 64 bytes."""
     value = proof["proofValue"]
     if not isinstance(value, str):
         raise SignatureError(f"proofValue is a {type(value).__name__}, not multibase text")
@@ -81,7 +85,7 @@ def signature_of(proof: Mapping[str, Any]) -> bytes:
 
 def time_of(text: object, name: str) -> datetime:
     """
-    Read a time of a signed document.
+    Return a time of a signed document.
 
     Raises
     ------
@@ -128,7 +132,9 @@ def create_proof(
         If the document has no canonical form.
     """
     if "proof" in document:
-        raise SignatureError("document already has a proof; sign it without, or issue your own")
+        raise SignatureError(
+            "document already has a proof; sign the document without it, or issue your own"
+        )
     options = proof_options(document, key.verification_method, created, purpose)
     signature = key.sign(hash_data(document, options))
     return {**document, "proof": {**options, "proofValue": encode_base58(signature)}}
@@ -138,7 +144,7 @@ def verify_proof(
     document: Mapping[str, Any], trusted: Iterable[EnrolledKey], purpose: str = ASSERTION
 ) -> EnrolledKey:
     """
-    Tell which enrolled key signed a document with exactly one proof.
+    Return the enrolled key that signed a document with exactly one proof.
 
     Parameters
     ----------
@@ -165,7 +171,7 @@ def verify_proof(
 def proof_options(
     document: Mapping[str, Any], method: str, created: datetime, purpose: str = ASSERTION
 ) -> dict[str, Any]:
-    """Proof without its value: the part of it that is signed."""
+    """Return the proof without its value: the signed part."""
     options: dict[str, Any] = {
         "type": PROOF_TYPE,
         "cryptosuite": CRYPTOSUITE,
@@ -179,17 +185,17 @@ def proof_options(
 
 
 def canonical_document(document: Mapping[str, Any]) -> bytes:
-    """Canonical bytes of the document without its proof."""
+    """Return the canonical bytes of the document without its proof."""
     return canonical.encode({key: value for key, value in document.items() if key != "proof"})
 
 
 def canonical_options(options: Mapping[str, Any]) -> bytes:
-    """Canonical bytes of the proof without its value."""
+    """Return the canonical bytes of the proof without its value."""
     return canonical.encode({key: value for key, value in options.items() if key != "proofValue"})
 
 
 def hash_data(document: Mapping[str, Any], options: Mapping[str, Any]) -> bytes:
-    """The 64 bytes that are signed: hash of the options, then hash of the document."""
+    """Return the 64 signed bytes: hash of the options, then hash of the document."""
     return canonical.sha256(canonical_options(options)) + canonical.sha256(
         canonical_document(document)
     )
@@ -213,15 +219,17 @@ def _verify_one(
     check_fields(proof, purpose)
     multikey = multikey_of(proof["verificationMethod"])
     if multikey not in ring:
-        raise EnrolmentError(f"proof is by {multikey}, which is not enrolled; check who it is")
+        raise EnrolmentError(
+            f"proof is by {multikey}, which is not enrolled; find out whose key it is"
+        )
     key = ring[multikey]
     key.check_valid(proof["created"])
     signature = signature_of(proof)
     secured = _with_context_of(proof, document)
     if not ed25519.verifies(key.public, signature, hash_data(secured, proof)):
         raise SignatureError(
-            f"signature of {key.name!r} ({multikey}) is not of this document and proof; "
-            "one of them was changed after signing"
+            f"signature of {key.name!r} ({multikey}) does not match this document "
+            "and proof; one of them was changed after signing"
         )
     return key
 
@@ -233,8 +241,8 @@ def _with_context_of(proof: Mapping[str, Any], document: Mapping[str, Any]) -> d
     signed, found = _as_list(proof["@context"]), _as_list(document.get("@context"))
     if found[: len(signed)] != signed:
         raise SignatureError(
-            f"document @context {found!r} does not start with the proof's {signed!r}; "
-            "restore the document's own"
+            f"@context of the document, {found!r}, does not start with that of the "
+            f"proof, {signed!r}; restore the original @context"
         )
     return {**document, "@context": proof["@context"]}
 

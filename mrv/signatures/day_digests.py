@@ -1,5 +1,5 @@
 """
-Digest of what a statement rests on: one Merkle leaf for each device and day.
+Digest of a statement's evidence: one Merkle leaf per device and day.
 
 The statement carries the root.  The evidence pack carries the leaves, so that
 a verifier whose root differs can name the device-day that was changed, and
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class DayKey(NamedTuple):
-    """Which rows: of a device, of a local day, in a table."""
+    """Key of rows: device, local day and table."""
 
     device: str
     day: date
@@ -61,11 +61,11 @@ class DayLeaf:
 
     @property
     def key(self) -> tuple[bytes, bytes, bytes]:
-        """What leaves are ordered by."""
+        """Return the sort key of leaves."""
         return self.device.encode(), self.day.encode(), self.table.encode()
 
     def hash(self) -> bytes:
-        """Leaf hash in the tree."""
+        """Return the hash of the leaf in the tree."""
         if _PLAIN.fullmatch(self.device) and _PLAIN.fullmatch(self.table):
             # what canonical.encode writes for such names, without walking the value
             return leaf_hash(
@@ -75,7 +75,7 @@ class DayLeaf:
         return leaf_hash(canonical.encode(self.to_json()))
 
     def to_json(self) -> dict[str, Any]:
-        """Leaf as it is hashed and as it stands in an evidence pack."""
+        """Return the leaf as hashed, and as in an evidence pack."""
         return {
             "device": self.device,
             "day": self.day,
@@ -86,7 +86,7 @@ class DayLeaf:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; anything else is refused."""
+        """Return a leaf from `to_json`; other values are refused."""
         wanted = {"device": str, "day": str, "table": str, "rows": int, "sha256": str}
         if {name: type(value) for name, value in record.items()} != wanted:
             raise CanonicalError(f"digest leaf {record!r} needs exactly {', '.join(wanted)}")
@@ -116,7 +116,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A device-day that is not as it was, and how."""
+    """A device-day that differs, and how."""
 
     device: str
     day: str
@@ -129,7 +129,7 @@ class Difference:
 
 def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
     """
-    Leaf of a day's rows.
+    Return the leaf of a day's rows.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
 
 def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
     """
-    Leaf of a range of rows that were read with others; the same as `day_leaf` of their bytes.
+    Return the leaf of a range of rows; equal to `day_leaf` of their bytes.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
 
 
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
-    """Digest of leaves in any order; a device-day that comes twice is refused."""
+    """Return the digest of leaves in any order; a repeated device-day is refused."""
     ordered = tuple(sorted(leaves, key=lambda leaf: leaf.key))
     for one, other in pairwise(ordered):
         if one.key == other.key:
@@ -173,7 +173,7 @@ def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
 
 def differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> list[Difference]:
     """
-    Device-days that differ, in the order of the leaves.
+    Return device-days that differ, in the order of the leaves.
 
     Parameters
     ----------

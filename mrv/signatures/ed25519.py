@@ -1,5 +1,5 @@
 """
-Ed25519 with keys that mean one thing (RFC 8032).
+Ed25519 with unambiguous keys (RFC 8032).
 
 OpenSSL verifies with any 32 bytes as a key, also with points of small order,
 for which one signature fits many messages.  A key is therefore looked at
@@ -29,7 +29,7 @@ _IDENTITY: _Point = (0, 1, 1, 0)
 
 
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Tell whether the signature of the message was made with the secret of this public key."""
+    """Return whether a signature of the message is by the secret of this public key."""
     if len(signature) != SIGNATURE_BYTES:
         return False
     try:
@@ -42,7 +42,7 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
 @lru_cache(maxsize=4_096)  # the same few keys stand in every document, and one takes 3 ms
 def check_public_key(public: bytes) -> None:
     """
-    Refuse a public key that no honestly made secret has.
+    Refuse a weak or malformed public key.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def check_public_key(public: bytes) -> None:
     """
     point = _decode(public)
     if _is_identity(_multiply(8, point)):
-        raise _refused(public, "has small order, so anyone could sign with it")
+        raise _refused(public, "has small order, so anyone can sign with it")
     if not _is_identity(_multiply(_L, point)):
         raise _refused(public, "has a small-order part, so verifiers may disagree")
 
@@ -71,7 +71,7 @@ def _decode(public: bytes) -> _Point:
         raise _refused(public, "is not canonically encoded (y is not below 2**255 - 19)")
     x = _square_root((y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P)
     if x is None:
-        raise _refused(public, "is not a point of the curve")
+        raise _refused(public, "is not a point on the curve")
     if x == 0 and sign:
         raise _refused(public, "is not canonically encoded (x is 0 with a sign)")
     if x & 1 != sign:

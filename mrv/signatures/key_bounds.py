@@ -1,5 +1,5 @@
 """
-What an enrolled key may sign: whose it is, for which projects, until where in the log.
+Limits of an enrolled key: organisation, projects, end in the log.
 
 None of it makes another key of a key.  An older keyring says none of it; then nothing
 is bounded by it, and `tonne verify` says so.
@@ -22,7 +22,7 @@ NAMES = ("organisation", "organisationId", "projects", "accreditation", "endsAt"
 @dataclass(frozen=True, slots=True)
 class Accreditation:
     """
-    What a verifier was accredited for, by whom the programme accepts.
+    Accreditation of a verifier by a body that the programme accepts.
 
     Parameters
     ----------
@@ -40,16 +40,18 @@ class Accreditation:
     valid_until: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as a keyring holds it."""
+        """Return the JSON form in a keyring."""
         times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
         return {"id": self.id, "scope": list(self.scope)} | {k: v for k, v in times.items() if v}
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        """Return the value from `to_json`; EnrolmentError names the fault."""
         may = {"id", "scope", "validFrom", "validUntil"}
         if not isinstance(record, dict) or not {"id"} <= record.keys() <= may:
-            raise EnrolmentError(f"accreditation is {record!r}; it has id, and may have {may}")
+            raise EnrolmentError(
+                f"accreditation is {record!r}; it must have id, and may have {may}"
+            )
         return cls(
             _text(record["id"], "accreditation id"),
             _texts(record.get("scope", []), "accreditation scope"),
@@ -60,26 +62,26 @@ class Accreditation:
 
 @dataclass(frozen=True, slots=True)
 class LogPlace:
-    """A place in a log, from 0: entries before it were made before it."""
+    """An index in a log, from 0; earlier entries were made earlier."""
 
     log: str
     index: int
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Read `{"log", "index"}`; EnrolmentError names what is wrong."""
+        """Return the place from `{"log", "index"}`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or record.keys() != {"log", "index"}:
-            raise EnrolmentError(f"endsAt is {record!r}; it has log and index")
+            raise EnrolmentError(f"endsAt is {record!r}; it must have log and index")
         index = record["index"]
         if type(index) is not int or index < 0:
-            raise EnrolmentError(f"endsAt index is {index!r}; it is a place from 0")
+            raise EnrolmentError(f"endsAt index is {index!r}; it must be an index from 0")
         return cls(_text(record["log"], "endsAt log"), index)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyBounds:
     """
-    What is said of a key beside its holder's name and role.
+    Data of a key other than its holder's name and role.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ class KeyBounds:
     final_head: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Write what is said; what is not is left out."""
+        """Return the stated fields; others are omitted."""
         place, body = self.ends_at, self.accreditation
         fields = {
             "organisation": self.organisation,
@@ -117,7 +119,7 @@ class KeyBounds:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        """Return the value from `to_json`; EnrolmentError names the fault."""
         given = {name: record[name] for name in NAMES if name in record}
         body, place = given.get("accreditation"), given.get("endsAt")
         return cls(

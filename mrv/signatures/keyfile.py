@@ -1,5 +1,5 @@
 """
-Key files: JSON bytes of a secret key, and of the keys that are trusted.
+Key files: JSON bytes of a secret key, and of trusted keys.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
               or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
@@ -30,7 +30,7 @@ Signs = Callable[[bytes], bytes]
 
 
 def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") -> bytes:
-    """Bytes of the key file of a signer; keep them from everyone else."""
+    """Return the bytes of a signer's key file, which must be kept secret."""
     _check_pair(key, holder)
     if passphrase:
         return _write({**holder.to_json(), _ENCRYPTED: key.encrypted(passphrase)})
@@ -38,7 +38,7 @@ def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") 
 
 
 def write_distant(holder: EnrolledKey, signer: Mapping[str, Any]) -> bytes:
-    """Bytes of the key file of a signer whose secret is elsewhere."""
+    """Return the bytes of a signer's key file whose secret is elsewhere."""
     return _write({**holder.to_json(), _SIGNER: dict(signer)})
 
 
@@ -46,7 +46,7 @@ def read_secret(
     data: bytes, passphrase: bytes = b"", opened: Callable[[Mapping[str, Any]], Signs] | None = None
 ) -> tuple[SigningKey, EnrolledKey]:
     """
-    Key and holder of a key file.
+    Return key and holder of a key file.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_secret(
         signs = opened(record.pop(_SIGNER))
         key = DistantKey(str(record.get("publicKeyMultibase")), signs)
     else:
-        raise SignatureError(f"key file holds no {_SECRET}; give the signer's own key file")
+        raise SignatureError(f"key file has no {_SECRET}; give the signer's own key file")
     holder = EnrolledKey.from_json(record)
     _check_pair(key, holder)
     return key, holder
@@ -81,7 +81,7 @@ def read_secret(
 def write_keyring(
     keys: Iterable[EnrolledKey], status_lists: Iterable[Mapping[str, Any]] = ()
 ) -> bytes:
-    """Bytes of a keyring: trusted public keys, and the signed status lists kept beside them."""
+    """Return the bytes of a keyring: trusted public keys, and signed status lists."""
     record: dict[str, Any] = {"keys": [key.to_json() for key in keyring(keys).values()]}
     if lists := list(status_lists):
         record[_LISTS] = lists
@@ -90,7 +90,7 @@ def write_keyring(
 
 def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     """
-    Trusted keys of a file.
+    Return the trusted keys of a file.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
 
 def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...], str | None]:
     """
-    Keys that a reader trusts, and what the reader keeps beside them.
+    Return the reader's trusted keys, with status lists and policy of the same file.
 
     A list is believed for its own signature and dates, not for standing here.
 
@@ -128,10 +128,12 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])
     if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
-        raise EnrolmentError(f"{_LISTS} of a keyring are signed status lists; correct the file")
+        raise EnrolmentError(f"{_LISTS} of a keyring must be signed status lists; correct the file")
     policy = record.pop(_POLICY, None)
     if policy is not None and not isinstance(policy, str):
-        raise EnrolmentError(f"{_POLICY} of a keyring is the text of a policy; correct the file")
+        raise EnrolmentError(
+            f"{_POLICY} of a keyring must be the text of a policy; correct the file"
+        )
     return read_keyring(canonical.encode(record)), tuple(map(canonical.encode, lists)), policy
 
 

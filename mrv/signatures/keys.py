@@ -1,5 +1,5 @@
 """
-Keys of people: who signs, in which role, and how a key is written.
+Keys of people: holder, role and encoding.
 
 A key travels as a Multikey (W3C Controlled Identifiers): multibase text of two
 bytes that name Ed25519 and whether it is secret, then 32 bytes.  Its holder is
@@ -39,7 +39,7 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class SigningKey:
-    """A secret Ed25519 key; printing it shows the public part only."""
+    """A secret Ed25519 key; printing shows only its public part."""
 
     __slots__ = ("_private", "public", "public_multikey")
 
@@ -52,17 +52,17 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> Self:
-        """Make a new key from the operating system's randomness."""
+        """Return a new key from the operating system's randomness."""
         return cls(Ed25519PrivateKey.generate().private_bytes_raw())
 
     @classmethod
     def from_multikey(cls, secret: str) -> Self:
-        """Read a secret Multikey (`z3u2...`)."""
+        """Return the key of a secret Multikey (`z3u2...`)."""
         return cls(_decode(secret, _SECRET, "a secret"))
 
     @classmethod
     def decrypted(cls, pem: object, passphrase: bytes) -> Self:
-        """Read what `encrypted` wrote; SignatureError if the passphrase is another one."""
+        """Return the key from `encrypted`; SignatureError for another passphrase."""
         try:
             key = load_pem_private_key(str(pem).encode(), passphrase or None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -71,26 +71,26 @@ class SigningKey:
                 " TONNE_KEY_PASSPHRASE_FILE to its passphrase"
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise SignatureError("the secret key is not of Ed25519; give the signer's own file")
+            raise SignatureError("the secret key is not an Ed25519 key; give the signer's own file")
         return cls(key.private_bytes_raw())
 
     def encrypted(self, passphrase: bytes) -> str:
-        """Secret key as PKCS #8 under a passphrase, in PEM."""
+        """Return the secret key as PKCS #8 under a passphrase, in PEM."""
         scheme = BestAvailableEncryption(passphrase)
         return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, scheme).decode()
 
     @property
     def secret_multikey(self) -> str:
-        """Secret Multikey: its reader can sign."""
+        """Return the secret Multikey, which allows its reader to sign."""
         return encode_base58(_SECRET + self._private.private_bytes_raw())
 
     @property
     def verification_method(self) -> str:
-        """What a proof of this key names as its `verificationMethod`."""
+        """Return the `verificationMethod` of a proof by this key."""
         return verification_method(self.public_multikey)
 
     def sign(self, message: bytes) -> bytes:
-        """Ed25519 signature of the message, 64 bytes."""
+        """Return the Ed25519 signature of the message, 64 bytes."""
         return self._private.sign(message)
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ class SigningKey:
 
 class DistantKey(SigningKey):
     """
-    A key whose secret is elsewhere: in a token, or behind a service that signs.
+    A key whose secret is elsewhere: in a token, or in a signing service.
 
     Parameters
     ----------
@@ -117,13 +117,13 @@ class DistantKey(SigningKey):
         self.public_multikey = multikey
 
     def encrypted(self, passphrase: bytes) -> str:
-        """Refuse: the secret is not here."""
+        """Raise an error, as the secret is elsewhere."""
         del passphrase
         raise self._not_here()
 
     @property
     def secret_multikey(self) -> str:
-        """Refuse: the secret is not here."""
+        """Raise an error, as the secret is elsewhere."""
         raise self._not_here()
 
     def _not_here(self) -> SignatureError:
@@ -132,7 +132,7 @@ class DistantKey(SigningKey):
         )
 
     def sign(self, message: bytes) -> bytes:
-        """Have the message signed; what comes back is verified before anybody uses it."""
+        """Return a signature of the message, verified before use."""
         signature = self._elsewhere(message)
         if not ed25519.verifies(self.public, signature, message):
             raise SignatureError(
@@ -146,7 +146,7 @@ class DistantKey(SigningKey):
 @dataclass(frozen=True, slots=True)
 class EnrolledKey:
     """
-    A public key that is trusted, for one role.
+    A trusted public key, for one role.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class EnrolledKey:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise EnrolmentError("an enrolled key needs the name of its holder; give one")
+            raise EnrolmentError("an enrolled key needs the name of its holder; give a name")
         if self.role not in ROLES:
             raise EnrolmentError(
                 f"role {self.role!r} of key {self.name!r} is unknown; use one of {', '.join(ROLES)}"
@@ -186,7 +186,7 @@ class EnrolledKey:
 
     def check_valid(self, moment: str) -> None:
         """
-        Refuse what was signed outside of the key's validity.
+        Refuse a signature outside the key's validity.
 
         Parameters
         ----------
@@ -211,23 +211,23 @@ class EnrolledKey:
         )
 
     def has_ended(self, at: datetime) -> bool:
-        """Whether the key has ended by a time; one that ended at a place of a log alone has."""
+        """Return whether the key has ended by a time; True if it ended at a log entry only."""
         if self.valid_until is None:
             return self.bounds.ends_at is not None
         return datetime.fromisoformat(self.valid_until) <= at
 
     @property
     def public(self) -> bytes:
-        """The 32 bytes of the key."""
+        """Return the 32 bytes of the key."""
         return decode_multikey(self.multikey)
 
     @property
     def did(self) -> str:
-        """Identifier of the holder, `did:key:z6Mk...`."""
+        """Return the identifier of the holder, `did:key:z6Mk...`."""
         return did_key(self.multikey)
 
     def to_json(self) -> dict[str, Any]:
-        """Key as it stands in a key file, a keyring and an evidence pack."""
+        """Return the key as in a key file, a keyring and an evidence pack."""
         times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
         record = {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
         moments = {name: text for name, text in times.items() if text is not None}
@@ -235,7 +235,7 @@ class EnrolledKey:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; unknown and missing keys are refused."""
+        """Return the key from `to_json`; unknown and missing fields are refused."""
         wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
         if not wanted <= record.keys() <= wanted | may | set(NAMES):
             raise EnrolmentError(
@@ -254,7 +254,7 @@ class EnrolledKey:
 
 def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:
     """
-    Trusted keys by their Multikey.
+    Return trusted keys by their Multikey.
 
     Raises
     ------
@@ -274,7 +274,7 @@ def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:
 
 def public_multikey(data: bytes) -> str:
     """
-    Public Multikey of a file: a Multikey's text, or PEM (SubjectPublicKeyInfo).
+    Return the public Multikey of a file: a Multikey's text, or PEM (SubjectPublicKeyInfo).
 
     Raises
     ------
@@ -290,12 +290,12 @@ def public_multikey(data: bytes) -> str:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SignatureError("the file holds no public key in PEM; export it again") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SignatureError("the public key is not of Ed25519; give that of the signer")
+        raise SignatureError("the public key is not an Ed25519 key; give the signer's public key")
     return encode_multikey(key.public_bytes_raw())
 
 
 def encode_multikey(public: bytes) -> str:
-    """Public Multikey of 32 bytes."""
+    """Return the public Multikey of 32 bytes."""
     return encode_base58(_PUBLIC + public)
 
 
@@ -303,7 +303,7 @@ def encode_multikey(public: bytes) -> str:
 @lru_cache(maxsize=256)
 def decode_multikey(multikey: str) -> bytes:
     """
-    Bytes of a public Multikey, refusing weak keys.
+    Return the bytes of a public Multikey; weak keys are refused.
 
     Raises
     ------
@@ -316,18 +316,18 @@ def decode_multikey(multikey: str) -> bytes:
 
 
 def did_key(multikey: str) -> str:
-    """`did:key` identifier of a public Multikey."""
+    """Return the `did:key` identifier of a public Multikey."""
     return f"did:key:{multikey}"
 
 
 def verification_method(multikey: str) -> str:
-    """Name of the one key of a `did:key` identifier."""
+    """Return the name of the one key of a `did:key` identifier."""
     return f"did:key:{multikey}#{multikey}"
 
 
 def multikey_of(method: object) -> str:
     """
-    Public Multikey that a `verificationMethod` names.
+    Return the public Multikey of a `verificationMethod`.
 
     Raises
     ------
@@ -336,7 +336,9 @@ def multikey_of(method: object) -> str:
     """
     multikey = method.rpartition("#")[2] if isinstance(method, str) else ""
     if not multikey or method != verification_method(multikey):
-        raise SignatureError(f"verificationMethod {method!r} is not did:key:KEY#KEY; sign with one")
+        raise SignatureError(
+            f"verificationMethod {method!r} is not did:key:KEY#KEY; sign with such a method"
+        )
     return multikey
 
 
@@ -349,7 +351,8 @@ def _decode(text: object, prefix: bytes, kind: str) -> bytes:
         raise SignatureError(f"{kind} key cannot be read: it is not a Multikey") from error
     if raw[:2] != prefix or len(raw) != 2 + ed25519.KEY_BYTES:
         raise SignatureError(
-            f"not {kind} Ed25519 Multikey (it starts with bytes {prefix.hex()} "
-            f"and has 34 bytes, here {raw[:2].hex()} and {len(raw)}); copy it again"
+            f"not {kind} Ed25519 Multikey (it starts with bytes {prefix.hex()} and "
+            f"has 34 bytes; this one starts with {raw[:2].hex()} and has {len(raw)}); "
+            "copy it again"
         )
     return raw[2:]

@@ -18,18 +18,18 @@ EMPTY_ROOT = sha256(b"")
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """Hash of one entry as a leaf, 32 bytes."""
+    """Return the hash of one entry as a leaf, 32 bytes."""
     return sha256(b"\x00" + entry)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of two neighbouring subtrees, 32 bytes."""
+    """Return the hash of two neighbouring subtrees, 32 bytes."""
     return sha256(b"\x01" + left + right)
 
 
 def root_hash(leaves: Iterable[bytes]) -> bytes:
     """
-    Root over leaf hashes in their order, 32 bytes.
+    Return the root over leaf hashes in order, 32 bytes.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ class CompactRange:
         self._nodes = list(nodes)
         if size < 0 or len(self._nodes) != size.bit_count():
             raise LogError(
-                f"a tree of {size} leaves is not made of {len(self._nodes)} perfect subtrees; "
+                f"a tree of {size} leaves does not have {len(self._nodes)} perfect subtrees; "
                 "build it again from the leaves"
             )
 
     @property
     def nodes(self) -> tuple[bytes, ...]:
-        """Roots of the perfect subtrees, largest first; at most log2(size) + 1."""
+        """Return the roots of the perfect subtrees, largest first; at most log2(size) + 1."""
         return tuple(self._nodes)
 
     def append(self, leaf: bytes) -> Self:
@@ -81,7 +81,7 @@ class CompactRange:
         return self
 
     def root(self) -> bytes:
-        """Root of the tree, 32 bytes."""
+        """Return the root of the tree, 32 bytes."""
         if not self._nodes:
             return EMPTY_ROOT
         root = self._nodes[-1]

@@ -1,5 +1,5 @@
 """
-ML-DSA-44 (FIPS 204): signatures that a quantum computer does not break.
+ML-DSA-44 (FIPS 204): signatures that resist quantum computers.
 
 Of `cryptography`, whose wheels hold it since version 48; liboqs would be a second library for
 one algorithm, and says of itself that it is for research.  A secret key is its seed.
@@ -25,7 +25,7 @@ _LACKS = (
 
 class MlDsaKey:
     """
-    A secret ML-DSA-44 key; printing it shows nothing of it.
+    A secret ML-DSA-44 key; printing does not show it.
 
     Parameters
     ----------
@@ -51,20 +51,20 @@ class MlDsaKey:
 
     @classmethod
     def generate(cls) -> Self:
-        """Make a new key from the operating system's randomness."""
+        """Return a new key from the operating system's randomness."""
         try:
             return cls(MLDSA44PrivateKey.generate().private_bytes_raw())
         except UnsupportedAlgorithm as error:
             raise SignatureError(_LACKS) from error
 
     def sign(self, message: bytes) -> bytes:
-        """Sign the message, without a context; 2,420 bytes."""
+        """Return the signature of the message, without a context; 2,420 bytes."""
         return self._private.sign(message)
 
 
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """
-    Tell whether the signature of the message was made with the secret of this public key.
+    Return whether a signature of the message is by the secret of this public key.
 
     Raises
     ------

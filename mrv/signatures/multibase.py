@@ -1,5 +1,5 @@
 """
-Bytes as text, strictly: one byte string, one text.
+Bytes as text in a strict encoding: each byte string has one text.
 
 Decoders that forgive (a stray blank, unused bits that are not zero) let two
 texts stand for one signature.  Here whatever decodes also encodes back to the
@@ -21,7 +21,7 @@ _SHA2_256 = bytes([0x12, 0x20])  # multihash: function code, length
 
 
 def encode_base58(data: bytes) -> str:
-    """Multibase text of bytes: `z` and base58btc."""
+    """Return the multibase text of bytes: `z` and base58btc."""
     number = int.from_bytes(data, "big")
     digits: list[str] = []
     while number:
@@ -33,7 +33,7 @@ def encode_base58(data: bytes) -> str:
 
 def decode_base58(text: str) -> bytes:
     """
-    Bytes of a multibase text `z...`.
+    Return the bytes of a multibase text `z...`.
 
     Raises
     ------
@@ -57,13 +57,13 @@ def decode_base58(text: str) -> bytes:
 
 
 def encode_base64(data: bytes) -> str:
-    """Standard base64 with padding (RFC 4648, section 4)."""
+    """Return standard base64 with padding (RFC 4648, section 4)."""
     return base64.b64encode(data).decode("ascii")
 
 
 def decode_base64(text: str) -> bytes:
     """
-    Bytes of standard base64, refusing any text that `encode_base64` would not write.
+    Return the bytes of standard base64; texts that `encode_base64` would not write are refused.
 
     Raises
     ------
@@ -80,5 +80,5 @@ def decode_base64(text: str) -> bytes:
 
 
 def sha256_multibase(data: bytes) -> str:
-    """SHA-256 as `digestMultibase` of VC 2.0: multibase text of the sha2-256 multihash."""
+    """Return SHA-256 as `digestMultibase` of VC 2.0: multibase text of the sha2-256 multihash."""
     return encode_base58(_SHA2_256 + sha256(data))

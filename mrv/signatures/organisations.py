@@ -1,5 +1,5 @@
 """
-Whose a key is: whether two names are of one organisation.
+Organisations of keys, and comparison of their names.
 
 Whether two keys are of one organisation, whatever way its name is written.
 
@@ -89,12 +89,12 @@ vietnam viet nam japan nhat ban
 
 
 def normalised(name: str) -> str:
-    """Return a name without case, width, accents, punctuation and ways to write a legal form."""
+    """Return a name without case, width, accents and punctuation, with one form per legal form."""
     return shape("".join(_LEGAL_FORMS.get(word, word) for word in _words(name)))
 
 
 def stem(name: str) -> str:
-    """Return the same without the legal form; a name that is nothing else keeps it."""
+    """Return the same without the legal form, unless nothing else remains."""
     return shape("".join(words_of(name))) or normalised(name)
 
 
@@ -121,19 +121,19 @@ def _letters(text: str) -> Iterator[str]:
 
 
 def shape(text: str) -> str:
-    """Return a text with one letter in place of those that look like it."""
+    """Return a text with one letter for all letters of similar shape."""
     for one, other in _SHAPES:
         text = text.replace(one, other)
     return text
 
 
 def organisation_of(key: EnrolledKey) -> str:
-    """Name of the holder's organisation; of the holder where the keyring names none."""
+    """Return the holder's organisation; the holder where the keyring names none."""
     return key.bounds.organisation or key.name
 
 
 def same_organisation(enrolled_key: EnrolledKey, other: EnrolledKey) -> bool:
-    """Whether two keys are of one organisation, or of one holder."""
+    """Return whether two keys are of one organisation, or of one holder."""
     ids = [_id(key) for key in (enrolled_key, other)]
     if enrolled_key.multikey == other.multikey or (ids[0] is not None and ids[0] == ids[1]):
         return True
@@ -143,7 +143,7 @@ def same_organisation(enrolled_key: EnrolledKey, other: EnrolledKey) -> bool:
 
 def legal_entity(number: str) -> str:
     """
-    Return the number of a legal entity in a public register, in one form for all ways to write it.
+    Return the register number of a legal entity in a normalised form.
 
     A tax or VAT number, a D-U-N-S or an LEI without case, width, separators, letters in place of
     digits, leading zeros, and the name of the register or country before it; a branch has the
@@ -201,7 +201,7 @@ _SHORTEST = 3
 
 
 def affiliated(one: str, other: str) -> bool:
-    """Whether two names are one, or one has all the words that tell the other apart."""
+    """Return whether two names are equal, or one contains all distinguishing words of the other."""
     return stem(one) == stem(other) or _within(one, other) or _within(other, one)
 
 

@@ -1,5 +1,5 @@
 """
-Bytes of a day's rows, the same on every machine.
+Canonical bytes of a day's rows, equal on every machine.
 
 A statement fixes the readings it rests on by their hash, so the bytes must not
 depend on a database, a file format, a processor or the order of a query.  All
@@ -46,7 +46,7 @@ def column_bytes(
     valid: Mapping[str, _Mask] | None = None,
 ) -> bytes:
     """
-    Canonical bytes of rows given as columns.
+    Return the canonical bytes of rows given as columns.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def column_bytes(
 
 class Rows:
     """
-    Rows of many days, read once, from which the bytes of each day are cut.
+    Rows of many days, read once, divided into the bytes of each day.
 
     Reading a column costs the same for a day as for a year; so a whole file is
     read, and each device-day is a slice of it.
@@ -108,7 +108,7 @@ class Rows:
                 self._columns.append(_column(name, values, mask))
 
     def sort(self) -> None:
-        """Bring the rows into canonical order."""
+        """Sort the rows in canonical order."""
         order = _order(self.times, [(c.values, c.present) for c in self._columns])
         if order is not None:
             self.times = self.times[order]
@@ -118,7 +118,7 @@ class Rows:
 
     def cut(self, begin: int, end: int) -> list[bytes | memoryview]:
         """
-        Canonical bytes of a range of rows, in parts that follow one another.
+        Return the canonical bytes of a range of rows, in consecutive parts.
 
         The rows of the range must be in canonical order, as they are where
         their times ascend strictly.
@@ -143,7 +143,7 @@ class _Column(NamedTuple):
 
 
 def row_count(data: bytes) -> int:
-    """Return the number of rows that canonical bytes hold."""
+    """Return the number of rows in canonical bytes."""
     if not data.startswith(MAGIC) or len(data) < _HEADER_BYTES:
         raise CanonicalError(f"bytes do not start with {MAGIC!r}; make them with column_bytes")
     return int.from_bytes(data[len(MAGIC) : _HEADER_BYTES], "little")
@@ -152,7 +152,7 @@ def row_count(data: bytes) -> int:
 def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[_Array, _Mask]:
     """Values as int64, float64 or objects of str, cleared where there is none, and the mask."""
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
-        raise CanonicalError(f"column {name!r} has not one value for each of {rows} times")
+        raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
     if values.dtype.kind == "O":
         mask = mask & np.array([value is not None for value in values], np.bool_)
@@ -164,7 +164,7 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
             return _floats(name, values, mask)
         case "U" | "O":
             return np.where(mask, values.astype(object), ""), mask
-    raise CanonicalError(f"column {name!r} holds {values.dtype}; give numbers or texts")
+    raise CanonicalError(f"column {name!r} contains {values.dtype}; give numbers or texts")
 
 
 def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
@@ -174,7 +174,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
         return values
     if not (kinds <= {int, bool} or kinds <= {float}):
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise CanonicalError(f"column {name!r} mixes or holds {found}; give one kind of value")
+        raise CanonicalError(f"column {name!r} mixes or contains {found}; give one kind of value")
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)
     except OverflowError as error:
@@ -183,7 +183,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
 
 def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
     if values.dtype.kind not in "biu":
-        raise CanonicalError(f"column {name!r} holds {values.dtype}; give whole numbers")
+        raise CanonicalError(f"column {name!r} contains {values.dtype}; give whole numbers")
     whole = values if mask.all() else np.where(mask, values, np.zeros((), values.dtype))
     if whole.dtype.kind == "u" and len(whole) and int(whole.max()) >= 2**63:
         raise CanonicalError(f"column {name!r} has {whole.max()}, beyond a signed 64-bit integer")

@@ -1,5 +1,5 @@
 """
-A programme's signature under what it accepts: a factor that a registry file brought.
+A programme's signature under the acceptance of a factor from a registry file.
 
 A root key of the programme signs who accepted which factor, on which day and by which document,
 and the digest of the factor itself, so that the value cannot become another one under it.
@@ -20,7 +20,7 @@ TYPE = "tonne-acceptance"
 
 class Accepted(NamedTuple):
     """
-    What is accepted, by whom, when and by which document.
+    The accepted factor, by whom, when and by which document.
 
     `sha256` is of the document, None where it has none, `factor_sha256` of the factor's fields.
     """
@@ -33,7 +33,7 @@ class Accepted(NamedTuple):
     sha256: str | None
 
     def message(self) -> bytes:
-        """Return the bytes that are signed: canonical JSON."""
+        """Return the signed bytes: canonical JSON."""
         return canonical.encode({"type": TYPE, **self._asdict()})
 
 
@@ -44,7 +44,7 @@ def sign(accepted: Accepted, key: SigningKey) -> tuple[str, str]:
 
 def check(accepted: Accepted, key: str, value: str) -> None:
     """
-    Refuse a signature that is not of this acceptance by this key; whose key it is, others say.
+    Refuse a signature that is not of this acceptance by this key; the holder is not checked.
 
     Raises
     ------
@@ -57,6 +57,7 @@ def check(accepted: Accepted, key: str, value: str) -> None:
         good = False
     if not good:
         raise SignatureError(
-            f"the acceptance of {accepted.factor} by {accepted.by} differs from what {key} signed, "
-            "or the factor differs; have the programme sign it again with `tonne trust accept`"
+            f"the acceptance of {accepted.factor} by {accepted.by} differs from "
+            f"the text that {key} signed, or the factor differs; have the programme "
+            "sign it again with `tonne trust accept`"
         )

@@ -1,5 +1,5 @@
 """
-Trust root of a programme: a signed, versioned file that names its verifiers, after TUF.
+Trust root of a programme: a signed, versioned file with its verifiers, modelled on TUF.
 
     {"signed": {"type": "tonne-trust-root", "programme", "version", "expires",
                 "root": {"threshold", "keys": [Multikey, ...]},
@@ -38,7 +38,7 @@ _MAY = {"evidence", "issue", "logPolicy", "timestamps"}
 
 
 class IssueRule(NamedTuple):
-    """How many operators have to approve an issue, of periods that end after a time (RFC 3339)."""
+    """Number of operators that must approve an issue, for periods after a time (RFC 3339)."""
 
     threshold: int
     since: str
@@ -47,7 +47,7 @@ class IssueRule(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class TrustRoot:
     """
-    What a programme says of keys.
+    Keys and rules of a programme.
 
     Attributes
     ----------
@@ -87,11 +87,12 @@ class TrustRoot:
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
             raise EnrolmentError(
-                f"a trust root with {len(self.root_keys)} root keys cannot have the threshold "
-                f"{self.threshold}; name each key once, and no more signers than keys"
+                f"a trust root with {len(self.root_keys)} root keys cannot have the "
+                f"threshold {self.threshold}; name each key once, and require no more "
+                "signers than keys"
             )
         if self.version < 1 or not self.programme.strip():
-            raise EnrolmentError("a trust root needs a programme, and a version from 1")
+            raise EnrolmentError("a trust root needs a programme, and a version from 1 on")
         time_of(self.expires, "expires of the trust root")
         for multikey in self.root_keys:
             decode_multikey(multikey)
@@ -99,10 +100,10 @@ class TrustRoot:
         if self.issue is not None:
             time_of(self.issue.since, "since of the trust root's issue")
             if self.issue.threshold < 2:  # noqa: PLR2004 - one is what holds without it
-                raise EnrolmentError("issue of a trust root asks for 2 people or more")
+                raise EnrolmentError("issue of a trust root must require 2 people or more")
 
     def signed(self) -> dict[str, Any]:
-        """Return what the root keys sign."""
+        """Return the bytes signed by the root keys."""
         return {
             "type": TYPE,
             "programme": self.programme,
@@ -119,7 +120,7 @@ class TrustRoot:
 
 class Trust(NamedTuple):
     """
-    Keys that a reader trusts, and where they came from, in a few words.
+    Keys trusted by a reader, and their source in a few words.
 
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
     how many have to approve an issue, as the programme says, `timestamps` whose time stamps
@@ -139,7 +140,7 @@ class Trust(NamedTuple):
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
-    """Bytes of a trust root with the signatures that it has so far: Multikey and 64 bytes."""
+    """Return the bytes of a trust root with its signatures so far: Multikey and 64 bytes."""
     signed = [{"key": key, "value": encode_base58(value)} for key, value in signatures]
     record = {"signed": root.signed(), "signatures": signed}
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
@@ -164,8 +165,9 @@ def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> byte
     old = () if before is None else _parse(before)[0].root_keys
     if key.public_multikey not in {*root.root_keys, *old}:
         raise EnrolmentError(
-            f"{key.public_multikey} is not a root key of {root.programme}, version {root.version}, "
-            "nor of the version before it; name that one with --after FILE"
+            f"{key.public_multikey} is not a root key of {root.programme}, version "
+            f"{root.version}, nor of the version before it; name that version with "
+            "--after FILE"
         )
     mine = key.public_multikey, key.sign(canonical.encode(root.signed()))
     others = [signature for signature in signatures if signature[0] != key.public_multikey]
@@ -174,7 +176,7 @@ def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> byte
 
 def read_root(data: bytes, at: datetime) -> TrustRoot:
     """
-    Read a trust root that its own root keys signed.
+    Return a trust root signed by its own root keys.
 
     Raises
     ------
@@ -184,14 +186,15 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
     root = read_pinned(data)
     if at >= time_of(root.expires, "expires of the trust root"):
         raise EnrolmentError(
-            f"version {root.version} of the trust root of {root.programme} expired at"
-            f" {root.expires}; get the newest, and keep it with `tonne trust pin`"
+            f"version {root.version} of the trust root of {root.programme} expired "
+            f"at {root.expires}; get the newest version, and store it with `tonne "
+            "trust pin`"
         )
     return root
 
 
 def read_pinned(data: bytes) -> TrustRoot:
-    """Read a trust root that is kept, of whatever time; EnrolmentError as `read_root`, but time."""
+    """Return a stored trust root, also if expired; EnrolmentError as `read_root` otherwise."""
     root, signatures = _parse(data)
     _require(root, signatures, root)
     return root
@@ -199,7 +202,7 @@ def read_pinned(data: bytes) -> TrustRoot:
 
 def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
     """
-    Read the version that follows a pinned one.
+    Return the version that follows a pinned one.
 
     Raises
     ------
@@ -220,7 +223,7 @@ def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
 
 def read_trusted(data: bytes, at: datetime) -> Trust:
     """
-    Read whom a reader trusts: a trust root, or a plain keyring.
+    Return the keys that a reader trusts: of a trust root, or of a plain keyring.
 
     Raises
     ------
@@ -247,8 +250,9 @@ def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot
     }
     if len(good) < by.threshold:
         raise EnrolmentError(
-            f"version {root.version} of the trust root of {root.programme} is signed by"
-            f" {len(good)} of the root keys of version {by.version}; {by.threshold} are needed"
+            f"version {root.version} of the trust root of {root.programme} is signed "
+            f"by {len(good)} of the root keys of version {by.version}; {by.threshold} "
+            "are required"
         )
 
 
@@ -287,13 +291,13 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
 
 def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
-        raise EnrolmentError("issue of a trust root has threshold and since; get it again")
+        raise EnrolmentError("issue of a trust root must have threshold and since; get it again")
     return IssueRule(_number(record["threshold"]), record["since"])
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise EnrolmentError("logPolicy of a trust root is the text of a policy; get it again")
+        raise EnrolmentError("logPolicy of a trust root must be the text of a policy; get it again")
     return value
 
 

@@ -1,1 +1,1 @@
-"""Values that their meter signed: reading them, keys of meters, and what a signature shows."""
+"""Values signed by their meter: reading, keys of meters, and verification."""

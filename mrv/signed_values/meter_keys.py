@@ -58,24 +58,24 @@ _HALF = 32
 
 
 class NotCheckedError(SignedValueError):
-    """A signature cannot be checked here, which says nothing for or against it."""
+    """A signature cannot be checked on this machine; it is neither valid nor invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterKey:
-    """A public key as bytes: DER, or a bare point whose curve the algorithm names."""
+    """A public key as bytes: DER, or a bare point with the curve named by the algorithm."""
 
     raw: bytes
 
     @property
     def hex(self) -> str:
-        """The form in which registries hold it."""
+        """Return the key in hex, as in registries."""
         return self.raw.hex()
 
 
 def parse_key(text: str) -> MeterKey:
     """
-    Key of its text: hex (blanks may stand in it), base64 or PEM.
+    Return the key of its text: hex (with blanks allowed), base64 or PEM.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def parse_key(text: str) -> MeterKey:
 
 def decode_key(text: str) -> MeterKey:
     """
-    Bytes of a key's text, of whatever kind it is.
+    Return the bytes of a key's text, of any kind.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def decode_key(text: str) -> MeterKey:
 
 def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     """
-    Whether two texts hold one public key, as DER, as a point, or as a compressed point.
+    Return whether two texts contain one public key, as DER, point, or compressed point.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _supported(key: MeterKey) -> MeterKey:
 
 def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> bool:
     """
-    Whether a key's signature is over these bytes.
+    Return whether a key's signature is valid for these bytes.
 
     Raises
     ------
@@ -186,13 +186,15 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     except InvalidSignature:
         return False
     except UnsupportedAlgorithm as error:
-        raise NotCheckedError(f"this machine's library has no {name}: {error}") from error
+        raise NotCheckedError(
+            f"the crypto library of this machine has no {name}: {error}"
+        ) from error
     return True
 
 
 def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes) -> bool:
     """
-    Whether a key's signature is over these bytes, as COSE has it (RFC 9053, section 2).
+    Return whether a key's signature is valid for these bytes, as in COSE (RFC 9053, section 2).
 
     Parameters
     ----------
@@ -236,7 +238,9 @@ def _read(raw: bytes) -> PublicKeyTypes:
     try:
         return load_der_public_key(raw)
     except UnsupportedAlgorithm as error:
-        raise NotCheckedError(f"its curve is not in this machine's library: {error}") from error
+        raise NotCheckedError(
+            f"its curve is not in the crypto library of this machine: {error}"
+        ) from error
     except ValueError as error:
         raise SignedValueError(f"key {raw.hex()[:24]}.. is damaged: {error}") from error
 
@@ -244,7 +248,7 @@ def _read(raw: bytes) -> PublicKeyTypes:
 def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:
     public = _read(raw)
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in _OURS:
-        raise NotCheckedError(f"it is of another kind or curve; known are {', '.join(_CURVES)}")
+        raise NotCheckedError(f"it is of another kind or curve; known: {', '.join(_CURVES)}")
     return public
 
 
@@ -253,7 +257,7 @@ OwnKeys = Mapping[str, tuple[MeterKey, ...]]
 
 def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     """
-    Keys by the name that stands before them; a name may stand on several lines.
+    Return keys by the preceding name; a name may have several lines.
 
     Raises
     ------
@@ -266,11 +270,13 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
         if not parts:
             continue
         if len(parts) == 1:
-            raise SignedValueError(f"line {number}: give an id or serial number, a blank, a key")
+            raise SignedValueError(
+                f"line {number}: give an id or serial number, a blank, and a key"
+            )
         try:
             own_keys[parts[0]] = (*own_keys.get(parts[0], ()), parse_key(parts[1]))
         except SignedValueError as error:
             raise SignedValueError(f"line {number}: {error}") from error
     if not own_keys:
-        raise SignedValueError("it holds no key; give a line `NAME KEY` for each meter")
+        raise SignedValueError("it contains no key; give a line `NAME KEY` for each meter")
     return own_keys

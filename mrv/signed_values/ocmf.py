@@ -30,7 +30,7 @@ TIMES = {
     "U": "not synchronised",
     "I": "informative, from an unchecked clock",
     "S": "synchronised",
-    "R": "relative, counted on from an informative clock",
+    "R": "relative, based on an informative clock",
 }
 # table 10: what a meter says of itself
 STATES = {
@@ -86,20 +86,20 @@ class Reading:
 
     @property
     def energy_wh(self) -> Decimal | None:
-        """Value in watt-hours, exactly; None where it is no energy. [Wh]"""
+        """Return the value in watt-hours, exact; None where it is not an energy. [Wh]"""
         factor = _WH.get(self.unit or "")
         return None if factor is None or self.value is None else self.value * factor
 
     @property
     def usable(self) -> bool:
-        """Whether the meter itself stands by the value."""
+        """Return whether the meter marks the value as valid."""
         return self.value is not None and self.status == GOOD and "E" not in self.errors
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    One record: what a meter signed at once.
+    One record: readings signed together by a meter.
 
     Parameters
     ----------
@@ -130,19 +130,19 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Serial numbers as a person reads them."""
+        """Return the serial numbers for people."""
         found = [self.meter and f"meter {self.meter}", self.gateway and f"gateway {self.gateway}"]
         return " behind ".join(filter(None, found))
 
 
 def is_ocmf(text: str) -> bool:
-    """Whether a text begins as a record does."""
+    """Return whether a text begins as a record does."""
     return text.lstrip().startswith(HEADER)
 
 
 def read(text: str) -> Record:
     """
-    Record of its text; nothing is verified.
+    Return the record from its text; nothing is verified.
 
     Raises
     ------
@@ -151,22 +151,22 @@ def read(text: str) -> Record:
     """
     text = text.strip()
     if not text.startswith(HEADER) or len(text) > _LONGEST:
-        _refuse(f"{text[:24]!r} does not begin with {HEADER}, or is longer than a megabyte")
+        _refuse(f"{text[:24]!r} does not begin with {HEADER}, or is larger than 1 MB")
     payload, end = _object(text, len(HEADER))
     if text[end : end + 1] != "|":
         _refuse("the payload is not followed by | and the signature")
     signature, last = _object(text, end + 1)
     if text[last:].strip():
-        _refuse(f"after the signature stands {text[last : last + 24]!r}")
+        _refuse(f"unexpected text {text[last : last + 24]!r} after the signature")
     version = _text(payload, "FV")
     if version is None or not _VERSION.fullmatch(version):
-        _refuse(f"FV {version!r} is not of the format's version 1")
+        _refuse(f"FV {version!r} is not a version 1 of the format")
     page = _text(payload, "PG")
     if page is None or not _PAGE.fullmatch(page):
-        _refuse(f"PG {page!r} is no page, like T12 or F3")
+        _refuse(f"PG {page!r} is not a page, such as T12 or F3")
     gateway, meter = _text(payload, "GS"), _text(payload, "MS")
     if gateway is None and meter is None:
-        _refuse("neither GS nor MS names whose value it is")
+        _refuse("neither GS nor MS names the meter of the value")
     return Record(
         version=version,
         gateway=gateway,
@@ -221,7 +221,7 @@ def _reading(row: dict[str, Any]) -> Reading:
     time, clock = _time(_text(row, "TM") or "")
     status = _text(row, "ST")
     if status not in STATES:
-        _refuse(f"ST {status!r} is no state of a meter")
+        _refuse(f"ST {status!r} is not a state of a meter")
     number = row.get("RV")
     if number is not None and not (isinstance(number, str) and _NUMBER.fullmatch(number.strip())):
         _refuse(f"RV {str(number)[:24]!r} is not a number")
@@ -236,7 +236,7 @@ def _reading(row: dict[str, Any]) -> Reading:
 def _time(text: str) -> tuple[datetime, str]:
     match = _TIME.fullmatch(text)
     if match is None:
-        _refuse(f"TM {text[:40]!r} is no time with offset and synchronisation")
+        _refuse(f"TM {text[:40]!r} is not a time with offset and synchronisation")
     moment, part, offset, clock = match.groups()
     try:
         return datetime.fromisoformat(f"{moment}.{(part or '0').ljust(6, '0')}{offset}"), clock

@@ -1,5 +1,5 @@
 """
-Ways in which signed values travel, down to their text.
+File formats of signed values, unpacked to the text of each value.
 
     XML    files of the S.A.F.E. transparency software: values/value, each with
            signedData or encodedData and often a publicKey
@@ -10,7 +10,7 @@ Ways in which signed values travel, down to their text.
 
 A key that travels with a value proves nothing of whose it is.
 
-Signed batches (COSE_Sign1) as text, and the registers that their messages tell.
+Signed batches (COSE_Sign1) as text, and the registers in their messages.
 
 A batch travels as base64 where its bytes cannot; `ingest.formats.cose_batch` says what stands
 in it.  Which register a message tells is the profile's word, so a reader needs the device's.
@@ -46,7 +46,7 @@ _LONGEST = 1_000_000
 
 def texts(data: bytes) -> list[str]:
     """
-    Batches of a file of bytes, one behind the other, each as base64.
+    Return the batches of a file of bytes, each as base64.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def texts(data: bytes) -> list[str]:
 
 def read(text: str) -> Batch:
     """
-    Batch of its base64; nothing is verified.
+    Return the batch from its base64; nothing is verified.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read(text: str) -> Batch:
 
 def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
     """
-    Registers that a batch tells of a device: time [us UTC], channel, value [base unit].
+    Return registers of a device in a batch: time [us UTC], channel, value [base unit].
 
     Raises
     ------
@@ -117,7 +117,7 @@ _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
 @dataclass(slots=True)
 class Item:
     """
-    A value as it came.
+    A value as received.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class Item:
 
 def read_items(content: bytes) -> list[Item]:
     """
-    Values of a file, XML or text.
+    Return the values of a file, XML or text.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def read_items(content: bytes) -> list[Item]:
             items = _lines(text) or [Item(plain(text))]
     if not items:
         raise SignedValueError(
-            "no signed value is in the file; give OCMF, XML of S.A.F.E., or COSE_Sign1"
+            "the file contains no signed value; give OCMF, XML of S.A.F.E., or COSE_Sign1"
         )
     return items
 
@@ -173,7 +173,7 @@ def _lines(text: str) -> list[Item]:
 
 def plain(text: str) -> str:
     """
-    Text of a value as it is carried.
+    Return the text of an encoded value.
 
     OCMF as it was signed, a batch (COSE_Sign1) as base64; what is neither stays as it is.
     """
@@ -251,4 +251,6 @@ def _xml(content: bytes) -> list[Item]:
 
 def _no_doctype(*_: object) -> None:
     """Entities of one's own can blow a small file up, and no signed value needs any."""
-    raise SignedValueError("the XML declares a document type, which no file of signed values does")
+    raise SignedValueError(
+        "the XML declares a document type, which is not allowed in a file of signed values"
+    )

@@ -1,5 +1,5 @@
 """
-What signed values show: verified, refused, or not checked.
+Result of a check of signed values: verified, refused, or not checked.
 
 1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
 2. Who signed is looked up, a meter or a gateway; the key comes from the registry, or from the
@@ -68,7 +68,7 @@ class DatedKey(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    What one value shows.
+    Result of the check of one value.
 
     Parameters
     ----------
@@ -114,11 +114,13 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
-    """Check one value by itself; its page may still be a repeated one."""
+    """Check one value alone; repeated pages are not checked."""
     if item.text[:2] == "0o":
         return _check_batch(item, keys)
     if not ocmf.is_ocmf(item.text):
-        return Checked(NOT_CHECKED, "it is neither OCMF nor COSE_Sign1, which are checked here")
+        return Checked(
+            NOT_CHECKED, "it is neither OCMF nor COSE_Sign1; only these are checked here"
+        )
     try:
         record = ocmf.read(item.text)
     except SignedValueError as error:
@@ -131,7 +133,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     if known:
         found = _by_keys(record, known)
     else:
-        found = Checked(REFUSED, ended) if ended else _beside(record, item)
+        found = Checked(REFUSED, ended) if ended else _by_sent_key(record, item)
     return replace(found, record=record, notes=notes, device=found.holder)
 
 
@@ -146,7 +148,7 @@ def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     at = datetime.fromtimestamp(batch.at_ms / 1_000, UTC)
     known, ended = _known(keys.get(batch.signer, ()), at, item.received)
     if not known:
-        unknown = f"no key of {batch.signer} is known for that time; register it, or give it"
+        unknown = f"no key of {batch.signer} is known for that time; register or give the key"
         found = Checked(REFUSED, ended) if ended else Checked(NOT_CHECKED, unknown)
         return replace(found, batch=batch)
     return replace(_batch_by_keys(batch, known), batch=batch)
@@ -165,27 +167,26 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
         device = batch.device if one.speaks is None else one.speaks.get(batch.device)
         if device is None:
             return Checked(
-                REFUSED,
-                f"signed by the key of {one.holder}, which does not speak for {batch.device}",
+                REFUSED, f"signed by the key of {one.holder}, which may not sign for {batch.device}"
             )
         text = f"signed by the key of {one.holder} for {device}"
         return Checked(VERIFIED, text, holder=one.holder, device=device)
     return Checked(
         REFUSED,
-        f"not signed by the key of {' or '.join(one.holder for one in known)}:"
-        " it was changed, or another one signed it",
+        f"not signed by the key of {' or '.join(one.holder for one in known)}: "
+        "the value was changed, or signed by another key",
     )
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Refuse a value that verifies, and was sent by another device than its key is of."""
+    """Refuse a verified value that was sent by a device other than the key's."""
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"
     whose = f"the meter of {checked.holder}" if checked.batch is None else checked.holder
-    text = f"sent by {sent}, and signed by {whose}"
+    text = f"sent by {sent}, but signed by {whose}"
     if checked.batch is not None:
-        text = f"sent for {sent}, and signed for {checked.device}"
+        text = f"sent for {sent}, but signed for {checked.device}"
     return replace(checked, outcome=REFUSED, detail=text, holder=None, device=None)
 
 
@@ -211,8 +212,8 @@ def _known(
             ended = f"the key of {begun[-1].holder} ended on {_day(begun[-1].begins)}"
         elif end is not None and received is not None and received >= end:
             ended = (
-                f"the key of {begun[-1].holder} ended on {_day(end)}, and this was received on"
-                f" {_day(received)}: nothing shows that it was signed before"
+                f"the key of {begun[-1].holder} ended on {_day(end)}, but this was received "
+                f"on {_day(received)}: no evidence that it was signed earlier"
             )
         else:
             known.append(begun[-1])
@@ -241,14 +242,14 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
             return Checked(NOT_CHECKED, str(error))
     return Checked(
         REFUSED,
-        f"not signed by the key of {' or '.join(one.holder for one in known)}:"
-        " it was changed, or another meter signed it",
+        f"not signed by the key of {' or '.join(one.holder for one in known)}: "
+        "the batch was changed, or signed by another meter",
     )
 
 
-def _beside(record: Record, item: Item) -> Checked:
+def _by_sent_key(record: Record, item: Item) -> Checked:
     """Hold a value of an unknown meter against the key beside it, which can only refuse it."""
-    unknown = f"no key of {record.name} is known for that time; register it, or give it"
+    unknown = f"no key of {record.name} is known for that time; register or give the key"
     if item.key is None:
         return Checked(NOT_CHECKED, unknown)
     try:
@@ -256,11 +257,11 @@ def _beside(record: Record, item: Item) -> Checked:
     except NotCheckedError as error:
         return Checked(NOT_CHECKED, str(error))
     except SignedValueError as error:
-        return Checked(NOT_CHECKED, f"{unknown}; the key beside it cannot be read: {error}")
+        return Checked(NOT_CHECKED, f"{unknown}; the key sent with it cannot be read: {error}")
     if not fits:
-        return Checked(REFUSED, "not signed by the key that came with it")
+        return Checked(REFUSED, "not signed by the key sent with it")
     return Checked(
-        NOT_CHECKED, f"the key beside it fits, and anybody can make such a pair: {unknown}"
+        NOT_CHECKED, f"the key sent with it matches, but anyone can make such a pair: {unknown}"
     )
 
 
@@ -285,10 +286,10 @@ def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
             checked
             if fresh
             else replace(
-                checked, notes=(*checked.notes, f"{page} again, the same value: count it once")
+                checked, notes=(*checked.notes, f"{page} again with the same value: count it once")
             )
         )
-    text = f"{page} of {whose} stands for another value already"
+    text = f"{page} of {whose} already has another value"
     if checked.outcome == VERIFIED:
         return replace(checked, outcome=REFUSED, detail=text, holder=None, device=None)
     return replace(checked, notes=(*checked.notes, text))
@@ -308,7 +309,7 @@ def _counted(checked: Checked, last: dict[tuple[str | None, str], int]) -> Check
         told = "1 batch is" if lacks == 1 else f"{lacks} batches are"
         text = f"{told} missing after number {before}"
     elif batch.sequence < before:
-        text = f"number {batch.sequence} comes after number {before}"
+        text = f"number {batch.sequence} follows number {before}"
     return replace(checked, notes=(*checked.notes, text)) if text else checked
 
 
@@ -319,4 +320,4 @@ def _notes(reading: Reading) -> Iterable[str]:
         yield f"state {reading.status}: {ocmf.STATES[reading.status]}"
     if reading.errors:
         parts = [text for flag, text in (("E", "energy"), ("t", "time")) if flag in reading.errors]
-        yield f"not to be used, as the meter says: {' and '.join(parts) or reading.errors}"
+        yield f"not to be used, as the meter reports: {' and '.join(parts) or reading.errors}"

@@ -1,5 +1,5 @@
 """
-The statement: what is said of a monitoring period, by whom, on which evidence.
+The statement: claims for a monitoring period, signatories and evidence.
 
 `plan_extract` is the registry's part of the evidence, `evidence` the measured part,
 `compose` the words of the statement, `credentials` who signs them, `states` the

@@ -1,5 +1,5 @@
 """
-What a plant's own analysers measured of a parameter in a period: COD, methane content.
+Analyser results of a plant for a parameter in a period: COD, methane content.
 
 A day counts by the mean of its readings, and the days by what flowed on each, since the
 methodologies ask for loads.  A day on which something flowed and nothing was measured
@@ -42,7 +42,7 @@ ZERO = Fraction(0)
 
 
 class Wanted(NamedTuple):
-    """Channels to look at by fleet index, and the edges of the period's local days. [us UTC]"""
+    """Channels by fleet index, and the edges of the period's local days. [us UTC]"""
 
     channels: Mapping[int, tuple[str, ...]]
     edges: Int64
@@ -51,7 +51,7 @@ class Wanted(NamedTuple):
 
 class Gauged(NamedTuple):
     """
-    Readings of a channel of a device by local day: their sum in thousandths, and how many.
+    Readings of a channel of a device by local day: sum in thousandths, and number.
 
     `hours` are the hours of the period in which there was one, since 1970; `least` and `most` are
     the lowest and highest reading of each interval of the period, of a channel that shows a flame.
@@ -65,7 +65,7 @@ class Gauged(NamedTuple):
 
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
-    """Return which channels measure a parameter of the project's methodology."""
+    """Return the channels that measure a parameter of the project's methodology."""
     found: dict[int, tuple[str, ...]] = {}
     lit: dict[int, tuple[str, ...]] = {}
 
@@ -86,7 +86,7 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
 
 
 def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[int, str], Gauged]:
-    """Sum up what the channels of one device of a block say, by local day."""
+    """Return the daily sums of the channels of one device of a block."""
     count = len(asked.edges) - 1
     found = {}
     for channel in asked.channels.get(device, ()):
@@ -129,7 +129,7 @@ def flames(
     certificates: Mapping[str, Sequence[Calibration]],
 ) -> dict[str, Lit]:
     """
-    Return by parameter what flowed to a flare, and what of it while a flame was shown.
+    Return by parameter the flow to a flare, and the part during which a flame was shown.
 
     A flame is shown in an interval of which every reading of a channel is at its level or
     above, and not above what the manufacturer allows where the project has it.  An interval without
@@ -179,7 +179,7 @@ def measured(
     certificates: Mapping[str, Sequence[Calibration]] = {},
 ) -> dict[str, Measured]:
     """
-    Return what the channels measured, by parameter, in the methodology's units.
+    Return the values measured by channels, by parameter, in the methodology's units.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class _Bench:
     certificates: Mapping[str, Sequence[Calibration]]
 
     def measured(self, spec: ParameterSpec) -> Measured | None:
-        """What the channels of a parameter say; None where they say nothing."""
+        """Return the value of a parameter from its channels; None without data."""
         role, *channels = spec.channels
         gains = spec.unmeasured == "0"
         loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
@@ -301,7 +301,7 @@ class _Bench:
         return found
 
     def flowed(self, device: str, role: str) -> tuple[Int64, Int64]:
-        """Return interval numbers, and what a device counted in its role in each. [base unit]"""
+        """Return interval numbers, and the quantity of a device in its role in each. [base unit]"""
         methodology = find(self.project.methodology, self.project.version)
         bound = next(d for d in self.project.devices if (d.device, d.role) == (device, role))
         quantity = QUANTITY_INDEX[role_needs(methodology, bound, device).quantity]

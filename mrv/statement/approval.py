@@ -1,5 +1,5 @@
 """
-Approval of an issue: where a programme wants it, two people or more sign that it is right.
+Approval of an issue by two or more people, if the programme requires it.
 
 Each signs a credential of their own over the signed statement and its verification, with an
 operator's key.  The log's entry of the issue names them all, so that none can be taken out
@@ -39,7 +39,7 @@ def sign_approval(
     holder: EnrolledKey,
     created: datetime,
 ) -> dict[str, Any]:
-    """Sign that a verified statement is to be issued."""
+    """Return a signed approval of the issue of a verified statement."""
     said = Approved(id=statement["id"], verification_sha256=_digest(verification))
     part = f"approval:{holder.multikey}"
     document = about(statement, part, TYPES, (write(said), holder, valid_from(created)))
@@ -54,7 +54,7 @@ def check_approval(
     project: str,
 ) -> None:
     """
-    Refuse an approval that is not of this statement and verification; its proof is the caller's.
+    Refuse an approval of another statement or verification; the caller checks its proof.
 
     Raises
     ------
@@ -86,12 +86,12 @@ def check_approval(
 
 
 def people(holders: Iterable[EnrolledKey]) -> int:
-    """Count who approved: two keys of one holder, however the name is spelt, are one."""
+    """Return the number of approving people; two keys of one holder count as one."""
     return len({normalised(holder.name) for holder in holders})
 
 
 def check_enough(found: int, wanted: int, statement: str) -> None:
-    """Refuse an issue that too few approved; EnrolmentError says how to go on."""
+    """Refuse an issue with too few approvals; EnrolmentError states the next step."""
     if found < wanted:
         raise EnrolmentError(
             f"{wanted} approvals are required to issue {statement}; signed so far: {found}; "
@@ -100,7 +100,7 @@ def check_enough(found: int, wanted: int, statement: str) -> None:
 
 
 def digests(approvals: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Digests by which the log names approvals, in their order."""
+    """Return the digests by which the log names approvals, in their order."""
     return sorted(map(_digest, approvals))
 
 

@@ -1,5 +1,5 @@
 """
-Compose the statement of a period: one function for the close and for every check of it.
+Composition of a period's statement: one function for the close and for every check.
 
 A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which
 come with the signature.  No wall clock and no float stands in it: the same
@@ -76,7 +76,7 @@ _S = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What distinguishes statements of the same evidence: number, program, predecessor."""
+    """Data that distinguish statements of the same evidence: number, program, predecessor."""
 
     sequence: int
     code_version: str
@@ -85,7 +85,7 @@ class Label:
 
 
 def label_of(said: wire.Claims) -> Label:
-    """Return the label that a statement was composed with."""
+    """Return the label of a statement."""
     replaced = said.supersedes
     if replaced is None:
         return Label(said.sequence, said.code_version)
@@ -94,7 +94,7 @@ def label_of(said: wire.Claims) -> Label:
 
 def compose(case: Case, label: Label) -> dict[str, Any]:
     """
-    Write the statement of a case as the JSON that is signed.
+    Return the statement of a case as the JSON to be signed.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
 
 
 def composed(case: Case, label: Label) -> wire.Statement:
-    """Return the statement of a case, typed; raises as `compose`."""
+    """Return the statement of a case, typed; errors as `compose`."""
     result = case.result
     name = identifier(result.project, result.from_us, result.to_us, result.timezone, label.sequence)
     return wire.Statement(

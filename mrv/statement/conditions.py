@@ -1,11 +1,11 @@
 """
-Conditions that a statement says do not hold: each is a clarification (CL) that opens by itself.
+Conditions not met according to a statement: each is an open clarification request (CL).
 
 No one has to raise it, so no one can forget it.  It stays open until the operator closes
 the period anew with the condition met; an opinion without reservation over it needs a
 reason that the verifier writes and signs.
 
-How much error stands uncorrected in a statement, beside what is material.
+Uncorrected misstatements of a statement, and the materiality threshold.
 
 A misstatement counts with its sign and without: one that favours the claimant is
 never cleared against another that does not without both sums standing side by side.
@@ -41,7 +41,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 @dataclass(frozen=True, slots=True)
 class Materiality:
     """
-    Misstatements that stand uncorrected, beside what is material.
+    Uncorrected misstatements, with the materiality threshold.
 
     Attributes
     ----------
@@ -60,12 +60,15 @@ class Materiality:
 
     @property
     def material(self) -> bool:
-        """Whether either sum reaches the threshold; any error of nothing is material."""
+        """
+        Return whether either total reaches the threshold; any error is material if the reduction is
+        0.
+        """
         most = max(abs(self.net_t), self.absolute_t)
         return most > 0 and most * 100 >= abs(self.reduction_t) * self.percent
 
     def stated(self) -> Misstatements:
-        """Return the figures as statement and verification show them, shares rounded up."""
+        """Return the figures as in statement and verification, shares rounded up."""
         return Misstatements(
             threshold_percent=decimal_text(self.percent, _PLACES, "half_even"),
             net_misstatement_t=decimal_text(self.net_t, _PLACES, "half_even"),
@@ -76,7 +79,7 @@ class Materiality:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Write the figures as canonical JSON can hold them."""
+        """Return the figures as canonical JSON."""
         return write(self.stated())
 
     def _share(self, tonnes: Fraction) -> str | None:
@@ -86,13 +89,13 @@ class Materiality:
 
 
 def beyond(percent: str) -> bool:
-    """Whether a threshold is none that a verification may have; CanonicalError as `decimal`."""
+    """Return whether a threshold is outside the permitted range; CanonicalError as `decimal`."""
     return not 0 <= decimal(percent, "materiality") <= MOST_PERCENT
 
 
 def check_threshold(percent: str) -> None:
     """
-    Refuse a materiality above what any programme takes.
+    Refuse a materiality above the highest of any programme.
 
     Raises
     ------
@@ -101,14 +104,14 @@ def check_threshold(percent: str) -> None:
     """
     if beyond(percent):
         raise StatementStateError(
-            f"the materiality is {percent} % of the reduction; a verification has 0 to "
-            f"{MOST_PERCENT} %, and {USUAL_PERCENT} % by default"
+            f"the materiality is {percent} % of the reduction; it must be 0 to {MOST_PERCENT} "
+            f"%, by default {USUAL_PERCENT} %"
         )
 
 
 def decimal(text: object, name: str) -> Fraction:
     """
-    Read decimal text.
+    Return a decimal from text.
 
     Raises
     ------
@@ -130,13 +133,13 @@ _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
 _LISTED = 5
 WANTED = (
-    f"write in words what was seen and why, at least {_LEAST_CHARACTERS} characters"
-    f" with {_LEAST_LETTERS} letters"
+    f"describe in words what was examined and the reason, in at least {_LEAST_CHARACTERS} "
+    f"characters with {_LEAST_LETTERS} letters"
 )
 
 
 class Unmet(NamedTuple):
-    """A condition that does not hold: which, and what of it."""
+    """A condition not met: rule and detail."""
 
     rule: str
     texts: tuple[Text, ...]
@@ -148,7 +151,7 @@ class Unmet(NamedTuple):
         return f"{titled(self.rule)}: {self.words()}"
 
     def words(self, language: str = "en") -> str:
-        """Return what of it, in a language."""
+        """Return the detail, in a language."""
         return joined(self.texts, language, tonnes=self.tonnes or "0")
 
 
@@ -157,7 +160,7 @@ _UNIT, _NEARLY = 1000, Decimal("0.8")
 
 
 def unmet(said: Claims) -> tuple[Unmet, ...]:
-    """Return the conditions and cross-checks that a statement says do not hold, in its order."""
+    """Return the conditions and cross-checks not met according to a statement, in its order."""
     return tuple(one for one in _all(said) if one.severity != OBSERVATION)
 
 
@@ -204,12 +207,12 @@ def _finding(one: Condition) -> Unmet:
 
 
 def findings(said: Claims) -> tuple[Unmet, ...]:
-    """Return what does not hold, observations last, as a statement says it."""
+    """Return the findings of a statement that are not met, observations last."""
     return tuple(sorted(_all(said), key=lambda one: one.severity == OBSERVATION))
 
 
 def finding_json(one: Unmet, language: str = "en") -> dict[str, Any]:
-    """Return a finding for people and programs: what, how much it costs, what settles it."""
+    """Return a finding for people and programs: text, deduction and remedy."""
     return {
         "rule": one.rule,
         "title": titled(one.rule, language),
@@ -223,12 +226,12 @@ def finding_json(one: Unmet, language: str = "en") -> dict[str, Any]:
 
 
 def observations(said: Claims) -> Iterator[str]:
-    """Yield findings that need no reply: their effect is small, or applied already."""
+    """Yield findings that need no reply: their effect is small, or already applied."""
     yield from (str(one) for one in _all(said) if one.severity == OBSERVATION)
 
 
 def graded(said: Claims) -> str:
-    """Say which share of the reduction rests on which grade of evidence; before 0.2.0 nothing."""
+    """Return the share of the reduction by grade of evidence; empty before 0.2.0."""
     if said.evidence is UNSET:
         return ""
     shares = said.evidence.shares.items()
@@ -236,7 +239,7 @@ def graded(said: Claims) -> str:
 
 
 def effects(said: Claims) -> Iterator[str]:
-    """Yield each rule that took something off the reduction, and how much; before 0.2.0 none."""
+    """Yield each rule with a deduction, and its amount; none before 0.2.0."""
     for one in said.rules or ():
         if one.applied:
             yield (
@@ -248,7 +251,7 @@ def effects(said: Claims) -> Iterator[str]:
 
 
 def shown(found: Sequence[Unmet], reasons: Sequence[str] = ()) -> tuple[UnmetCondition, ...]:
-    """Return unmet conditions as the verifier's credential holds them, in their order."""
+    """Return unmet conditions as in the verifier's credential, in order."""
     return tuple(
         UnmetCondition(
             rule=one.rule,
@@ -260,7 +263,7 @@ def shown(found: Sequence[Unmet], reasons: Sequence[str] = ()) -> tuple[UnmetCon
 
 
 def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str]:
-    """Return the verifier's reasons of words, by rule and texts of the finding that each closes."""
+    """Return the verifier's worded justifications, by rule and texts of the finding closed."""
     return {
         (one.rule, tuple(map(text_in, one.texts))): one.reason
         for one in conclusion.unmet or ()
@@ -269,7 +272,7 @@ def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str
 
 
 def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
-    """Return statement (None: the validation) and name of the forward action that a finding is."""
+    """Return statement (None: the validation) and name of a finding's forward action request."""
     for one in texts:
         if one.code == "PLN-02.forward":
             said = dict(one.values)
@@ -279,26 +282,26 @@ def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
 
 
 def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
-    """Return the conditions over which the verifier signed no reason; all before 0.2.0."""
+    """Return the conditions without the verifier's justification; all before 0.2.0."""
     answered = reasons_of(conclusion)
     return tuple(one for one in unmet(said) if (one.rule, one.texts) not in answered)
 
 
 def reasoned(given: str) -> bool:
-    """Whether a reason is of words."""
+    """Return whether a justification has words."""
     words = " ".join(given.split())
     letters = sum(map(str.isalpha, words))
     return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
 
 
 def first_of(texts: Sequence[str]) -> str:
-    """Name the first of several, and how many more there are."""
+    """Return the first of several, and how many more there are."""
     more = len(texts) - _LISTED
     return "; ".join(texts[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def check_reason(given: str, what: str = "the reason") -> None:
-    """Refuse a reason, or the text of a finding, that no reader can judge; StatementStateError."""
+    """Refuse a justification, or a finding's text, that is too short; StatementStateError."""
     if not reasoned(given):
         shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
         raise StatementStateError(f"{what} {shown!r} is too short for a reader to assess: {WANTED}")

@@ -1,4 +1,4 @@
-"""Whether a period was monitored as its plan says, and as the methodology asks for.
+"""Conformity of a period's monitoring with its plan and methodology.
 
 Whether a plant is as its registered design says, and its reduction within the estimate.
 """
@@ -43,7 +43,7 @@ _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
 
 def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Say where a plant differs from its registered design, and is above its estimate."""
+    """Return differences from the registered design, and a reduction above its estimate."""
     days = (
         local_date(result.from_us, result.timezone),
         local_date(result.to_us - 1, result.timezone),
@@ -132,7 +132,7 @@ def over_full_load(
     methodology: str, version: str, expected: object, devices: Iterable[tuple[str, str, int | None]]
 ) -> Text | None:
     """
-    Return what is wrong with an estimate that its plant cannot give in a year; None if it can.
+    Return why an estimate exceeds the possible output of its plant in a year; None if not.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ _SAID = 500  # characters of a request that a finding repeats
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
-    """What the newest version in force says of a device in a role."""
+    """Return the newest version in force for a device in a role."""
     line = plan.versions[-1].line(role, device) if plan.versions else None
     if line is None:
         return None
@@ -258,7 +258,7 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
 
 
 def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
-    """Compare a period with the versions of its plan."""
+    """Return the comparison of a period with the versions of its plan."""
     if not plan.versions:
         return Finding(RULE, False, text("PLN-01.none"))
     first = local_date(result.from_us, result.timezone)
@@ -299,7 +299,7 @@ def _entered(plan: MonitoringPlan, one: Version, first: date) -> Iterator[Text]:
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Name time left out since earlier statements, their forward actions, and what changed."""
+    """Return missing time since earlier statements, open forward actions, and changes."""
     # the close names what an issued statement had, with what it comes to
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
@@ -330,8 +330,9 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
     more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
     return (
-        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: what that time emitted"
-        " more than it avoided would not be taken off; close and issue it too"
+        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: "
+        "net emissions of that time would not be deducted; close and issue "
+        "it too"
     )
 
 
@@ -361,7 +362,7 @@ def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:
 
 
 def meter(class_id: str, profile: str, calibrations: Sequence[Calibration]) -> Meter:
-    """Return what a plan is compared with of a device; registers as registry files name them."""
+    """Return the data of a device for the plan; registers under their names in registry files."""
     device_class = classes.load().get(class_id)
     generic, own = (profiles.load().get((class_id, name)) for name in ("generic", profile))
     if device_class is None or generic is None or own is None:

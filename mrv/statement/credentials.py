@@ -1,5 +1,5 @@
 """
-Sign a statement and its verification: operator's proof, verifier's credential, log entry.
+Signing a statement and its verification: operator's proof, verifier's credential, log entry.
 
 The operator becomes the statement's issuer and proves it (eddsa-jcs-2022).  The
 verifier does not add to that document but issues another one about it, naming
@@ -49,7 +49,7 @@ _OPINIONS = ("unqualified", "qualified", "adverse", "disclaimer")
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    What a verifier concludes.
+    Conclusions of a verifier.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Finding:
 def sign_statement(
     body: Mapping[str, Any], key: SigningKey, holder: EnrolledKey, created: datetime
 ) -> dict[str, Any]:
-    """Sign a statement's body as its issuer; SignatureError if it is signed already."""
+    """Return a statement's body signed by its issuer; SignatureError if it is already signed."""
     return create_proof({**body, "issuer": issuer(holder)}, key, created)
 
 
@@ -103,7 +103,7 @@ def sign_verification(
     records: Sequence[Record] = (),
 ) -> dict[str, Any]:
     """
-    Sign the verifier's credential over a signed statement.
+    Return the verifier's signed credential over a signed statement.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def verification_body(
     created: str,
     records: Sequence[Record],
 ) -> dict[str, Any]:
-    """Write the verifier's credential without its proof; raises as `sign_verification`."""
+    """Return the verifier's credential without its proof; errors as `sign_verification`."""
     check_threshold(finding.materiality_percent)
     errors = materiality(statement, records, finding.materiality_percent)
     check_opinion(finding.opinion, records, errors)
@@ -162,13 +162,13 @@ def verification_body(
 
 
 def verification_of(document: Mapping[str, Any]) -> Verification:
-    """Read a verifier's credential; CanonicalError if it is none."""
+    """Return a verifier's credential from JSON; CanonicalError if it is not one."""
     return read(Verification, document, f"verification {document.get('id')!r}")
 
 
 def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     """
-    Read what a verifier's credential concludes.
+    Return the conclusions of a verifier's credential.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def issued_entry(
     verification: Mapping[str, Any],
     approvals: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """Entry of the transparency log that says: this statement, verified so, is issued."""
+    """Return the log entry for the issue of a statement with its verification."""
     more = {"approvalsSha256": digests(approvals)} if approvals else {}
     return canonical.encode(
         {
@@ -224,10 +224,10 @@ def issued_entry(
 
 
 def revoked_entry(statement: str, reason: str) -> bytes:
-    """Entry of the log that says: this statement counts no more, and nothing replaces it."""
+    """Return the log entry for the revocation of a statement without replacement."""
     return canonical.encode({"event": "revoked", "statement": statement, "reason": reason})
 
 
 def superseded_entry(statement: str, by: str) -> bytes:
-    """Entry of the log that says: this statement counts no more, that one does."""
+    """Return the log entry for the replacement of a statement by another."""
     return canonical.encode({"event": "superseded", "statement": statement, "by": by})

@@ -1,8 +1,8 @@
 """Cross-checks by check meters and invoices, as the JSON of a statement.
 
-Unusual readings as a statement shows them: by test, with what they touch.
+Unusual readings in a statement: by test, with the quantities concerned.
 
-What the registry said for a period beside what its statement shows, by names that do not change.
+Registry data of a statement other than those shown in it, under fixed names.
 
 A correction names each input that is another one than in the statement that it replaces.
 Meters, ratings, certificates and what was fixed ex ante stand in the statement itself; when
@@ -50,7 +50,7 @@ _LISTS = {
 
 
 def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
-    """Return what a plan says, by name."""
+    """Return the data of a plan, by name."""
     record = plan.to_json()
     return {f"{PREFIX}{name}": value for name, value in _named(record)}
 
@@ -101,7 +101,7 @@ _PLACES = 6
 
 
 def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
-    """Write what each test found, in the order of the tests; none of a test that found nothing."""
+    """Return the findings of each test, in order; tests without findings are omitted."""
     found = ((test, case.unusual.of(test)) for test in TESTS)
     key = case.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + case.rows.quantity
     return tuple(_test(case, test, one, key) for test, one in found if len(one.interval))
@@ -164,7 +164,7 @@ MATERIAL_PERCENT = 5
 
 
 def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
-    """Write a cross-check; of a check meter with how far its readings reach."""
+    """Return a cross-check; that of a check meter with the extent of its readings."""
     meter = cross_check.kind == METER
     return CrossCheckShown(
         kind=cross_check.kind,
@@ -189,7 +189,7 @@ def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
 
 
 def readings_out(reach: Reach) -> ReadingsReach:
-    """How many readings, and how far they reach beyond the period's edges."""
+    """Return the number of readings, and their extent beyond the period's edges."""
     return ReadingsReach(
         count=reach.readings,
         first=None if reach.first_us is None else utc_text(reach.first_us),
@@ -200,7 +200,7 @@ def readings_out(reach: Reach) -> ReadingsReach:
 
 def indicated(result: PeriodResult) -> Materiality:
     """
-    Add up the possible overstatement of cross-checks that do not hold, net and absolute.
+    Return the potential overstatement of failed cross-checks, net and absolute.
 
     Check meters and invoices may witness the same energy, so the kind that says
     more counts, not both.

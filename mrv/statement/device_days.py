@@ -4,7 +4,7 @@ Digests of readings, intervals and emissions by device and local day.
 Days are those of the project's time zone, as periods and the log's seals count
 them: the leaves of a statement and those of a sealed day are the same leaves.
 
-When a day's readings arrived, and what of it an auditor wants to see.
+Arrival of a day's readings, as shown to an auditor.
 
 Readings that come late, or those of many hours that come in one, may be honest: a line was
 down.  They may also have been made at a desk.  No one can tell by the figures, so they are
@@ -66,7 +66,7 @@ class Arrived(NamedTuple):
 
     @property
     def at_once(self) -> bool:
-        """Whether the readings of many hours came within few."""
+        """Return whether readings of many hours arrived within few hours."""
         return self.hours <= FEW_HOURS and self.span >= _MANY_HOURS
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ Arrivals = dict[str, dict[str, Arrived]]  # by device and local day
 
 def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
     """
-    Return what a statement says of the arrival of its readings.
+    Return the arrival data of a statement.
 
     Parameters
     ----------
@@ -108,18 +108,18 @@ def _of(arrivals: Arrivals, device: str, day: str) -> int:
 
 
 def share(part: int, whole: int) -> str:
-    """Percentage with two places, rounded up: what came late is never shown as less."""
+    """Return a percentage with two places, rounded up, so that late arrival is not understated."""
     hundredths = -(-part * 10_000 // whole) if whole else 0
     return f"{Fraction(hundredths, 100).__float__():.2f}"
 
 
 def rows_of(found: Mapping[str, Arrived]) -> list[tuple[str, str]]:
-    """Return a day's devices and what is said of each, as they stand under a seal's root."""
+    """Return a day's devices and their arrival data, as below a seal's root."""
     return [(device, str(one)) for device, one in sorted(found.items())]
 
 
 def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str) -> None:
-    """Refuse arrivals that are not those that a day's seal names, root and sums; LogError."""
+    """Refuse arrivals that differ from root and sums of a day's seal; LogError."""
     named = said if isinstance(said, dict) else {}
     late = sum(one.late for one in found.values())
     sums = {"root": root, "readings": str(sum(one.readings for one in found.values()))}
@@ -131,7 +131,7 @@ def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str
 
 
 def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:
-    """Digest of readings by device and local day; all channels of each row."""
+    """Return the digest of readings by device and local day; all channels of each row."""
     return digest_leaves(
         leaf
         for frame in frames
@@ -141,7 +141,7 @@ def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Dig
 
 
 def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
-    """Digest of interval rows by device and local day."""
+    """Return the digest of interval rows by device and local day."""
     blocks_ = _interval_blocks(rows)
     return digest_leaves(x for part in blocks_ for x in _interval_leaves(fleet, part, timezone))
 
@@ -167,7 +167,7 @@ def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterato
 
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
-    """Leaves of a block of readings."""
+    """Return the leaves of a block of readings."""
     held = {name: values for name, values in block.columns.items() if not is_absent(values)}
     valid = {n: v != NULL for n, v in held.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
@@ -183,7 +183,7 @@ def leaves(
     valid: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Iterator[DayLeaf]:
     """
-    Leaves of rows, one a device and local day.
+    Return the leaves of rows, one per device and local day.
 
     Parameters
     ----------
@@ -218,6 +218,6 @@ def leaves(
 
 @lru_cache(maxsize=1024)
 def local_days(first_us: int, last_us: int, timezone: str) -> tuple[Int64, list[date]]:
-    """Begins of the local days that touch [first, last], and their dates. [us UTC]"""
+    """Return the begins of the local days that overlap [first, last], and their dates. [us UTC]"""
     found = list(days(first_us, last_us + 1, timezone))
     return np.array([begin for _, begin, _ in found], dtype=np.int64), [day for day, *_ in found]

@@ -56,13 +56,13 @@ class _Drawing:
     bottom: int = 0
 
     def role(self, name: str) -> str:
-        """Return what a role is called."""
+        """Return the name of a role."""
         return self.roles.get(f"role.{name}", name)
 
     def box(
         self, x: int, y: int, kind: str, title: str | Text, *lines: str | Text
     ) -> tuple[int, int, int, int]:
-        """Draw a box with its texts; return its edges."""
+        """Return a box with its texts, and its edges."""
         width, height = _BOX
         self.parts.append(
             f'<rect class={quoteattr(kind)} x="{x}" y="{y}" width="{width}" height="{height}"'
@@ -75,13 +75,13 @@ class _Drawing:
         return x, y, x + width, y + height
 
     def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
-        """Write a line of text, cut to what fits into a box."""
+        """Return a line of text, cut to the width of a box."""
         said = render(text, self.language) if isinstance(text, Text) else text
         shown = plain(said, _CHARACTERS.get(size, 90))
         self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(shown)}</text>')
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
-        """Draw a line with two bends."""
+        """Return a line with two bends."""
         (x, y), (to_x, to_y) = begin, end
         middle = (x + to_x) // 2
         drawn = f'class="{style}" ' if style else ""
@@ -92,7 +92,7 @@ def diagram(
     plan: MonitoringPlan, language: str = "en", roles: Mapping[str, str] | None = None
 ) -> str:
     """
-    Draw a plan as one SVG document.
+    Return a plan as one SVG document.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
 
 
 def plain(text: str, most: int) -> str:
-    """Text on one line without control or formatting characters, cut to a length."""
+    """Return text on one line without control or formatting characters, cut to a length."""
     kept = "".join(
         c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
@@ -239,7 +239,7 @@ _ELSE = 200  # characters of a name
 
 
 def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
-    """Draw the plant's meters as one SVG document; None where no meter says what it feeds."""
+    """Return the plant's meters as one SVG document; None where no meter names its load."""
     feeds = {one: to for one, (_, to) in plan.points.items() if to}
     if not feeds:
         return None

@@ -1,5 +1,5 @@
 """
-The measured evidence of a period: readings, the intervals that follow, their digests.
+Measured evidence of a period: readings, the intervals from them, and digests.
 
 Metering the period again needs more than its own readings.  A step that crosses
 an edge ends on a reading outside, and what a register may plausibly do depends
@@ -46,13 +46,13 @@ _NONE = np.empty(0, dtype=np.int64)
 def monitored(
     project: Project, fleet: Fleet, checks: Iterable[CheckMeter] = ()
 ) -> set[tuple[int, int]]:
-    """Return the (device, quantity) pairs that the project's roles count, and their checks."""
+    """Return the (device, quantity) pairs that the project's roles use, and their checks."""
     pairs = monitored_names(project, checks)
     return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
 
 
 def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[tuple[str, str]]:
-    """Return the same by id of the device and name of the quantity."""
+    """Return the same by device id and quantity name."""
     methodology = find(project.methodology, project.version)
     of = tuple(checks)
     pairs = set()
@@ -64,7 +64,7 @@ def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[
 
 
 def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
-    """Return the (device, quantity) pairs of energy that the project's devices draw or deliver."""
+    """Return (device, quantity) pairs of energy consumed or delivered by the project."""
     methodology = find(project.methodology, project.version)
     found = set()
     for bound in project.devices:
@@ -75,7 +75,7 @@ def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
 
 
 def drawn(rows: IntervalRows) -> Iterator[tuple[int, Drawn]]:
-    """Yield fleet index and what it drew of each device of rows in order, one quantity each."""
+    """Yield fleet index and consumption of each device of sorted rows, one quantity each."""
     whole = rows.measured_us + rows.estimated_us == INTERVAL_US
     for device in np.unique(rows.device[whole]).tolist():
         begin, end = np.searchsorted(rows.device, [device, device + 1])
@@ -93,7 +93,7 @@ def remeter(
     metering: int = METERING,
 ) -> IntervalRows:
     """
-    Interval rows of a period, metered from nothing but its readings.
+    Return interval rows of a period, metered only from its readings.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def select(
     rows: IntervalRows, pairs: set[tuple[int, int]], from_us: int, to_us: int
 ) -> IntervalRows:
     """
-    Rows that count in a period, by device, quantity and start.
+    Return the rows of a period, by device, quantity and start.
 
     A row without any covered time only remembers where a register stood; it is
     no evidence of anything.
@@ -128,7 +128,7 @@ def select(
 
 
 def only(rows: IntervalRows, pairs: set[tuple[int, int]]) -> IntervalRows:
-    """Rows of some devices and quantities; the rows themselves where they are all of them."""
+    """Return rows of some devices and quantities; the same rows if these are all."""
     wanted = _is_of(rows, pairs)
     return rows if wanted.all() else rows.take(wanted)
 
@@ -140,13 +140,13 @@ def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]
 
 
 def unmarked(rows: IntervalRows) -> IntervalRows:
-    """Rows without where their registers stood, which is no evidence and takes half of them."""
+    """Return rows without register marks, which are not evidence and need half of the memory."""
     marks: dict[str, Any] = dict.fromkeys(MARK_FIELDS, absent(len(rows)))
     return replace(rows, **marks)
 
 
 def together(parts: Sequence[IntervalRows]) -> IntervalRows:
-    """Join rows and order them; each part's columns are let go as they are joined."""
+    """Return joined and sorted rows; each part's memory is freed as it is joined."""
     columns = {}
     for name in INTERVAL_FIELDS:
         columns[name] = joined([getattr(part, name) for part in parts] or [_NONE])
@@ -156,7 +156,7 @@ def together(parts: Sequence[IntervalRows]) -> IntervalRows:
 
 
 def in_order(rows: IntervalRows) -> IntervalRows:
-    """Rows by device, quantity and start; the rows themselves where they are so already."""
+    """Return rows by device, quantity and start; the same object if already in order."""
     place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     before, after = place[:-1], place[1:]
     rising = (after > before) | ((after == before) & (rows.start_us[1:] >= rows.start_us[:-1]))
@@ -166,7 +166,7 @@ def in_order(rows: IntervalRows) -> IntervalRows:
 
 
 def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
-    """Return the same rows of a larger set where they stand in it just so, else the part itself."""
+    """Return the same rows within a larger set if consecutive there, else the part itself."""
     if not len(part):
         return part
     begin, end = np.searchsorted(rows.device, [part.device[0], part.device[-1] + 1])
@@ -175,12 +175,12 @@ def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
 
 
 def covered(rows: IntervalRows) -> NDArray[np.bool_]:
-    """Rows with any measured, estimated or unknown time."""
+    """Return rows with any measured, estimated or unknown time."""
     total: NDArray[np.bool_] = rows.measured_us + rows.estimated_us + rows.unknown_us > 0
     return total
 
 
 def same(interval_rows: IntervalRows, other: IntervalRows) -> bool:
-    """Whether two selections hold the same evidence."""
+    """Return whether two selections contain the same evidence."""
     names = ("device", "quantity", "start_us", *FIELDS)
     return all(np.array_equal(getattr(interval_rows, n), getattr(other, n)) for n in names)

@@ -41,7 +41,7 @@ from mrv.statement.signed_energy import RegisterComparison, registers_of
 @dataclass(frozen=True)
 class Case:
     """
-    What a statement rests on.
+    Evidence and inputs of a statement.
 
     Attributes
     ----------
@@ -74,20 +74,18 @@ class Case:
 
     @cached_property
     def fleet(self) -> Fleet:
-        """Devices of the plan."""
+        """Return the devices of the plan."""
         return self.plan.fleet()
 
     @cached_property
     def book(self) -> FactorBook:
-        """Factors of the project's country, as the rules of the plan take them: older ones know no
-        bounds.
-        """
+        """Return factors of the project's country by the plan's rules; the first have no bounds."""
         own = self.factors.within(grid_of(self.plan.project))
         return own if self.plan.accounting > FIRST else centres(own)
 
     @cached_property
     def calibration_intervals(self) -> dict[str, Interval]:
-        """Interval of calibration by device; the first rules knew none."""
+        """Return the calibration interval by device; empty under the first rules."""
         if self.plan.accounting == FIRST:
             return {}
         project = self.plan.project
@@ -96,12 +94,12 @@ class Case:
 
     @cached_property
     def result(self) -> PeriodResult:
-        """The closed period; raises as `mrv.rules.closing.close` does."""
+        """Return the closed period; errors as `mrv.rules.closing.close`."""
         return self._closed(self._reference_data())
 
     @cached_property
     def before_evidence(self) -> PeriodResult:
-        """What it would be with every document and invoice that it lacks."""
+        """Return the result as if every missing document and invoice were provided."""
         return self._closed(replace(self._reference_data(), before_evidence=True))
 
     def _closed(self, besides: Besides) -> PeriodResult:
@@ -206,29 +204,29 @@ class Case:
 
     @property
     def unusual(self) -> Unusual:
-        """Unusual readings of the period; none by rules that do not ask."""
+        """Return unusual readings of the period; none under rules that do not use them."""
         return self._scanned.unusual
 
     @property
     def readings(self) -> Digest:
-        """Digest of the readings."""
+        """Return the digest of the readings."""
         return self._scanned.readings
 
     @property
     def metered(self) -> IntervalRows:
-        """Interval rows that the readings give; only of a case that is to `recheck`."""
+        """Return interval rows metered from the readings; only for a case with `recheck`."""
         if self._scanned.rows is None:
             raise ValueError("this evidence was loaded without raw readings; pass recheck=True")
         return self._scanned.rows
 
     @property
     def fitting(self) -> set[int]:
-        """Places of the plan's signed registers that fit the readings beside them."""
+        """Return indices of the plan's signed registers that agree with neighbouring readings."""
         return self._scanned.fitting
 
     def check_counted(self) -> None:
         """
-        Hold what is counted on the project's side against the registers themselves.
+        Compare counted project-side quantities with the registers themselves.
 
         Raises
         ------
@@ -241,22 +239,22 @@ class Case:
 
     @cached_property
     def intervals(self) -> Digest:
-        """Digest of the interval rows."""
+        """Return the digest of the interval rows."""
         return intervals_digest(self.fleet, self.rows, self.plan.project.timezone)
 
     @property
     def reaches(self) -> list[Reach]:
-        """How far each device's readings reach, by fleet index."""
+        """Return the extent of each device's readings, by fleet index."""
         return self._scanned.reaches
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """All factors of the kinds that the result used or was compared with."""
+        """Return all factors of the kinds used or compared in the result."""
         kinds = {use.kind for use in self.result.factors} | {*self.result.compared}
         return records_of(kinds, self.book)
 
     def digests(self) -> Digests:
-        """Digests by which a statement names its evidence: roots and hashes in hex."""
+        """Return the digests that identify a statement's evidence: roots and hashes in hex."""
         return Digests(
             readings=self.readings.root,
             intervals=self.intervals.root,
@@ -265,7 +263,7 @@ class Case:
         )
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
-        """Ordered leaves under the two roots, as a pack carries them."""
+        """Return ordered leaves below the two roots, as in a pack."""
         found: dict[str, tuple[DayLeaf, ...]] = {
             "readings": self.readings.leaves,
             "intervals": self.intervals.leaves,
@@ -275,7 +273,7 @@ class Case:
 
 def identifier(project: str, from_us: int, to_us: int, timezone: str, sequence: int) -> str:
     """
-    Name of a statement: `TN-<project>-<from>-<to>-<seq>`.
+    Return the name of a statement: `TN-<project>-<from>-<to>-<seq>`.
 
     Local dates where the period is of whole local days, else UTC times.
     """

@@ -1,5 +1,5 @@
 """
-One pass over the readings of a period: digested, metered again, counted.
+One pass over the readings of a period: digests, metering and counts.
 
 A block of devices at a time goes through all that is asked of it while it is in
 the processor's cache, so that memory is bounded by the largest device and not
@@ -29,7 +29,7 @@ from mrv.statement.signed_energy import RegisterComparison
 
 
 class Reach(NamedTuple):
-    """Readings of a device: how many, first, last, and how many outside of the period."""
+    """Readings of a device: number, first, last, and number outside the period."""
 
     readings: int
     first_us: int | None
@@ -39,7 +39,7 @@ class Reach(NamedTuple):
 
 class Scanned(NamedTuple):
     """
-    What one pass over the readings reported.
+    Results of one pass over the readings.
 
     Their digest, each device's reach, the interval rows if asked for, the least that
     registers rose by in their windows, what no other channel shows, which readings are
@@ -63,7 +63,7 @@ class Scanned(NamedTuple):
 
 class Recheck(NamedTuple):
     """
-    What the readings should give.
+    Expected results of the readings.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Recheck(NamedTuple):
 
 class Asked(NamedTuple):
     """
-    What rules of accounting ask of the readings; the first asked nothing.
+    Data that the accounting rules need from readings; none under the first rules.
 
     `analysers` are the channels that measure a parameter, `signed` what meters and gateways
     signed, `drawn` devices and quantities that are metered beside the account, `untold` registers
@@ -110,7 +110,7 @@ def scan(
     asked: Asked | None = None,
 ) -> Scanned:
     """
-    Go once through the readings.
+    Return the results of one pass over the readings.
 
     Parameters
     ----------

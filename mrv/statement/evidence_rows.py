@@ -1,4 +1,4 @@
-"""What of readings and interval rows is evidence, and readings in blocks of whole devices."""
+"""Selection of evidence from readings and interval rows, in blocks of whole devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 def blocks(frame: Frame) -> Iterator[Frame]:
     """
-    Cut a frame into whole devices, a few at a time, each by device and time.
+    Yield a frame in blocks of whole devices, each by device and time.
 
     Arrays that stay in the processor's cache are worked through several times
     faster than those of a whole file, and memory stays bounded.
@@ -35,7 +35,7 @@ def blocks(frame: Frame) -> Iterator[Frame]:
 
 
 def ordered(frame: Frame) -> Frame:
-    """Rows by device and time; the frame itself where they are so already."""
+    """Return rows by device and time; the same frame if already in order."""
     before, after = frame.device[:-1], frame.device[1:]
     rising = (after > before) | ((after == before) & (frame.time_us[1:] >= frame.time_us[:-1]))
     if rising.all():
@@ -44,7 +44,7 @@ def ordered(frame: Frame) -> Frame:
 
 
 def part(frame: Frame, begin: int, end: int) -> Frame:
-    """Rows of a range, without copying them."""
+    """Return rows of a range, without copying them."""
     return Frame(
         frame.class_id,
         frame.device[begin:end],

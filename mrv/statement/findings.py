@@ -1,5 +1,5 @@
 """
-Findings of a verification: raised, answered, closed, each a signed document.
+Findings of a verification: raised, answered, closed; each event is a signed document.
 
     CAR   corrective action request: something does not conform
     CL    clarification: something cannot be judged from what is at hand
@@ -96,7 +96,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finding as its events left it."""
+    """A finding after its events."""
 
     name: str
     state: State
@@ -110,7 +110,7 @@ class Record:
         return found
 
     def shown(self) -> FindingShown:
-        """Return it as a verifier's credential shows a finding; digests name the signed events."""
+        """Return the finding as in a verifier's credential, with digests of the signed events."""
         return FindingShown(
             finding=self.name,
             kind=self.kind,
@@ -124,7 +124,7 @@ class Record:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as canonical JSON can hold it."""
+        """Return the finding as canonical JSON."""
         return write(self.shown())
 
 
@@ -138,7 +138,7 @@ def sign_event(
     about_what: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
-    Sign one event of a finding.
+    Return one signed event of a finding.
 
     Parameters
     ----------
@@ -179,13 +179,13 @@ def sign_event(
 
 
 def next_name(kind: str, before: Iterable[Record]) -> str:
-    """Name of the next finding of a kind."""
+    """Return the name of the next finding of a kind."""
     return f"{kind}-{sum(one.kind == kind for one in before) + 1}"
 
 
 def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Event:
     """
-    Read an event's document; its proof is the caller's to check.
+    Return an event from its document; the caller checks its proof.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[st
 
 
 def about_text(said: About) -> str:
-    """Name devices and days of a finding; the last day is one of them."""
+    """Return devices and days of a finding as text; the last day is included."""
     days = []
     if said.from_ is not UNSET and said.to is not UNSET:
         last = date.fromisoformat(said.to) - timedelta(days=1)
@@ -239,12 +239,13 @@ def about_text(said: About) -> str:
 def _check_about(said: About, event: What, claims: Claims) -> None:
     """Refuse devices and days that are none of the statement's; StatementStateError."""
     if event != "raised":
-        raise StatementStateError("devices and days are given when a finding is raised")
+        raise StatementStateError("devices and days are entered when a finding is raised")
     known = sorted({one.device for one in claims.monitored_parameters})
     for device in said.devices:
         if device not in known:
             raise StatementStateError(
-                f"device {device!r} is none of {claims.statement}; its devices: {first_of(known)}"
+                f"device {device!r} is not a device of {claims.statement}; its devices: "
+                f"{first_of(known)}"
             )
     if said.from_ is UNSET or said.to is UNSET:
         if said.from_ is not said.to:
@@ -272,7 +273,7 @@ def _check_about(said: About, event: What, claims: Claims) -> None:
 
 def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
     """
-    Add an event to the findings so far.
+    Return the findings with one more event.
 
     Raises
     ------
@@ -298,7 +299,9 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
             names = ", ".join(one.name for one in before) or "none"
             raise StatementStateError(f"there is no finding {name}; there are: {names}")
         if name != next_name(name.split("-")[0], before):
-            raise StatementStateError(f"{name} is not the next of its kind; get the list again")
+            raise StatementStateError(
+                f"{name} is not the next number of its kind; get the list again"
+            )
     elif event.what == "raised":
         raise StatementStateError(
             f"{name} was raised already; get the list again and number it again"
@@ -317,7 +320,7 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
 
 def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]:
     """
-    Read findings as a pack's `findings.json` lists their events; proofs are the caller's to check.
+    Return findings from the events in a pack's `findings.json`; the caller checks proofs.
 
     Raises
     ------
@@ -333,7 +336,7 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
 
 
 def fold(events: Iterable[Event]) -> tuple[Record, ...]:
-    """Return findings as their events left them; StatementStateError if one does not follow."""
+    """Return findings after their events; StatementStateError for events in a wrong order."""
     found: tuple[Record, ...] = ()
     for event in events:
         found = add(found, event)

@@ -1,11 +1,11 @@
 """
-Parameters that a project fixed ex ante, compared with what it issued with before.
+Parameters fixed ex ante, compared with those of earlier issued statements.
 
 What a methodology monitors (option A, B or C) may be another value each period.  What
 the project design fixed may not: a baseline that rises after the fact is where tonnes
 come from nowhere.
 
-What issued statements of a project used for its service: the history that distance is held to.
+Consumption of a project's service in issued statements, the basis of its distance limit.
 
 Only statements of which nine tenths of the time are known say what is usual.
 """
@@ -34,7 +34,7 @@ _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
 def usage(said: Claims) -> Usage | None:
-    """Return the energy that a statement's service took; None where the statement does not say."""
+    """Return the energy of a statement's service; None where not stated."""
     methodology = find(said.methodology.id, said.methodology.version)
     for consumption in methodology.consumptions:
         if not consumption.by_history or Fraction(said.coverage) < _KNOWN:
@@ -74,7 +74,7 @@ _Key = tuple[str | None, str]
 
 def changed(said: Claims, project: Project) -> tuple[str, ...]:
     """
-    Return which fixed values of a project differ from those of its issued statement.
+    Return the fixed values of a project that differ from those of its issued statement.
 
     Parameters
     ----------
@@ -101,12 +101,12 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
 
 
 def issued_with(said: Claims) -> tuple[FixedBefore, ...]:
-    """Return the values that a statement's project fixed ex ante."""
+    """Return the values fixed ex ante in a statement."""
     return tuple(FixedBefore(*one, said.statement) for one in fixed_ex_ante(said))
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:
-    """Return the values of issued statements that are others, or left out, now."""
+    """Return the values of issued statements that now differ, or are missing."""
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
@@ -133,7 +133,7 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
 
 
 def may_be_fixed(project: Project) -> dict[_Key, ParameterSpec]:
-    """Return all that a project and its devices may fix ex ante, given or not."""
+    """Return all parameters that a project and its devices may fix ex ante, given or not."""
     methodology = find(project.methodology, project.version)
     every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
     every += [

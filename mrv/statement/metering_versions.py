@@ -1,5 +1,5 @@
 """
-Versions of the rules of metering, and the function that meters by each.
+Versions of the metering rules, and the function of each.
 
 A statement names the version that its intervals were made by; one that names none was made
 before versions had numbers, by the first.  Old versions stay as they were, so that what was
@@ -34,7 +34,7 @@ OLDER_UNTIL = "2027-01-01T12:00:00Z"
 
 def of_claims(claims: Claims) -> int:
     """
-    Version of metering that a statement was made by.
+    Return the version of metering of a statement.
 
     Raises
     ------
@@ -44,19 +44,20 @@ def of_claims(claims: Claims) -> int:
     version = FIRST if claims.metering is UNSET else claims.metering
     if version not in (FIRST, METERING):
         raise CanonicalError(
-            f"the statement was metered by version {version!r}, this version of tonne knows "
-            f"{FIRST} and {METERING}; verify it with the version that made it, or a newer one"
+            f"the statement was metered by version {version!r}, but this version "
+            f"of tonne supports {FIRST} and {METERING}; verify it with the version "
+            "that made it, or a newer one"
         )
     return version
 
 
 def of_first_release(claims: Claims) -> bool:
-    """Whether a statement was made by the rules of tonne 0.1.0, which named no versions."""
+    """Return whether a statement was made by the rules of tonne 0.1.0, which named no versions."""
     return claims.metering is UNSET and claims.accounting is UNSET
 
 
 def meter_of(version: int, fleet: Fleet) -> Meter:
-    """Meter whole histories of a fleet's devices from nothing, by the rules of a version."""
+    """Return interval rows of a fleet's complete histories, by the rules of a version."""
     if version == FIRST:
         old = first_bounds.Bounds(fleet)
         return lambda frames: first.meter(old, first_state.MeterState(len(fleet)), frames).rows

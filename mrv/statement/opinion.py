@@ -1,5 +1,5 @@
 """
-What a verifier concludes: the opinion, how sure of it, and what may not stand against it.
+Opinion of a verifier, level of assurance, and obstacles to an unqualified opinion.
 
 The words are those of the JCM's verification report and of ISO 14064-3's older
 edition; `unmodified` and `modified`, its newer ones, are read as well.
@@ -35,14 +35,14 @@ REJECTING = ("adverse", "disclaimer")
 
 
 def opinion_word(opinion: Opinion) -> Opinion:
-    """Word of an opinion as credentials say it, for an older word too."""
+    """Return the word of an opinion in credentials, also for an older word."""
     return _OLDER.get(opinion, opinion)
 
 
 def materiality(
     statement: Mapping[str, Any], records: Sequence[Record], percent: str
 ) -> Materiality:
-    """Add up the effects that findings leave standing in a statement."""
+    """Return the uncorrected effects of findings in a statement."""
     effects = [one.effect_t for one in records if one.effect_t is not None]
     said = claims_of(statement)
     return Materiality(
@@ -55,7 +55,7 @@ def materiality(
 
 def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materiality) -> None:
     """
-    Refuse an opinion without reservation while something stands against it.
+    Refuse an unqualified opinion while requirements or findings are open.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def check_people(
     created: str,
 ) -> None:
     """
-    Refuse a review by one who verified, and a visit after the signature.
+    Refuse a review by a member of the team, and a visit after the signature.
 
     Raises
     ------
@@ -96,20 +96,20 @@ def check_people(
     names = {one.name.casefold() for one in team}
     if reviewer is not None and reviewer.name.casefold() in names:
         raise StatementStateError(
-            f"the reviewer {reviewer.name!r} is of the verification team; an independent review is"
-            " by someone who did not verify (--reviewer)"
+            f"the reviewer {reviewer.name!r} is a member of the verification team; "
+            "an independent review is by a person outside it (--reviewer)"
         )
     for one in visits:
         if one.day > created[: len(one.day)]:
             raise StatementStateError(
-                f"the site visit at {one.place!r} is of {one.day}, after the signature of"
-                f" {created[: len(one.day)]}; correct --site-visit"
+                f"the site visit at {one.place!r} is dated {one.day}, after the signature "
+                f"of {created[: len(one.day)]}; correct --site-visit"
             )
 
 
 def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
     """
-    Refuse an opinion without reservation over what the verifier has no words for.
+    Refuse an unqualified opinion with blank descriptions.
 
     Raises
     ------
@@ -126,12 +126,12 @@ def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
         raise StatementStateError(
             "the opinion cannot be unqualified while findings are open: "
             + "; ".join(map(str, open_))
-            + "; have the period closed again once they are resolved, close each with its reason "
-            f"({_FILE}), or sign a qualified opinion"
+            + "; have the period closed again once they are resolved, close each "
+            f"with its reason ({_FILE}), or sign a qualified opinion"
         )
     blank = list(blanks(said, words))
     if blank:
         raise StatementStateError(
-            f"the opinion cannot be unqualified while the verifier's words are blank:"
-            f" {first_of(blank)}; {WANTED}, in {_FILE}"
+            "the opinion cannot be unqualified while the verifier's descriptions "
+            f"are blank: {first_of(blank)}; {WANTED}, in {_FILE}"
         )

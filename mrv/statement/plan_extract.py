@@ -1,5 +1,5 @@
 """
-The plan extract of a period: what the registry said of project and meters.
+The plan extract of a period: registry data of project and meters.
 
 An extract, so that a pack can be checked without the registry: the project and
 its devices of the period, meter swaps, certificates, check meters, the versions
@@ -219,7 +219,7 @@ class MonitoringPlan:
     row_signers: tuple[RowSigner, ...] = ()
 
     def besides(self) -> Besides:
-        """Return what the period is compared with beside its own readings."""
+        """Return the data for comparison with the period, other than its own readings."""
         return Besides(
             self.checks,
             self.invoices,
@@ -233,7 +233,7 @@ class MonitoringPlan:
             self.history,
             fixed=self.fixed,
             certified=self.certified,
-            accepted={one.factor: one.told for one in self.accepted},
+            accepted={one.factor: one.acceptance for one in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
             late=self.late,
@@ -247,7 +247,7 @@ class MonitoringPlan:
         )
 
     def by_first_rules(self) -> MonitoringPlan:
-        """Return the plan as the first version of the rules of accounting had it."""
+        """Return the plan in the form of the first version of the accounting rules."""
         none: Mapping[str, Any] = {}
         return replace(
             self,
@@ -283,11 +283,11 @@ class MonitoringPlan:
         )
 
     def fleet(self) -> Fleet:
-        """Return the devices as the pipeline takes them."""
+        """Return the devices in the form of the pipeline."""
         return Fleet(self.devices)
 
     def extract(self) -> PlanExtract:
-        """Return the plan as `plan.json` holds it; what is empty is left out."""
+        """Return the plan as in `plan.json`; empty parts are omitted."""
         return PlanExtract(
             project=project_out(self.project, self.accounting),
             devices=tuple(map(self._device_out, self.devices)),
@@ -347,7 +347,7 @@ class MonitoringPlan:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Write the plan as canonical JSON can hold it: no floats."""
+        """Return the plan as canonical JSON, without floats."""
         return write(self.extract())
 
     def _device_out(self, device: Device) -> DeviceExtract:

@@ -1,5 +1,5 @@
 """
-JSON of the plan extract's other parts, written and read.
+JSON of other parts of the plan extract, written and read.
 
 Check meters, invoices, prior statements, certified energy, and time that no statement claimed.
 """
@@ -37,29 +37,29 @@ from mrv.statement.device_days import Arrivals, Arrived
 
 
 def check_meter_out(one: CheckMeter) -> CheckMeterNamed:
-    """Name a check meter."""
+    """Return a check meter as JSON."""
     return CheckMeterNamed(meter=one.check, of=one.main, tolerance_percent=str(one.percent))
 
 
 def check_meter_in(one: CheckMeterNamed) -> CheckMeter:
-    """Read what `check_meter_out` wrote."""
+    """Return a check meter from `check_meter_out`."""
     return CheckMeter(one.of, one.meter, decimal_of(one.tolerance_percent))
 
 
 def span_out(span: tuple[int, int]) -> Span:
-    """Write a half-open span. [us UTC]"""
+    """Return a half-open span as JSON. [us UTC]"""
     return Span(from_=utc_text(span[0]), to=utc_text(span[1]))
 
 
 def span_in(one: Span) -> tuple[int, int]:
-    """Read what `span_out` wrote. [us UTC]"""
+    """Return a span from `span_out`. [us UTC]"""
     return _time(one.from_), _time(one.to)
 
 
 def certified_out(
     certified: Mapping[tuple[str, str], Sequence[Certified]],
 ) -> tuple[EnergyCertified, ...]:
-    """Write what certificates of energy certify, in the order of devices and certificates."""
+    """Return certified energy as JSON, in the order of devices and certificates."""
     return tuple(
         EnergyCertified(
             certificate=one.certificate,
@@ -87,7 +87,7 @@ def certified_in(
     certified: Sequence[EnergyCertified],
 ) -> dict[tuple[str, str], tuple[Certified, ...]]:
     """
-    Read what `certified_out` wrote.
+    Return certified energy from `certified_out`.
 
     Raises
     ------
@@ -117,12 +117,12 @@ def _intervals(one: EnergyCertified, said: str) -> tuple[Int64, Int64]:
         numbers += range(begin, begin + len(run.energy_wh))
         values += map(int, run.energy_wh)
     if not values or min(values) < 1 or max(values) > MAX_SAFE_INTEGER:
-        raise ValueError(f"{said}: energy has to be a whole number of Wh above 0")
+        raise ValueError(f"{said}: energy must be a whole number of Wh above 0")
     return np.array(numbers, dtype=np.int64), np.array(values, dtype=np.int64)
 
 
 def earlier_in(one: StatementFigures) -> Earlier:
-    """Read the figures of another statement."""
+    """Return the figures of another statement from JSON."""
     return Earlier(
         one.statement,
         _time(one.from_),
@@ -133,7 +133,7 @@ def earlier_in(one: StatementFigures) -> Earlier:
 
 
 def invoice_named(one: Invoice) -> InvoiceNamed:
-    """Write an invoice as its type."""
+    """Return an invoice as its document type."""
     return InvoiceNamed(
         id=one.id,
         issuer=one.issuer,
@@ -152,7 +152,7 @@ def invoice_named(one: Invoice) -> InvoiceNamed:
 
 
 def invoice_of(one: InvoiceNamed) -> Invoice:
-    """Read what `invoice_named` wrote; ValueError for a day that is none."""
+    """Return an invoice from `invoice_named`; ValueError for an invalid day."""
     return Invoice(
         id=one.id,
         issuer=one.issuer,
@@ -171,7 +171,7 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
 
 
 def outside_out(one: MeteredOutside) -> OutsidePeriod:
-    """Write what a meter metered outside the period."""
+    """Return the quantity of a meter outside the period as JSON."""
     return OutsidePeriod(
         device=one.device,
         quantity=one.quantity,
@@ -183,7 +183,7 @@ def outside_out(one: MeteredOutside) -> OutsidePeriod:
 
 
 def outside_in(one: OutsidePeriod) -> MeteredOutside:
-    """Read what `outside_out` wrote."""
+    """Return the quantity from `outside_out`."""
     return MeteredOutside(
         one.device,
         one.quantity,
@@ -195,7 +195,7 @@ def outside_in(one: OutsidePeriod) -> MeteredOutside:
 
 
 def common_in(one: CommonMetered) -> Common:
-    """Read what a common meter and its users metered."""
+    """Return the quantities of a common meter and its users from JSON."""
     return Common(
         one.main,
         one.users,
@@ -209,7 +209,7 @@ def common_in(one: CommonMetered) -> Common:
 
 
 def arrivals_out(found: Arrivals) -> tuple[ArrivedDevice, ...]:
-    """Write arrivals by device and day."""
+    """Return arrivals by device and day as JSON."""
     return tuple(
         ArrivedDevice(
             device=device,
@@ -229,7 +229,7 @@ def arrivals_out(found: Arrivals) -> tuple[ArrivedDevice, ...]:
 
 
 def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
-    """Read what `arrivals_out` wrote; ValueError where more came late than came at all."""
+    """Return arrivals from `arrivals_out`; ValueError if more arrived late than in all."""
     found: Arrivals = {}
     for of_device in record:
         here = found.setdefault(of_device.device, {})
@@ -241,12 +241,12 @@ def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
 
 
 def invoice_out(one: Invoice) -> dict[str, Any]:
-    """Write an invoice as canonical JSON can hold it."""
+    """Return an invoice as canonical JSON."""
     return write(invoice_named(one))
 
 
 def invoice_in(record: Mapping[str, Any]) -> Invoice:
-    """Read what `invoice_out` wrote; CanonicalError if it is something else."""
+    """Return an invoice from `invoice_out`; CanonicalError for other values."""
     return invoice_of(read(InvoiceNamed, record, f"invoice {record.get('id')!r}"))
 
 
@@ -255,14 +255,14 @@ def _time(text: str) -> int:
 
 
 def asked_out(asked: Asked) -> EvidenceAsked | UnsetType:
-    """Write the grades that a programme asks for; nothing where they are the usual ones."""
+    """Return the grades that a programme requires as JSON; empty for the usual ones."""
     if asked == USUAL:
         return UNSET
     return read(EvidenceAsked, asked.to_json(), "evidenceAsked")
 
 
 def asked_in(record: EvidenceAsked | UnsetType) -> Asked:
-    """Read the grades that a programme asks for; the usual ones where nothing is said."""
+    """Return the grades that a programme requires; the usual ones where none are stated."""
     if record is UNSET:
         return USUAL
     return asked_of(write(record))

@@ -51,7 +51,7 @@ from mrv.statement.plan_writer import time_in, time_us, values_in
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     """
-    Read what `MonitoringPlan.to_json` wrote.
+    Return the plan from `MonitoringPlan.to_json`.
 
     Raises
     ------
@@ -134,16 +134,16 @@ def _signatures(said: int | UnsetType) -> int:
     if said is UNSET:
         return 1
     if said < 2:  # noqa: PLR2004 - one is not written
-        raise ValueError(f"{said} signatures to issue; the number is 2 or more")
+        raise ValueError(f"{said} signatures to issue; the number must be 2 or more")
     return said
 
 
 def _known(accounting: int) -> int:
     if accounting not in VERSIONS:
         raise PeriodError(
-            f"the period was closed by version {accounting} of the rules of accounting, this "
-            f"version of tonne knows {', '.join(map(str, VERSIONS))}; use the version that made "
-            "the pack, or a newer one"
+            f"the period was closed by version {accounting} of the accounting rules, "
+            f"but this version of tonne supports {', '.join(map(str, VERSIONS))}; "
+            "use the version that made the pack, or a newer one"
         )
     return accounting
 

@@ -1,4 +1,4 @@
-"""Parts of the plan extract as `plan.json` holds them: project, versions, certificates, samples.
+"""Parts of the plan extract as in `plan.json`: project, versions, certificates, samples.
 
 Values and times of the plan extract as JSON holds them: decimals as text, no floats.
 """
@@ -37,14 +37,14 @@ _DECIMAL = "$decimal"
 
 
 def number_out(value: Any) -> str | None:
-    """Write a number as the text that was typed; a float as its shortest text."""
+    """Return a number as the text entered; a float as its shortest text."""
     if value is None:
         return None
     return repr(value) if isinstance(value, float) else str(value)
 
 
 def values_out(value: Any) -> Any:
-    """Write parameters of any shape; a number that JSON readers might round as its text."""
+    """Return parameters of any shape; a number that JSON readers might round as text."""
     match value:
         case Mapping():
             return {name: values_out(inner) for name, inner in value.items()}
@@ -58,7 +58,7 @@ def values_out(value: Any) -> Any:
 
 
 def values_in(value: Any) -> Any:
-    """Read what `values_out` wrote."""
+    """Return parameters from `values_out`."""
     match value:
         case dict() if value.keys() == {_DECIMAL}:
             return decimal_of(value[_DECIMAL])
@@ -70,22 +70,22 @@ def values_in(value: Any) -> Any:
 
 
 def time_out(us: int | None) -> str | None:
-    """Write a time that may be open. [us UTC]"""
+    """Return a time as JSON, or null if open. [us UTC]"""
     return None if us is None else utc_text(us)
 
 
 def time_us(text: str) -> int:
-    """Read a time. [us UTC]"""
+    """Return a time. [us UTC]"""
     return instant_us(text, "UTC")
 
 
 def time_in(text: str | None) -> int | None:
-    """Read what `time_out` wrote. [us UTC]"""
+    """Return a time from `time_out`. [us UTC]"""
     return None if text is None else time_us(text)
 
 
 def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
-    """Write a place as the shortest texts that read as the same numbers."""
+    """Return a location as the shortest texts of the same numbers."""
     if place is None:
         return UNSET
     latitude, longitude = map(repr, map(float, place))
@@ -93,7 +93,7 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
 
 
 def usage_out(one: Usage) -> UsageBefore:
-    """Write what an earlier statement used for its service."""
+    """Return the consumption of an earlier statement's service as JSON."""
     return UsageBefore(
         statement=one.statement,
         from_=utc_text(one.from_us),
@@ -104,7 +104,7 @@ def usage_out(one: Usage) -> UsageBefore:
 
 
 def sample_out(one: Sample) -> LaboratoryResult:
-    """Write a laboratory's result as plan and statement show it."""
+    """Return a laboratory result as in plan and statement."""
     return LaboratoryResult(
         parameter=one.parameter,
         sample=one.sample,
@@ -118,7 +118,7 @@ def sample_out(one: Sample) -> LaboratoryResult:
 
 
 def document_out(one: Document) -> DesignDocument:
-    """Write what a value of the design stands in, as plan and statement show it."""
+    """Return the document of a design value as in plan and statement."""
     return DesignDocument(
         parameter=one.parameter,
         document=one.document,
@@ -132,7 +132,7 @@ def document_out(one: Document) -> DesignDocument:
 
 
 def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
-    """Write what was changed after the period began."""
+    """Return changes made after the period began, as JSON."""
     return ChangedAfterwards(
         device=one.device,
         parameter=one.parameter,
@@ -145,7 +145,7 @@ def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
 
 
 def calibration_out(one: Calibration, interval: Interval | None = None) -> CalibrationShown:
-    """Write a certificate as plan and statement show it; the statement with its interval."""
+    """Return a certificate as in plan and statement; in the statement with its interval."""
     (limit,) = limited([one], interval)
     return CalibrationShown(
         certificate=one.certificate,
@@ -162,12 +162,12 @@ def calibration_out(one: Calibration, interval: Interval | None = None) -> Calib
 
 
 def approval_shown(one: Approval) -> PlanApproval:
-    """Write a programme's decision on a version."""
+    """Return a programme's decision on a version."""
     return read(PlanApproval, monitoring_plan.approval_out(one), "an approval of the plan")
 
 
 def version_out(one: Version) -> PlanVersionWhole:
-    """Write a version of the project's own monitoring plan."""
+    """Return a version of the project's own monitoring plan."""
     return read(
         PlanVersionWhole,
         monitoring_plan.extract_out(one),
@@ -176,7 +176,7 @@ def version_out(one: Version) -> PlanVersionWhole:
 
 
 def project_out(project: Project, accounting: int) -> ProjectExtract:
-    """Write a project and who serves it; the first rules named no country."""
+    """Return a project and its devices; without country under the first rules."""
     return ProjectExtract(
         id=project.id,
         name=project.name,

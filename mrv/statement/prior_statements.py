@@ -1,5 +1,5 @@
 """
-Figures of other statements that a statement is compared with.
+Figures of other statements, for comparison.
 
 The period before, and the same days a year before: what is far off without a
 reason is where a verifier looks first.  And, for a correction, the issued
@@ -63,7 +63,7 @@ def figures(
 
 
 def inputs(said: Claims) -> dict[str, str]:
-    """Return what the registry said for a statement, by names that do not change."""
+    """Return the registry data of a statement, under fixed names."""
     found = {"methodology": f"{said.methodology.id} {said.methodology.version}"}
     for fixed_parameter in said.fixed_parameters or ():
         if fixed_parameter.parameter == "rated_power_w":
@@ -111,7 +111,7 @@ def _by_device(said: Claims) -> tuple[DeviceFigure, ...]:
 
 def difference(before: StatementFigures, now: StatementFigures) -> Difference:
     """
-    Say what a correction changes.
+    Return the changes of a correction.
 
     Parameters
     ----------

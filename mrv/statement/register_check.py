@@ -1,12 +1,12 @@
 """
-What the registers on the project's side rose by, compared with what was counted of them.
+Rises of project-side registers, compared with counted quantities.
 
 A rise that a meter's limits do not allow is no step, and is charged at those limits.
 Where they are wrong (a charger of 60 kW that is registered with 60 W) the charge would
 be less than what the register shows to have been used.  So the rise itself is looked at,
 as little of it as is beyond doubt.
 
-Unusual readings of a period, found again from the evidence alone.
+Unusual readings of a period, recalculated from the evidence only.
 
 The quality tests of the pipeline, asked once more of readings and registry limits that stand in
 the pack, so that anyone who verifies finds the same.  A standstill is marked from its begin on:
@@ -40,7 +40,7 @@ from mrv.registry.project import Project, service_intervals
 @dataclass(frozen=True, slots=True)
 class Unusual:
     """
-    Quarter hours with readings that a test found unusual, n rows by device, test and interval.
+    Quarter hours with readings flagged by a test, n rows by device, test and interval.
 
     `readings` are how many of them.
     """
@@ -52,7 +52,7 @@ class Unusual:
 
     @staticmethod
     def concat(parts: Sequence[Unusual]) -> Unusual:
-        """Join what blocks of devices gave, in their order."""
+        """Return the joined results of blocks of devices, in order."""
         if not parts:
             none = np.zeros(0, dtype=np.int64)
             return Unusual(none.astype(np.int32), none.astype(np.int16), none, none)
@@ -64,19 +64,19 @@ class Unusual:
         return Unusual(*(column[order] for column in columns))
 
     def of(self, test: str) -> Unusual:
-        """Return what one test found."""
+        """Return the flags of one test."""
         rows = np.flatnonzero(self.test == TESTS.index(test))
         return Unusual(*(getattr(self, name)[rows] for name in Unusual.__slots__))
 
     def days(self, edges: Sequence[int]) -> frozenset[tuple[int, int]]:
-        """Return device and place of the day for all that is unusual; edges of days. [us UTC]"""
+        """Return device and day index of all flags; edges of days. [us UTC]"""
         place = np.searchsorted(edges, self.interval * INTERVAL_US, side="right") - 1
         return frozenset(zip(self.device.tolist(), place.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Asks the tests of a fleet's readings in a period, half-open. [us UTC]"""
+    """Quality tests of a fleet's readings in a period, half-open. [us UTC]"""
 
     fleet: Fleet
     from_us: int
@@ -88,7 +88,7 @@ class Judge:
 
     def of(self, block: Frame) -> Unusual:
         """
-        Return what is unusual in a block.
+        Return the flags of a block.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ _AGREE = 3
 
 
 class Window(NamedTuple):
-    """A device in a role of the project's side, and when it serves within a period. [us UTC]"""
+    """A device in a role on the project side, and its service within a period. [us UTC]"""
 
     device: str
     role: str
@@ -125,7 +125,7 @@ class Window(NamedTuple):
 
 
 def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[int, list[Window]]:
-    """Return what is to be looked at, by fleet index."""
+    """Return the windows to be checked, by fleet index."""
     methodology = find(project.methodology, project.version)
     period = (from_us // INTERVAL_US, to_us // INTERVAL_US)
     found: dict[int, list[Window]] = {}
@@ -147,7 +147,7 @@ def rises(
     block: Frame, fleet: Fleet, wanted: Mapping[int, Iterable[Window]]
 ) -> Iterator[tuple[Window, int]]:
     """
-    Return the least that registers rose by in their windows. [base units]
+    Return the least rise of registers in their windows. [base units]
 
     Parameters
     ----------
@@ -203,16 +203,16 @@ def _of_one(value: Int64, begin: int, end: int) -> int:
 def undercounted(
     found: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
-    """Say of which devices less is counted than their registers rose by."""
+    """Return the devices whose counted quantity is below the rise of their registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
     for window, least in found:
         one = counted[window.device, window.role, window.begin_us]
         whole = one.metered + Fraction(one.substituted)
         if whole < least:
             yield (
-                f"device {one.device} counts {float(whole):,.0f} {one.unit} as {one.role} from"
-                f" {utc_text(window.begin_us)} to {utc_text(window.end_us)}, and its register rose"
-                f" by at least {least:,}: faster than its limits allow, which then charge too"
-                " little; correct its rated_power_w in the registry, or enter the meter's"
-                " replacement, rebuild its intervals and close again"
+                f"device {one.device} counts {float(whole):,.0f} {one.unit} as {one.role} "
+                f"from {utc_text(window.begin_us)} to {utc_text(window.end_us)}, but "
+                f"its register rose by at least {least:,}, which is faster than its "
+                "limits allow; correct its rated_power_w in the registry, or enter "
+                "the meter's replacement, rebuild its intervals and close again"
             )

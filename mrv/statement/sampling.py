@@ -1,5 +1,5 @@
 """
-Which device-days a verifier looks at: drawn at random, and by risk.
+Sampling of device-days by a verifier: at random, and by risk.
 
 Neither side chooses.  The seed is the SHA-256 of the signed statement's digest and
 of the verifier's signature over it: the operator, who fixes the statement, cannot
@@ -27,7 +27,7 @@ The random part is drawn first, each unit alike, then the risk part among the re
 each unit in proportion to its weight.  Without other word each part has as many
 units as the square root of all of them, rounded up, and at most 100.
 
-Device-days of a period with what makes each worth looking at; see `mrv.statement.sampling`.
+Device-days of a period with reasons for a closer look; see `mrv.statement.sampling`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ from mrv.statement.states import CONTEXT, about, issuer, related, valid_from
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A device in a role on a local day, its metered quantity, its weight and the reasons."""
+    """A device in a role on a local day: metered quantity, weight and reasons."""
 
     device: str
     role: str
@@ -75,7 +75,7 @@ class Unit:
     reasons: tuple[str, ...]
 
     def drawn(self, how: Drawn) -> SampledDay:
-        """Return the unit as a sampling list shows it."""
+        """Return the unit as in a sampling list."""
         return SampledDay(
             device=self.device,
             role=self.role,
@@ -136,7 +136,7 @@ def _period(case: Case) -> _Period:
 
 
 def rate(device_outcome: DeviceOutcome) -> Fraction:
-    """Emissions of a metered base unit of a device. [t CO2e]."""
+    """Return emissions of a metered base unit of a device. [t CO2e]."""
     return (
         Fraction(device_outcome.emissions_t) / device_outcome.metered
         if device_outcome.metered
@@ -210,13 +210,13 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many units are drawn at random, and by risk; None: as many as the root says."""
+    """Number of units drawn at random, and by risk; None: square root of the population."""
 
     random: int | None = None
     by_risk: int | None = None
 
     def of(self, population: int) -> tuple[int, int]:
-        """Return the sizes for a population: never more than there are."""
+        """Return the sizes for a population, at most the population."""
         usual = min(_MOST, isqrt(max(0, population - 1)) + 1 if population else 0)
         first = min(population, usual if self.random is None else self.random)
         rest = population - first
@@ -232,7 +232,7 @@ def sign_sampling(
     created: datetime,
 ) -> dict[str, Any]:
     """
-    Draw the list of a statement as its verifier, and sign it.
+    Return the signed list of a statement's sample, drawn by its verifier.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def check_sampling(
     document: Mapping[str, Any], statement: Mapping[str, Any], case: Case, holder: EnrolledKey
 ) -> tuple[int, int, int]:
     """
-    Draw a list again; its proof is the caller's to check.
+    Draw a list again and compare; the caller checks its proof.
 
     Returns
     -------
@@ -280,15 +280,16 @@ def check_sampling(
     draw = decode_base58(said.draw.removeprefix("z"))
     if not verifies(holder.public, draw, _message(statement)):
         raise SignatureError(
-            f"the draw of {document['id']} is not {holder.name}'s signature over the statement; "
-            "the list was not drawn with the seed that neither party can choose"
+            f"the draw of {document['id']} is not signed by {holder.name} over the "
+            "statement; its seed is not the one that neither party can choose"
         )
     own = _subject(statement, case, Size(_units(said.random), _units(said.by_risk)), draw)
     if said != own:
         one, other = write(said), write(own)
         wrong = next(key for key in sorted(one) if one[key] != other[key])
         raise CanonicalError(
-            f"{document['id']} differs from what its seed draws from the evidence: {wrong}"
+            f"{document['id']} differs from the sample that its seed draws from "
+            f"the evidence: {wrong}"
         )
     return int(own.random), int(own.by_risk), int(own.population)
 

@@ -1,5 +1,5 @@
 """
-How much of a period's energy is backed by a signature of a meter or gateway.
+Share of a period's energy that a meter or gateway signed.
 
 A register that its meter signed twice bounds what was metered in between, whatever the readings
 between them are.  So a chain of signed registers backs the quarter hours that lie wholly within
@@ -12,7 +12,7 @@ it, and no more than the register rose from its first to its last.  A chain ends
 Where several kinds of signature back a quarter hour it counts for the first of `KINDS`.  What
 is backed is rounded down.
 
-Signed values of a plan: whether their signatures hold, and which registers they tell.
+Signed values of a plan: validity of signatures, and their registers.
 
 One function says it for the close that takes values in and for every check of what it took.
 """
@@ -55,7 +55,7 @@ TOLERANCE_WH = 100
 
 
 class Register(NamedTuple):
-    """A signed register of a device: who signed, when it was read [us UTC], what it was [Wh]."""
+    """A signed register of a device: signer, time of reading [us UTC], value [Wh]."""
 
     device: str
     channel: str
@@ -66,7 +66,7 @@ class Register(NamedTuple):
 
 
 def registers_of(said: SignedExtract) -> tuple[Register, ...]:
-    """Registers of a plan's signed values, in their order."""
+    """Return registers of a plan's signed values, in order."""
     return tuple(
         Register(
             value.device,
@@ -82,13 +82,13 @@ def registers_of(said: SignedExtract) -> tuple[Register, ...]:
 
 
 def channel_of(device: Device, quantity: str) -> str | None:
-    """Name of the register that counts a quantity of a device."""
+    """Return the name of the register of a device's quantity."""
     held = classes.load()[device.class_id].registers
     return next((channel.name for channel in held if channel.quantity == quantity), None)
 
 
 class RegisterComparison:
-    """Holds signed registers against the readings beside them."""
+    """Comparison of signed registers with neighbouring readings."""
 
     def __init__(self, fleet: Fleet, registers: Sequence[Register]) -> None:
         self._of: dict[int, list[int]] = {}
@@ -99,7 +99,7 @@ class RegisterComparison:
 
     def fitting(self, block: Frame) -> set[int]:
         """
-        Places of the registers that stand between the readings before and after them.
+        Return the indices of registers between the readings before and after them.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ def shares(
     fleet: Fleet,
 ) -> SignedEnergy:
     """
-    Return what of the energy is backed, by kind.
+    Return the signed share of the energy, by kind of signature.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def keys_of(
     said: Iterable[SigningKeyNamed], devices: Iterable[Device], serials: Mapping[str, str | None]
 ) -> dict[str, list[DatedKey]]:
     """
-    Sort keys by the names of who signs; each speaks for itself and for what is behind it.
+    Return keys by names of signers; each may sign for itself and for devices behind it.
 
     Raises
     ------
@@ -282,7 +282,7 @@ def keys_of(
 
 
 def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
-    """Kind of a signature that holds; who signs for others is a gateway, for itself too."""
+    """Return the kind of a valid signature; a signer for other devices is a gateway."""
     if checked.batch is None:
         return OCMF
     gateways = {device.gateway for device in devices}
@@ -292,7 +292,7 @@ def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
 
 def energy_registers(checked: Checked, device: Device) -> Iterator[Told]:
     """
-    Yield the registers of energy that a signed value tells and that can be used.
+    Yield the usable energy registers in a signed value.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def check_kept(
     said: SignedExtract, devices: Sequence[Device], serials: Mapping[str, str | None]
 ) -> None:
     """
-    Verify every signed value of a plan, and that it tells the registers beside it.
+    Verify every signed value of a plan, and its registers.
 
     Raises
     ------
@@ -348,8 +348,8 @@ def check_kept(
         kind = kind_of(found, devices)
         if (found.device, found.holder, kind) != (one.device, one.signer, one.kind):
             raise CanonicalError(
-                f"{where} is of kind {one.kind}, signed by {one.signer}, as plan.json says; it is"
-                f" of kind {kind}, signed by {found.holder} for {found.device}"
+                f"{where} is of kind {one.kind}, signed by {one.signer}, in plan.json; "
+                f"but of kind {kind}, signed by {found.holder} for {found.device}"
             )
         tells = set(energy_registers(found, by_id[one.device]))
         for register in one.registers:

@@ -1,5 +1,5 @@
 """
-Rows that their supplier, laboratory or maker signed: invoices, laboratory results, documents.
+Rows signed by supplier, laboratory or manufacturer: invoices, laboratory results, documents.
 
 A row is signed as canonical JSON (RFC 8785) of what the plan says of it, with `type`
 `tonne-row`, its kind as `row`, and its project.  The signature is one text, detached from the row:
@@ -66,7 +66,7 @@ class SignedRow(NamedTuple):
 
 
 def message_of(project: str, one: AnyRow) -> bytes:
-    """Return the bytes of a row that its issuer signs."""
+    """Return the bytes of a row for its issuer's signature."""
     match one:
         case Invoice():
             kind, fields = "invoice", write(invoice_named(one))
@@ -81,12 +81,12 @@ def message_of(project: str, one: AnyRow) -> bytes:
 
 
 def row_of(project: str, one: AnyRow) -> SignedRow:
-    """Return a row as its issuer signs it, with the signature that it has."""
+    """Return a row as signed by its issuer, with its signature."""
     return SignedRow(*_whose(one), project, message_of(project, one), one.signed or "")
 
 
 def signed_row(project: str, one: AnyRow) -> SignedRow | None:
-    """Return a row with its signature; None where it has none."""
+    """Return a row with its signature; None without one."""
     return None if one.signed is None else row_of(project, one)
 
 
@@ -128,7 +128,7 @@ class _Detached(NamedTuple):
 
 def key_of(signed: str) -> str:
     """
-    Return the key that a signature names, as a Multikey.
+    Return the key named in a signature, as a Multikey.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def key_of(signed: str) -> str:
 
 
 def holds(row: SignedRow) -> bool:
-    """Return whether a row is what its signature is over, by the key that it names."""
+    """Return whether the signature is of this row, by the key that it names."""
     found = _read(row.signed, row.message)
     return ed25519.verifies(decode_multikey(found.key), found.signature, found.over)
 
@@ -194,7 +194,7 @@ def _bytes64(text: str) -> bytes:
 
 def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     """
-    Refuse a signature that gives a row no grade A; return the key that does.
+    Refuse a signature that does not give grade A; return the key of one that does.
 
     Parameters
     ----------
@@ -212,15 +212,15 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     key = next((one for one in keys if one.multikey == named and one.role == ROLE), None)
     if key is None:
         raise EnrolmentError(
-            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; enrol the key of "
-            f"{row.issuer or 'its issuer'} (`tonne keys enroll FILE`), or leave `signed` out: an "
-            "unsigned row has at most grade B"
+            f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; "
+            f"enrol the key of {row.issuer or 'its issuer'} (`tonne keys enroll "
+            "FILE`), or omit `signed`: an unsigned row has at most grade B"
         )
     if not holds(row):
         raise SignatureError(
-            f"{row.name} is not what {key.name!r} signed: the row was changed, or the signature "
-            f"belongs to another row; restore it, or ask {row.issuer or key.name} to sign the row "
-            "as it is"
+            f"{row.name} differs from the row that {key.name!r} signed: the row "
+            "was changed, or the signature belongs to another row; restore it, "
+            f"or ask {row.issuer or key.name} to sign the row as it is"
         )
     _check_whose(row, key, keys)
     return key
@@ -230,8 +230,9 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     whose = key.bounds.organisation or key.name
     if row.issuer is None or not affiliated(row.issuer, whose):
         raise EnrolmentError(
-            f"{row.name} is by {row.issuer or 'no one named'}, and signed by the key {key.name!r}"
-            f" of {whose}; have its issuer sign it, or name {whose} as its issuer"
+            f"{row.name} is by {row.issuer or 'an unnamed issuer'}, but signed by "
+            f"the key {key.name!r} of {whose}; have its issuer sign it, or name "
+            f"{whose} as its issuer"
         )
     operators = (
         one.bounds.organisation or one.name
@@ -241,8 +242,8 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     )
     if own := [one for one in operators if affiliated(one, whose)]:
         raise EnrolmentError(
-            f"{row.name} is signed by {whose}, which is the project's operator {own[0]} or its"
-            " affiliate; that is the operator's own statement: leave `signed` out"
+            f"{row.name} is signed by {whose}, which is the project's operator {own[0]} "
+            "or its affiliate, so it is the operator's own statement: omit `signed`"
         )
     allowed = key.bounds.projects
     if allowed is not None and row.project not in allowed:
@@ -253,13 +254,13 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
     ended = key.valid_until
     if ended is not None and (row.day is None or row.day.isoformat() >= ended[:10]):
         raise EnrolmentError(
-            f"{row.name} is of {row.day or 'no day'}, and key {key.name!r} ended at {ended}; have "
-            "it signed with a valid key"
+            f"{row.name} is dated {row.day or 'without a day'}, but key {key.name!r} "
+            f"ended at {ended}; have it signed with a valid key"
         )
 
 
 def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
-    """Say why a new row does not count as signed: by a key that ended nothing is signed anew."""
+    """Return why a new row is not accepted as signed; an ended key cannot sign new rows."""
     try:
         check(row, [one for one in keys if one.role != ROLE or one.valid_until is None])
     except (SignatureError, EnrolmentError) as error:
@@ -270,7 +271,7 @@ def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
 def counted(
     project: str, rows: Iterable[Row], keys: Sequence[EnrolledKey], signers: set[RowSigner]
 ) -> tuple[Row, ...]:
-    """Return rows with the signatures that count; note whose these are in `signers`."""
+    """Return rows with their accepted signatures; record the signers in `signers`."""
     found = list[Row]()
     for one in rows:
         row = signed_row(project, one)
@@ -291,7 +292,7 @@ def check_kept(
     operators: Sequence[EnrolledKey],
 ) -> Counter[str]:
     """
-    Refuse rows of a plan whose signature is not by one of its signers; count them by key.
+    Refuse rows of a plan signed by another key; return the number of rows by key.
 
     Parameters
     ----------
@@ -312,7 +313,7 @@ def check_kept(
 
 
 def check_named(project: str, rows: Iterable[AnyRow], keys: Sequence[EnrolledKey] | None) -> None:
-    """Refuse rows that a key signed which the reader's own keys bound otherwise, as `check`."""
+    """Refuse rows signed by a key with other limits in the reader's own keys, as `check`."""
     known = {one.multikey for one in keys or ()}
     for row in filter(None, map(partial(signed_row, project), rows)):
         if key_of(row.signed) in known:

@@ -1,5 +1,5 @@
 """
-The life of a statement: which step may follow which, and who may take it.
+States of a statement: permitted transitions, and who may make them.
 
     draft -> submitted -> (under_verification) -> verified -> issued -> superseded
                                               `-> rejected          `-> revoked
@@ -10,7 +10,7 @@ without that step.
 The database is identical in a trigger; here it is said first, in words that
 tell what to do.
 
-What every credential here is made of: its context, its issuer, and how it names another.
+Common parts of every credential: context, issuer, and reference to another document.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEDIA_TYPE = "application/vc"
 
 
 def related(name: str, data: bytes) -> dict[str, Any]:
-    """Name a document by its id and the digests of its bytes."""
+    """Return the reference to a document by id and digests of its bytes."""
     return write(
         RelatedResource(
             id=name,
@@ -51,12 +51,12 @@ def related(name: str, data: bytes) -> dict[str, Any]:
 
 
 def issuer(holder: EnrolledKey) -> dict[str, Any]:
-    """Name the holder of a key as the issuer of a credential."""
+    """Return the holder of a key as the issuer of a credential."""
     return write(Issuer(id=holder.did, name=holder.name))
 
 
 def valid_from(created: datetime) -> str:
-    """`validFrom` of a credential that is made at a time with a zone: UTC, whole seconds."""
+    """Return `validFrom` of a credential from a time with zone: UTC, whole seconds."""
     return created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -122,7 +122,7 @@ _COMMANDS = {
 
 def check_step(statement: str, state: str, wanted: State) -> None:
     """
-    Refuse a step that does not follow the state.
+    Refuse a transition that does not follow the state.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
     ways = "; ".join(f"`{_COMMANDS[step]} {statement}` makes it {step}" for step in allowed)
     raise StatementStateError(
         f"statement {statement} is {state} and cannot become {wanted}; "
-        + (ways or "nothing follows that state: close its period again")
+        + (ways or "no step follows that state: close its period again")
     )
 
 
@@ -152,19 +152,19 @@ def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
     """Refuse a verifier who is the preparer, or of the preparer's organisation."""
     if preparer.multikey == verifier.multikey or preparer.name == verifier.name:
         raise EnrolmentError(
-            f"{verifier.name!r} prepared this statement and cannot verify it;"
-            " have it verified by another enrolled key"
+            f"{verifier.name!r} prepared this statement and cannot verify it; have "
+            "it verified by another enrolled key"
         )
     if same_organisation(preparer, verifier):
         raise EnrolmentError(
-            f"{verifier.name!r} of {organisation_of(verifier)!r} cannot verify what"
-            f" {preparer.name!r} of {organisation_of(preparer)!r} prepared: they are one"
-            " organisation; have it verified by another one"
+            f"{verifier.name!r} of {organisation_of(verifier)!r} cannot verify a "
+            f"statement of {preparer.name!r} of {organisation_of(preparer)!r}: they "
+            "are one organisation; have it verified by another organisation"
         )
 
 
 def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
-    """Name what a signer's key does not say of whose it is: its option of `tonne keys create`."""
+    """Return the missing organisation data of a signer's key, as option of `tonne keys create`."""
     if role not in ("operator", "verifier", "third-party"):
         return ()
     lacks = () if bounds.organisation else ("organisation",)
@@ -173,7 +173,7 @@ def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
 
 
 def check_named(key: EnrolledKey) -> None:
-    """Refuse an operator's or a verifier's key that does not say whose it is; EnrolmentError."""
+    """Refuse an operator's or verifier's key without organisation data; EnrolmentError."""
     if lacks := unnamed(key.role, key.bounds):
         raise EnrolmentError(
             f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and "
@@ -193,7 +193,7 @@ def check_project(key: EnrolledKey, project: str, what: str) -> None:
 
 
 def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> None:
-    """Refuse a verifier whose accreditation does not cover a methodology, or not that day."""
+    """Refuse a verifier whose accreditation does not cover a methodology, or the day."""
     body = key.bounds.accreditation
     if body is None:
         return

@@ -1,5 +1,5 @@
 """
-Whether a statement still counts: a bitstring status list (W3C Bitstring Status List v1.0).
+Validity of a statement: a bitstring status list (W3C Bitstring Status List v1.0).
 
 A list is a credential of the operator's: one bit a statement, set once it was
 superseded or revoked, for good.  A statement's place in its project's list
@@ -39,17 +39,17 @@ _URN = "urn:tonne:status:"
 
 
 def place(statement: str) -> int:
-    """Place of a statement in its project's list."""
+    """Return the index of a statement in its project's list."""
     return int.from_bytes(canonical.sha256(statement.encode())[:3], "big")
 
 
 def list_id(project: str) -> str:
-    """Name of a project's list."""
+    """Return the name of a project's list."""
     return f"{_URN}{project}"
 
 
 def status_entry(project: str, statement: str) -> StatusEntry:
-    """`credentialStatus` of a statement."""
+    """Return `credentialStatus` of a statement."""
     index = str(place(statement))
     return StatusEntry(
         id=f"{list_id(project)}#{index}",
@@ -71,7 +71,7 @@ def sign_list(
     days: int = LIFE_DAYS,
 ) -> dict[str, Any]:
     """
-    Sign a project's list.
+    Return a project's signed list.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def sign_list(
 
 def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     """
-    Whether a list says that a statement still counts; its proof is the caller's to check.
+    Return whether a statement is still valid according to a list; the caller checks its proof.
 
     Raises
     ------
@@ -131,12 +131,12 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
 
 
 def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) -> set[str]:
-    """Return which statements a list says have ended; raises as `counts`."""
+    """Return the statements that have ended according to a list; errors as `counts`."""
     if document.get("type") != list(TYPES) or document.get("id") != list_id(project):
-        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
+        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
     bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject
     if bits_of.status_purpose != PURPOSE:
-        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
+        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
     bits = _decode(bits_of.encoded_list)
     places = {name: place(name) for name in statements}
     return {name for name, at in places.items() if bits[at // 8] & 0x80 >> at % 8}
@@ -144,7 +144,7 @@ def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) 
 
 def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """
-    Return from when, and until before when, a list says what it says.
+    Return from when, and until before when, a list is valid.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-What a verifier writes of each monitored parameter, of each requirement and of each open finding.
+A verifier's descriptions of monitored parameters, requirements and open findings.
 
 Parameters are those of the statement: what meters measured, and values that documents or invoices
 show.  A row without a device speaks of all devices of its parameter that have none of their own.
@@ -37,7 +37,7 @@ _LETTERS = 2
 @dataclass(frozen=True, slots=True)
 class Words:
     """
-    A verifier's words.
+    A verifier's descriptions.
 
     Attributes
     ----------
@@ -53,13 +53,13 @@ class Words:
 
 
 def requirements(said: Claims) -> tuple[Requirement, ...]:
-    """Return what of a statement the verifier has a word on beside its parameters."""
+    """Return the requirements that a verifier describes, other than parameters."""
     above = any(exceeds(one.what, one.difference_percent or None) for one in said.comparisons)
     return tuple(one for one in REQUIREMENTS if above or one != "estimate")
 
 
 def subjects(said: Claims) -> tuple[Subject, ...]:
-    """Return each monitored parameter, with its device where one measures it."""
+    """Return each monitored parameter, with its device if a single one measures it."""
     metered = ((one.role, one.device) for one in said.monitored_parameters)
     shown = (
         (one.parameter, one.device) for one in said.fixed_parameters or () if one.monitoring_option
@@ -68,7 +68,7 @@ def subjects(said: Claims) -> tuple[Subject, ...]:
 
 
 def known(said: Claims) -> Words:
-    """Return the rows of a statement with what is known, and blanks for the verifier."""
+    """Return the rows of a statement with known data, and blanks for the verifier."""
     every = subjects(said)
     count = Counter(parameter for parameter, _ in every)
     rows = dict.fromkeys(
@@ -94,7 +94,7 @@ def known(said: Claims) -> Words:
 
 
 def blanks(said: Claims, words: Words) -> Iterator[str]:
-    """Say what of a statement a verifier has no words for, reasons of findings left out."""
+    """Return the blank descriptions of a statement, without justifications of findings."""
     of_parameter = {(one.parameter, one.device): one for one in words.parameters}
     for parameter, device in subjects(said):
         row = of_parameter.get((parameter, device)) or of_parameter.get((parameter, None))
@@ -120,7 +120,7 @@ def _written(given: str, *, whole: bool) -> bool:
 
 def check_rows(said: Claims, words: Words) -> None:
     """
-    Refuse rows that are not of the statement, and rows that are there twice.
+    Refuse rows that are not of the statement, and repeated rows.
 
     Raises
     ------
@@ -133,19 +133,19 @@ def check_rows(said: Claims, words: Words) -> None:
     rows += [one.requirement for one in words.requirements]
     for row, times in Counter(rows).items():
         if times > 1 or (isinstance(row, tuple) and row not in known_rows):
-            what = "appears twice" if times > 1 else "is none of the statement's"
+            what = "appears twice" if times > 1 else "is not in the statement"
             raise StatementStateError(
                 f"the verifier's row {row!r} {what}; start from `tonne statement template`"
             )
 
 
 def missing(said: Claims, conclusion: Conclusion) -> tuple[str, ...]:
-    """Return what a signed conclusion has no words for."""
+    """Return the missing descriptions of a signed conclusion."""
     return tuple(blanks(said, Words(conclusion.parameters or (), conclusion.requirements or ())))
 
 
 def open_findings(said: Claims, words: Words) -> list[Unmet]:
-    """Return the findings of a statement that have no reason of words."""
+    """Return the findings of a statement without a worded justification."""
     every = unmet(said)
     reasons = (*words.reasons, *("" for _ in every))
     return [one for one, reason in zip(every, reasons, strict=False) if not reasoned(reason)]

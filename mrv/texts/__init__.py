@@ -1,5 +1,5 @@
 """
-Texts as data: a code and exact values; words come from a file a language.
+Texts as data: a code and exact values; words are in one file per language.
 
 Findings, deductions and conditions carry a `Text`; anyone who shows it renders it in the
 language of the reader.  No text is a key.
@@ -31,7 +31,7 @@ _CERTAINTY = re.compile(r"\[([MrTBR])\](?!\()")
 @dataclass(frozen=True, slots=True, eq=True, order=False)
 class Text:
     """
-    A text before it has words.
+    A text before rendering.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Text:
         return repr(self) < repr(other)
 
     def named(self, what: str) -> Iterator[str]:
-        """Yield what it names, such as a `device` or an `invoice`; in texts of its own as well."""
+        """Yield the names in a text, such as a `device` or an `invoice`, also in nested texts."""
         for name, value in self.values:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Text):
@@ -74,7 +74,7 @@ def text(code: str, /, **values: Value) -> Text:
 
 
 def joint(code: str, names: Sequence[str]) -> Value:
-    """Return names that `text.and` or `text.or` joins; one name as it is."""
+    """Return names joined by `text.and` or `text.or`; a single name unchanged."""
     whole: Value = names[0]
     for other in names[1:]:
         whole = text(code, one=whole, other=other)
@@ -82,7 +82,7 @@ def joint(code: str, names: Sequence[str]) -> Value:
 
 
 def plain(words: str) -> tuple[Text, ...]:
-    """Return words that have no code: those of a methodology's condition; none where empty."""
+    """Return words without a code: those of a methodology's condition; empty if none."""
     return (text("text.plain", words=words),) if words else ()
 
 
@@ -98,12 +98,12 @@ def texts_of(given: Texts) -> tuple[Text, ...]:
 
 
 def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
-    """Return the devices that texts name, each once."""
+    """Return the devices named in texts, each once."""
     return tuple(sorted({name for one in texts for name in one.named("device")}))
 
 
 def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:
-    """Return the first lines of a finding, and how many more there are."""
+    """Return the first lines of a finding, and the number of further ones."""
     every = tuple(texts)
     if len(every) <= most:
         return every
@@ -112,7 +112,7 @@ def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:
 
 def render(one: Text, language: str = "en", **besides: Value) -> str:
     """
-    Return a text in a language, in English where that has no words for it.
+    Return a text in a language, or in English where a translation is missing.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def joined(texts: Sequence[Text], language: str = "en", **besides: Value) -> str
 
 
 def number(decimal: str, language: str) -> str:
-    """Write decimal text in a language's form: the same digits, other marks."""
+    """Return decimal text in a language's form: same digits, other marks."""
     point, comma = form("decimal", language), form("group", language)
     sign = "\N{MINUS SIGN}" if decimal.startswith("-") else ""
     whole, _, rest = decimal.lstrip("-").partition(".")
@@ -156,19 +156,19 @@ def number(decimal: str, language: str) -> str:
 
 @cache
 def languages() -> tuple[str, ...]:
-    """Return the languages that have words, English first."""
+    """Return the available languages, English first."""
     return tags(resources.files(__name__))
 
 
 def form(name: str, language: str) -> str:
-    """Return what a language is called, or a form of its numbers or dates, by its name."""
+    """Return the name of a language, or a form of its numbers or dates, by key."""
     found: str = _tables(language)[_LANGUAGE][name]
     return found
 
 
 @cache
 def words(language: str) -> Mapping[str, str]:
-    """Return the words of a language by code; those of English where it has none."""
+    """Return the words of a language by code; English where missing."""
     tables = _tables(language).items()
     return {
         f"{table}.{key}": one
@@ -180,7 +180,7 @@ def words(language: str) -> Mapping[str, str]:
 
 @cache
 def signed_by_0_1_0(key: str) -> str:
-    """Return words that tonne 0.1.0 signed and that have no code: they stay as they were signed."""
+    """Return words signed by tonne 0.1.0 without a code, unchanged."""
     found: str = read(resources.files(__name__), RELEASE_0_1_0)["signed"][key]
     return found
 

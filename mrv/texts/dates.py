@@ -1,4 +1,4 @@
-"""Days, months and periods as readers of a language write them, the last day included."""
+"""Days, months and periods in the form of a language, the last day included."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _DASH = " \N{EN DASH} "
 
 
 def day(one: date, language: str) -> str:
-    """Write a day: `5 January 2026`, `05/01/2026`."""
+    """Return a day: `5 January 2026`, `05/01/2026`."""
     return format_date(one, form("day", language), _locale(language))
 
 
 def moment(local: datetime, language: str) -> str:
-    """Write a local time to the minute: `5 January 2026, 06:15`."""
+    """Return a local time to the minute: `5 January 2026, 06:15`."""
     return moment_form(language).format(f"{local:%H:%M}", day(local.date(), language))
 
 
 def moment_form(language: str) -> str:
-    """Return how a language joins a time, {0}, and a day, {1}."""
+    """Return the form in which a language joins time {0} and day {1}."""
     return str(get_datetime_format("medium", _locale(language)))
 
 
 def days(first: date, last: date, language: str) -> str:
-    """Write the days from the first to the last: 1 to 31 January 2026."""
+    """Return the days from first to last: 1 to 31 January 2026."""
     if first == last:
         return day(first, language)
     same = first.year == last.year
@@ -39,17 +39,17 @@ def days(first: date, last: date, language: str) -> str:
 
 
 def month(one: date, language: str) -> str:
-    """Write the month of a day: `January 2026`."""
+    """Return the month of a day: `January 2026`."""
     return format_skeleton("yMMMM", one, locale=_locale(language))
 
 
 def year(one: date, language: str) -> str:
-    """Write the year of a day."""
+    """Return the year of a day."""
     return format_skeleton("y", one, locale=_locale(language))
 
 
 def mark(name: str, language: str) -> str:
-    """Write a day, month or year for an axis, short: `1 Jun`, `Jun 2026`, `2026`."""
+    """Return a short day, month or year for an axis: `1 Jun`, `Jun 2026`, `2026`."""
     skeletons = {len("2026-01-01"): "MMMd", len("2026-01"): "yMMM"}
     if (skeleton := skeletons.get(len(name))) is None:
         return name
@@ -59,12 +59,12 @@ def mark(name: str, language: str) -> str:
 
 
 def short_month(one: date, language: str) -> str:
-    """Write the month of a day alone, short: `Jan`."""
+    """Return the short month of a day: `Jan`."""
     return format_date(one, "LLL", _locale(language))
 
 
 def period(begin: str, end: str, language: str) -> str:
-    """Write a period of local times, its end not in it: as days where both are midnight."""
+    """Return a period of local times, end excluded: as days if both are midnight."""
     edges = [datetime.fromisoformat(edge) for edge in (begin, end)]
     if any(edge.time() != datetime.min.time() for edge in edges):
         return f"{begin}{_DASH}{end}"
@@ -72,7 +72,7 @@ def period(begin: str, end: str, language: str) -> str:
 
 
 def is_language(tag: str) -> bool:
-    """Whether CLDR knows a language by its tag, whether or not it has words here."""
+    """Return whether CLDR knows a language tag, with or without words here."""
     try:
         return bool(_locale(tag))
     except (UnknownLocaleError, ValueError):
@@ -80,7 +80,7 @@ def is_language(tag: str) -> bool:
 
 
 def week_begins(country: str | None) -> int:
-    """Return the weekday on which a country's weeks begin, by CLDR; 0 is Monday, as in most."""
+    """Return the first weekday in a country by CLDR; 0 is Monday, the most common."""
     try:
         return int(Locale.parse(f"und_{country}").first_week_day) if country else 0
     except UnknownLocaleError:  # a country without residents

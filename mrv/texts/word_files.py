@@ -1,4 +1,4 @@
-"""Word files: one TOML a language in a folder; English fills what a language has no words for."""
+"""Word files: one TOML file per language in a folder; missing words are taken from English."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ Words = Mapping[str, Any]
 
 
 class Fault(NamedTuple):
-    """What is wrong with a key of a language."""
+    """A fault of a key in a language."""
 
     key: str
     what: str
 
 
 def tags(folder: Traversable) -> tuple[str, ...]:
-    """Return the languages that have a file in a folder, English first."""
+    """Return the languages with a file in a folder, English first."""
     names = (path.name.removesuffix(".toml") for path in folder.iterdir() if path.is_file())
     return (ENGLISH, *sorted({name for name in names if TAG.fullmatch(name)} - {ENGLISH}))
 
 
 def read(folder: Traversable, name: str) -> Words:
-    """Return the words of one file as they are; none where there is no such file."""
+    """Return the words of one file; empty without such a file."""
     file = folder.joinpath(f"{name}.toml")
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 @cache
 def filled(package: str, folder: str, name: str) -> Words:
-    """Return the words of one file, those of English where it has none."""
+    """Return the words of one file, with English for missing ones."""
     place = resources.files(package).joinpath(folder)
     return _filled(read(place, ENGLISH), read(place, name))
 
@@ -52,7 +52,7 @@ def _filled(english: Words, own: Words) -> Words:
 
 
 def faults(english: Words, own: Words) -> Iterator[Fault]:
-    """Yield what a language lacks, what English lacks, and where their values differ."""
+    """Yield missing words of a language, missing words of English, and different values."""
     here, there = dict(_flat(english)), dict(_flat(own))
     for key, one in here.items():
         if not there.get(key, "").strip(" "):
@@ -70,7 +70,7 @@ def faults(english: Words, own: Words) -> Iterator[Fault]:
 
 
 def fields(pattern: str) -> Counter[str]:
-    """Return the values that a text has places for; a named one may stand in it twice."""
+    """Return the value names in a text."""
     parsed = [(name, form) for _, name, form, _ in string.Formatter().parse(pattern)]
     found = Counter(f"{name}:{form}" if form else name for name, form in parsed if name is not None)
     return Counter({name: 1 if name else often for name, often in found.items()})

@@ -1,5 +1,5 @@
 """
-Time stamps of a statement as its evidence pack holds them, and what they say to people.
+Time stamps of a statement in its evidence pack, and their display.
 
 Time stamps of a statement as its evidence pack holds them: `timestamps.json`.
 
@@ -32,14 +32,14 @@ _MOST = 20_000
 
 
 class Head(NamedTuple):
-    """A head of the log, as the log signed it, and tokens over its text."""
+    """A signed head of the log, with tokens over its text."""
 
     checkpoint: str
     tokens: tuple[bytes, ...]
 
 
 class Place(NamedTuple):
-    """Which of the heads holds an entry, and the inclusion proof in it."""
+    """The head that contains an entry, and the inclusion proof."""
 
     head: int
     proof: tuple[bytes, ...]
@@ -47,7 +47,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredTokens:
-    """What the file holds; see above.  `entries` are places by index in the log."""
+    """Contents of the file, see above; `entries` are places by log index."""
 
     chains: tuple[str, ...]
     statement: tuple[bytes, ...]
@@ -56,12 +56,12 @@ class StoredTokens:
 
     @property
     def tokens(self) -> int:
-        """How many tokens there are."""
+        """Return the number of tokens."""
         return len(self.statement) + sum(len(head.tokens) for head in self.heads)
 
 
 def write(tokens: StoredTokens) -> bytes:
-    """Bytes of the file."""
+    """Return the bytes of the file."""
     return canonical.legible(
         {
             "chains": list(tokens.chains),
@@ -81,7 +81,7 @@ def write(tokens: StoredTokens) -> bytes:
 
 def read(data: bytes) -> StoredTokens:
     """
-    Read what `write` wrote; nothing of it is verified yet.
+    Return the contents from `write`; nothing is verified yet.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read(data: bytes) -> StoredTokens:
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(one, list) for one in record.values()):
         raise CanonicalError(
-            f"time stamps are lists of {', '.join(sorted(_FIELDS))}, and nothing else"
+            f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, and nothing else"
         )
     if any(len(one) > _MOST for one in record.values()):
         raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
@@ -124,14 +124,14 @@ def _texts(tokens: Sequence[bytes]) -> list[str]:
 
 def _tokens(listed: object) -> tuple[bytes, ...]:
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise CanonicalError("tokens are a list of texts in base64")
+        raise CanonicalError("tokens must be a list of texts in base64")
     return tuple(map(decode_base64, listed))
 
 
 def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
     for one in listed:
         if not isinstance(one, dict) or one.keys() != fields:
-            raise CanonicalError(f"a part of the time stamps has not just {sorted(fields)}")
+            raise CanonicalError(f"a part of the time stamps must have only {sorted(fields)}")
     return list(listed)
 
 
@@ -143,18 +143,18 @@ def _text(one: Mapping[str, Any], name: str) -> str:
 
 def _chain(value: object) -> str:
     if not isinstance(value, str):
-        raise CanonicalError("chains of the time stamps are certificates in PEM")
+        raise CanonicalError("chains of the time stamps must be certificates in PEM")
     return value
 
 
 def _number(one: Mapping[str, Any], name: str) -> int:
     if type(one[name]) is not int or one[name] < 0:
-        raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it counts from 0")
+        raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it must be 0 or more")
     return int(one[name])
 
 
 class TokenSummary(NamedTuple):
-    """Name in the certificate of who signed a token, and its time, RFC 3339 in UTC."""
+    """Name in the certificate of a token's signer, and its time, RFC 3339 in UTC."""
 
     signer: str
     time: str
@@ -162,7 +162,7 @@ class TokenSummary(NamedTuple):
 
 def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
     """
-    Return who stamped a statement, or the log with its issue, the earliest first.
+    Return who stamped a statement, or the log with its issue, earliest first.
 
     Nothing is verified here: it is what the tokens say of themselves.
 

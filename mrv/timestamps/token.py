@@ -1,5 +1,5 @@
 """
-Tokens of time-stamp authorities (RFC 3161): what they say, and whether it holds.
+Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
 1. The answer grants a token, over the digest of just these bytes.
 2. Its signer's certificate is one for time stamps alone, and was valid at the token's time.
@@ -43,7 +43,7 @@ class _Part(NamedTuple):
 
 
 def in_order(response: bytes) -> bytes:
-    """Answer of an authority with its certificates sorted; what is no answer as it is."""
+    """Return an authority's answer with sorted certificates; other bytes unchanged."""
     try:
         return _sorted(response)
     except (IndexError, ValueError):
@@ -54,7 +54,7 @@ def _sorted(response: bytes) -> bytes:
     (outer,) = _parts(response)
     status, token, *rest = _parts(outer.content)
     if rest:
-        raise ValueError("an answer has a status and a token")
+        raise ValueError("an answer must have a status and a token")
     kind, wrapper = _parts(token.content)
     (signed,) = _parts(wrapper.content)
     parts = _parts(signed.content)
@@ -109,7 +109,7 @@ _GRANTED = 0
 
 
 class UnknownAuthorityError(TimestampError):
-    """A token whose chain leads to none of the authorities that were given."""
+    """A token whose chain leads to none of the given authorities."""
 
 
 class LibraryMissingError(TimestampError):
@@ -119,7 +119,7 @@ class LibraryMissingError(TimestampError):
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """
-    What a token says.
+    Contents of a token.
 
     Parameters
     ----------
@@ -149,19 +149,19 @@ class Stamp:
 
     @property
     def latest(self) -> datetime:
-        """The latest time at which it may have been made."""
+        """Return the latest possible time of the stamp."""
         return self.time + self.accuracy
 
 
 class Request(NamedTuple):
-    """A request for a token: what is sent, and the number that the answer must repeat."""
+    """A request for a token: its bytes, and the nonce that the answer must repeat."""
 
     content: bytes
     nonce: int
 
 
 def request(message: bytes) -> Request:
-    """Make a request for a token over the SHA-256 of a message, with its chain."""
+    """Return a request for a token over the SHA-256 of a message, with certificate chain."""
     library = _library()
     builder = library.TimestampRequestBuilder(message, library.HashAlgorithm.SHA256)
     made = builder.build()
@@ -172,7 +172,7 @@ def request(message: bytes) -> Request:
 
 def read(response: bytes) -> Stamp:
     """
-    Read what an answer says; its signature is not verified.
+    Return the contents of an answer; its signature is not verified.
 
     Raises
     ------
@@ -228,20 +228,21 @@ def _verified(
     _of_message(opened, message)
     if nonce is not None and opened.tst_info.nonce != nonce:
         raise TimestampError(
-            f"the token of {stamp.signer} repeats the nonce {opened.tst_info.nonce}, the request "
-            f"has {nonce}: it belongs to another request; request it again"
+            f"the token of {stamp.signer} has the nonce {opened.tst_info.nonce}, "
+            f"but the request has {nonce}: it belongs to another request; request "
+            "it again"
         )
     _for_stamps(signer, stamp)
     authority = _authority(opened, stamp, authorities, _helpers(between))
     if authority.policies and stamp.policy not in authority.policies:
         raise TimestampError(
-            f"the token of {authority.name} is by policy {stamp.policy}; accepted policies of that "
-            f"authority: {', '.join(authority.policies)}"
+            f"the token of {authority.name} has policy {stamp.policy}; accepted "
+            f"policies of that authority: {', '.join(authority.policies)}"
         )
     if not counts(authority, stamp.time):
         raise TimestampError(
-            f"the token of {authority.name} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and stamps of "
-            f"that authority are accepted until {authority.until}"
+            f"the token of {authority.name} is dated {stamp.time:%Y-%m-%dT%H:%M:%SZ}, "
+            f"but stamps of that authority are accepted only until {authority.until}"
         )
     return replace(stamp, authority=authority.name)
 
@@ -261,7 +262,7 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     found = [one for one in certificates if (one.issuer, one.serial_number) in mine]
     if len(signers) != 1 or len(found) != 1:
         raise TimestampError(
-            "a token has not one signer with its certificate; ask for it with certReq"
+            "a token must have one signer with its certificate; request it with certReq"
         )
     return opened, found[0]
 
@@ -297,8 +298,8 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
     found = hashlib.new(name, message).digest()
     if imprint.message != found:
         raise TimestampError(
-            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., this has "
-            f"{found.hex()[:16]}..: the token is for something else"
+            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but "
+            f"this document has {found.hex()[:16]}..: the token is for another document"
         )
 
 
@@ -306,9 +307,9 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
     begins = signer.not_valid_before_utc
     if not begins <= stamp.time <= stamp.ends:
         raise TimestampError(
-            f"the token of {stamp.signer} is of {stamp.time:%Y-%m-%dT%H:%M:%SZ}, and the "
-            f"authority's certificate was valid from {begins:%Y-%m-%d} to {stamp.ends:%Y-%m-%d}: "
-            "it could not stamp at that time"
+            f"the token of {stamp.signer} is dated {stamp.time:%Y-%m-%dT%H:%M:%SZ}, "
+            f"but the authority's certificate was valid from {begins:%Y-%m-%d} to "
+            f"{stamp.ends:%Y-%m-%d}: it could not stamp at that time"
         )
     try:
         usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -317,8 +318,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
         alone = False
     if not alone:
         raise TimestampError(
-            f"the certificate of {stamp.signer} is not one for time stamps alone (critical "
-            "extended key usage id-kp-timeStamping): a token needs such a certificate"
+            f"the certificate of {stamp.signer} is not for time stamps only (critical "
+            "extended key usage id-kp-timeStamping), which a token requires"
         )
 
 
@@ -371,7 +372,10 @@ def _hostile() -> Iterator[None]:
     except MrvError:
         raise
     except Exception as error:
-        text = f"an answer is not a token of RFC 3161 ({type(error).__name__}: {error}); ask again"
+        text = (
+            f"an answer is not a token of RFC 3161 ({type(error).__name__}: {error}); "
+            "request it again"
+        )
         raise TimestampError(text) from error
 
 
@@ -380,7 +384,7 @@ def _library() -> ModuleType:
         import rfc3161_client  # noqa: PLC0415 - who checks packs without tokens does without it
     except ImportError as error:
         raise LibraryMissingError(
-            "tokens of time-stamp authorities are read by rfc3161-client, which is not installed;"
-            " pip install rfc3161-client"
+            "tokens of time-stamp authorities need rfc3161-client, which is not "
+            "installed; pip install rfc3161-client"
         ) from error
     return rfc3161_client

@@ -1,5 +1,5 @@
 """
-Check a statement or an evidence pack, offline, in numbered steps.
+Offline check of a statement or an evidence pack, in numbered steps.
 
 Nothing is looked up and nothing is believed but the keys that the reader
 trusts: what the pack says is computed again from its raw readings, through the

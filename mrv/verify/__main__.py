@@ -1,5 +1,5 @@
 """
-`python -m mrv.verify`: the check of `tonne verify`, for who installs no server.
+`python -m mrv.verify`: the check of `tonne verify` without a server installation.
 
 It needs numpy, pyarrow, cryptography, msgspec, rfc8785, and tzdata where the system has
 no time zones.  Exit codes are those of `tonne verify`.
@@ -25,7 +25,7 @@ _INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check what the arguments name; return the exit code."""
+    """Check the file or folder of the arguments; return the exit code."""
     keep_freed()
     asked = _parser().parse_args(arguments)
     try:
@@ -52,13 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m mrv.verify", description="Check an evidence pack, offline.")
     parser.add_argument("path", help="a pack's folder or zip file, or a statement's file")
-    parser.add_argument("--keys", help="whom you trust: a trust root, or a keyring")
-    parser.add_argument("--policy", help="which witnesses must have cosigned (C2SP tlog-policy)")
+    parser.add_argument("--keys", help="trusted keys: a trust root, or a keyring")
+    parser.add_argument(
+        "--policy", help="policy of witnesses that must have cosigned (C2SP tlog-policy)"
+    )
     parser.add_argument(
         "--authorities", help="time-stamp authorities that you trust: JSON, or certificates in PEM"
     )
     parser.add_argument(
-        "--meter-keys", help="keys of meters and gateways that sign: a line NAME KEY each"
+        "--meter-keys", help="keys of meters and gateways that sign: one line NAME KEY each"
     )
     parser.add_argument("--status", help="the project's status list")
     parser.add_argument(
@@ -66,12 +68,12 @@ def _parser() -> ArgumentParser:
         action="append",
         default=[],
         choices=(*STATES[:-1], *WAIVERS),
-        help="a state that is enough for you, or a weakness that you take as it is",
+        help="a state or weakness that you accept",
     )
-    parser.add_argument("--at", help="for which time you ask (RFC 3339); now where absent")
     parser.add_argument(
-        "--large", action="store_true", help="read a pack of more than the usual size"
+        "--at", help="time for which validity is checked (RFC 3339); now where absent"
     )
+    parser.add_argument("--large", action="store_true", help="accept a pack above the usual size")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -21,7 +21,7 @@ _AHEAD = timedelta(minutes=5)
 
 def asked_at(text: str | None) -> datetime:
     """
-    Read `--at`, in UTC; now where it is absent.
+    Return the time of `--at`, in UTC; now where absent.
 
     Raises
     ------
@@ -35,19 +35,19 @@ def asked_at(text: str | None) -> datetime:
         at = time_of(text, "--at").astimezone(UTC)
     except OverflowError as error:
         raise InputError(
-            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; name another time"
+            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; give another time"
         ) from error
     if at > now + _AHEAD:
         raise InputError(
-            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: that is in the future; leave "
-            "--at out for the present, or name a past time"
+            f"--at is {text}, but now it is {now:%Y-%m-%dT%H:%M:%SZ}: the time is "
+            "in the future; omit --at for the present, or give a past time"
         )
     return at
 
 
 def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
-    Read the keys that a reader trusts; a pack's own keys are no one's trust.
+    Return the keys that a reader trusts; keys inside the pack are refused.
 
     Raises
     ------
@@ -57,8 +57,9 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--keys {file} is part of the pack, so its maker chose the keys; give keys that you "
-            "obtained from operator, verifier and log, or leave --keys out to check the pack alone"
+            f"--keys {file} is part of the pack, so its maker chose the keys; give "
+            "keys that you obtained from operator, verifier and log, or omit --keys "
+            "to check the pack alone"
         )
     found = read_trusted(given(file, "--keys"), at)
     if found.log_policy is not None:
@@ -76,7 +77,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
 
 def own_policy(file: str, pack: str) -> Policy:
     """
-    Read `--policy`: which witnesses the reader wants to have cosigned.
+    Return the policy of `--policy`: witnesses whose cosignatures the reader requires.
 
     Raises
     ------
@@ -100,7 +101,7 @@ def _policy(data: bytes, where: str) -> Policy:
 
 def own_authorities(file: str, pack: str) -> StampRule:
     """
-    Read the time-stamp authorities that a reader trusts; those of a pack are no one's.
+    Return the time-stamp authorities that a reader trusts; those inside the pack are refused.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
 
 def own_meter_keys(file: str, pack: str) -> OwnKeys:
     """
-    Read `--meter-keys`: public keys of meters and gateways, as the reader has them.
+    Return the keys of `--meter-keys`: public keys of meters and gateways.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
 
 
 def given(file: str, option: str) -> bytes:
-    """Bytes of the file that an option names; InputError where it cannot be read."""
+    """Return the bytes of an option's file; InputError where it cannot be read."""
     try:
         return read_file(file)
     except OSError as error:

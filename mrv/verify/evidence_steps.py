@@ -33,7 +33,7 @@ _SIGNED_LATER = ("issuer", "proof")
 
 
 def plan_and_factors(subject: Subject) -> str:
-    """Plan and factors are the ones that the statement names, and the published ones."""
+    """Plan and factors are those named in the statement, and the published ones."""
     subject.needs_evidence()
     _same_digest("plan", canonical.encode(subject.plan.to_json()), subject)
     _same_digest(
@@ -48,9 +48,9 @@ def plan_and_factors(subject: Subject) -> str:
         raise FactorError("; ".join(other))
     if subject.plan.accounting > FIRST and (foreign := unmarked(book)):
         raise FactorError(
-            f"factor {foreign[0]!r} is not published by this version of tonne, and factors.json "
-            "does not mark it as coming from a registry file; verify with the version that "
-            "publishes it"
+            f"factor {foreign[0]!r} is not published by this version of tonne, and "
+            "factors.json does not mark it as coming from a registry file; verify "
+            "with the version that publishes it"
         )
     accepted = dict(_accepted(subject, book))
     brought = [f"{name}{accepted.get(name, '')}" for name in unpublished(book)]
@@ -79,7 +79,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     known = {one.id: one for one in book}
     for one in subject.plan.accepted:
         if one.signature is UNSET:
-            yield one.factor, f" ({one.told}; not signed)"
+            yield one.factor, f" ({one.acceptance}; not signed)"
             continue
         if one.factor not in known:
             continue
@@ -94,17 +94,17 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
                 f"root key of {subject.source}"
             )
         whose = "a root key of the programme" if subject.roots else "a key that you do not know"
-        yield one.factor, f" ({one.told}, {whose})"
+        yield one.factor, f" ({one.acceptance}, {whose})"
 
 
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:
     found, said = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
     if found != said:
-        raise CanonicalError(f"{name}.json has the digest {found}, the statement names {said}")
+        raise CanonicalError(f"{name}.json has the digest {found}, but the statement names {said}")
 
 
 def readings(subject: Subject) -> str:
-    """Every device-day of readings is the one that was signed."""
+    """Every device-day of readings is equal to the signed one."""
     subject.needs_evidence()
     found = subject.case.readings
     _same_leaves("readings", found, subject)
@@ -112,7 +112,7 @@ def readings(subject: Subject) -> str:
 
 
 def intervals(subject: Subject) -> str:
-    """Every device-day of intervals is the one that was signed."""
+    """Every device-day of intervals is equal to the signed one."""
     subject.needs_evidence()
     found = subject.case.intervals
     _same_leaves("intervals", found, subject)
@@ -128,12 +128,13 @@ def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
     root = digest_leaves(said).root
     if root != signed or [leaf.key for leaf in said] != sorted(leaf.key for leaf in said):
         raise CanonicalError(
-            f"the {name} leaves of digests.json have the root {root}, the statement names {signed}"
+            f"the {name} leaves of digests.json have the root {root}, but the statement "
+            f"names {signed}"
         )
 
 
 def metering(subject: Subject) -> str:
-    """Metering the raw readings again gives the intervals."""
+    """Intervals metered again from the raw readings are equal."""
     subject.needs_evidence()
     case = subject.case
     rows = case.metered
@@ -144,7 +145,7 @@ def metering(subject: Subject) -> str:
 
 
 def account(subject: Subject) -> str:
-    """The whole statement, composed again from the evidence, is the same to the last digit."""
+    """The whole statement, composed again from the evidence, is equal to the last digit."""
     subject.needs_evidence()
     again = compose(subject.case, label_of(subject.claims))
     said = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
@@ -152,11 +153,11 @@ def account(subject: Subject) -> str:
     if where is not None:
         raise PeriodError(f"the statement and its evidence differ at {where}")
     subject.case.check_counted()
-    return f"{subject.claims.credited.t} t credited, computed again"
+    return f"{subject.claims.credited.t} t credited, recalculated"
 
 
 def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
-    """Path of the first value that differs, with both values; None where all are equal."""
+    """Return the path of the first differing value, with both values; None where all are equal."""
     if type(expected) is type(found):
         if isinstance(expected, dict):
             for key in sorted({*expected, *found}):
@@ -172,7 +173,7 @@ def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
             return None
         if expected == found:
             return None
-    return f"{path}: evidence gives {_short(expected)}, statement says {_short(found)}"
+    return f"{path}: evidence gives {_short(expected)}, statement states {_short(found)}"
 
 
 class _Absent:
@@ -189,7 +190,7 @@ def _short(value: object) -> str:
 
 
 def claims(subject: Subject) -> str:
-    """The period lies within the crediting period, and no more is credited than was reduced."""
+    """The period is within the crediting period, and credits do not exceed the reduction."""
     said = subject.claims
     inner, outer = said.monitoring_period, said.project.crediting_period
     begin, end, first, last = (
@@ -223,9 +224,9 @@ def _graded(subject: Subject) -> None:
         subject.lack(
             "evidence-asked",
             "draft",
-            f"a close that asks for the evidence of {subject.source or 'the usual rules'}: grade"
-            f" {wanted.quantities} of quantities, {wanted.parameters} of parameters that carry more"
-            f" than {wanted.above_percent} %; the statement was closed by {own.quantities},"
-            f" {own.parameters} and {own.above_percent} %",
-            "have the period closed again where the programme's trust root is pinned",
+            f"a close under the evidence requirements of {subject.source or 'the usual rules'}: "
+            f"grade {wanted.quantities} of quantities, {wanted.parameters} of parameters "
+            f"with an effect above {wanted.above_percent} %; the statement was closed "
+            f"with {own.quantities}, {own.parameters} and {own.above_percent} %",
+            "have the period closed again by a system that has pinned the programme's trust root",
         )

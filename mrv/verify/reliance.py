@@ -1,4 +1,4 @@
-"""Whether an auditor may rely on a statement: what is missing, and what the outcome rests on."""
+"""Reliance on a statement: missing evidence, and grounds of the outcome."""
 
 from __future__ import annotations
 
@@ -34,26 +34,32 @@ _STEPS = {
         "a verification by another organisation",
         "`tonne statement verify`",
     ),
-    "issued": ("issue", "a receipt of the log: it is not issued", "`tonne statement issue`"),
+    "issued": (
+        "issue",
+        "a receipt of the log: the statement is not issued",
+        "`tonne statement issue`",
+    ),
 }
 
 
 def note_missing(subject: Subject) -> None:
-    """Note what the steps could not find missing, since they had nothing to look at."""
+    """Record missing evidence that the steps could not examine."""
     if subject.pack.bare:
         subject.lack("evidence", "draft", "the evidence", "give the pack's folder or its zip file")
     order = ("draft", "submitted", "verified", "issued")
     reached = order.index(subject.state)
     for state in order[reached + 1 :]:
         code, what, command = _STEPS[state]
-        subject.lack(code, state, what, f"{command} comes next, or name the state with --accept")
+        subject.lack(
+            code, state, what, f"the next step is {command}; or name the state with --accept"
+        )
     _note_keys(subject)
     if subject.state != "draft" and not subject.lists:
         subject.lack(
             "status",
             "issued",
-            "the project's status list: whether it was superseded or revoked since",
-            "get the newest from the operator and give it with --status FILE",
+            "the project's status list: whether the statement was superseded or revoked since",
+            "get the newest list from the operator and give it with --status FILE",
         )
 
 
@@ -65,7 +71,7 @@ def _note_keys(subject: Subject) -> None:
     for role, state in _ROLES.items():
         if role not in held:
             what = f"a key of {a(role)} that you trust"
-            subject.lack(f"key-{role}", state, what, f"{_KEYS}; it holds none of that role")
+            subject.lack(f"key-{role}", state, what, f"{_KEYS}; it has none of that role")
     _note_unnamed(subject)
     _note_unbound(subject)
 
@@ -84,8 +90,8 @@ def _note_unnamed(subject: Subject) -> None:
                 _ROLES[key.role],
                 f"{one} of {key.name!r} ({key.role}) in your keys: operator and verifier must be "
                 "two organisations, and the verifier accredited",
-                f"give keys that name it (`tonne keys create --{one}`, or a trust root), or take"
-                " them as they are with --accept unbound-keys",
+                f"give keys that name it (`tonne keys create --{one}`, or a trust root), "
+                "or accept this with --accept unbound-keys",
                 "unbound-keys",
             )
 
@@ -106,11 +112,11 @@ def _note_unbound(subject: Subject) -> None:
         subject.lack(
             "unbound-key",
             "submitted",
-            f"for which projects {' and '.join(map(repr, found))} may sign: your"
-            f" keys are of several operators, and any of them could have signed for project"
-            f" {subject.claims.project.id}",
-            "give keys that name the projects (`tonne keys create --project`, or a trust root), or"
-            " take it as it is with --accept unbound-keys",
+            f"the projects for which {' and '.join(map(repr, found))} may sign: "
+            "your keys are of several operators, and any of them could have signed "
+            f"for project {subject.claims.project.id}",
+            "give keys that name the projects (`tonne keys create --project`, or "
+            "a trust root), or accept this with --accept unbound-keys",
             "unbound-keys",
         )
 
@@ -126,7 +132,7 @@ def _issuer(document: Mapping[str, Any]) -> object:
 
 
 def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
-    """Say whose keys, which log, which clock and which rules the outcome rests on."""
+    """Return the keys, log, clock and rules on which the outcome is based."""
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
         yield f"keys, by {subject.source}: {named}"
@@ -140,26 +146,26 @@ def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
     stamped = subject.stamped
     if stamped is not None and stamped.stamps:
         by = ", ".join(f"{name} at {at}" for name, at in stamped.stamps)
-        yield f"time stamps: the statement was there when seen by {by}{_seals_seen(subject)}"
+        yield f"time stamps: the statement existed when stamped by {by}{_seals_seen(subject)}"
     if subject.trusted is not None and subject.lists:
-        yield "status: the operator's own word, by a signed list that speaks for 31 days at most"
+        yield "status: stated by the operator in a signed list, valid for at most 31 days"
     if subject.trusted is not None and subject.arrived:
         yield (
-            "arrival: hours as the operator's server counted them when it stored the readings,"
-            " fixed by the log when it sealed each day"
+            "arrival: hours recorded by the operator's server when it stored the "
+            "readings, fixed by the log in the seal of each day"
         )
     every = all(one.code != "meter-key" for one in subject.lacking)
     if subject.meter_keys is not None and every and (signers := _value_signers(subject)):
-        yield f"meters' keys, by your own list: {', '.join(signers)}"
+        yield f"meters' keys, from your own list: {', '.join(signers)}"
     order = "the order of the log's entries, and " if head is not None else ""
-    yield f"clock: {order}the time for which you ask, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
+    yield f"clock: {order}the time of your check, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
     said = subject.claims
     yield (
-        f"rules: {said.methodology.id} {said.methodology.version}, closed by {said.code_version};"
-        f" computed again by {rules.then}, with"
-        f" {'the same program' if same(said.code_version) else program()}"
+        f"rules: {said.methodology.id} {said.methodology.version}, closed by "
+        f"{said.code_version}; recalculated by {rules.then}, with "
+        f"{'the same program' if same(said.code_version) else program()}"
         if rules is not None
-        else f"rules: none; {said.methodology.id} was not computed again"
+        else f"rules: none; {said.methodology.id} was not recalculated"
     )
 
 
@@ -190,43 +196,49 @@ def _moment(time_s: int) -> str:
 def _dates(subject: Subject) -> Iterator[str]:
     stamped = subject.stamped
     if stamped is None or not stamped.stamps:
-        yield "dates in signatures: each is its signer's own word"
-        yield "a clock that is not the operator's: no authority that you trust stamped it"
+        yield "dates in signatures: stated by each signer"
+        yield (
+            "a clock independent of the operator: no authority that you trust stamped the statement"
+        )
         return
-    yield "dates in signatures: each is its signer's own word, but for the time stamps: not later"
+    yield "dates in signatures: stated by each signer; only time stamps limit them (not later)"
     for name, end in stamped.ends:
         yield (
-            f"{name} since its certificate ran out at {end}: the stamp is earlier, and it is"
-            " not known whether its key was stolen since"
+            f"{name} since its certificate expired at {end}: the stamp is earlier, "
+            "but its key may have been stolen since"
         )
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Say what was left aside, so that it does not pass for checked."""
+    """Return what was not checked or not relied on."""
     if subject.trusted is None:
-        yield "who signed: the pack's own keys say only that its parts fit one another"
+        yield "the signers: the pack's own keys only show that its parts match"
     for key in subject.trusted or ():
         if key.role in ("operator", "verifier") and key.bounds.projects is None:
             yield f"projects of {key.name}: the keyring names none, so any project is allowed"
         if key.role in ("operator", "verifier") and key.bounds.organisation is None:
-            yield f"organisation of {key.name}: the keyring names none, names were compared alone"
+            yield f"organisation of {key.name}: the keyring names none, so only names were compared"
         if key.role == "verifier" and key.bounds.accreditation is None:
             yield f"accreditation of {key.name} ({organisation_of(key)}): the keyring names none"
     if subject.state != "draft":
         yield from _dates(subject)
         yield (
-            "other statements: whether another one claims the same energy, and what plan.json says"
-            " of earlier ones; their packs and the whole log show it (`tonne log monitor`)"
+            "other statements: whether another statement claims the same energy, "
+            "and the earlier statements in plan.json; their packs and the whole "
+            "log are needed for this (`tonne log monitor`)"
         )
     if subject.head is not None and not subject.witnesses:
-        yield "a witness: none that you trust signed the log's head, the log alone vouches for it"
+        yield (
+            "a witness: no witness that you trust signed the log's head, so only "
+            "the log itself confirms it"
+        )
     if subject.state == "issued" and not subject.arrived:
-        yield "the hour in which readings arrived: a seal says only that they were there by then"
+        yield "the hour in which readings arrived: a seal only shows that they had arrived by then"
     said = subject.claims.arrival
     if said is not UNSET and int(said.not_noted):
-        yield f"the arrival of {said.not_noted} readings: it was not counted when they were stored"
+        yield f"the arrival of {said.not_noted} readings: it was not recorded when they were stored"
     yield from _signing_keys(subject)
-    yield "the meters: whether they measured correctly, calibration and site visits have to show"
+    yield "the meters: calibration and site visits have to show whether they measured correctly"
 
 
 def _value_signers(subject: Subject) -> tuple[str, ...]:
@@ -238,7 +250,7 @@ def _signing_keys(subject: Subject) -> Iterator[str]:
     signers = _value_signers(subject)
     if signers and subject.meter_keys is None:
         yield (
-            f"keys of {', '.join(signers)}, by which values are signed: they are as the"
-            " operator's registry has them; give those of the labels, or of the makers' lists,"
-            " with --meter-keys FILE"
+            f"keys of {', '.join(signers)}, used for signed values: taken from the "
+            "operator's registry; give those of the labels, or of the manufacturers' "
+            "lists, with --meter-keys FILE"
         )

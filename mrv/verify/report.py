@@ -1,4 +1,4 @@
-"""What a verification found: step by step, what is missing, and what it rests on."""
+"""Result of a verification: steps, missing evidence and grounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_CHARACTERS = 4_000  # of a line: what a pack says has no end of its own
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A step: its number and name, how it came out, what was found, and what to do."""
+    """A step: number, name, outcome, findings and remedy."""
 
     number: int
     name: str
@@ -33,7 +33,7 @@ class StepResult:
 
 class Missing(NamedTuple):
     """
-    What a reader needs beside what there is.
+    Evidence that a reader still needs.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Missing(NamedTuple):
 
 
 class SealedArrival(NamedTuple):
-    """When a day's readings came, as its seal says; `sealed_late`: 36 hours after its end."""
+    """Arrival of a day's readings, from its seal; `sealed_late`: 36 hours after its end."""
 
     day: str
     readings: int
@@ -67,13 +67,13 @@ class SealedArrival(NamedTuple):
 
     @property
     def striking(self) -> bool:
-        """Whether an auditor would ask: late, or all within two hours."""
+        """Return whether an auditor should ask about the day: late, or all within two hours."""
         return bool(self.late) or (0 < self.hours <= 2)  # noqa: PLR2004 - as mrv.statement.device_days
 
 
 class StampedStatement(NamedTuple):
     """
-    What trusted time-stamp authorities saw of a statement.
+    Time stamps of a statement by trusted authorities.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class StampedStatement(NamedTuple):
 
 class StampedDay(NamedTuple):
     """
-    A day's seal: when it says that it was made, by when enough authorities saw it.
+    Seal of a day: its stated time, and the time by which enough authorities stamped it.
 
     `late`: they saw it later than 36 hours after the day's end.
     """
@@ -105,7 +105,7 @@ class StampedDay(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What a period comes to: its reduction [t CO2e], and the whole tonnes that are credited."""
+    """Result of a period: reduction [t CO2e], and whole tonnes credited."""
 
     reduction_t: str
     credited_t: str
@@ -116,7 +116,7 @@ class Figures(NamedTuple):
 
 class Rules(NamedTuple):
     """
-    Versions of the rules that a statement was made by, and those of today.
+    Versions of the rules of a statement, and today's.
 
     Attributes
     ----------
@@ -137,16 +137,16 @@ class Rules(NamedTuple):
 
     @property
     def older(self) -> bool:
-        """Whether today's are others."""
+        """Return whether today's rules differ."""
         return (self.metering, self.accounting) != (self.metering_today, self.accounting_today)
 
     @property
     def then(self) -> str:
-        """The versions that it was made by, in words."""
+        """Return the versions of the statement's rules, in words."""
         return f"metering {self.metering}, accounting {self.accounting}"
 
     def to_json(self) -> dict[str, Any]:
-        """Write it for programs."""
+        """Return the JSON form."""
         return {
             "metering": self.metering,
             "accounting": self.accounting,
@@ -159,15 +159,15 @@ class Rules(NamedTuple):
     def __str__(self) -> str:
         now = f"metering {self.metering_today}, accounting {self.accounting_today}"
         return (
-            f"right by the rules of then ({self.then}); by today's ({now}):"
-            f" {self.today or f'not computed: {self.why}'}"
+            f"correct under the rules of that time ({self.then}); under today's "
+            f"rules ({now}): {self.today or f'not calculated: {self.why}'}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    A whole verification.
+    A complete verification.
 
     Attributes
     ----------
@@ -218,12 +218,12 @@ class Report:
 
     @property
     def wanted(self) -> str:
-        """The state that is enough: the earliest of those that were accepted."""
+        """Return the sufficient state: the earliest of those accepted."""
         return next((state for state in STATES if state in self.accepted), STATES[-1])
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """What is lacking of what the reader asks for."""
+        """Return missing evidence for the state that the reader requires."""
         upto = STATES.index(self.wanted)
         return tuple(
             one
@@ -233,33 +233,33 @@ class Report:
 
     @property
     def waived(self) -> tuple[Missing, ...]:
-        """What is lacking, and was accepted by `--accept`."""
+        """Return missing evidence that was accepted with `--accept`."""
         return tuple(one for one in self.lacking if one not in self.missing)
 
     @property
     def consistent(self) -> bool:
-        """Whether no step failed; far less than that anybody may rely on it."""
+        """Return whether no step failed; this alone is not sufficient for reliance."""
         return self.failure is None
 
     @property
     def reliable(self) -> bool:
-        """Whether nothing is false, and nothing is missing of what the reader asks for."""
+        """Return whether no step failed and no required evidence is missing."""
         return self.consistent and not self.missing
 
     @property
     def exit_code(self) -> int:
-        """0 reliable, 1 something is false, 4 consistent and not enough to rely on."""
+        """Return 0 for reliable, 1 for a failed step, 4 for consistent but incomplete."""
         if not self.consistent:
             return FALSE
         return RELIABLE if self.reliable else NOT_ENOUGH
 
     @property
     def failure(self) -> StepResult | None:
-        """The first step that failed."""
+        """Return the first failed step."""
         return next((step for step in self.steps if step.outcome == "failed"), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Write the report for programs; `docs/verify.md` says what each field means."""
+        """Return the JSON form; `docs/verify.md` explains each field."""
         return {
             "format": FORMAT,
             "statement": self.statement,
@@ -288,7 +288,7 @@ class Report:
 
 def plain(text: str) -> str:
     """
-    Write what a pack says so that it stays in its line.
+    Return text of a pack on one line.
 
     A name with a line break or a terminal's control codes could else draw lines of its own.
     """
@@ -300,7 +300,7 @@ def plain(text: str) -> str:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """Write a report for people, a line a step; the last lines say what it comes to."""
+    """Return a report for people, one line per step; the last lines state the result."""
     yield from map(plain, _lines(report))
 
 
@@ -316,7 +316,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.graded:
         yield f"share of the reduction by grade of evidence: {report.graded}"
     yield from (f"rule with an effect: {effect}" for effect in report.effects)
-    yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
+    yield from (f"not met, as stated in the statement: {one}" for one in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)
     yield from _arrivals(report)
@@ -343,18 +343,18 @@ def _stamped(report: Report) -> Iterator[str]:
     """Name the days whose seals no one outside saw in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
     for one in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
-        said = f"sealed at {one.sealed} by its own word" if one.sealed else "sealed"
+        said = f"sealed at {one.sealed} by the log's own clock" if one.sealed else "sealed"
         yield (
-            f"time stamp of {one.day}: {said}, seen by authorities at {one.stamped}: nothing shows"
-            " that it was sealed before that"
+            f"time stamp of {one.day}: {said}, seen by authorities at {one.stamped}: "
+            "no evidence that it was sealed earlier"
         )
     if len(late) > _DAYS_SHOWN:
         yield f"time stamps: and {len(late) - _DAYS_SHOWN} more such days; --json lists all"
     unseen = [stamped_day for stamped_day in report.stamped_days if stamped_day.stamped is None]
     if unseen and len(unseen) < len(report.stamped_days):
         yield (
-            f"time stamps: {len(unseen)} of {len(report.stamped_days)} days' seals were seen by too"
-            " few authorities that you trust"
+            f"time stamps: the seals of {len(unseen)} of {len(report.stamped_days)} "
+            "days were stamped by too few authorities that you trust"
         )
 
 
@@ -364,6 +364,6 @@ def _outcome(report: Report) -> Iterator[str]:
         yield "INCOMPLETE: consistent so far, but the following evidence is missing:"
         yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)
     elif report.accepted:
-        yield f"holds as far as you asked (--accept {', '.join(sorted(report.accepted))})"
+        yield f"complete to the extent requested (--accept {', '.join(sorted(report.accepted))})"
     else:
         yield f"{report.statement} is issued and may be relied on, on the grounds named above"

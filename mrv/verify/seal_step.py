@@ -1,6 +1,6 @@
-"""The step about the days that the log sealed.
+"""Verification step on the days sealed by the log.
 
-The step about who approved the issue: as many people as the statement or the programme asks.
+Verification step on approvals of the issue, as required by statement or programme.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 
 def approvals(subject: Subject) -> str:
-    """Each approval is proven and of these documents, and there are as many as there must be."""
+    """Each approval is valid and for these documents, and their number is sufficient."""
     own, asked = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
         raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
@@ -50,9 +50,10 @@ def approvals(subject: Subject) -> str:
         subject.lack(
             "approvals",
             "issued",
-            f"approval of the issue by {asked} people, as {subject.source} asks: {found} approved",
-            "nothing supplies it once it is issued; have the statement superseded by one that as"
-            " many approved",
+            f"approval of the issue by {asked} people, as {subject.source} requires: "
+            f"{found} approved",
+            "approvals cannot be added after issue; have the statement superseded "
+            "by one with enough approvals",
         )
     return f"{found} people approved: {', '.join(sorted({holder.name for holder in holders}))}"
 
@@ -77,7 +78,9 @@ def _approver(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
     check_approval(document, subject.statement, subject.verification or {}, holder, project)
     at = time_of(proofs_of(document)[0]["created"], "created")
     if at - AHEAD > subject.at:
-        raise SignatureError(f"{document['id']} was signed at {at}, the check is for {subject.at}")
+        raise SignatureError(
+            f"{document['id']} was signed at {at}, but the check is for {subject.at}"
+        )
     return holder
 
 
@@ -85,16 +88,16 @@ _SHOWN = 3
 
 
 def seals(subject: Subject) -> str:
-    """The log sealed the readings of the period's days before the statement, and they are these."""
+    """The log sealed the readings of the period's days before the statement, and they are equal."""
     subject.needs_evidence()
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
-        raise CanonicalError("seals.json must hold days and head, and nothing else")
+        raise CanonicalError("seals.json must have days and head, and nothing else")
     whole = _whole_days(subject)
     if len(record["days"]) > len(whole):
-        raise LogError("seals.json holds a day twice, or one outside of the period")
+        raise LogError("seals.json has a day twice, or a day outside the period")
     if not record["days"]:
         _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
@@ -109,7 +112,7 @@ def seals(subject: Subject) -> str:
         _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
-        raise LogError("seals.json holds a day twice, or one outside of the period")
+        raise LogError("seals.json has a day twice, or a day outside the period")
     _unsealed(subject, whole, seen)
     sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
     return sealed + _came(subject, len(seen))
@@ -137,8 +140,8 @@ def _before(subject: Subject, head: Checkpoint) -> None:
         raise NotCheckedError("the receipt of the statement was not checked")
     if head.size != receipt.index:
         raise LogError(
-            f"the head of seals.json has {head.size} entries and the statement is entry "
-            f"{receipt.index}: the seals were not made before it"
+            f"the head of seals.json has {head.size} entries but the statement is "
+            f"entry {receipt.index}: the seals were not made before it"
         )
     if root_before(receipt.index, issued.size, receipt.proof) != head.root:
         raise LogError(
@@ -156,8 +159,8 @@ def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
             "issued",
             f"seals that were made before the statement, for {len(late)} of {len(whole)} days"
             f" ({shown or 'the period has no whole day'})",
-            "nothing supplies them later; take it as it is with --accept unsealed-days, or have"
-            " the days sealed and the period closed anew",
+            "seals cannot be added later; accept this with --accept unsealed-days, "
+            "or have the days sealed and the period closed again",
             "unsealed-days",
         )
 
@@ -175,8 +178,8 @@ def _check_seal(
         raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
-            f"the readings of {entry['day']} are not those that the log sealed as entry "
-            f"{one['index']}: they were changed after sealing"
+            f"the readings of {entry['day']} differ from those sealed by the log "
+            f"in entry {one['index']}: they were changed after sealing"
         )
     _arrival(entry, subject, project)
 
@@ -206,17 +209,20 @@ def _came(subject: Subject, days: int) -> str:
     if not every:
         return ""
     readings, late = (sum(x.readings for x in every), sum(x.late for x in every))
-    tail = f"; by the log {late} of {readings} readings ({share(late, readings)} %) came later than"
+    tail = (
+        f"; according to the log {late} of {readings} readings ({share(late, readings)} "
+        "%) arrived later than"
+    )
     tail += " 36 h after their day"
     if waited := sum(one.sealed_late for one in every):
         tail += f", {waited} days were sealed later than that"
     if len(every) < days:
-        tail += f"; {days - len(every)} seals say nothing of it"
+        tail += f"; {days - len(every)} seals do not state arrivals"
     return tail
 
 
 def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
-    """Devices that served the project on a sealed day."""
+    """Return devices that served the project on a sealed day."""
     begin, end = (instant_us(entry[edge], "UTC") for edge in ("from", "to"))
     return {
         d.device
@@ -226,6 +232,6 @@ def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
 
 
 def readings_root(project: Project, leaves: Iterable[DayLeaf], entry: Mapping[str, Any]) -> str:
-    """Root over a sealed day's readings: of the devices that served the project on it."""
+    """Return the root of a sealed day's readings, of devices that served the project on it."""
     mine, day = serving(project, entry), entry["day"]
     return digest_leaves(x for x in leaves if x.day == day and x.device in mine).root

@@ -61,7 +61,7 @@ AHEAD = timedelta(minutes=5)
 
 
 def form(subject: Subject) -> str:
-    """All documents are there, are JSON of one meaning, and are of their kind."""
+    """All documents are present, are unambiguous JSON, and are of their kind."""
     for name, why in sorted(subject.pack.damaged.items()):
         raise CanonicalError(f"{name} cannot be read: {why}")
     if not subject.pack.bare:
@@ -97,7 +97,7 @@ def _of_this_version(subject: Subject) -> None:
     if found != FORMAT and type(found) is int:
         raise PackFormatError(
             f"the pack has format {found}, written by {written}; this version reads {FORMAT}",
-            "get a newer tonne"
+            "install a newer version of tonne"
             if found > FORMAT
             else "verify it with the version that wrote it, or ask the operator to export it again",
         )
@@ -139,16 +139,18 @@ def _signed_in_order(subject: Subject) -> None:
         if "proof" not in subject.statement:
             raise CanonicalError("verification.json is about a signed statement, this one is not")
     if subject.receipt is not None and subject.verification is None:
-        raise CanonicalError("receipt.txt is of a verified statement, verification.json is missing")
+        raise CanonicalError(
+            "receipt.txt is of a verified statement, but verification.json is missing"
+        )
 
 
 def keys(subject: Subject) -> str:
-    """Signers are keys of the right role, named as the documents name them, and not one person."""
+    """Signers are keys of the right role, named as in the documents, and not one person."""
     own = _own_keys(subject)
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
-        raise CanonicalError("the statement was issued, and its receipt.txt was taken out")
+        raise CanonicalError("the statement was issued, but its receipt.txt was removed")
     subject.ring = own
     if subject.trusted is None:
         signers = _signers(subject, _needed(subject))
@@ -216,8 +218,8 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
             continue
         if key.role != role or key.name != issuer["name"]:
             raise EnrolmentError(
-                f"{document['id']} is issued by {issuer['name']!r} as {role};"
-                f" the trusted keys say {key.name!r}, {key.role}"
+                f"{document['id']} is issued by {issuer['name']!r} as {role}; in the "
+                f"trusted keys it is {key.name!r}, {key.role}"
             )
         return key
     raise EnrolmentError(
@@ -227,7 +229,7 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
 
 
 def log_key(ring: Iterable[EnrolledKey], note: str) -> NoteKey:
-    """Return the key of the log whose head a note is, among trusted keys."""
+    """Return the key of the log that signed a note, among trusted keys."""
     return NoteKey(*_named(log_holder(ring, note)))
 
 
@@ -255,8 +257,8 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     found = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
     if len(found) != 1:
         raise EnrolmentError(
-            f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} keys of"
-            " logs among the trusted keys; exactly one is needed"
+            f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} "
+            "log keys among the trusted keys; exactly one is required"
         )
     return found[0]
 
@@ -270,7 +272,7 @@ def operator(subject: Subject) -> str:
 
 
 def verifier(subject: Subject) -> str:
-    """The verifier's credential is proven, and is about exactly this signed statement."""
+    """The verifier's credential is valid, and is about exactly this signed statement."""
     document = subject.verification
     if document is None:
         raise NotApplicableError("not verified yet")
@@ -285,7 +287,7 @@ def verifier(subject: Subject) -> str:
         )
     said = subject.conclusion
     if said is None or said.id != subject.statement["id"]:
-        raise SignatureError(f"the verifier's opinion is about {said and said.id!r}")
+        raise SignatureError(f"the verifier's opinion is on {said and said.id!r}")
     if said.opinion in REJECTING:
         raise SignatureError(
             f"the verifier {key.name} rejected this statement: opinion {said.opinion}"
@@ -307,9 +309,9 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "conditions",
             "verified",
-            f"a reason in words that the verifier signed, to conclude over what is not met ({one})",
-            "have it verified with a reason for the finding (`tonne statement template`), or take"
-            " it as it is with --accept unmet-conditions",
+            f"the verifier's signed justification for a finding that is not met ({one})",
+            "have it verified with a reason for the finding (`tonne statement template`), "
+            "or accept this with --accept unmet-conditions",
             "unmet-conditions",
         )
     unqualified = said.opinion == "unqualified" and not of_first_release(subject.claims)
@@ -318,8 +320,8 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "words",
             "verified",
-            "the verifier's words of each parameter and requirement, as an unqualified opinion"
-            f" has them; blank: {first_of(blank)}",
+            "the verifier's description of each parameter and requirement, which "
+            f"an unqualified opinion requires; blank: {first_of(blank)}",
             "have it verified with the file of `tonne statement template`",
         )
 
@@ -330,8 +332,8 @@ def _threshold(subject: Subject, said: Conclusion) -> None:
         subject.lack(
             "materiality",
             "verified",
-            f"a verification with a materiality of {MOST_PERCENT} % at most: this one has"
-            f" {said.materiality_percent} %",
+            f"a verification with a materiality of at most {MOST_PERCENT} %: this "
+            f"one has {said.materiality_percent} %",
             "have the period closed again and verified with `tonne statement verify --materiality"
             f" {USUAL_PERCENT}`",
         )
@@ -361,7 +363,7 @@ def log(subject: Subject) -> str:
             "log",
             "issued",
             f"the log's key: {why}",
-            "give a keyring with it with --keys FILE; `tonne keys export` writes one",
+            "give a keyring that has it with --keys FILE; `tonne keys export` writes one",
         )
         raise
     return f"included in {head.origin} ({head.size} entries){_seen(subject)}"
@@ -373,7 +375,7 @@ def _seen(subject: Subject) -> str:
 
 
 def status(subject: Subject) -> str:
-    """The statement was neither superseded nor revoked, as the operator's status list says."""
+    """The statement was neither superseded nor revoked, according to the operator's status list."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, which is not valid")
     if not subject.lists:
@@ -414,10 +416,11 @@ def _by_an_ended_key(subject: Subject, one: _List) -> None:
     subject.lack(
         "status-key",
         "issued",
-        f"a status list by a key that counts at {subject.at:%Y-%m-%dT%H:%M:%SZ}: that of"
-        f" {one.document['validFrom']} is by {one.signer.name!r}, whose key has ended",
-        "get the newest from the operator and give it with --status, or take this one as it is"
-        " with --accept ended-keys",
+        f"a status list with a key valid at {subject.at:%Y-%m-%dT%H:%M:%SZ}: "
+        f"the list of {one.document['validFrom']} is by {one.signer.name!r}, "
+        "whose key has ended",
+        "get the newest list from the operator and give it with --status, or "
+        "accept this one with --accept ended-keys",
         "ended-keys",
     )
 
@@ -441,8 +444,9 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:
         raise SignatureError(
-            f"the status list is valid from {begin} to {end} and was signed at {signed}: it must"
-            " begin within 5 minutes of its signature and end after it begins; get another one"
+            f"the status list is valid from {begin} to {end} and was signed at {signed}: "
+            "it must begin within 5 minutes of its signature and end after it begins; "
+            "get another list"
         )
     if signed - AHEAD > subject.at:
         raise SignatureError(f"the status list was signed at {signed}, after {subject.at}")
@@ -451,8 +455,8 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
         subject.lack(
             "status-age",
             "issued",
-            f"a status list of {subject.at:%Y-%m-%dT%H:%M:%SZ}: the one given is of"
-            f" {document['validFrom']}, and speaks until {end:%Y-%m-%dT%H:%M:%SZ}",
-            "get the newest from the operator and give it with --status, or name the time for"
-            " which you ask with --at",
+            f"a status list for {subject.at:%Y-%m-%dT%H:%M:%SZ}: the list given "
+            f"is of {document['validFrom']}, and valid until {end:%Y-%m-%dT%H:%M:%SZ}",
+            "get the newest list from the operator and give it with --status, or "
+            "give the time of the check with --at",
         )

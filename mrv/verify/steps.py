@@ -2,7 +2,7 @@
 
 Verification steps on findings and sampling: who signed, in which order, drawn at random.
 
-What a statement of older rules comes to by the rules of today.
+Result of a statement under older rules, recalculated by today's rules.
 
 Rules are frozen when they are replaced, so that what was right when it was made verifies for
 ever.  Anyone who reads it is informed what today's rules give: they were changed because the older
@@ -72,7 +72,7 @@ class _Versions(NamedTuple):
 
 def rules(subject: Subject) -> Rules | None:
     """
-    Return by which rules a statement was made, and what today's give; None without evidence.
+    Return the rules of a statement, and the result under today's; None without evidence.
 
     Notes what is missing where the older rules had ended before the period did.
     """
@@ -111,17 +111,18 @@ def _ask_for_todays(subject: Subject, then: _Versions) -> None:
     subject.lack(
         "older-rules",
         "submitted",
-        f"an account by the rules of today (metering {METERING}, accounting {ACCOUNTING}): it was"
-        f" made by metering {then.metering}, accounting {then.accounting}, which count for periods"
-        f" that end by {OLDER_UNTIL}, and its period ends at {end}",
-        "have the operator close the period with a newer tonne, or take it as it is with --accept"
-        " older-rules",
+        f"an account by today's rules (metering {METERING}, accounting {ACCOUNTING}): "
+        f"the statement was made by metering {then.metering}, accounting {then.accounting}, "
+        f"which are valid for periods that end by {OLDER_UNTIL}, but its period "
+        f"ends at {end}",
+        "have the operator close the period with a newer version of tonne, "
+        "or accept this with --accept older-rules",
         "older-rules",
     )
 
 
 def findings(subject: Subject) -> str:
-    """Every event is proven, and the verifier's credential holds them as they are."""
+    """Every event is valid, and the verifier's credential contains all events unchanged."""
     subject.needs_evidence()
     listed = _listed(subject)
     if subject.verification is None and not listed:
@@ -177,7 +178,7 @@ def _same(
     shown = [one for one in said.shown if not one.remark]
     if shown != [record.shown() for record in records]:
         raise SignatureError(
-            f"the findings in verification.json are not those whose events {FINDINGS} holds"
+            f"the findings in verification.json differ from the events in {FINDINGS}"
         )
     conclusion = conclusion_of(verification)
     found = materiality(subject.statement, records, conclusion.materiality_percent)
@@ -189,7 +190,7 @@ def _same(
 
 
 def sampling(subject: Subject) -> str:
-    """The verifier's list is what its seed draws from this evidence."""
+    """The verifier's list is equal to the draw of its seed from this evidence."""
     subject.needs_evidence()
     data = subject.pack.files.get(SAMPLING)
     if data is None:
@@ -206,7 +207,7 @@ def sampling(subject: Subject) -> str:
 
 
 class Step(NamedTuple):
-    """A step: what it is called, what it does, and what to do when it fails."""
+    """A step: name, function, and remedy after a failure."""
 
     name: str
     run: Callable[[Subject], str]
@@ -220,7 +221,7 @@ _LIST = (
 _SIGNER = "ask the signer for the document as it was signed"
 STEPS = (
     Step("form", people.form, _AGAIN),
-    Step("keys and roles", people.keys, "compare the keys with those of the people themselves"),
+    Step("keys and roles", people.keys, "compare the keys with those published by their holders"),
     Step("operator's proof", people.operator, _SIGNER),
     Step("verifier's proof and digest", people.verifier, _SIGNER),
     Step("log receipt", people.log, "ask the log for a receipt, or for its key"),
@@ -229,17 +230,17 @@ STEPS = (
     Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
     Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
     Step("seals", sealed.seals, "ask the operator for `tonne log audit` of those days"),
-    Step("metering", figures.metering, "ask the operator how these intervals came about"),
+    Step("metering", figures.metering, "ask the operator how these intervals were made"),
     Step("account", figures.account, "ask the operator to close the period again"),
     Step("claims", figures.claims, "ask the operator to close the period again"),
     Step("manifest", files.manifest, _AGAIN),
-    Step("findings", findings, "ask verifier and operator for what they signed"),
+    Step("findings", findings, "ask verifier and operator for the documents that they signed"),
     Step("sampling", sampling, "ask the verifier for the list as it was signed"),
-    Step("time stamps", stamped.timestamps, "ask the operator for the time stamps as they came"),
-    Step("times", dates.times, "ask for a signature of a valid key, at its time"),
+    Step("time stamps", stamped.timestamps, "ask the operator for the original time stamps"),
+    Step("times", dates.times, "ask for a signature by a key that was valid at its time"),
     Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
-    Step("signed values", signed.signed_values, "ask for the signed values as they came"),
+    Step("signed values", signed.signed_values, "ask for the original signed values"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -257,7 +258,7 @@ def verify(
     begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
-    Walk through all steps; the first that fails ends the walk.
+    Run all steps; stop at the first failure.
 
     Parameters
     ----------
@@ -292,7 +293,7 @@ def verify(
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:
         known = ", ".join((*STATES[:-1], *WAIVERS))
-        raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
+        raise InputError(f"--accept {', '.join(sorted(accepted))}: possible words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
     said: Trust | None = trusted
@@ -391,6 +392,6 @@ def _keys(subject: Subject) -> str:
         return f"{len(subject.trusted)} keys that you trust, by {subject.source}"
     source = "the pack itself" if KEYS in subject.pack.files else "the statement itself"
     return (
-        f"keys taken from {source}: anybody could have made it; give the keys that you trust"
-        " with --keys"
+        f"keys taken from {source}: anyone could have made it; give the keys "
+        "that you trust with --keys"
     )

@@ -1,4 +1,4 @@
-"""What the steps of a verification share: the documents as far as they are read."""
+"""Data common to the steps of a verification: the documents read so far."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _SHOWN = 3
 
 
 class NotApplicableError(Exception):
-    """A step asks for something that this statement does not have yet."""
+    """A step needs a document that this statement does not have yet."""
 
 
 class NotCheckedError(Exception):
-    """A step asks for something that the reader did not give."""
+    """A step needs an input that the reader did not give."""
 
 
 @dataclass
@@ -96,20 +96,20 @@ class Subject:
 
     @cached_property
     def statement(self) -> dict[str, Any]:
-        """The statement as it stands in its file."""
+        """Return the statement as in its file."""
         if STATEMENT not in self.pack.files:
             raise CanonicalError(f"the pack has no {STATEMENT}; get it again")
         return canonical.parse_object(self.pack.files[STATEMENT])
 
     @cached_property
     def verification(self) -> dict[str, Any] | None:
-        """The verifier's credential."""
+        """Return the verifier's credential."""
         data = self.pack.files.get(VERIFICATION)
         return None if data is None else canonical.parse_object(data)
 
     @cached_property
     def receipt(self) -> str | None:
-        """The receipt of the log."""
+        """Return the receipt of the log."""
         data = self.pack.files.get(RECEIPT)
         try:
             return None if data is None else data.decode("utf-8")
@@ -118,7 +118,7 @@ class Subject:
 
     @cached_property
     def approvals(self) -> list[dict[str, Any]]:
-        """Who approved the issue, as they signed it."""
+        """Return the signed approvals of the issue."""
         data = self.pack.files.get(APPROVALS)
         if data is None:
             return []
@@ -129,21 +129,21 @@ class Subject:
 
     @cached_property
     def lists(self) -> tuple[dict[str, Any], ...]:
-        """The status list that was given, and those of this project beside the trusted keys."""
+        """Return the status list given, and those of this project in the trusted keys."""
         return tuple(one for _, one in self.named_lists)
 
     @cached_property
     def named_lists(self) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """Status lists, each with the place that it comes from."""
+        """Return status lists, each with its source."""
         given = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
         kept = enumerate(map(canonical.parse_object, self.status_lists))
-        mine = ((f"statusLists[{n}] beside your keys", one) for n, one in kept)
+        mine = ((f"statusLists[{n}] of your keys", one) for n, one in kept)
         return (*given, *(one for one in mine if one[1].get("id") == own))
 
     @property
     def stated(self) -> Mapping[str, Any]:
-        """The statement's `credentialSubject` as it stands in its file, whatever its form."""
+        """Return the statement's `credentialSubject` as in its file, in any form."""
         found = self.statement.get("credentialSubject")
         if not isinstance(found, dict):
             raise CanonicalError("statement.json has no credentialSubject; get the pack again")
@@ -151,19 +151,19 @@ class Subject:
 
     @cached_property
     def claims(self) -> Claims:
-        """What the statement says; CanonicalError with the path of what is not in its form."""
+        """Return the claims of the statement; CanonicalError with the path of an invalid field."""
         return claims_of(self.statement, STATEMENT)
 
     @cached_property
     def conclusion(self) -> Conclusion | None:
-        """What the verifier concludes; CanonicalError as for `claims`."""
+        """Return the conclusions of the verifier; CanonicalError as for `claims`."""
         if self.verification is None:
             return None
         return read(Verification, self.verification, VERIFICATION).credential_subject
 
     @property
     def state(self) -> str:
-        """How far the documents at hand carry the statement."""
+        """Return the state of the statement according to the documents present."""
         if "proof" not in self.statement:
             return "draft"
         if self.verification is None:
@@ -172,7 +172,7 @@ class Subject:
 
     @cached_property
     def plan(self) -> MonitoringPlan:
-        """The registry extract."""
+        """Return the registry extract."""
         plan, most = read_plan(canonical.parse_object(self.pack.files[PLAN])), self.pack.budget
         if len(plan.devices) > most.devices:
             raise too_much("devices of plan.json", len(plan.devices), most.devices)
@@ -180,7 +180,7 @@ class Subject:
 
     @cached_property
     def period_us(self) -> tuple[int, int]:
-        """The period, half-open [us UTC]; CanonicalError where it is longer than any is."""
+        """Return the period, half-open [us UTC]; CanonicalError where it is too long."""
         said = self.claims.monitoring_period
         begin, end = instant_us(said.from_, "UTC"), instant_us(said.to, "UTC")
         if end - begin > MOST_YEARS * 366 * 86_400_000_000:
@@ -191,12 +191,12 @@ class Subject:
 
     @cached_property
     def fleet(self) -> Fleet:
-        """Its devices."""
+        """Return the devices of the plan."""
         return self.plan.fleet()
 
     @cached_property
     def leaves(self) -> dict[str, list[DayLeaf]]:
-        """The leaves that `digests.json` lists, of readings and of intervals."""
+        """Return the leaves of `digests.json`, of readings and of intervals."""
         record = canonical.parse_object(self.pack.files[DIGESTS])
         if record.keys() != {"readings", "intervals"} or not all(
             isinstance(listed, list) for listed in record.values()
@@ -206,7 +206,7 @@ class Subject:
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """The factors as they stand in their file."""
+        """Return the factors as in their file."""
         found = canonical.parse(self.pack.files[FACTORS])
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise CanonicalError("factors.json is not a list of factors; get the pack again")
@@ -214,7 +214,7 @@ class Subject:
 
     @cached_property
     def case(self) -> Case:
-        """All evidence, as the operator's close had it."""
+        """Return all evidence, as at the operator's close."""
         begin, end = self.period_us
         return Case(
             plan=self.plan,
@@ -244,19 +244,19 @@ class Subject:
         refuse_differences([one for one in signed if one.table in tables], leaves)
 
     def needs_evidence(self) -> None:
-        """Leave the step out for a statement that came without evidence."""
+        """Skip the step for a statement without evidence."""
         if self.pack.bare:
             raise NotApplicableError("a statement without its evidence pack")
 
     def needs_keys(self, *roles: Role) -> None:
-        """Leave the step out where the reader trusts no key of a role."""
+        """Skip the step where the reader trusts no key of a role."""
         held = {key.role for key in self.ring}
         lacks = [role for role in roles if role not in held]
         if lacks:
             raise NotCheckedError(f"no key of {' and '.join(map(a, lacks))} that you trust")
 
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
-        """Note what is missing for a reader who wants that state, or a later one."""
+        """Record missing evidence for a reader who requires that state, or a later one."""
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
@@ -266,7 +266,7 @@ def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]
 
 
 def refuse(found: Sequence[object], what: str) -> None:
-    """Refuse evidence where anything was found; CanonicalError."""
+    """Refuse evidence with any difference; CanonicalError."""
     if found:
         shown = "; ".join(str(one) for one in found[:_SHOWN])
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -274,5 +274,5 @@ def refuse(found: Sequence[object], what: str) -> None:
 
 
 def a(role: str) -> str:
-    """Name a role with its article."""
+    """Return a role with its article."""
     return f"an {role}" if role == "operator" else f"a {role}"

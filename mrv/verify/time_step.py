@@ -1,5 +1,5 @@
 """
-The step about time: what was signed when, and whether each key could sign then.
+Verification step on time: times of signing, and validity of each key at that time.
 
 The time in a proof is its signer's own word.  The log's order is not: what the log holds
 was made before what the log holds later.  So a key that ended counts for what stands in
@@ -58,7 +58,7 @@ _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
 def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
-    """Write the page for a statement."""
+    """Return the guide page for a statement."""
     period, method = said.monitoring_period, said.methodology
     return (
         _text(wording)
@@ -80,7 +80,7 @@ def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
 
 
 def is_guide(data: bytes, said: Claims) -> bool:
-    """Whether bytes are the page that this or an earlier version writes for a statement."""
+    """Return whether bytes are the guide page of this or an earlier version for a statement."""
     return any(data == guide(said, wording) for wording in _WORDINGS)
 
 
@@ -98,7 +98,7 @@ _NAMES = {
 
 
 def signed_values(subject: Subject) -> str:
-    """Signed rows and values hold by the keys of plan.json, and back what is stated of them."""
+    """Signed rows and values are valid with the keys of plan.json, and support the stated share."""
     subject.needs_evidence()
     plan, stated = subject.plan, subject.claims.signed_energy
     try:
@@ -122,7 +122,7 @@ def signed_values(subject: Subject) -> str:
         for share in stated.shares
         if share.energy_wh != "0" or share.kind == NONE
     )
-    values = f"{len(plan.signed.values)} hold; of {stated.energy_wh} Wh {shares}"
+    values = f"{len(plan.signed.values)} are valid; of {stated.energy_wh} Wh {shares}"
     return f"{rows}; values: {values}" if rows else values
 
 
@@ -152,12 +152,12 @@ def _rows(subject: Subject) -> str:
                 "draft",
                 f"the key {one.key} of {one.organisation} as {ROLE} among the keys that you trust:"
                 f" it signed {held[one.key]} rows of grade A",
-                f"compare it with {one.organisation} itself, and have the programme name it in its"
-                " trust root, or add it to your keys",
+                f"compare it with {one.organisation}'s own publication, and have the "
+                "programme name it in its trust root, or add it to your keys",
             )
     check_named(project, rows, subject.trusted)
     by_signer = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
-    return f"signed rows hold: {by_signer}"
+    return f"signed rows are valid: {by_signer}"
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
@@ -175,7 +175,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
                 "meter-key",
                 "draft",
                 f"a key of {named} among your --meter-keys: it signed values of this period",
-                "add its line, off the label or the maker's list, or leave --meter-keys out",
+                "add its line, from the label or the manufacturer's list, or omit --meter-keys",
             )
             continue
         theirs = [one for one in said.keys if one.device == signer and one.key != ENDED]
@@ -189,11 +189,11 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     try:
         signed_energy.check_kept(said, plan.devices, plan.serials)
     except CanonicalError as error:
-        raise CanonicalError(f"by your --meter-keys alone: {error}") from error
+        raise CanonicalError(f"with your --meter-keys only: {error}") from error
 
 
 def manifest(subject: Subject) -> str:
-    """Every file is the one that the manifest lists, and the log holds that manifest."""
+    """Every file is as in the manifest, and the log contains that manifest."""
     subject.needs_evidence()
     pack, data = subject.pack, subject.pack.files[MANIFEST]
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
@@ -238,9 +238,9 @@ def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
     issued = parse_receipt(subject.receipt or "").index
     if head != subject.head or index != issued + 1:
         raise LogError(
-            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, the "
-            f"statement is entry {issued} under another head or not before it; get both receipts "
-            "from the log again"
+            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, "
+            f"but the statement is entry {issued} under another head or not before "
+            "it; get both receipts from the log again"
         )
 
 
@@ -249,7 +249,7 @@ def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
 
 
 def times(subject: Subject) -> str:
-    """Signed after the period's end, verified after that, by keys that could sign then."""
+    """Signed after the period's end, verified later, with keys valid at that time."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
@@ -264,7 +264,7 @@ def times(subject: Subject) -> str:
             raise SignatureError(f"verified at {last}, before the statement was signed at {signed}")
         _within(subject, signed, last)
     if last - AHEAD > subject.at:
-        raise SignatureError(f"signed at {last}, and the check is for {subject.at}")
+        raise SignatureError(f"signed at {last}, but the check is for {subject.at}")
     for document in (subject.verification, *_papers(subject), *subject.approvals):
         if document is not None:
             _dated_once(document)
@@ -290,8 +290,8 @@ def _dated_once(document: Mapping[str, Any]) -> None:
     at, said = _signed_at(document), time_of(document["validFrom"], "validFrom")
     if said != at:
         raise SignatureError(
-            f"{document.get('id')} says that it is of {document['validFrom']}, and was signed at"
-            f" {at:%Y-%m-%dT%H:%M:%SZ}"
+            f"{document.get('id')} states the time {document['validFrom']}, but "
+            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}"
         )
 
 
@@ -331,8 +331,8 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
         if place is not None and place.log == head.origin:
             if index >= place.index:
                 raise EnrolmentError(
-                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, and what "
-                    f"it signed entered as entry {index}: its date proves nothing"
+                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, "
+                    f"but its signature entered as entry {index}: its date proves nothing"
                 )
             return
         if until is not None and _shown_before(subject, until):
@@ -340,10 +340,10 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
     subject.lack(
         "ended-key",
         "submitted",
-        f"proof that {key.name!r} ({key.role}) signed before its key ended"
-        f" ({until or place}): only the signature itself says so",
-        "give with --keys a newer keyring, which says at which entry of the log the key ended,"
-        " or take it as it is with --accept ended-keys",
+        f"proof that {key.name!r} ({key.role}) signed before its key ended ({until or place}): "
+        "only the signature itself states it",
+        "give with --keys a newer keyring, which states at which log entry "
+        "the key ended, or accept this with --accept ended-keys",
         "ended-keys",
     )
 
@@ -357,10 +357,11 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
     subject.lack(
         "ended-accreditation",
         "verified",
-        f"proof that {key.name!r} ({key.role}) signed before the accreditation ended ({until}):"
-        " only the signature itself says so",
-        "get the pack with time stamps of authorities that you trust, or with witnesses' lines,"
-        " from before that, or take it as it is with --accept ended-keys",
+        f"proof that {key.name!r} ({key.role}) signed before the accreditation "
+        f"ended ({until}): only the signature itself states it",
+        "get the pack with earlier time stamps of authorities that you trust, "
+        "or earlier cosignatures of witnesses, or accept this with --accept "
+        "ended-keys",
         "ended-keys",
     )
 
@@ -394,8 +395,9 @@ def _log_counted(subject: Subject) -> None:
         return
     if subject.head.size >= final.size:
         raise LogError(
-            f"log {key.name} was closed with {final.size} entries, and this head of it has "
-            f"{subject.head.size}: its key was used after the log was closed"
+            f"log {key.name} was closed with {final.size} entries, but this head "
+            f"of it has {subject.head.size}: its key was used after the log was "
+            "closed"
         )
     _ask_for_final(subject, f"a receipt under the last head of log {key.name}, which was closed")
 
@@ -405,6 +407,6 @@ def _ask_for_final(subject: Subject, what: str) -> None:
         "closed-log",
         "issued",
         what,
-        "export the pack again: its receipt is then under a head of the log that goes on; and"
-        " give a keyring with that log with --keys",
+        "export the pack again, with a receipt under a head of the current "
+        "log; and give a keyring with that log with --keys",
     )

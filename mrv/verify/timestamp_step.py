@@ -1,5 +1,5 @@
 """
-The step about time stamps: what authorities that the reader trusts saw, and by when.
+Verification step on time stamps of authorities that the reader trusts.
 
 A token shows that its bytes were there at its time.  One over the statement shows when it was
 signed at the latest; one over a head of the log shows the same of all entries under it, the
@@ -34,7 +34,7 @@ _OPTION = "--authorities FILE"
 
 
 def timestamps(subject: Subject) -> str:
-    """Authorities saw the statement and the days' seals when these say that they were made."""
+    """Authorities stamped the statement and the days' seals at the times that these state."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
@@ -83,16 +83,16 @@ class _Seen(NamedTuple):
     """Verifies tokens as the reader's rule has it; those of strangers are noted and left."""
 
     subject: Subject
-    held: StoredTokens
+    stored: StoredTokens
     rule: StampRule
     strange: list[str]
 
     def of(self, tokens: Iterable[bytes], message: bytes) -> list[Stamp]:
-        """Return tokens that hold over a message, at most as late as the reader asks for."""
+        """Return valid tokens over a message, not later than the reader's time."""
         found = []
         for token in tokens:
             try:
-                one = verify(token, message, self.rule.authorities, self.held.chains)
+                one = verify(token, message, self.rule.authorities, self.stored.chains)
             except UnknownAuthorityError as why:
                 self.strange.append(str(why))
                 continue
@@ -234,10 +234,10 @@ def _lack(subject: Subject, rule: StampRule, found: int) -> None:
     subject.lack(
         "timestamps",
         "issued",
-        f"time stamps of the statement by {rule.threshold} of the authorities that you trust"
-        f" ({names}): {found} stamped it",
-        "have the operator ask again (`tonne timestamp request`) and export the pack anew, or take"
-        " it as it is with --accept no-timestamps",
+        f"time stamps of the statement by {rule.threshold} of the authorities "
+        f"that you trust ({names}): {found} stamped it",
+        "have the operator request them again (`tonne timestamp request`) and "
+        "export the pack again, or accept this with --accept no-timestamps",
         "no-timestamps",
     )
 
@@ -249,7 +249,7 @@ def _tail(subject: Subject, strange: list[str]) -> str:
         late = [one for one in seen if one.late]
         text += f"; {len(seen)} of {len(days)} sealed days were stamped"
         text += f", {len(late)} of them later than 36 h after the day" if late else ""
-    return text + "".join(f"; {why}, and does not count" for why in dict.fromkeys(strange))
+    return text + "".join(f"; {why}, not counted" for why in dict.fromkeys(strange))
 
 
 def _created(document: Mapping[str, Any]) -> datetime:

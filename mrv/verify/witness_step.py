@@ -1,5 +1,5 @@
 """
-The step about witnesses: whether those that the reader trusts saw the log's head.
+Verification step on witnesses: cosignatures of trusted ones on the log's head.
 
 Two readers whose heads carry the same witness cannot have been shown two logs, and a witness's
 time is not the operator's.  Who has to have signed is the reader's own rule: a policy
@@ -26,7 +26,7 @@ _CODE = "witnesses"
 
 def known(subject: Subject) -> tuple[Vkey, ...]:
     """
-    Witnesses that the reader trusts: of the keys, and of the policies.
+    Return witnesses that the reader trusts: of keys and policies.
 
     One whose key has ended is none: its time is its own word, so that anyone who holds the key
     can sign for any time before the end.
@@ -45,12 +45,12 @@ def _enrolled(subject: Subject) -> list[EnrolledKey]:
 
 
 def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
-    """Cosignatures of trusted witnesses that hold, and are not of a time after the reader's."""
+    """Return valid cosignatures of trusted witnesses, not later than the reader's time."""
     return tuple(_timely(subject, _cosignatures(note, known(subject))[0]))
 
 
 def seen_before(subject: Subject, moment: datetime) -> bool:
-    """Whether enough witnesses cosigned the head before a time: one, or as a policy asks."""
+    """Return whether enough witnesses cosigned the head before a time: one, or as in a policy."""
     keys = {
         witness.witness
         for witness in subject.witnesses
@@ -78,7 +78,7 @@ def _timely(subject: Subject, found: Iterable[Cosignature]) -> list[Cosignature]
 
 
 def witnesses(subject: Subject) -> str:
-    """Enough of the trusted witnesses cosigned the head of the receipt; none of them falsely."""
+    """Enough trusted witnesses cosigned the head of the receipt; no cosignature is false."""
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
     subject.needs_keys("log")
@@ -117,7 +117,7 @@ def _before(sealed: list[Cosignature]) -> str:
     if not sealed:
         return ""
     first = min(sealed, key=lambda one: one.time_s)
-    return f"; the seals stood by {_moment(first.time_s)}, as {first.witness.name} saw"
+    return f"; the seals existed by {_moment(first.time_s)}, as {first.witness.name} saw"
 
 
 def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
@@ -126,7 +126,7 @@ def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
         lacks = [f"one of the witnesses that you trust ({_names(subject)})"]
-    more = f"; {late} cosigned after the time for which you ask" if late else ""
+    more = f"; {late} cosigned after the time of your check" if late else ""
     for text in lacks:
         subject.lack(
             _CODE,
@@ -156,7 +156,7 @@ def _check_logs(subject: Subject, note: str) -> None:
                 "issued",
                 f"log {origin} among those of the policy:"
                 f" {', '.join(log.key.name for log in policy.logs)}",
-                "ask who made the policy whether this log counts",
+                "ask the maker of the policy whether this log is accepted",
             )
 
 

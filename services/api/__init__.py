@@ -1,1 +1,1 @@
-"""The API that auditors pull from: HTTP in front of the store and the issuer."""
+"""The API for auditors: HTTP in front of the store and the issuer."""

@@ -1,4 +1,4 @@
-"""The application: routes, guards and what they share."""
+"""The application: routes, guards and common parts."""
 
 from __future__ import annotations
 
@@ -97,12 +97,13 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": {
         "$ref": "#/components/schemas/Problem"}}}}
     for code, text in (
-        (400, "Malformed"), (401, "No valid token"), (403, "Not for this role"),
-        (404, "Not there, or not for you"), (406, "Not to be had in such a form or language"),
-        (408, "Too slow"), (409, "Not in this state"), (413, "Too large"),
-        (414, "An address that is too long"), (415, "A body that is not JSON"),
+        (400, "Malformed"), (401, "No valid token"), (403, "Not allowed for this role"),
+        (404, "Not found, or not visible to this key"),
+        (406, "Not available in this form or language"),
+        (408, "Too slow"), (409, "Not possible in this state"), (413, "Too large"),
+        (414, "Address too long"), (415, "The body is not JSON"),
         (416, "No such range"), (422, "Not acceptable"), (429, "Too often"),
-        (431, "A head that is too large"), (503, "Database or archive away"),
+        (431, "Request headers too large"), (503, "Database or archive not available"),
     )
 }  # fmt: skip
 
@@ -110,7 +111,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 @dataclass(frozen=True, slots=True)
 class Choices:
     """
-    What the operator decides: where the home is, how often one may ask, who signs tokens.
+    Choices of the operator: home, rate limits, token issuers.
 
     `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `base` what
     TONNE_CONSOLE_MAP holds, `simulated` TONNE_CONSOLE_SIMULATED, `stamps` whom an issue asks for

@@ -1,4 +1,4 @@
-"""A bearer token, and whose it is: an API key of ours, or a token of an identity provider."""
+"""A bearer token and its holder: an API key, or a token of an identity provider."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JWT_DOTS = 2
 
 async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens | None) -> Principal:
     """
-    Return who asks; an identity provider is waited for with no connection in hand.
+    Return the principal of a request; no connection is held while waiting for a provider.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def _key(reads: ConnectionPool, token: str) -> ApiKey | None:
 def _invalid() -> ProblemError:
     return ProblemError(
         401,
-        "this token is not valid: unknown, expired or revoked; an administrator makes one"
-        " with `tonne api keys create`",
+        "this token is not valid: unknown, expired or revoked; an administrator "
+        "creates one with `tonne api keys create`",
         {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
     )

@@ -32,7 +32,7 @@ _S = TypeVar("_S", bound=shapes.Shape)
 
 class RefusedError(InputError):
     """
-    What the API refused.
+    A request that the API rejected.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class RefusedError(InputError):
 
 class Client:
     """
-    Asks one API, as the holder of one token or as the public.
+    A client of one API, with one token or public.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Client:
         self._http.close()
 
     def me(self) -> shapes.Me:
-        """Return who asks, and what may be seen."""
+        """Return the caller's identity and scope."""
         return self._get("/me", shapes.Me)
 
     def projects(self) -> Iterator[shapes.Project]:
@@ -89,7 +89,7 @@ class Client:
         return self._list("/projects", shapes.Project)
 
     def project(self, project: str) -> shapes.ProjectDetail:
-        """Return a project and what serves it."""
+        """Return a project and its devices."""
         return self._get(f"/projects/{project}", shapes.ProjectDetail)
 
     def devices(self) -> Iterator[shapes.Device]:
@@ -101,18 +101,18 @@ class Client:
         return self._get(f"/devices/{device}", shapes.DeviceDetail)
 
     def intervals(self, device: str, begin: str, end: str) -> Iterator[shapes.Interval]:
-        """List a device's quantities by start; times as the API takes them, half-open."""
+        """Return a device's quantities by start; times as in the API, half-open."""
         return self._list(
             "/intervals", shapes.Interval, device=device, **{"from": begin, "to": end}
         )
 
     def emissions(self, project: str, begin: str, end: str) -> Iterator[shapes.Emission]:
-        """List a project's emissions by start. [ug CO2e]"""
+        """Return a project's emissions by start. [ug CO2e]"""
         span = {"from": begin, "to": end}
         return self._list("/emissions", shapes.Emission, project=project, **span)
 
     def statements(self, project: str | None = None) -> Iterator[shapes.Statement]:
-        """List statements in the order of their making."""
+        """Return statements in order of creation."""
         more = {} if project is None else {"project": project}
         return self._list("/statements", shapes.Statement, **more)
 
@@ -134,7 +134,7 @@ class Client:
 
     def take_sampling(self, statement: str, signed: bytes) -> shapes.Sampled:
         """
-        Hand in a sampling list that was drawn and signed with a verifier's own key.
+        Submit a sampling list drawn and signed with a verifier's own key.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class Client:
 
     def approve(self, statement: str, signed: bytes) -> shapes.TakenApproval:
         """
-        Hand in an operator's approval of a verified statement's issue.
+        Submit an operator's approval of a verified statement's issue.
 
         Parameters
         ----------
@@ -159,15 +159,15 @@ class Client:
         return self._ask("GET", "/status-list", params={"project": project}).content
 
     def publish_status_list(self, project: str, signed: bytes) -> shapes.TakenList:
-        """Hand in a status list that the operator signed elsewhere."""
+        """Submit a status list that the operator signed elsewhere."""
         return self._hand_in(f"/status-list?project={project}", signed, shapes.TakenList)
 
     def trust_root(self) -> bytes:
-        """Return the programme's trust root that the server keeps, byte for byte."""
+        """Return the programme's trust root on the server, byte for byte."""
         return self._ask("GET", "/trust-root").content
 
     def findings(self, statement: str) -> shapes.Findings:
-        """Return a statement's findings as their events left them."""
+        """Return a statement's findings after their events."""
         return self._get(f"/statements/{statement}/findings", shapes.Findings)
 
     def finding_events(self, statement: str) -> bytes:
@@ -176,7 +176,7 @@ class Client:
 
     def take_finding(self, statement: str, signed: bytes) -> shapes.TakenEvent:
         """
-        Hand in an event of a finding that was signed with its holder's own key.
+        Submit an event of a finding signed with its holder's own key.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class Client:
 
     def submit(self, statement: str, signature: bytes) -> shapes.Submitted:
         """
-        Hand in an operator's signature over a draft.
+        Submit an operator's signature over a draft.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class Client:
 
     def verify(self, statement: str, signed: bytes) -> shapes.Judged:
         """
-        Hand in a verifier's opinion; the server computes everything again first.
+        Submit a verifier's opinion; the server first recalculates everything.
 
         Parameters
         ----------
@@ -213,20 +213,20 @@ class Client:
         return self._list("/invoices", shapes.Invoice, **more)
 
     def invoice(self, invoice: str) -> shapes.Invoice:
-        """Return an invoice as it is kept."""
+        """Return an invoice as stored."""
         return self._get(f"/invoices/{invoice}", shapes.Invoice)
 
     def deliver_invoices(
         self, project: str, invoices: Sequence[shapes.NewInvoice]
     ) -> shapes.Deliveries:
-        """Keep invoices of a project, all or none, once, whatever happens on the line."""
+        """Store invoices of a project, all or none, once, also if the connection fails."""
         body = shapes.Delivery(invoices=list(invoices)).model_dump(
             mode="json", by_alias=True, exclude_none=True
         )
         return self._post(f"/projects/{project}/invoices", shapes.Deliveries, body)
 
     def status(self, statement: str) -> shapes.Status:
-        """Return whether a statement counts now."""
+        """Return whether a statement is valid now."""
         return self._get(f"/statements/{statement}/status", shapes.Status)
 
     def receipt(self, statement: str) -> str:
@@ -246,7 +246,7 @@ class Client:
 
     def evidence(self, statement: str, out: Path, most: int | None = None) -> Path:
         """
-        Download a statement's evidence pack, going on where an earlier attempt stopped.
+        Download a statement's evidence pack, continuing an interrupted download.
 
         Parameters
         ----------
@@ -269,7 +269,9 @@ class Client:
                 self._download(path, part, tag, most)
             except httpx.TransportError as error:
                 if attempt == _TRIES - 1:
-                    raise ServerError(f"the download broke off: {error}; call again") from error
+                    raise ServerError(
+                        f"the download was interrupted: {error}; call again"
+                    ) from error
                 time.sleep(_PAUSE_S * 2**attempt)
             else:
                 break
@@ -303,7 +305,7 @@ class Client:
         return self._get("/log/proof/inclusion", shapes.Inclusion, index=index, **more)
 
     def consistency(self, first: int, second: int | None = None) -> shapes.Consistency:
-        """Return the proof that the log goes on from an earlier size."""
+        """Return the proof that the log extends an earlier size."""
         more = {} if second is None else {"second": second}
         return self._get("/log/proof/consistency", shapes.Consistency, first=first, **more)
 
@@ -330,17 +332,17 @@ class Client:
         return self._ask("GET", path, params={"lang": language, **more}).content
 
     def dead_letters(self, reason: str | None = None) -> Iterator[shapes.Letter]:
-        """List refused messages, newest first."""
+        """List rejected messages, newest first."""
         more = {} if reason is None else {"reason": reason}
         return self._list("/deadletters", shapes.Letter, **more)
 
     def close_period(self, project: str, begin: str, end: str) -> shapes.ClosedPeriod:
-        """Close a monitoring period, once, whatever happens on the line."""
+        """Close a monitoring period, once, also if the connection fails."""
         path = f"/projects/{project}/periods"
         return self._post(path, shapes.ClosedPeriod, {"from": begin, "to": end})
 
     def issue(self, statement: str) -> shapes.Issued:
-        """Issue a verified statement, once, whatever happens on the line."""
+        """Issue a verified statement, once, also if the connection fails."""
         return self._post(f"/statements/{statement}/issue", shapes.Issued, None)
 
     def supersede(self, statement: str, reason: str) -> shapes.ClosedPeriod:

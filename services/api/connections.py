@@ -1,5 +1,5 @@
 """
-Connections: how long one may say nothing, how much a head may hold, how many one has.
+Connections: limits of idle time, header size, and connections per address.
 
 uvicorn waits for a request's head without end and takes as much of it as comes; a header
 that comes in parts is copied with each part.  Here a head has a deadline and a size, a
@@ -31,15 +31,15 @@ MOST = 2_000
 MOST_OF_ADDRESS = 200
 _NETWORK_6 = 64  # an IPv6 customer has a network, not an address
 _STATUS = {
-    408: "the request did not come to its end in time",
+    408: "the request did not arrive completely in time",
     414: f"the address is longer than {LINE_BYTES} bytes",
-    431: f"the head has more than {HEAD_LINES} lines, {LINE_BYTES} bytes in one of them,"
-    f" or {HEAD_BYTES} bytes",
+    431: f"the request headers have more than {HEAD_LINES} lines, {LINE_BYTES} "
+    f"bytes in one of them, or {HEAD_BYTES} bytes",
 }
 
 
 class TooLargeError(Exception):
-    """A head that is refused while it comes in; it ends the parser's work."""
+    """Request headers that are rejected while being read; it ends the parser's work."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -47,7 +47,7 @@ class TooLargeError(Exception):
 
 
 def refusal(status: int) -> bytes:
-    """Return an answer to anyone who gets no further, as it goes over the line."""
+    """Return the bytes of a rejection."""
     phrase = HTTPStatus(status).phrase
     said = (
         f'{{"type":"about:blank","title":"{phrase}","status":{status},'
@@ -60,7 +60,7 @@ def refusal(status: int) -> bytes:
 
 
 def share_of(address: str) -> str:
-    """Return what an address counts as: itself, or its network where it is of IPv6."""
+    """Return the counting unit of an address: itself, or its network for IPv6."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -74,7 +74,7 @@ def share_of(address: str) -> str:
 
 class Places:
     """
-    Places for connections: so many in all, so many an address.
+    Places for connections: a total, and a number per address.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Places:
         self._waiting: OrderedDict[PromptProtocol, None] = OrderedDict()
 
     def take(self, address: str) -> bool:
-        """Take a place; whether there was one, or one was made free for it."""
+        """Take a place; return whether one was free, or was freed."""
         share = share_of(address)
         if self._of[share] >= MOST_OF_ADDRESS and not self._speaks_for_others(share):
             return False
@@ -113,12 +113,12 @@ class Places:
             del self._of[share]
 
     def waits(self, prompt_protocol: PromptProtocol) -> None:
-        """Note that a connection waits for a head."""
+        """Record that a connection waits for headers."""
         self._waiting[prompt_protocol] = None
         self._waiting.move_to_end(prompt_protocol)
 
     def works(self, prompt_protocol: PromptProtocol) -> None:
-        """Note that a connection does not wait any more."""
+        """Record that a connection no longer waits."""
         self._waiting.pop(prompt_protocol, None)
 
     def _speaks_for_others(self, share: str) -> bool:
@@ -130,7 +130,7 @@ class Places:
 
 
 class PromptProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with limits to a head, to what follows an answer, and to connections."""
+    """HTTP/1.1 with limits to headers, to data after an answer, and to connections."""
 
     _late: asyncio.TimerHandle | None = None
     _untaken: asyncio.TimerHandle | None = None
@@ -146,7 +146,7 @@ class PromptProtocol(HttpToolsProtocol):
         return places
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place and wait for the first head, or hang up."""
+        """Take a place and wait for the first headers, or close the connection."""
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
         if not self._places.take(address):
@@ -156,7 +156,7 @@ class PromptProtocol(HttpToolsProtocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, as long as what is no body stays small."""
+        """Read received data while headers are within their limit."""
         if self.transport.is_closing() or self._goes_on_behind(len(data)):
             return
         self._head += len(data)
@@ -165,7 +165,7 @@ class PromptProtocol(HttpToolsProtocol):
             self._hang_up(431)
 
     def on_message_begin(self) -> None:
-        """Wait for the end of a later head; the first is waited for already."""
+        """Wait for the end of later headers; the first are already awaited."""
         super().on_message_begin()
         if self._late is None:
             self._wait()
@@ -177,31 +177,31 @@ class PromptProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a line of the head, or of a body's trailer."""
+        """Take a header line, or a line of a body's trailer."""
         if len(self.headers) >= HEAD_LINES or len(name) + len(value) > LINE_BYTES:
             self._refuse(431)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         self._stop_waiting()
         self._head = 0
         self._unfinished = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Pass on a part of the body, and take its bytes off the head's count."""
+        """Pass on a part of the body, and subtract its bytes from the count of the headers."""
         self._head = max(0, self._head - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Count the next head from its beginning."""
+        """Start the count of the next headers."""
         self._head = 0
         self._unfinished = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next head, within what uvicorn keeps a connection for."""
+        """Wait for the next headers, within the keep-alive time of uvicorn."""
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self._places.waits(self)
@@ -211,17 +211,17 @@ class PromptProtocol(HttpToolsProtocol):
             self._late = self.loop.call_later(LINGER_S, self.end)
 
     def pause_writing(self) -> None:
-        """Wait for the reader, not for ever."""
+        """Wait for the reader, with a limit."""
         super().pause_writing()
         self._untaken = self.loop.call_later(TAKEN_S, self.end)
 
     def resume_writing(self) -> None:
-        """Go on: enough was taken."""
+        """Continue after the reader has taken enough."""
         self._taken()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Say what was wrong with a head."""
+        """Answer with the fault of the headers."""
         if self._refused:
             self._hang_up(self._refused)
         else:
@@ -279,7 +279,7 @@ class PromptProtocol(HttpToolsProtocol):
 
 def networks(text: str) -> list[Any]:
     """
-    Read addresses and networks, separated by commas.
+    Return addresses and networks, separated by commas.
 
     Raises
     ------

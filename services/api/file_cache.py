@@ -1,4 +1,4 @@
-"""Files that are made once and sent often: evidence packs and reports.
+"""Files made once and sent often: evidence packs and reports.
 
 Ranges of a download: refused with a problem document where they make no sense.
 """
@@ -41,10 +41,10 @@ def check(header: str | None, size: int) -> None:
         return
     unit, _, ranges = header.partition("=")
     if unit.strip().lower() != "bytes" or not ranges:
-        raise ProblemError(400, "Range takes bytes alone, such as `bytes=0-1023`")
+        raise ProblemError(400, "Range must be in bytes, such as `bytes=0-1023`")
     parts = ranges.split(",", _MOST)
     if len(parts) > _MOST:
-        raise ProblemError(400, f"Range names more than {_MOST} parts; ask for fewer at once")
+        raise ProblemError(400, f"Range has more than {_MOST} parts; request fewer at once")
     for part in parts:
         _check_one(part, size)
 
@@ -59,7 +59,7 @@ def _check_one(text: str, size: int) -> None:
     if int(first or 0) >= size or (not first and not int(last)):
         raise ProblemError(
             416,
-            f"there is nothing at byte {first or 'the end'}: it has {size} bytes",
+            f"no byte {first or 'the end'} exists: the file has {size} bytes",
             {"Content-Range": f"bytes */{size}"},
         )
 
@@ -72,12 +72,12 @@ _one_at_a_time = threading.Lock()
 
 
 def edition(*facts: object) -> str:
-    """Name the edition of a file by all that its bytes depend on."""
+    """Return the edition of a file, from all data that determine its bytes."""
     return hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest()[:16]
 
 
 class Room(NamedTuple):
-    """How many files a folder keeps, and of how many bytes; the newest stays in any case."""
+    """Maximum number and bytes of files in a folder; the newest is always kept."""
 
     files: int
     bytes: int
@@ -85,7 +85,7 @@ class Room(NamedTuple):
 
 def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> BinaryIO:
     """
-    Return a file, open to be read; it is made now if it is not there.
+    Return an open file, made now if missing.
 
     Anyone who makes room, or cleans up the folder, may remove it: it is read to its end all the
     same.
@@ -133,7 +133,7 @@ def _forget_oldest(folder: Path, room: Room) -> None:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return how large an open file is. [bytes]"""
+    """Return the size of an open file. [bytes]"""
     return os.fstat(file.fileno()).st_size
 
 
@@ -141,7 +141,7 @@ def sent(
     ask: Asked, file: BinaryIO, tag: str, media_type: str, headers: Mapping[str, str]
 ) -> Response:
     """
-    Send an open file, whole or in ranges, or say that the caller has it already; then close it.
+    Send an open file, whole or in ranges, or answer not modified; then close it.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class _Opened(FileResponse):
 
 
 def has_already(given: str | None, entity: str) -> bool:
-    """Whether an `If-None-Match` header names an entity."""
+    """Return whether an `If-None-Match` header names an entity."""
     if given is None:
         return False
     return given == "*" or entity in [part.strip().removeprefix("W/") for part in given.split(",")]

@@ -1,5 +1,5 @@
 """
-Makes the files that someone asked for and does not wait for, one after another.
+Makes requested files one after another, without a waiting caller.
 
 Each process of the API takes jobs of the same table.  Anyone who fetches a file from another
 process than made it has it made there too.
@@ -36,7 +36,7 @@ _GONE, _DEFECT = 404, 500
 
 class FileJobs:
     """
-    Works in a thread of its own until it is stopped.
+    Worker thread that makes files until it is stopped.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class FileJobs:
                 return
             number = uuid4().hex
             told.error("defect", number=number, exc_info=error)
-            detail = f"this is a defect of ours; tell us its number, {number}"
+            detail = f"internal error; report its number, {number}"
             jobs.end(conn, job.id, _DEFECT, detail=detail)
         else:
             told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))

@@ -1,5 +1,5 @@
 """
-What every request passes before it is read: size, time, rate and number are bounded.
+Limits of every request before it is read: size, time, rate and number.
 
 Plain ASGI, so that a refused request costs next to nothing.
 """
@@ -22,7 +22,7 @@ from services.api.metrics import Measures
 from services.api.problems import problem
 
 ALIVE = "/healthz"
-_BUSY = "as much is done for you, or at all, as can be done at once; try again"
+_BUSY = "too many requests are in progress; try again"
 LARGEST_BODY = 1_048_576
 # of files that a signed-in officer hands in; few at once, see `lanes`
 LARGEST_UPLOAD = 10 << 20
@@ -39,7 +39,7 @@ _HEADERS = [
 
 class Rates:
     """
-    Token buckets, one a caller; the callers longest silent are forgotten.
+    Token buckets, one per caller; callers without requests for longest are dropped first.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Rates:
         self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, caller: bytes) -> float:
-        """Take a token; how long until there is one, 0 where there was."""
+        """Take a token; return the waiting time, 0 if one was free."""
         now_s = time.monotonic()
         left, since_s = self._left.pop(caller, (self._byte_limit, now_s))
         left = min(self._byte_limit, left + (now_s - since_s) * self._per_s)
@@ -65,7 +65,7 @@ class Rates:
 
 
 class Guard:
-    """Refuses what is too large, too slow or too often, lets few in at once, counts everything."""
+    """Rejects requests that are too large, slow or frequent; limits parallel ones; counts all."""
 
     def __init__(self, app: ASGIApp, rates: Rates, lanes: Lanes, measures: Measures) -> None:
         self._app = app
@@ -105,7 +105,7 @@ class Guard:
         wait_s = max(self._rates.wait_s(caller) for caller in _callers(scope, headers))
         if wait_s:
             again = {"Retry-After": str(math.ceil(wait_s))}
-            await problem(429, "too many requests; slow down", again)(scope, receive, send)
+            await problem(429, "too many requests; send fewer", again)(scope, receive, send)
             return
         refused = _refused(scope, headers)
         if refused is not None:
@@ -152,7 +152,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     ):
         return _too_large(_byte_limit(scope["path"]))
     if _has_body(headers) and not _is_json(scope["path"], headers):
-        return problem(415, "a body is application/json here")
+        return problem(415, "the body must be application/json")
     return None
 
 
@@ -203,7 +203,7 @@ def _is_json(path: str, headers: dict[bytes, bytes]) -> bool:
 
 
 async def read_body(receive: Receive, most: int) -> bytes | None:
-    """Read a body, at most one part more than `most`; None where it takes too long."""
+    """Return a body, at most one part more than `most`; None if it takes too long."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):

@@ -1,5 +1,5 @@
 """
-Jobs: steps that the signer does, and files that are made while no one waits.
+Jobs: steps of the signer, and files made in the background.
 
 Waiting for the answer, asking for a file, and telling how far it is.
 """
@@ -27,7 +27,7 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Address 
 # how OpenAPI tells that a step may be answered with a job
 ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
-        "description": "It is asked for; the job at `Location` says what comes of it",
+        "description": "Accepted; the job at `Location` reports its result",
         "model": shapes.Job,
         "headers": _LOCATION,
     }
@@ -35,7 +35,8 @@ ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
 # that a file may be
 ACCEPTED_FILE: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
-        "description": "It is being made; the job at `Location` says how far it is, and where",
+        "description": "In progress; the job at `Location` reports its progress and the address "
+        "of the file",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Job"}}},
         "headers": _LOCATION,
     }
@@ -44,8 +45,8 @@ Preferred = Annotated[
     str | None,
     Header(
         alias="Prefer",
-        description="`respond-async`: answer 202 with the address of a job (RFC 7240);"
-        " `wait=SECONDS`: wait no longer for the answer.",
+        description="`respond-async`: answer 202 with the address of a job (RFC 7240); "
+        "`wait=SECONDS`: maximum waiting time before that answer.",
         max_length=200,
     ),
 ]
@@ -53,7 +54,7 @@ Preferred = Annotated[
 
 def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, Any]:
     """
-    Wait for what comes of a request; after that, say how far it is.
+    Wait for the result of a request; after the limit, return its progress.
 
     Parameters
     ----------
@@ -84,12 +85,12 @@ def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, A
 def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tuple[int, str]:
     status = status_of_kind(kind) or _DEFECT
     if error == requests.DEFECT:
-        return _DEFECT, f"this is a defect of ours; tell us its number, {detail}"
+        return _DEFECT, f"internal error; report its number, {detail}"
     return status, detail or ""
 
 
 def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
-    """Return a file's job as the API tells it."""
+    """Return a file's job in the form of the API."""
     done = file_job.status == DONE
     if file_job.status is None:
         state = "queued" if file_job.began is None else "running"
@@ -127,7 +128,7 @@ def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:
 
 
 def job_of(progress: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
-    """Return a request's progress as the API tells it."""
+    """Return a request's progress in the form of the API."""
     wanted, answer = progress.request, progress.answer
     state = "running" if progress.attempts else "queued"
     status, detail = None, None

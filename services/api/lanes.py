@@ -1,5 +1,5 @@
 """
-How much is done at once: by address, and of what takes long.
+Limits of parallel requests: by address, and for long ones.
 
 Threads and connections of the database are few.  Anyone who waits for a turn waits here,
 where it costs neither: many writes or reports, or many requests of one address, leave
@@ -32,7 +32,7 @@ _FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 
 class Lane:
     """
-    So many at once for each turn, the others one after another.
+    A limited number of parallel requests; others wait in turn.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Lane:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, turn: str) -> bool:
-        """Wait to be let in; whether it was so in time."""
+        """Wait for a place; return whether it was free in time."""
         if self._inside[turn] < self._most:
             self._inside[turn] += 1
             return True
@@ -89,7 +89,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes that a request goes through: its address's, then that of its kind."""
+    """The lanes of a request: that of its address, then that of its kind."""
 
     def __init__(self) -> None:
         self._addresses = Lane(OF_ADDRESS)
@@ -100,7 +100,7 @@ class Lanes:
         self._uploads = Lane(UPLOADS)
 
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
-        """Return where a request waits for its turn, and by which name."""
+        """Return the lane of a request, and its name."""
         path: str = scope["path"]
         if stays_open(path):  # has a limit of its own
             return []
@@ -118,12 +118,12 @@ class Lanes:
 
 
 def stays_open(path: str) -> bool:
-    """Whether what is answered at an address is a stream of events."""
+    """Return whether an address answers with a stream of events."""
     return path.startswith("/console/") and path.endswith("/live/events")
 
 
 def takes_files(path: str) -> bool:
-    """Whether a page takes files that people hand in."""
+    """Return whether a page accepts file uploads."""
     return path.startswith("/console/") and path.endswith(_UPLOADS)
 
 

@@ -1,5 +1,5 @@
 """
-Reports and evidence packs, made in a process of their own beside the one that answers.
+Reports and evidence packs, made in a separate process.
 
 Setting a PDF or packing a month takes seconds of a processor, and one interpreter does
 one thing at a time: made here they would hold up anyone who only reads.
@@ -70,7 +70,7 @@ class Maker:
             return self._pool
 
     def close(self) -> None:
-        """End the process; what waits is not made."""
+        """End the process; waiting files are not made."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -96,7 +96,7 @@ def make_report(
     url: str, statement: str, wanted: Format, spoken: str, work: Path, job: UUID | None = None
 ) -> Path:
     """
-    Set a statement's report.
+    Make a statement's report.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the API tells Prometheus of its own requests, by route and never by address or id."""
+"""Metrics of the API's requests, by route, without addresses or ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What form and what language an answer takes: what the caller accepts, best first.
+"""Content negotiation: form and language of an answer, best first.
 
 What a caller prefers (RFC 7240): to be answered at once with a job, or to wait so long.
 """
@@ -17,7 +17,7 @@ _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,5})"?')
 
 class Preferences(NamedTuple):
     """
-    The preferences that are known here; others are ignored, as the standard asks.
+    The known preferences; others are ignored, as in the standard.
 
     Attributes
     ----------
@@ -31,12 +31,12 @@ class Preferences(NamedTuple):
     longest_s: float | None
 
     def wait_s(self, most_s: float) -> float:
-        """Return how long to wait, at most `most_s`. [s]"""
+        """Return the waiting time, at most `most_s`. [s]"""
         return most_s if self.longest_s is None else min(self.longest_s, most_s)
 
     @staticmethod
     def of(headers: Iterable[str]) -> Preferences:
-        """Read `Prefer` headers; of a preference that is said twice the first counts."""
+        """Return the preferences of `Prefer` headers; of a repeated one the first."""
         said = [
             part.partition(";")[0].strip().lower() for line in headers for part in line.split(",")
         ]
@@ -59,7 +59,7 @@ class Wish(NamedTuple):
 
 def media_type(accept: str | None, offered: Sequence[str]) -> str:
     """
-    Return the media type that the caller likes best; the first one offered without a wish.
+    Return the caller's preferred media type; the first one offered without a preference.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
     if found is None:
         raise ProblemError(
             406,
-            f"this is not to be had as {accept[:200] if accept else ''!r}; there is:"
-            f" {', '.join(offered)}",
+            f"not available as {(accept[:200] if accept else '')!r}; available: "
+            f"{', '.join(offered)}",
             {"Vary": "Accept"},
         )
     return found
@@ -79,7 +79,7 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
 
 def language(accept: str | None, offered: Sequence[str]) -> str:
     """
-    Return the language that the caller likes best, `vi-VN` being `vi`.
+    Return the caller's preferred language, with `vi-VN` as `vi`.
 
     Raises
     ------
@@ -90,8 +90,8 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
     if found is None:
         raise ProblemError(
             406,
-            f"this is in none of the languages {accept[:200] if accept else ''!r};"
-            f" there is: {', '.join(offered)}; choose one with `lang`",
+            f"not available in the languages {(accept[:200] if accept else '')!r}; "
+            f"available: {', '.join(offered)}; choose one with `lang`",
             {"Vary": "Accept-Language"},
         )
     return found

@@ -1,5 +1,5 @@
 """
-Query options of OGC SensorThings (a part of OData 4.0), read into values; nothing is computed here.
+Query options of OGC SensorThings (a part of OData 4.0), parsed to values.
 
 What is not known is refused by name, and how much may be written is bounded.
 """
@@ -90,7 +90,7 @@ class Query:
 
 def read(options: Mapping[str, str], depth: int = 0) -> Query:
     """
-    Read options.
+    Return the options of a query.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _number(name: str, text: str, most: int) -> int:
 def _words(name: str, text: str) -> Iterator[str]:
     for word in filter(None, (part.strip() for part in text.split(","))):
         if not re.fullmatch(r"@?[A-Za-z_][A-Za-z0-9_./]{0,80}", word):
-            raise InputError(f"{name}: {word[:60]!r} is no property")
+            raise InputError(f"{name}: {word[:60]!r} is not a property")
         yield word
 
 
@@ -193,7 +193,7 @@ class _Token(NamedTuple):
 
 def _read_filter(text: str) -> Condition:
     if "\0" in text:
-        raise InputError("$filter holds a NUL character, which no property has")
+        raise InputError("$filter contains a NUL character, which no property has")
     tokens: list[_Token] = []
     at = 0
     while at < len(text) and text[at:].strip():
@@ -216,11 +216,11 @@ class _Filter:
         self._tokens, self._at, self._depth = tokens, 0, 0
 
     def either(self) -> Condition:
-        """Read conditions that `or` joins."""
+        """Return conditions joined by `or`."""
         return self._joined("or", lambda: self._joined("and", self._condition))
 
     def end(self) -> None:
-        """Raise if a part of the filter is left."""
+        """Raise an error if a part of the filter remains."""
         if self._at < len(self._tokens):
             raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
 
@@ -234,7 +234,7 @@ class _Filter:
     def _condition(self) -> Condition:
         self._depth += 1
         if self._depth > _MOST_DEPTH:
-            raise InputError(f"$filter has more than {_MOST_DEPTH} brackets in each other")
+            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets")
         try:
             token = self._next()
             if token == ("name", "not"):
@@ -258,19 +258,19 @@ class _Filter:
         if name == "substringof":  # the text comes first there
             first, second = second, first
         if first.kind != "name" or second.kind != "text":
-            raise InputError(f"$filter: {name} takes a property and a text in '..'")
+            raise InputError(f"$filter: {name} needs a property and a text in '..'")
         found = Match(name, Property(first.text), _text(second.text))
         if self._at < len(self._tokens) and self._tokens[self._at] == ("name", "eq"):
             self._at += 1
             if self._next() != ("name", "true"):
-                raise InputError(f"$filter: compare {name}(..) with true, or with nothing")
+                raise InputError(f"$filter: compare {name}(..) with true, or omit the comparison")
         return found
 
     def _comparison(self, left: _Token) -> Compare:
         sign, right = self._next(), self._next()
         if sign.kind != "name" or sign.text not in COMPARISONS:
             known = ", ".join((*COMPARISONS, *FUNCTIONS))
-            raise InputError(f"$filter: {sign.text[:40]!r} is not known; there are {known}")
+            raise InputError(f"$filter: {sign.text[:40]!r} is not an operator; operators: {known}")
         word = sign.text
         if left.kind != "name" and right.kind == "name":
             left, right = right, left
@@ -282,7 +282,7 @@ class _Filter:
     def _mark(self, mark: str) -> None:
         found = self._next()
         if found != ("mark", mark):
-            raise InputError(f"$filter: {found.text[:40]!r} stands where {mark!r} has to")
+            raise InputError(f"$filter: {found.text[:40]!r} is in the place of {mark!r}")
 
     def _next(self) -> _Token:
         if self._at >= len(self._tokens):

@@ -41,7 +41,7 @@ _PART = 65_536
 
 
 class ProviderAwayError(Exception):
-    """The keys cannot be had now."""
+    """The provider's keys are not available."""
 
 
 class ProviderKeys:
@@ -139,7 +139,7 @@ class ProviderKeys:
 
 def read(url: str) -> bytes:
     """
-    Return what stands at an address, at most a megabyte, within some seconds.
+    Return the contents of an address, at most 1 MB, within some seconds.
 
     Raises
     ------
@@ -180,7 +180,7 @@ class Tokens:
 
     async def principal(self, token: str) -> Principal:
         """
-        Return whose token it is.
+        Return the principal of a token.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Tokens:
             isinstance(projects, list) and all(isinstance(project, str) for project in projects)
         ):
             raise ProblemError(
-                403, "the token's tonne_projects must be a list of project ids, or only '*' in it"
+                403, "the token's tonne_projects must be a list of project ids, or only '*'"
             )
         subject = str(claims["sub"])
         name = str(claims.get("name", subject))
@@ -228,7 +228,8 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, TypeError):
             raise ProblemError(
                 401,
-                "this token is not valid here: signature, issuer, audience or time; sign in again",
+                "this token is not valid here: check signature, issuer, audience and "
+                "time; sign in again",
                 {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
             ) from None
         return claims

@@ -1,4 +1,4 @@
-"""Answers in JSON that no cache keeps, lists among them a page at a time.
+"""JSON answers without caching, and lists by page.
 
 A span of time in a request: RFC 3339 with offset, or local dates; half-open.
 """
@@ -21,7 +21,7 @@ From = Annotated[
     str,
     Query(
         alias="from",
-        description="Begin, with: RFC 3339 with offset, or a local date of the site.",
+        description="Start, included: RFC 3339 with offset, or a local date of the site.",
         examples=["2026-01-01"],
         max_length=40,
     ),
@@ -54,12 +54,12 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
 
 
 MOST = 1_000
-Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]
-Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=2_048)]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Maximum number of items on the page.")]
+Cursor = Annotated[str | None, Query(description="`next` of the previous page.", max_length=2_048)]
 
 
 def current(body: object, headers: dict[str, str] | None = None) -> Response:
-    """Answer with JSON that is true now; caches do not keep it."""
+    """Return a JSON answer that caches do not store."""
     return Response(
         msgspec.json.encode(body),
         media_type="application/json",
@@ -76,7 +76,7 @@ def page(
     shown: Callable[[Any], Any] = lambda row: row,
 ) -> Response:
     """
-    Answer with a page.
+    Return a page.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Principals of a request: anonymous, the holder of an API key, or of an OIDC token.
+Principals of a request: anonymous, holder of an API key, or of an OIDC token.
 
 A principal has one role and sees some projects or all.  What it may not see is
 answered as if it were not there.
@@ -18,7 +18,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tonne"'}
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    Who asks.
+    The caller of a request.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Principal:
     projects: tuple[str, ...] | None
 
     def sees(self, project: str) -> bool:
-        """Whether a project is within its scope."""
+        """Return whether a project is within the scope."""
         return self.role != "public" and (self.projects is None or project in self.projects)
 
     @property
     def sees_all(self) -> bool:
-        """Whether every project is within its scope, those to come too."""
+        """Return whether every project, including future ones, is within the scope."""
         return self.role != "public" and self.projects is None
 
 
@@ -60,15 +60,18 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
         401 without a token, 403 with one of another role.
     """
     if principal.role == "public":
-        raise ProblemError(401, "this needs a token; give `Authorization: Bearer TOKEN`", CHALLENGE)
+        raise ProblemError(
+            401, "a token is required; give `Authorization: Bearer TOKEN`", CHALLENGE
+        )
     raise ProblemError(
-        403, f"the role {principal.role} may not do this; it is for: {', '.join(roles)}"
+        403,
+        f"the role {principal.role} is not allowed to do this; allowed roles: {', '.join(roles)}",
     )
 
 
 def refuse_part(principal: Principal) -> None:
     """
-    Refuse anyone who sees some projects only, where what is shown is of all of them.
+    Refuse a caller limited to some projects, for data of all projects.
 
     Raises
     ------
@@ -78,6 +81,6 @@ def refuse_part(principal: Principal) -> None:
     if not principal.sees_all:
         raise ProblemError(
             403,
-            "this needs access to all projects, and your key is limited to some; ask for a key "
-            "without `--project`",
+            "access to all projects is required, but your key is limited to some; "
+            "ask for a key without `--project`",
         )

@@ -1,5 +1,5 @@
 """
-Errors as problem documents (RFC 9457): what happened and what to do, nothing more.
+Errors as problem documents (RFC 9457): cause and remedy only.
 
 A defect of ours gets a number that stands in the log beside its traceback; the
 caller learns nothing of the inside.
@@ -35,7 +35,7 @@ _SHOWN = 5
 
 class ProblemError(Exception):
     """
-    A request that is refused.
+    A rejected request.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ def problem(
 
 
 _DAMAGED = (
-    "a file of the archive is missing or changed, and nothing is made from it until it was"
-    " brought back; the operator finds its name in the log"
+    "a file of the archive is missing or changed; results that depend on "
+    "it are unavailable until it is restored; the operator finds its name "
+    "in the log"
 )
 _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     ((StatementStateError, VerificationError), HTTPStatus.CONFLICT),
@@ -89,14 +90,14 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] =
 
 
 def status_of(error: Exception) -> int | None:
-    """HTTP status of an error that is not a defect of ours; None for a defect."""
+    """Return the HTTP status of an expected error; None for a defect."""
     if isinstance(error, ProblemError):
         return error.status
     return next((status for kinds, status in _STATUS if isinstance(error, kinds)), None)
 
 
 def status_of_kind(kind: type[Exception]) -> int | None:
-    """HTTP status of a kind of error; None for a defect of ours."""
+    """Return the HTTP status of a kind of error; None for a defect."""
     return next((status for kinds, status in _STATUS if issubclass(kind, kinds)), None)
 
 
@@ -130,14 +131,14 @@ def install(
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             what = "archive" if isinstance(error, VaultError) else "database"
             log.warning("server away", server=what, error=" ".join(str(error).split())[:300])
-            return problem(status, f"the {what} is away; try again", {"Retry-After": "5"})
+            return problem(status, f"the {what} is not available; try again", {"Retry-After": "5"})
         headers = error.headers if isinstance(error, ProblemError) else None
         return problem(status, str(error), headers)
 
     def _defect(error: Exception) -> Response:
         number = uuid4().hex
         log.error("defect", number=number, exc_info=error)
-        return problem(500, f"this is a defect of ours; tell us its number, {number}")
+        return problem(500, f"internal error; report its number, {number}")
 
     for kind in (
         HTTPException,
@@ -157,10 +158,10 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == _NOT_ALLOWED:
         ways = _allowed(request)
-        said = f"{request.method} is not for this address; it takes: {ways or 'GET'}"
+        said = f"{request.method} is not available at this address; available: {ways or 'GET'}"
         return problem(error.status_code, said, {**headers, **({"Allow": ways} if ways else {})})
     if error.status_code == HTTPStatus.NOT_FOUND:
-        said = "there is nothing at this address; /v1/openapi.json names what there is"
+        said = "no resource has this address; /v1/openapi.json lists all"
         return problem(error.status_code, said, headers)
     return problem(error.status_code, str(error.detail), headers)
 

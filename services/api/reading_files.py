@@ -1,4 +1,4 @@
-"""Quantities of a device as a file, CSV or Parquet, the same for programs and in the console."""
+"""Quantities of a device as a file, CSV or Parquet, for API and console."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = ("device", "start", "quantity", "value", "unit", "quality", "measured_s
 
 def reading_file(device: str, of: str, rows: Sequence[dict[str, Any]], form: Form) -> Response:
     """
-    Return quantities of a device as a file to be kept.
+    Return quantities of a device as a file for download.
 
     Parameters
     ----------

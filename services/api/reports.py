@@ -1,5 +1,5 @@
 """
-What is made of a statement and kept: PDF and workbook, once an edition and language, and packs.
+Cached files of a statement: PDF and workbook by edition and language, and packs.
 
 Anyone who prefers not to wait (`Prefer: respond-async`) is given a job, whose file is the same.
 """
@@ -35,7 +35,7 @@ from services.store.views.listing import PUBLIC_STATES
 Lang = Annotated[
     str | None,
     Query(
-        description="Language of all words but the signed ones; else `Accept-Language` says.",
+        description="Language of all words except signed ones; default: `Accept-Language`.",
         pattern=f"^({'|'.join(LANGUAGES)})$",
         json_schema_extra={"enum": list(LANGUAGES)},
     ),
@@ -62,7 +62,7 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
 
 
 def send_report(ask: Asked, stored: Stored, wanted: Format, spoken: str) -> Response:
-    """Send a statement's report, made now if it is not there."""
+    """Send a statement's report, made now if missing."""
     file, tag = set_report(ask.api, stored, wanted, spoken)
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
     return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
@@ -77,7 +77,7 @@ def set_report(
     api: Api, stored: Stored, wanted: Format, spoken: str, job: UUID | None = None
 ) -> tuple[BinaryIO, str]:
     """
-    Return a statement's report as an open file, made now if it is not there, and its edition.
+    Return a statement's report as an open file, made now if missing, and its edition.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def set_report(
 
 
 def report_place(api: Api, stored: Stored, wanted: Format, spoken: str) -> tuple[Path, str]:
-    """Return where a statement's report is, once it is made, and its edition."""
+    """Return the path of a statement's report, once made, and its edition."""
     with api.files.connection() as conn:
         tag = _edition(conn, stored, wanted, spoken)
     return api.home / "reports" / f"{stored.id}.{spoken}.{tag}.{wanted}", tag
@@ -105,7 +105,7 @@ def report_place(api: Api, stored: Stored, wanted: Format, spoken: str) -> tuple
 
 def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
     """
-    Return where a statement's pack is, once it is made, and its edition.
+    Return the path of a statement's pack, once made, and its edition.
 
     What changes a pack is its state, witnesses' lines on the log's head and time stamps: all
     are in the file's name.
@@ -118,7 +118,7 @@ def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
 
 def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO, str]:
     """
-    Return a statement's pack as an open file, made now if it is not there, and its edition.
+    Return a statement's pack as an open file, made now if missing, and its edition.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO,
 
 
 def send_pack(ask: Asked, stored: Stored) -> Response:
-    """Send a pack to someone who may have it."""
+    """Send a pack to a permitted caller."""
     file, tag = packed(ask.api, stored)
     headers = {
         "Cache-Control": "private, no-cache",
@@ -148,7 +148,7 @@ def send_pack(ask: Asked, stored: Stored) -> Response:
 
 def spoken_language(ask: Asked, lang: str | None) -> str:
     """
-    Return the language of a report: as asked, else as the caller accepts.
+    Return the language of a report: as requested, else as the caller accepts.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One request: who asks, a connection to answer from, and the record that is kept of it."""
+"""One request: principal, connection and audit record."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _V1 = "/v1"  # a route within a router may know its path without it
 @dataclass(frozen=True, slots=True)
 class Api:
     """
-    What the routes share: pools, page marks, the identity provider, the home.
+    Common parts of routes: pools, page marks, identity provider, home.
 
     A request takes one connection at a time: of `reads`, which is `tonne_api`; or of
     `files` and `writes`, for what takes long, so that those who only read do not wait for
@@ -86,7 +86,7 @@ class Api:
 
 class Asked:
     """
-    One request, as the routes see it.
+    One request, as seen by the routes.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Asked:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection, as `tonne_api`: within itself the same one, never a second."""
+        """Return a connection as `tonne_api`; nested calls get the same one."""
         if self._held is not None:
             yield self._held
             return
@@ -117,7 +117,7 @@ class Asked:
                 self._held = None
 
     def noted(self, conn: Connection, status: int) -> None:
-        """Keep an audit row of this request."""
+        """Store an audit row of this request."""
         at, who = self.request, self.who
         query = at.url.query.encode()
         digest = hashlib.sha256(query).hexdigest()[:16] if query else ""
@@ -132,7 +132,7 @@ class Asked:
         named: str | None = None,
     ) -> Response:
         """
-        Take a step of a statement's life, here or by the signer.
+        Make a step of a statement, here or by the signer.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class Asked:
 
     def write(self, said: str, work: Work) -> Response:
         """
-        Do what changes something, once a request that names itself, and note it.
+        Execute a change, once per named request, and record it.
 
         Parameters
         ----------
@@ -259,7 +259,7 @@ def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]
 
 
 class LetIn(NamedTuple):
-    """Whom a route is for: these roles, or anybody; those only whose scope is all projects."""
+    """Permitted callers of a route: roles, or anyone; some only with scope of all projects."""
 
     roles: tuple[str, ...]
     whole: bool
@@ -306,7 +306,7 @@ def _refuse_unknown(request: Request) -> None:
     known = [] if dependant is None else list(dict.fromkeys(_query_names(dependant)))
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
-        there = f"there are: {', '.join(known)}" if known else "it takes none"
+        there = f"parameters: {', '.join(known)}" if known else "it accepts none"
         raise ProblemError(422, f"query {unknown[0][:60]!r} is not a parameter; {there}")
 
 

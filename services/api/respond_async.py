@@ -1,4 +1,4 @@
-"""Files for someone who does not want to wait (RFC 7240, `respond-async`): a job instead."""
+"""Files in the background (RFC 7240, `respond-async`): a job instead of waiting."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TOO_MANY = 429
 
 
 def may_wait(ask: Asked) -> bool:
-    """Whether the caller prefers a job to waiting; only someone known is given one."""
+    """Return whether the caller prefers a job; only identified callers get one."""
     prefer = Preferences.of(ask.request.headers.getlist("prefer"))
     return prefer.respond_async and ask.who is not PUBLIC
 
 
 def later(ask: Asked, wanted: Wanted) -> Response:
     """
-    Have a file made, and answer with its job.
+    Start making a file, and answer with its job.
 
     Raises
     ------
@@ -41,8 +41,8 @@ def later(ask: Asked, wanted: Wanted) -> Response:
         raise ProblemError(
             _TOO_MANY,
             (
-                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for you; wait until "
-                "one is done"
+                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for this "
+                "key; wait until one is done"
             ),
         )
     ask.api.asked.set()

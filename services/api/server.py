@@ -1,4 +1,4 @@
-"""Serve the application: uvicorn, with limits on connections, behind proxies that it trusts."""
+"""Serve the application: uvicorn, with connection limits, behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class _Server(uvicorn.Server):
     closing: Callable[[], object] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop."""
+        """Start the shutdown."""
         if self.closing is not None:
             self.closing()
         super().handle_exit(sig, frame)
 
     def hear(self, sig: int, frame: FrameType | None) -> None:
         """
-        Leave, if uvicorn does not listen to signals yet.
+        Stop if uvicorn does not handle signals yet.
 
         Once it does it ends by itself, and then sends us the signal again: that one is done with.
         """
@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]) -> None:
-    """Serve the API until SIGTERM or SIGINT; `answer` says the rest."""
+    """Serve the API until SIGTERM or SIGINT; see `answer`."""
     answer(
         app,
         bind,
@@ -66,7 +66,7 @@ def answer(
     lifespan: Literal["on", "off"] = "off",
 ) -> None:
     """
-    Answer at an address until SIGTERM or SIGINT, finishing what was begun.
+    Answer at an address until SIGTERM or SIGINT, completing started requests.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def answer(
     listening()
     server.run(sockets=[ours])
     if not server.started:
-        raise ServerError(f"{named[0]} could not start; its log says why")
+        raise ServerError(f"{named[0]} could not start; see its log")
 
 
 def _open_files(wanted: int) -> None:

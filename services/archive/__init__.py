@@ -1,1 +1,1 @@
-"""Sealed days as Parquet files on a disk or an object store, and back."""
+"""Sealed days as Parquet files on a disk or an object store, and restoring them."""

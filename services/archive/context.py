@@ -1,5 +1,5 @@
 """
-What the steps of an archive run share: what they work on, and how fast.
+Common parts of an archive run: objects and pace.
 
 How fast an archive run works, and in how small steps.
 
@@ -34,13 +34,13 @@ _BEHIND_S = 1.0
 
 
 class Pace:
-    """Keeps a run from working through more readings a second than it may."""
+    """Limits a run to a number of readings per second."""
 
     def __init__(self, rows_per_s: float | None) -> None:
         self._rows_per_s, self._until = rows_per_s, time.monotonic()
 
     def did(self, rows: int) -> None:
-        """Wait until what was done is due."""
+        """Wait to keep the pace."""
         if self._rows_per_s is None:
             return
         now = time.monotonic()
@@ -50,7 +50,7 @@ class Pace:
 
 
 def batches(leaves: Iterable[DayLeaf]) -> Iterator[list[DayLeaf]]:
-    """Device-days a few readings at a time, in their order."""
+    """Yield device-days in blocks of few readings, in order."""
     some: list[DayLeaf] = []
     rows = 0
     for leaf in leaves:
@@ -66,7 +66,7 @@ def batches(leaves: Iterable[DayLeaf]) -> Iterator[list[DayLeaf]]:
 @dataclass
 class Report:
     """
-    What a run did.
+    Results of a run.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Report:
 
 
 class Run(NamedTuple):
-    """What the steps of a run share."""
+    """Common data of a run's steps."""
 
     conn: Connection
     archive: Archive
@@ -100,13 +100,13 @@ class Run(NamedTuple):
 
 
 def read_day(cursor: Cursor, fleet: Fleet, class_id: str, names: Sequence[str], day: Day) -> Frame:
-    """Readings of some devices on a day, stored and archived, by device and time."""
+    """Return readings of some devices on a day, stored and archived, by device and time."""
     after = {fleet.by_id[name]: day.from_us - 1 for name in names}
     return readings.fetch(cursor, fleet, class_id, after, day.to_us)
 
 
 def leaves_of(fleet: Fleet, frame: Frame, day: Day) -> list[DayLeaf]:
-    """Leaves of a day's readings, as the log has them."""
+    """Return leaves of a day's readings, as in the log."""
     return [
         leaf
         for block in evidence_rows.blocks(frame)

@@ -1,5 +1,5 @@
 """
-What is in the archive, and back into the database for as long as it is wanted.
+Contents of the archive, and temporary restoring into the database.
 
 What is in the archive, as people read it.
 
@@ -41,7 +41,7 @@ class Month(NamedTuple):
 
 
 def months(conn: Connection, wanted: Wanted) -> list[Month]:
-    """Sum up by month and class."""
+    """Return sums by month and class."""
     by: dict[tuple[str, str], list[Any]] = {}
     for part in wanted.of(archived.every(conn)):
         by.setdefault((f"{part.day.day:%Y-%m}", part.class_id), []).append(part)
@@ -58,7 +58,7 @@ def months(conn: Connection, wanted: Wanted) -> list[Month]:
 
 
 def files(conn: Connection, wanted: Wanted) -> list[dict[str, Any]]:
-    """List every file."""
+    """Return every file."""
     return [
         {
             "path": part.path,
@@ -80,7 +80,7 @@ def files(conn: Connection, wanted: Wanted) -> list[dict[str, Any]]:
 
 @dataclass
 class Restored:
-    """How many parts were read, and how many readings came back."""
+    """Number of parts read, and of readings restored."""
 
     parts: int = 0
     rows: int = 0
@@ -94,7 +94,7 @@ def restore(
     step: Callable[[str], None] = lambda _: None,
 ) -> Restored:
     """
-    Bring readings back.
+    Restore readings.
 
     Parameters
     ----------

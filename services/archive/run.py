@@ -1,5 +1,5 @@
 """
-Move sealed days to the archive, once or from time to time.
+Move sealed days to the archive, once or repeatedly.
 
 Move sealed days to the archive, then drop what is wholly there.
 
@@ -64,7 +64,7 @@ from services.vault.part import Day, Part
 
 
 def archive_day(now: Run, seal: Seal) -> None:
-    """Archive what of a sealed day is not archived yet, and note when all of it is."""
+    """Archive the rest of a sealed day, and record when it is complete."""
     entry, detail = log.at(now.conn, seal.entry)
     body = canonical.parse_object(entry.body)
     begin, end = (int(edge.timestamp() * 1e6) for edge in (seal.begin, seal.end))
@@ -145,15 +145,15 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
     fleet = registry.load_fleet(now.conn)
     ((_, found, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
     now.report.refused += [
-        f"{one.table} of {one.device} on {one.day} is not as it was sealed, {one.what};"
-        " `tonne log audit` tells more"
+        f"{one.table} of {one.device} on {one.day} differs from its seal, {one.what}; "
+        "see `tonne log audit`"
         for one in found.by_hand
         if one.device in devices
     ]
     late = [one.device for one in found.late if one.device in devices]
     if late:
         now.report.waiting.append(
-            f"{whose}: late readings of {', '.join(late)} wait for their seal; `tonne log seal`"
+            f"{whose}: late readings of {', '.join(late)} are not sealed yet; run `tonne log seal`"
         )
 
 
@@ -183,7 +183,7 @@ def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
 
 
 def drop(now: Run, chunk: Chunk) -> None:
-    """Drop a chunk if all of it is in the archive, read again from both places."""
+    """Drop a chunk if all of it is in the archive, after reading both again."""
     what = f"{chunk.class_id} from {utc_text(chunk.from_us)} to {utc_text(chunk.to_us)}"
     trouble = _proof(now, chunk)
     if trouble:
@@ -197,10 +197,10 @@ def drop(now: Run, chunk: Chunk) -> None:
 
 
 _REASONS = {
-    "readers": "old readings are being read or written; the next run tries again",
-    "late": "late readings wait for their seal; `tonne log seal`, then run again",
-    "held": "held since it was restored",
-    "sealed again": "days in it are not archived as they were sealed last; run again",
+    "readers": "another process reads or writes old readings; the next run tries again",
+    "late": "late readings are not sealed yet; run `tonne log seal`, then run again",
+    "held": "kept since it was restored",
+    "sealed again": "days in it differ from their latest seal; run again",
 }
 
 
@@ -214,7 +214,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
             archived.parts(cursor, chunk.class_id, every, chunk.from_us, chunk.to_us)
         )
     if not found:
-        return "nothing of it is archived yet: days are once they are sealed, by `tonne log seal`"
+        return "no day of it is archived yet: days are archived after `tonne log seal` sealed them"
     for one in found:
         for leaves in batches(one.leaves.values()):
             some = [leaf.device for leaf in leaves]
@@ -227,7 +227,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
             if late:
                 return _REASONS["late"]
             if wrong:
-                return f"device {wrong[0]} on {one.day.day} has readings that no part holds"
+                return f"device {wrong[0]} on {one.day.day} has readings in no part"
     return ""
 
 
@@ -286,7 +286,7 @@ def run(
 def _alone(conn: Connection) -> Iterator[None]:
     row = conn.execute(f"SELECT pg_try_advisory_lock({_RUNNING})").fetchone()
     if row != (True,):
-        raise InputError("another `tonne archive` is at work on this database; wait for it to end")
+        raise InputError("another `tonne archive` is running on this database; wait until it ends")
     try:
         yield
     finally:
@@ -298,7 +298,7 @@ def forever(
     url: str, place: str | None, keep_us: int, every_s: float, *, rows_per_s: float | None = None
 ) -> None:
     """
-    Archive now, and again and again.
+    Archive now, and repeat.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def archive_once(
     *,
     rows_per_s: float | None = None,
 ) -> bool:
-    """Archive what is due and log what came of it; False if that was not possible."""
+    """Archive due days and log the result; False after a failure."""
     try:
         with connect(url, role="tonne_archive", name="tonne archive", autocommit=True) as conn:
             report = run(conn, place, before_us, rows_per_s=rows_per_s)
@@ -334,7 +334,7 @@ def archive_once(
         log.warning("not archived", reason=" ".join(str(error).split()))
         return False
     for what in report.refused[:_SHOWN]:
-        log.error("not as it was sealed, left where it is", what=what)
+        log.error("differs from its seal, not archived", what=what)
     log.info(
         "archived",
         days=report.days,

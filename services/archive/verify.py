@@ -1,5 +1,5 @@
 """
-Hold the archive against the database and the log: every file, every manifest, every leaf.
+Check the archive against the database and the log: every file, manifest and leaf.
 
 Nothing is believed because something else says it.  What a part's row says is
 compared with the log's sealed leaves, the manifest against the row, the file
@@ -42,7 +42,7 @@ from services.vault.place import Place
 
 
 class Archive(NamedTuple):
-    """An archive's id and place."""
+    """An archive's id and location."""
 
     id: str
     place: Place
@@ -50,7 +50,7 @@ class Archive(NamedTuple):
 
 def find(conn: Connection, url: str | None = None) -> Archive:
     """
-    Open the database's archive where the settings or the database say that it is.
+    Open the database's archive at the location in the settings or the database.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def find(conn: Connection, url: str | None = None) -> Archive:
     with conn.cursor() as cursor:
         home = archived.home(cursor)
     if home is None:
-        raise InputError("this database has no archive yet; `tonne archive run` makes it")
+        raise InputError("this database has no archive yet; `tonne archive run` creates it")
     place = archived.opened(url or Settings().archive_url or home.url)
     _check(home.id, place)
     return Archive(home.id, place)
@@ -70,7 +70,7 @@ def find(conn: Connection, url: str | None = None) -> Archive:
 
 def find_or_make(conn: Connection, url: str | None) -> Archive:
     """
-    Open the database's archive, or make it at a place.
+    Open the database's archive, or create it at a location.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
     found = _marker(place)
     if found is not None and found.get("database") != archived.identity(conn):
         raise DamagedError(
-            f"archive {url} belongs to another database ({found.get('database')});"
-            " name an empty place"
+            f"archive {url} belongs to another database ({found.get('database')}); "
+            "name an empty location"
         )
     # a marker of ours without a row: a first run that was interrupted between the two
     name = str(uuid.uuid4()) if found is None else str(found["archive"])
@@ -130,18 +130,19 @@ def _check(name: str, place: Place) -> None:
     found = _marker(place)
     if found is None:
         raise DamagedError(
-            f"archive {place.url} has no {MARKER}: it is not the archive {name} of this database; "
-            "is its disk mounted? If it was moved, set TONNE_ARCHIVE_URL to its new place"
+            f"archive {place.url} has no {MARKER}: it is not the archive {name} "
+            "of this database; check that its disk is mounted. If it was moved, "
+            "set TONNE_ARCHIVE_URL to its new location"
         )
     if found["archive"] != name:
         raise DamagedError(
-            f"archive {place.url} is {found['archive']}, this database's is {name}: a database has "
-            "one archive; set TONNE_ARCHIVE_URL to its location"
+            f"archive {place.url} is {found['archive']}, but this database's is "
+            f"{name}: a database has one archive; set TONNE_ARCHIVE_URL to its location"
         )
 
 
 class Wanted(NamedTuple):
-    """Which device-days to look at; empty names for all. [us UTC]"""
+    """Device-days to check; empty names for all. [us UTC]"""
 
     devices: frozenset[str] = frozenset()
     from_us: int = -FAR_US
@@ -149,17 +150,17 @@ class Wanted(NamedTuple):
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether all device-days are selected."""
         return self == Wanted()
 
     def takes(self, part: Part) -> bool:
-        """Whether any of a part is wanted."""
+        """Return whether any of a part is selected."""
         inside = part.day.from_us < self.to_us and part.day.to_us > self.from_us
         return inside and (not self.devices or not self.devices.isdisjoint(part.leaves))
 
     def of(self, found: Sequence[Part]) -> list[Part]:
         """
-        Parts of which anything is wanted.
+        Return the parts with selected device-days.
 
         Raises
         ------
@@ -169,8 +170,8 @@ class Wanted(NamedTuple):
         strange = self.devices.difference(*(part.leaves for part in found))
         if strange:
             raise InputError(
-                f"device {min(strange)!r} has no data in the archive; `tonne archive list` shows "
-                "its contents"
+                f"device {min(strange)!r} has no data in the archive; `tonne archive "
+                "list` shows its contents"
             )
         return [part for part in found if self.takes(part)]
 
@@ -178,7 +179,7 @@ class Wanted(NamedTuple):
 @dataclass
 class Report:
     """
-    What a check found.
+    Results of a check.
 
     Attributes
     ----------
@@ -248,7 +249,7 @@ class _Sealed:
         self._at: tuple[int, Collection[DayLeaf]] = (-1, ())
 
     def of(self, index: int) -> Collection[DayLeaf]:
-        """Leaves of readings under an entry."""
+        """Return the leaves of readings below an entry."""
         if self._at[0] != index:
             entry, detail = log.at(self._conn, index)
             body = canonical.parse_object(entry.body)
@@ -263,8 +264,8 @@ def _part(archive: Archive, part: Part, wanted: Wanted, sealed: _Sealed, report:
         for leaf in part.leaves.values():
             if leaf not in leaves:
                 report.breaks.append(
-                    f"{part.path}: {leaf.device} on {leaf.day} is recorded with another digest"
-                    f" than entry {part.day.seal} of the log has"
+                    f"{part.path}: {leaf.device} on {leaf.day} is recorded with another "
+                    f"digest than in log entry {part.day.seal}"
                 )
         if wanted.everything:
             _whole(archive, part, report)
@@ -282,8 +283,8 @@ def _whole(archive: Archive, part: Part, report: Report) -> None:
     report.bytes += len(data)
     if hashlib.sha256(data).hexdigest() != part.sha256:
         report.breaks.append(
-            f"{part.path} was changed: {len(data)} bytes with another SHA-256 than the"
-            f" {part.bytes} that were written"
+            f"{part.path} was changed: it has {len(data)} bytes with another SHA-256 "
+            f"than the {part.bytes} bytes written"
         )
     _count(table.read_bytes(part, data, part.path), report)
     manifest = place.get(parts.manifest_path(part.path))
@@ -317,7 +318,7 @@ def _sealed_days(
             class_id = leaf.table.removeprefix("reading_")
             if have.get((project, class_id, leaf.device + " " + leaf.day)) != leaf:
                 report.breaks.append(
-                    f"{leaf.device} on {leaf.day} is noted as archived, but no part holds it"
+                    f"{leaf.device} on {leaf.day} is recorded as archived, but is in no part"
                 )
 
 
@@ -332,14 +333,14 @@ def _strangers(place: Place, found: Sequence[Part], report: Report) -> None:
             digest = stem.rpartition("_")[2]
         if name.endswith(PARQUET) and _is_named(place, name, digest):
             report.notes.append(
-                f"{name} ({size} bytes) is whole but not recorded: a run ended before that;"
-                " the next run uses it, or it may be removed"
+                f"{name} ({size} bytes) is complete but not recorded, as a run ended "
+                "early; the next run uses it, or it may be removed"
             )
         elif name.endswith(MANIFEST) and f"{stem}{PARQUET}" in place.names():
             report.notes.append(f"{name} is the manifest of a file that is not recorded")
         else:
             report.breaks.append(
-                f"{name} ({size} bytes) is no file of this archive; remove it, nothing reads it"
+                f"{name} ({size} bytes) is not a file of this archive; it may be removed"
             )
 
 

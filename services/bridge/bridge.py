@@ -47,7 +47,7 @@ _REMEMBERED, _LONG = 200_000, 256
 
 
 def admit(router: Router, inbox: Inbox, unread: Sequence[Rejected] = ()) -> Admitted:
-    """Admit a batch by a registry version; `unread` are messages that are refused as they are."""
+    """Return a batch's accepted readings under a registry version; `unread` are rejected."""
     return decoding.admit(
         router.fleet,
         router.route,
@@ -61,7 +61,7 @@ def admit(router: Router, inbox: Inbox, unread: Sequence[Rejected] = ()) -> Admi
 
 class Partitions:
     """
-    Partition of each topic, remembered; made anew with each registry version.
+    Partition of each topic, cached; made again for each registry version.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Partitions:
 
 
 def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Outgoing]:
-    """Encode a batch."""
+    """Return the records of a batch."""
     parcel = Parcel(
         inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
         inbox.received_us, admitted.frames, admitted.rejected,
@@ -114,7 +114,7 @@ def _key(topic: str, fleet: Fleet) -> str:
 
 
 def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:
-    """Encode a parcel as records that Kafka takes: one, or halves of it."""
+    """Return a parcel as records within Kafka's size limit: one, or halves of it."""
     record = encode_parcel(parcel, fleet)
     if len(record) <= MAX_RECORD or len(parcel) == 1:
         yield record
@@ -124,7 +124,7 @@ def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:
 
 
 class BridgeChain:
-    """Takes batches through the steps."""
+    """Passes batches through the steps."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class BridgeChain:
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of the registry version that is in use."""
+        """Return the fleet of the current registry version."""
         return self._router.fleet
 
     @property
@@ -188,7 +188,7 @@ class BridgeChain:
 
     def store(self, inbox: Inbox) -> Done:
         """
-        Make a batch durable in Kafka, however long it takes.
+        Store a batch in Kafka, however long it takes.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class BridgeChain:
 
     def between(self, node_messages: list[list[Said]]) -> list[tuple[str, bytes]]:
         """
-        Do what is due between batches; a lost database is left for later.
+        Do due work between batches; a lost database is retried later.
 
         Returns
         -------
@@ -263,11 +263,11 @@ class BridgeChain:
         return found
 
     def idle(self) -> None:
-        """Take up a new registry version while no batch comes."""
+        """Load a new registry version while no batch arrives."""
         self._look()
 
     def close(self) -> None:
-        """Let go of both servers."""
+        """Disconnect from both servers."""
         self._producer.close()
         self._database.close()
 
@@ -278,7 +278,7 @@ EVERY_S = 0.03
 
 class Bridge(TwoThreads):
     """
-    The pipeline to Kafka: a thread that receives and acknowledges, one that sends.
+    The pipeline to Kafka: one thread receives and acknowledges, one sends.
 
     Parameters
     ----------

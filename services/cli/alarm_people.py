@@ -1,4 +1,4 @@
-"""`tonne alarms contacts`, `duty` and `silence`: who is informed of an alarm, and when not."""
+"""`tonne alarms contacts`, `duty` and `silence`: who receives alarms, and when not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.store.postgres.pool import connect
 from services.webhooks import people, post
 
 LANGUAGES = ("en", "vi", "ja", "de")
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 _WEEK = timedelta(weeks=1)
 
 
@@ -48,7 +48,7 @@ def contacts() -> None:
     "severities",
     type=Choice(store.SEVERITIES),
     multiple=True,
-    help="Severity of alarms that it receives; repeatable. Default: critical and major.",
+    help="Severity of alarms that the contact receives; repeatable. Default: critical and major.",
 )
 @click.option(
     "--project", "projects", multiple=True, metavar="ID", help="Only alarms of this project."
@@ -83,14 +83,16 @@ def add(
         )  # fmt: skip
     if getattr(settings, lacking) is None:
         click.echo(f"tonne: set TONNE_{lacking.upper()} where `tonne watch` runs", err=True)
-    print_result({"contact": id_, "to": address}, f"{id_}: alarms go to {address}", as_json=as_json)
+    print_result(
+        {"contact": id_, "to": address}, f"{id_}: alarms are sent to {address}", as_json=as_json
+    )
 
 
 @contacts.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List contacts, who is on duty, and messages waiting for each.
+    List contacts, duty times, and messages waiting for each.
 
     \b
     Example:
@@ -156,7 +158,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id_", metavar="CONTACT")
-@click.option("--from", "begin", required=True, metavar=METAVAR, help="When the duty begins.")
+@click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the duty.")
 @click.option("--to", "end", required=True, metavar=METAVAR, help="When it ends.")
 @click.option(
     "--every-weeks", type=click.IntRange(1, 52), help="Repeat it after this number of weeks."
@@ -205,10 +207,7 @@ def duty(
     "--of", "subject", metavar="ID", help="Device, gateway, project or site; default: all."
 )
 @click.option(
-    "--until",
-    required=True,
-    metavar=METAVAR,
-    help="When messages resume; at most 31 days from now.",
+    "--until", required=True, metavar=METAVAR, help="End of the silence; at most 31 days from now."
 )
 @click.option("--reason", required=True, help="Reason, such as planned works.")
 @_author
@@ -233,7 +232,7 @@ def silence(
 
 
 @click.command()
-@click.option("--end", "number", type=click.IntRange(1), help="End this one now.")
+@click.option("--end", "number", type=click.IntRange(1), help="Number of the silence to end now.")
 @json_option
 def silences(*, number: int | None, as_json: bool) -> None:
     """

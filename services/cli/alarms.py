@@ -1,4 +1,4 @@
-"""`tonne alarms`: what is wrong in the field, and who took it up."""
+"""`tonne alarms`: alarms of devices, gateways and projects, and their acknowledgement."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
 
 _NOW = {
-    "refused": "its messages are refused; see tonne devices show",
-    "credential": "it holds no valid credential",
+    "refused": "its messages are rejected; see tonne devices show",
+    "credential": "it has no valid credential",
 }
 _STATES = ("now", *stored.STATES, "all")
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 _id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
 
 
@@ -46,7 +46,9 @@ def alarms() -> None:
 @click.option("--state", type=Choice(_STATES), default="now", help="`now`: not cleared.")
 @click.option("--severity", type=Choice(stored.SEVERITIES), help="Of this severity.")
 @click.option("--kind", type=Choice(tuple(kinds())), help="Of this kind.")
-@click.option("--of", "subject", metavar="ID", help="Of a device, gateway or project.")
+@click.option(
+    "--of", "subject", metavar="ID", help="Only alarms of this device, gateway or project."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=200, help="Maximum number of rows."
 )
@@ -114,12 +116,12 @@ def show(number: int, *, as_json: bool) -> None:
 
 @alarms.command()
 @_id
-@click.option("--text", default="", show_default=False, help="What is being done about it.")
+@click.option("--text", default="", show_default=False, help="Action in progress.")
 @_author
 @json_option
 def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) -> None:
     """
-    Acknowledge an alarm; once, by one person.
+    Acknowledge an alarm; possible once, by one person.
 
     \b
     Example:
@@ -134,7 +136,7 @@ def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) ->
 
 @alarms.command()
 @_id
-@click.option("--text", required=True, help="What was found or done.")
+@click.option("--text", required=True, help="Finding, or action taken.")
 @_author
 @json_option
 def comment(number: int, *, text: str, author: str | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`tonne api`: the REST API, and the keys that open it."""
+"""`tonne api`: the REST API and its keys."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def keys() -> None:
     help="Project that the key may read; repeatable. Default: all.",
 )
 @click.option(
-    "--expires",
-    metavar=METAVAR,
-    help="When it becomes invalid: a local day, or RFC 3339 with offset.",
+    "--expires", metavar=METAVAR, help="End of validity: a local day, or RFC 3339 with offset."
 )
 @json_option
 def create(

@@ -1,10 +1,10 @@
-"""The commands of `tonne`, under the headings of its help, in the order of work."""
+"""The commands of `tonne`, under the headings of its help."""
 
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a command lives, below `services.cli`, and what it does in one line."""
+    """Location of a command below `services.cli`, and its description in one line."""
 
     where: str
     does: str
@@ -14,76 +14,97 @@ SECTIONS = {
     "First steps": {
         "demo": Entry("local.demo:demo", "Complete demonstration, from meter to verified tonne."),
         "local": Entry("local.servers:local", "Start and stop local servers."),
-        "doctor": Entry("local.doctor:doctor", "What is missing or misconfigured, and the fix."),
+        "doctor": Entry("local.doctor:doctor", "Checks the installation and shows how to fix it."),
         "migrate": Entry("data.columnstore:migrate", "Bring the database schema up to date."),
-        "simulate": Entry("local.simulate:simulate", "Field devices, made up or replayed."),
+        "simulate": Entry("local.simulate:simulate", "Simulated or replayed field devices."),
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
         "est": Entry(
-            "registry.credentials:est", "Devices fetch their certificates themselves (EST)."
+            "registry.credentials:est", "Tokens with which devices get certificates (EST)."
         ),
         "devices": Entry(
-            "registry.devices:devices", "Known and unknown devices, and what arrives."
+            "registry.devices:devices", "Registered and unknown devices, and their data."
         ),
-        "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes, their history."),
+        "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes and their history."),
         "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
         "invoice": Entry("registry.invoice:invoice", "Invoices used to cross-check meters."),
-        "factors": Entry("registry.factors:factors", "Published factors, and what they change."),
+        "factors": Entry(
+            "registry.factors:factors", "Published factors, and the effect of changes."
+        ),
         "programme": Entry("registry.programme:programme", "Targets and progress by action."),
     },
     "Pipeline": {
         "run": Entry("pipeline.run:run", "The pipeline: MQTT to TimescaleDB."),
-        "edge": Entry("pipeline.edge:edge", "A gateway in the field: records and forwards."),
-        "bridge": Entry("pipeline.topics:bridge", "Past one machine: MQTT to Kafka."),
-        "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
+        "edge": Entry("pipeline.edge:edge", "A gateway in the field: stores and forwards."),
+        "bridge": Entry("pipeline.topics:bridge", "MQTT to Kafka, for more than one machine."),
+        "worker": Entry(
+            "pipeline.worker:worker", "Kafka to TimescaleDB, for more than one machine."
+        ),
         "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
-        "broker": Entry("pipeline.broker:broker", "A broker's access rules for devices."),
+        "broker": Entry("pipeline.broker:broker", "Access rules of a broker, for devices."),
     },
     "Data": {
         "intervals": Entry("data.quality:intervals", "Stored quantities and emissions."),
         "indicators": Entry("data.quality:indicators", "Stored air, noise and water."),
-        "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
-        "signed": Entry("statements.signed:signed", "What meters signed; suppliers sign rows."),
-        "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
-        "rebuild": Entry("data.columnstore:rebuild", "Derived rows again from raw readings."),
-        "columnstore": Entry("data.columnstore:columnstore", "Old chunks compressed, or not."),
-        "archive": Entry("data.archive:archive", "Sealed days to Parquet files, and back."),
+        "quality": Entry("data.quality:quality", "Unusual values in stored readings."),
+        "signed": Entry(
+            "statements.signed:signed", "Values signed by meters; rows signed by suppliers."
+        ),
+        "deadletter": Entry("data.dead_letters:deadletter", "Rejected messages and their reasons."),
+        "rebuild": Entry("data.columnstore:rebuild", "Make derived rows again from raw readings."),
+        "columnstore": Entry(
+            "data.columnstore:columnstore", "Compress old chunks of the database."
+        ),
+        "archive": Entry(
+            "data.archive:archive", "Archive sealed days as Parquet files, and restore."
+        ),
     },
     "Statements and verification": {
         "period": Entry("statements.period:period", "Close a monitoring period."),
-        "statement": Entry("statements.statement:statement", "The life of a statement."),
+        "statement": Entry(
+            "statements.statement:statement", "Sign, verify, issue and export statements."
+        ),
         "submission": Entry(
-            "statements.period:submission", "What a programme's checks would find."
+            "statements.period:submission", "Completeness check before submission."
         ),
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
-        "export": Entry("statements.export:export", "Files for registries and ministries."),
-        "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
+        "export": Entry("statements.export:export", "Files for registries and authorities."),
+        "units": Entry("statements.units:units", "Units after issue: transfers, cancellations."),
         "certificates": Entry(
-            "statements.energy_certificates:certificates", "Certificates of energy, never twice."
+            "statements.energy_certificates:certificates",
+            "Certificates of energy, without double claiming.",
         ),
-        "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+        "log": Entry("statements.log:log", "Seal each day in the log, and audit the seals."),
         "timestamp": Entry(
-            "statements.timestamp:timestamp", "Time stamps by authorities outside (RFC 3161)."
+            "statements.timestamp:timestamp", "Time stamps of external authorities (RFC 3161)."
         ),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
-        "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
+        "trust": Entry(
+            "statements.trust:trust", "Trusted keys of a programme, signed and versioned."
+        ),
     },
     "Operation": {
-        "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
-        "webhooks": Entry("webhooks:webhooks", "Tell other systems what happens, signed."),
+        "alarms": Entry("alarms:alarms", "Alarms of the field, and their acknowledgement."),
+        "webhooks": Entry("webhooks:webhooks", "Signed messages to other systems."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
-        "signer": Entry("pipeline.watch:signer", "Holds the log's key, and does what needs it."),
-        "witness": Entry("statements.timestamp:witness", "Cosign logs of others that only grew."),
+        "signer": Entry("pipeline.watch:signer", "Signs with the log's key on request."),
+        "witness": Entry(
+            "statements.timestamp:witness", "Cosign the logs of other operators as a witness."
+        ),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
-        "words": Entry("words:words", "Languages of pages and reports: begin and check one."),
+        "words": Entry("words:words", "Languages of pages and reports: add and check."),
     },
     "Calculate": {
         "rules": Entry("calculate.rules:rules_", "The rules that decide a tonne, explained."),
-        "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
-        "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
+        "evaluate": Entry(
+            "calculate.evaluate:evaluate", "Calculate one methodology from given inputs."
+        ),
+        "estimate": Entry(
+            "calculate.estimate:estimate", "Estimate a planned system before it has meters."
+        ),
         "indicator": Entry(
-            "calculate.evaluate:indicator", "Air, water and noise values; no tonnes."
+            "calculate.evaluate:indicator", "Air, water and noise indicators; no tonnes."
         ),
     },
 }

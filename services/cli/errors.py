@@ -1,5 +1,5 @@
 """
-What went wrong, as a person reads it without passwords, and the exit code that goes with it.
+Error messages without passwords, and their exit codes.
 
 What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server,
 4 consistent, and not enough to rely on (`verify`, `signed verify`, `log monitor`).
@@ -51,7 +51,7 @@ _GONE = ("08", "57P")  # SQLSTATE of a connection that broke, of a server that s
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
     """
-    Exit code and sentence for an error that is not a defect of ours.
+    Return exit code and sentence of an expected error.
 
     Parameters
     ----------

@@ -25,14 +25,14 @@ _STDOUT = 1
 
 
 def reader_is_gone() -> bool:
-    """Tell whether our own output has no reader, and no connection to a server broke."""
+    """Return whether our own output has no reader, with no server connection broken."""
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors and hang-ups are always reported
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def say_no_more() -> None:
-    """Send what is still in buffers to nowhere, so that Python does not complain at its end."""
+    """Redirect buffered output to nowhere, so that Python reports no error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDOUT)
     os.close(nowhere)
@@ -49,10 +49,10 @@ __all__ = ["COMMANDS", "main"]
 
 
 class LazyGroup(Group):
-    """A group whose commands are names in a table until one is called."""
+    """A group whose commands are loaded when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return names in the table's order, which is the order of work."""
+        """Return names in the order of the table."""
         del ctx
         return list(COMMANDS)
 

@@ -1,4 +1,4 @@
-"""`tonne webhooks`: events for systems of others, signed."""
+"""`tonne webhooks`: signed events for other systems."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from services.webhooks.people import Ways
 from services.webhooks.sender import Sender
 
 _id = click.argument("id_", metavar="ID")
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 _HOUR_S = 3600
 
 
@@ -150,7 +150,7 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
 @webhooks.command()
 @_id
 @click.option("--overlap", "overlap_h", type=click.IntRange(0, 168), default=24,
-              metavar="HOURS", help="How long the previous secret is also used.")  # fmt: skip
+              metavar="HOURS", help="Time for which the previous secret is also used.")  # fmt: skip
 @json_option
 def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     """
@@ -163,7 +163,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     secret = post.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
-    message = f"{id_}: the secret before ends in {overlap_h} h; the new one is not shown again"
+    message = f"{id_}: the previous secret ends in {overlap_h} h; the new one is not shown again"
     made = {"webhook": id_, "secret": secret, "overlap_h": overlap_h}
     print_secret(made, secret, message, as_json=as_json)
 
@@ -174,7 +174,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
 @click.option(
     "--since",
     metavar=METAVAR,
-    help="All events from this time on, including those before the webhook was added.",
+    help="Resend all events from this time on, including those before the webhook was added.",
 )
 @click.option("--dead", is_flag=True, help="All failed events.")
 @json_option
@@ -203,7 +203,7 @@ def replay(
         first = store.oldest(conn)
     text = f"{id_}: {counted(count, 'event')} sent again"
     if begin is not None and first is not None and begin < first:
-        text += f"; the oldest event that is kept is of {time_text(first)}"
+        text += f"; the oldest stored event is of {time_text(first)}"
     print_result(
         {"webhook": id_, "events": count, "oldest_kept": first and first.isoformat()},
         text,
@@ -230,7 +230,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 
 
 @webhooks.command()
-@click.option("--once", is_flag=True, help="Send what is due now, and end.")
+@click.option("--once", is_flag=True, help="Send events that are due now, then end.")
 @json_option
 def send(*, once: bool, as_json: bool) -> None:
     """
@@ -252,7 +252,8 @@ def send(*, once: bool, as_json: bool) -> None:
         done = sender.once()
         print_result(
             {"taken": done.taken, "failed": done.failed, "dead": done.dead},
-            f"{done.taken} taken, {done.failed} failed, of these {done.dead} for ever",
+            f"{done.taken} delivered, {done.failed} failed, of these {done.dead} "
+            "after the last attempt",
             as_json=as_json,
         )
         return

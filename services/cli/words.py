@@ -1,4 +1,4 @@
-"""`tonne words`: begin a language of pages and reports, and check what its word files lack."""
+"""`tonne words`: start a language of pages and reports, and check its word files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
 
 class Lack(NamedTuple):
-    """What is wrong with a key of a word file."""
+    """A fault of a key of a word file."""
 
     language: str
     file: str
@@ -61,7 +61,7 @@ def words() -> None:
 @json_option
 def new(language: str, *, as_json: bool) -> None:
     """
-    Start a language: write its word files, each text empty with the English text behind it.
+    Start a language: write its word files, each text empty, with the English text as a comment.
 
     LANG is its tag: fr, pt-BR. Its name, and the forms of its numbers and dates,
     are those of Unicode CLDR.
@@ -72,7 +72,7 @@ def new(language: str, *, as_json: bool) -> None:
     """
     forms = _forms(language)
     if language in tags(ROOT / FOLDERS[0]):
-        raise InputError(f"language {language!r} is there; see `tonne words check {language}`")
+        raise InputError(f"language {language!r} exists; see `tonne words check {language}`")
     files = [f"{folder}/{language}.toml" for folder in FOLDERS]
     for folder, name in zip(FOLDERS, files, strict=True):
         text = (ROOT / folder / f"{ENGLISH}.toml").read_text("utf-8")
@@ -97,8 +97,8 @@ def check(language: str | None, *, as_json: bool) -> None:
     known = tags(ROOT / FOLDERS[0])
     if language is not None and language not in known:
         raise InputError(
-            f"language {language!r} is not there: {', '.join(known)};"
-            f" `tonne words new {language}` begins it"
+            f"language {language!r} does not exist: {', '.join(known)}; `tonne words "
+            f"new {language}` starts it"
         )
     found = [one for tag in known if language in {None, tag} for one in lacking(tag)]
     text = table(Lack._fields, found, empty="every text is there, with its values")
@@ -108,7 +108,7 @@ def check(language: str | None, *, as_json: bool) -> None:
 
 
 def lacking(language: str) -> Iterator[Lack]:
-    """Yield what the word files of a language lack."""
+    """Yield the missing words of a language."""
     for folder in FOLDERS:
         place = ROOT / folder
         for fault in faults(read(place, ENGLISH), read(place, language)):

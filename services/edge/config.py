@@ -1,4 +1,4 @@
-"""Configuration of a gateway: one YAML file, every key known, every fault named with its place."""
+"""Configuration of a gateway: one YAML file; every fault is reported with its position."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ class _Serial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_fiel
 
 
 class ModbusTcp(_Network, kw_only=True, tag="modbus-tcp"):
-    """A device that answers Modbus TCP, and whose profile has a register map."""
+    """A Modbus TCP device whose profile has a register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class ModbusRtu(_Serial, kw_only=True, tag="modbus-rtu"):
-    """A device that answers Modbus, and whose profile has a register map."""
+    """A Modbus device on a serial line whose profile has a register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class SunSpecTcp(_Network, kw_only=True, tag="sunspec-tcp"):
-    """An inverter that describes itself by SunSpec models; no profile is needed here."""
+    """An inverter with SunSpec models; it needs no profile here."""
 
 
 class SunSpecRtu(_Serial, kw_only=True, tag="sunspec-rtu"):
-    """An inverter that describes itself by SunSpec models, on a serial line."""
+    """An inverter with SunSpec models, on a serial line."""
 
 
 class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):
     """
-    Topics of a broker on the plant's own network; `{device}` stands for the device.
+    Topics of a broker on the plant's network; `{device}` is the device.
 
     `values` and `time` say where a foreign message has them, such as `object` and `time`.
     """
@@ -109,7 +109,7 @@ Source = Polled | LocalMqtt | CsvFolder
 
 class Signing(msgspec.Struct, forbid_unknown_fields=True):
     """
-    File of the key by which it signs what it forwards, made where it is not there.
+    File of the signing key, created if missing.
 
     For `gather_s` it waits for more to sign at once.
     """
@@ -121,7 +121,7 @@ class Signing(msgspec.Struct, forbid_unknown_fields=True):
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     """
-    One gateway.
+    Configuration of one gateway.
 
     `identity` is the folder of its certificate: what `tonne registry issue-credentials` made
     for it, or where it puts what it fetches from `enrolment` (EST).  `limit_mb` and
@@ -141,7 +141,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 def read(path: Path) -> Config:
     """
-    Read a gateway's configuration.
+    Return a gateway's configuration from its file.
 
     Raises
     ------
@@ -165,12 +165,12 @@ def read(path: Path) -> Config:
 def _problems(config: Config) -> Iterator[str]:
     yield from (f"broker: {text}" for text in _broker(config.broker))
     if _needs_identity(config.broker) and config.identity is None:
-        yield "identity: is missing; name the folder that issue-credentials made"
+        yield "identity: is missing; give the folder that issue-credentials made"
     if config.enrolment is not None:
         if config.identity is None:
-            yield "enrolment: needs identity, the folder where the certificate is kept"
+            yield "enrolment: also give identity, the folder of the certificate"
         if not config.enrolment.startswith("https://"):
-            yield f"enrolment: {config.enrolment!r} is not https:// address"
+            yield f"enrolment: {config.enrolment!r} is not an https:// address"
     yield from _signing(config.signing)
     if config.limit_mb < _LEAST_MB:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
@@ -219,23 +219,26 @@ def _source(source: Source) -> Iterator[str]:
         yield f"every_s: {source.every_s} must be above zero"
     if isinstance(source, CsvFolder):
         if (source.device is None) == (source.device_column is None):
-            yield "give device or device_column, one of them"
+            yield "give either device or device_column"
         if source.timezone is not None:
             try:
                 ZoneInfo(source.timezone)
             except (ZoneInfoNotFoundError, ValueError):
-                yield f"timezone: {source.timezone!r} is unknown; write such as Europe/Berlin"
+                yield f"timezone: {source.timezone!r} is unknown; use a name such as Europe/Berlin"
 
 
 def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
     found = profiles.load().get((source.class_, source.profile))
     if found is None:
         known = ", ".join(p for c, p in profiles.load() if c == source.class_)
-        yield f"profile: {source.profile!r} is none of {source.class_!r}; known: {known or 'none'}"
+        yield (
+            f"profile: {source.profile!r} is not a profile of {source.class_!r}; "
+            f"known: {known or 'none'}"
+        )
     elif not any(channel.register for channel in found.channels.values()):
         yield f"profile: {source.profile!r} has no register map"
 
 
 def plain(config: Config) -> Any:
-    """Return a configuration as JSON would hold it."""
+    """Return a configuration in JSON form."""
     return msgspec.to_builtins(config)

@@ -6,7 +6,7 @@ and then moved to `done`, or to `refused` with a note beside it.  A last line th
 newline ends may be a number cut short, and a cut number is a smaller one: the file waits
 longer, and then that line is set aside, unless the program is known to write so.
 
-Points in InfluxDB's line protocol, as a file that `influx export-lp` or a query wrote.
+Points in InfluxDB's line protocol, from a file of `influx export-lp` or a query.
 
 `measurement,tag=value field=1.5,other=2i 1556813561098000000`: the last word is the time in
 nanoseconds, without which a point is of no known time and is refused.
@@ -71,7 +71,7 @@ def line_records(text: str, source: CsvFolder) -> Iterator[Record]:
         if not values:
             continue
         if match["ns"] is None:
-            raise ValueError(f"line {number} has no time, in nanoseconds; export it with its time")
+            raise ValueError(f"line {number} has no time in nanoseconds; export it with its time")
         ts = _EPOCH + timedelta(microseconds=int(match["ns"]) // 1000)
         device = _device(match["key"], source, number)
         yield Record(device, {"ts": ts.isoformat(), "values": values})
@@ -108,15 +108,16 @@ UNENDED_S = 60.0
 HELD_S = 3_600.0
 _AT_ONCE = 5_000
 _ASIDE = (
-    "no newline ends this line, so it may have been cut: the lines before it were taken.  If it is "
-    "whole, end it with a newline and put this file back; if your program never ends its last "
-    "line, set `last_newline: false` for the folder"
+    "no newline ends this line, so it may be incomplete: earlier lines "
+    "were recorded.  If it is complete, end it with a newline and put this "
+    "file back; if your program never ends its last line, set `last_newline: "
+    "false` for the folder"
 )
 
 
 def decoded(data: bytes) -> str:
     """
-    Return a file's text.
+    Return the text of a file.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def decoded(data: bytes) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Return the lines that a newline ends, and what follows the last of them."""
+    """Return the complete lines, and the text after the last newline."""
     end = text.rfind("\n") + 1
     return text[:end], text[end:]
 
@@ -185,8 +186,8 @@ def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, s
     """Return a row by its header; a cell too many that is empty is only a last delimiter."""
     if len(cells) < len(names) or any(cells[len(names) :]):
         raise ValueError(
-            f"line {line} has {len(cells)} cells and the header {len(names)}; is the line cut off, "
-            "or is a decimal comma used with commas as separators?"
+            f"line {line} has {len(cells)} cells but the header {len(names)}; the "
+            "line is incomplete, or a decimal comma is used with commas as separators"
         )
     return {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
 
@@ -232,7 +233,7 @@ class _Numbers:
         self._marks: dict[str, int] = {}
 
     def read(self, text: str, line: int, column: str) -> float:
-        """Return one; a file whose numbers have points and commas could mean either by both."""
+        """Return the records of one file; ambiguous decimal marks are refused."""
         comma = self._comma and text.count(",") == 1
         try:
             number = Decimal(text.replace(",", ".") if comma else text)
@@ -244,8 +245,8 @@ class _Numbers:
         other = self._marks.get({",": ".", ".": ","}.get(mark, ""))
         if self._comma and other is not None:
             raise ValueError(
-                f"line {line}, {column}: {text!r} has a {mark!r} and line {other} the other "
-                "decimal mark; use one decimal mark and no thousands separator"
+                f"line {line}, {column}: {text!r} has a {mark!r}, but line {other} has "
+                "the other decimal mark; use one decimal mark and no thousands separator"
             )
         self._marks.setdefault(mark, line)
         return float(number)
@@ -261,7 +262,7 @@ class Folder(threading.Thread):
         self._sizes: dict[str, tuple[int, float]] = {}
 
     def run(self) -> None:
-        """Look for files until `stop` is set."""
+        """Watch for files until `stop` is set."""
         while not self._stopping.is_set():
             try:
                 self._look()

@@ -1,4 +1,4 @@
-"""`tonne edge`: sources that record, an uplink that forwards, a line of status a minute.
+"""`tonne edge`: sources that record, an uplink that forwards, one status line per minute.
 
 Topics of a broker on the plant's own network.
 
@@ -53,7 +53,7 @@ def _at(found: dict[str, Any], path: str) -> Any:
     value: Any = found
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
-            raise ValueError(f"has nothing at {path!r}, which the source names")
+            raise ValueError(f"has no value at {path!r}, which the source names")
         value = value[name]
     return value
 
@@ -81,7 +81,7 @@ class Listener(threading.Thread):
         self._subscribe_s: float | None = None
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscribed
-        self._client.on_message = self._heard
+        self._client.on_message = self._on_message
 
     def run(self) -> None:
         """Listen until `stop` is set."""
@@ -133,11 +133,11 @@ class Listener(threading.Thread):
         self._subscribe_s = time.monotonic() + _REFUSED_S
         self._recorder.fault(
             self._source.url,
-            f"the broker does not let us hear {', '.join(refused)}; allow them there to the user"
-            " of this url",
+            f"the broker does not allow a subscription to {', '.join(refused)}; "
+            "give this user read access there",
         )
 
-    def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         """Record, then acknowledge; what could not be recorded the broker sends again."""
         content_type = getattr(message.properties, "ContentType", None)
         try:
@@ -174,7 +174,7 @@ class Listener(threading.Thread):
         """Take values and time from where another system's message has them."""
         values = found if self._source.values is None else _at(found, self._source.values)
         if not isinstance(values, dict):
-            raise ValueError(f"{self._source.values!r} contains no object of values")  # noqa: TRY004
+            raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
         numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
         if self._source.time is None:
@@ -252,7 +252,7 @@ class Gateway:
 
     def scraped(self, bind: str, stack: ExitStack) -> None:
         """
-        Answer scrapes at `bind` for as long as `stack` stands; empty answers none.
+        Serve metrics at `bind` while `stack` is open; none without an address.
 
         Where the port is taken it goes on without: what is not recorded is gone.
         """
@@ -265,14 +265,15 @@ class Gateway:
             self._log.info("metrics", bind=bind or "off")
 
     def stop(self) -> None:
-        """Ask to leave; safe in a signal handler."""
+        """Request the end; safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Record and forward until `stop` is set; what waits stays on disk."""
+        """Record and forward until `stop` is set; waiting messages stay on disk."""
         if self._outbox.set_aside is not None:
             self._log.error(
-                "the outbox was spoilt: what could be read goes on, the rest is set aside",
+                "the outbox file was damaged: readable messages are sent, the rest "
+                "is stored separately",
                 rescued=self._outbox.count(),
                 file=str(self._outbox.set_aside),
             )

@@ -39,7 +39,7 @@ _LEFT = 1 / 3
 
 def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) -> datetime:
     """
-    Make a key, fetch its first certificate by a one-time token; until when it holds.
+    Make a key and get its first certificate with a one-time token; return its end.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
     if not (folder / CA).exists():
         if ca_sha256 is None:
             raise InputError(
-                f"{folder / CA} is not there: give the authority's digest by --ca-sha256, as"
-                " `tonne registry enrol-token` printed it, or copy ca.crt there"
+                f"{folder / CA} is missing: give the authority's digest by --ca-sha256, "
+                "as `tonne registry enrol-token` printed it, or copy ca.crt there"
             )
         write(folder / CA, _authority(url, ca_sha256), PUBLIC)
     basic = base64.b64encode(f"{name}:{token}".encode()).decode()
@@ -64,7 +64,7 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
 
 def renew(folder: Path, url: str, name: str) -> datetime:
     """
-    Make another key, and fetch its certificate by the present one; until when it holds.
+    Make another key and get its certificate with the current one; return its end.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def renew(folder: Path, url: str, name: str) -> datetime:
 
 
 def due(folder: Path, now: datetime) -> bool:
-    """Whether a third of the certificate's time is left, or less."""
+    """Return whether a third of the certificate's time remains, or less."""
     certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return end - now <= (end - begin) * _LEFT
@@ -90,8 +90,8 @@ def _authority(url: str, digest: str) -> bytes:
     own = found.fingerprint(hashes.SHA256()).hex()
     if own != digest.lower().replace(":", ""):
         raise InputError(
-            f"{url} presents another certificate authority, {own}, than --ca-sha256: possibly an "
-            "attacker intercepts the connection; keep the token secret"
+            f"{url} presents another certificate authority, {own}, than --ca-sha256: "
+            "the connection may be intercepted; keep the token secret"
         )
     return found.public_bytes(serialization.Encoding.PEM)
 
@@ -124,7 +124,7 @@ def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]
 
 
 def settle(folder: Path) -> None:
-    """Put a new pair in the old one's place; one that was cut off half way, too."""
+    """Replace the old key pair by the new one, also after an interruption."""
     key, certificate = folder / (KEY + _NEXT), folder / (CERTIFICATE + _NEXT)
     if not certificate.exists():
         key.unlink(missing_ok=True)  # no certificate of it was ever written
@@ -145,7 +145,7 @@ def _ask(
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise InputError(
-            f"enrolment: {url!r} is not https:// address; such as https://host:{_PORT}"
+            f"enrolment: {url!r} is not an https:// address, such as https://host:{_PORT}"
         )
     connection = HTTPSConnection(
         parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S
@@ -155,7 +155,7 @@ def _ask(
         answer = connection.getresponse()
         data, status = answer.read(_LARGEST), answer.status
     except (OSError, HTTPException) as error:
-        raise ServerError(f"{url} cannot be asked for a certificate: {error}") from error
+        raise ServerError(f"{url} did not issue a certificate: {error}") from error
     finally:
         connection.close()
     if status == 200:  # noqa: PLR2004 - HTTP
@@ -176,7 +176,7 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
 
 class Renewal(threading.Thread):
     """
-    Looks once an hour whether the certificate is to be renewed.
+    Checks once an hour whether the certificate must be renewed.
 
     Parameters
     ----------
@@ -198,13 +198,13 @@ class Renewal(threading.Thread):
         self._renewed, self._stopping, self._log = renewed, stopping, log
 
     def run(self) -> None:
-        """Look, and renew what is due, until stopped; what fails is tried in the next hour."""
+        """Check and renew until stopped; a failure is retried in the next hour."""
         while not self._stopping.is_set():
             self.once()
             self._stopping.wait(_LOOK_S)
 
     def once(self) -> None:
-        """Renew the certificate if that is due."""
+        """Renew the certificate if due."""
         try:
             if not due(self._folder, datetime.now(UTC)):
                 return

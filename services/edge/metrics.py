@@ -1,5 +1,5 @@
 """
-What waits in a gateway, for a person and for Prometheus.
+Status of a gateway's outbox, for people and Prometheus.
 
 What waits in an outbox, what went and what found no room, for a person who looks.
 
@@ -29,27 +29,27 @@ from services.edge.outbox import Moment, Outbox
 from services.edge.uplink import Link, Recorder
 
 COUNTERS = {
-    "tonne_edge_recorded_messages": "Messages that sources recorded",
-    "tonne_edge_sent_messages": "Messages sent, each time that one was",
-    "tonne_edge_receipted_messages": "Messages let go of by their receipt",
-    "tonne_edge_refused_messages": "What sources gave that cannot be forwarded",
-    "tonne_edge_dropped_messages": "Messages that went to make room",
-    "tonne_edge_lost_messages": "Messages that found no room",
+    "tonne_edge_recorded_messages": "Messages recorded from sources",
+    "tonne_edge_sent_messages": "Messages sent, counting repetitions",
+    "tonne_edge_receipted_messages": "Messages deleted after their receipt",
+    "tonne_edge_refused_messages": "Data from sources that cannot be forwarded",
+    "tonne_edge_dropped_messages": "Messages deleted because the outbox was full",
+    "tonne_edge_lost_messages": "Messages not recorded because the outbox was full",
 }
 GAUGES = {
-    "tonne_edge_faulty_sources": "Sources that have a fault now",
+    "tonne_edge_faulty_sources": "Sources with a fault now",
     "tonne_edge_link_up": "Whether tonne answers",
-    "tonne_edge_clock_ahead_seconds": "How far this clock is ahead of tonne's",
-    "tonne_edge_outbox_messages": "Messages that have no receipt yet",
-    "tonne_edge_outbox_bytes": "What is in use of the outbox's file",
-    "tonne_edge_outbox_limit_bytes": "How large it may grow",
-    "tonne_edge_outbox_oldest_seconds": "How long the oldest has waited",
+    "tonne_edge_clock_ahead_seconds": "Time by which this clock is ahead of tonne's",
+    "tonne_edge_outbox_messages": "Messages without a receipt yet",
+    "tonne_edge_outbox_bytes": "Used size of the outbox file",
+    "tonne_edge_outbox_limit_bytes": "Maximum size of the outbox file",
+    "tonne_edge_outbox_oldest_seconds": "Waiting time of the oldest message",
 }
 
 
 class OutboxStatus(NamedTuple):
     """
-    What waits in an outbox, how much of its file that takes, and how long the oldest has waited.
+    Messages in an outbox, the used size of its file, and the age of the oldest.
 
     `oldest_s` is 0 where nothing waits, and None where the time of recording is unknown.
     """
@@ -61,7 +61,7 @@ class OutboxStatus(NamedTuple):
 
 def outbox_status(path: Path, now: Moment) -> OutboxStatus:
     """
-    Return how much waits and for how long; a reader of its own, which holds up no writer.
+    Return number and age of waiting messages, without blocking writers.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> 
 
 def summary(path: Path) -> dict[str, object]:
     """
-    Return what waits in an outbox, read only, also while a gateway runs on it.
+    Return the status of an outbox, read only, also while a gateway runs.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def summary(path: Path) -> dict[str, object]:
         When there is none, or it cannot be read.
     """
     if not path.exists():
-        raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` makes it")
+        raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` creates it")
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
             waiting = db.execute(
@@ -123,14 +123,14 @@ def summary(path: Path) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class GatewayMetrics(Collector):
-    """The series of one gateway."""
+    """The metrics of one gateway."""
 
     outbox: Outbox
     recorder: Recorder
     link: Link
 
     def collect(self) -> Iterator[Metric]:
-        """Return the series with their values of now."""
+        """Return the metrics with current values."""
         with suppress(
             sqlite3.Error
         ):  # what cannot be read is left out, rather than reported as it was
@@ -161,7 +161,7 @@ class GatewayMetrics(Collector):
 
 
 def registry(metrics: GatewayMetrics) -> CollectorRegistry:
-    """Return what Prometheus scrapes: a gateway's series, its build and its process."""
+    """Return the Prometheus registry: a gateway's metrics, its build and its process."""
     found = CollectorRegistry()
     found.register(metrics)
     build = Info("tonne_build", "Version that runs", registry=found)

@@ -1,11 +1,11 @@
 """
-Modbus by pymodbus: blocks of registers as they are, for the profile to read at tonne.
+Modbus with pymodbus: unchanged blocks of registers; tonne applies the profile.
 
 The gateway needs no formula: what it forwards are registers, so a profile that is
 corrected later corrects what was recorded before.  One client serves all devices
 behind one address or line, one request at a time, as Modbus wants it.
 
-One thread a bus: asks each of its devices when its time has come.
+One thread per bus, which polls each of its devices at its interval.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _ILLEGAL_ADDRESS = 2
 
 
 class ReadError(Exception):
-    """A device did not answer, or not as it should."""
+    """A device did not answer, or gave a wrong answer."""
 
 
 class Span(NamedTuple):
-    """Registers to ask for at once."""
+    """Registers read in one request."""
 
     table: str
     address: int
@@ -79,7 +79,7 @@ class Bus:
         )
         try:
             if not self._client.connected and not self._client.connect():
-                raise ReadError("it cannot be reached")
+                raise ReadError("the device cannot be reached")
             answer = ask(span.address, count=span.length, device_id=unit)
         except (ModbusException, OSError) as error:
             self._client.close()  # type: ignore[no-untyped-call]
@@ -89,11 +89,11 @@ class Bus:
                 raise AddressError(f"no {span.table} register {span.address}")
             raise ReadError(str(answer))
         if len(answer.registers) != span.length:
-            raise ReadError(f"{len(answer.registers)} registers came, not {span.length}")
+            raise ReadError(f"{len(answer.registers)} registers were received, not {span.length}")
         return b"".join(value.to_bytes(2, "big") for value in answer.registers)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._client.close()  # type: ignore[no-untyped-call]
 
 
@@ -102,7 +102,7 @@ class AddressError(ReadError):
 
 
 def key(source: Polled) -> tuple[str, int]:
-    """Return what tells one bus from another: sources of the same share it."""
+    """Return the key of a bus: sources with the same key share it."""
     if isinstance(source, ModbusTcp | SunSpecTcp):
         return source.host, source.port
     if isinstance(source, ModbusRtu | SunSpecRtu):
@@ -149,7 +149,7 @@ class Registers:
 
 
 def joined(spans: Iterable[Span], gap: int) -> list[Span]:
-    """Join registers that lie close together into as few requests as may be."""
+    """Return registers joined into the fewest requests."""
     found: list[Span] = []
     for span in sorted(spans):
         last = found[-1] if found else None
@@ -249,7 +249,7 @@ class Models:
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
-        Return a message's body: the models that tonne reads, in their order.
+        Return a message's body: the supported models, in order.
 
         Raises
         ------

@@ -33,7 +33,7 @@ TRUSTED_MS = 120_000
 
 
 class Moment(NamedTuple):
-    """Wall clock, uptime, and the boot that the uptime counts from. [ms]"""
+    """Wall clock, uptime, and the boot of that uptime. [ms]"""
 
     wall_ms: int
     uptime_ms: int
@@ -46,20 +46,20 @@ def boot_id() -> str:
 
 
 class Clock:
-    """The clock of this machine, and what tonne said of it."""
+    """The clock of this machine, and the last time received from tonne."""
 
     def __init__(self) -> None:
         self.boot = boot_id()
         self._true_minus_uptime: int | None = None
 
     def now(self) -> Moment:
-        """Return this moment, as this machine sees it."""
+        """Return the current moment of this machine."""
         uptime = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         return Moment(time.time_ns() // 1_000_000, uptime, self.boot)
 
     def correct(self, true_ms: int) -> int:
         """
-        Take the time from tonne; return how far this machine is ahead of it. [ms]
+        Store the time received from tonne; return how far this machine is ahead. [ms]
 
         Within `TRUSTED_MS` our own clock goes on to count.
         """
@@ -70,7 +70,7 @@ class Clock:
         return ahead
 
     def true_ms(self, moment: Moment) -> int:
-        """Return the best that is known of when a moment was. [ms UTC]"""
+        """Return the best estimate of a moment's time. [ms UTC]"""
         if self._true_minus_uptime is None or moment.boot != self.boot:
             return moment.wall_ms
         return self._true_minus_uptime + moment.uptime_ms
@@ -94,7 +94,7 @@ _REFUSED_KEPT = 1_000
 
 class Record(NamedTuple):
     """
-    A reading as a source gives it.
+    A reading from a source.
 
     `moment` is None where the body has its own time; else the time goes into it when
     it is sent.
@@ -118,7 +118,7 @@ class Waiting(NamedTuple):
 
 
 class FullError(Exception):
-    """There is no room, and the policy keeps what is there."""
+    """The outbox is full, and the policy keeps the stored messages."""
 
 
 @contextmanager
@@ -231,9 +231,9 @@ class Outbox:
         here = machine()
         if made_on is not None and made_on != here and not self._adopt:
             raise InputError(
-                f"{self.path} was made on another machine: only one gateway may send from an "
-                "outbox. If it was moved here and the other machine is off, run `tonne edge "
-                "--adopt`; otherwise start with an empty outbox"
+                f"{self.path} was created on another machine: only one gateway may send "
+                "from an outbox. If it was moved here and the other machine is off, "
+                "run `tonne edge --adopt`; otherwise start with an empty outbox"
             )
         with self._mutex:
             self._note(self._db, "machine", here)
@@ -246,7 +246,7 @@ class Outbox:
 
     def put(self, records: Sequence[Record]) -> int:
         """
-        Record; return once it is on disk.
+        Store a message; return once it is on disk.
 
         Returns
         -------
@@ -299,7 +299,7 @@ class Outbox:
         return gone
 
     def after(self, seq: int, device: str, count: int) -> list[Waiting]:
-        """Return a device's messages after one, oldest first."""
+        """Return a device's messages after a given one, oldest first."""
         with self._mutex:
             rows = self._db.execute(
                 "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message"
@@ -323,7 +323,7 @@ class Outbox:
         return [device for (device,) in rows]
 
     def free(self, device: str, ids: Iterable[str]) -> int:
-        """Delete messages whose receipt has come; return how many."""
+        """Delete messages with a receipt; return their number."""
         known = list(ids)
         with self._mutex:
             try:
@@ -346,7 +346,7 @@ class Outbox:
 
     def next_number(self, device: str) -> int:
         """
-        Return the next number of a device's signed batches; it is on disk before it is used.
+        Return the next number of a device's signed batches, stored on disk before use.
 
         The first one is the time: an outbox that was lost begins above the numbers before.
         """
@@ -370,12 +370,12 @@ class Outbox:
             return number
 
     def note_lost(self, count: int) -> None:
-        """Keep on record how many readings found no room."""
+        """Record how many readings were lost for lack of space."""
         with self._mutex, self._transaction():
             self._note(self._db, "lost", str(count + int(self.fact("lost") or 0)))
 
     def refuse(self, source: str, reason: str, body: bytes, at_ms: int) -> None:
-        """Keep what cannot be forwarded, the last thousand, with the reason."""
+        """Store data that cannot be forwarded, the last thousand, with the reason."""
         with self._mutex, suppress(sqlite3.Error), self._transaction():
             self._db.execute(
                 "INSERT INTO refused (at_ms, source, reason, body) VALUES (?, ?, ?, ?)",
@@ -387,12 +387,12 @@ class Outbox:
             )
 
     def count(self) -> int:
-        """Return how many messages wait."""
+        """Return the number of waiting messages."""
         with self._mutex:
             return int(self._db.execute("SELECT count(*) FROM message").fetchone()[0])
 
     def fact(self, name: str) -> str | None:
-        """Return what was noted under a name."""
+        """Return the value stored under a name."""
         with self._mutex:
             row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])

@@ -1,5 +1,5 @@
 """
-The files of an outbox: one process uses them, disk space is reserved, what was cut is still read.
+Files of an outbox: used by one process, with reserved disk space; damaged files are read.
 
 Lock of an outbox: one process on one machine uses it.
 
@@ -39,7 +39,7 @@ _LEAST_BYTES = 1 << 20  # on a small disk a part of it has to do
 
 def lock(path: Path) -> TextIO:
     """
-    Take an outbox for this process; the file that is returned holds it.
+    Lock an outbox for this process; the returned file holds the lock.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def machine() -> str:
 
 
 def readable(path: Path) -> list[tuple[object, ...]]:
-    """Return the rows that can still be read; what cannot is stepped over, ever farther."""
+    """Return the rows that can still be read; unreadable ones are skipped."""
     _lengthen(path)
     rows: list[tuple[object, ...]] = []
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as db:
@@ -99,7 +99,7 @@ def _lengthen(path: Path) -> None:
 
 class Room:
     """
-    The disk under an outbox.
+    Disk space of an outbox.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Room:
 
     def tighten(self) -> None:
         """
-        Make room without losing a message, as far as that goes.
+        Free space without losing a message, as far as possible.
 
         First what the log holds twice; if that is not enough, and it is the disk that is
         full, the file grows no more, and the ballast is given up for good.
@@ -146,7 +146,7 @@ class Room:
         self._tight = True
 
     def look(self) -> None:
-        """Let the file grow again, once the disk has room."""
+        """Let the file grow again once the disk has space."""
         if self._tight and self._hold_ballast(_BALLAST_BYTES):
             self._db.execute(f"PRAGMA max_page_count = {self._most_pages}")
             self._db.execute("DELETE FROM fact WHERE name = 'tight'")
@@ -174,13 +174,13 @@ class Room:
 
 
 def is_none(error: sqlite3.OperationalError) -> bool:
-    """Whether SQLite failed for want of room."""
+    """Return whether SQLite failed for lack of space."""
     return "full" in str(error) or "disk I/O" in str(error)
 
 
 def take_away(db: sqlite3.Connection, *, thin: bool) -> int:
     """
-    Remove messages to make room; return how many.
+    Delete messages to free space; return their number.
 
     `thin` takes every second of the older half of each device, so that none falls
     silent; else the oldest tenth goes.

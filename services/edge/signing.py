@@ -1,5 +1,5 @@
 """
-The gateway's signature under what it forwards: its key is made here and stays here.
+The gateway's signature of forwarded messages: its key is made and kept here.
 
 A batch of one device's messages is signed with a number and the time (COSE_Sign1), so that
 a holder of the public key can verify later what this gateway saw, in what order, and whether
@@ -40,7 +40,7 @@ class Signed(NamedTuple):
 
 class Signer:
     """
-    Signs by the gateway's own key; the file is made where it is not there.
+    Signs with the gateway's own key; the file is created if missing.
 
     Parameters
     ----------
@@ -72,13 +72,13 @@ class Signer:
         if self._algorithm == ES256 and isinstance(curve, ec.SECP256R1):
             return cast("ec.EllipticCurvePrivateKey", found)
         raise InputError(
-            f"{self._path} holds no key of {self._algorithm}; set signing.algorithm to that of the "
-            "key, or name a new file"
+            f"{self._path} has no key of {self._algorithm}; set signing.algorithm "
+            "to the algorithm of the key, or name a new file"
         )
 
     @property
     def public_key(self) -> str:
-        """The public key as `meter_keys` of the registry takes it, in hex."""
+        """Return the public key in hex, as in `meter_keys` of the registry."""
         return (
             self._key.public_key()
             .public_bytes(
@@ -105,7 +105,7 @@ class Signer:
 
 class Batches:
     """
-    Batches that were signed and have no receipt: what is sent again is the same batch.
+    Signed batches without a receipt; a repeated batch is unchanged.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Batches:
         self._since: dict[str, float] = {}
 
     def gathers(self, waiting: Sequence[Waiting], now_s: float) -> bool:
-        """Whether what waits of a device is to wait for more, to be signed at once."""
+        """Return whether a device's messages should wait for more, to be signed together."""
         if not waiting or (waiting[0].device, waiting[0].id) in self._made:
             return False
         device = waiting[0].device
@@ -131,7 +131,7 @@ class Batches:
 
     def of(self, waiting: Sequence[tuple[Waiting, bytes]], at_ms: int) -> Iterator[Signed]:
         """
-        Sign messages of one device, or give what was signed of them.
+        Sign messages of one device, or return their existing batch.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class Batches:
         return made
 
     def free(self, device: str, ids: Sequence[str]) -> None:
-        """Forget what was receipted."""
+        """Delete batches with a receipt."""
         for one in ids:
             self._made.pop((device, one), None)
 

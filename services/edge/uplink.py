@@ -1,11 +1,11 @@
 """
-To tonne's broker and back: messages out, receipts in, under the gateway's own name.
+Connection to tonne's broker: messages out, receipts in, under the gateway's own name.
 
 Nothing is sent before tonne has said what time it is.  Each device has a window of
 its own; one that gets no receipts is asked with a single message, ever more rarely,
 and holds up no other.
 
-Where all sources put what they have, and what happens when the disk is full.
+Common entry of all sources, and behaviour when the disk is full.
 
 A fault of one source is reported when it begins and when it ends, not each minute.
 """
@@ -47,12 +47,12 @@ class Recorder:
 
     @property
     def faults(self) -> int:
-        """How many sources have a fault that is not over."""
+        """Return the number of sources with a fault."""
         with self._mutex:
             return len(self._faults)
 
     def put(self, source: str, records: Sequence[Record], *, again: bool = False) -> bool:
-        """Record; whether it is on disk.  `again` says that the source keeps what is not."""
+        """Record; return whether it is on disk. With `again`, the source keeps what is not."""
         try:
             dropped = self._outbox.put(records)
         except (FullError, sqlite3.Error) as error:
@@ -65,7 +65,9 @@ class Recorder:
         self._note_lost()
         if dropped:
             self.dropped += dropped
-            self._log.warning("the outbox is full: older messages went", messages=dropped)
+            self._log.warning(
+                "the outbox is full: the oldest messages were deleted", messages=dropped
+            )
         self.well(source)
         return True
 
@@ -87,13 +89,13 @@ class Recorder:
                 self._unnoted += count
 
     def refuse(self, source: str, reason: str, body: bytes) -> None:
-        """Keep what cannot be forwarded, with its reason."""
+        """Store data that cannot be forwarded, with the reason."""
         self.refused += 1
         self._outbox.refuse(source, reason, body, self.clock.now().wall_ms)
         self.fault(source, reason)
 
     def fault(self, source: str, reason: str) -> None:
-        """Tell a fault, once while it lasts."""
+        """Report a fault, once while it lasts."""
         with self._mutex:
             if self._faults.get(source) == reason:
                 return
@@ -101,7 +103,7 @@ class Recorder:
         self._log.warning("fault", source=source, reason=reason)
 
     def well(self, source: str) -> None:
-        """Tell that a fault is over."""
+        """Report the end of a fault."""
         with self._mutex:
             if self._faults.pop(source, None) is None:
                 return
@@ -146,7 +148,7 @@ class _Window:
     reported: bool = False
 
     def again(self) -> None:
-        """Begin at the oldest message once more."""
+        """Start again at the oldest message."""
         self.sent.clear()
         self.last_seq = 0
 
@@ -212,12 +214,12 @@ class Link:
         client.will_set(self._status, b'{"state":"offline"}', qos=1)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        client.on_message = self._heard
+        client.on_message = self._on_message
         client.on_disconnect = self._disconnected
         return client
 
     def renewed(self) -> None:
-        """Show the new certificate from the next connection on; safe from any thread."""
+        """Use the new certificate from the next connection on; safe from any thread."""
         if self._tls is not None and self._context is not None and self._tls.cert is not None:
             self._context.load_cert_chain(self._tls.cert, self._tls.key)
 
@@ -227,16 +229,16 @@ class Link:
 
     @property
     def up(self) -> bool:
-        """Whether tonne answers."""
+        """Return whether tonne answers."""
         return self._ready and self._timed
 
     @property
     def clock_ahead_s(self) -> float | None:
-        """How far this clock is ahead of tonne's, once tonne has sent its own. [s]"""
+        """Return how far this clock is ahead of tonne's, if known. [s]"""
         return self._ahead_ms / 1000 if self._heard_time else None
 
     def step(self, wait_s: float) -> None:
-        """Do what is due, and wait for the network a little."""
+        """Do the due work, and wait briefly for the network."""
         now_s = time.monotonic()
         if self._client.socket() is None:
             self._ready = self._timed = False
@@ -254,7 +256,7 @@ class Link:
         self._client.loop(wait_s)
 
     def close(self) -> None:
-        """Say goodbye; what waits stays in the outbox."""
+        """Disconnect; waiting messages stay in the outbox."""
         if self._client.socket() is not None:
             if self._ready:
                 self._client.publish(self._status, b'{"state":"offline"}', qos=1)
@@ -274,11 +276,13 @@ class Link:
         try:
             self._client.connect(self._host, self._port, _KEEPALIVE_S, clean_start=True)
         except (OSError, ValueError) as error:
-            self._log.warning("broker lost, trying again", error=str(error))
+            self._log.warning("connection to the broker lost, trying again", error=str(error))
 
     def _connected(self, _client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            self._log.warning("the broker refuses us", reason=str(reason), gateway=self._gateway)
+            self._log.warning(
+                "the broker refuses the connection", reason=str(reason), gateway=self._gateway
+            )
             return
         self._back_off_s = _RECONNECT_S[0]
         self._subscribe()
@@ -295,11 +299,11 @@ class Link:
             if not self._kept_from:
                 self._kept_from = True
                 self._log.error(
-                    "the broker keeps receipts from us; nothing is sent, readings wait here",
+                    "the broker does not deliver receipts to this gateway; nothing is sent, "
+                    "readings are stored here",
                     topic=receipt_topic(self._gateway),
                     reason=refused[0],
-                    remedy="at the operator's: `tonne broker apply` gives its topics to"
-                    f" {self._gateway}",
+                    remedy=f"`tonne broker apply` gives its topics to {self._gateway}",
                 )
             return
         self._kept_from = False
@@ -316,17 +320,17 @@ class Link:
         self._subscribe_s = None
         if getattr(reason, "value", 0) == _TAKEN_OVER:
             self._log.error(
-                "another client took our name at the broker: is this gateway's identity in use "
-                "on a second machine?",
+                "another client uses the name of this gateway at the broker: check "
+                "whether its identity is in use on a second machine",
                 gateway=self._gateway,
             )
             self._connect_s = time.monotonic() + _RECONNECT_S[1]
 
-    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
             receipt = _decoder.decode(message.payload)
         except msgspec.MsgspecError:
-            self._log.warning("receipt cannot be read", bytes=len(message.payload))
+            self._log.warning("a receipt cannot be read", bytes=len(message.payload))
             return
         if receipt.now is not None:
             self._take_time(receipt.now)
@@ -367,8 +371,8 @@ class Link:
         if now_s >= self._told_s + LONGEST_S:
             self._told_s = now_s
             self._log.warning(
-                "tonne takes no more from this gateway for now: it sends more in a minute than it"
-                " may; nothing is lost, it goes on later",
+                "tonne accepts no more messages from this gateway for now, as it exceeds "
+                "its quota per minute; no data is lost, and sending continues later",
                 gateway=self._gateway,
                 device=device,
             )
@@ -414,7 +418,8 @@ class Link:
         if window.silent > 3 and not window.reported:  # noqa: PLR2004
             window.reported = True
             self._log.warning(
-                "no receipts for a device; does the registry put it behind this gateway?",
+                "no receipts for a device; check that the registry names this gateway "
+                "as its `gateway`",
                 device=device,
                 gateway=self._gateway,
             )

@@ -61,7 +61,7 @@ from services.store.timeseries.last_seen import see, since_received_s
 
 def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:
     """
-    Store a batch with what it changes of Sparkplug's nodes; return once it is durable.
+    Store a batch with its changes of Sparkplug nodes; return once durable.
 
     Raises
     ------
@@ -91,14 +91,14 @@ class Version:
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of this version."""
+        """Return the fleet of this version."""
         return self.router.fleet
 
 
 def take_up(
     connection: Connection, prepared: Prepared, before: Version | None, log: FilteringBoundLogger
 ) -> Version:
-    """Use a newer version of the registry; rows that its changes ask for wait from then on."""
+    """Use a newer version of the registry; rows affected by its changes wait."""
     store = prepared.store
     if before is not None:
         store.go_on_from(before.store, prepared.here, prepared.there)
@@ -110,7 +110,8 @@ def take_up(
 
 def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
     """
-    Admit a batch by a registry version; `turn` takes what Sparkplug's messages change.
+    Return the accepted readings of a batch under a registry version; `turn` has Sparkplug's
+    changes.
 
     The same batch may come again, by a newer version.  `unread` are messages of it that are
     refused as they are.
@@ -138,7 +139,7 @@ LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
 class EmbeddedChain:
-    """Takes batches through the steps, over one connection; rows are made over another."""
+    """Passes batches through the steps on one connection; rows are made on another."""
 
     def __init__(
         self,
@@ -196,7 +197,7 @@ class EmbeddedChain:
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of the registry version that is in use."""
+        """Return the fleet of the current registry version."""
         return self._version.fleet
 
     @property
@@ -207,7 +208,7 @@ class EmbeddedChain:
 
     def store(self, inbox: Inbox) -> Done:
         """
-        Make a batch durable, however long the database takes.
+        Store a batch, however long the database takes.
 
         Raises
         ------
@@ -278,7 +279,7 @@ class EmbeddedChain:
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
         """
-        Do what is due between batches; a lost database is left for later.
+        Do due work between batches; a lost database is retried later.
 
         Returns
         -------
@@ -296,7 +297,7 @@ class EmbeddedChain:
         return []
 
     def idle(self) -> None:
-        """Do what is due while no batch comes; a lost database is left for later."""
+        """Do due work while no batch arrives; a lost database is retried later."""
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refreshed(connection)
@@ -328,7 +329,7 @@ class EmbeddedChain:
 
 class Runner(TwoThreads):
     """
-    The embedded pipeline: a thread that receives and acknowledges, one that stores.
+    The embedded pipeline: one thread receives and acknowledges, one stores.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Credentials for the registry's devices, and brokers that know of them."""
+"""Credentials of the registry's devices, and brokers that know them."""

@@ -1,4 +1,4 @@
-"""Access rules of a broker: who may connect and what each may do, as files or sent to it."""
+"""Access rules of a broker: principals and permissions, as files or sent to it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is 
 
 
 class Applied(NamedTuple):
-    """Whom a running broker lets in from now on, and whom no longer."""
+    """Principals that a running broker now accepts, and those that it no longer does."""
 
     admitted: list[str]
     thrown_out: list[str]
 
 
 def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[Principal]:
-    """Return everybody with a credential in use, services of ours included."""
+    """Return all principals with a valid credential, including tonne's services."""
     registry = load_registry(conn)
     templates = [topic.template for topic in registry.topics.values() if topic.active]
     filters = [parse(text).filter for text in templates]
@@ -43,7 +43,7 @@ def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[
 def write_mosquitto(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str]
 ) -> Path:
-    """Write all that mosquitto reads into the folder `broker`; return it."""
+    """Write all files for mosquitto into the folder `broker`; return it."""
     target = _with_identity(folder, hosts)
     write(target / "mosquitto.conf", mosquitto.config(at).encode())
     write(target / mosquitto.SECURITY, mosquitto.security(everybody))
@@ -51,7 +51,7 @@ def write_mosquitto(
 
 
 def carry(files: Path, to: Path) -> Path:
-    """Copy what the broker reads, or what a service is handed, to where it will be read."""
+    """Copy the files of a broker or a service to their place of use."""
     make_folder(to)
     for path in sorted(files.iterdir()):
         if path.is_file() and path.name not in _NOT_CARRIED:
@@ -63,7 +63,7 @@ def carry(files: Path, to: Path) -> Path:
 def write_rabbitmq(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
 ) -> Path:
-    """Write all that RabbitMQ reads into the folder `broker`; `where` it will be for RabbitMQ."""
+    """Write all files for RabbitMQ into the folder `broker`; `where` is their place of use."""
     target = _with_identity(folder, hosts)
     write(target / "rabbitmq.conf", rabbitmq.config(at, where).encode())
     write(target / "enabled_plugins", rabbitmq.PLUGINS)
@@ -85,7 +85,7 @@ def apply(
     sparkplug: bool,
 ) -> Applied:
     """
-    Tell a mosquitto that runs whom to let in and whom no longer; those are cut off at once.
+    Send allowed and revoked principals to a running mosquitto; revoked ones are disconnected.
 
     `everybody` gives the principals, with Sparkplug's topics or without; a broker that
     was set up with them keeps them.

@@ -1,5 +1,5 @@
 """
-EST (RFC 7030) over HTTPS: `cacerts`, `simpleenroll`, `simplereenroll`, and nothing else.
+EST (RFC 7030) over HTTPS: `cacerts`, `simpleenroll`, `simplereenroll` only.
 
 TLS ends here, and not at the proxy before the API: a device renews with its certificate,
 and a header in which a proxy names one could be written by any client that reaches the port
@@ -39,7 +39,7 @@ _CERTIFICATES = "application/pkcs7-mime; smime-type=certs-only"
 
 
 class Answer(NamedTuple):
-    """What a request is answered: status, text or base64, its type, further headers."""
+    """Answer to a request: status, text or base64, type, further headers."""
 
     status: int
     body: bytes
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Desk:
     """
-    What requests are answered from.
+    Data for answering requests.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def _certificates(pem: bytes) -> Answer:
 
 class Server(ThreadingHTTPServer):
     """
-    The port: so many connections at once, of one address fewer, each for half a minute.
+    The port: limits of connections in all and per address, half a minute each.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class Server(ThreadingHTTPServer):
             raise ServerError(f"cannot listen at {bind[0]}:{bind[1]}: {error}") from error
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Let a connection in, while there is room for its address and at all."""
+        """Accept a connection, within the limits of its address and in all."""
         del request
         with self._lock:
             mine = self._inside.get(client_address[0], 0)
@@ -201,13 +201,13 @@ class Server(ThreadingHTTPServer):
                     del self._inside[client_address[0]]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Speak TLS in the connection's own thread: a slow client holds up no other."""
+        """Do TLS in the connection's own thread, so that a slow client blocks no other."""
         request.settimeout(_SILENT_S)
         with self._context.wrap_socket(request, server_side=True) as secure:
             _Handler(secure, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke off is no fault of ours."""
+        """Ignore a broken connection."""
         del request
         self.desk.log.debug("connection ended", client=client_address[0])
 
@@ -229,7 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > _LARGEST:
-            self._send(Answer(413, f"a body has at most {_LARGEST} bytes, and a length\n".encode()))
+            self._send(
+                Answer(413, f"the body must state its length, at most {_LARGEST} bytes".encode())
+            )
             self.close_connection = True
             return
         self._serve(self.rfile.read(int(length)))
@@ -251,4 +253,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """What was done is in our own log."""
+        """Suppress the server's log; actions are in our own."""

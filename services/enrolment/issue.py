@@ -1,5 +1,5 @@
 """
-Credentials for devices: one or ten thousand, again without effect, revocable.
+Credentials of devices: one or thousands, idempotent, revocable.
 
 What is issued is on record in the database before it can be used anywhere; its keys
 are in the identity folder alone.
@@ -31,7 +31,7 @@ Outcome = Literal["issued", "renewed", "unchanged", "revoked", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one principal; `folder` holds what it is to be handed."""
+    """Result for one principal; `folder` has the files for it."""
 
     principal: str
     result: Outcome
@@ -42,7 +42,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to issue: the kind, for how many days, and whether in place of one that is in use."""
+    """Options of issuing: kind, days, and whether to replace a valid one."""
 
     kind: Kind = "certificate"
     days: int = DAYS
@@ -51,7 +51,7 @@ class Wish:
 
 def principals(devices: dict[str, Device], names: Sequence[str], *, every: bool) -> list[str]:
     """
-    Return who can hold a credential: the named, or all, that speak for themselves.
+    Return principals that can have a credential: the named, or all that publish for themselves.
 
     Raises
     ------
@@ -76,8 +76,11 @@ def _why(name: str, here: dict[str, Device], devices: dict[str, Device]) -> str:
         return f"{name!r} was removed on {devices[name].removed}; it needs no credential"
     if here[name].gateway is not None:
         gateway = here[name].gateway
-        return f"{name!r} is behind {gateway!r}, which speaks for it; issue {gateway!r} one"
-    return f"{name!r} is a name of tonne's own services; give the device another id"
+        return (
+            f"{name!r} is connected through {gateway!r}, which publishes for it; "
+            f"issue a credential for {gateway!r}"
+        )
+    return f"{name!r} is reserved for tonne's own services; give the device another id"
 
 
 def issue(
@@ -89,7 +92,7 @@ def issue(
     watch: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     """
-    Give each principal a credential, unless it has one that still lasts.
+    Give each principal a credential, unless it has a valid one.
 
     A certificate that is renewed stays good until it ends or is revoked, so that the
     device can be given the new one meanwhile; a password is replaced at once.
@@ -160,7 +163,7 @@ def revoke(
     older: bool = False,
 ) -> list[Result]:
     """
-    Take credentials back: from now on, and for open connections once the broker has the change.
+    Revoke credentials: now, and for open connections once the broker has the change.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Certificates for keys that devices made themselves: by a one-time token, or by the last one.
+Certificates for keys made by devices: with a one-time token, or the last certificate.
 
 The key never leaves the device: what comes here is a request that it signed (PKCS #10).
 """
@@ -36,21 +36,21 @@ BY_EST = "est"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Who asks for a certificate, and for which key."""
+    """The requester of a certificate, and the key."""
 
     principal: str
     key: PublicKey
 
     @property
     def key_sha256(self) -> bytes:
-        """Digest of the key, by which a request that is repeated is known."""
+        """Return the digest of the key, which identifies a repeated request."""
         der = self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha256(der).digest()
 
 
 def read_request(data: bytes) -> Wanted:
     """
-    Read a certificate request (PKCS #10, DER), and hold its signature against its key.
+    Return a certificate request (PKCS #10, DER), with its signature verified.
 
     Raises
     ------
@@ -68,7 +68,9 @@ def read_request(data: bytes) -> Wanted:
     if not signed:
         raise InputError("the request is not signed by its own key; make it again")
     if len(names) != 1:
-        raise InputError(f"the request has {len(names)} common names; give the device's id as one")
+        raise InputError(
+            f"the request has {len(names)} common names; give the device's id as the only one"
+        )
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
         return Wanted(str(names[0].value), key)
     if isinstance(key, rsa.RSAPublicKey) and _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1]:
@@ -85,7 +87,7 @@ def make_tokens(
     conn: Connection, names: Sequence[str], hours: float, author: str
 ) -> list[tuple[str, str, datetime]]:
     """
-    Make a one-time token for each device that can hold a credential: id, token, until when.
+    Make a one-time token for each device: id, token, end of validity.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def enrol(
     named: str | None = None,
 ) -> bytes:
     """
-    Give a device its first certificate, PEM, and use up its token.
+    Return a device's first certificate, PEM, and use up its token.
 
     The same token by the same key gives the same certificate again: an answer may be lost.
 
@@ -126,13 +128,13 @@ def enrol(
         found = tokens.take(conn, token)
         if found is None or found.expires <= datetime.now(UTC):
             raise EnrolmentError(
-                "the token is unknown or expired; `tonne registry enrol-token ID` makes another"
+                "the token is unknown or expired; `tonne registry enrol-token ID` makes a new one"
             )
         if wanted.principal != found.principal or named not in (None, "", found.principal):
-            raise EnrolmentError("the token is for another device; its common name is the id")
+            raise EnrolmentError("the token is for another device; the common name must be its id")
         if found.certificate is not None:
             if found.key != wanted.key_sha256:
-                raise EnrolmentError("the token was used, by another key; ask for a new token")
+                raise EnrolmentError("the token was used with another key; ask for a new token")
             return found.certificate
         certificate = _issue(conn, folder, wanted, days)
         tokens.use(conn, token, wanted.key_sha256, certificate)
@@ -143,7 +145,7 @@ def renew(
     conn: Connection, folder: IdentityFolder, certificate: bytes, wanted: Wanted, days: int = DAYS
 ) -> bytes:
     """
-    Give a device its next certificate, PEM, on the strength of the one that it shows.
+    Return a device's next certificate, PEM, after it presented the current one.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Identities for brokers: certificates, passwords, and what each principal may do.
+Identities for brokers: certificates, passwords, and permissions of each principal.
 
 Files only: no broker and no database is asked here.
 """

@@ -32,7 +32,7 @@ _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_A
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate with its key (empty where it is not ours), PEM, and what to know it by."""
+    """A certificate with its key (empty if made elsewhere), PEM, and its identifiers."""
 
     certificate: bytes
     key: bytes
@@ -42,7 +42,7 @@ class Issued:
 
 
 class Authority:
-    """The authority in a folder: `ca.crt`, `ca.key` (guard it), `ca.crl`."""
+    """The authority in a folder: `ca.crt`, `ca.key` (secret), `ca.crl`."""
 
     def __init__(
         self, folder: Path, key: ec.EllipticCurvePrivateKey, own: x509.Certificate
@@ -54,7 +54,7 @@ class Authority:
     @classmethod
     def open(cls, folder: Path) -> Authority:
         """
-        Take up the authority of a folder, or make one where there is none.
+        Return the authority of a folder, or create one.
 
         Raises
         ------
@@ -96,19 +96,19 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """Its own certificate, PEM: what every client trusts."""
+        """Return its own certificate, PEM, trusted by every client."""
         return self._own.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, principal: str, days: int) -> Issued:
-        """Make a key pair for a principal, for `days` from now."""
+        """Return a new key pair for a principal, for `days` from now."""
         return self._issue(principal, days, _CLIENT, [x509.DNSName(principal)])
 
     def certify(self, principal: str, key: PublicKey, days: int) -> Issued:
-        """Certify a key that a principal made itself, for `days` from now."""
+        """Return a certificate for a principal's own key, for `days` from now."""
         return self._certify(principal, key, days, _CLIENT, [x509.DNSName(principal)])
 
     def issue_server(self, hosts: Sequence[str], days: int) -> Issued:
-        """Make the broker's key pair; clients find it by any of these names or addresses."""
+        """Return the broker's key pair, valid for any of these names or addresses."""
         return self._issue(hosts[0], days, _SERVER, [_host(name) for name in hosts])
 
     def _issue(

@@ -53,7 +53,7 @@ class Control:
             CallbackAPIVersion.VERSION2, client_id=ADMIN, protocol=mqtt.MQTTv5
         )
         self._client.tls_set_context(tls.context())
-        self._client.on_message = self._heard
+        self._client.on_message = self._on_message
         self._client.on_subscribe = self._subscribed
         self._client.on_connect = self._connected
         self._answers: list[dict[str, Any]] = []
@@ -72,7 +72,9 @@ class Control:
         try:
             self._client.connect(self._host, self._port, 30)
         except OSError as error:
-            raise ServerError(f"{self._place}: {error}; is the broker up?") from error
+            raise ServerError(
+                f"{self._place}: {error}; check that the broker is running"
+            ) from error
         self._wait(lambda: self._granted is not None, "an answer")
         if not self._granted:
             raise ServerError(
@@ -97,14 +99,14 @@ class Control:
         return {one["username"]: not one.get("disabled", False) for one in found}
 
     def roles(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the broker's roles, and what each allows."""
+        """Return the broker's roles and their permissions."""
         (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
         found = answer.get("data", {}).get("roles", [])
         return {one["rolename"]: one.get("acls", []) for one in found}
 
     @property
     def lets_sparkplug(self) -> bool:
-        """Whether the pipeline may hear Sparkplug's topics there."""
+        """Return whether the pipeline may read Sparkplug's topics there."""
         ours = self.roles().get(PIPELINE, [])
         return any(acl["topic"].startswith(sparkplug.PREFIX) for acl in ours)
 
@@ -126,7 +128,7 @@ class Control:
         self._check(needed)
 
     def throw_out(self, name: str) -> None:
-        """Take a principal's rights and identity away, and cut its connection."""
+        """Remove a principal's permissions and identity, and disconnect it."""
         self._check(
             self._ask(
                 [
@@ -154,24 +156,24 @@ class Control:
             rc = self._client.loop(0.1)
             if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or time.monotonic() > end_s:
                 raise ServerError(
-                    f"{self._place} gave no {what}: {mqtt.error_string(rc)}; does it trust "
-                    f"the certificate of {ADMIN}?"
+                    f"{self._place} gave no {what}: {mqtt.error_string(rc)}; check that "
+                    f"it trusts the certificate of {ADMIN}"
                 )
 
     def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            raise ServerError(f"{self._place} refuses {ADMIN}: {reason}")
+            raise ServerError(f"{self._place} rejects {ADMIN}: {reason}")
         client.subscribe(f"{CONTROL}/response", qos=1)
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
         self._granted = not any(reason.is_failure for reason in reasons)
 
-    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         self._answers += json.loads(message.payload).get("responses", [])
 
 
 def differences(control: Control, wanted: Iterable[Principal]) -> tuple[list[Principal], list[str]]:
-    """Return whom the broker does not know as wanted, and whom it should no longer know."""
+    """Return principals with missing or wrong permissions at the broker, and obsolete ones."""
     principals = {one.name: one for one in wanted}
     clients, roles = control.clients(), control.roles()
     stale = [name for name in clients if name not in principals]

@@ -45,7 +45,7 @@ class IdentityFolder:
         self.path = path
 
     def authority(self) -> Authority:
-        """Take up the authority, or make it."""
+        """Return the authority, created if missing."""
         make_folder(self.path)
         return Authority.open(self.path)
 
@@ -54,11 +54,11 @@ class IdentityFolder:
         return self.path / "devices" / checked(name)
 
     def service(self, name: str) -> Path:
-        """Return the folder of a service of ours."""
+        """Return the folder of a tonne service."""
         return self.path / "services" / checked(name)
 
     def hand_out(self, folder: Path, authority: Authority, issued: Issued) -> None:
-        """Write a certificate with its key, and whom to trust; a password there goes."""
+        """Write a certificate with its key and the trusted authority; remove an old password."""
         write(folder / KEY, issued.key)
         write(folder / CERTIFICATE, issued.certificate, PUBLIC)
         write(folder / CA, authority.certificate, PUBLIC)
@@ -66,7 +66,7 @@ class IdentityFolder:
         self._hash(folder.name).unlink(missing_ok=True)
 
     def hand_out_password(self, name: str, authority: Authority) -> None:
-        """Make a password for a device, write it for the device and its hash for the broker."""
+        """Make a password for a device, write it for the device, and its hash for the broker."""
         password = principals.make()
         folder = self.device(name)
         write(folder / PASSWORD, password.encode())
@@ -77,14 +77,14 @@ class IdentityFolder:
             (folder / file).unlink(missing_ok=True)
 
     def forget(self, name: str) -> None:
-        """Remove what was handed to a principal that is revoked."""
+        """Remove the files of a revoked principal."""
         for file in (CERTIFICATE, KEY, PASSWORD):
             (self.device(name) / file).unlink(missing_ok=True)
         self._hash(name).unlink(missing_ok=True)
         self.note_password(name)
 
     def ensure_service(self, name: str) -> Tls:
-        """Return a service's identity; it is made where it is not there."""
+        """Return a service's identity, created if missing."""
         authority = self.authority()
         folder = self.service(name)
         if not (folder / KEY).exists() or not (folder / CERTIFICATE).exists():
@@ -92,11 +92,11 @@ class IdentityFolder:
         return Tls.of(folder)
 
     def services(self) -> list[str]:
-        """Return the names of our services that hold an identity."""
+        """Return the names of tonne's services with an identity."""
         return sorted(path.name for path in (self.path / "services").glob("*") if path.is_dir())
 
     def ensure_server(self, hosts: Sequence[str], where: str = "broker") -> Path:
-        """Make a server's certificate for these names, the broker's; return its folder."""
+        """Create a server certificate for these names (default: the broker); return its folder."""
         authority, folder = self.authority(), self.path / where
         names = folder / "names"
         wanted = "\n".join(hosts).encode()
@@ -112,7 +112,7 @@ class IdentityFolder:
 
     def passwords(self, names: Iterable[str]) -> dict[str, Hashed]:
         """
-        Return the hashes of those that log in by password.
+        Return the hashes of principals with a password.
 
         Raises
         ------
@@ -132,11 +132,11 @@ class IdentityFolder:
         return found
 
     def not_carried(self) -> list[str]:
-        """Return principals whose password was made and is in no running broker yet."""
+        """Return principals whose new password no running broker has yet."""
         return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
 
     def note_password(self, name: str) -> None:
-        """Note that the broker knows a password."""
+        """Record that the broker has a password."""
         self._mark_not_carried(name).unlink(missing_ok=True)
 
     def _mark_not_carried(self, name: str) -> Path:

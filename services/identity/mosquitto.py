@@ -107,7 +107,7 @@ _RETAIN = "A Sparkplug host's STATE is retained."
 @dataclass(frozen=True, slots=True)
 class Listening:
     """
-    Where and how the broker listens.
+    Listening addresses and options of the broker.
 
     `password_port` is None where every principal shows a certificate; `connections`
     is the most at once, on each port; `plugin` says where the plugin is, if not where
@@ -155,7 +155,7 @@ def config(at: Listening) -> str:
 
 
 def role_of(principal: Principal) -> dict[str, Any]:
-    """Return the role of one principal, as the plugin's file and its commands have it."""
+    """Return the role of one principal, for the plugin's file and commands."""
     send = [*principal.publish]
     hear = [*principal.subscribe]
     if principal.controls:
@@ -181,7 +181,7 @@ def client_of(principal: Principal) -> dict[str, Any]:
 
 
 def security(principals: Iterable[Principal]) -> bytes:
-    """Return dynamic-security.json: what no role allows is denied."""
+    """Return dynamic-security.json; permissions not listed in a role are denied."""
     known = list(principals)
     document = {
         "defaultACLAccess": {

@@ -1,5 +1,5 @@
 """
-What each principal may do at a broker: write and read below its own name, and nothing else.
+Permissions of each principal at a broker: write and read below its own name only.
 
 A device or gateway writes its telemetry and status, reads its receipts, and writes
 the topics of the fleet's own that the registry gives to it.  Services of ours have
@@ -42,7 +42,7 @@ _ROUNDS = 101  # mosquitto's own number
 
 def make_folder(folder: Path) -> None:
     """
-    Make a folder that its owner alone may enter.
+    Create a folder that only its owner may enter.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def make_folder(folder: Path) -> None:
 
 def write(path: Path, content: bytes, mode: int = SECRET) -> None:
     """
-    Put a file in place, whole, with its permissions from its first byte on.
+    Write a file atomically, with its permissions from the first byte on.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def write(path: Path, content: bytes, mode: int = SECRET) -> None:
 
 def read(path: Path, what: str) -> bytes:
     """
-    Read a file.
+    Return the contents of a file.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def read(path: Path, what: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """One password as each broker keeps it; none of these lets anyone log in."""
+    """One password as hashed by each broker."""
 
     salt: str
     pbkdf2_sha512: str
@@ -114,7 +114,7 @@ def make() -> str:
 
 
 def hashed(password: str) -> Hashed:
-    """Hash a password as mosquitto and as RabbitMQ want it."""
+    """Return a password hashed for mosquitto and for RabbitMQ."""
     salt = os.urandom(12)
     key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ROUNDS, 64)
     rabbit = os.urandom(4)
@@ -135,7 +135,7 @@ QUEUE_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/store/messages/
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    Who may connect, and the topic filters that it may publish to and subscribe to.
+    A client, with its topic filters for publishing and subscribing.
 
     `password` is None for one that shows a certificate; `controls` says that it may
     change what others may do.
@@ -150,7 +150,7 @@ class Principal:
 
 def checked(name: str) -> str:
     """
-    Return a name that both brokers hold apart from every other.
+    Return a name that both brokers can distinguish from every other.
 
     Raises
     ------
@@ -166,17 +166,17 @@ def checked(name: str) -> str:
 
 
 def is_ours(name: str) -> bool:
-    """Whether a name is kept for services: `tonne`, and all that begins with `tonne-`."""
+    """Return whether a name is reserved for services: `tonne`, and all that begin with `tonne-`."""
     return name == PIPELINE or name.startswith(f"{PIPELINE}-")
 
 
 def speaker(device: Device) -> str:
-    """Return the principal that speaks for a device."""
+    """Return the principal that publishes for a device."""
     return device.gateway or device.id
 
 
 def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -> Principal:
-    """Return a principal of tonne's own: it reads all telemetry and writes receipts.
+    """Return a principal of tonne itself: it reads all telemetry and writes receipts.
 
     `tonne-admin` changes who may do what, and sends dead letters again; `tonne-watch` hears
     how much waits at the broker, and nothing else.
@@ -204,7 +204,7 @@ def field(
     sparkplug: bool = False,
 ) -> list[Principal]:
     """
-    Return the devices and gateways that hold a credential, with what is theirs.
+    Return the devices and gateways with a credential, with their devices.
 
     Parameters
     ----------

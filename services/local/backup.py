@@ -1,5 +1,5 @@
 """
-All that an installation is, as one file: rows of the database, keys, identities, settings.
+Backup of an installation in one file: rows of the database, keys, identities, settings.
 
 Rows are copied as text, table by table in one snapshot, and come back into a database that
 `tonne migrate` made: another PostgreSQL, another TimescaleDB, a container.  Offsets of a
@@ -45,17 +45,17 @@ WHERE s.relkind = 'S' AND s.relnamespace = 'public'::regnamespace ORDER BY 1
 """
 
 
-class Held(NamedTuple):
-    """What a backup holds: rows in all, tables that have some, and files beside them."""
+class Contents(NamedTuple):
+    """Contents of a backup: number of rows, of tables with rows, and of files."""
 
     rows: int
     tables: int
     files: int
 
 
-def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Held:
+def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Contents:
     """
-    Write a backup; the file is readable by its owner alone, for it holds keys.
+    Write a backup; only its owner may read the file, as it contains keys.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Held:
         raise
 
 
-def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> Held:
+def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> Contents:
     counts: dict[str, int] = {}
     columns: dict[str, list[str]] = {}
     with connect(url, name="tonne backup") as conn:
@@ -95,7 +95,7 @@ def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> H
     made = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = {"form": _FORM, "made": made, "schema": version, "columns": columns, "rows": counts}
     box.writestr(_MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
-    return Held(sum(counts.values()), sum(n > 0 for n in counts.values()), len(files))
+    return Contents(sum(counts.values()), sum(n > 0 for n in counts.values()), len(files))
 
 
 def _out(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> int:
@@ -116,9 +116,9 @@ def _is_kept(file: Path, home: Path) -> bool:
     return not parts[-1].endswith((".log", ".out", ".db"))
 
 
-def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Held:
+def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Contents:
     """
-    Bring a backup into a database that `tonne migrate` made and nothing uses, and a folder.
+    Restore a backup into an unused, migrated database, and a folder.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Hel
 
 def _restore(
     url: str, home: Path, box: zipfile.ZipFile, manifest: dict[str, Any], dotenv: Path | None
-) -> Held:
+) -> Contents:
     files = _checked(box, home)
     with connect(url, name="tonne restore") as conn:
         _require_schema(conn)
@@ -175,7 +175,7 @@ def _restore(
     if dotenv is not None and _DOTENV in box.namelist() and not dotenv.exists():
         _unpack(box, _DOTENV, dotenv)
     rows: dict[str, int] = manifest["rows"]
-    return Held(sum(rows.values()), sum(n > 0 for n in rows.values()), len(files))
+    return Contents(sum(rows.values()), sum(n > 0 for n in rows.values()), len(files))
 
 
 def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:

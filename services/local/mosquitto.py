@@ -82,12 +82,12 @@ class Mosquitto(Server):
 
     @property
     def secure(self) -> bool:
-        """Whether it was last started to ask everybody who they are."""
+        """Return whether it was last started with authentication."""
         return (self.folder / SECURITY).exists()
 
     @property
     def tls(self) -> Tls:
-        """The pipeline's identity to it."""
+        """Return the pipeline's identity for it."""
         return Tls.of(self.identities.service(PIPELINE))
 
     @property
@@ -97,7 +97,7 @@ class Mosquitto(Server):
 
     def become(self, *, secure: bool) -> None:
         """
-        Be secure or open from the next start on.
+        Use or disable authentication from the next start on.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Mosquitto(Server):
         write(self.folder / SECURITY, security(principals))
 
     def take_up_revocations(self) -> None:
-        """Read the list of revoked certificates again; for connections to come."""
+        """Read the list of revoked certificates again; for new connections."""
         running = self._running()
         if self.secure and running is not None:
             self._copy_identity()
@@ -135,13 +135,13 @@ class Mosquitto(Server):
 
     @property
     def log(self) -> Path:
-        """Its own log, or what it printed before it opened one."""
+        """Return its own log, or its output before the log was opened."""
         printed = self.folder / self.output
         size = printed.exists() and printed.stat().st_size
         return printed if size else self.folder / "mosquitto.log"
 
     def command(self, port: int) -> list[str]:
-        """Write the configuration, begin a new log when the old is long, return the command."""
+        """Write the configuration, rotate a long log, return the command."""
         if self.secure:
             self._copy_identity()
             config = secure_config(self._listening(port))
@@ -164,7 +164,7 @@ class Mosquitto(Server):
         return Listening(LOOPBACK, port, port + PASSWORDS, sparkplug=True, arch=os.uname().machine)
 
     def ready(self, port: int) -> bool:
-        """Whether it takes MQTT connections."""
+        """Return whether it accepts MQTT connections."""
         try:
             with socket.create_connection((LOOPBACK, port), timeout=5) as connection:
                 if not self.secure:
@@ -177,7 +177,7 @@ class Mosquitto(Server):
 
 
 def greets(connection: socket.socket) -> bool:
-    """Whether an MQTT broker is at the other end, be it that it turns us away."""
+    """Return whether an MQTT broker answers, even with a rejection."""
     connection.sendall(_CONNECT)
     answer = connection.recv(4)
     if answer[:1] != bytes([_CONNACK]):

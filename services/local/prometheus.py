@@ -57,7 +57,7 @@ class Prometheus(Server):
 
     @property
     def url(self) -> str:
-        """Where its page and its API are."""
+        """Return the address of its page and API."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
@@ -66,7 +66,7 @@ class Prometheus(Server):
 
     def watch(self, binds: Mapping[str, str]) -> None:
         """
-        Scrape processes where they listen; taken up within seconds.
+        Scrape processes at these addresses, within seconds.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Prometheus(Server):
         return [str(PROMETHEUS), *where, listen, *_KEPT]
 
     def ready(self, port: int) -> bool:
-        """Whether it answers queries."""
+        """Return whether it answers queries."""
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/-/ready", timeout=5) as page:
                 return bool(page.status == 200)  # noqa: PLR2004

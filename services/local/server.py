@@ -1,4 +1,4 @@
-"""What all local servers share: a folder, a remembered port, one process, a log."""
+"""Common parts of all local servers: folder, stored port, process, log."""
 
 import signal
 import time
@@ -42,36 +42,36 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients find it."""
+        """Return its URL for clients."""
 
     @abstractmethod
     def command(self, port: int) -> list[str]:
-        """Write what the server reads, and return its command line."""
+        """Write the server's files, and return its command line."""
 
     @abstractmethod
     def ready(self, port: int) -> bool:
-        """Whether the server answers as itself."""
+        """Return whether the server answers as itself."""
 
     def account(self) -> Account | None:
-        """Return the account that it runs as where we are root; None for ours."""
+        """Return the account for it if we are root; None for the current one."""
         return service_account(self.user) if self.user else None
 
     def prepare(self, account: Account | None) -> None:
-        """Make the folder ready for a first start or a start over old data."""
+        """Prepare the folder for a first start, or a start with old data."""
         own_folder(self.folder, account)
 
     def port_conflict(self, port: int) -> bool:
-        """Whether a failed start may succeed a moment later: another start took the port."""
+        """Return whether another start took the port, so that a retry may succeed."""
         return not machine.is_free(port)
 
     @property
     def log(self) -> Path:
-        """Where to read what went wrong."""
+        """Return the path of the log."""
         return self.folder / self.output
 
     @property
     def port(self) -> int:
-        """Port of the last start, or the usual one."""
+        """Return the port of the last start, or the usual one."""
         try:
             return int(self._port_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -79,7 +79,7 @@ class Server(ABC):
 
     @property
     def pid(self) -> int | None:
-        """Id of the running process, or None."""
+        """Return the id of the running process, or None."""
         running = self._running()
         return running.pid if running else None
 
@@ -109,7 +109,7 @@ class Server(ABC):
 
     def stop(self) -> None:
         """
-        Stop cleanly; nothing happens when it does not run.
+        Stop cleanly; no effect if it does not run.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Server(ABC):
         self._end(self.stop_signal, _STOPPED_WITHIN_S)
 
     def kill(self) -> None:
-        """End it as a power cut would (`kill -9`)."""
+        """Kill the process like a power failure (`kill -9`)."""
         self._end(signal.SIGKILL, _STOPPED_WITHIN_S)
 
     def restart(self) -> None:
@@ -183,7 +183,7 @@ class _Quiet:
         self._server, self._seen, self._since_s = server, (server.log, -1), 0.0
 
     def for_s(self) -> float:
-        """Look at the log; return since when it is as it was. [s]"""
+        """Check the log; return the time without changes. [s]"""
         now_s, log = time.monotonic(), self._server.log
         seen = log, log.stat().st_size if log.exists() else 0
         if seen != self._seen:

@@ -93,12 +93,12 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        """Connection URL, with the generated password."""
+        """Return the connection URL, with the generated password."""
         return self._url(DATABASE, self.port)
 
     @property
     def log(self) -> Path:
-        """What was written last: the server's own log, or what it printed while starting."""
+        """Return the latest output: the server's log, or its output at the start."""
         written = [*self.folder.glob(self.output), *self.folder.glob("log/*.log")]
         newest = max(written, key=lambda path: path.stat().st_mtime, default=None)
         return newest or self.folder / self.output
@@ -117,7 +117,7 @@ class Postgres(Server):
         return [str(POSTGRES_BIN / "postgres"), "-D", _HERE]
 
     def ready(self, port: int) -> bool:
-        """Whether it lets us in: the password is ours alone, so it is no other server."""
+        """Return whether it accepts our login, which no other server has."""
         try:
             psycopg.connect(self._url("postgres", port), connect_timeout=5).close()
         except psycopg.OperationalError:
@@ -125,7 +125,7 @@ class Postgres(Server):
         return True
 
     def start(self) -> None:
-        """Start, and create the database `tonne` where it is not there yet."""
+        """Start, and create the database `tonne` if missing."""
         super().start()
         with psycopg.connect(self._url("postgres", self.port), autocommit=True) as connection:
             row = connection.execute(
@@ -135,7 +135,7 @@ class Postgres(Server):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def let_read(self, login: str, password: str) -> None:
-        """Make a login that may read what boards read, and write nothing."""
+        """Create a read-only login for the boards."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             for role, may in (("tonne_grafana", "NOLOGIN"), (login, "LOGIN")):
                 known = "SELECT FROM pg_roles WHERE rolname = %s"
@@ -157,7 +157,7 @@ class Postgres(Server):
             connection.execute(sql.SQL("GRANT tonne_grafana TO {}").format(sql.Identifier(login)))
 
     def port_conflict(self, port: int) -> bool:
-        """Also while backends of a killed server finish their last query."""
+        """Return also True while backends of a killed server finish their last query."""
         return super().port_conflict(port) or "shared memory block" in self.last_lines()
 
     def _initdb(self, account: Account | None) -> None:
@@ -204,7 +204,7 @@ class Postgres(Server):
 
 @dataclass(frozen=True)
 class Urls:
-    """Where the servers are; None for one that is not up."""
+    """Addresses of the servers; None for one that is not running."""
 
     database_url: str | None = None
     mqtt_url: str | None = None
@@ -218,7 +218,7 @@ class Urls:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """One server as it is now."""
+    """Current state of one server."""
 
     state: str
     pid: int | None
@@ -228,7 +228,7 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All servers as they are now."""
+    """Current state of all servers."""
 
     home: str
     urls: Urls
@@ -260,7 +260,7 @@ class LocalStack:
 
     @property
     def servers(self) -> tuple[Server, ...]:
-        """Every server, in the order of starting."""
+        """Return every server, in the order of starting."""
         return self.postgres, self.mosquitto, self.kafka, self.prometheus, self.grafana
 
     def up(
@@ -273,7 +273,7 @@ class LocalStack:
         processes: Mapping[str, str] | None = None,
     ) -> Urls:
         """
-        Start what does not run yet.
+        Start servers that do not run.
 
         Parameters
         ----------
@@ -317,7 +317,7 @@ class LocalStack:
         return self.urls()
 
     def down(self) -> None:
-        """Stop all servers cleanly; their data stays."""
+        """Stop all servers cleanly; their data are kept."""
         if not self.home.exists():
             return
         with self._alone():
@@ -326,7 +326,7 @@ class LocalStack:
                 self._publish()
 
     def urls(self) -> Urls:
-        """URLs of the servers that run."""
+        """Return URLs of the running servers."""
         running = [server.url if server.pid else None for server in self.servers]
         database, mqtt, kafka, prometheus, grafana = running
         tls = self.mosquitto.tls if mqtt and self.mosquitto.secure else Tls()
@@ -334,7 +334,7 @@ class LocalStack:
         return Urls(database, mqtt, kafka, ca, cert, key, prometheus, grafana)
 
     def status(self) -> Status:
-        """Every server's state."""
+        """Return every server's state."""
         servers = {}
         for server in self.servers:
             state = "up" if server.pid else "down"

@@ -1,5 +1,5 @@
 """
-Rules of alarms by kind and device class, and what the registry may set for one device.
+Rules of alarms by kind and device class, and settings of the registry for one device.
 
 They stand in `alarm_rules.toml`.
 """
@@ -28,7 +28,7 @@ _OF_KINDS = {"raise_below": ("inverter_low",), "days": ("charger_dead",)}
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an alarm of a kind is of, and what to do about it."""
+    """Subject of a kind of alarm, and its remedy."""
 
     name: str
     subject: str
@@ -45,7 +45,7 @@ def _read() -> dict[str, dict[str, Any]]:
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Return every kind of alarm by its name."""
+    """Return every kind of alarm by name."""
     names = ("subject", "severity", "runbook", "what_to_do")
     return {kind: Kind(kind, *(rule[name] for name in names)) for kind, rule in _read().items()}
 
@@ -60,7 +60,7 @@ def rows() -> Iterator[tuple[Any, ...]]:
 
 
 def problems(said: object) -> Iterator[str]:
-    """Yield what is wrong with `attributes.alarms` of a device."""
+    """Yield faults of `attributes.alarms` of a device."""
     if not isinstance(said, dict):
         yield f"alarms {said!r} is no mapping; write KIND: {{after_s: 7200}}"
         return

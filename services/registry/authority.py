@@ -1,6 +1,5 @@
 """
-What authorities and registries said: registrations, authorizations, submissions, facilities,
-acceptances.
+Data of authorities: registrations, authorizations, submissions, facilities, acceptances.
 
 What a submission that was filed reported is never changed by a later entry: whatever would
 make it come out as another is refused.
@@ -62,7 +61,7 @@ def reader(kind: str) -> Any:
 
 
 def entry(kind: str, row: Row) -> Entered:
-    """Read a row; whatever it lacks is a problem of the row."""
+    """Return a row; missing keys are problems of the row."""
     cells = row.all()
     try:
         record = msgspec.convert(cells, TYPES[kind])
@@ -92,7 +91,7 @@ def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
 
 
 def name_of(record: Record) -> str:
-    """Return what tells an entry from others of its kind."""
+    """Return the name of an entry among those of its kind."""
     if isinstance(record, Acceptance):
         return " ".join(filter(None, (record.subject, record.id, record.project)))
     if isinstance(record, Registration):
@@ -105,12 +104,12 @@ def name_of(record: Record) -> str:
 
 
 def document(found: Entered) -> dict[str, Any]:
-    """Return an entry with the keys of registry files; empty optional keys are left out."""
+    """Return an entry with the keys of registry files, without empty optional keys."""
     return dict(_present(msgspec.to_builtins(found.record, builtin_types=(date,))))
 
 
 def entered_records(registry: Registry) -> Authority:
-    """Return all that was entered, as exports take it."""
+    """Return all entries, as used by exports."""
     found = [one.record for one in registry.entered]
     return Authority(
         registrations=tuple(one for one in found if isinstance(one, Registration)),
@@ -125,7 +124,7 @@ def problems(
     stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> Iterator[tuple[Key, str, bool]]:
     """
-    Find entries that contradict each other, the registry, statements, or what was filed.
+    Return entries that contradict each other, the registry, statements, or filings.
 
     Parameters
     ----------
@@ -200,7 +199,7 @@ def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
 
 
 def life_of(record: Registration, methodology: str, version: str) -> Life | None:
-    """Return the life of a project's methodology in the programme that registered it."""
+    """Return the validity of a project's methodology in its programme."""
     named = (record.programme, record.registry, record.cdop.programme, record.cdop.standard)
     return find_life(methodology, version, named)
 
@@ -250,7 +249,7 @@ def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[s
 
 
 def changed_after_filing(stored: Authority, given: Authority) -> Iterator[str]:
-    """Say which submissions are filed, and given as others."""
+    """Return filed submissions that are given with other contents."""
     by_name = {contradictions.submission_name(one): one for one in stored.submissions}
     for now in given.submissions:
         name = contradictions.submission_name(now)

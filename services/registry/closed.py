@@ -1,4 +1,4 @@
-"""Changes that an import refuses because closed periods count by the old value."""
+"""Changes rejected by an import, as closed periods use the old value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.registry.service_times import timezone, whole_grid
 
 
 def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
-    """Find factors that a file has otherwise than they are stored."""
+    """Return factors of a file that differ from stored ones."""
     for key, entry in given.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Published) and before is not None and before != entry:
@@ -33,7 +33,7 @@ def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
-    """Find laboratory results that a file has otherwise than they are stored."""
+    """Return laboratory results of a file that differ from stored ones."""
     for key, entry in given.entries.items():
         before = stored.entries.get(key)
         if not isinstance(entry, Project) or not isinstance(before, Project):
@@ -52,7 +52,7 @@ def rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
-    """Find laboratory results of parameters that the methodology does not have."""
+    """Return laboratory results of parameters that the methodology does not have."""
     for key, entry in merged.entries.items():
         if not isinstance(entry, Project) or not entry.laboratory:
             continue
@@ -93,7 +93,7 @@ def problems(
     sealed: Mapping[str, datetime],
 ) -> Iterator[tuple[Key, str]]:
     """
-    Find time zones that are changed for a time that is past changing.
+    Return time zones changed for a time that is closed.
 
     A place whose law changes its clock keeps its name in the zone database, which dates the
     change.  Another name from a date on makes the date before it longer or shorter, so that

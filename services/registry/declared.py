@@ -49,7 +49,7 @@ DESIGN = (
 
 
 def survey(row: Row) -> Survey:
-    """Read a survey."""
+    """Return a survey."""
     row.only(*(f.name for f in fields(Survey)))
     population = row.required("population", row.whole("population", 1), "how many there are")
     n = row.required("n", row.whole("n", 2), "how many were asked, 2 or more")
@@ -104,7 +104,7 @@ def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -
 
 
 def event(row: Row) -> Event:
-    """Read an event."""
+    """Return an event."""
     row.only("from", "to", "what", "found", "document", "devices", "by", "resolved")
     what = row.text("what")
     if what and what not in HAPPENINGS:
@@ -134,7 +134,7 @@ def event(row: Row) -> Event:
 
 
 def shared_meter(row: Row) -> SharedMeter:
-    """Read a meter that several users share."""
+    """Return a meter shared by several users."""
     row.only("main", "users", "lost", "readings")
     main = row.identifier("main")
     users = row.required("users", row.all().get("users"), "the meters of all its users") or []
@@ -166,7 +166,7 @@ def _joint(row: Row) -> JointReading:
 
 
 def default(row: Row) -> Default:
-    """Read why a published default applies."""
+    """Return the reason for a published default."""
     row.only(*(f.name for f in fields(Default)))
     reason = row.text("reason")
     if reason and not reasoned(reason):
@@ -175,7 +175,7 @@ def default(row: Row) -> Default:
 
 
 def design(row: Row) -> Design:
-    """Read the registered design."""
+    """Return the registered design."""
     row.only(*DESIGN)
     latitude, longitude = row.number("latitude", -90, 90), row.number("longitude", -180, 180)
     if (latitude is None) != (longitude is None):
@@ -239,7 +239,7 @@ def _decimal(given: Decimal | int | None) -> Decimal | None:
 
 
 def document(project: Project) -> dict[str, Any]:
-    """Return what is declared with the keys of registry files."""
+    """Return the declarations with the keys of registry files."""
     design_ = project.design
     return {
         "surveys": [
@@ -286,7 +286,7 @@ def _kept(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shared(registry: Registry) -> Iterator[Finding]:
-    """Warn of one survey's data in two projects: a phase needs a survey of its own."""
+    """Warn of one survey's data in two projects, as each phase needs its own survey."""
     of: dict[str, list[Project]] = {}
     for project in registry.projects.values():
         for one in project.surveys or ():
@@ -330,7 +330,7 @@ def counted(device: Device) -> set[str]:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Refuse what is declared of a parameter or a device that is none of the project's."""
+    """Refuse declarations for a parameter or device outside the project."""
     try:
         specs = find(project.methodology, project.version).parameters
     except MethodologyError:

@@ -1,4 +1,4 @@
-"""Entries as the files write them: what an export says, an import reads back unchanged."""
+"""Entries in the form of files: an export can be imported unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from services.registry.located import NUMBER
 
 
 def document(entry: Entry) -> dict[str, Any]:
-    """Return an entry with the keys of registry files; empty optional keys are left out."""
+    """Return an entry with the keys of registry files, without empty optional keys."""
     writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
         Site: _site,
         Topic: asdict,
@@ -48,7 +48,7 @@ def document(entry: Entry) -> dict[str, Any]:
 
 
 def sections(registry: Registry) -> dict[str, Any]:
-    """Return a registry as sections of a file; those that hold nothing are left out."""
+    """Return a registry as sections of a file, without empty ones."""
     whole: dict[str, Any] = {
         "sites": [document(e) for e in registry.sites.values()],
         "devices": [document(e) for e in registry.devices.values()],
@@ -69,7 +69,7 @@ def to_yaml(registry: Registry) -> str:
 
 
 def dump(held: Any, *, flow: bool = False) -> str:
-    """Return values of a registry file as YAML; `flow` is one line of it."""
+    """Return values of a registry file as YAML; `flow` is one line."""
     return yaml.dump(
         held,
         Dumper=_Dumper,

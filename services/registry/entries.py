@@ -1,4 +1,4 @@
-"""The registry as values: equal entries mean that nothing has to be written."""
+"""The registry as values; equal entries need no writing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent"
 
 
 def calibration_every(said: object) -> int | None:
-    """Read an interval of calibration [months]; None where the attribute is none."""
+    """Return an interval of calibration [months]; None where the attribute is not one."""
     return said if type(said) is int and 1 <= said <= MAX_MONTHS else None
 
 
@@ -51,7 +51,7 @@ SIGNED = "signed"
 
 @dataclass(frozen=True, slots=True)
 class LaterZone:
-    """A site's time zone from a local date on, the first that is its own."""
+    """A site's time zone from its first local date on."""
 
     begins: date
     timezone: str
@@ -59,7 +59,7 @@ class LaterZone:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Prices of a kWh at a site from a local day on, in one currency; money, never carbon."""
+    """Prices of a kWh at a site from a local day on, in one currency; not part of any tonnes."""
 
     begins: date
     currency: str
@@ -72,7 +72,7 @@ class Tariff:
 @dataclass(frozen=True, slots=True)
 class Site:
     """
-    A place with its time zone; `park` names the group of sites that it belongs to.
+    A place with its time zone; `park` names its group of sites.
 
     `names` are by language what people who do not read `name` call it.  `timezones` are those
     that came after `timezone`; None says that the file does not speak of them.  `country` is its
@@ -95,14 +95,14 @@ class Site:
 
     @property
     def clock(self) -> str:
-        """All its time zones, as `mrv.calendar` reads them."""
+        """Return all its time zones, as read by `mrv.calendar`."""
         return joined(self.timezone, ((z.begins, z.timezone) for z in self.timezones or ()))
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """
-    A meter swap.
+    A meter replacement.
 
     Here `channel` is the class's column, and values are in its base units.
     """
@@ -149,7 +149,7 @@ class PvArray:
 @dataclass(frozen=True, slots=True)
 class MeterKey:
     """
-    Public key with which a meter or gateway signs from a time on, and where it was read.
+    Public key of a meter or gateway from a time on, and its source.
 
     `key` is in hex, or `ended`: from then on there is none.
     """
@@ -161,7 +161,7 @@ class MeterKey:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A meter at a project's site that does not serve it, why, and which of its meters it feeds."""
+    """A meter at a project's site outside its boundary, the reason, and the meters it supplies."""
 
     device: str
     reason: str
@@ -171,8 +171,8 @@ class Outside:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """
-    Limits of the quality tests for one channel (or `time`), from a time on, and why; null
-    switches a test off, and omitted keys are as in the profile.
+    Limits of the quality tests for one channel (or `time`) from a time on, and the reason; null
+    disables a test, and omitted keys are as in the profile.
     """
 
     channel: str
@@ -222,13 +222,13 @@ class Device:
 
 
 def array_fields(held: Device | PvArray) -> dict[str, Any]:
-    """Return what is said of PV modules, by key."""
+    """Return the stated data of PV modules, by key."""
     return {key: getattr(held, key) for key in ARRAY_KEYS}
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A template of a fleet's own topics; one that is not active is not listened to."""
+    """A template of a fleet's own topics; inactive ones are not subscribed."""
 
     kind: ClassVar[str] = "topic"
     id: str
@@ -238,7 +238,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
-    """A device in a role; local dates only where they are not the crediting period's."""
+    """A device in a role; local dates only if they differ from the crediting period's."""
 
     device: str
     role: str
@@ -249,7 +249,7 @@ class ProjectDevice:
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """How many PV modules, and their rated power each. [W]"""
+    """Number of PV modules, and rated power of each. [W]"""
 
     count: int
     watt: Decimal | int
@@ -294,7 +294,7 @@ class Project:
 
     @property
     def declared(self) -> Declared:
-        """What the operator declares beside the meters."""
+        """Return the declarations of the operator."""
         return Declared(
             self.surveys or (),
             self.events or (),
@@ -331,7 +331,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A box of coordinates that a city lies in. [degrees]"""
+    """Bounding box of a city. [degrees]"""
 
     south: float
     north: float
@@ -342,7 +342,7 @@ class Area:
 @dataclass(frozen=True, slots=True)
 class Programme:
     """
-    The one programme that the projects belong to.
+    The programme of the projects.
 
     `target_kt` is what its actions' targets come to; sites outside `area` are warned of.
     `issue_signatures` operators have to approve an issue, each with a key of their own; None:
@@ -360,13 +360,13 @@ class Programme:
 
     @property
     def id(self) -> str:
-        """There is one programme, so its row is always the same."""
+        """Return the id of the only programme."""
         return "programme"
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A factor that was published after this version of tonne, as its TOML would say it."""
+    """A factor published after this version of tonne, as in its TOML."""
 
     kind: ClassVar[str] = "factor"
     id: str
@@ -376,7 +376,7 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Entered:
     """
-    What only an authority or a registry knows; `kind` is that of its section.
+    Data known only to an authority or registry; `kind` is that of its section.
 
     The record has the keys of `mrv/exports/entered.py`.
     """
@@ -397,7 +397,7 @@ class Registry:
 
     @staticmethod
     def of(entries: Iterable[Entry]) -> Registry:
-        """Make a registry of entries; a later one replaces an earlier one of its id."""
+        """Return a registry of entries; a later one replaces an earlier one of its id."""
         return Registry({(e.kind, e.id): e for e in entries})
 
     @property
@@ -427,16 +427,16 @@ class Registry:
 
     @property
     def entered(self) -> list[Entered]:
-        """What authorities and registries said."""
+        """Return entries of authorities and registries."""
         return [e for e in self.entries.values() if isinstance(e, Entered)]
 
     @property
     def programme(self) -> Programme | None:
-        """The programme, if one is registered."""
+        """Return the programme, if registered."""
         return next((e for e in self.entries.values() if isinstance(e, Programme)), None)
 
     def around(self, ids: Iterable[str]) -> set[str]:
-        """Ids of some sites, and of those within about a hundred metres: one place by any id."""
+        """Return ids of some sites, and of those within about 100 metres, as one location."""
         sites = self.sites
         known = [sites[name] for name in ids if name in sites]
         return {
@@ -449,12 +449,12 @@ class Registry:
 
 
 def place(one: Sample) -> tuple[str, str, str]:
-    """What tells a sample from others: laboratory, its number there, parameter."""
+    """Return the key of a sample: laboratory, its number there, parameter."""
     return one.laboratory, one.sample, one.parameter
 
 
 def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
-    """Read what a project's `documents` say of a parameter."""
+    """Return the entry of a project's `documents` for a parameter."""
     if isinstance(given, str):
         return Document(name, given)
     issued = given.get("issued")

@@ -1,5 +1,5 @@
 """
-Keys of one row, read as what they should be.
+Keys of one row, read as their types.
 
 Every problem of a row is collected, not only the first: anyone who corrects a
 file of ten thousand devices wants to do it once.
@@ -30,7 +30,7 @@ _USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 
 
 class Row:
-    """A mapping in a file, and what is wrong with it."""
+    """A mapping of a file, with its faults."""
 
     def __init__(self, value: Value, file: str, path: str, line: int = 0) -> None:
         self.file, self.path = file, path
@@ -40,7 +40,7 @@ class Row:
             self.problem(None, "must be a mapping of keys to values")
 
     def problem(self, key: str | None, text: str, line: int | None = None) -> None:
-        """Note a problem of a key, or of the whole row."""
+        """Record a problem of a key, or of the whole row."""
         if line is None:
             line = self.table.lines.get(key, self.table.line) if key else self.table.line
         path = f"{self.path}.{key}" if key else self.path
@@ -49,13 +49,13 @@ class Row:
             self.problems.append(told)
 
     def only(self, *known: str) -> None:
-        """Refuse keys that are not known here."""
+        """Refuse unknown keys."""
         for key in self.table.cells:
             if key not in known:
                 self.problem(key, f"unknown key; known here: {', '.join(known)}")
 
     def has(self, key: str) -> bool:
-        """Tell whether the key is there and not null."""
+        """Return whether the key is present and not null."""
         value = self.table.cells.get(key)
         return value is not None and not (isinstance(value, Plain) and value in NULLS)
 
@@ -151,7 +151,7 @@ class Row:
         return value == "true"
 
     def required(self, key: str, found: Any, what: str) -> Any:
-        """Note that a key is missing, unless reading it already said more."""
+        """Record that a key is missing, unless a fault was recorded."""
         if found is None and not self.has(key):
             self.problem(key, f"is missing; give {what}")
         return found
@@ -184,7 +184,7 @@ class Row:
         return None
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """Return free keys and values, as JSON would hold them."""
+        """Return free keys and values, in JSON form."""
         if not self.has(key):
             return {}
         value = self.table.cells[key]
@@ -194,13 +194,13 @@ class Row:
         return {}
 
     def all(self) -> dict[str, Any]:
-        """Return every key and value of the row, as JSON would hold them."""
+        """Return every key and value of the row, in JSON form."""
         for key, value in self.table.cells.items():
             self._left_open(key, value)
         return dict(native(self.table))
 
     def row(self, key: str) -> Row:
-        """Return a mapping as a row of its own."""
+        """Return a mapping as a separate row."""
         line = self.table.lines.get(key, self.table.line)
         return Row(self.table.cells[key], self.file, f"{self.path}.{key}", line)
 
@@ -217,7 +217,7 @@ class Row:
 
 
 def amount(row: Row, quantity: str) -> int:
-    """Amount in whole base units of the quantity."""
+    """Return an amount in whole base units of the quantity."""
     given = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
     if quantity not in QUANTITY_INDEX:
         known = ", ".join(q.name for q in QUANTITIES)

@@ -50,7 +50,7 @@ FORMATS = (".yaml", ".yml", ".csv", SUFFIX)
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What files say: entries that could be read, where each stands, and problems by row."""
+    """Contents of files: readable entries, the position of each, and problems by row."""
 
     registry: Registry = field(default_factory=Registry)
     places: dict[Key, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Incoming:
 
 def read_files(paths: Sequence[Path]) -> Incoming:
     """
-    Read registry files: YAML, workbooks, or CSV for devices; of a folder all that it holds.
+    Return registry files: YAML, workbooks, or CSV for devices; of a folder all its files.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def read_files(paths: Sequence[Path]) -> Incoming:
 
 def read_bytes(name: str, data: bytes) -> Incoming:
     """
-    Read one registry file from its bytes; its name says its format.
+    Return one registry file from its bytes; its name gives its format.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def _add_all(incoming: Incoming, document: Value, name: str) -> None:
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
     """
-    Files in order, those of a folder by name.
+    Return files in order, those of a folder by name.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
 
 def read_document(path: Path, csv_section: str) -> Value:
     """
-    Read a file as a mapping of sections: YAML, a workbook, or CSV as the rows of one section.
+    Return a file as a mapping of sections: YAML, a workbook, or CSV as rows of one section.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def read_document(path: Path, csv_section: str) -> Value:
 
 
 def parse_document(name: str, data: bytes, csv_section: str) -> Value:
-    """Read the bytes of a file, as `read_document` does."""
+    """Return the contents of a file's bytes, as `read_document`."""
     suffix = Path(name).suffix.lower()
     if suffix == SUFFIX:
         return read_workbook(data, name)
@@ -184,7 +184,7 @@ def updated(stored: Registry, incoming: Registry) -> Registry:
 
 
 def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tuple[Version, ...]:
-    """Return all versions of a plan: a file adds versions, and approvals of those stored."""
+    """Return all versions of a plan: a file adds versions, and approvals of stored ones."""
     known = {one.name for one in stored}
     approvals = {one.name: one.approval for one in given or ()}
     return (
@@ -196,7 +196,7 @@ def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tu
 def with_samples(
     stored: tuple[Sample, ...], given: tuple[Sample, ...] | None
 ) -> tuple[Sample, ...]:
-    """Return all samples: a file need not repeat those that are stored."""
+    """Return all samples; a file need not repeat stored ones."""
     known = {place(one) for one in stored}
     more = (one for one in given or () if place(one) not in known)
     return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))

@@ -1,5 +1,5 @@
 """
-A form by methodology: the sections of a registry file that it needs, and nothing more.
+A form by methodology: only the required sections of a registry file.
 
 A value that only the plant knows is a placeholder, which an import refuses; a value that the
 methodology gives stands as it is.  The notes say what each value is.
@@ -28,18 +28,18 @@ _DAY, _TIME = f"{PLACEHOLDER}DAY", "T00:00:00"
 
 
 class Form(NamedTuple):
-    """What to fill in: sections, what is meant by sheet and key, and how to go on."""
+    """Contents of a form: sections, explanations by sheet and key, next steps."""
 
     sections: dict[str, Any]
     notes: dict[tuple[str, str], str]
     about: str
 
     def workbook(self) -> bytes:
-        """Return it as a workbook, a sheet a table."""
+        """Return it as a workbook, one sheet per table."""
         return write_workbook(self.sections, self.notes, self.about)
 
     def yaml(self) -> str:
-        """Return it as YAML; what values mean stands above it."""
+        """Return it as YAML, with explanations above the values."""
         meant = [f"{sheet}: {key}: {text}" for (sheet, key), text in self.notes.items()]
         head = "".join(f"# {line}\n" for line in (*self.about.splitlines(), *meant))
         return head + dump(self.sections)

@@ -1,5 +1,5 @@
 """
-Files of invoices: what was sold or bought, by whose document (monitoring option B).
+Files of invoices: sales or purchases, by issuer (monitoring option B).
 
 YAML with a list `invoices`, or CSV with the same columns, where devices stand in
 one cell with spaces between.  The amount is in kWh
@@ -37,7 +37,7 @@ _DIGEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """An invoice as a file brings it: whose it is, which one it corrects, and where it stands."""
+    """An invoice of a file: project, correction, and position."""
 
     project: str
     invoice: Invoice
@@ -48,7 +48,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What becomes of a row: `created`, `unchanged` or `error`."""
+    """Result of a row: `created`, `unchanged` or `error`."""
 
     id: str
     result: str
@@ -64,7 +64,7 @@ class Import:
 
     @property
     def refused(self) -> bool:
-        """Whether anything stands in the way: then nothing is stored."""
+        """Return whether any fault prevents storing."""
         return any(one.result == "error" for one in self.results)
 
 
@@ -76,7 +76,7 @@ def plan(
     others: Mapping[str, Collection[str]],
 ) -> Import:
     """
-    Say what an import of invoices would do.
+    Return the effect of an import of invoices.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def plan(
 
 def read(path: Path) -> list[Row]:
     """
-    Read the rows of a file.
+    Return the rows of a file.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def read(path: Path) -> list[Row]:
 
 
 def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
-    """Read a row; None where it could not be read, and its problems say why."""
+    """Return a row; None where unreadable, with its problems."""
     row.only(*_KEYS)
     project = row.identifier("project")
     name, issuer, number = row.identifier("id"), row.text("issuer"), row.text("number")

@@ -34,7 +34,7 @@ _MONTHS = 12
 
 
 def expected(row: Row) -> dict[str, Any]:
-    """Read what the design lets expect of a year, and of phases from a day on."""
+    """Return the design's expected amounts of a year, and of phases from a day on."""
     if not row.has("expected"):
         return {}
     inner = row.row("expected")
@@ -97,7 +97,7 @@ _DIGITS = 18  # of a stated value, before or after the point
 
 def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
     """
-    Read the documents of a project's parameters, by parameter; None where it names none.
+    Return the documents of a project's parameters, by parameter; None without any.
 
     Each is a text, or `document`, `by`, `issued`, `sha256` and `value` by themselves; what is wrong
     becomes a problem of the row.
@@ -116,7 +116,7 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
 
 
 def stated(row: Row) -> dict[str, str] | None:
-    """Read the document of a factor; None where it names none."""
+    """Return the document of a factor; None without one."""
     if not row.has("document"):
         return None
     found = _read(row, "document", row.mapping("document"), "document")

@@ -1,5 +1,5 @@
 """
-YAML and CSV as values that know the line they stand on.
+YAML and CSV as values with their line.
 
 Nothing is guessed: a scalar keeps its text, so version 1.10 does not become
 1.1, an id of 007 not 7, and a time without an offset is seen as such.  Anyone who
@@ -25,7 +25,7 @@ from services.registry import spreadsheets
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that breaks a rule, or looks wrong; `text` names key, value and remedy."""
+    """A row that breaks a rule, or is suspicious; `text` names key, value and remedy."""
 
     kind: str
     id: str
@@ -50,7 +50,7 @@ class Plain(str):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A mapping: its keys, and where each stands."""
+    """A mapping: its keys, and the position of each."""
 
     line: int
     cells: dict[str, Value]
@@ -62,7 +62,7 @@ Value = str | Table | list["Value"]
 
 def read_yaml(text: str, name: str, line: int = 1) -> Value:
     """
-    Read a YAML document.
+    Return a YAML document.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
 
 def read_csv(text: str, name: str, known: Sequence[str] | None) -> list[Table]:
     """
-    Read a CSV table whose columns are `known` keys, or any; an empty cell is an absent key.
+    Return a CSV table whose columns are `known` keys, or any; an empty cell is an absent key.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class _Reading:
 
 
 def native(value: Value) -> Any:
-    """Return a value as JSON would hold it; numbers that are not whole are Decimal."""
+    """Return a value in JSON form; numbers that are not whole are Decimal."""
     if isinstance(value, Table):
         return {key: native(cell) for key, cell in value.cells.items()}
     if isinstance(value, list):

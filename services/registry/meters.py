@@ -1,5 +1,5 @@
 """
-Physical meters: one id each, a bound, and certificates that name them.
+Physical meters: one id each, a limit, and certificates that name them.
 
 What was registered before these rules stays, and is named as what is to be mended.
 
@@ -43,7 +43,7 @@ ENDED = "ended"
 
 
 def meter_key(row: Row) -> MeterKey:
-    """Read a row of `meter_keys`."""
+    """Return a row of `meter_keys`."""
     row.only("from", "key", "document")
     begins = row.required("from", row.moment("from"), "a time with its offset")
     text = row.text("key")
@@ -56,7 +56,7 @@ def meter_key(row: Row) -> MeterKey:
 
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
-    """Say which keys were changed, stand out of order, or can be found by no serial number."""
+    """Return keys that were changed, are out of order, or have no serial number."""
     gateways = {device.gateway for device in merged.devices.values()}
     earlier = stored.devices
     for device in merged.devices.values():
@@ -85,7 +85,7 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
 
 def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
     """
-    Sort the keys of all devices by serial number and by id, each device's in order of time.
+    Return the keys of all devices by serial number and by id, in order of time.
 
     A key speaks for its own device, and for those that are behind it.
     """
@@ -114,7 +114,7 @@ _ZERO_SHAPES = re.compile("(?<![0-9lo])o+(?=[0-9l])")
 
 def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
-    Pairs of ids that are one physical meter at a time; the first in the order of ids leads.
+    Return pairs of ids of one physical meter at a time, in order of ids.
 
     Maker and serial say which meter it is, in whatever case, width and with whatever blanks they
     are written; a maker that is not given may be any.
@@ -126,7 +126,7 @@ def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
 
 def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
-    Pairs of ids whose serials are read alike, and that may be one physical meter.
+    Return pairs of ids with similar serial numbers, possibly one physical meter.
 
     By one maker, serials that differ in punctuation, leading zeros, or letters and digits of one
     shape; of two makers, one serial that is too long for chance.
@@ -187,12 +187,12 @@ def _quantities(device: Device) -> set[str]:
 
 
 def duplicate_meter(device: Device, other: Device) -> Text:
-    """Say what is wrong with the second of two ids of one meter."""
+    """Return the fault of the second of two ids of one meter."""
     return text("REG-01.same_serial", device=other.id, serial=str(other.serial), other=device.id)
 
 
 def alike_meter(device: Device, other: Device) -> Text:
-    """Say which serials are read alike."""
+    """Return similar serial numbers."""
     return text(
         "REG-01.alike_serial", device=other.id, serial=str(other.serial),
         other=device.id, other_serial=str(device.serial),
@@ -200,7 +200,7 @@ def alike_meter(device: Device, other: Device) -> Text:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Warn of meters of a project that its statements will say something of."""
+    """Warn of meters of a project that will cause findings in statements."""
     mine = [devices[name] for name in dict.fromkeys(d.device for d in project.devices)]
     for lacks, names in (
         ("maker or serial", [d.id for d in mine if not (d.maker and d.serial)]),
@@ -220,7 +220,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 
 def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Refuse a meter of the boundary that cannot be upstream of what it names."""
+    """Refuse a boundary meter that cannot be upstream of the meters that it names."""
     mine = {device.device for device in project.devices}
     for one in project.boundary or ():
         site = devices[one.device].site if one.device in devices else None
@@ -244,7 +244,7 @@ def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding
 def outlasting(
     project: Project, devices: Mapping[str, Device], country: str | None
 ) -> Iterator[Finding]:
-    """Warn of certificates that name a later day than their interval of calibration allows."""
+    """Warn of certificates that end later than their calibration interval allows."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:

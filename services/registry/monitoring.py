@@ -1,4 +1,4 @@
-"""A project's monitoring plan in registry files: versions, lines, and what holds of them."""
+"""A project's monitoring plan in registry files: versions, lines, and checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_PERCENT = 50
 
 
 def versions(row: Row) -> tuple[Version, ...] | None:
-    """Read `monitoring` of a project; None where the file does not speak of it."""
+    """Return `monitoring` of a project; None where the file does not have it."""
     rows = row.rows("monitoring")
     if rows is None:
         return None
@@ -152,7 +152,7 @@ def document(version: Version) -> dict[str, Any]:
 
 
 def rewritten(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> Iterator[str]:
-    """Say which stored versions a file has otherwise, and which new ones have no kind."""
+    """Return stored versions that a file changes, and new ones without kind."""
     known = {one.name: one for one in stored}
     for one in given or ():
         before = known.get(one.name)
@@ -174,7 +174,7 @@ def rewritten(stored: tuple[Version, ...], given: tuple[Version, ...] | None) ->
 
 
 def without_kind(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> Iterator[str]:
-    """Say which new versions do not say what they are to those before, or until when."""
+    """Return new versions without relation to earlier ones, or without end."""
     known = {one.name for one in stored}
     every = sorted((*stored, *(v for v in given or () if v.name not in known)), key=_begins)
     for one in every:
@@ -196,7 +196,7 @@ def _begins(one: Version) -> date:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Hold the versions of a project's plan against its methodology and its meters."""
+    """Check the versions of a project's plan against its methodology and its meters."""
     meters = {
         d.device: meter(
             devices[d.device].class_id,

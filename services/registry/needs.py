@@ -1,4 +1,4 @@
-"""Rules: does a project bring what its methodology asks for?"""
+"""Rules: completeness of a project for its methodology."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ZERO = Fraction(0)
 def check(
     project: Project, devices: Mapping[str, Device], whole: FactorBook, grid: str | None
 ) -> Iterator[Finding]:
-    """Hold a project whose devices are all registered against its methodology."""
+    """Check a project with registered devices against its methodology."""
     book = whole.within(grid)
     country = book.country
     try:
@@ -91,7 +91,7 @@ def check(
 
 
 def unknown_documents(project: Project) -> Iterator[str]:
-    """Say which of a project's `documents` are of no parameter of its methodology."""
+    """Return `documents` of a project without a parameter in its methodology."""
     try:
         methodology = find(project.methodology, project.version)
     except MethodologyError:
@@ -124,7 +124,7 @@ def factors_asked(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> list[Factor]:
     """
-    Factors that a project's account asks for in its first year, by id.
+    Return factors used by a project's account in its first year, by id.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def _strange(
         if said is not None:
             yield _finding(project, f"{methodology.id}, {clause}: {said}")
     if (said := odd(methodology, inputs)) is not None:
-        text = f"{methodology.id}, plausibility: {said}; it counts as it is given"
+        text = f"{methodology.id}, plausibility: {said}; it is applied as given"
         yield Finding(project.kind, project.id, text, warning=True)
 
 

@@ -62,7 +62,7 @@ CERTAINTIES = ("R", "T", "r", "B", "M")
 
 
 def site(row: Row) -> Site:
-    """Read a site."""
+    """Return a site."""
     row.only(*(f.name for f in fields(Site)))
     return Site(
         id=row.identifier("id"),
@@ -120,7 +120,7 @@ def _names(row: Row) -> dict[str, str] | None:
 
 
 def device(row: Row) -> Device:
-    """Read a device with its certificates and meter swaps."""
+    """Return a device with its certificates and meter replacements."""
     row.only(*DEVICE_KEYS)
     class_id = row.text("class")
     rated = row.whole("rated_power_w", 1, ratings.MAX_RATED_W)
@@ -196,14 +196,14 @@ def _placed(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def topic(row: Row) -> Topic:
-    """Read a topic template."""
+    """Return a topic template."""
     row.only(*(f.name for f in fields(Topic)))
     active = row.flag("active")
     return Topic(row.identifier("id"), row.text("template"), active is None or active)
 
 
 def published(row: Row) -> Published:
-    """Read a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
+    """Return a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
              "certainty", "verified", "bound", "supersedes", "document", "calculation")  # fmt: skip
     name = row.identifier("id")
@@ -242,7 +242,7 @@ def _exact(given: Any) -> Any:
 
 
 def project(row: Row) -> Project:
-    """Read a project with its devices."""
+    """Return a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
              "boundary", "laboratory", "documents", "names", "surveys", "events",
@@ -291,7 +291,7 @@ def _design(row: Row) -> Design | None:
 
 
 def sample(row: Row) -> Sample:
-    """Read what a laboratory found."""
+    """Return a laboratory result."""
     row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256", "signed")
     sha256 = row.optional("sha256")
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -314,7 +314,7 @@ def _outside(row: Row) -> Outside:
 
 
 def programme(row: Row) -> Programme:
-    """Read the programme and its actions."""
+    """Return the programme and its actions."""
     row.only("name", "actions", "target_kt", "area", "issue_signatures", "public_url")
     actions = row.rows("actions") or []
     found = tuple(_action(a) for a in actions)

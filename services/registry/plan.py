@@ -1,4 +1,4 @@
-"""What an import would do, row by row, before anything is written."""
+"""Effect of an import, by row, before writing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All outcomes, the registry as it would be, and the entries to write."""
+    """All outcomes, the resulting registry, and the entries to write."""
 
     results: tuple[Result, ...]
     merged: Registry = field(default_factory=Registry)
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def refused(self) -> bool:
-        """Whether anything stands in the way: then nothing is written."""
+        """Return whether any fault prevents writing."""
         return any(r.result == "error" for r in self.results)
 
 
@@ -54,7 +54,7 @@ def plan(
     keys: Sequence[EnrolledKey] | None = None,
 ) -> Plan:
     """
-    Merge files into the stored registry and hold the whole against the rules.
+    Merge files into the stored registry and check the whole against the rules.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ class _Findings:
 
     @property
     def given(self) -> Collection[Key]:
-        """Rows of the files."""
+        """Return rows of the files."""
         return self._incoming.places.keys()
 
     def place(self, key: Key) -> str:
@@ -253,7 +253,7 @@ class _Findings:
             self._stopped.add(key)
 
     def ordered(self, outcomes: dict[Key, str]) -> list[Key]:
-        """Rows of the files first, then stored rows that a rule speaks of."""
+        """Return rows of the files first, then stored rows with a finding."""
         return [*outcomes, *(key for key in self._messages if key not in outcomes)]
 
     def result(self, key: Key, outcomes: dict[Key, str]) -> Result:

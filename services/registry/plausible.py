@@ -1,5 +1,5 @@
 """
-Rules: can the rated power make the expected energy?
+Rules: consistency of rated power and expected energy.
 
 A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
 gives 4,771 kWh a kilowatt.  The data must not be derived from either figure
@@ -185,7 +185,7 @@ _MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
-    """All factors, those of the registry too, and what is wrong with these."""
+    """Return all factors, including the registry's, and faults of the latter."""
     book = factors.load()
     found: list[Finding] = []
     own = {factor.id: factor for factor in book}
@@ -367,14 +367,14 @@ def _fits(project: Project, expected: Decimal) -> str:
     modules = project.modules
     if modules is None:
         return ""
-    return f"; {_told(modules)} would give {expected / _peak_kw(modules):,.1f} kWh/kW"
+    return f"; {_peak(modules)} would give {expected / _peak_kw(modules):,.1f} kWh/kW"
 
 
 def _peak_kw(modules: Modules) -> Decimal:
     return Decimal(modules.count) * modules.watt / 1000
 
 
-def _told(modules: Modules) -> str:
+def _peak(modules: Modules) -> str:
     return f"{modules.count:,} modules of {modules.watt} W = {_peak_kw(modules):,.0f} kW"
 
 
@@ -388,7 +388,7 @@ def _modules(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
         yield Finding(
             project.kind,
             project.id,
-            f"modules: {_told(modules)}, but the devices are rated {rated_kw:,} kW, a ratio of "
+            f"modules: {_peak(modules)}, but the devices are rated {rated_kw:,} kW, a ratio of "
             f"{ratio:.2f} (usual: {low} to {high}); check rated_power_w, count and watt",
             warning=True,
         )

@@ -1,5 +1,5 @@
 """
-Rated powers with the time from which they count.
+Rated powers with their start.
 
 A rating decides how much a meter may say, so it is never changed for a time that a closed
 period covers.  A file that gives another `rated_power_w` and no `ratings` gives one from
@@ -33,7 +33,7 @@ _HIGHEST = 1_000_000
 
 
 def tariff(row: Row) -> Tariff:
-    """Read a row of `tariffs`."""
+    """Return a row of `tariffs`."""
     row.only("from", "currency", *PRICES, "source")
     begins = row.required("from", row.day("from"), "the first local day of the prices")
     currency = row.text("currency")
@@ -46,7 +46,7 @@ def tariff(row: Row) -> Tariff:
 
 
 def rows(site: Site) -> list[dict[str, Any]]:
-    """Return the prices of a site as a file has them."""
+    """Return the prices of a site as in a file."""
     whole = ({"from": one.pop("begins"), **one} for one in map(asdict, site.tariffs or ()))
     return [{key: value for key, value in one.items() if value is not None} for one in whole]
 
@@ -58,7 +58,7 @@ _FAR = 10
 
 
 def rating(row: Row) -> Rating:
-    """Read a row of `ratings`."""
+    """Return a row of `ratings`."""
     row.only("from", "rated_power_w", "document", "sha256")
     watt = row.required("rated_power_w", row.whole("rated_power_w", 1, MAX_RATED_W), "whole watts")
     begins = row.required("from", row.moment("from"), "a time with its offset")
@@ -95,7 +95,7 @@ def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, in
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
-    """Give each rating that a file changes without a time the time of its import."""
+    """Return ratings changed by a file without a time, dated at the import."""
     entries = dict(merged.entries)
     for key, entry in merged.entries.items():
         if isinstance(entry, Device):
@@ -129,7 +129,7 @@ def problems(
     stored: Registry, merged: Registry, closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Device, str]]:
     """
-    Say which ratings are changed for a time that is past changing.
+    Return ratings changed for a time that is closed.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def problems(
 
 
 def unlikely(class_id: str, watt: int | None) -> str | None:
-    """Say that no device of a class has such a rated power, and what may be meant, or None."""
+    """Return why no device of a class has such a rated power, and the likely value, or None."""
     kind = classes.load().get(class_id)
     span = None if kind is None else kind.rated_power
     if kind is None or span is None or watt is None or span.least_w <= watt <= span.most_w:
@@ -185,7 +185,7 @@ def unlikely(class_id: str, watt: int | None) -> str | None:
 
 
 def odd(device: Device) -> Iterator[str]:
-    """Say where a rated power is none that a device of its class has, and how it is mended."""
+    """Return implausible rated powers for a device class, and the remedy."""
     said, held = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
     if said is not None and held:
         said += (

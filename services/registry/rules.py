@@ -1,5 +1,5 @@
 """
-What must hold in a registry as a whole, whatever file its rows came from.
+Rules for the registry as a whole, over all files.
 
 Each rule yields findings; a finding names the row, the key, the value and the
 remedy.  Warnings do not block an import unless it is strict.
@@ -38,7 +38,7 @@ _LONGEST = 26
 
 
 def check(registry: Registry) -> Iterator[Finding]:
-    """Hold a registry against every rule."""
+    """Check a registry against every rule."""
     sites, devices, projects = registry.sites, registry.devices, registry.projects
     for site in sites.values():
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))

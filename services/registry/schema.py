@@ -1,5 +1,5 @@
 """
-JSON Schema of registry files, for editors: completion, and red lines while one types.
+JSON Schema of registry files, for completion and error marks in editors.
 
 Made from the entries' own types, with the names that files use.  What only holds
 between rows (an id that is registered, two services of one meter) is reported by
@@ -103,7 +103,7 @@ _IDS = {("Site", "id"), ("Site", "park"), ("Device", "id"), ("Device", "site"),
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of a whole registry file; its keys say what they mean."""
+    """Return the schema of a whole registry file, with descriptions of keys."""
     sections = {
         "sites": _entry(entries.Site),
         "devices": _device(),
@@ -131,7 +131,7 @@ def schema() -> dict[str, Any]:
 
 @cache
 def descriptions() -> dict[str, dict[str, str]]:
-    """What each key means, by the section that it stands in, such as `devices.calibrations`."""
+    """Return the meaning of each key, by section, such as `devices.calibrations`."""
     text = files("services.registry").joinpath("descriptions.toml").read_text("utf-8")
     return tomllib.loads(text)
 

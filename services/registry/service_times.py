@@ -1,4 +1,4 @@
-"""When devices serve a project, by the clock of its site."""
+"""Service of devices in a project, in the time zone of its site."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from services.registry.entries import Device, Project, ProjectDevice, Registry, 
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names in the zone database, which takes a walk through its files."""
+    """Return the names in the zone database."""
     return frozenset(available_timezones())
 
 
 def timezone(project: Project, registry: Registry) -> str | None:
-    """Return the time zones of the project's first site; None where one is not known."""
+    """Return the time zones of the project's first site; None where one is unknown."""
     site = _site(project, registry)
     return site.clock if site is not None and known(site) else None
 
 
 def country(project: Project, registry: Registry) -> str | None:
-    """Return the country of the project's first site; None where none is known."""
+    """Return the country of the project's first site; None where unknown."""
     site = _site(project, registry)
     return country_of(site) if site is not None and known(site) else None
 
 
 def grid(project: Project, registry: Registry) -> str | None:
-    """Return the name of the first site's grid, in a country of several; None where it has none."""
+    """Return the name of the first site's grid, in a country with several; None without one."""
     site = _site(project, registry)
     return site.grid if site is not None else None
 
@@ -49,11 +49,11 @@ def _site(project: Project, registry: Registry) -> Site | None:
 
 
 def known(site: Site) -> bool:
-    """Tell whether the zone database holds all time zones of a site."""
+    """Return whether the zone database has all time zones of a site."""
     return {site.timezone, *(z.timezone for z in site.timezones or ())} <= zones()
 
 
 def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:
-    """Return when a device serves a project, half-open. [us UTC]"""
+    """Return the service of a device in a project, half-open. [us UTC]"""
     begin = bound.from_date or project.crediting_from
     return period_us(begin, bound.to_date or project.crediting_to, zone)

@@ -1,5 +1,5 @@
 """
-Files whose rows a supplier, laboratory or maker signs, before their operator imports them.
+Files whose rows are signed by supplier, laboratory or manufacturer before the import.
 
 A file of invoices (YAML or CSV), or a registry file with `laboratory` and `documents` of projects.
 Rows of other issuers stay as they are.
@@ -29,7 +29,7 @@ from services.registry.spreadsheets import decoded
 
 
 class Signed(NamedTuple):
-    """A row of a file that is signed now: its name, the bytes that are signed, the signature."""
+    """A row signed now: name, signed bytes, signature."""
 
     row: str
     message: str
@@ -38,7 +38,7 @@ class Signed(NamedTuple):
 
 @dataclass
 class SignedFile:
-    """A file with its signatures: its text, the rows that are signed, and those of others."""
+    """A file with its signatures: text, signed rows, and rows of other issuers."""
 
     text: str = ""
     rows: list[Signed] = field(default_factory=list)
@@ -49,7 +49,7 @@ def sign_file(
     path: Path, key: SigningKey, holder: EnrolledKey, zone: str | None, *, cose: bool = False
 ) -> SignedFile:
     """
-    Sign the rows of a file that their issuer's key may sign.
+    Sign the rows of a file that the issuer's key may sign.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-CSV files as spreadsheets write them: byte order marks, semicolons, headers in Vietnamese.
+CSV files of spreadsheets: byte order marks, semicolons, headers in Vietnamese.
 
 What is certain is repaired, and what could be read in two ways is refused with its line:
 nothing is guessed about a number or a letter.
@@ -65,7 +65,7 @@ def decoded(data: bytes, name: str) -> str:
 
 def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[int, dict[str, str]]]:
     """
-    Yield the rows of a table with the line that each ends on; the keys are registry keys.
+    Yield the rows of a table with their last line; keys are registry keys.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Example registry files, one a device class: every key that a device may have, with its meaning.
+Example registry files by device class: every possible key of a device, with its meaning.
 
 What is optional stands behind `# `; without these two characters it is read.  What no one but
 the reader knows, and tonnes rest on, is a placeholder that an import refuses.  The texts are made

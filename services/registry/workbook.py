@@ -1,5 +1,5 @@
 """
-Registry files as workbooks (XLSX): a sheet a table, a row an entry, columns by the keys.
+Registry files as workbooks (XLSX): one sheet per table, one row per entry, columns by key.
 
 `devices` is a sheet; `devices.calibrations` one whose column `of` names the device;
 `crediting_period.from` a column.  `projects.parameters` and `projects.documents` have a row
@@ -38,7 +38,7 @@ _WORDS = (*NULLS, "true", "false")
 
 def read_workbook(data: bytes, name: str) -> Table:
     """
-    Read a workbook as a mapping of sections, as a YAML file of the same entries would be.
+    Return a workbook as a mapping of sections, equal to a YAML file of the same entries.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The sewerage registry: assets as files hold them, and whether they make a network."""
+"""The sewerage registry: assets in files, and checks of the network."""

@@ -1,5 +1,5 @@
 """
-Sewer assets and events, and whether they make a network.
+Sewer assets and events, and checks of their network.
 
 Pipes, manholes, pumping stations and outfalls, and what was seen and done of them.
 
@@ -54,19 +54,19 @@ class Asset:
 
     @property
     def length_m(self) -> float:
-        """Length along its corners, on a sphere. [m]"""
+        """Return the length along its corners, on a sphere. [m]"""
         pairs = zip(self.path[:-1], self.path[1:], strict=True)
         return math.fsum(_apart_m(a, b) for a, b in pairs)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """West, south, east and north. [degrees]"""
+        """Return west, south, east and north. [degrees]"""
         east, north = zip(*self.path, strict=True)
         return min(east), min(north), max(east), max(north)
 
 
 class Event(NamedTuple):
-    """What was seen of an asset (`inspection`) or done to it (`work`)."""
+    """An inspection (`inspection`) or work (`work`) of an asset."""
 
     asset: str
     day: date
@@ -78,7 +78,7 @@ class Event(NamedTuple):
 
 class Cell(NamedTuple):
     """
-    Assets whose middles lie in one cell of a grid over a window.
+    Assets with their centre in one cell of a grid over a window.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Cell(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong with an asset or a network, and where it stands; `stops` an import."""
+    """A fault of an asset or a network, and its position; `stops` an import."""
 
     place: str
     asset: str
@@ -117,7 +117,7 @@ def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def check(assets: Mapping[str, Asset], places: Mapping[str, str]) -> Iterator[Problem]:
-    """Hold a whole network against every rule; problems in the order of the assets."""
+    """Check a whole network against every rule; problems in the order of the assets."""
     pipes = [a for a in assets.values() if a.kind == "pipe"]
     nodes = {a.id: a for a in assets.values() if a.kind != "pipe"}
     for pipe in pipes:

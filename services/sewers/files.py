@@ -32,7 +32,7 @@ _EVENT = ("asset", "day", "what", "kind", "condition", "note")
 @dataclass(slots=True)
 class Network:
     """
-    What files hold: assets by id, where each stands, events, and what is wrong.
+    Contents of files: assets by id, the position of each, events, and faults.
 
     `straight` are pipes without corners and their places, until all nodes are known.
     """
@@ -47,7 +47,7 @@ class Network:
 
 def read(paths: Sequence[Path]) -> Network:
     """
-    Read files of a sewer network.
+    Return the files of a sewer network.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Assets and events from the cells of a file, with every problem; assets as GeoJSON and CSV.
+Assets and events from the cells of a file, with all problems; assets as GeoJSON and CSV.
 
 One asset or event from the named cells of a file, every problem of it collected.
 
@@ -31,7 +31,7 @@ _CSV = (*COLUMNS, "lon", "lat", "path")
 
 
 class Cells:
-    """Cells of one row; what is wrong is noted, and the row is read on."""
+    """Cells of one row; faults are recorded, and reading continues."""
 
     def __init__(self, cells: Mapping[str, Any], place: str) -> None:
         self._cells = cells
@@ -44,7 +44,7 @@ class Cells:
         return None if value is None or value == "" else str(value)
 
     def safe_text(self, key: str) -> str | None:
-        """Return text that a spreadsheet, into which it is exported, takes for text."""
+        """Return text that a spreadsheet does not read as a formula."""
         found = self.text(key)
         if found is not None and found.startswith(_FORMULA):
             self.problems.append(
@@ -102,7 +102,7 @@ class Cells:
 def asset(
     cells: Mapping[str, Any], path: list[tuple[float, float]], place: str
 ) -> tuple[Asset | None, list[Problem]]:
-    """Read an asset; None where something of it is wrong."""
+    """Return an asset; None if faulty."""
     row = Cells(cells, place)
     name = row.name("id", needed=True)
     kind = row.text("kind") or ""
@@ -145,7 +145,7 @@ def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
 
 
 def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Problem]]:
-    """Read an inspection or a work; None where something of it is wrong."""
+    """Return an inspection or work; None if faulty."""
     row = Cells(cells, place)
     name = row.name("asset", needed=True)
     what = row.text("what") or ""
@@ -167,7 +167,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
 
 
 def feature(asset: Asset) -> dict[str, Any]:
-    """Return a GeoJSON feature; unknown properties are left out."""
+    """Return a GeoJSON feature, without unknown properties."""
     line = asset.kind == "pipe"
     corners = [list(p) for p in asset.path]
     return {
@@ -182,7 +182,7 @@ def feature(asset: Asset) -> dict[str, Any]:
 
 
 def properties(asset: Asset) -> dict[str, Any]:
-    """Return what is known of an asset, and a pipe's length. [m]"""
+    """Return the known properties of an asset, and a pipe's length. [m]"""
     known = {key: getattr(asset, key) for key in COLUMNS if key != "id"}
     found = {key: value for key, value in known.items() if value not in (None, False)}
     return {**found, "length_m": round(asset.length_m, 2)} if asset.kind == "pipe" else found
@@ -196,7 +196,7 @@ def collection(assets: Iterable[Asset]) -> dict[str, Any]:
 def grid(
     box: tuple[float, float, float, float], sides: int, counted: Iterable[Cell]
 ) -> dict[str, Any]:
-    """Return cells of a window as points in their middles, with how many assets each holds."""
+    """Return cells of a window as points at their centres, with the number of assets."""
     west, south, east, north = box
     wide, high = (east - west) / sides, (north - south) / sides
     return {

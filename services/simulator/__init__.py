@@ -1,1 +1,1 @@
-"""Field devices that are made up or replayed, with faults."""
+"""Simulated or replayed field devices, with faults."""

@@ -1,11 +1,11 @@
 """
-One MQTT connection of one device, or of many that share it.
+One MQTT connection of one or several devices.
 
 No thread: the sender's loop calls `read`, `write` and `tend`.  What the broker
 has not acknowledged when the connection breaks goes out again on the next one,
 which starts clean: the outbox is the memory, not the broker's session.
 
-Outbox of a simulated device: readings kept until a receipt says that they are durable.
+Outbox of a simulated device: readings kept until the receipt of durable storage.
 
 A broker's PUBACK is no promise of durability.  A message stays here until a
 receipt names each of its readings, and goes out again when none comes; the wait
@@ -39,14 +39,14 @@ LIMIT = 10_000
 
 
 class Receipt(msgspec.Struct):
-    """What the pipeline says is durable: message numbers of one device."""
+    """Durable messages according to the pipeline: message numbers of one device."""
 
     device: str
     ids: tuple[int, ...] = ()
 
 
 class Entry:
-    """A message on its way, the readings that lack a receipt, and how often it was sent."""
+    """A sent message, its readings without receipt, and the number of attempts."""
 
     __slots__ = ("attempts", "message", "missing")
 
@@ -78,16 +78,16 @@ class Outbox:
 
     @property
     def readings(self) -> int:
-        """Readings without receipt."""
+        """Return readings without receipt."""
         return len(self._waiting)
 
     @property
     def full(self) -> bool:
-        """Whether the device has to wait with new readings."""
+        """Return whether the device must wait with new readings."""
         return len(self._kept) >= self._limit
 
     def keep(self, message: Outgoing) -> Entry:
-        """Take in a message; a copy of one that waits already waits for nothing itself."""
+        """Add a message; a copy of a waiting message waits for nothing itself."""
         entry = Entry(message)
         if not self._receipts:
             entry.missing.clear()
@@ -101,7 +101,7 @@ class Outbox:
         return entry
 
     def published(self, entry: Entry, now_s: float) -> None:
-        """Start the clock of a message that the broker has taken."""
+        """Start the timer of a message that the broker has accepted."""
         if entry.missing:
             wait = min(FIRST_WAIT_S * 2**entry.attempts, LONGEST_WAIT_S)
             entry.attempts += 1
@@ -111,7 +111,7 @@ class Outbox:
         heapq.heappush(self._clock, (due_s, next(self._tie), entry, self.received, latest_s))
 
     def receipt(self, payload: bytes) -> None:
-        """Free what a receipt names; one that cannot be read frees nothing."""
+        """Delete the messages in a receipt; ignore an unreadable one."""
         try:
             receipt = msgspec.json.decode(payload, type=Receipt)
         except msgspec.DecodeError:
@@ -125,7 +125,7 @@ class Outbox:
                     self._kept.discard(entry)
 
     def overdue(self, now_s: float) -> Iterator[Entry]:
-        """Messages whose receipt did not come in time, each to be sent again."""
+        """Return messages without receipt in time, to be sent again."""
         while self._clock and self._clock[0][0] <= now_s:
             _, _, entry, received, latest_s = heapq.heappop(self._clock)
             if entry.missing and self.received > received and now_s < latest_s:
@@ -146,7 +146,7 @@ QUEUE_LIMIT = 2_000
 
 class Connection:
     """
-    A connection that comes back by itself.
+    A connection that is restored automatically.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class Connection:
         self._ready = False
         self._ever = False
         self._refused: str | None = None
-        self.sent = self.unheard = self.refused = self.breaks = 0
+        self.sent = self.without_subscriber = self.refused = self.breaks = 0
         self._client = self._make_client(client_id)
 
     def _make_client(self, client_id: str) -> Client:
@@ -206,7 +206,7 @@ class Connection:
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_publish = self._acknowledged
-        client.on_message = self._heard
+        client.on_message = self._on_message
         client.on_disconnect = self._disconnected
         return client
 
@@ -216,37 +216,37 @@ class Connection:
 
     @property
     def pending(self) -> int:
-        """Messages that the broker has not acknowledged."""
+        """Return the messages that the broker has not acknowledged."""
         return len(self._queue) + len(self._in_flight)
 
     @property
     def idle(self) -> bool:
-        """Whether the broker has acknowledged everything."""
+        """Return whether the broker has acknowledged all messages."""
         return not self.pending
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be queued."""
+        """Return whether more may be queued."""
         return len(self._queue) < QUEUE_LIMIT
 
     @property
     def descriptor(self) -> int | None:
-        """File descriptor of the socket to wait on, while there is one."""
+        """Return the file descriptor of the socket, if any."""
         connected = self._client.socket()
         return None if connected is None else connected.fileno()
 
     @property
     def wants_write(self) -> bool:
-        """Whether bytes wait for the socket."""
+        """Return whether bytes wait for the socket."""
         return self._client.wants_write
 
     def queue(self, entry: Entry) -> None:
-        """Publish a message when its turn comes."""
+        """Queue a message for publication."""
         self._queue.append(entry)
 
     def open(self, now_s: float) -> None:
         """
-        Connect, or connect again when the wait is over.
+        Connect, or connect again after the waiting time.
 
         Raises
         ------
@@ -283,13 +283,13 @@ class Connection:
         return f"{self._url.hostname}:{self._url.port or _PORTS[self._url.scheme]}"
 
     def read(self) -> None:
-        """Take what the socket has."""
+        """Read the available bytes of the socket."""
         self._client.loop_read()
         while self._client.holds_input and self._client.socket() is not None:
             self._client.loop_read()
 
     def write(self) -> None:
-        """Give the socket what it takes, new messages while the window is open."""
+        """Write to the socket, with new messages while the window is open."""
         if self._client.want_write():
             self._client.loop_write()
         self._client.cork()
@@ -312,11 +312,11 @@ class Connection:
             self.sent += 1
 
     def tend(self) -> None:
-        """Keep alive, and notice a broker that is silent."""
+        """Send keep-alives, and detect a broker without answer."""
         self._client.loop_misc()
 
     def close(self) -> None:
-        """Say goodbye; a device that leaves in order tells its status itself."""
+        """Disconnect; the device then publishes its own status."""
         if self._ready and self._principal:
             self._client.publish(self._status_topic, b'{"state":"offline"}', qos=1)
         if self._edge is not None:
@@ -366,11 +366,11 @@ class Connection:
     ) -> None:
         entry = self._in_flight.pop(mid, None)
         if entry is not None:
-            self.unheard += reason.value == _NO_SUBSCRIBER
+            self.without_subscriber += reason.value == _NO_SUBSCRIBER
             self.refused += reason.value >= _FAILURE
             self._on_published(entry, time.monotonic())
 
-    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         if self._edge is not None:
             if self._edge.is_rebirth(bytes(message.payload)):
                 self._bear()

@@ -50,7 +50,7 @@ _SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "uni
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How much of each fault: shares from 0 to 1, `reset` a number of times a device."""
+    """Rate of each fault: shares from 0 to 1, `reset` as a number per device."""
 
     duplicates: float = 0.0
     disorder: float = 0.0
@@ -68,7 +68,7 @@ NO_FAULTS = Faults()
 
 def parse_faults(spec: str) -> Faults:
     """
-    Faults from `duplicates=0.01,reset=1,glitch`; a name alone takes its usual rate.
+    Return faults from `duplicates=0.01,reset=1,glitch`; a name alone has its usual rate.
 
     Raises
     ------
@@ -104,14 +104,14 @@ def _rate(name: str, given: str) -> float:
 @dataclass(slots=True)
 class Plan:
     """
-    What a device sends of one block.
+    Messages of a device from one block.
 
-    `shown` holds the values as sent, `good` marks readings that are sent and
+    `block` has the values as sent, `good` marks readings that are sent and
     right, `receipted` those that can be stored.  A send takes `count` readings
     from row `first` at `send_ms`; with count 0 it is garbage.
     """
 
-    shown: Block
+    block: Block
     good: Mask
     receipted: Mask
     send_ms: Ints
@@ -121,7 +121,7 @@ class Plan:
 
 class Disturber:
     """
-    Faults of one device, remembered from block to block.
+    Faults of one device, with state across blocks.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Disturber:
         self._offset: dict[str, int] = {}
 
     def plan(self, block: Block) -> Plan:
-        """Plan of what is sent of a block, the next one in time."""
+        """Return the messages of the next block in time."""
         rng = stream(self._seed, self._device.id, "faults", int(block.time_ms[0]))
         draws = {name: rng.random(len(block.time_ms)) for name in _SHARES}
         hit = {name: draw < getattr(self._faults, name) for name, draw in draws.items()}

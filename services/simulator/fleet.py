@@ -1,5 +1,5 @@
 """
-Which devices to simulate: a fleet file, or the registry file that is imported.
+Devices to simulate: from a fleet file, or a registry file.
 
 A fleet file says how many of what; a registry file names each device, and what
 it does not say (the cadence) takes the usual value.
@@ -49,7 +49,7 @@ USUAL_PER_DAY = {
 
 
 class Place(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Coordinates in degrees; without any, the middle of Hai Phong."""
+    """Coordinates in degrees; by default, the centre of Hai Phong."""
 
     latitude: float = 20.86
     longitude: float = 106.68
@@ -69,7 +69,7 @@ class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"ki
     cadence_s: int = USUAL_CADENCE_S
 
     def devices(self) -> Iterator[Device]:
-        """Devices of the group, in order."""
+        """Return the devices of the group, in order."""
         prefix = self.prefix or self.kind.replace("_", "-") + "-"
         for name in self.ids or [f"{prefix}{k:03d}" for k in range(1, self.count + 1)]:
             yield _device(
@@ -84,7 +84,7 @@ class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"ki
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What the simulator wants of a registry's site."""
+    """Data of a registry's site for the simulator."""
 
     id: str
     latitude: float = Place().latitude
@@ -92,14 +92,14 @@ class Site(msgspec.Struct, frozen=True):
 
 
 class Attributes(msgspec.Struct, frozen=True):
-    """What a registry says about how its device is to be simulated."""
+    """Registry attributes for the simulation of a device."""
 
     simulated_per_day: float | None = None
     cadence_s: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
-    """What the simulator wants of a registry's device."""
+    """Data of a registry's device for the simulator."""
 
     id: str
     kind: str
@@ -112,7 +112,7 @@ class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
 
 def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     """
-    Devices of a fleet or registry file, or of all registry files in a folder.
+    Return the devices of a fleet or registry file, or of all registry files in a folder.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _read(path: Path) -> Any:
 
 def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
     """
-    Return the fleet without some devices, those that replay a recording for instance.
+    Return the fleet without some devices, such as those that replay a recording.
 
     Raises
     ------

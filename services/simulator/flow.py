@@ -1,5 +1,5 @@
 """
-Messages of a whole fleet in the order in which they are sent, and what its meters counted.
+Messages of a fleet in order of sending, and the quantities of its meters.
 
 Readings as the JSON payload of the public interface.
 
@@ -54,7 +54,7 @@ _by_send_time = attrgetter("send_us")
 @cache
 def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
     """
-    How a device model says what the generic payload calls by our names.
+    Return the channel names of a device model for those of the generic payload.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
 
 def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
     """
-    JSON objects of some readings of a block, in the words of the device's model.
+    Return JSON objects of some readings of a block, in the names of the device's model.
 
     A register in whole Wh divided by 1000 is the nearest double to the decimal
     fraction, and JSON carries its shortest form: no Wh is lost on the way.
@@ -105,7 +105,7 @@ def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
 
 
 def expand(first: Ints, count: Ints) -> Ints:
-    """Rows of all sends one after the other, `first .. first + count` each."""
+    """Return the rows of all messages in sequence, `first .. first + count` each."""
     ends = np.cumsum(count)
     within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - count, count)
     return np.repeat(first, count) + within
@@ -114,7 +114,7 @@ def expand(first: Ints, count: Ints) -> Ints:
 def fleet_sources(
     fleet: Sequence[Device], start_us: int, duration_us: int | None, seed: int
 ) -> list[Source]:
-    """Sources of a simulated fleet over `[start, start + duration)`. [us]"""
+    """Return the sources of a simulated fleet over `[start, start + duration)`. [us]"""
     start_ms = start_us // 1_000
     end_ms = None if duration_us is None else (start_us + duration_us) // 1_000
     return [Simulated(device, seed, start_ms, end_ms) for device in fleet]
@@ -128,7 +128,7 @@ def messages(
     faults: Faults = NO_FAULTS,
 ) -> Iterator[tuple[str, str, bytes, int]]:
     """
-    Everything that a fleet sends, in order, with no network.
+    Return all messages of a fleet in order, without a network.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def messages(
 def outgoing(
     sources: Sequence[Source], seed: int, faults: Faults, span_ms: tuple[int, int]
 ) -> Iterator[Outgoing]:
-    """Messages of all sources in the order of sending; resets fall inside `span_ms`."""
+    """Return messages of all sources in order of sending; resets are inside `span_ms`."""
     lanes = [_Lane(source, seed, faults, span_ms) for source in sources]
     per_ms = sum(1 / (1_000 * lane.device.cadence_s) for lane in lanes) or 1.0
     window_ms = int(np.clip(_WINDOW_MESSAGES / per_ms, 1_000, MS_PER_DAY))
@@ -176,11 +176,11 @@ class _Lane:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is left to send."""
+        """Return whether nothing is left to send."""
         return self._exhausted and not self._plans
 
     def due(self, until_ms: int) -> Iterator[Outgoing]:
-        """Messages to send before a time, each once."""
+        """Return the messages to send before a time, each once."""
         while not self._exhausted and self._generated_ms < until_ms:
             block = next(self._blocks, None)
             if block is None:
@@ -200,10 +200,10 @@ class _Lane:
     def _encode(self, plan: Plan, sends: slice) -> Iterator[Outgoing]:
         count = plan.count[sends]
         rows = expand(plan.first[sends], count)
-        bodies = encode_rows(plan.shown, rows, self.device)
+        bodies = encode_rows(plan.block, rows, self.device)
         receipted = plan.receipted[rows].tolist()
-        numbers = plan.shown.number[rows].tolist()
-        ts_us = (plan.shown.time_ms[plan.first[sends]] * 1_000).tolist()
+        numbers = plan.block.number[rows].tolist()
+        ts_us = (plan.block.time_ms[plan.first[sends]] * 1_000).tolist()
         at = 0
         for ts, send_ms, size in zip(
             ts_us, plan.send_ms[sends].tolist(), count.tolist(), strict=True
@@ -237,7 +237,7 @@ class RegisterTruth:
 
 @dataclass(slots=True)
 class DeviceTruth:
-    """Readings of one device that are sent and right, and its registers."""
+    """Correct sent readings of one device, and its registers."""
 
     readings: int = 0
     first_ms: int | None = None
@@ -245,7 +245,7 @@ class DeviceTruth:
     registers: dict[str, RegisterTruth] = field(default_factory=dict)
 
     def add(self, block: Block, plan: Plan) -> None:
-        """Take in the next block of the device."""
+        """Add the next block of the device."""
         rows: Ints = np.flatnonzero(plan.good)
         if not len(rows):
             return
@@ -255,7 +255,7 @@ class DeviceTruth:
             self.first_ms = int(block.time_ms[first])
         self.last_ms = int(block.time_ms[last])
         for name, true in block.registers.items():
-            sent = plan.shown.registers[name]
+            sent = plan.block.registers[name]
             register = self.registers.setdefault(
                 name, RegisterTruth(int(sent[first]), 0, true_first=int(true[first]))
             )
@@ -270,7 +270,7 @@ def truth(
     seed: int = 0,
     faults: Faults = NO_FAULTS,
 ) -> dict[str, DeviceTruth]:
-    """Ground truth of `messages` with the same arguments, by device id."""
+    """Return the ground truth of `messages` with the same arguments, by device id."""
     span = start_us // 1_000, (start_us + duration_us) // 1_000
     return source_truth(fleet_sources(fleet, start_us, duration_us, seed), seed, faults, span)
 
@@ -278,7 +278,7 @@ def truth(
 def source_truth(
     sources: Sequence[Source], seed: int, faults: Faults, span_ms: tuple[int, int]
 ) -> dict[str, DeviceTruth]:
-    """Ground truth of any sources, simulated or recorded."""
+    """Return the ground truth of any sources, simulated or recorded."""
     found: dict[str, DeviceTruth] = {}
     for source in sources:
         truth = found[source.device.id] = DeviceTruth()

@@ -1,5 +1,5 @@
 """
-Who simulated devices are to a broker, and the MQTT client that they use.
+Identities of simulated devices at a broker, and their MQTT client.
 
 Who simulated devices are to a broker that asks: what each was handed, from its folder.
 
@@ -25,7 +25,7 @@ _READ_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """How one connection shows who it is: certificate, or user name and password."""
+    """Identity of one connection: certificate, or user name and password."""
 
     tls: Tls
     username: str | None = None
@@ -34,7 +34,7 @@ class Identity:
 
 class Identities:
     """
-    The folders that `tonne registry issue-credentials` wrote.
+    The folders written by `tonne registry issue-credentials`.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Identities:
 
 class Client(mqtt.Client):
     """
-    A client whose large reads and writes serve many packets.
+    A client with large reads and writes of many packets.
 
     paho reads a PUBACK in three small pieces and sends each packet by itself.
     Here one read fills a buffer for all of them, and what is published while
@@ -85,7 +85,7 @@ class Client(mqtt.Client):
 
     @property
     def wants_write(self) -> bool:
-        """Whether bytes wait for the socket."""
+        """Return whether bytes wait for the socket."""
         return bool(self._unsent) or self.want_write()
 
     def cork(self) -> None:
@@ -93,7 +93,7 @@ class Client(mqtt.Client):
         self._corked = True
 
     def uncork(self) -> None:
-        """Send what was collected, as far as the socket takes it."""
+        """Send the collected packets, as far as the socket accepts them."""
         self._corked = False
         with contextlib.suppress(OSError):  # a broken socket is found by the next read
             self._flush()
@@ -111,11 +111,11 @@ class Client(mqtt.Client):
 
     @property
     def holds_input(self) -> bool:
-        """Whether bytes were read that no packet was made of yet."""
+        """Return whether bytes were read that are not part of a packet yet."""
         return bool(self._held)
 
     def forget(self) -> None:
-        """Drop what an earlier connection left."""
+        """Discard data of an earlier connection."""
         self._held = b""
         self._unsent.clear()
 

@@ -1,5 +1,5 @@
 """
-What a simulated field device is, what it says, and its day.
+Model of a simulated field device: its messages and its day.
 
 What a simulated field device is, and what it says.
 
@@ -17,7 +17,7 @@ one and a device does not change when a neighbour joins the fleet.
 
 One device's day: the times to read, the hour at its place, its chance.
 
-A cumulative register, and the plain energy meter that is no more than one.
+A cumulative register, and a simple energy meter with only one.
 
 A cumulative register, counted exactly.
 
@@ -81,7 +81,7 @@ class Device:
 
     @property
     def topic(self) -> str:
-        """Telemetry topic of the device, direct or through its gateway."""
+        """Return the telemetry topic of the device, direct or through its gateway."""
         if self.principal == self.id:
             return f"tonne/v1/{self.id}/telemetry"
         return f"tonne/v1/{self.principal}/{self.id}/telemetry"
@@ -107,10 +107,10 @@ class Source(Protocol):
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
 
     def blocks(self) -> Iterator[Block]:
-        """Give the readings from the beginning, in time order."""
+        """Return the readings from the beginning, in time order."""
 
 
 class Outgoing(NamedTuple):
@@ -130,19 +130,19 @@ class Outgoing(NamedTuple):
 
 
 def base_per_unit(channel: str) -> int:
-    """Base units in one payload unit of a register channel, `energy_export_kwh` -> 1000."""
+    """Return base units per payload unit of a register channel, `energy_export_kwh` -> 1000."""
     return BASE_PER_UNIT[channel.rsplit("_", 1)[1]]
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Random generator of its own for the seed and the names."""
+    """Return a separate random generator for the seed and the names."""
     words = [crc32(str(name).encode()) for name in names]
     return np.random.Generator(np.random.SFC64([seed, *words]))
 
 
 def wander(rng: np.random.Generator, count: int, step_s: float, memory_s: float) -> Floats:
     """
-    Give a first-order autoregressive series of mean 0 and standard deviation 1.
+    Return a first-order autoregressive series of mean 0 and standard deviation 1.
 
     Parameters
     ----------
@@ -160,14 +160,14 @@ def wander(rng: np.random.Generator, count: int, step_s: float, memory_s: float)
 
 
 def zone_ms(longitude: float) -> int:
-    """Offset of the nautical zone, whole hours from UTC by longitude alone. [ms]"""
+    """Return the offset of the nautical zone, whole hours from UTC by longitude alone. [ms]"""
     return round(longitude / 15) * _MS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
     """
-    The part of one local day that a device reads.
+    The part of one local day in which a device reads.
 
     `number` counts local days since 1970; `time_ms` is an even grid inside it.
     """
@@ -179,27 +179,27 @@ class Day:
 
     @property
     def hour(self) -> Floats:
-        """Local hour of the day by longitude, 0 <= hour < 24. [h]"""
+        """Return the local hour of the day by longitude, 0 <= hour < 24. [h]"""
         local = (self.time_ms + zone_ms(self.device.longitude)) % MS_PER_DAY
         hours: Floats = local / _MS_PER_HOUR
         return hours
 
     @property
     def weekend(self) -> bool:
-        """Whether the local day is a Saturday or Sunday; 1970-01-01 was a Thursday."""
+        """Return whether the local day is a Saturday or Sunday; 1970-01-01 was a Thursday."""
         return (self.number + 3) % 7 >= 5  # noqa: PLR2004
 
     def rng(self, name: str) -> np.random.Generator:
-        """Random stream of this device, day and name."""
+        """Return the random stream of this device, day and name."""
         return stream(self.seed, self.device.id, self.number, name)
 
     def wander(self, name: str, memory_s: float) -> Floats:
-        """Correlated noise of standard deviation 1 along the day."""
+        """Return correlated noise of standard deviation 1 along the day."""
         return wander(self.rng(name), len(self.time_ms), self.device.cadence_s, memory_s)
 
 
 def bump(hour: Floats, centre: float, width: float) -> Floats:
-    """Bell of height 1 around an hour of the day, across midnight too. [h]"""
+    """Return a bell of height 1 around an hour of the day, across midnight too. [h]"""
     apart = np.abs((hour - centre + 12) % 24 - 12)
     bell: Floats = np.exp(-((apart / width) ** 2))
     return bell
@@ -211,7 +211,7 @@ _PER_BASE_UNIT = 2 * 1_000 * 3_600_000
 
 class Register:
     """
-    A meter's register, which only ever counts up.
+    A meter's register, which only increases.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ class EnergyMeter:
         self._export = Register(0)
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day: the load, and a supply that sags a little under it."""
+        """Return readings of a day: the load, and a slightly lower voltage under load."""
         work = np.minimum(bump(day.hour, 10.0, 3.0) + 0.9 * bump(day.hour, 15.5, 3.0), 1.0)
         load = 0.2 + (0.15 if day.weekend else 0.6) * work
         share = np.clip(load * (1.0 + 0.06 * day.wander("load", 900.0)), 0.02, 1.0)

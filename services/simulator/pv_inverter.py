@@ -1,5 +1,5 @@
 """
-PV inverter: PVWatts over the sky of its site.
+PV inverter: PVWatts under the sky of its site.
 
 Power of a PV system: PVWatts with Faiman's module temperature.
 
@@ -7,7 +7,7 @@ A. P. Dobos, "PVWatts Version 5 Manual", NREL/TP-6A20-62641; D. Faiman, "Assessi
 operating temperature of photovoltaic modules", 2008.  In pvlib's order of operations
 (BSD 3-Clause, pvlib.LICENSE.txt): the figures are pvlib's to the last bit.
 
-PV inverter: PVWatts over the sky of its site.
+PV inverter: PVWatts under the sky of its site.
 
 Inverters of one site share its sky, but not each cloud's edge: what reaches the modules of one
 wanders by 5 % within a quarter hour, and is never more than the sky gives.  In NREL's record of a
@@ -37,17 +37,17 @@ _OWN_CLOUDS, _OWN_MEMORY_S = 0.05, 900.0
 
 
 def module_c(irradiance: Floats, air_c: Floats, wind_m_s: float) -> Floats:
-    """Temperature of the module from the irradiance on it. [W/m2, deg C, m/s]"""
+    """Return the module temperature from irradiance and wind. [W/m2, deg C, m/s]"""
     return air_c + irradiance / (_U0 + _U1 * wind_m_s)
 
 
 def dc_w(irradiance: Floats, module: Floats, rated_w: float, gamma_per_k: float) -> Floats:
-    """Power of the modules. [W]"""
+    """Return the power of the modules. [W]"""
     return irradiance * 0.001 * rated_w * (1 + gamma_per_k * (module - _REFERENCE_C))
 
 
 def ac_w(dc: Floats, limit_w: float, efficiency: float) -> Floats:
-    """Power behind the inverter, whose DC side takes `limit_w` at most. [W]"""
+    """Return the AC power of the inverter, with at most `limit_w` on its DC side. [W]"""
     load = dc / limit_w
     lost = np.divide(0.0059, load, out=np.zeros_like(dc), where=dc != 0)
     part = efficiency / _REFERENCE_EFFICIENCY * (-0.0162 * load - lost + 0.9858)
@@ -65,7 +65,7 @@ class PvInverter:
         self._import = Register(int(chance.integers(1_000, 60_000)))
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day: power follows the sky, registers follow the power."""
+        """Return readings of a day: power follows the sky, registers follow the power."""
         device = self._device
         above = sky(
             day.seed,

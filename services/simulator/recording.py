@@ -1,5 +1,5 @@
 """
-Recorded power data as columns, and as the device in the field would have sent it.
+Recorded power data as columns, and as messages of a field device.
 
 Recorded power data as columns: which column, which unit, which time.
 
@@ -39,7 +39,7 @@ RISING = "energy_export_kwh"
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Times [ms since 1970 UTC], power [W], gauges by channel name, and where from."""
+    """Times [ms since 1970 UTC], power [W], gauges by channel name, and source."""
 
     time_ms: list[int]
     power_w: list[float]
@@ -57,7 +57,7 @@ def read_recording(
     timezone: str | None = None,
 ) -> Recording:
     """
-    Read a CSV of power data; rows without a power are left out.
+    Return a recording from a CSV of power data; rows without power are omitted.
 
     Parameters
     ----------
@@ -235,11 +235,11 @@ class Replayed:
 
     @property
     def span_ms(self) -> tuple[int, int]:
-        """First time, and the millisecond after the last."""
+        """Return the first time, and the millisecond after the last."""
         return int(self._times[0]), int(self._times[-1]) + 1
 
     def blocks(self) -> Iterator[Block]:
-        """Give the recording as one block, registers from 0."""
+        """Return the recording as one block, registers from 0."""
         power_mw = np.array(
             [round(power * 1_000) for power in self._recording.power_w[: self._rows]],
             dtype=np.int64,

@@ -1,5 +1,5 @@
 """
-The devices' common clock: takes messages when they are due and sees them off.
+Clock of the devices: takes due messages and sends them.
 
 One loop, no threads.  Where a connection a device would be too many, devices
 share: then the first connection hears the receipts of all.
@@ -24,7 +24,7 @@ _TEND_S = 1.0
 @dataclass(frozen=True, slots=True)
 class Pace:
     """
-    Simulated seconds a second; 0 is as fast as the broker takes it.
+    Simulated seconds per second; 0 is as fast as the broker accepts.
 
     Readings that are held back beyond `end_us` go out at the end.  [us]
     """
@@ -34,7 +34,7 @@ class Pace:
     end_us: int | None
 
     def due_s(self, message: Outgoing) -> float:
-        """Seconds after the start at which a message is sent."""
+        """Return the seconds after the start at which a message is sent."""
         if not self.speed:
             return 0.0
         send_us = message.send_us if self.end_us is None else min(message.send_us, self.end_us)
@@ -44,7 +44,7 @@ class Pace:
 @dataclass(slots=True)
 class Sent:
     """
-    What went out.
+    Number of sent messages and bytes.
 
     `transmissions` counts repetitions too; `not reporting` are PUBACKs that say no one
     subscribes, `refused` those that say no; `unreceipted` messages remain.
@@ -54,7 +54,7 @@ class Sent:
     transmissions: int = 0
     receipts: int = 0
     unreceipted: int = 0
-    unheard: int = 0
+    without_subscriber: int = 0
     refused: int = 0
     connection_breaks: int = 0
     seconds: float = 0.0
@@ -62,7 +62,7 @@ class Sent:
     last_ts_us: int | None = None
 
     def count(self, message: Outgoing) -> None:
-        """Take note of a new message."""
+        """Count a new message."""
         self.messages += 1
         if message.ids:
             earliest, latest = self.first_ts_us, self.last_ts_us
@@ -158,7 +158,7 @@ class Sender:
         stopped: Callable[[], bool],
     ) -> Sent:
         """
-        Send everything; `watch` is called about every second, `stopped` ends it early.
+        Send all messages; `watch` is called about every second, `stopped` ends it early.
 
         Raises
         ------
@@ -242,7 +242,7 @@ class Sender:
     def _figures(self, seconds: float) -> Sent:
         links = self._links
         self.sent.transmissions = sum(link.sent for link in links)
-        self.sent.unheard = sum(link.unheard for link in links)
+        self.sent.without_subscriber = sum(link.without_subscriber for link in links)
         self.sent.refused = sum(link.refused for link in links)
         self.sent.connection_breaks = sum(link.breaks for link in links)
         self.sent.receipts = self._outbox.received

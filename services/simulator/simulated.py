@@ -1,5 +1,5 @@
 """
-A simulated device as a source of readings, from any day on, or there all along.
+A simulated device as a source of readings, from a day on or from its installation.
 
 A simulated device as a source of readings, one local day a block.
 
@@ -62,7 +62,7 @@ class AirStation:
         del device, seed  # all of it is in the day
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day."""
+        """Return readings of a day."""
         hour = day.hour
         traffic = bump(hour, 7.5, 2.0) + bump(hour, 18.0, 2.5)
         light = bump(hour, 13.5, 3.5)
@@ -99,7 +99,7 @@ class NoiseStation:
         del device, seed  # all of it is in the day
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day: LAeq, and LAmax which is never below it."""
+        """Return readings of a day: LAeq, and LAmax, which is at least LAeq."""
         daytime = 1.0 / (1.0 + np.exp(-3.0 * (day.hour - 6.0)))
         evening = 1.0 / (1.0 + np.exp(-3.0 * (21.5 - day.hour)))
         rush = bump(day.hour, 7.5, 1.2) + bump(day.hour, 17.5, 1.5)
@@ -110,7 +110,7 @@ class NoiseStation:
 
 
 class WastewaterPlant:
-    """A plant whose drives are `rated_power_w`; peak flow is 1.2 m3/h a kW of it."""
+    """A plant whose drives are `rated_power_w`; peak flow is 1.2 m3/h per kW of it."""
 
     def __init__(self, device: Device, seed: int) -> None:
         chance = stream(seed, device.id, "build")
@@ -120,7 +120,7 @@ class WastewaterPlant:
         self._energy = Register(int(chance.integers(1_000_000, 50_000_000)))
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day."""
+        """Return readings of a day."""
         peaks = 0.45 + 0.45 * bump(day.hour, 8.5, 2.5) + 0.35 * bump(day.hour, 20.0, 3.0)
         share = np.clip(peaks + 0.05 * day.wander("flow", 1_800.0), 0.1, 1.0)
         flow_m3_h = share * self._rated_kw * _FLOW_M3_H_PER_KW
@@ -169,10 +169,10 @@ def _rounded(value: Floats, low: float, high: float, digits: int) -> Floats:
 
 
 class Model(Protocol):
-    """Physics of one device; remembers its registers from day to day."""
+    """Physics of one device, with its registers kept from day to day."""
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings at the day's times, `number` being their message numbers."""
+        """Return readings at the day's times, with message numbers `number`."""
 
 
 MODELS: dict[str, Callable[[Device, int], Model]] = {
@@ -208,7 +208,7 @@ class Simulated:
         self._end_ms = end_ms
 
     def blocks(self) -> Iterator[Block]:
-        """Give a block for each local day of the span; the same blocks at every call."""
+        """Return a block for each local day of the span; the same blocks at every call."""
         model = MODELS[self.device.device_class](self.device, self._seed)
         step = self.device.cadence_s * 1_000
         zone = zone_ms(self.device.longitude)
@@ -231,7 +231,7 @@ def todays_sources(
     since_us: int | None = None,
 ) -> tuple[list[Source], int]:
     """
-    Sources from each device's last midnight until `duration_us` from now, or for ever.
+    Return sources from each device's last midnight until `duration_us` from now, or without end.
 
     Parameters
     ----------
@@ -264,11 +264,11 @@ class _Part:
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
         return self.source.device
 
     def blocks(self) -> Iterator[Block]:
-        """Give the source's readings of that time."""
+        """Return the source's readings of that time."""
         for block in self.source.blocks():
             if self._until_ms is not None and block.time_ms[0] >= self._until_ms:
                 return
@@ -292,11 +292,11 @@ class _Stuck:
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
         return self._source.device
 
     def blocks(self) -> Iterator[Block]:
-        """Give the source's readings as the broken device shows them."""
+        """Return the source's readings as from the broken device."""
         last: dict[str, int] = {}
         for block in self._source.blocks():
             at = int(np.searchsorted(block.time_ms, self._from_ms))
@@ -314,7 +314,7 @@ def broken(
     sources: Sequence[Source], silent: Mapping[str, int], stuck: Mapping[str, int]
 ) -> list[Source]:
     """
-    Sources of which some break: they fall silent, or go on sending but count no longer.
+    Return sources of which some are broken: without data, or with stopped registers.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def _midnight_ms(device: Device, now_ms: int) -> int:
 
 def gauges_only(sources: Sequence[Source]) -> list[Source]:
     """
-    Sources whose registers are not read; none of devices that show registers alone.
+    Return sources without registers; none for devices that have only registers.
 
     A register that comes back after months of silence stands for every quarter hour of
     them; a device that is only to be heard leaves it out.
@@ -378,10 +378,10 @@ class _GaugesOnly:
 
     @property
     def device(self) -> Device:
-        """The device whose readings these are."""
+        """Return the device of these readings."""
         return self._source.device
 
     def blocks(self) -> Iterator[Block]:
-        """Give the source's readings without registers."""
+        """Return the source's readings without registers."""
         for block in self._source.blocks():
             yield replace(block, registers={})

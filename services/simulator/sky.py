@@ -1,5 +1,5 @@
 """
-Sun and clouds over one site, and what falls on a tilted plane.
+Sun and clouds at one site, and irradiance on a tilted plane.
 
 Irradiance on a tilted plane, from what a cloudless sky would give.
 
@@ -51,7 +51,7 @@ _OBLIQUITY = (-4680.93, -1.55, 1999.25, -51.38, -249.67, -39.05, 7.12, 27.87, 5.
 
 @dataclass(frozen=True, slots=True)
 class Sun:
-    """Angles of the sun at the times asked for. [deg]"""
+    """Angles of the sun at the given times. [deg]"""
 
     zenith: Floats
     apparent_zenith: Floats  # lifted by refraction
@@ -60,7 +60,7 @@ class Sun:
 
 def position(unix_s: Floats, latitude: float, longitude: float) -> Sun:
     """
-    Angles of the sun as seen from a place at sea level.
+    Return the angles of the sun at a place at sea level.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ _CLOUD_MEMORY_S = 1_200.0
 
 def haurwitz(apparent_zenith: Floats) -> Floats:
     """
-    Global irradiance under a clear sky. [W/m2]
+    Return global irradiance under a clear sky. [W/m2]
 
     B. Haurwitz, "Insolation in relation to cloudiness and cloud density", 1945.
 
@@ -218,7 +218,7 @@ def haurwitz(apparent_zenith: Floats) -> Floats:
 
 def erbs(ghi: Floats, zenith: Floats, day_of_year: Floats) -> tuple[Floats, Floats]:
     """
-    Direct normal and diffuse horizontal parts of a global irradiance. [W/m2]
+    Return direct normal and diffuse horizontal parts of a global irradiance. [W/m2]
 
     D. G. Erbs, S. A. Klein and J. A. Duffie, Solar Energy 28(4), 1982, equation 1.
 
@@ -244,7 +244,7 @@ def erbs(ghi: Floats, zenith: Floats, day_of_year: Floats) -> tuple[Floats, Floa
 
 def plane(tilt: float, azimuth: float, sun: Sun, dni: Floats, ghi: Floats, dhi: Floats) -> Floats:
     """
-    Irradiance on a tilted plane: the beam, an isotropic sky and the ground. [W/m2]
+    Return irradiance on a tilted plane: beam, isotropic sky and ground. [W/m2]
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def _extra(day_of_year: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Sky:
-    """Plane-of-array irradiance [W/m2] and air temperature [deg C] at the read times."""
+    """Plane-of-array irradiance [W/m2] and air temperature [deg C] at the given times."""
 
     irradiance_w_m2: Floats
     air_c: Floats
@@ -290,7 +290,7 @@ def sky(
     seed: int, latitude: float, longitude: float, day: int, first_ms: int, count: int, step_s: int
 ) -> Sky:
     """
-    Sky over a site on an even grid of times within one day.
+    Return the sky at a site on an even grid of times within one day.
 
     Parameters
     ----------

@@ -64,18 +64,18 @@ class EdgeNode:
 
     @property
     def command_topic(self) -> str:
-        """Where the node hears commands."""
+        """Return the topic of the node's commands."""
         return self._topic("NCMD")
 
     def connecting(self) -> tuple[str, bytes]:
-        """Begin a connection; its will."""
+        """Prepare a connection with its will."""
         self._bd_seq = (self._bd_seq + 1) % _SEQ
         payload = _pb.Payload()
         _add(payload, BD_SEQ, INT64, self._bd_seq)
         return self._topic("NDEATH"), payload.SerializeToString()
 
     def births(self) -> Iterator[tuple[str, bytes]]:
-        """Births of the node and of its devices, with what they last said."""
+        """Return births of the node and of its devices, with their latest values."""
         self._seq = 0
         payload = self._payload()
         _add(payload, BD_SEQ, INT64, self._bd_seq)
@@ -96,7 +96,7 @@ class EdgeNode:
             metric.properties.values.add(type=STRING, string_value=unit)
 
     def data(self, message: Outgoing) -> tuple[str, bytes]:
-        """Return a message as data; what is no reading goes out as it is."""
+        """Return a message as data; one that is not a reading unchanged."""
         device = "" if message.device_id == self._name else message.device_id
         topic = self._topic("DDATA" if device else "NDATA", device)
         try:
@@ -125,7 +125,7 @@ class EdgeNode:
             self._last[device][name] = value
 
     def is_rebirth(self, payload: bytes) -> bool:
-        """Tell whether a command asks for the births."""
+        """Return whether a command requests the births."""
         try:
             command = _pb.Payload.FromString(payload)
         except Exception:  # noqa: BLE001 (protobuf's own error; a stranger's bytes command nothing)

@@ -1,5 +1,5 @@
 """
-The systems of a green-growth programme, each as rates and gauges along a day.
+The systems of a green-growth programme, each as rates and gauges over a day.
 
 A device does `per_day` of what its register counts on a working day (kg, m3, L,
 passengers, ...) or runs at `rated_power_w`; the shape of the day, its weekends
@@ -27,14 +27,14 @@ _DEGREE_BASE_C = 24.0
 
 
 class DailyCourse(NamedTuple):
-    """Rates of the registers [payload units an hour] and gauges, along a day."""
+    """Rates of the registers [payload units an hour] and gauges, over a day."""
 
     rates: Mapping[str, Floats]
     gauges: Mapping[str, tuple[Floats, int]]  # with the digits that are shown
 
 
 class System:
-    """A device whose registers follow from rates."""
+    """A device with registers calculated from rates."""
 
     def __init__(self, device: Device, seed: int, behaviour: Callable[[Day], DailyCourse]) -> None:
         self._chance = stream(seed, device.id, "build")
@@ -42,7 +42,7 @@ class System:
         self._registers: dict[str, Register] = {}
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day."""
+        """Return readings of a day."""
         rates, gauges = self._said(day)
         counted = {
             name: self._register(name).advance(
@@ -110,7 +110,7 @@ def windrow(day: Day) -> DailyCourse:
 
 
 def weighbridge(day: Day) -> DailyCourse:
-    """Lorries by day; the last ticket beside the total."""
+    """Lorries by day; the last ticket, and the total."""
     rate = _hourly(day, _shift(day))
     net = 5_200.0 + 600.0 * day.wander("ticket", 1_800.0)
     tickets = np.floor(day.number % 10_000 * 40 + day.hour)

@@ -1,5 +1,5 @@
 """
-The Faust app of `tonne worker`: one agent, no tables, nothing declared.
+The Faust app of `tonne worker`: one agent, no tables.
 
 As Faust 0.15 behaves, `take` acknowledges what failed, and a failed event is
 not seen again by the same process.  So: acknowledged by us, one list at a time,
@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 
 class Storing:
     """
-    Keeps the database out of the event loop, which must go on sending heartbeats.
+    Keeps the database out of the event loop, which must send heartbeats.
 
     `failure` is what ended the storing for good; the process is to leave with it.
     """
@@ -59,27 +59,27 @@ class Storing:
         self.failed = asyncio.Event()
 
     async def take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:
-        """Make partitions, of so many, ours; return the next offset of each."""
+        """Assign partitions, with their total number; return the next offset of each."""
         return await self._do(self._chain.take_over, begins, seen)
 
     async def store(self, records: Mapping[int, Sequence[Record]]) -> None:
-        """Make records of partitions durable."""
+        """Store records of partitions."""
         await self._do(self._chain.store_all, records)
 
     async def idle(self) -> None:
-        """Do what is due now and then: look at the registry, set gauges."""
+        """Do periodic work: check the registry, set gauges."""
         await self._do(self._chain.look)
 
     async def positions(self) -> Mapping[int, int]:
-        """Return the next record to store of each partition that is ours."""
+        """Return the next record to store of each assigned partition."""
         return await self._do(self._chain.positions)
 
     def last_records(self) -> Mapping[int, tuple[int, bytes | None]]:
-        """Return the next record to store, and the digest of the one before it, of each."""
+        """Return each partition's next record to store, and the digest of the previous one."""
         return self._chain.last_records()
 
     def known(self) -> Mapping[int, int]:
-        """Return the positions without waiting for what is being stored."""
+        """Return the positions without waiting for stores in progress."""
         return self._chain.positions()
 
     async def _do(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
@@ -91,13 +91,13 @@ class Storing:
             raise
 
     def fail(self, error: BaseException) -> None:
-        """Note the first failure."""
+        """Record the first failure."""
         if self.failure is None:
             self.failure = error
         self.failed.set()
 
     def close(self) -> None:
-        """Wait for what is running, and end the thread."""
+        """Wait for running work, and end the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._chain.close()
 
@@ -107,7 +107,7 @@ _QUIET = 5  # turns of the loop without another event, until what is there is ta
 
 async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
     """
-    Yield what is there, at most so many events; anyone who takes them acknowledges them.
+    Yield available events, up to a maximum; the consumer acknowledges them.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
 
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """
-            Take over what is assigned, and read on from there.
+            Take over the assigned partitions, and continue reading there.
 
             The group may share anew meanwhile: what was ours may be another's by then, and
             taking it over again would end that one.
@@ -271,7 +271,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             return found
 
     class Transport(driver.Transport):
-        """Makes our consumer."""
+        """Creates our consumer."""
 
     Transport.Consumer = Consumer
     return Transport(url, app)

@@ -1,4 +1,4 @@
-"""The parts of a worker, put together: what reads, what stores, what looks on.
+"""Assembly of a worker: reader, store and observers.
 
 How far each partition of the topic is behind Kafka, reported also while nothing is stored.
 
@@ -48,7 +48,7 @@ ASK_S = 10.0
 
 
 class Progress:
-    """Beats the pulse while the worker's partitions are stored, or were, or Kafka is away."""
+    """Beats the pulse while the worker's partitions are being stored, or Kafka is down."""
 
     def __init__(self, view: TopicView, storing: Storing, pulse: Pulse) -> None:
         self._view, self._storing, self._pulse = view, storing, pulse
@@ -56,7 +56,7 @@ class Progress:
         self._asked_s = 0.0
 
     async def look(self) -> None:
-        """Beat, if the worker moves; Kafka is asked now and then."""
+        """Beat, if the worker works; Kafka is asked at intervals."""
         positions = await self._storing.positions()
         now = asyncio.get_running_loop().time()
         moved, self._last = positions != self._last, positions
@@ -81,7 +81,7 @@ class Progress:
 
 
 class StoredOffsets:
-    """Reads `stream_offset`; what it said last stands while the database is away."""
+    """Reads `stream_offset`; the last values remain while the database is down."""
 
     def __init__(self, database_url: str, topic: str) -> None:
         self._url, self._topic = database_url, topic
@@ -89,7 +89,7 @@ class StoredOffsets:
         self._last: dict[int, int] = {}
 
     def read(self) -> dict[int, int]:
-        """Return the next record to store of each partition that is known."""
+        """Return the next record to store of each known partition."""
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = connect(
@@ -111,7 +111,7 @@ REMEDY = "give bridges and workers a new --topic; devices send again what has no
 
 
 class Continuity:
-    """Compares what Kafka holds with what is stored."""
+    """Compares Kafka's records with the stored ones."""
 
     def __init__(self, view: TopicView, log: FilteringBoundLogger) -> None:
         self._view, self._log = view, log
@@ -120,7 +120,7 @@ class Continuity:
         self, stored: Mapping[int, tuple[int, bytes | None]], begins: Mapping[int, int]
     ) -> None:
         """
-        Look at partitions before they are read on.
+        Check partitions before they are read further.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class Continuity:
 
     def check_ends(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
         """
-        Look at where partitions end.
+        Check the ends of partitions.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class Continuity:
 
     def check_there(self, stored: Mapping[int, int], there: Collection[int]) -> None:
         """
-        Look whether all partitions are there of which something is stored, ours or others'.
+        Check that all partitions with stored records exist, ours or others'.
 
         Raises
         ------
@@ -206,7 +206,7 @@ KAFKA = "kafka"
 
 class Lag:
     """
-    Looks at the topic now and then, and sets the gauges.
+    Checks the topic at intervals, and sets the gauges.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ class Lag:
 
     async def watch(self) -> None:
         """
-        Look now and then until cancelled; while Kafka cannot tell, what it said last stands.
+        Check at intervals until cancelled; while Kafka is down, its last answer remains.
 
         Raises
         ------
@@ -313,7 +313,7 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """How a worker is a member of the group: its name, how long it may be silent, its own name."""
+    """Group membership of a worker: group name, session timeout, own name."""
 
     group: str
     session_s: float
@@ -364,7 +364,7 @@ class Parts:
         return offsets
 
     async def close(self) -> None:
-        """Let go of what only looks on."""
+        """Disconnect the observers."""
         with contextlib.suppress(TimeoutError):
             await self.view.close()
         self._others.close()

@@ -1,5 +1,5 @@
 """
-The storing thread of `tonne worker`: read and write, each record until it is durable.
+The storing thread of `tonne worker`: reads and writes each record until it is durable.
 
 Rows are made behind it by the deriving thread, as in `tonne run`; spans that devices wait for
 here, under the offsets' lock.
@@ -51,7 +51,7 @@ LIMITS = ("idle_in_transaction_session_timeout=20s", "statement_timeout=5min")
 
 class StreamChain:
     """
-    Takes records through the steps, over one connection; rows are made over another.
+    Passes records through the steps on one connection; rows are made on another.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class StreamChain:
 
     def take_over(self, begins: Mapping[int, int], seen: int) -> dict[int, int]:
         """
-        Make these partitions ours, and no others; return the next offset of each.
+        Take over exactly these partitions; return the next offset of each.
 
         What was known about any device is forgotten: another worker may have
         stored readings of it meanwhile.
@@ -155,7 +155,7 @@ class StreamChain:
 
     def store_all(self, records: Mapping[int, Sequence[Record]]) -> None:
         """
-        Make records of partitions durable, as `store` does.
+        Store records of partitions, as `store` does.
 
         In one transaction where nothing speaks against it: a transaction costs more than
         the rows of the few messages that a record holds at a moderate rate.
@@ -193,7 +193,7 @@ class StreamChain:
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
         """
-        Make records of a partition durable, however long the database takes.
+        Store records of a partition, however long the database takes.
 
         Raises
         ------
@@ -257,7 +257,7 @@ class StreamChain:
         self._answer(connection, version)
 
     def look(self) -> None:
-        """Take up a new registry version while no record comes."""
+        """Load a new registry version while no record arrives."""
         if not self._own.positions:
             return
         with self._database.if_connected() as connection, suppress(VisitedError):
@@ -361,11 +361,11 @@ class StreamChain:
             count_commit(self._metrics, done)
 
     def positions(self) -> dict[int, int]:
-        """Return the next record to store of each partition that is ours; safe from any thread."""
+        """Return the next record to store of each own partition; safe from any thread."""
         return self._own.next_offsets()
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """Return the same with the SHA-256 of the record before it; safe from any thread."""
+        """Return the same with the SHA-256 of the previous record; safe from any thread."""
         return self._own.last_records()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A worker's own partitions: how far each is stored, and how many the topic has.
+"""A worker's own partitions: stored offsets, and number of partitions of the topic.
 
 What one registry version is to a process that stores records.
 
@@ -29,12 +29,12 @@ AHEAD_S = 30.0
 
 
 class MissingError(TonneError):
-    """Records come, but not the one that is next; nothing was left out."""
+    """Records arrive, but the next one is missing; none was skipped."""
 
 
 class Following:
     """
-    Takes what follows, and waits for what is missing.
+    Accepts records in sequence, and waits for missing ones.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class Following:
         self._ahead_since_s: dict[int, float] = {}
 
     def forget(self) -> None:
-        """Begin anew: partitions changed hands."""
+        """Reset after a change of partitions."""
         self._ahead_since_s = {}
 
     def of(self, position: Position, records: Sequence[Record]) -> list[Record]:
         """
-        Return the records that are next, without a gap.
+        Return the next records, without a gap.
 
         Those before are stored.  Those after may be left over from before partitions
         changed hands: they come again in their turn, and taking them now would leave
@@ -80,7 +80,7 @@ class Following:
 def begin(
     connection: Connection, position: Position, first: int, log: FilteringBoundLogger
 ) -> Position:
-    """Go on from where Kafka has records, and say which it no longer had."""
+    """Continue from Kafka's first available record, and return the missing ones."""
     if first <= position.offset:
         return position
     log.error(
@@ -96,7 +96,7 @@ def begin(
 
 class OwnPartitions:
     """
-    What the database said last of our partitions.
+    State of own partitions, as last read from the database.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ class OwnPartitions:
 
     @property
     def source(self) -> Source:
-        """The topic, and how many partitions we know it to have."""
+        """Return the topic, and its known number of partitions."""
         return Source(self.topic, self.count)
 
     def none(self) -> None:
-        """Hold no partition: what was ours may be another's by now."""
+        """Release all partitions, which may now belong to another worker."""
         self.positions = {}
         self.following.forget()
 
@@ -127,7 +127,7 @@ class OwnPartitions:
         seen: int,
         log: FilteringBoundLogger,
     ) -> None:
-        """Make these partitions ours, from the first record that Kafka still has of each."""
+        """Take over these partitions, from Kafka's first available record of each."""
         if seen > self.count:
             self.count = source.grow(connection, Source(self.topic, seen))
         taken = offsets.take_over(connection, self.topic, begins)
@@ -137,12 +137,12 @@ class OwnPartitions:
         }
 
     def read_again(self, connection: Connection) -> int:
-        """Read where our partitions stand; return how many the topic has."""
+        """Read the offsets of own partitions; return the topic's number of partitions."""
         self.positions = {k: offsets.reread(connection, p) for k, p in self.positions.items()}
         return source.grow(connection, self.source)
 
     def visited(self, connection: Connection) -> bool:
-        """Whether another party wrote for devices of ours: we make the rows that follow."""
+        """Return whether another process wrote for own devices, so that rows must be made."""
         return offsets.visited(connection, self.topic, self.positions.values())
 
     def next_offsets(self) -> dict[int, int]:
@@ -150,15 +150,15 @@ class OwnPartitions:
         return {p.partition: p.offset for p in self.positions.values()}
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """Return the same with the SHA-256 of the record before it, where it is known."""
+        """Return the same with the SHA-256 of the previous record, where known."""
         return {p.partition: (p.offset, p.digest) for p in self.positions.values()}
 
     def home_of(self, principal: str) -> int:
-        """Return the partition that answers for a principal."""
+        """Return the partition of a principal."""
         return partition_of(principal, self.count)
 
     def answer_for(self, fleet: Fleet, device_id: str) -> bool:
-        """Whether a device is of a partition of ours."""
+        """Return whether a device belongs to an own partition."""
         index = fleet.by_id.get(device_id)
         gateway = None if index is None else fleet.devices[index].gateway
         return self.home_of(gateway or device_id) in self.positions
@@ -167,7 +167,7 @@ class OwnPartitions:
         self, steps: Sequence[tuple[Position, int, bytes | None]], visits: Mapping[int, int]
     ) -> None:
         """
-        Take note of what a transaction of ours did: to which records, with which before them.
+        Record the effect of an own transaction: new and previous records.
 
         A visit that was our own is no news, unless another came between.
         """
@@ -182,14 +182,14 @@ class OwnPartitions:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A store of a registry version, and which partition answers for each device."""
+    """The store of a registry version, and the partition of each device."""
 
     store: Store
     homes: Homes
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of this version."""
+        """Return the fleet of this version."""
         return self.store.plan.fleet
 
 
@@ -197,7 +197,7 @@ def answer_requests(
     connection: Connection, store: Store, own: OwnPartitions, most_s: float
 ) -> Committed:
     """
-    Derive rows that our devices lack, for at most some seconds; return what was written.
+    Derive missing rows of own devices, for at most some seconds; return the rows written.
 
     Requests of others' devices wait for their workers.
 

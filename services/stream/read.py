@@ -1,4 +1,4 @@
-"""Step 2 of `tonne worker`: records to parcels, and their Sparkplug messages read. No I/O.
+"""Step 2 of `tonne worker`: records to parcels, and reading of their Sparkplug messages. No I/O.
 
 Sparkplug's messages in records: a bridge passes them on unread, here they are.
 
@@ -28,7 +28,7 @@ from services.stream.records import Record, Spoiled, read
 
 class Homes:
     """
-    Home partitions, by fleet index: of the principal, so that what speaks as one is one's.
+    Home partitions by fleet index, those of the principal.
 
     A record holds devices of its own partition, unless a bridge wrote it when the
     topic had another number of partitions.
@@ -39,12 +39,12 @@ class Homes:
 
     @property
     def by_device(self) -> Int32:
-        """Partitions, by fleet index."""
+        """Return the partitions, by fleet index."""
         return self._of
 
     @classmethod
     def of_fleet(cls, fleet: Fleet, partitions: int) -> Homes:
-        """Return the homes of a fleet's devices among so many partitions."""
+        """Return the homes of a fleet's devices for a number of partitions."""
         return cls(_homes(fleet.devices, partitions), partitions)
 
     def moved(self, fleet: Fleet, here: Int32, there: Int32) -> Homes:
@@ -65,11 +65,11 @@ class Homes:
         return Homes(homes, self._partitions)
 
     def all(self, frames: Iterable[Frame]) -> list[int]:
-        """Return the partitions that answer for the devices of these frames, ascending."""
+        """Return the partitions of the devices of these frames, ascending."""
         return sorted({int(p) for f in frames for p in np.unique(self._of[f.device])})
 
     def strangers(self, frames: Iterable[Frame], partitions: Collection[int]) -> Int32:
-        """Return the devices of these frames that are of none of these partitions."""
+        """Return the devices of these frames that belong to none of these partitions."""
         held = np.array(sorted(partitions), dtype=np.int32)
         found = [np.unique(f.device[~np.isin(self._of[f.device], held)]) for f in frames]
         empty: Int32 = np.empty(0, dtype=np.int32)
@@ -93,7 +93,7 @@ MISSING = ("birth_missing", "sequence_gap")
 def read_nodes(
     turn: Turn, found: Sequence[Parcel | Spoiled], fleet: Fleet
 ) -> list[Parcel | Spoiled]:
-    """Return parcels with what their Sparkplug messages say; anew with each call."""
+    """Return parcels with the readings of their Sparkplug messages, new with each call."""
     turn.begin()
     out: list[Parcel | Spoiled] = []
     for one in found:
@@ -127,7 +127,7 @@ def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
 
 
 def swept(turn: Turn, fleet: Fleet, names: Iterable[str], now_us: int) -> Parcel:
-    """Return what is decided of messages that have waited too long at these nodes."""
+    """Return the decisions on messages that waited too long at these nodes."""
     turn.sweep(list(names), now_us)
     admitted = turn.admit_released(Router(fleet), now_us)
     parcel = Parcel([], [], [], [], [], now_us, admitted.frames, admitted.rejected)
@@ -149,7 +149,7 @@ def read_records(
     fleet: Fleet, topic: str, partition: int, records: Sequence[Record], turn: Turn
 ) -> list[Parcel | Spoiled]:
     """
-    Read records by a registry version; `turn` takes what Sparkplug's messages change.
+    Return records under a registry version; `turn` has Sparkplug's changes.
 
     The same records may come again, by a newer version.
     """
@@ -160,7 +160,7 @@ def together(
     fleet: Fleet, homes: Homes, topic: str, records: Mapping[Position, Sequence[Record]]
 ) -> list[Parcel] | None:
     """
-    Read records of partitions that may share a transaction; None where one must stand alone.
+    Return records of partitions that may share a transaction; None where one must be alone.
 
     A record that cannot be read must, one with messages of Sparkplug's edge nodes, whose
     order counts, and one with devices that another partition answers for.
@@ -178,7 +178,7 @@ def together(
 
 
 def refusals(found: Sequence[Parcel | Spoiled]) -> Iterator[Rejected]:
-    """Yield what the bridge refused of these records, and what was refused here."""
+    """Yield refusals of the bridge for these records, and refusals of the worker."""
     for one in found:
         if isinstance(one, Parcel):
             yield from one.rejected

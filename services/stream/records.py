@@ -1,4 +1,4 @@
-"""Kafka records to parcels; what is no parcel becomes a message of its own, refused.
+"""Kafka records to parcels; a record that is not a parcel becomes a rejected message.
 
 Records that cannot be stored, for the dead-letter topic.
 
@@ -31,7 +31,7 @@ MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record: its place in the partition, and its bytes."""
+    """A Kafka record: its offset, and its bytes."""
 
     offset: int
     value: bytes
@@ -39,7 +39,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """A record with the reason why it cannot be stored, and its place."""
+    """A record that cannot be stored, with reason and offset."""
 
     topic: str
     partition: int
@@ -49,7 +49,7 @@ class Spoiled:
     detail: str
 
     def refused(self) -> Parcel:
-        """Return the record as one message, refused, for the table of dead letters."""
+        """Return the record as one rejected message, for the table of dead letters."""
         detail = f"partition {self.partition} offset {self.offset}: {self.detail}"
         return Parcel(
             [f"kafka:{self.topic}"], [self.value], [None], [False], [UNREAD], now_us(), [],
@@ -58,7 +58,7 @@ class Spoiled:
 
 
 def read(topic: str, partition: int, record: Record, fleet: Fleet) -> Parcel | Spoiled:
-    """Read a record."""
+    """Return the parcel of a record."""
     try:
         return decode(record.value, fleet)
     except WireError as error:
@@ -66,7 +66,7 @@ def read(topic: str, partition: int, record: Record, fleet: Fleet) -> Parcel | S
 
 
 def in_sequence(records: Sequence[Record], first: int) -> tuple[list[Record], bool]:
-    """Return the records that follow one another from `first` on, and whether later ones came."""
+    """Return the consecutive records from `first` on, and whether later ones arrived."""
     found: list[Record] = []
     ahead = False
     for record in records:
@@ -78,7 +78,7 @@ def in_sequence(records: Sequence[Record], first: int) -> tuple[list[Record], bo
 
 
 def portions(records: Sequence[Record]) -> list[list[Record]]:
-    """Cut records into transactions by size; a record is never cut."""
+    """Yield records in transactions by size; a record is not divided."""
     out: list[list[Record]] = []
     size = MAX_BYTES
     for record in records:
@@ -91,7 +91,7 @@ def portions(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def small(records: Iterable[Sequence[Record]]) -> bool:
-    """Whether all of it may go into one transaction."""
+    """Return whether all of it fits into one transaction."""
     return sum(len(record.value) for some in records for record in some) <= MAX_BYTES
 
 

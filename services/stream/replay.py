@@ -1,5 +1,5 @@
 """
-Records that were stored, stored once more: a replay over live data changes nothing.
+Replay of stored records: over unchanged data it changes nothing.
 
 What is missing comes back, from a backup that was behind for instance; what is
 there stays.  A replay reads a partition from an offset or a time up to what was
@@ -50,7 +50,7 @@ _WAIT_MS = 1_000
 @dataclass(frozen=True, slots=True)
 class Since:
     """
-    Where to begin: an offset of every partition, or the time at which Kafka got a record.
+    Start of a replay: an offset of every partition, or the time at which Kafka stored a record.
 
     `partitions` narrows; None for all.
     """
@@ -77,7 +77,7 @@ async def past(
     log: FilteringBoundLogger,
 ) -> AsyncIterator[tuple[int, list[Record], int]]:
     """
-    Yield records that were stored: partition, some of its records, and how many there are in all.
+    Yield stored records: partition, some of its records, and their total number.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ async def _read(consumer: Any, span: _Span, since_ms: int) -> AsyncIterator[list
 
 @dataclass(slots=True)
 class Replayed:
-    """What a replay read, and the rows that it changed by table."""
+    """Number of records replayed, and of rows changed by table."""
 
     records: int = 0
     messages: int = 0
@@ -166,7 +166,7 @@ async def replay(
     told: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> Replayed:
     """
-    Store once more what was stored of a topic since an offset or a time.
+    Store records of a topic again, from an offset or a time.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ async def replay(
 
 
 class Replayer:
-    """Stores records of any partition as a guest of the partition's holder."""
+    """Stores records of any partition, as a guest of its owner."""
 
     def __init__(
         self, database_url: str, seen: Source, log: FilteringBoundLogger, stopping: threading.Event
@@ -216,7 +216,7 @@ class Replayer:
 
     def open(self) -> dict[int, int]:
         """
-        Connect; return how far each partition is stored.
+        Connect; return the stored offset of each partition.
 
         Raises
         ------

@@ -1,5 +1,5 @@
 """
-The topic as Kafka has it: asked over a connection of its own.
+The topic in Kafka, read over a separate connection.
 
 Faust's own is busy with what it reads, and answers nothing while it waits for Kafka.
 
@@ -54,7 +54,7 @@ _MARK = 8
 
 class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """
-    Kafka's round robin, by which older workers share too, with the number of partitions beside.
+    Kafka's round-robin assignment, also of older workers, with the number of partitions.
 
     Attributes
     ----------
@@ -73,20 +73,20 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         self.untold = False
 
     def joined_by(self, join: Callable[[], object]) -> None:
-        """Take note of how we join the group again."""
+        """Record how to rejoin the group."""
         self._join = join
 
     def anew(self) -> None:
-        """Have the group share anew."""
+        """Make the group assign partitions again."""
         self._mark = token_bytes(_MARK)
         self._join()
 
     def metadata(self, topics: Any) -> Any:
-        """Return what we join with."""
+        """Return the metadata for joining."""
         return ConsumerProtocolMemberMetadata(self.version, list(topics), self._mark)
 
     def assign(self, cluster: Any, members: Any) -> dict[str, Any]:
-        """Share, as the leader."""
+        """Assign partitions, as the leader."""
         count = len(cluster.partitions_for_topic(self._topic) or ())
         shares = super().assign(cluster, members)
         return {
@@ -97,7 +97,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         }
 
     def on_assignment(self, assignment: Any) -> None:
-        """Take note of our share."""
+        """Record our assignment."""
         told = assignment.user_data or b""
         self.covered = int(told) if told.isdigit() else None
         self.untold = self.covered is None
@@ -110,12 +110,12 @@ FRESH_MS = 10_000  # how old what is known of partitions may be
 
 
 class AwayError(Exception):
-    """Kafka does not answer; the text says why."""
+    """Kafka does not answer; the text states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record's SHA-256, and when Kafka got it. [ms since 1970]"""
+    """A record's SHA-256, and the time at which Kafka stored it. [ms since 1970]"""
 
     digest: bytes
     time_ms: int
@@ -123,7 +123,7 @@ class Seen:
 
 class TopicView:
     """
-    What Kafka tells of a topic.
+    Kafka's data on a topic.
 
     Every question raises `AwayError` when Kafka does not answer in time.
     """
@@ -134,21 +134,21 @@ class TopicView:
         self._one = asyncio.Lock()  # one question at a time
 
     async def partitions(self) -> list[int]:
-        """Return the topic's partitions; none where there is no such topic."""
+        """Return the topic's partitions; none where it does not exist."""
         return await self._answer(self._partitions)
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return where partitions end: the offset of the next record of each."""
+        """Return the ends of partitions: the offset of the next record of each."""
         return await self._answer(partial(self._ends, list(partitions)))
 
     async def record(self, partition: int, offset: int) -> Seen | None:
-        """Return what a record is, or None where the partition has none at its offset."""
+        """Return a record's data, or None where the partition has none at its offset."""
         return await self._answer(
             partial(self._record, TopicPartition(self.topic, partition), offset)
         )
 
     async def require_group(self, group: str) -> None:
-        """Raise `AwayError` where our user may not read as a group: Faust waits in silence."""
+        """Raise `AwayError` if our user may not read as a group, as Faust would wait silently."""
         await self._answer(partial(self._may_read_as, group), f"read as group {group!r}")
 
     async def close(self) -> None:
@@ -225,7 +225,7 @@ class TopicView:
 
 async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     """
-    Return the partitions of a topic that members of a group have.
+    Return the partitions of a topic assigned to members of a group.
 
     Raises
     ------
@@ -249,7 +249,7 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
 @dataclass(frozen=True, slots=True)
 class TopicState:
     """
-    What Kafka has beyond what is stored.
+    Records in Kafka beyond the stored ones.
 
     Attributes
     ----------
@@ -276,7 +276,7 @@ def topic_state(
     kafka: KafkaAccess, topic: str, stored: Mapping[int, int], group: str
 ) -> TopicState:
     """
-    Ask Kafka.
+    Return the state of the topic in Kafka.
 
     Raises
     ------

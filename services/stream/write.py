@@ -1,5 +1,5 @@
 """
-Steps 3 and 4 of `tonne worker`: settle and write, in one transaction; its commit is the last step.
+Steps 3 and 4 of `tonne worker`: account and write in one transaction; its commit is last.
 
 The partitions' offsets move in that transaction.  Records from before the number of
 partitions changed may hold devices that are another partition's now.  They are
@@ -38,7 +38,7 @@ def write(
     turn: Turn,
 ) -> Committed:
     """
-    Store a batch of one or more partitions and move their offsets; return once that is durable.
+    Store a batch of one or more partitions with their offsets; return once durable.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def write(
     moves: list[tuple[list[Step], dict[int, int]]] = []
 
     def commit(batch: Batch, *, last: bool) -> Committed:
-        """Store a part; the offsets move with the last."""
+        """Store a part; the offsets move with the last part."""
         to = [(p, *(ends[p.partition] if last else (p.offset, p.digest))) for p in now]
         visits: dict[int, int] = {}
 

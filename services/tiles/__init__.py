@@ -1,1 +1,1 @@
-"""The log as static files for outsiders, and the monitor that follows it there."""
+"""The log as static files for third parties, and its monitor."""

@@ -1,5 +1,5 @@
 """
-Tiles of a log as files: written into a folder, read from one or from any web server.
+Tiles of a log as files: written into a folder, read from a folder or web server.
 
 Where a log's tiles are read: a folder, or any web server.
 
@@ -36,12 +36,12 @@ class Source(Protocol):
     """Reads files of a log by their paths."""
 
     def get(self, path: str) -> bytes | None:
-        """Return a file, or None where it is not there."""
+        """Return a file, or None where missing."""
 
 
 def tile(source: Source, path: str, full: str) -> bytes:
     """
-    Return a tile, or the full one that took its place since.
+    Return a tile, or the full tile that replaced it.
 
     Raises
     ------
@@ -63,14 +63,14 @@ class Folder:
         self._folder = folder
 
     def get(self, path: str) -> bytes | None:
-        """Return a file, or None where it is not there."""
+        """Return a file, or None where missing."""
         place = self._folder / path
         return place.read_bytes() if place.is_file() else None
 
 
 class Web:
     """
-    Files below a URL; redirects are not followed, so that only the named server is asked.
+    Files below a URL; redirects are not followed, so only the named server is asked.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Web:
 
     def get(self, path: str) -> bytes | None:
         """
-        Return a file, or None where it is not there.
+        Return a file, or None where missing.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Entries under the published head, files written, and files that were there already."""
+    """Entries below the published head, files written, and unchanged files."""
 
     size: int
     written: int
@@ -131,7 +131,7 @@ def publish(
     folder: Path, note: str, entries: Sequence[bytes], leaves: Sequence[bytes]
 ) -> Published:
     """
-    Bring a folder up to a signed head.
+    Update a folder to a signed head.
 
     Parameters
     ----------

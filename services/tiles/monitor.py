@@ -1,5 +1,5 @@
 """
-Follow a log from outside, and compare what it shows with what it showed before.
+Monitor of a log: compares its current entries with earlier ones.
 
 What a monitor keeps of a log between two rounds, and the evidence of a log that lied.
 
@@ -40,7 +40,7 @@ _CHECKPOINT = "checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last head that held, as it was signed, and the tree under it."""
+    """The last valid head, as signed, and its tree."""
 
     note: str
     head: Checkpoint
@@ -48,13 +48,13 @@ class Seen:
 
 
 def place(home: Path, key: NoteKey) -> Path:
-    """Folder of a log, by its key."""
+    """Return the folder of a log, by its key."""
     return home / "monitor" / hashlib.sha256(key.vkey.encode()).hexdigest()[:16]
 
 
 def load(folder: Path, key: NoteKey) -> Seen | None:
     """
-    Load what was seen last; None before the first round.
+    Return the last state; None before the first round.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
 
 
 def save(folder: Path, note: str, tree: CompactRange) -> None:
-    """Keep a head that held, and its tree."""
+    """Store a valid head, and its tree."""
     state = {"note": note, "nodes": [node.hex() for node in tree.nodes]}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = folder / f"{_STATE}.new"
@@ -85,7 +85,7 @@ def save(folder: Path, note: str, tree: CompactRange) -> None:
 
 
 def evidence(folder: Path, *notes: str) -> list[Path]:
-    """Keep signed heads that contradict each other; return their files."""
+    """Store signed heads that contradict each other; return their files."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = []
     for note in notes:
@@ -99,7 +99,7 @@ def evidence(folder: Path, *notes: str) -> list[Path]:
 @dataclass(slots=True)
 class Report:
     """
-    What one round found.
+    Result of one round.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def follow(
     others: Sequence[str] = (),
 ) -> Report:
     """
-    Go one round.
+    Run one round.
 
     Parameters
     ----------

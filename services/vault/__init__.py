@@ -1,1 +1,1 @@
-"""Tables as Parquet files, and the places where they are kept."""
+"""Tables as Parquet files, and their storage places."""

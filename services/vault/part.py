@@ -1,5 +1,5 @@
 """
-A part of the archive: one file of readings, its manifest, and what can be wrong with it.
+A part of the archive: one file of readings, its manifest, and its checks.
 
 What can be wrong with an archive.
 
@@ -35,7 +35,7 @@ _HASH_SHOWN = 16
 
 
 class VaultError(ServerError):
-    """The archive's place cannot be used now."""
+    """The archive's storage is not available."""
 
 
 class DamagedError(InputError):
@@ -43,7 +43,7 @@ class DamagedError(InputError):
 
 
 class Day(NamedTuple):
-    """A sealed day: of a project ('' for none), its edges, and its seal's place in the log."""
+    """A sealed day: project ('' for none), edges, and log index of its seal."""
 
     project: str
     day: date
@@ -76,14 +76,14 @@ class Part(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many readings."""
+        """Return the number of readings."""
         return sum(leaf.rows for leaf in self.leaves.values())
 
 
 def of(
     archive: str, day: Day, class_id: str, site: str, data: bytes, leaves: Mapping[str, DayLeaf]
 ) -> tuple[Part, bytes]:
-    """Name a file by what it holds; return it with the bytes of its manifest."""
+    """Return the name of a file from its contents, and the bytes of its manifest."""
     sha256 = hashlib.sha256(data).hexdigest()
     stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
     path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"
@@ -93,7 +93,7 @@ def of(
 
 
 def manifest_path(path: str) -> str:
-    """Name of the manifest of a file."""
+    """Return the name of a file's manifest."""
     return path.removesuffix(PARQUET) + MANIFEST
 
 
@@ -117,7 +117,7 @@ def _manifest_of(archive: str, part: Part) -> dict[str, Any]:
 
 def check_manifest(archive: str, part: Part, data: bytes) -> None:
     """
-    Refuse a manifest that does not say what the database says of its file.
+    Refuse a manifest that differs from the database's record of its file.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Where an archive is: a folder, or a bucket of an S3-compatible store.
+Storage of an archive: a folder, or a bucket of an S3-compatible store.
 
 A name is written once, whole or not at all.  In a folder the bytes go to a file
 beside it, are forced to the disk, and then take the name; a store's own upload
@@ -43,7 +43,7 @@ class Place:
         self._files: Any = _local(self._folder) if self._folder is not None else _bucket(url)
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file; one of that name is replaced."""
+        """Write a file; an existing one is replaced."""
         with self._usable(f"write {name}"):
             if self._folder is None:
                 with self._files.open_output_stream(name) as out:
@@ -71,7 +71,7 @@ class Place:
 
     def get(self, name: str) -> bytes:
         """
-        Read a whole file.
+        Return a complete file.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Place:
             return bytes(file.read())
 
     def open(self, name: str) -> Any:
-        """Open a file for reading here and there; as `get` raises."""
+        """Open a file for random access; errors as `get`."""
         with self._usable(f"open {name}"):
             try:
                 return self._files.open_input_file(name)
@@ -96,7 +96,7 @@ class Place:
                 ) from None
 
     def find(self, name: str) -> bytes | None:
-        """Read a whole file, None where there is none."""
+        """Return a complete file, None where there is none."""
         with self._usable(f"look for {name}"):
             try:
                 with self._files.open_input_file(name) as file:
@@ -105,7 +105,7 @@ class Place:
                 return None
 
     def names(self) -> dict[str, int]:
-        """Return all files with their sizes; unfinished writes are no files."""
+        """Return all complete files with their sizes."""
         from pyarrow import fs  # noqa: PLC0415
 
         with self._usable("list files"):
@@ -118,13 +118,13 @@ class Place:
         }
 
     def make(self) -> None:
-        """Make the folder; a bucket must be there."""
+        """Create the folder; a bucket must exist."""
         if self._folder is not None:
             with self._usable("make the folder"):
                 self._folder.mkdir(parents=True, exist_ok=True)
 
     def clear(self) -> None:
-        """Remove what interrupted writes left; there must be no writer."""
+        """Remove the remains of interrupted writes; no other writer may run."""
         if self._folder is not None:
             with self._usable("clear unfinished files"):
                 for file in self._folder.rglob(f"{_UNFINISHED}*"):

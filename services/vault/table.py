@@ -1,5 +1,5 @@
 """
-The file of a part: readings by device and time, whole devices a row group.
+The file of a part: readings by device and time, whole devices per row group.
 
 A query for one device reads the footer and one row group.  Times and registers
 are written as differences, gauges by dictionary (meters speak in few steps) and
@@ -34,7 +34,7 @@ Flags = dict[tuple[str, int], str]
 
 
 class Stored(NamedTuple):
-    """Readings of a part's devices, named by their place in `devices`, and what arrival said."""
+    """Readings of a part's devices, by index in `devices`, with their flags at arrival."""
 
     devices: list[str]
     frame: Frame
@@ -101,7 +101,7 @@ class Writer:
 
 def read(place: Place, part: Part, wanted: Collection[str]) -> Stored:
     """
-    Read some devices of a part, and hold each against its sealed leaf.
+    Return some devices of a part, each checked against its sealed leaf.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def whole(place: Place, part: Part) -> bytes:
 
 
 def read_bytes(part: Part, data: bytes, where: str) -> Stored:
-    """Read all devices of a part from its bytes; as `read` raises."""
+    """Return all devices of a part from its bytes; errors as `read`."""
     return _checked(part, list(part.leaves), BytesIO(data), where)
 
 

@@ -1,1 +1,1 @@
-"""Events for systems of others: signed, sent from the outbox in the database, tried again."""
+"""Signed events for other systems, sent from the outbox in the database, with retries."""

@@ -1,5 +1,5 @@
 """
-Alarms as messages to people: by e-mail, or by Apprise to Matrix, Teams and whatever else it knows.
+Alarms as messages to people: by e-mail, or by Apprise to Matrix, Teams and others.
 
 E-mail goes by the standard library to the operator's own server (TONNE_SMTP_URL).  All others go
 by Apprise (BSD, releases each month, some hundred services) rather than by clients of ours: a
@@ -38,7 +38,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """By which servers people are reached: SMTP with its sender, and Apprise's configuration."""
+    """Servers for messages to people: SMTP with its sender, and Apprise's configuration."""
 
     smtp_url: str | None = None
     smtp_from: str | None = None
@@ -54,7 +54,7 @@ class Message(NamedTuple):
 
 def check(address: str) -> None:
     """
-    Refuse what is not an address of a person.
+    Refuse a value that is not an address of a person.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def check(address: str) -> None:
 
 def message(event: Mapping[str, Any], step: str, language: str, page: str | None) -> Message:
     """
-    Put an alarm's event into words.
+    Return the text of an alarm's event.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def _words(language: str) -> dict[str, str]:
 
 
 def send(ways: Ways, address: str, said: Message, event: str) -> Outcome:
-    """Send a message and say what came of it; it raises nothing."""
+    """Send a message and return the result; raises nothing."""
     try:
         if address.startswith(MAIL):
             return _mail(ways, address.removeprefix(MAIL), said, event)

@@ -1,5 +1,5 @@
 """
-Send one message: to an address that was looked at, within a time, reading little of the answer.
+Send one message to a checked address, with limits of time and answer size.
 
 The standard library's client rather than httpx: the connection goes to one address of those that
 were checked while TLS asks for the name, redirects are not followed, and a clock beside it ends
@@ -49,7 +49,7 @@ _SPECIAL = tuple(
 
 
 class Target(NamedTuple):
-    """A URL in its parts."""
+    """Parts of a URL."""
 
     secure: bool
     host: str
@@ -58,14 +58,14 @@ class Target(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header says them."""
+        """Return host and port as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 def target_of(url: str) -> Target:
     """
-    Read a URL.
+    Return the parts of a URL.
 
     Raises
     ------
@@ -93,13 +93,13 @@ def target_of(url: str) -> Target:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Read networks that are allowed beside public addresses, separated by commas."""
+    """Return the networks allowed in addition to public addresses, separated by commas."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
     """
-    Resolve a target's host.
+    Return the addresses of a target's host.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
 
 
 def check(target: Target, address: Address, allowed: Sequence[Network]) -> None:
-    """Refuse an address that is not public and not allowed, and plain HTTP to others."""
+    """Refuse an address that is neither public nor allowed, and plain HTTP to public ones."""
     plain = getattr(address, "ipv4_mapped", None) or address
     if any(plain.version == net.version and plain in net for net in allowed):
         return
@@ -180,7 +180,7 @@ _DONE, _MULTIPLE = 200, 300
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What came of an attempt.
+    Result of an attempt.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class Outcome:
 
     @property
     def taken(self) -> bool:
-        """Whether the receiver has it."""
+        """Return whether the receiver accepted it."""
         return self.status is not None and _DONE <= self.status < _MULTIPLE
 
 
@@ -212,7 +212,7 @@ def post(
     allowed: Sequence[Network] = (),
     deadline_s: float = DEADLINE_S,
 ) -> Outcome:
-    """Send a message and say what came of it; it raises nothing."""
+    """Send a message and return the result; raises nothing."""
     try:
         addresses = addresses_of(target, allowed)
     except InputError as error:
@@ -261,7 +261,7 @@ class _Pinned(http.client.HTTPConnection):
         self.ended = False
 
     def connect(self) -> None:
-        """Connect to the first address that answers, and speak TLS with the name."""
+        """Connect to the first address that answers, with TLS for the name."""
         failed: OSError = OSError("no address")
         for address in self._addresses[:_ADDRESSES]:
             try:
@@ -288,7 +288,7 @@ class _Pinned(http.client.HTTPConnection):
             raise TimeoutError
 
     def end(self) -> None:
-        """End it from outside: anyone who waits for it wakes up."""
+        """Close it from another thread; waiting callers wake up."""
         self.ended = True
         sock = self.sock
         if sock is not None:

@@ -1,5 +1,5 @@
 """
-Send events from the outbox: at least once, in order as far as the receiver takes them.
+Send events from the outbox: at least once, in order as far as possible.
 
 One process at a time sends for a database; another waits for its place.  A receiver that does
 not answer, or answers 429 or 5xx, is left alone for a while; an event that it refuses is tried
@@ -51,7 +51,7 @@ _PATIENCE = b"SET statement_timeout = '20s'"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a round did: deliveries taken, attempts that failed, deliveries that ended."""
+    """Result of a round: deliveries accepted, attempts failed, deliveries ended."""
 
     taken: int = 0
     failed: int = 0
@@ -63,7 +63,7 @@ class Sent:
 
 class Sender:
     """
-    Sends in a thread of its own until it is stopped.
+    Sender thread that runs until it is stopped.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Sender:
         self._thread.join(timeout=5)
 
     def wait(self) -> None:
-        """Stay until stopped."""
+        """Wait until stopped."""
         self._stopping.wait()
 
     def stop(self) -> None:
@@ -254,7 +254,7 @@ class Sender:
 
 
 def may_send(url: str, log: FilteringBoundLogger) -> bool:
-    """Whether a login holds `tonne_events`; where it does not, the log says so."""
+    """Return whether a login has `tonne_events`; otherwise log a warning."""
     try:
         with connect(url, name="tonne webhooks", autocommit=True) as conn:
             row = conn.execute(
@@ -271,7 +271,7 @@ def may_send(url: str, log: FilteringBoundLogger) -> bool:
 
 def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -> bytes:
     """
-    Return an event as CloudEvents 1.0 in JSON, whole in the body.
+    Return an event as CloudEvents 1.0 in JSON.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""A witness of transparency logs (C2SP): cosigns heads that lead on from what it saw before."""
+"""A witness of transparency logs (C2SP): cosigns heads that extend earlier ones."""

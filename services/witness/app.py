@@ -1,5 +1,5 @@
 """
-The witness over HTTP: it cosigns heads consistent with those it saw (c2sp.org/tlog-witness).
+The witness over HTTP: cosigns heads consistent with earlier ones (c2sp.org/tlog-witness).
 
 Cosign heads (c2sp.org/tlog-witness, add-checkpoint), and refuse what does not lead on.
 
@@ -49,7 +49,7 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 class Cosigner:
     """
-    A witness: its keys, what it saw, and its clock.
+    A witness: its keys, its state, and its clock.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-What a witness saw last of each log, in SQLite: a head is on the disk before it is cosigned.
+State of a witness in SQLite, by log: a head is stored before it is cosigned.
 
 One transaction compares the request with the last head and writes the new one, also where two
 processes serve one file.  A file that is restored from a copy has forgotten heads: its witness
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS contradiction (
 
 
 class Seen(NamedTuple):
-    """The last head of a log that was cosigned: itself, when, and the note with its lines."""
+    """The last cosigned head of a log: head, time, and note with its lines."""
 
     head: Checkpoint
     time_s: int
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
 
 
 class Contradiction(NamedTuple):
-    """Two heads that one log signed, and why they were not taken for one history."""
+    """Two heads signed by one log, and why they are not one history."""
 
     origin: str
     time_s: int
@@ -59,7 +59,7 @@ class Contradiction(NamedTuple):
 
 class State:
     """
-    The file of a witness; use it in a `with`, so that it is closed.
+    The file of a witness, for use in a `with` block.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class State:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the file for one change; what was done is on the disk when it ends."""
+        """Lock the file for one change, which is on disk at the end."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -105,7 +105,7 @@ class State:
             self._db.execute("COMMIT")
 
     def add_log(self, key: Vkey, time_s: int) -> bool:
-        """Take up a key of a log; whether it is new."""
+        """Store a key of a log; return whether it is new."""
         with self.changing():
             done = self._db.execute(
                 "INSERT INTO log_key VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -114,7 +114,7 @@ class State:
         return done.rowcount > 0
 
     def logs(self) -> dict[str, tuple[Vkey, ...]]:
-        """Return the logs that are known: keys by origin."""
+        """Return the known logs: keys by origin."""
         found: dict[str, tuple[Vkey, ...]] = {}
         for origin, text in self._rows("SELECT origin, vkey FROM log_key ORDER BY added, vkey"):
             found[origin] = (*found.get(origin, ()), Vkey.parse(text))
@@ -127,7 +127,7 @@ class State:
 
     def seen(self, origin: str) -> Seen | None:
         """
-        Return the last head of a log that was cosigned.
+        Return the last cosigned head of a log.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class State:
         return rows[0][0] if rows else None
 
     def keep(self, head: Checkpoint, time_s: int, note: str) -> None:
-        """Write the head that is cosigned next; call it in `changing`."""
+        """Store the next head before it is cosigned; call it inside `changing`."""
         self._db.execute(
             "INSERT INTO head VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE SET"
             " size = excluded.size, root = excluded.root, time_s = excluded.time_s,"
@@ -163,7 +163,7 @@ class State:
         )
 
     def keep_contradiction(self, contradiction: Contradiction) -> None:
-        """Keep two heads that contradict each other, each pair once."""
+        """Store two heads that contradict each other, each pair once."""
         with self.changing():
             (count,) = self._db.execute(
                 "SELECT count(*) FROM contradiction WHERE origin = ?", (contradiction.origin,)
@@ -176,7 +176,7 @@ class State:
                 )
 
     def contradictions(self) -> list[Contradiction]:
-        """Return what was kept, the oldest first."""
+        """Return stored contradictions, oldest first."""
         rows = self._rows(
             "SELECT origin, time_s, why, held, shown FROM contradiction ORDER BY time_s, sha256"
         )

@@ -1,5 +1,5 @@
 """
-The witness's own keys: Ed25519, and ML-DSA-44 beside it, in a file for its owner alone.
+The witness's own keys: Ed25519 and ML-DSA-44, in a file readable only by its owner.
 
 It is no file of `tonne keys`: `tonne log cosign` keeps another record of what was signed, and a
 key with two records could sign two histories.
@@ -35,7 +35,7 @@ _OTHERS = 0o077
 
 @dataclass(frozen=True, slots=True)
 class WitnessKeys:
-    """Name of a witness, and the keys that it cosigns with."""
+    """Name of a witness, and its signing keys."""
 
     name: str
     ed25519: SigningKey
@@ -43,7 +43,7 @@ class WitnessKeys:
 
     @property
     def vkeys(self) -> tuple[Vkey, Vkey]:
-        """What logs and readers are given: Ed25519 first."""
+        """Return the keys for logs and readers: Ed25519 first."""
         return (
             Vkey(self.name, COSIGNATURE, self.ed25519.public),
             Vkey(self.name, ML_DSA_COSIGNATURE, self.ml_dsa.public),

@@ -141,7 +141,11 @@ def test_a_whole_file_is_read():
 @pytest.mark.parametrize(
     ("was", "becomes", "said"),
     [
-        ('path = "power"', 'path = "import"', "m.toml:14: .* another channel reads path 'import'"),
+        (
+            'path = "power"',
+            'path = "import"',
+            "m.toml:14: .* another channel also reads path 'import'",
+        ),
         ("address = 12", "address = 11", "m.toml:14: .* 11 to 11 is also used by energy_import_wh"),
         (
             "address = 12",
@@ -150,12 +154,12 @@ def test_a_whole_file_is_read():
         ),
         ("moduli = [1_000, 10_000]", "moduli = [10_000, 1_000]", "m.toml:8: .*ascending"),
         ("moduli = [1_000, 10_000]", "moduli = [1]\nmodulus = 2", "m.toml:8: .*contradict"),
-        ('type = "int16"', 'type = "int17"', "m.toml:14: .*type is one of"),
+        ('type = "int16"', 'type = "int17"', "m.toml:14: .*type must be one of"),
         ('type = "int16"', 'type = "int16", divide = 0', "m.toml:14: .*divide at least 1"),
         ('unit = "W"', 'unit = "W"\nspan = 1', "m.toml:14: .*span"),
         ('unit = "W"', "", "m.toml:14: .*unit"),
         ('certainty = "document"', 'certainty = "sure"', "m.toml:1: .*certainty 'sure'"),
-        ('checked = "M\'s manual, page 1"', "", "m.toml:1: .*'checked' says what was read"),
+        ('checked = "M\'s manual, page 1"', "", "m.toml:1: .*'checked' names the document"),
         ('source = "M\'s manual"', "", "m.toml:1: .*'source' is required"),
         ('title = "M"', 'title = "M"\ntitel = "M"', "m.toml:1: .*unknown key 'titel'"),
         ('unit = "W"', "unit = W", "m.toml: Invalid value .at line 16"),

@@ -167,7 +167,9 @@ def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, m
     with refusing(tmp_path, topic) as broker, outbox(tmp_path) as box:
         log = get_logger("edge", stream=stream)
         link = Link("gw", broker.url, Tls(), box, Clock(), "test", log)
-        until(lambda: "broker keeps receipts" in stream.getvalue(), lambda: link.step(0.02))
+        until(
+            lambda: "broker does not deliver receipts" in stream.getvalue(), lambda: link.step(0.02)
+        )
         line = next(iter(events(stream).values()))
         assert (line["level"], line["topic"]) == ("error", topic)
         assert "tonne broker apply" in line["remedy"]

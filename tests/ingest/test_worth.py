@@ -43,12 +43,12 @@ EXAMPLES = {
         Example([0] * 8 + [150_000, 150_000], 0, 2),
         Example([0] * 8 + [150_000] * 3, 150_000, 0),
     ],
-    "fall to where": [
+    "fall to the register's value": [
         Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
         Example([10_000_000, 10_010_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
     ],
-    "fall to the foot": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],
-    "wrap at the model's": [
+    "fall to the start": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],
+    "rollover at the model's": [
         Example(
             [99_990_000, 99_999_000, 500, 1_500],
             11_500,
@@ -56,7 +56,7 @@ EXAMPLES = {
             Meter(RATED.rate, RATED.tolerance, (100_000_000,), exact=True),
         )
     ],
-    "wrap at a modulus": [
+    "rollover at a modulus": [
         Example(
             [99_990_000, 99_999_000, 500, 1_500],
             9_000,
@@ -81,7 +81,7 @@ EXAMPLES = {
         ),
     ],
     "return within": [Example([*HIGH, 0, 1_000, 2_000, 3_000, 10_005_000], 5_000, 1)],
-    "rise past": [Example([20_000, 25_000, 0, *(250 * k for k in range(1, 121))], 35_000, 1)],
+    "rise above": [Example([20_000, 25_000, 0, *(250 * k for k in range(1, 121))], 35_000, 1)],
     "meter swap": [
         Example(
             [*HIGH, 140, 240],
@@ -124,5 +124,5 @@ def test_the_page_shows_the_table():
     """The table that a reader finds would be another than the one that holds."""
     page = (Path(__file__).parents[2] / "ingest" / "README.md").read_text()
     said = [f"| {w.happens} | {w.counts} | {w.why} |" for w in WORTH]
-    shown = page.partition("| what happens | what it counts | why |\n|---|---|---|\n")[2]
+    shown = page.partition("| what happens | what is counted | why |\n|---|---|---|\n")[2]
     assert shown.partition("\n\n")[0].splitlines() == said

@@ -120,7 +120,7 @@ def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
     assert "keys taken from the pack itself" in told
     assert "INCOMPLETE: consistent so far" in told
     accepted = signed("verify", tmp_path / "pack", "--accept", "draft").stdout
-    assert accepted.splitlines()[-1] == "holds as far as you asked (--accept draft)"
+    assert accepted.splitlines()[-1] == "complete to the extent requested (--accept draft)"
     shutil.copy(tmp_path / "pack" / "statement.json", tmp_path / "alone.json")
     alone = signed("verify", tmp_path / "alone.json", code=4).stdout
     assert "keys taken from the statement itself" in alone
@@ -224,7 +224,7 @@ def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     signed("statement", "submit", name, "--key", "plant")
     signed("statement", "verify", name, "--key", "auditor", "--assurance", "reasonable",
            "--opinion", "adverse")  # fmt: skip
-    assert "nothing follows" in signed("statement", "issue", name, code=2).stderr
+    assert "no step follows" in signed("statement", "issue", name, code=2).stderr
     signed("statement", "export", name, "--out", tmp_path / "pack")
     refused = signed("verify", tmp_path / "pack", code=1)
     assert "opinion adverse" in refused.stdout

@@ -66,11 +66,11 @@ def test_a_statement_says_what_came_late_and_the_pack_verifies():
     report = verify(pack, RING, forging.status(), at=ASKED)
     seals = next(step for step in report.steps if step.name == "seals")
     assert seals.outcome == "ok", seals
-    assert "48 of 96 readings (50.00 %) came later than 36 h after their day" in seals.detail
+    assert "48 of 96 readings (50.00 %) arrived later than 36 h after their day" in seals.detail
     told = "\n".join(lines(report))
     assert f"arrival of {DAY}: 96 readings in 1 hour, 48 of them later" in told
     assert report.to_json()["arrival"][0]["late"] == 48
-    assert any(one.startswith("arrival: hours as") for one in report.relied)
+    assert any(one.startswith("arrival: hours recorded") for one in report.relied)
 
 
 def test_packs_without_arrival_verify_as_before():

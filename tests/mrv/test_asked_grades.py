@@ -92,7 +92,7 @@ def test_a_choice_that_gives_more_needs_its_document():
     assert typed.net == least.net
     ((severity, words),) = said(typed)
     assert severity == "CL"
-    assert "case of inv-2 = 3 rests" in words
+    assert "case of inv-2 = 3 has evidence" in words
     stated = Document("case", "letter", "Power company", date(2025, 3, 1), "b1" * 32, None,
                       {"inv-1": Fraction(1), "inv-2": Fraction(3)})  # fmt: skip
     shown = closed(stated, project=_cases(1, 3), given=given)
@@ -119,8 +119,8 @@ def test_a_value_on_the_claimants_word_counts_at_the_end_of_what_is_published():
     ((severity, words),) = said(typed)
     assert severity == "CL"
     for part in (
-        "sfc_l_per_100km = 34 L/100 km rests on evidence of grade D",
-        "24 L/100 km is applied, the conservative end",
+        "sfc_l_per_100km = 34 L/100 km has evidence of grade D",
+        "24 L/100 km, the conservative end of the published range",
         (
             "sfc_l_per_100km: {document: title and number, by: issuer, issued: 2026-01-31,"
             " sha256: 64 digits, value: 34}"
@@ -138,7 +138,7 @@ def test_a_value_on_the_claimants_word_makes_no_debt():
     typed = closed(*plant.LOSSES, given=given)
     assert typed.net.reduction.ug == 0
     ((_, words),) = said(typed)
-    assert "sfc_l_per_100km = 34 L/100 km rests" in words
+    assert "sfc_l_per_100km = 34 L/100 km has evidence" in words
 
 
 def test_a_value_below_the_published_needs_no_document():

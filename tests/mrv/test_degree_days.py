@@ -120,7 +120,7 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
         ({"history": HISTORY[:11]}, "history has 11 months; the baseline needs at least 12"),
         ({"history": None}, "'intercept_mwh' is missing; give the regression line, or `history`"),
         ({"intercept_mwh": 1}, "intercept_mwh and history are two baselines"),
-        ({"history": [{**m, "cdd": 100} for m in HISTORY]}, "same cdd; they determine no slope"),
+        ({"history": [{**m, "cdd": 100} for m in HISTORY]}, "same cdd, so no slope can be fitted"),
         (
             {"history": FLAT},
             "t value of the degree days: the slope is .* does not explain the consumption",
@@ -143,7 +143,7 @@ def test_bad_input_is_named(changed, said):
 def test_without_scipy_the_remedy_is_named(monkeypatch):
     """A lean installation would end in a traceback."""
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(MethodologyError, match="extra `estimate`; or give interc"):
+    with pytest.raises(MethodologyError, match="extra `estimate`, or give interc"):
         _run()
 
 
@@ -153,7 +153,7 @@ def test_bills_without_any_scatter_are_as_sure_as_they_look():
     found = _run(history=exact)
     assert float(found.extra["adjusted_lower_95_mwh"]) == pytest.approx(6100)
     idle = [{"cdd": d, "energy_mwh": 0} for d in CDD]
-    with pytest.raises(MethodologyError, match="same energy_mwh; they determine no slope"):
+    with pytest.raises(MethodologyError, match="same energy_mwh, so no slope can be fitted"):
         _run(history=idle)
 
 
@@ -173,12 +173,12 @@ def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
     """An engineer would be told of no remedy, or of none at all."""
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
-    assert str(found.value) == "all months have the same cdd; they determine no slope"
+    assert str(found.value) == "all months have the same cdd, so no slope can be fitted"
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(1), Fraction(2), Fraction(3)], [Fraction(1), Fraction(2), Fraction(3)])
     assert str(found.value) == (
-        "a regression needs scipy, which is not installed: tonne's extra `estimate`;"
+        "a regression needs scipy, which is not installed: install tonne's extra `estimate`,"
         " or give intercept_mwh and slope_mwh_per_cdd"
     )
 

@@ -125,7 +125,7 @@ def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
     said = told(found)
     assert "ch-1 (charging): energy_import_kwh falls from" in said
     assert " at 2026-01-10T22:" in said
-    assert re.search(r"the quantity of 0\.25 h is unknown, 0\.0\d+ t charged", said)
+    assert re.search(r"the quantity of 0\.25 h is unknown; 0\.0\d+ t are added", said)
     assert Fraction(charger(found).coverage.unknown_share) > 0
     entered = buses(anew(charge() + kept, 9 * DAY + 91), rows_told(found, "ev_charger"))
     assert not told(entered)
@@ -162,8 +162,8 @@ def test_a_counter_of_each_day_is_told_what_it_is():
     said = told(found)
     assert said.count("inv-1") == 1
     assert re.search(r"falls to about zero 2\d times from 2026-01-0\d to 2026-01-2\d", said)
-    assert "as a counter of each day or charge does" in said
-    assert said.endswith("the meter's total, which is never reset, as energy_export_kwh")
+    assert "like a counter of each day or charge" in said
+    assert said.endswith("as energy_export_kwh the meter's total, which is never reset")
 
 
 def test_a_rated_power_that_is_too_low_is_told_what_it_is():

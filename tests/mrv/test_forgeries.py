@@ -209,4 +209,4 @@ def test_a_refused_threshold_is_said_with_what_is_taken():
     (report, *_) = reports(cases_of_materiality)
     (lack,) = report.missing
     assert (report.exit_code, lack.code) == (4, "materiality")
-    assert "10 % at most: this one has 99 %" in lack.what
+    assert "at most 10 %: this one has 99 %" in lack.what

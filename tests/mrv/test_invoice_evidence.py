@@ -118,7 +118,7 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
     lacks = f"corroborates {says}", f"The invoices of {says} do not corroborate it"
     assert any(text in said(found) for text in lacks)
     if what != "any difference":
-        assert f"Nothing is reduced until then ({truth.net.reduction.t[:-1]}" in said(found)
+        assert f"No reduction is credited until then ({truth.net.reduction.t[:-1]}" in said(found)
 
 
 def test_a_bill_above_the_meter_leaves_what_the_meter_counts():
@@ -135,7 +135,7 @@ def test_a_bill_above_the_meter_leaves_what_the_meter_counts():
 def test_a_condition_says_why_an_invoice_does_not_count():
     """Invoices from the middle of a month were there, and the owner read that there are none."""
     early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
-    assert "reaches beyond the period" in said(
+    assert "extends beyond the period" in said(
         building(invoices=(BILLS[0], early), certified=False)
     )
     bare = billed("power", sha256=None)

@@ -68,21 +68,26 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
     [
         (None, SURVEY, "0.25", "document survey 7 states the new value, which is applied"),
         (SURVEY, OTHER, "0.25", "document survey 8 states the new value, which is applied"),
-        (SURVEY, SURVEY, "0.215", "survey 7 is the document of the earlier value"),
+        (SURVEY, SURVEY, "0.215", "survey 7 is also the document of the earlier value"),
         # another file of the same name, giver and date, and one that was given without its file
         (
             SURVEY,
             replace(SURVEY, sha256="b2" * 32),
             "0.215",
-            "survey 7 is the document of the earlier",
+            "survey 7 is also the document of the earlier",
         ),
         (
             replace(SURVEY, sha256=None),
             SURVEY,
             "0.215",
-            "survey 7 is the document of the earlier value",
+            "survey 7 is also the document of the earlier value",
         ),
-        (SURVEY, replace(SURVEY, document="b"), "0.215", "b is the document of the earlier value"),
+        (
+            SURVEY,
+            replace(SURVEY, document="b"),
+            "0.215",
+            "b is also the document of the earlier value",
+        ),
         (SURVEY, replace(OTHER, issued=date(2026, 2, 1)), "0.215", "after the period began"),
         (None, replace(SURVEY, sha256=None), "0.215", "has no `sha256`"),
     ],
@@ -119,7 +124,7 @@ def test_shares_that_are_known_only_together_count_as_they_were_together():
     parameters, said = kept(changes, now, left)
     assert (parameters["food"], parameters["paper"]) == (Decimal("0.5"), Decimal("0.5"))
     assert "food was 0.5 and is 0.9" in said
-    assert "the earlier value alone gives no result" in said
+    assert "the earlier value gives no result without the other earlier values" in said
 
 
 def test_two_changes_that_gain_only_together_gain_nothing():

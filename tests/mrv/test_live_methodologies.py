@@ -56,7 +56,7 @@ def test_wind_outside_its_conditions_is_named():
         "m-1 has no calibration certificate",
         (
             "the import of m-1 is not metered, and net electricity is export less import; let the"
-            " meter send energy_import_kwh too"
+            " meter also send energy_import_kwh"
         ),
         "capacity_mw = 20 is above 15; a larger plant needs ACM0002",
     ]
@@ -74,7 +74,7 @@ def test_a_chiller_no_better_than_the_reference_is_named():
     """A project without any gain would be registered."""
     assert _tested("jcm-vn-am003", _candidate(CHILLER)) == [None]
     (broken,) = _tested("jcm-vn-am003", _candidate({**CHILLER, "cop_project": Fraction(4)}))
-    assert broken.startswith("cop_project = 4 is not above cop_reference = 4.2; measure both in")
+    assert broken.startswith("cop_project = 4 is not above cop_reference = 4.2; measure both by")
 
 
 def test_what_no_meter_delivers_is_never_accounted_live():

@@ -188,7 +188,7 @@ def test_a_live_project_that_nothing_can_be_counted_for_is_named():
     assert _tested("acm0012", ["steam"], feedwater_kj_per_kg=420) == [None] * 3
     fans, cold = (_tested("acm0012", [r], feedwater_kj_per_kg=0) for r in ("fuel", "steam"))
     assert "turbine, steam; nothing would be counted" in fans[0]
-    assert "enter its enthalpy, 420 for water of 100 °C" in cold[1]
+    assert "enter the enthalpy of the feedwater, 420 for water of 100 °C" in cold[1]
     assert "any of the roles hdpe, ldpe, pet, pp" in _tested("ams-iii-aj", ["power"])[0]
 
 
@@ -234,7 +234,7 @@ def test_burners_of_two_fuels_are_two_projects():
     better = {"eta_reference": Fraction(38, 100), "eta_project": Fraction(55, 100)}
     assert _tested("jcm-id-am009", ["lpg", "power"], **better) == [None, None]
     both = _tested("jcm-id-am009", ["lpg", "diesel"], **better)[0]
-    assert both.startswith("the project has meters of diesel and lpg, and")
+    assert both.startswith("the project has meters of diesel and lpg, but")
     assert "nothing would be counted" in _tested("jcm-id-am009", ["power"], **better)[0]
     worse = _tested("jcm-id-am009", ["lpg"], eta_reference=Fraction(1), eta_project=Fraction(1))
     assert "is not above eta_reference" in worse[1]

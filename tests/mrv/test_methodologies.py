@@ -160,7 +160,7 @@ def test_a_consumption_that_no_vehicle_has_is_named():
     """Kilowatt-hours for megawatt-hours, or metres for kilometres, would pass."""
     method, book = methodologies.find("ams-iii-c"), factors.load().within("VN")
     metres = {**BUS_INPUTS, "distance_km": 3_000_000_000}
-    with pytest.raises(MethodologyError, match="charging_mwh over distance_km"):
+    with pytest.raises(MethodologyError, match="charging_mwh divided by distance_km"):
         methodologies.evaluate(method, metres, book, "in.json")
     # which is the user's own loss
     kwh = {**BUS_INPUTS, "charging_mwh": 3_450_000}

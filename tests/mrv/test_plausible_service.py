@@ -57,7 +57,7 @@ def unmet(result):
 def test_evaluation_refuses_charging_that_moves_no_bus(kwh):
     """`tonne evaluate` would give 2,702.7 t for buses that charge nothing."""
     inputs = {**case("ams-iii-c")["inputs"], "charging_mwh": kwh / 1000}
-    with pytest.raises(MethodologyError, match=r"kWh/km, and such services take 0\.6 to 2"):
+    with pytest.raises(MethodologyError, match=r"kWh/km; such services take 0\.6 to 2"):
         evaluate(find("ams-iii-c"), inputs, BOOK, "in.json")
 
 

@@ -81,7 +81,7 @@ def test_what_does_not_hold_is_named(made, good):
     """A wrong token would count, or nobody would know what is wrong with it."""
     east = made["east"].trusted
     asked = token.request(MESSAGE)
-    _refused("token is for something else", good, MESSAGE + b"!", [east])
+    _refused("token is for another document", good, MESSAGE + b"!", [east])
     _refused("belongs to another request", good, MESSAGE, [east], nonce=asked.nonce)
     _refused("is not from an authority", good, MESSAGE, [made["west"].trusted])
     _refused(
@@ -96,8 +96,8 @@ def test_what_does_not_hold_is_named(made, good):
         MESSAGE,
         [made["early"].trusted],
     )
-    _refused("by policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
-    _refused("accepted until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
+    _refused("has policy", good, MESSAGE, [replace(east, policies=("1.2.3",))])
+    _refused("accepted only until", good, MESSAGE, [replace(east, until="2026-01-01T00:00:00Z")])
     _refused("is not a token of RFC 3161", b"<html>", MESSAGE, [east])
     _refused("granted no token: status 2", bytes.fromhex("30053003020102"), MESSAGE, [east])
     policies = replace(east, policies=("1.2.3", POLICY), until="2099-01-01T00:00:00Z")
@@ -135,7 +135,7 @@ def test_authorities_that_say_two_things_are_refused(made):
     """One authority could count as two, or a file would be read as something else."""
     east = made["east"].trusted
     for what, rule in {
-        "must not count twice": (1, (east, replace(east, name="another"))),
+        "list each authority once": (1, (east, replace(east, name="another"))),
         "a threshold of at most their number": (2, (east,)),
     }.items():
         with pytest.raises(EnrolmentError, match=what):
@@ -231,11 +231,11 @@ def test_time_stamps_of_a_pack(made, both):
     assert report.exit_code == 0, list(lines(report))
     assert [name for name, _ in report.stamps] == ["east", "west"]
     said = "\n".join(lines(report))
-    assert "relied on: time stamps: the statement was there when seen by east at" in said
+    assert "relied on: time stamps: the statement existed when stamped by east at" in said
     assert "not the operator's" not in said
     (day,) = report.stamped_days
     assert day.late  # a day of January, stamped today
-    assert "nothing shows that it was sealed before that" in said
+    assert "no evidence that it was sealed earlier" in said
 
 
 def test_too_few_or_none_that_count(made, both):
@@ -261,15 +261,15 @@ def test_too_few_or_none_that_count(made, both):
     assert _report(made, own, rule=later).exit_code == 0
     plain = verify(packs.pack(FILES), packs.HOLDERS.values(), _status())
     assert plain.exit_code == 0
-    assert "no authority that you trust stamped it" in "\n".join(plain.not_relied)
+    assert "no authority that you trust stamped the statement" in "\n".join(plain.not_relied)
 
 
 def test_tokens_of_something_else_are_false(made, both):
     """An operator could show the early token of another head, or of another statement."""
     whole, heads = both
     cases = {
-        "token is for something else": _held(FILES, heads, heads),
-        "token is for something": _held(FILES, whole, whole),
+        "token is for another document": _held(FILES, heads, heads),
+        "token is for another": _held(FILES, whole, whole),
         "does not lead to the root": replace(
             _held(FILES, whole, heads),
             entries={
@@ -366,7 +366,7 @@ def test_ten_years_on(made, both):
     assert [one.code for one in report.missing] == ["status-key", "status-age"]
     said = "\n".join(lines(report))
     for name in ("east", "west"):
-        assert f"not relied on: {name} since its certificate ran out at" in said
+        assert f"not relied on: {name} since its certificate expired at" in said
     assert report.exit_code == 4
     # without time stamps only the signatures themselves say when they were made
     bare = verify(packs.pack(FILES), ended, _status(), at=at)

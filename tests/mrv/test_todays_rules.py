@@ -39,9 +39,11 @@ def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it():
     report = asked(made)
     assert report.exit_code == 0, (report.failure, report.missing)
     assert made.result.net.reduction.ug > 1.5 * today.net.reduction.ug
-    (said,) = [one for one in lines(report) if one.startswith("right by the rules of then")]
+    (said,) = [
+        one for one in lines(report) if one.startswith("correct under the rules of that time")
+    ]
     assert f"(metering 1, accounting {FIRST})" in said
-    assert f"by today's (metering {METERING}, accounting {ACCOUNTING})" in said
+    assert f"under today's rules (metering {METERING}, accounting {ACCOUNTING})" in said
     assert said.endswith(f"{today.net.reduction.t} t reduced, {today.credit_t} t credited")
     assert report.to_json()["rules"] == {
         "metering": 1,
@@ -51,7 +53,7 @@ def test_what_was_right_then_is_no_failure_and_todays_figures_stand_beside_it():
         "today": {"reduction_t": today.net.reduction.t, "credited_t": str(today.credit_t)},
         "notComputed": None,
     }
-    assert any("computed again by metering 1" in one for one in report.relied)
+    assert any("recalculated by metering 1" in one for one in report.relied)
 
 
 def test_nothing_is_said_of_todays_rules_where_they_made_it():
@@ -60,7 +62,7 @@ def test_nothing_is_said_of_todays_rules_where_they_made_it():
     assert report.exit_code == 0
     assert not report.rules.older
     assert report.rules.today is None
-    assert not any("rules of then" in one for one in lines(report))
+    assert not any("rules of that time" in one for one in lines(report))
 
 
 def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
@@ -80,5 +82,7 @@ def test_what_today_cannot_compute_is_said(monkeypatch):
     monkeypatch.setattr(steps, "_by_todays", lambda case: case.no_such_field)
     report = asked(older())
     assert report.exit_code == 0
-    (said,) = [one for one in lines(report) if one.startswith("right by the rules of then")]
-    assert "not computed: AttributeError" in said
+    (said,) = [
+        one for one in lines(report) if one.startswith("correct under the rules of that time")
+    ]
+    assert "not calculated: AttributeError" in said

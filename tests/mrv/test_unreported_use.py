@@ -172,7 +172,7 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
     wh = counted(bare)
     step = closed("timer", 30)
     assert counted(step) > 2 * wh
-    assert "has to report its mean" in told(step)
+    assert "report the mean power" in told(step)
     shown = closed("timer", 30, invoices=(bill(wh),))
     assert shown.net == bare.net
     assert told(shown) == "ch-1: the register is corroborated by invoice b: its supplier, 7"

@@ -140,7 +140,7 @@ def test_a_witness_of_the_keyring_is_enough_where_there_is_no_policy():
     report = outcome(with_lines(line("w1")), None)
     assert (report.exit_code, step(report).outcome) == (0, "not applicable")
     assert "not counted: witness.example/w1" in step(report).detail
-    assert any("a witness: none that you trust" in said for said in report.not_relied)
+    assert any("a witness: no witness that you trust" in said for said in report.not_relied)
 
 
 def test_both_policies_have_to_be_met():

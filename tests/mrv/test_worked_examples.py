@@ -205,7 +205,7 @@ def test_the_limit_of_a_large_foundry_counts_coke_in_the_factors_own_energy():
 )  # fmt: skip
 def test_a_reference_factor_is_refused_for_what_a_project_consumes(name):
     """The foundry's 508 t would be 2,990: the slip that the dossier warns of."""
-    with pytest.raises(methodologies.MethodologyError, match="stands for avoided electricity"):
+    with pytest.raises(methodologies.MethodologyError, match="a factor for avoided electricity"):
         evaluate(name, inputs(name, ef_grid_t_per_mwh=Decimal("0.333")))
 
 
@@ -250,7 +250,7 @@ def test_a_rice_field_that_loses_gets_no_deduction_on_its_loss():
         ("ams-iii-aj", {"polymer_t": 1}, "polymer_t: 1 must be an object"),
         ("ams-iii-ba", {"metals": {"tin": {"mass_t": 1}}}, "metals.tin: 'ef_t_per_t' is missing"),
         ("rice-awd", {"seasons": [{"area_ha": 1, "days": 200}] * 2}, "400 days of one year"),
-        ("am0020", {"head_m": 70}, "energy_mwh over volume_m3 is 0.178 kWh/m3"),
+        ("am0020", {"head_m": 70}, "energy_mwh divided by volume_m3 is 0.178 kWh/m3"),
         ("am0020", {"volume_m3": 365 * 10**9}, "volume_m3 = 365000000000 must not be more"),
         (
             "ams-i-d",

@@ -67,14 +67,14 @@ def _rows(url):
 @pytest.mark.parametrize(
     ("more", "rule"),
     [
-        ({"party": "XXX"}, "is no Party"),
-        ({"party": "USA"}, "is no Party"),
+        ({"party": "XXX"}, "is not a Party"),
+        ({"party": "USA"}, "is not a Party"),
         ({"approach": "4"}, "CA and four digits"),
         ({"document": None}, "the letter by which"),
         ({"project": "nobody"}, "is not registered"),
         ({"quantity": 2}, "2 t are authorized"),
-        ({"version": 0}, "count from 1"),
-        ({"purposes": "money"}, "is none of"),
+        ({"version": 0}, "start at 1"),
+        ({"purposes": "money"}, "is not one of"),
         ({"colour": "red"}, "unknown field"),
         ({"id": "VN-1\a"}, "control characters"),
         ({"document": "  "}, "is blank"),
@@ -96,10 +96,10 @@ def test_what_contradicts_is_refused_and_nothing_is_written(issued, run, more, r
 @pytest.mark.parametrize(
     ("more", "rule"),
     [
-        ({"date": "2026-12-31"}, "31 December, so it comes after"),
-        ({"ndc_from": 2030, "ndc_to": 2021}, "runs backwards"),
-        ({"year": 1800}, "2021 and later"),
-        ({"party": "EU"}, "is no Party"),
+        ({"date": "2026-12-31"}, "31 December, so the date must be later"),
+        ({"ndc_from": 2030, "ndc_to": 2021}, "ends before it begins"),
+        ({"year": 1800}, "begin with 2021"),
+        ({"party": "EU"}, "is not a Party"),
     ],
 )
 def test_a_submission_that_cannot_be_is_refused(issued, run, more, rule):
@@ -116,8 +116,8 @@ def test_ranges_are_held_against_each_other_and_against_statements(issued, run):
     units = _letter(statement)["units"][0]
     for wrong, rule in (
         ([units, {**units, "first": 2}], "overlap"),
-        ([{**units, "last": CREDITED + 1}], "never more units than were issued"),
-        ([{**units, "vintage": 2025}], "credits 0 t"),
+        ([{**units, "last": CREDITED + 1}], "correct the quantity"),
+        ([{**units, "vintage": 2025}], "credits only 0 t"),
         ([{**units, "statement": "TN-none"}], "is not issued"),
     ):
         done = run.bring(authorizations=[_letter(statement, units=wrong, actions=[])])
@@ -163,14 +163,14 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
     ):
         done = run.bring(**sections)
         assert (done.exit_code, _rows(url)) == (Exit.INPUT, before), done.output
-        assert "never changes" in done.output
+        assert "does not change" in done.output
     more["actions"][1]["reported_in"] = 2
     second = YEAR | {"version": 2, "date": "2027-09-01"}
     assert run.bring(authorizations=[more], submissions=[second]).exit_code == Exit.DONE
     assert held(2)[0] == [(3, CREDITED)]
     (tmp_path / "v1").rename(tmp_path / "v1-then")
     assert held(1) == (ranges, number, whole)
-    with connect(url) as conn, pytest.raises(Exception, match="never changes"):
+    with connect(url) as conn, pytest.raises(Exception, match="does not change"):
         conn.execute(
             "INSERT INTO authority_entry (kind, id, record)"
             " SELECT kind, id, record FROM authority_entry WHERE id = 'VNM 2026 version 1'"
@@ -181,4 +181,4 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
     done = run("export", "aef", statement, "--party", "VNM", "--year", VINTAGE, "--entered", own,
                "--out", tmp_path / "own")  # fmt: skip
     assert done.exit_code == Exit.INPUT, done.output
-    assert "never changes" in done.output
+    assert "does not change" in done.output

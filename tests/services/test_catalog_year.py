@@ -139,7 +139,7 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     }
     file.write_text(yaml.safe_dump(one_more), "utf-8")
     refused = run("registry", "import", file)
-    assert (refused.exit_code, "never more units" in refused.output) == (Exit.INPUT, True)
+    assert (refused.exit_code, "are entered, but" in refused.output) == (Exit.INPUT, True)
     whole = {"authorizations": [letter], "submissions": [submission], "facilities": [facility]}
     file.write_text(yaml.safe_dump(whole), "utf-8")
     assert run("registry", "import", file).exit_code == Exit.DONE

@@ -134,7 +134,7 @@ def test_letters_are_counted_by_reason_and_device(tonne, heard):
         (
             b"[" + b'{"ts": 1, "values": {}},' * 29 + b'{"ts": 1, "values": {}}]',
             None,
-            "and 10 readings more",
+            "and 10 more readings",
         ),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_fleet_with_a_wrong_firmware_fills_no_disk(database_url, monkeypatch):
     assert found["*"] >= 10 * 20
     assert len(found) < 6
     assert names[0] < 6
-    assert "found no room" not in said.found  # they are of another day
+    assert "were counted but not stored" not in said.found  # they are of another day
     assert said.state == "ok"
 
 
@@ -304,7 +304,7 @@ def test_what_is_noted_beside_letters_goes_with_them(database_url):
     log = get_logger("test")
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("UPDATE dead_letter_excess SET last = now()")
-        assert "found no room, and were only counted: mad" in quota(conn).found
+        assert "were counted but not stored, for lack of space: mad" in quota(conn).found
         for days, kept in ((90, True), (0, True), (30, False)):
             keep = Keep(letter_days=days)
             Watcher(database_url, Metrics(CollectorRegistry()), log, keep=keep).expire()

@@ -145,7 +145,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
         assert not (tmp_path / "no").exists()
 
     _template(template, "C5")
-    refused("holds a formula", *given)
+    refused("contains a formula", *given)
     mapped.write_text(MAP.replace("room = 2", "room = 1"), encoding="utf-8")
     _template(template)
     refused("has room for 1 rows", *given)
@@ -163,16 +163,16 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
     ("more", "rule"),
     [
         ({"site": "nowhere"}, "is not registered"),
-        ({"tax_code": "ABC"}, "it is of digits"),
-        ({"supplies": [{"id": "a", "line": "love"}]}, "is none of"),
+        ({"tax_code": "ABC"}, "must consist of digits"),
+        ({"supplies": [{"id": "a", "line": "love"}]}, "is not one of"),
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-9", "quantity": "x"}]},
          "is not registered"),
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-1", "quantity": "flow"}]},
          "counts no flow"),
         ({"supplies": [FACILITY["supplies"][0], FACILITY["supplies"][0] | {"id": "b"}]},
-         "counted once"),
+         "counted only once"),
         ({"supplies": [{"id": "a", "line": "waste", "entered": [
-            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a number"),
+            {"year": 2026, "emissions_t": "-1", "document": "x"}]}]}, "is not a non-negative"),
     ],
 )  # fmt: skip
 def test_a_facility_that_contradicts_is_refused(run, more, rule):

@@ -47,7 +47,7 @@ def test_a_successor_is_named_and_not_computed():
         with pytest.raises(MethodologyError, match=f"follows {before}"):
             find(name)
         done = tonne("evaluate", name, "--describe", code=Exit.INPUT)
-        assert "not computed" in done.output
+        assert "not calculated" in done.output
 
 
 PROGRAMME = "Joint Crediting Mechanism"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from mrv import methodologies
 from mrv.methodologies import tools
-from mrv.registry import programme_systems
 from services.cli.calculate import catalog_docs, reference_docs
 from services.cli.calculate import methodology_docs as pages
 from tests.every import every
@@ -25,12 +24,9 @@ def test_symbols_have_not_drifted():
 
 
 def test_the_page_of_the_catalog_has_not_drifted():
-    """A reader of the programme would be told another methodology or factor than counts."""
+    """A reader of the programme would read another methodology or meter than the account has."""
     text = (ROOT / "docs/haiphong.md").read_text("utf-8")
     assert catalog_docs.section(text) == text, "run `make pages`"
-    for system in programme_systems.load().values():
-        assert system.title in text
-        assert not system.reason or f"No tonnes: {system.reason}." in text
 
 
 def test_reference_pages_have_not_drifted():

@@ -138,7 +138,7 @@ def test_the_public_version_is_of_the_signed_original(made):
     assert run(*check).exit_code == Exit.NOT_ENOUGH
     done = run(*check, "--disclosures", opened)
     assert done.exit_code == Exit.DONE, done.output
-    assert "put together again" in done.output
+    assert "originals: restored" in done.output
 
     def false(change_twin=None, change_opened=None):
         document, told = (

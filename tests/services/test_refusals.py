@@ -120,8 +120,8 @@ def _evaluate(name, **changed):
         ("acm0012", {"eg_mwh": 42000, "f_cap": "absent"}, "'f_cap' is missing",
          "part of the energy that the old plant could have released [1]", "give"),
         ("ams-iii-c", {"charging_kwh": 3450}, "unknown key 'charging_kwh'", "", "known keys: sfc"),
-        ("ams-iii-c", {"charging_mwh": 3.45}, "charging_mwh over distance_km",
-         "ams-iii-c, plausibility", "check the meter that stood still, and the units"),
+        ("ams-iii-c", {"charging_mwh": 3.45}, "charging_mwh divided by distance_km",
+         "ams-iii-c, plausibility", "check the meter that did not advance, and the units"),
         ("ams-iii-c", {"tdl": 6.15}, "tdl = 6.15", "[1]", "must be below 1"),
         ("ams-iii-c", {"distance_km": -1}, "distance_km = -1", "[km]", "must not be less than 0"),
         ("ams-iii-h", {"cod_in_kg_per_m3": 6000}, "cod_in_kg_per_m3 = 6000", "[kg/m3]",
@@ -143,7 +143,7 @@ def _evaluate(name, **changed):
          "direction of factors", "give the official factor of the grid"),
         ("tool07", {"low_cost_share": 0.6}, "low_cost_share = 0.6", "[1]", "must be below 0.5"),
         ("jcm-vn-am007@2.0", {}, "jcm-vn-am007 has no version '2.0'", "", "known versions: 1.0"),
-        ("tool07@6.0", {}, "tool07 has no version '6.0'", "", "the known one is"),
+        ("tool07@6.0", {}, "tool07 has no version '6.0'", "", "; available:"),
     ],
 )  # fmt: skip
 def test_evaluate(name, changed, key, clause, remedy):
@@ -163,8 +163,8 @@ def test_a_pump_that_takes_more_than_before_is_evaluated():
     found = json.loads(told.stdout)
     assert found["reduction_t"] == pytest.approx(-73.83, abs=0.01)
     assert found["credit_t"] == 0
-    assert "energy_mwh over volume_m3 is 0.2082 kWh/m3, and such services take" in told.stderr
-    assert "check the units; it counts as it is given" in told.stderr
+    assert "energy_mwh divided by volume_m3 is 0.2082 kWh/m3; such services take" in told.stderr
+    assert "check the units; it is applied as given" in told.stderr
     assert "warning" not in _evaluate("am0020").stderr
 
 
@@ -262,7 +262,7 @@ def test_a_slip_that_leaves_no_more_is_only_said(tmp_path):
     refused, told = _planned(tmp_path, LAGOON)
     assert not refused, told
     assert "ams-iii-h, plausibility: cod_out_kg_per_m3 = 6 is above cod_in_kg_per_m3 = 0.1" in told
-    assert "1000 mg/L is 1 kg/m3; it counts as it is given" in told
+    assert "1000 mg/L is 1 kg/m3; it is applied as given" in told
 
 
 def test_what_can_still_be_mended_is_only_said(tmp_path):

@@ -37,7 +37,7 @@ _PANELS = "panels"
 
 
 def written(made: model.Dashboard) -> str:
-    """Text of a dashboard's file: keys in order, a panel a line."""
+    """Return the text of a dashboard's file: keys in order, one panel per line."""
     board = json.loads(json.dumps(made, cls=JSONEncoder))
     panels = ",\n".join(_line(panel) for panel in board.pop(_PANELS))
     keys = (f"{_line(key)}: {_line(board[key])}" for key in sorted(board))
@@ -45,7 +45,7 @@ def written(made: model.Dashboard) -> str:
 
 
 def declared() -> dict[str, str]:
-    """Return every file with its marks, by its name under the folder of its language."""
+    """Return every file with its marks, by name below the language folder."""
     made = [module.dashboard() for module in BOARDS]
     boards = {f"dashboards/{{}}/{board.uid}.json": written(board) for board in made}
     return {**boards, "alerting/{}/tonne.yaml": _RULES.read_text(encoding="utf-8")}
@@ -64,7 +64,7 @@ def files() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write them all, and remove what nothing writes any more."""
+    """Write all files, and remove obsolete ones."""
     for folder in ("dashboards", "alerting"):
         shutil.rmtree(FOLDER / folder, ignore_errors=True)
     for name, text in files().items():

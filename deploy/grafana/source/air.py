@@ -1,4 +1,4 @@
-"""Air and noise: where it is bad now, which days were, and what limits were exceeded."""
+"""Air and noise: current values, days, and limits exceeded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dashboard: its variables, its links to the others, and its panels in rows."""
+"""A dashboard: its variables, its links to others, and its panels in rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def board(
     refresh: str = "1m",
 ) -> model.Dashboard:
     """
-    Put panels in rows under variables; on a phone Grafana stacks them in this order.
+    Return panels in rows below variables; on a phone Grafana stacks them in this order.
 
     `marks` is a query of `time`, `timeend`, `text` and `tags` that all charts show.
     """
@@ -61,7 +61,7 @@ def _numbered(made: model.Dashboard) -> model.Dashboard:
 
 def events(*classes: str, device: str | None = None) -> str:
     """
-    Query of what happened to meters of some classes: replaced, set back, a period closed over them.
+    Return the query of events of meters of some classes: replaced, reset, period closed.
 
     Registers that fell back are looked for where a variable `device` chooses 200 devices or fewer:
     they are found by reading every quarter hour.
@@ -94,7 +94,7 @@ SELECT f.start, '«register decreased»: ' || f.device_id || ', ' || f.quantity,
 
 def reach(device_days: int) -> str:
     """
-    How far back a panel of all chosen devices reads quarter hours or readings, so that it stays quick.
+    Return the time range of a panel of all chosen devices, limited so that it stays quick.
 
     Those of thousands of devices over two weeks are millions of rows.  Known when the query is planned.
     """
@@ -103,14 +103,14 @@ def reach(device_days: int) -> str:
 
 
 def sites() -> build.QueryVariable:
-    """Choose sites; all of them at first."""
+    """Return the variable of sites; all at first."""
     return _query(
         "site", "Site", "SELECT id AS __value, left(name, 80) AS __text FROM site ORDER BY name"
     )
 
 
 def projects() -> build.QueryVariable:
-    """Choose projects."""
+    """Return the variable of projects."""
     return _query(
         "project",
         "Project",
@@ -121,7 +121,7 @@ def projects() -> build.QueryVariable:
 def devices(
     classes: str | tuple[str, ...], label: str, name: str = "device"
 ) -> build.QueryVariable:
-    """Choose devices of some classes at the chosen sites."""
+    """Return the variable of devices of some classes at the chosen sites."""
     named = [classes] if isinstance(classes, str) else classes
     listed = ", ".join(f"'{one}'" for one in named)
     return _query(
@@ -133,19 +133,19 @@ def devices(
 
 
 def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:
-    """A number that the reader may type, such as an hour."""
+    """Return a variable for a number, such as an hour."""
     return (
         build.TextBoxVariable(name).label(word(label)).description(word(about)).default_value(value)
     )
 
 
 def console_address() -> build.TextBoxVariable:
-    """Where the console of `tonne api` answers, for links from a board into it."""
+    """Return the address of the console of `tonne api`, for links from boards."""
     return number("console", "Console", "http://127.0.0.1:8080", "Address of tonne's console.")
 
 
 def console(page: str) -> str:
-    """Address of a page of the console; the console chooses the reader's language."""
+    """Return the address of a page of the console in the reader's language."""
     return "${console}/" + page
 
 

@@ -1,4 +1,4 @@
-"""Factories and buildings: energy against what it was, and against what was made."""
+"""Factories and buildings: energy compared with its usual value, and with production."""
 
 from __future__ import annotations
 

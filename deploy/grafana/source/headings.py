@@ -1,4 +1,4 @@
-"""What a column is called on a panel: its cells have units, so its name has none."""
+"""Column names on panels, without units, as cells have them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ _OTHER = {
 
 
 def headings(query: str) -> dict[str, str]:
-    """Headings of the columns that a query may give."""
+    """Return headings of the possible columns of a query."""
     words = set(re.findall(r"[a-z_0-9]+", query))
     known = {**{one: one for one in _PLAIN}, **_OTHER, **HEADINGS}
     return {name: heading for name, heading in known.items() if name in words}

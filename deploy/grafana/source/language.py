@@ -1,5 +1,5 @@
 """
-Boards in every language: a declaration marks what its reader reads, words take its place.
+Boards in every language: texts are marked in declarations and replaced by words.
 
 A marked text is its own key in the word files of `deploy/grafana/words`; one that begins with @
 is a key of the console's words, so that a board calls a class or an alarm as the console does.
@@ -23,12 +23,12 @@ _HEAD = "# English texts of the boards, written by `make dashboards`: each is it
 
 
 def word(text: str) -> str:
-    """Mark a text that its reader reads; one with marks of its own stays as it is."""
+    """Return a marked text; one with marks of its own unchanged."""
     return text if "«" in text else f"«{text}»"
 
 
 def named(key: str) -> str:
-    """Mark a name that the console's words hold, such as `class.pump`."""
+    """Return the mark of a name in the console's words, such as `class.pump`."""
     return f"«@{key}»"
 
 
@@ -38,12 +38,12 @@ def languages() -> tuple[str, ...]:
 
 
 def marked(text: str) -> set[str]:
-    """Return the texts of a declaration that a language has to have."""
+    """Return the texts of a declaration that a language needs."""
     return {one for one in _MARKED.findall(text) if not one.startswith("@")}
 
 
 def spoken(text: str, language: str) -> str:
-    """Return a declaration in a language; a text without words of it stays English."""
+    """Return a declaration in a language; untranslated texts stay English."""
     own, common = _own(language), _common(language)
 
     def words_of(match: re.Match[str]) -> str:
@@ -54,7 +54,7 @@ def spoken(text: str, language: str) -> str:
 
 
 def english(marks: Iterable[str]) -> str:
-    """Return the English word file: what the boards have to say."""
+    """Return the English word file of the boards."""
     lines = (
         f"{json.dumps(mark, ensure_ascii=False)} = {json.dumps(mark, ensure_ascii=False)}\n"
         for mark in sorted(marks)

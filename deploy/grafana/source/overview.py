@@ -1,4 +1,4 @@
-"""The city: what is made and avoided now, what is wrong, and what that costs."""
+"""The city: current generation and avoided emissions, faults and their cost."""
 
 from __future__ import annotations
 

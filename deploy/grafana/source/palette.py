@@ -1,5 +1,5 @@
 """
-Colours of the boards: the console's, each between its light and dark form.
+Colours of the boards: those of the console, between its light and dark form.
 
 Grafana has one colour for both schemes, so each has a contrast of 3.5:1 or more on both grounds
 (`tests/grafana/test_languages.py` calculates it).

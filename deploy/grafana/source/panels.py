@@ -1,5 +1,5 @@
 """
-Panels in a few words each: title, query, unit, and what the figure means.
+Panels: title, query, unit, and meaning of the figure.
 
 Every panel has a description, names its unit and says so where there is no data;
 a line is broken where values are missing for longer than usual, never drawn to zero.
@@ -65,7 +65,7 @@ class Sql(Builder[Dataquery], Dataquery):
         return self
 
     def to_json(self) -> dict[str, object]:
-        """Write it as Grafana does."""
+        """Return the JSON form of Grafana."""
         return {
             "datasource": DATABASE,
             "editorMode": "code",
@@ -114,7 +114,7 @@ def stat(
     decimals: int | None = None,
     graph: bool = False,
 ) -> stats.Panel:
-    """One figure, its colour by thresholds."""
+    """One figure, coloured by thresholds."""
     panel = _targets(_frame(stats.Panel(), title, about, unit, span, 3), sql, "table")
     mode = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
     panel.graph_mode(mode).color_mode(common.BigValueColorMode.VALUE)
@@ -137,7 +137,7 @@ def series(
     broken_ms: float = _HOUR_MS,
     fill: int = 10,
 ) -> timeseries.Panel:
-    """Lines over time; `right` puts fields of another unit on the right axis, named as marked."""
+    """Lines over time; `right` puts fields of another unit on the right axis."""
     panel = _targets(
         _frame(timeseries.Panel(), title, about, unit, span, height), sql, "time_series"
     )
@@ -173,7 +173,7 @@ def bars(
     steps: Steps | None = None,
     colors: Sequence[str] = (),
 ) -> barchart.Panel:
-    """Bars by a field of text, such as local days, which need no clock of the reader's."""
+    """Bars by a text field, such as local days."""
     panel = _targets(_frame(barchart.Panel(), title, about, unit, span, height), sql, "table")
     panel.x_field(x).legend(_legend()).tooltip(_tooltip()).show_value(common.VisibilityMode.NEVER)
     panel.stacking(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
@@ -199,7 +199,7 @@ def levels(
     height: int = 8,
     high: float | None = None,
 ) -> bargauge.Panel:
-    """One bar a row of a query, `metric` beside `value`."""
+    """One bar per row of a query, `metric` with `value`."""
     panel = _targets(_frame(bargauge.Panel(), title, about, unit, span, height), sql, "table")
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(
         common.BarGaugeDisplayMode.BASIC
@@ -223,7 +223,7 @@ def table(
     steps: Mapping[str, Steps] | None = None,
     decimals: Mapping[str, int] | None = None,
 ) -> tables.Panel:
-    """Rows as they come, words that name a state coloured: name and verdict first, for a phone shows three columns."""
+    """Rows in order of the query, state words coloured; name and state are the first columns."""
     panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
     panel.mappings(states()).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
@@ -281,7 +281,7 @@ def timeline(
     span: int = 24,
     height: int = 8,
 ) -> statushistory.Panel:
-    """A row a series, a field a time, coloured by value or word: a calendar when by day; no field where no value."""
+    """One row per series and one field per time, coloured by value or word; a calendar by day."""
     panel = _targets(
         _frame(statushistory.Panel(), title, about, unit, span, height), sql, "time_series"
     )
@@ -295,7 +295,7 @@ def timeline(
 def site_map(
     title: str, sql: str, unit: str, about: str, *, steps: Steps, span: int = 8, height: int = 10
 ) -> geomap.Panel:
-    """Sites at their place, coloured by `value`; the name is text in the tooltip."""
+    """Sites at their location, coloured by `value`; the name is text in the tooltip."""
     panel = _targets(_frame(geomap.Panel(), title, about, unit, span, height), sql, "table")
     location = (
         make.FrameGeometrySource()
@@ -334,7 +334,7 @@ def site_map(
 
 
 def money(which: str) -> tables.Panel:
-    """What metered energy cost, saved and earned, by the registry's tariffs; never beside tonnes."""
+    """Cost, savings and revenue of metered energy by the registry's tariffs; separate from tonnes."""
     return table(
         "Cost, saved and earned",
         f"""
@@ -357,7 +357,7 @@ def avoided(title: str, which: str, about: str, *, span: int = 4) -> stats.Panel
 
 
 def serving(devices: str) -> str:
-    """Condition on `project_id`: projects that some of these devices serve, now or at any time."""
+    """Return the condition on `project_id`: projects that some of these devices serve at any time."""
     return f"project_id IN (SELECT m.project_id FROM project_device m WHERE m.device_id IN ({devices}))"
 
 
@@ -405,7 +405,7 @@ def prom_stat(
     span: int = 4,
     words: Mapping[str, str] | None = None,
 ) -> stats.Panel:
-    """One figure from Prometheus, as it is now; `words` for figures that stand for something."""
+    """One current figure from Prometheus; `words` for figures that are codes."""
     panel = _frame(stats.Panel(), title, about, unit, span, 3).datasource(PROMETHEUS)
     panel.with_target(
         prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).instant().ref_id("A")

@@ -1,4 +1,4 @@
-"""PV: power against the sun, performance ratio, the worst inverters, clipping, soiling."""
+"""PV: power and irradiance, performance ratio, lowest inverters, clipping, soiling."""
 
 from __future__ import annotations
 
@@ -220,8 +220,7 @@ LEFT JOIN LATERAL (
     WHERE one.device_id = l.device_id AND one.t_per_kwh IS NOT NULL ORDER BY one.project_id LIMIT 1
 ) r ON true
 ORDER BY l.lost_kwh DESC LIMIT 50
-""", "Energy below the expected energy over the local days in range, its largest cause, and the tonnes that it would"
-                      " have avoided at the project's rate of the last 28 days. An estimate, part of no account.",
+""", "Energy below the expected energy over the local days in range, its " "largest cause, and the tonnes that it would have avoided at the project's " "rate of the last 28 days. An estimate; not included in any account.",
                       units={"lost_kwh": "kwatth", "lost_t": "suffix: t", "standing_share": "percentunit", "clipped_share": "percentunit"},
                       decimals={"lost_kwh": 0, "lost_t": 3, "standing_share": 0, "clipped_share": 0},
                       links={"device_id": console("devices/${__value.raw}")},

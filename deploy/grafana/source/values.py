@@ -1,4 +1,4 @@
-"""What stands in a column as a code, and how its reader reads it: states, classes, tests, causes."""
+"""Codes in columns, and their words for readers: states, classes, tests, causes."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ _EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "r
 
 
 def states() -> list[Any]:
-    """Words of states, each with its colour."""
+    """Return the words of states, each with its colour."""
     return colored(STATES)
 
 
 def called(value: str) -> str:
-    """Return how a board calls a state or an event of the database."""
+    """Return the word of a board for a state or event of the database."""
     return word(_CALLED.get(value, value.replace("_", " ")))
 
 
 def colored(values: Mapping[str, str]) -> list[Any]:
-    """Words that stand for a state, each with its colour."""
+    """Return the words of states, each with its colour."""
     results = {
         value: model.ValueMappingResult(text=called(value), color=color, index=k)
         for k, (value, color) in enumerate(values.items())
@@ -60,7 +60,7 @@ def colored(values: Mapping[str, str]) -> list[Any]:
 
 
 def columns() -> dict[str, dict[str, str]]:
-    """Words of the codes of each column that has some."""
+    """Return the words of the codes of each column with codes."""
     kinds = {**_common("alarm.kind"), **_common("kind")} | {one: word(one) for one in _MONEY}
     return {
         "class": {one: named(f"class.{one}") for one in classes.load()},
@@ -84,12 +84,12 @@ def class_words() -> str:
 
 
 def events() -> dict[str, str]:
-    """Words of what registers did."""
+    """Return the words of register events."""
     return {event: called(event) for event in _EVENTS}
 
 
 def mapped(codes: Mapping[str, str]) -> list[dict[str, object]]:
-    """Mapping of an override: a word in place of each code."""
+    """Return the mapping of an override: a word for each code."""
     options = {code: {"text": text, "index": k} for k, (code, text) in enumerate(codes.items())}
     return [{"type": "value", "options": options}]
 

@@ -1,4 +1,4 @@
-"""Wastewater and canal: what is let out against its limits, loads, biogas."""
+"""Wastewater and canal: discharge and its limits, loads, biogas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waste heat, steam, fuel, compost, rice, buses' riders, sewers, waterworks, weather: a row a class."""
+"""Waste heat, steam, fuel, compost, rice, buses, sewers, waterworks, weather: one row per class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 
 
 class Kind(NamedTuple):
-    """A class: its quantity by day and the gauge that its operator looks at first."""
+    """A class: its daily quantity and its main gauge."""
 
     class_id: str
     row: str

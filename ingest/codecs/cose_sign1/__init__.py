@@ -40,7 +40,7 @@ _BY_TYPE = {name: codec for codec in _INSIDE for name in codec.content_types}
 
 def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
-    Readings of a batch, and what is kept of it.
+    Return the readings of a batch, and the signed value to store.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
 
 def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
     """
-    Readings of a batch, which hold at least one.
+    Return the readings of a batch; at least one is required.
 
     Raises
     ------

@@ -41,7 +41,7 @@ _loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
 
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Readings of one payload, in its order; a value that is not a number is refused by itself.
+    Return the readings of one payload, in order; a value that is not a number is refused alone.
 
     Raises
     ------
@@ -102,9 +102,7 @@ def _explain(payload: bytes, error: str) -> PayloadError:
 
 def _explain_json(text: str) -> PayloadError | None:
     def refuse(word: str) -> float:
-        raise PayloadError(
-            "not_finite", f"json: {word} is not a measurement; leave the channel out"
-        )
+        raise PayloadError("not_finite", f"json: {word} is not a measurement; omit the channel")
 
     try:
         json.loads(text, parse_constant=refuse)

@@ -1,5 +1,5 @@
 """
-Blocks of Modbus registers in JSON, for devices whose profile holds a register map.
+Blocks of Modbus registers in JSON, for devices whose profile has a register map.
 
 `{"ts": .., "blocks": [{"table": "holding", "address": 32080, "hex": ".."}]}`:
 `address` is that of the first register in the request (from 0), `base64` and
@@ -42,7 +42,7 @@ _decoder = msgspec.json.Decoder(_Message | list[_Message])
 
 def decode(payload: bytes) -> Sequence[Registers]:
     """
-    Readings of one payload whose values are still registers.
+    Return the readings of one payload, with register values not yet scaled.
 
     Raises
     ------

@@ -35,7 +35,7 @@ _UNITS = {
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one payload, one an entity.
+    Return the readings of one payload, one per entity.
 
     Raises
     ------

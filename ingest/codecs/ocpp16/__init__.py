@@ -51,7 +51,7 @@ class _Body(msgspec.Struct):
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one call, one a time.
+    Return the readings of one call, one per time.
 
     A sample that is signed data carries no number to read: it is noted as
     evidence.  One whose value is not a number is refused by itself.
@@ -77,7 +77,9 @@ def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
         raise PayloadError("wrong_shape", f"{_CODEC}: {required} is missing")
     if edge is not None:
         if body.timestamp is None:
-            raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")
+            raise PayloadError(
+                "time_missing", f"{_CODEC}: the register of a transaction has no time"
+            )
         yield body.timestamp, [_register(edge)]
     for value in values or ():
         yield value.timestamp, _samples(value.sampledValue)
@@ -85,7 +87,7 @@ def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
 
 def _register(value: int) -> ocpp.Sample | PayloadError:
     if abs(value) >= _MAX_WHOLE:
-        return PayloadError("not_finite", f"{_CODEC}: register {str(value)[:20]} is no register")
+        return PayloadError("not_finite", f"{_CODEC}: register {str(value)[:20]} is not a number")
     return ocpp.Sample(float(value), "Wh", None, ocpp.EDGE, None, None)
 
 

@@ -1,5 +1,5 @@
 """
-OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent where it holds meter values.
+OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent with meter values.
 
 As call frames or their bodies alone.  Values are numbers, a unit may carry a
 power of ten, and a meter's signature comes with the value.
@@ -58,7 +58,7 @@ class _Body(msgspec.Struct):
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one call, one a time.
+    Return the readings of one call, one per time.
 
     Raises
     ------
@@ -91,7 +91,9 @@ def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | Pa
         power = unit.multiplier
         measurand = one.measurand or ocpp.MEASURAND
         if abs(power) > _MAX_POWER:
-            yield PayloadError("out_of_range", f"{_CODEC}: multiplier {power} of {measurand}")
+            yield PayloadError(
+                "out_of_range", f"{_CODEC}: multiplier {power} of {measurand} is not supported"
+            )
             continue
         try:
             scaled = one.value * 10**power if power >= 0 else one.value / 10**-power

@@ -37,7 +37,7 @@ _MAX_NUMBER = 2**1023
 
 def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
-    Readings of one pack, one a time.
+    Return the readings of one pack, one per time.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _unknown(i: int, label: Any) -> None:
     """Pass over a label of an extension, unless it must be understood."""
     if isinstance(label, str) and label.endswith("_"):
         raise PayloadError(
-            "label_unknown", f"senml_cbor: record {i}: {label!r:.80} must be understood"
+            "label_unknown", f"senml_cbor: record {i}: label {label!r:.80} is not supported"
         )
 
 

@@ -29,7 +29,7 @@ _labels = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
-    Readings of one pack, one a time.
+    Return the readings of one pack, one per time.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _extended(payload: bytes) -> Sequence[Record]:
     for i, record in enumerate(_labels.decode(utf8(payload, "senml_json"))):
         # a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
         if label := next((name for name in record if name.endswith("_")), None):
-            detail = f"senml_json: record {i}: {label!r:.80} must be understood and is not"
+            detail = f"senml_json: record {i}: label {label!r:.80} is not supported"
             raise PayloadError("label_unknown", detail)
     return records
 

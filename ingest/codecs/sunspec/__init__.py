@@ -35,7 +35,7 @@ _decoder = msgspec.json.Decoder(_Message | list[_Message])
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one payload, in its order.
+    Return the readings of one payload, in order.
 
     Raises
     ------

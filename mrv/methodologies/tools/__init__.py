@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 @cache
 def load() -> Mapping[str, Tool]:
-    """All tools by id."""
+    """Return all tools by id."""
     modules = (
         import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
     )
@@ -38,7 +38,7 @@ def load() -> Mapping[str, Tool]:
 
 def calculated(said: Calculation, factors: Factors, where: str) -> Fraction:
     """
-    Return what a factor's calculation comes to.
+    Return the result of a factor's calculation.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-The report as pages: PDF/A with figures, its fonts within, its text selectable.
+The report as pages: PDF/A with charts, embedded fonts and selectable text.
 
 Python says what stands on the pages, as blocks of data; `page.typ` says how they
 look.  Typst sets them: one library without any system's fonts or clock, so the

@@ -1,4 +1,4 @@
-"""What the figures rest on: meters, parameters, factors, conditions."""
+"""Inputs of the figures: meters, parameters, factors, conditions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mrv.rules import titled
 
 
 def basis(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what the figures rest on."""
+    """Return the inputs of the figures."""
     yield part(words["page.monitored"])
     yield _monitored(facts, words)
     yield chapter(words["page.meters"])

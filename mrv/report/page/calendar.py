@@ -1,4 +1,4 @@
-"""Figure: how much of each day was measured.
+"""Figure: measured share of each day.
 
 Days, or months of a long period, with what was measured in them.
 """
@@ -24,7 +24,7 @@ _MONTH = len("2026-01")
 @dataclass
 class Span:
     """
-    A day or a month of several devices. [base unit, us]
+    A day or month of several devices. [base unit, us]
 
     `value` is None where nothing of it is known of any device.
     """
@@ -45,22 +45,22 @@ class Span:
 
     @property
     def seen(self) -> bool:
-        """Whether anything of it was measured or estimated."""
+        """Return whether any of it was measured or estimated."""
         return self.lost_us < self.service_us
 
     @property
     def coverage(self) -> Fraction:
-        """Measured or estimated part of the time in service, as in `covered_share`."""
+        """Return the measured or estimated share of the time in service, as `covered_share`."""
         return Fraction(self.service_us - self.lost_us, self.service_us or 1)
 
 
 def by_day(days: Iterable[Day]) -> list[Span]:
-    """Sums of each local day, in order."""
+    """Return sums of each local day, in order."""
     return _grouped(days, len("2026-01-01"))
 
 
 def by_month(days: Iterable[Day]) -> list[Span]:
-    """Sums of each local month, in order."""
+    """Return sums of each local month, in order."""
     return _grouped(days, _MONTH)
 
 
@@ -73,7 +73,7 @@ def _grouped(days: Iterable[Day], length: int) -> list[Span]:
 
 
 def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
-    """Monitored parameters that are one quantity in one role, in the statement's order."""
+    """Return monitored parameters of one quantity in one role, in the statement's order."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, one in enumerate(facts.parameters):
         found.setdefault((one.parameter, one.role), []).append(place)
@@ -93,7 +93,7 @@ _LEVELS = (
 
 
 def calendar(facts: Facts, words: Words) -> Iterator[Block]:
-    """Draw the coverage of each day, all meters together."""
+    """Return a chart of the coverage of each day, all meters together."""
     yield chapter(words["page.calendar"])
     if not facts.days:
         yield paragraph(words["page.no_data"])

@@ -1,6 +1,6 @@
-"""The first page: what was credited, by whom it was prepared and verified, and what it rests on.
+"""The first page: credited tonnes, preparer, verifier and evidence.
 
-The summary, and how the account comes to what was credited.
+The summary, and the account from monitored to credited tonnes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_ROWS, _MOST_LETTERS = 6, 1_200
 
 
 def certificate(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say on one page what was credited, by whom, with what assurance, and from what."""
+    """Return one page: credited tonnes, preparer, verifier, assurance and evidence."""
     subject = facts.subject
     url = status_url(facts)
     rows = findings(facts, words)
@@ -78,12 +78,12 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def findings(facts: Facts, words: Words) -> list[list[str]]:
-    """Return what is not met: which, what of it, and what the verifier says of it."""
+    """Return the conditions not met: rule, detail and the verifier's justification."""
     return [list(row) for row in condition_rows(facts, words)]
 
 
 def fits(rows: list[list[str]]) -> bool:
-    """Whether findings fit on the first page."""
+    """Return whether findings fit on the first page."""
     letters = sum(len(text) for row in rows for text in row)
     return len(rows) <= _MOST_ROWS and letters <= _MOST_LETTERS
 
@@ -198,7 +198,7 @@ _SIDES = ("baseline", "project", "leakage", "reduction")
 
 
 def summary(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say what the first page has no room for: what it replaces, and all that is not met."""
+    """Return the summary: replaced statement, and all conditions not met."""
     subject = facts.subject
     yield part(words["page.summary"])
     rows = [
@@ -224,7 +224,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show the share of the reduction by grade of evidence; tonne 0.1.0 knew no grades."""
+    """Return the share of the reduction by grade of evidence; none for tonne 0.1.0."""
     found = facts.subject.evidence
     if not found:
         return
@@ -237,7 +237,7 @@ def evidence(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def worklist(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what each meter and entered value carries, for the verifier to look at."""
+    """Return the reduction that depends on each meter and entered value, for the verifier."""
     found = facts.subject.evidence
     if not found:
         return
@@ -262,7 +262,7 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def account(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show both sides before and after deductions, and the credits of each year."""
+    """Return both sides before and after deductions, and the credits of each year."""
     yield part(words["page.account"])
     yield note(words["page.account_note"])
     heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]

@@ -4,7 +4,7 @@ What was not measured, and what was taken off for it.
 
 Figure: what was measured, against what the design expects.
 
-What a correction changes of the statement that it replaces.
+Changes of a correction against the statement that it replaces.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from mrv.signatures import canonical
 
 
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:
-    """Say what a correction changes of the statement that it replaces."""
+    """Return the changes of a correction against the statement that it replaces."""
     replaced = facts.subject.supersedes
     said = replaced and replaced.difference
     if not said:
@@ -80,7 +80,7 @@ _DAY_LABELS, _MONTH_LABELS = 10, 14
 
 
 def generation(facts: Facts, words: Words) -> Iterator[Block]:
-    """Draw each monitored quantity over the period."""
+    """Return charts of each monitored quantity over the period."""
     yield chapter(words["page.generation"])
     for places in quantities(facts).values():
         chosen = set(places)
@@ -183,7 +183,7 @@ _CLOCK = slice(len("2026-01-01T"), len("2026-01-01T00:00"))
 
 
 def gaps(facts: Facts, words: Words) -> Iterator[Block]:
-    """List the gaps; where paper does not take them all, the longest."""
+    """Return the gaps; the longest ones if not all fit."""
     yield chapter(words["gaps"])
     found = facts.subject.gaps
     if not found:
@@ -222,7 +222,7 @@ def _hours(gap: Gap, words: Words) -> str:
 
 
 def deductions(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what was deducted and why."""
+    """Return deductions and their reasons."""
     yield chapter(words["deductions"])
     found = facts.subject.deductions
     if not found:
@@ -275,7 +275,7 @@ _HEADER = 70
 
 def page(facts: Facts, words: Words) -> bytes:
     """
-    Return the report as a PDF, the same bytes each time.
+    Return the report as a PDF, byte-identical for the same data.
 
     Raises
     ------
@@ -294,7 +294,7 @@ def typeset(
     words: Words,
 ) -> bytes:
     """
-    Return blocks as a PDF, the same bytes each time.
+    Return blocks as a PDF, byte-identical for the same data.
 
     Parameters
     ----------
@@ -308,16 +308,16 @@ def typeset(
     ReportError
         As `page` does.
     """
-    said = {**_said(head, blocks, when, words), "attached": attached}
+    said = {**_document_data(head, blocks, when, words), "attached": attached}
     with _set(said) as given:
         found: bytes = typst.compile(**given, pdf_standards=STANDARD, timestamp=when)
     return found
 
 
 def chapters(facts: Facts, words: Words) -> dict[str, int]:
-    """Return the page on which each chapter of the report stands, by its heading."""
+    """Return the page number of each chapter, by heading."""
     blocks = _of_all_parts(facts, words)
-    said = _said(_head(facts, words), blocks, _when(facts), words)
+    said = _document_data(_head(facts, words), blocks, _when(facts), words)
     with _set({**said, "attached": _attached(facts, words)}) as given:
         asked = typst.query(**given, selector="<chapters>", field="value", one=True)
     found: dict[str, int] = {}
@@ -339,8 +339,8 @@ def _set(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
         except typst.TypstError as error:
             raise ReportError(
-                f"the page of {said['id']} cannot be laid out: {error.diagnostic}; report this "
-                "to the developers with the data"
+                f"the page of {said['id']} cannot be laid out: {error.diagnostic}; report "
+                "this to the developers with the data"
             ) from error
 
 
@@ -361,7 +361,7 @@ def _head(facts: Facts, words: Words) -> dict[str, Any]:
     }
 
 
-def _said(
+def _document_data(
     head: dict[str, Any], blocks: list[Block], when: datetime, words: Words
 ) -> dict[str, Any]:
     shown: dict[str, Any] = _printable(

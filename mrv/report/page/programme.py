@@ -1,4 +1,4 @@
-"""The programme's progress as pages: what is found, then progress, actions, projects, evidence."""
+"""The programme report as pages: findings, progress, actions, projects, evidence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Project = Mapping[str, Any]
 
 def page(document: Mapping[str, Any], words: Words) -> bytes:
     """
-    Return a programme's report as a PDF, the same bytes each time.
+    Return a programme report as a PDF, byte-identical for the same data.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The verification report, in the parts of the JCM's form, and how to check it all.
+"""The verification report, in the parts of the JCM's form, and instructions for the check.
 
-What an auditor's file needs beside the figures: meters, data flow, quality, deviations.
+The audit file: meters, data flow, quality, deviations.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from mrv.statement.diagram import diagram, line_diagram
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show how the data came about, and who answers for them."""
+    """Return the audit file: data flow and responsibilities."""
     yield part(words["page.audit_file"])
     yield chapter(words["page.data_flow"])
     yield {
@@ -82,7 +82,7 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def status(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show where anybody may ask whether the statement counts, as text and as a QR code."""
+    """Return the address of the statement's status, as text and QR code."""
     yield chapter(words["page.status"])
     url = status_url(facts)
     if url is not None:
@@ -97,7 +97,7 @@ _GOOD = {"unqualified": "good", "qualified": "warn"}
 
 
 def verified(facts: Facts, words: Words) -> Iterator[Block]:
-    """Report what the verifier concluded and from what."""
+    """Return the verifier's conclusions and their basis."""
     yield part(words["page.verification"])
     if facts.opinion is None:
         yield banner(words["page.not_verified"], "bad")
@@ -193,13 +193,13 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
-    """List what the figures were compared with."""
+    """Return the comparisons of the figures."""
     opinion = facts.opinion
     yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Name the evidence, and how anyone who doubts checks it."""
+    """Return the evidence, and how to check it."""
     yield part(words["page.evidence"])
     yield paragraph(words["page.check"])
     yield {

@@ -1,5 +1,5 @@
 """
-From daily sums to tonnes: a row a device and calendar year, and below the year's equation.
+From daily sums to tonnes: one row per device and calendar year, then the year's equation.
 
 Every cell is a formula: the sum of the days, less what rules took off, the inputs that these
 quantities make, the methodology's steps.  A spreadsheet reckons with about fifteen digits, tonne
@@ -43,7 +43,7 @@ _NAMES = ("year", "device", "role", "unit", "metered", "adjustment", "substitute
 @dataclass(frozen=True)
 class Links:
     """
-    Cells of factors by id, and of parameters that were fixed ex ante, with their values.
+    Cells of factors by id, and of ex-ante parameters, with their values.
 
     Those of the whole project have no device.
     """
@@ -52,7 +52,7 @@ class Links:
     fixed: Mapping[tuple[str | None, str], tuple[str, Fraction]]
 
     def of(self, device: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return parameters of a device, or of the project, with the cells that hold them."""
+        """Return parameters of a device, or of the project, with their cells."""
         found = dict(given)
         for name, value in given.items():
             for key in (name, f"{MEASURED}{name}"):
@@ -64,7 +64,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Reckoning:
-    """What the rows come to, exactly, with the cells that they come from."""
+    """Results of the rows, exact, with their cells."""
 
     facts: Facts
     links: Links = field(default_factory=lambda: Links({}, {}))
@@ -118,7 +118,7 @@ class Reckoning:
 
     @cached_property
     def own(self) -> Any:
-        """Parameters of the project as they counted: measured, official, or as they were fixed."""
+        """Return parameters of the project as applied: measured, official or fixed ex ante."""
         project = self.facts.plan.project
         specs = self.facts.methodology.parameters
         given = parameters_of(self.facts.methodology, project.parameters, project.id)
@@ -133,14 +133,14 @@ class Reckoning:
 
     @cached_property
     def years(self) -> list[int]:
-        """Calendar years of which something is counted."""
+        """Return calendar years with a counted quantity."""
         facts = self.facts
         plan = facts.plan
         timed = parts_of_years(plan.project, facts.methodology, plan.fleet(), facts.span_us)
         return sorted({*timed, *(line.year for line in facts.lines)})
 
     def no_reduction(self, reductions: Mapping[int, Fraction]) -> str:
-        """Return the rule by which nothing is reduced; empty where it counts."""
+        """Return the rule that prevents any reduction; empty without one."""
         subject = self.facts.subject
         credited = any(Fraction(vintage.reduction_t) > 0 for vintage in subject.credited.vintages)
         if credited or max(reductions.values(), default=Fraction(0)) <= 0:
@@ -149,7 +149,7 @@ class Reckoning:
         return INVOICED if INVOICED in broken else ""
 
     def inputs(self, year: int) -> dict[str, Any]:
-        """Inputs of the methodology's equation in a year; each knows the cells it is made of."""
+        """Return the equation's inputs in a year, each with its source cells."""
         facts = self.facts
         activities = self._by_time(year)
         for place, line in enumerate(facts.lines):
@@ -168,7 +168,7 @@ class Reckoning:
 @dataclass(frozen=True)
 class Calculated:
     """
-    Cells of what each calendar year comes to.
+    Cells of the results of each calendar year.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Sheets of what figures were compared with: check meters, design, other periods, errors.
+"""Sheets of comparisons: check meters, design, other periods, misstatements.
 
 What the checks that do not hold come to, beside what is material: live, and as signed.
 """
@@ -30,7 +30,7 @@ _KINDS = ("check meter", "invoice")
 
 def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[str, Grid]) -> None:
     """
-    Add up the checks that do not hold, by kind; the kind that says more counts.
+    Write the sums of failed checks by kind; the larger total decides.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _counted(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
         one, other = (sheet.cell(row, column) for column in (1, 2))
         value = Fraction(amount)
         sheet.formula(row, _COUNTS, f"=IF({meters}>={invoices},{one},{other})", value, "six")
-        _beside(sheet, row, value, "six", words)
+        _comparison(sheet, row, value, "six", words)
 
 
 def _shares(
@@ -111,7 +111,7 @@ def _shares(
         # the inner rounding takes away the sixteenth digit, which would be rounded up
         formula = f"=ROUNDUP(ROUND(ABS({tonnes})*100/ABS({whole}),9),6)"
         sheet.formula(row, _COUNTS, formula, Fraction(share), "plain")
-        _beside(sheet, row, Fraction(share), "plain", words)
+        _comparison(sheet, row, Fraction(share), "plain", words)
     return at + 3
 
 
@@ -129,7 +129,7 @@ def _verdict(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
     sheet.formula(at + 1, _COUNTS, formula, yes if said.material else no, "text")
 
 
-def _beside(sheet: Grid, row: int, said: Fraction, style: str, words: Words) -> None:
+def _comparison(sheet: Grid, row: int, said: Fraction, style: str, words: Words) -> None:
     sheet.number(row, _SAID, said, style)
     cells = (sheet.cell(row, _COUNTS), sheet.cell(row, _SAID))
     equal(sheet, (row, _EQUAL), cells, words, holds=True)
@@ -148,7 +148,7 @@ _EARLIER = {
 
 
 def checks(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what the meters were compared with, and whether it holds."""
+    """Write the comparisons of meters, and their results."""
     names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
              "unit", "difference", "tolerance", "effect_t", "page.holds", "comment")  # fmt: skip
     found = facts.subject.cross_checks or ()
@@ -204,7 +204,7 @@ def _live(
 @dataclass(frozen=True)
 class Cells:
     """
-    Addresses that the comparisons refer to.
+    Addresses used by the comparisons.
 
     Parameters
     ----------
@@ -226,14 +226,14 @@ class _Other:
     """A figure that the period is compared with: of how many hours, and where it stands."""
 
     basis: str
-    said: Comparison
+    comparison: Comparison
     value: Fraction | None
     hours: Fraction
     cell: str | None
 
 
 def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: Grid) -> None:
-    """Write design and other periods beside what came, then what is material."""
+    """Write design and other periods next to the results, then materiality."""
     sheet.title(words["comparisons"], words["comparisons_note"])
     names = ("basis", "page.what", "there", "hours_there", "hours_here", "page.pro_rata",
              "page.actual", "difference", "per_statement", "equal")  # fmt: skip
@@ -283,7 +283,7 @@ def _of_period(period_comparison: PeriodComparison, there: StatementFigures) -> 
 def _compared(
     sheet: Grid, row: int, other: _Other, facts: Facts, words: Words, cells: Cells
 ) -> None:
-    said = other.said
+    said = other.comparison
     begin, end = facts.span_us
     hours = Fraction(end - begin, _HOUR_US)
     sheet.row(row, [

@@ -1,5 +1,5 @@
 """
-The equation of a calendar year: its inputs, factors and steps, each in a cell.
+The equation of a calendar year: inputs, factors and steps, one per cell.
 
 The formulas are the methodology's own steps; an input is what Python made of the counted
 quantities, parameters and factors (`traced`).
@@ -30,13 +30,13 @@ _FIRST_FIELD = 1
 
 @dataclass(frozen=True)
 class Linked:
-    """The factor book, whose values know their cells."""
+    """The factor book with the cell of each value."""
 
     book: Factors
     cells: Mapping[str, str]
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return a factor as the book has it, with its cell where it has one."""
+        """Return a factor of the book, with its cell if it has one."""
         found = self.book.select(kind, direction, at)
         cell = self.cells.get(found.id)
         return replace(found, value=Cell(found.value, cell)) if cell else found
@@ -49,7 +49,7 @@ class Linked:
 @dataclass(frozen=True)
 class Block:
     """
-    What was written of a year.
+    Cells written for a year.
 
     Attributes
     ----------
@@ -243,7 +243,7 @@ def equation(
 
 
 def without_cells(value: Any) -> Any:
-    """Return inputs as plain numbers, so that the steps reckon without writing anything down."""
+    """Return inputs as plain numbers, for a calculation without cells."""
     if isinstance(value, Cell):
         return Fraction(value)
     if isinstance(value, Mapping):

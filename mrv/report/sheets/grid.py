@@ -1,6 +1,6 @@
-"""One sheet: cells by kind, so that no text of a document ever becomes a formula.
+"""One sheet: cells by kind, so that document texts cannot become formulas.
 
-The sheet with what an auditor's file needs beside the figures.
+The sheet of the audit file.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Value = Fraction | int | str | None
 
 
 class Styles:
-    """The formats of a workbook, each made once."""
+    """The formats of a workbook, each created once."""
 
     def __init__(self, book: Workbook) -> None:
         self._made = {name: book.add_format({**_BASE, **more}) for name, more in _STYLES.items()}
@@ -104,17 +104,17 @@ class Grid:
         self._sheet.set_footer(f"&L{footer}&C&A&R&P / &N")
 
     def opening(self) -> None:
-        """Have the workbook open on this sheet."""
+        """Make the workbook open on this sheet."""
         self._sheet.set_first_sheet()
         self._sheet.activate()
 
     def title(self, text: str, note: str) -> None:
-        """Write what the sheet is, and what there is to know about it."""
+        """Write the title of the sheet and its note."""
         self.text(0, 0, text, "title")
         self.text(1, 0, note, "note")
 
     def head(self, row: int, texts: Iterable[str], *, frozen: bool = False) -> None:
-        """Write the head of a table; a frozen one stays in sight, on paper too."""
+        """Write the head of a table; a frozen head is repeated, also on paper."""
         for column, text in enumerate(texts):
             self.text(row, column, text, "head")
         if frozen:
@@ -131,11 +131,11 @@ class Grid:
             self._sheet.write_string(row, column, legible(text), self._styles[style])
 
     def missing(self, row: int, column: int) -> None:
-        """Say that there is no figure."""
+        """Write the mark for a missing figure."""
         self._sheet.write_string(row, column, self._words["missing"], self._styles["missing"])
 
     def number(self, row: int, column: int, value: Value, style: str) -> None:
-        """Write a number, given exactly; None is missing, not zero."""
+        """Write an exact number; None is missing, not zero."""
         if value is None:
             self.missing(row, column)
         else:
@@ -144,12 +144,12 @@ class Grid:
     def formula(
         self, row: int, column: int, formula: str, value: Fraction | int | str, style: str
     ) -> None:
-        """Write a formula and what it comes to."""
+        """Write a formula and its result."""
         cached = value if isinstance(value, str) else float(value)
         self._sheet.write_formula(row, column, formula, self._styles[style], cached)
 
     def row(self, row: int, cells: Sequence[tuple[Value, str]], first: int = 0) -> None:
-        """Write texts and numbers next to each other, each with its style."""
+        """Write texts and numbers in a row, each with its style."""
         for column, (value, style) in enumerate(cells, first):
             if style in {"text", "head"}:
                 self.text(row, column, None if value is None else str(value), style)
@@ -157,26 +157,26 @@ class Grid:
                 self.number(row, column, value, style)
 
     def chart(self, row: int, chart: Any) -> None:
-        """Put a chart at the left edge; it keeps its size when columns are widened."""
+        """Insert a chart at the left edge; its size does not depend on column widths."""
         self._sheet.insert_chart(row, 0, chart, {"object_position": 2, "y_offset": 6})
 
     def next_page(self, row: int) -> None:
-        """Begin a new page of paper with a row."""
+        """Start a new printed page with a row."""
         self._breaks.append(row)
         self._sheet.set_h_pagebreaks(self._breaks)
 
     def cell(self, row: int, column: int) -> str:
-        """Address of a cell, for formulas on any sheet."""
+        """Return the address of a cell, for formulas on any sheet."""
         return f"'{self.name}'!{xl_rowcol_to_cell(row, column)}"
 
     def span(self, first: int, last: int, column: int) -> str:
-        """Address of cells [first, last) of a column."""
+        """Return the address of cells [first, last) of a column."""
         begin, end = xl_rowcol_to_cell(first, column), xl_rowcol_to_cell(last - 1, column)
         return f"'{self.name}'!{begin}:{end}"
 
 
 def audit_file(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write meters, quality, deviations, arrival, signatures, the verifier, and where to ask."""
+    """Write meters, quality, deviations, arrival, signatures, verifier and status address."""
     sheet.title(words["page.audit_file"], words["audit_file_note"])
     meters = ("device", "maker_model", "serial", "ratings", "uncertainty")
     quality = ("plan_version", "parameter", "frequency_head", "qa_qc", "responsible")

@@ -1,4 +1,4 @@
-"""Where the parts of the JCM's sheets stand, and what both the plan and the report say."""
+"""Layout of the JCM's sheets, and the parts common to plan and report."""
 
 from __future__ import annotations
 
@@ -46,32 +46,32 @@ class Layout:
 
     @property
     def table_2(self) -> int:
-        """Head of Table 2."""
+        """Return the heading row of Table 2."""
         return TABLE_1_AT + len(self.facts.parameters) + 3
 
     @property
     def fixed(self) -> int:
-        """First fixed parameter, whose values the calculation may refer to."""
+        """Return the first fixed parameter, referred to by the calculation."""
         return self.table_2 + 1
 
     @property
     def value(self) -> int:
-        """Column of a fixed parameter's value."""
+        """Return the column of a fixed parameter's value."""
         return self.first + 2
 
     @property
     def table_3(self) -> int:
-        """Head of Table 3."""
+        """Return the heading row of Table 3."""
         return self.fixed + max(1, len(self.facts.subject.fixed_parameters or ())) + 4
 
     @property
     def total(self) -> int:
-        """Row of the whole period in Table 3."""
+        """Return the row of the whole period in Table 3."""
         return self.table_3 + 1 + len(self.facts.subject.credited.vintages)
 
 
 def general(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what the sheet is of."""
+    """Write the general data of the sheet."""
     subject = facts.subject
     zone = subject.monitoring_period.timezone
     rows = (
@@ -88,7 +88,7 @@ def general(sheet: Grid, facts: Facts, words: Words) -> None:
 def monitored_cells(
     facts: Facts, place: int, value: tuple[Value, str], words: Words
 ) -> list[tuple[Value, str]]:
-    """Columns (a) to (j) of Table 1."""
+    """Return columns (a) to (j) of Table 1."""
     one = facts.parameters[place]
     return [
         (str(place + 1), "text"),
@@ -105,7 +105,7 @@ def monitored_cells(
 
 
 def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
-    """Write Table 2: what was fixed ex ante."""
+    """Write Table 2: values fixed ex ante."""
     at, first = layout.table_2, layout.first
     sheet.text(at - 1, 0, words["table_2"], "part")
     sheet.row(at, [(words[n], "head") for n in _TABLE_2], first)

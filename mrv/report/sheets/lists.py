@@ -52,8 +52,8 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write daily sums of each device."""
     if len(facts.days) > MOST_ROWS - FIRST:
         raise ReportError(
-            f"{facts.name} has {len(facts.days)} days of devices, a sheet has {MOST_ROWS} rows;"
-            " close shorter periods"
+            f"{facts.name} has {len(facts.days)} device-days, but a sheet has {MOST_ROWS} "
+            "rows; close shorter periods"
         )
     sheet.title(words["days"], words["days_note"])
     names = ("day", "device", "quantity", "unit", "metered", "measured_share", "measured_h",
@@ -78,7 +78,7 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write each gap, its rule and its cost."""
+    """Write each gap, its rule and its deduction."""
     names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t", "forgone_t")
     listed(
         sheet,
@@ -103,7 +103,7 @@ def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
-    """Write what meter errors and the design took off; live where it is a share of whole days."""
+    """Write deductions for meter errors and design; as formulas if shares of whole days."""
     names = ("device", "from", "to", "reason", "percent", "adjustment", "cost_t")
     entries = facts.subject.deductions
     sides = {one.device: one.side for one in facts.parameters}
@@ -149,7 +149,7 @@ def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
 
 
 def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write the certificates of each meter; a meter without any is named too."""
+    """Write the certificates of each meter, including meters without any."""
     names = ("device", "serial", "certificate", "performed", "valid_until", "accuracy_class",
              "max_error")  # fmt: skip
     rows = []
@@ -170,7 +170,7 @@ def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def factors(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write the factors that the figures rest on."""
+    """Write the factors of the account."""
     names = ("factor", "kind_of_factor", "value", "unit", "direction", "valid_from", "valid_to",
              "source", "certainty", "verified", "provisional", "accepted", "sha256")  # fmt: skip
     listed(sheet, words, "factors", names, [
@@ -188,7 +188,7 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what each quality test found, and what stands in those quarter hours."""
+    """Write the flags of each quality test, and the quantities of those quarter hours."""
     names = ("unusual.test", "unusual.readings", "unusual.devices", "unusual.quarter_hours",
              "unusual.energy", "unusual.emissions")  # fmt: skip
     listed(sheet, words, "unusual", names, [
@@ -202,7 +202,7 @@ def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def dated(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what counts from a date on: ratings, laboratory results, factors."""
+    """Write inputs with a date: ratings, laboratory results, factors."""
     rows = [
         [
             # a document may state no value
@@ -215,14 +215,14 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def conditions(sheet: Grid, facts: Facts, words: Words) -> None:
-    """List the conditions that do not hold, and the reason that the verifier signed."""
+    """Write the conditions not met, and the verifier's signed justification."""
     names = ("condition", "condition.detail", "condition.answer")
     rows = [[(text, "text") for text in row] for row in condition_rows(facts, words)]
     listed(sheet, words, "conditions", names, rows)
 
 
 def result(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what was credited, by whom it was prepared and verified: the sheet that opens first."""
+    """Write credited tonnes, preparer and verifier: the first sheet."""
     subject, issuer, opinion = facts.subject, facts.stated.issuer, facts.opinion
     sheet.opening()
     sheet.title(subject.project.name, period(subject, words))
@@ -241,7 +241,7 @@ def result(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def verification(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write who said what of the statement, and what it names its evidence by."""
+    """Write signatories and their conclusions, and the digests of the evidence."""
     sheet.title(words["verification"], words["verification_note"])
     row = FIRST
     for row, (name, value) in enumerate(opinion_rows(facts, words), FIRST):
@@ -251,13 +251,15 @@ def verification(sheet: Grid, facts: Facts, words: Words) -> None:
     if facts.opinion is not None:
         means, opinion = words["verified.means"], words["verified.opinion"]
         heads = [words["page.requirement"], means, opinion]
-        at = _said(sheet, at, "page.requirement", heads, requirement_rows(facts, words), words)
+        at = _statement_rows(
+            sheet, at, "page.requirement", heads, requirement_rows(facts, words), words
+        )
         heads = [words["parameter"], means, words["verified.source"], words["verified.cross"]]
         rows = parameter_rows(facts, words)
-        _said(sheet, at, "page.parameters_verified", [*heads, opinion], rows, words)
+        _statement_rows(sheet, at, "page.parameters_verified", [*heads, opinion], rows, words)
 
 
-def _said(
+def _statement_rows(
     sheet: Grid,
     at: int,
     title: str,
@@ -293,7 +295,7 @@ def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> int:
 def listed(
     sheet: Grid, words: Words, what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Write a list under its title; one without rows says that there are none."""
+    """Write a list with its title; an empty list is stated as none."""
     sheet.title(words[what], words[f"{what}_note"])
     sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
     for row, cells in enumerate(rows, FIRST):

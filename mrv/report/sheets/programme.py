@@ -60,7 +60,7 @@ _NOTES = {
 
 def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     """
-    Return the workbook of a programme report, the same bytes each time.
+    Return the workbook of a programme report, byte-identical for the same data.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """
-Table 3: the reduction of each calendar year and of the period, beside the statement's.
+Table 3: the reduction of each calendar year and of the period, next to the statement's.
 
 A spreadsheet holds about fifteen digits of a number, and tonne all of them.  Both are compared to
 a gram: a sum below a billion tonnes is that exact.
@@ -36,7 +36,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
         sheet.number(row, 0, one.year, "year")
         years = [one.year] if one.year in calculated.reduction else []
         _grams(sheet, row, years, calculated)
-        _beside(sheet, row, years, Fraction(one.reduction_t), calculated, words)
+        _comparison(sheet, row, years, Fraction(one.reduction_t), calculated, words)
         _credit(sheet, row, (at + 1, total), one, words)
     _total(sheet, total, facts, words, calculated)
     return total + 2
@@ -45,7 +45,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Say whether two cells hold the same number, to a part in a billion of a unit."""
+    """Return a formula for equality of two cells, to one part in a billion."""
     one, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({one}-{other})<0.000000001,"{yes}","{no}")'
@@ -55,7 +55,7 @@ def equal(
 def to_a_gram(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Say whether two cells hold the same tonnes, to a gram."""
+    """Return a formula for equality of tonnes in two cells, to a gram."""
     one, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ROUND(ABS({one}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
@@ -73,7 +73,7 @@ def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> N
     sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")
 
 
-def _beside(
+def _comparison(
     sheet: Grid, row: int, years: list[int], said: Fraction, calculated: Calculated, words: Words
 ) -> None:
     """Tonnes of a row's grams, and what the statement says."""
@@ -101,7 +101,7 @@ def _total(sheet: Grid, row: int, facts: Facts, words: Words, calculated: Calcul
     subject, years = facts.subject, [*calculated.reduction]
     sheet.text(row, 0, words["whole_period"], "head")
     _grams(sheet, row, years, calculated)
-    _beside(sheet, row, years, Fraction(subject.emissions.reduction.t), calculated, words)
+    _comparison(sheet, row, years, Fraction(subject.emissions.reduction.t), calculated, words)
     credited = int(subject.credited.t)
     first = row - len(subject.credited.vintages)
     cells = sheet.span(first, row, 5) if row > first else "0"
@@ -125,7 +125,7 @@ def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, word
 
 
 def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:
-    """Write both sides of the account: as the statement says them, and as they are calculated."""
+    """Write both sides of the account: from the statement, and as calculated."""
     sheet.text(at - 1, 0, words["sides"], "part")
     names = ("baseline", "project_emissions", "leakage", "reduction")
     sheet.head(at, ["", *(words[n] for n in names)])

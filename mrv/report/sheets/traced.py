@@ -1,5 +1,5 @@
 """
-Numbers that remember their cell, and formulas as a spreadsheet writes them.
+Numbers with their cell, and formulas in spreadsheet syntax.
 
 What Python does to a `Cell` on the way from counted quantities to the inputs of an equation is
 written down as it is done, so that the workbook has no arithmetic of its own.  Formulas of steps
@@ -30,7 +30,7 @@ _MOST = 250
 
 class Cell(Fraction):
     """
-    A number of a sheet, with the formula that gives it.
+    A number of a sheet, with its formula.
 
     `rows` are those of a column `column` of the same sheet whose sum it is, so that thousands of
     devices make one span.
@@ -56,7 +56,7 @@ class Cell(Fraction):
 
     @property
     def text(self) -> str:
-        """Its formula, without the sign before it."""
+        """Return the formula without its leading sign."""
         return spans(self.column, self.rows) if self.rows else self.formula
 
     def _with(self, op: str, level: int, other: Any, *, first: bool) -> Cell:
@@ -117,7 +117,7 @@ def _digits(value: Fraction | int, level: int) -> str:
 
 
 def number(value: Fraction) -> str:
-    """Return a number as a formula has it: a part of a year as two whole numbers."""
+    """Return a number in a formula: a part of a year as two whole numbers."""
     if value.denominator == 1:
         text = str(value.numerator)
     elif 10**_DIGITS % value.denominator == 0 or value.denominator > _READABLE:
@@ -128,7 +128,7 @@ def number(value: Fraction) -> str:
 
 
 def spans(column: str, rows: Iterable[int]) -> str:
-    """Return the sum of some rows [as a sheet counts them, from 1] of a column."""
+    """Return the sum of some rows [numbered from 1] of a column."""
     runs: list[list[int]] = []
     for row in sorted(rows):
         if runs and row == runs[-1][1] + 1:
@@ -146,7 +146,7 @@ def spans(column: str, rows: Iterable[int]) -> str:
 @dataclass(frozen=True)
 class Written:
     """
-    Write formulas of steps by the cells of their names.
+    Write formulas of steps with the cells of their names.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class Written:
     cells: Mapping[str, str]
 
     def formula(self, text: str) -> str:
-        """Return a formula with its sign before it."""
+        """Return the formula with its leading sign."""
         return f"={self._of(parsed(text), 0)}"
 
     def _of(self, node: ast.expr, level: int) -> str:
@@ -183,4 +183,4 @@ class Written:
                 return self.cells[name].rpartition(":")[2], _WHOLE
             case ast.Call(func=ast.Name(id=name), args=args):
                 return f"{_FUNCTIONS[name]}({','.join(self._of(a, 0) for a in args)})", _WHOLE
-        raise ValueError(f"no workbook writes {ast.unparse(node)!r}")
+        raise ValueError(f"no workbook formula exists for {ast.unparse(node)!r}")

@@ -46,7 +46,7 @@ _EXPECTED = (("energy_kwh_per_year", "kWh/a"), ("reduction_t_per_year", "tCO2/a"
 
 
 def plan(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what was to be monitored, and what the design expected of it."""
+    """Write the monitored parameters, and the expected values of the design."""
     sheet.title(words["plan"], words["plan_note"])
     general(sheet, facts, words)
     sheet.text(TABLE_1_AT - 2, 0, words["table_1_ex_ante"], "part")
@@ -78,13 +78,13 @@ def _expected(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
 
 
 def expected_cells(sheet: Grid, facts: Facts) -> dict[str, str]:
-    """Addresses of what the design expects of a year, by its key."""
+    """Return addresses of the yearly expected values of the design, by key."""
     at = Layout(facts, first=1).table_3
     return {key: sheet.cell(row, 2) for row, (key, _) in enumerate(_EXPECTED, at + 1)}
 
 
 def structure(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write who is responsible for what, as far as documents name anybody."""
+    """Write responsibilities, as named in documents."""
     sheet.title(words["structure"], words["structure_note"])
     sheet.head(FIRST - 1, [words[n] for n in ("responsible", "role_of_person", "named_by")])
     opinion = facts.opinion
@@ -124,7 +124,7 @@ _NAMES = ("day", "device", "role", "drawn", "weight", "risk", "metered", "unit",
 
 
 def sample(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write how the list was drawn, and each device-day of it."""
+    """Write how the sample was drawn, and each of its device-days."""
     sheet.title(words["sampling"], words["sampling_note"])
     document = facts.sample
     if document is None:
@@ -155,7 +155,7 @@ _BARS, _TONNES = {"color": "#2F75B5"}, {"color": "#548235"}
 
 
 def charts(sheet: Grid, book: Workbook, facts: Facts, words: Words, days: Grid) -> None:
-    """Draw the account, then the quantities that metered most, each in its own unit."""
+    """Insert charts of the account and of the largest quantities, each in its own unit."""
     sheet.title(words["charts"], words["charts_note"])
     for row, side in enumerate(_ACCOUNT, FIRST):
         sheet.text(row, 0, words[f"page.{side}"], "head")
@@ -239,7 +239,7 @@ FIRST_COLUMN = 2  # of Table 2, below (b)
 def report(
     sheet: Grid, facts: Facts, words: Words, calculation: Grid, calculated: Calculated
 ) -> None:
-    """Write what was monitored, and the tonnes that follow."""
+    """Write the monitored values and the resulting tonnes."""
     sheet.title(words["report"], words["report_note"])
     general(sheet, facts, words)
     sheet.text(TABLE_1_AT - 2, 0, words["table_1"], "part")
@@ -298,7 +298,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
 
 def workbook(facts: Facts, words: Words) -> bytes:
     """
-    Return the workbook of a statement, the same bytes each time.
+    Return the workbook of a statement, byte-identical for the same data.
 
     Raises
     ------

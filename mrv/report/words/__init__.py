@@ -1,4 +1,4 @@
-"""The words of the reports, one TOML a language; texts of signed documents stay as signed."""
+"""The words of the reports, one TOML file per language; signed texts stay as signed."""
 
 from __future__ import annotations
 
@@ -105,55 +105,55 @@ class Words(Numbers):
         return self._texts[key]
 
     def get(self, key: str, default: str) -> str:
-        """Return a text, or what a document says itself."""
+        """Return a text, or the document's own word."""
         return self._texts.get(key, default)
 
     @property
     def all(self) -> Mapping[str, str]:
-        """Every text by its key."""
+        """Return every text by its key."""
         return self._texts
 
     def filled(self, key: str, *values: object) -> str:
-        """Return a text with values in the places that are kept for them."""
+        """Return a text with its values filled in."""
         return self._texts[key].format(*values)
 
     def percent(self, share: str, places: int = 2) -> str:
-        """Write a share as a percentage, rounded down."""
+        """Return a share as a percentage, rounded down."""
         hundredths = Fraction(share) * 100 * 10**places // 1
         text = f"{hundredths:0{places + 1}d}"
         return self.number(f"{text[:-places]}.{text[-places:]}") + percent_sign(self.language)
 
     def tonnes_of_ug(self, micrograms: str) -> str:
-        """Write micrograms as tonnes, every digit."""
+        """Return micrograms as tonnes with all digits."""
         return self.number(exact_text(Fraction(micrograms) / UG_PER_T))
 
     @staticmethod
     def plain(value: Fraction, places: int = 6) -> str:
-        """Write a number as decimal text without zeros at its end, for `number`."""
+        """Return a number as decimal text without trailing zeros, for `number`."""
         text = decimal_text(value, places, "half_even")
         return text.rstrip("0").rstrip(".") if "." in text else text
 
     def day(self, text: str) -> str:
-        """Write the day of a date or time in the language's form."""
+        """Return the day of a date or time in the language's form."""
         return dates.day(date.fromisoformat(text[: len("2026-01-01")]), self.language)
 
     def mark(self, name: str) -> str:
-        """Write a day, a month or a year of a chart in the language's form."""
+        """Return a day, month or year for a chart in the language's form."""
         return dates.mark(name, self.language)
 
 
 def percent_sign(language: str) -> str:
-    """Return the sign as a language writes it, with its blank where it has one."""
+    """Return the percent sign of a language, with a blank where usual."""
     return form("percent", language)
 
 
 def names(language: str) -> Mapping[str, str]:
-    """Return the names that reports and the console's pages have in common."""
+    """Return names common to reports and console."""
     return filled(__name__, "names", language)
 
 
 def meanings(table: str, language: str) -> Mapping[str, str]:
-    """Return what parameters or steps of methodologies are; keys as in the word files."""
+    """Return the meanings of parameters or steps of methodologies, by keys of the word files."""
     found: Mapping[str, str] = filled(__name__, "meanings", language)[table]
     return found
 

@@ -1,1 +1,1 @@
-"""What the API answers, a file a subject."""
+"""Answers of the API, one file per subject."""

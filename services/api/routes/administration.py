@@ -23,23 +23,23 @@ _CREATED, _DONE = 201, 200
 
 @router.get("/me", response_model=shapes.Me)
 def me(ask: Reader) -> Response:
-    """Return who asks, and what may be seen."""
+    """Return the caller's identity and scope."""
     who = ask.who
     return current({"id": who.id, "name": who.name, "role": who.role, "projects": who.projects})
 
 
 @router.get("/keys", response_model=list[shapes.Key])
 def keys(ask: Admin) -> Response:
-    """List API keys, oldest first; never their secrets."""
+    """List API keys, oldest first, without their secrets."""
     with ask.reading() as conn:
         return current([asdict(one) for one in api_keys.all_keys(conn)])
 
 
 @router.post("/keys", status_code=_CREATED, response_model=shapes.MadeKey)
 def create_key(ask: Admin, said: shapes.NewKey) -> Response:
-    """Make an API key; its token is shown this once, so the request cannot be repeated by name."""
+    """Make an API key; its token is shown only once, so the request cannot be repeated by name."""
     if ask.request.headers.get("idempotency-key") is not None:
-        raise ProblemError(400, "a token is shown once: leave Idempotency-Key out")
+        raise ProblemError(400, "a token is shown only once: omit Idempotency-Key")
 
     def work(conn: Connection) -> tuple[int, Any]:
         key, token = api_keys.create(

@@ -1,4 +1,4 @@
-"""Alarms, as far as the caller may see their projects; operators acknowledge and comment."""
+"""Alarms of visible projects; operators acknowledge and comment."""
 
 from __future__ import annotations
 
@@ -27,14 +27,18 @@ def listed(
     cursor: Cursor = None,
     state: Annotated[
         Literal["now", "open", "acknowledged", "cleared", "all"],
-        Query(description="`now`: open or acknowledged, and not cleared."),
+        Query(description="`now`: open or acknowledged alarms that are not cleared."),
     ] = "now",
     severity: Annotated[
         Literal["critical", "major", "minor"] | None, Query(description="Of this severity.")
     ] = None,
     device: Annotated[
         str | None,
-        Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", description="Of a device or gateway."),
+        Query(
+            max_length=64,
+            pattern="^[A-Za-z0-9_-]+$",
+            description="Only alarms of this device or gateway.",
+        ),
     ] = None,
 ) -> Response:
     """List alarms, newest first."""
@@ -69,7 +73,7 @@ def one(ask: Reader, alarm: AlarmId) -> Response:
 def acknowledge(
     ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
 ) -> Response:
-    """Note that the caller takes an alarm up; 409 where another operator has."""
+    """Record that the caller acknowledges an alarm; 409 if another operator has."""
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:
@@ -85,7 +89,7 @@ def acknowledge(
 def comment(
     ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
 ) -> Response:
-    """Add what the caller found or did, also after the alarm is cleared."""
+    """Add a comment of the caller, also after the alarm is cleared."""
     del named
 
     def work(conn: Connection) -> tuple[int, Any]:

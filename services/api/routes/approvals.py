@@ -1,4 +1,4 @@
-"""Approvals of an issue: read by anyone who sees the statement, taken as they were signed."""
+"""Approvals of an issue: visible with the statement, accepted as signed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CREATED = 201
     response_class=Response,
 )
 def approvals(ask: Ask, statement: StatementId) -> Response:
-    """Return who approved the issue, as they signed it: a pack's `approvals.json`."""
+    """Return the signed approvals of the issue: a pack's `approvals.json`."""
     with ask.reading() as conn:
         found = visible(conn, ask.who, statement)
         listed = [
@@ -50,7 +50,7 @@ def approve(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take an operator's approval of a verified statement's issue, signed with a key of their own.
+    Accept an operator's approval of a verified statement's issue, signed with their own key.
 
     Where a programme wants two people to approve, `issue` is refused until both did.
     """

@@ -1,4 +1,4 @@
-"""JSON Schema of the signed documents, for anyone who reads them with tools of their own."""
+"""JSON Schema of the signed documents, for readers with their own tools."""
 
 from __future__ import annotations
 

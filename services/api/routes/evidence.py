@@ -1,5 +1,5 @@
 """
-Evidence packs to download: one zip file a statement, made once, sent in ranges.
+Evidence packs for download: one zip file per statement, made once, sent in ranges.
 
 The zip is the folder that `tonne statement export` writes, in the same order and
 with fixed times, so that the same statement gives the same bytes.
@@ -26,7 +26,7 @@ router = APIRouter(tags=["statements"])
     responses={
         200: {"content": {"application/zip": {}}},
         206: {"description": "A part", "content": {"application/zip": {}}},
-        304: {"description": "The caller has it already"},
+        304: {"description": "Not modified: the caller has the current version"},
         **ACCEPTED_FILE,
     },
     response_class=Response,

@@ -1,5 +1,5 @@
 """
-What registries and ministries take, as zip files: the folders that `tonne export` writes.
+Exports for registries and ministries as zip files: the folders of `tonne export`.
 
 Each is made from issued statements and what is registered of authorities.  What is missing is
 named in `missing.json` and in the header `Tonne-Export`: such an export is a draft.  The public
@@ -45,7 +45,7 @@ _END_US = 4_102_444_800_000_000  # 2100
 ProjectId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["roof-1"])]
 SiteId = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["harbour-park"])]
 Year = Annotated[
-    int, Query(ge=1990, le=2100, examples=[2026], description="Calendar year that is reported.")
+    int, Query(ge=1990, le=2100, examples=[2026], description="Calendar year of the report.")
 ]
 
 
@@ -104,8 +104,8 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
     if files is None:
         raise ProblemError(
             404,
-            f"no public version of {statement} was published; its operator makes one by"
-            " `tonne export public --publish`",
+            f"no public version of {statement} was published; its operator makes "
+            "one with `tonne export public --publish`",
         )
     sent = conditional(ask, files, "application/zip", PUBLIC_STATES[0])
     sent.headers["Content-Disposition"] = f'attachment; filename="{statement}-public.zip"'
@@ -113,7 +113,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
 
 
 def project_zip(ask: Asked, project: str, form: str) -> Response:
-    """Send a project's export to someone who may have it."""
+    """Send a project's export to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
         if not sources:
@@ -123,7 +123,7 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
 
 
 def jcm_zip(ask: Asked, statement: str) -> Response:
-    """Send a statement's files of the JCM to someone who may have them."""
+    """Send a statement's JCM files to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
         made = export_files.jcm_files(

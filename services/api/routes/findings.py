@@ -1,4 +1,4 @@
-"""Findings of a verification: read by anyone who sees the statement, taken as they were signed."""
+"""Findings of a verification: visible with the statement, accepted as signed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CREATED = 201
 
 @router.get("/statements/{statement}/findings", response_model=shapes.Findings)
 def findings(ask: Ask, statement: StatementId) -> Response:
-    """Return what the verifier found, what was answered and how it was closed."""
+    """Return the findings, answers and closures."""
     with ask.reading() as conn:
         found = visible(conn, ask.who, statement)
         records = steps.records(conn, steps.documents(conn, statement))
@@ -62,7 +62,7 @@ def take_event(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take a signed event: raised or closed by the verifier, answered by the operator.
+    Accept a signed event: raised or closed by the verifier, answered by the operator.
 
     The first one puts the statement under verification.
     """

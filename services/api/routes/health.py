@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can answer, and what it measures."""
+"""Health and metrics of the process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/healthz")
 async def healthz() -> Response:
-    """Say that the process lives; it asks no server."""
+    """Answer that the process runs; no server is asked."""
     return Response("ok\n", media_type="text/plain")
 
 
 @router.get("/readyz")
 def readyz(request: Request) -> Response:
-    """Say that the database is there with the schema of this version."""
+    """Answer whether the database is available with the schema of this version."""
     with request.app.state.api.reads.connection(timeout=2) as conn:
         lacks = migrate.what_lacks(conn)
     if lacks:

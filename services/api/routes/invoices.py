@@ -1,4 +1,4 @@
-"""Invoices (monitoring option B): what meters are compared with, kept once and never changed."""
+"""Invoices (monitoring option B) for comparison with meters, stored once and unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def invoices(
 
 @router.get("/invoices/{invoice}", response_model=shapes.Invoice)
 def invoice(ask: Reader, invoice: IdPath) -> Response:
-    """Return an invoice as it is kept."""
+    """Return an invoice as stored."""
     with ask.reading() as conn:
         found = stored.one(conn, ask.who.projects, invoice)
     if found is None:
@@ -56,10 +56,12 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
     "/projects/{project}/invoices",
     status_code=_CREATED,
     response_model=shapes.Deliveries,
-    responses={_DONE: {"description": "All were there already", "model": shapes.Deliveries}},
+    responses={
+        _DONE: {"description": "All invoices were stored earlier", "model": shapes.Deliveries}
+    },
 )
 def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named = None) -> Response:
-    """Keep invoices of a project, all or none; 200 where every one was there already."""
+    """Store invoices of a project, all or none; 200 if every one was stored before."""
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:
@@ -94,7 +96,7 @@ def _refusal(found: Import) -> str:
         for message in (result.messages if result.result == "error" else ())
     ]
     more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return f"nothing was kept: {'; '.join(said[:_SHOWN])}{more}"
+    return f"no invoice was stored: {'; '.join(said[:_SHOWN])}{more}"
 
 
 def _invoice_values(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Jobs: steps and files that someone asked for and did not wait for."""
+"""Jobs: background steps and files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.store.statements import signer_requests as queue
 from services.store.statements.file_jobs import FileJob
 
 router = APIRouter(tags=["life of a statement"])
-JobId = Annotated[UUID, Path(description="Number of the job, as the answer 202 gave it.")]
+JobId = Annotated[UUID, Path(description="Number of the job, from the answer 202.")]
 
 
 @router.get("/jobs/{job}", response_model=shapes.Job)
@@ -49,13 +49,13 @@ def job(ask: Reader, job: JobId) -> Response:
     responses={
         200: {"content": {"application/octet-stream": {}}},
         206: {"description": "A part", "content": {"application/octet-stream": {}}},
-        304: {"description": "The caller has it already"},
+        304: {"description": "Not modified: the caller has the current version"},
     },
     response_class=Response,
 )
 def file(ask: Reader, job: JobId) -> Response:
     """
-    Return the file that a job made, for a day since it was asked for.
+    Return the file of a job, for a day since the request.
 
     Only anyone who asked for it, and may see it now, is sent it.
     """
@@ -79,7 +79,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
         if wanted.format != "pdf" and not ask.who.sees(stored.project):
             raise unknown("job", str(job))
         if found.status is None:
-            raise ProblemError(409, f"job {job} is not done yet; look at /v1/jobs/{job}")
+            raise ProblemError(409, f"job {job} is not done yet; see /v1/jobs/{job}")
         if found.status != DONE:
             raise ProblemError(409, f"job {job} made no file: {found.detail}")
         if wanted.kind == "pack":
@@ -91,7 +91,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
 
 def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
-    Return a file's job of anyone who asks.
+    Return a file's job of the caller.
 
     Raises
     ------

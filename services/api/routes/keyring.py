@@ -1,4 +1,4 @@
-"""Who may sign what: the public keys that are enrolled here."""
+"""Public keys enrolled here, with their roles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["log"])
 @router.get("/keyring", response_model=shapes.Keyring)
 def keyring(ask: Ask) -> Response:
     """
-    List the enrolled public keys, as a keyring that `tonne verify --keys` takes.
+    List the enrolled public keys, as a keyring for `tonne verify --keys`.
 
     Compare them with what their holders published: a server that lies would lie here, too.
     """

@@ -1,4 +1,4 @@
-"""Dead letters, as far as the caller may see their devices."""
+"""Dead letters of visible devices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def letters(
     device: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
 ) -> Response:
     """
-    List refused messages, newest first, without their bytes.
+    List rejected messages, newest first, without their bytes.
 
     `device` finds those of a device also while it is not registered: by its principal, or
     by a part of the topic.

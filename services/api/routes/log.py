@@ -1,4 +1,4 @@
-"""The transparency log: its signed head, its entries, and proofs that anybody may check."""
+"""The transparency log: its signed head, its entries, and publicly checkable proofs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from services.store.statements import transparency_log as log
 router = APIRouter(prefix="/log", tags=["log"])
 _LARGEST = 2**62
 Size = Annotated[
-    int | None, Query(ge=1, le=_LARGEST, description="Size of the log; now, if absent.")
+    int | None, Query(ge=1, le=_LARGEST, description="Size of the log; default: the current size.")
 ]
-Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Place of the entry, from 0.")]
+Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Index of the entry, from 0.")]
 
 
 @router.get(
@@ -33,7 +33,7 @@ def checkpoint(ask: Ask) -> Response:
         note = log.checkpoint(conn, cosigned=ask.api.waits)
     if note is None:
         if ask.api.waits:
-            raise ProblemError(404, "the log has no head yet that enough witnesses cosigned")
+            raise ProblemError(404, "the log has no head yet with cosignatures of enough witnesses")
         raise ProblemError(404, "the log is empty; it begins with the first seal or statement")
     return Response(note.encode(), media_type="text/plain; charset=utf-8", headers=_FRESH)
 

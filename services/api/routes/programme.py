@@ -1,4 +1,4 @@
-"""The programme's two accounts, beside each other."""
+"""The programme's two separate accounts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> R
 
 @router.get("/programme/report.pdf", response_class=Pages)
 def report_pages(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
-    """Return the same as pages: what is found, progress, actions, projects, evidence."""
+    """Return the same as pages: findings, progress, actions, projects, evidence."""
     spoken = spoken_language(ask, lang)
     return report_file(_report(ask, year, spoken), "pdf", spoken)
 

@@ -1,4 +1,4 @@
-"""What anybody may hold a statement against: status lists, and the programme's trust root."""
+"""Public data for checking a statement: status lists, and the programme's trust root."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     if late:
         raise ProblemError(
             409,
-            f"{', '.join(sorted(late))} ended since the list of {found.signed:%Y-%m-%dT%H:%M:%SZ}"
-            " was signed; ask its operator to sign a new one",
+            f"the validity of {', '.join(sorted(late))} ended after the list of "
+            f"{found.signed:%Y-%m-%dT%H:%M:%SZ} was signed; ask its operator to "
+            "sign a new list",
         )
     return conditional(ask, found.document, "application/vc", _PUBLIC)
 
@@ -67,7 +68,7 @@ def take_status_list(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take a status list that the operator signed elsewhere, and publish it.
+    Accept a status list that the operator signed elsewhere, and publish it.
 
     Refused (409) where it says of a statement what is not so.
     """
@@ -86,14 +87,14 @@ def take_status_list(
 )
 def trust_root(ask: Ask) -> Response:
     """
-    Return the programme's trust root that is kept here, as `tonne verify --keys` takes it.
+    Return the programme's trust root stored here, for `tonne verify --keys`.
 
     Compare it with what the programme itself publishes: a server that lies would lie here,
     too. A newer one is taken by the rules of the one that you keep.
     """
     data = trust.kept_trust_root(ask.api.home)
     if data is None:
-        raise ProblemError(404, "no trust root is kept here; `tonne trust pin FILE` keeps one")
+        raise ProblemError(404, "no trust root is stored here; `tonne trust pin FILE` stores one")
     try:
         trust.checked(data)
     except EnrolmentError as error:

@@ -1,4 +1,4 @@
-"""Projects and devices, as far as the caller may see them."""
+"""Projects and devices visible to the caller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def projects(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response
 
 @router.get("/projects/{project}", response_model=shapes.ProjectDetail)
 def project(ask: Reader, project: IdPath) -> Response:
-    """Return a project and what serves it."""
+    """Return a project and its devices."""
     with ask.reading() as conn:
         found = listing.projects(conn, [project], "", 1) if ask.who.sees(project) else []
         if not found:
@@ -46,13 +46,13 @@ def project(ask: Reader, project: IdPath) -> Response:
 
 @router.get("/projects/{project}/due", response_model=shapes.Schedule)
 def schedule(ask: Reader, project: IdPath) -> Response:
-    """List what of a project is due, when, and who answers for it by its monitoring plan."""
+    """List due items of a project, with dates and responsible persons."""
     today, rows = due_of(ask, project)
     return JSONResponse({"project": project, "today": str(today), "due": rows_json(rows, today)})
 
 
 def due_of(ask: Asked, project: str) -> tuple[date, list[Due]]:
-    """Return a project's local day and what is due; 404 where it is none that one may see."""
+    """Return a project's local day and due items; 404 if it is not visible."""
     with ask.reading() as conn:
         if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
             raise unknown("project", project)
@@ -72,7 +72,7 @@ def devices(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
 @router.get("/devices/{device}", response_model=shapes.DeviceDetail)
 def device(ask: Reader, device: IdPath) -> Response:
     """
-    Return a device: its state, the cause and what to do, what was metered and refused.
+    Return a device: state, cause and remedy, metered quantities, rejected messages.
 
     Of a device that is not registered the refusal says how many messages it sent.
     """
@@ -84,15 +84,15 @@ def device(ask: Reader, device: IdPath) -> Response:
         newest = found["refused"][0]
         raise ProblemError(
             404,
-            f"device {device!r} is not registered, and messages of it are refused: the newest is"
-            f" dead letter {newest['id']}, reason {newest['reason']};"
-            f" GET /v1/deadletters?device={device}",
+            f"device {device!r} is not registered, and its messages are rejected: "
+            f"the newest is dead letter {newest['id']}, reason {newest['reason']}; "
+            f"GET /v1/deadletters?device={device}",
         )
     return current(found)
 
 
 def unknown(what: str, id_: str) -> ProblemError:
-    """Say that there is nothing of that id: the same whether it is hidden or not there."""
+    """Return the error for an unknown id, equal for hidden and missing ones."""
     return ProblemError(404, f"there is no {what} {id_!r} that you may see")
 
 

@@ -1,4 +1,4 @@
-"""The verifier's sampling list: read as it was signed, taken as it was drawn elsewhere."""
+"""The verifier's sampling list: returned as signed, accepted as drawn elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CREATED = 201
     response_class=Response,
 )
 def sampling_list(ask: Ask, statement: StatementId) -> Response:
-    """Return which device-days the verifier looks at, byte for byte as it was signed."""
+    """Return the verifier's sampled device-days, byte for byte as signed."""
     with ask.reading() as conn:
         found = visible(conn, ask.who, statement)
         document = stored.document(conn, statement)
@@ -47,7 +47,7 @@ def take_sampling(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take the list that a verifier drew and signed with a key of their own; once.
+    Accept the list that a verifier drew and signed with their own key; once.
 
     It is drawn again from the evidence, and puts the statement under verification.
     """

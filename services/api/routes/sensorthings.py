@@ -1,5 +1,5 @@
 """
-OGC SensorThings API 1.1, for reading: what stations and meters measure, in the terms of others.
+OGC SensorThings API 1.1, read only: values of stations and meters.
 
 Devices are Things and their own Sensors, sites Locations and FeaturesOfInterest; a Datastream is
 one quantity or indicator of a device, an Observation its value of a quarter hour, hour or day.
@@ -69,7 +69,7 @@ def entities(
     count: Annotated[str | None, Query(alias="$count", max_length=10)] = None,
 ) -> Response:
     """
-    Return entities of OGC SensorThings 1.1: of device classes that are public, and of one's own.
+    Return entities of OGC SensorThings 1.1: of public device classes, and of visible devices.
 
     `$filter` compares properties, also of entities that one leads to (`Datastream/id`), with
     texts, numbers and times, and knows substringof, startswith and endswith; a
@@ -86,7 +86,7 @@ def entities(
             return answers.of(path, query)
     except psycopg.errors.QueryCanceled:
         raise ProblemError(
-            422, "this takes more than 5 s; ask for one Datastream or a shorter time"
+            422, "this request takes more than 5 s; request one Datastream or a shorter time"
         ) from None
 
 
@@ -98,7 +98,7 @@ class _Answers:
         self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
 
     def of(self, path: str, query: odata.Query) -> Response:
-        """Answer for a path."""
+        """Answer a path."""
         place = self._place(path)
         if place.property:
             return self._property(place, path)
@@ -308,7 +308,9 @@ def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, A
         if isinstance(one, odata.Match):
             column, kind = _column(of, one.of.path, "$filter")
             if kind != "text":
-                raise InputError(f"$filter: {one.function} takes a text; {one.of.path} is none")
+                raise InputError(
+                    f"$filter: {one.function} needs a text; {one.of.path} is not a text"
+                )
             text = held(one.text)
             return {
                 "substringof": f"position({text}::text IN {column}) > 0",

@@ -60,7 +60,7 @@ def file(
             raise unknown("device", device)
         span = span_us(begin, end, series.device_timezone(conn, device))
         if span[1] - span[0] > _YEAR_US:
-            raise ProblemError(422, "a file holds at most 366 days; ask for less at a time")
+            raise ProblemError(422, "a file has at most 366 days; request fewer days")
         rows = series.quantities(conn, device, *span)
     return reading_file(device, f"{begin}-{end}", rows, form)
 

@@ -1,4 +1,4 @@
-"""The sewerage registry as GeoJSON, for a map: what lies in a window, and one asset's history."""
+"""The sewerage registry as GeoJSON for maps: assets in a window, and an asset's history."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from services.store.registry import sewers as stored
 
 
 class GeoJson(JSONResponse):
-    """RFC 7946's own media type, which maps know; JSON, so that OpenAPI tells its shape."""
+    """Media type of RFC 7946, as JSON, so that OpenAPI shows its shape."""
 
     media_type = "application/geo+json"
 
     def render(self, content: bytes) -> bytes:
-        """Return what is encoded already."""
+        """Return bytes that are already encoded."""
         return content
 
 
@@ -41,7 +41,8 @@ Sides = Annotated[
     Query(
         ge=2,
         le=64,
-        description="Where a window holds more than `limit`: so many cells a side, counted.",
+        description="For a window with more than `limit` assets: number of cells per side, "
+        "with counts.",
     ),
 ]
 AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
@@ -87,7 +88,7 @@ def sewer(ask: WholeReader, asset: AssetPath) -> Response:
 
 def window(text: str | None) -> stored.Box | None:
     """
-    Read a window of the map.
+    Return a window of the map.
 
     Raises
     ------
@@ -105,7 +106,9 @@ def window(text: str | None) -> stored.Box | None:
         if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:  # noqa: PLR2004 - degrees
             return west, south, east, north
     raise ProblemError(
-        422, f"bbox = {text!r}: give west,south,east,north in degrees, west and south the lower"
+        422,
+        f"bbox = {text!r}: give west,south,east,north in degrees, with west "
+        "below east and south below north",
     )
 
 

@@ -1,4 +1,4 @@
-"""Steps that a key's holder signs elsewhere: the operator submits, the verifier judges."""
+"""Steps signed elsewhere: the operator submits, the verifier signs an opinion."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def submit(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take the operator's signature over a draft that is stored here.
+    Accept the operator's signature over a stored draft.
 
     A statement of another text cannot be handed in: the signature would not be of this one.
     """
@@ -47,7 +47,7 @@ def submit(
 )
 def template(ask: Ask, statement: StatementId) -> Response:
     """
-    Give the file in which a verifier says how each parameter and requirement was verified.
+    Return the file in which a verifier describes the check of each parameter and requirement.
 
     `tonne statement verify --report FILE` takes it.
     """
@@ -72,7 +72,7 @@ def judge(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Take the verifier's opinion, after the whole account was computed again from raw readings.
+    Accept the verifier's opinion, after the whole account was recalculated from raw readings.
 
     Refused (409) where the database gives another statement or a finding stands against it.
     """

@@ -1,4 +1,4 @@
-"""Statements: what is issued is public, drafts are seen within the caller's scope."""
+"""Statements: issued ones are public, drafts are visible within the caller's scope."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"content": content},
         206: {"description": "A part", "content": content},
-        304: {"description": "The caller has it already"},
+        304: {"description": "Not modified: the caller has the current version"},
         **ACCEPTED_FILE,
     }
 
@@ -99,7 +99,7 @@ def pdf(ask: Ask, statement: StatementId, lang: Lang = None, prefer: Preferred =
 def xlsx(
     ask: Reader, statement: StatementId, lang: Lang = None, prefer: Preferred = None
 ) -> Response:
-    """Return the monitoring report as a workbook; it holds daily sums of every meter."""
+    """Return the monitoring report as a workbook, with daily sums of every meter."""
     del prefer
     return _workbook(ask, statement, lang)
 
@@ -121,7 +121,7 @@ def verification(ask: Ask, statement: StatementId) -> Response:
 
 @router.get("/statements/{statement}/status", response_model=shapes.Status)
 def status(ask: Ask, statement: StatementId) -> Response:
-    """Return whether the statement counts now."""
+    """Return whether the statement is valid now."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         last = statements.events(conn, statement)[-1]
@@ -204,7 +204,7 @@ def _accepted(ask: Asked) -> str | None:
 
 def visible(conn: Connection, who: Principal, statement: str) -> Stored:
     """
-    Return a statement that the caller may see.
+    Return a statement that is visible to the caller.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def visible(conn: Connection, who: Principal, statement: str) -> Stored:
 
 
 def own(ask: Asked, conn: Connection, statement: str) -> None:
-    """Refuse a statement outside the caller's scope, also one that the public may see."""
+    """Refuse a statement outside the caller's scope, even a public one."""
     if not ask.who.sees(visible(conn, ask.who, statement).project):
         raise unknown("statement", statement)
 
@@ -229,7 +229,7 @@ def owned(ask: Asked, statement: str) -> Callable[[Connection], None]:
 
 
 def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
-    """Answer, or say that the caller has it already."""
+    """Answer, or answer not modified."""
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"
     headers = {"ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept"}

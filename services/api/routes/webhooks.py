@@ -1,4 +1,4 @@
-"""Webhooks, for administrators of all projects: who is informed of events, and what came of it."""
+"""Webhooks, for administrators of all projects: receivers and deliveries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def webhooks(ask: Admin) -> Response:
 
 @router.post("/webhooks", status_code=_CREATED, response_model=shapes.MadeWebhook)
 def add(ask: Admin, said: shapes.NewWebhook) -> Response:
-    """Register a webhook; its secret is shown this once."""
+    """Register a webhook; its secret is shown only once."""
     _refuse_name(ask)
     target = addresses.target_of(said.url)
     try:
@@ -79,7 +79,7 @@ def deliveries(
 
 @router.post("/webhooks/{webhook}/secret", response_model=shapes.MadeSecret)
 def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
-    """Sign by a new secret, and by the one before for some hours too; it is shown this once."""
+    """Change the secret, with the previous one valid for some hours; it is shown only once."""
     _refuse_name(ask)
     secret = post.new_secret()
 
@@ -119,4 +119,4 @@ def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
 
 def _refuse_name(ask: Asked) -> None:
     if ask.request.headers.get("idempotency-key") is not None:
-        raise ProblemError(400, "a secret is shown once: leave Idempotency-Key out")
+        raise ProblemError(400, "a secret is shown only once: omit Idempotency-Key")

@@ -1,4 +1,4 @@
-"""Requests that change something: close a period, issue or supersede a statement."""
+"""Requests that make changes: close a period, issue or supersede a statement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ Named = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Names the request: repeated, it is answered again and not done again.",
+        description="Name of the request: a repeated request gets the same answer and is "
+        "not executed again.",
         pattern="^[!-~]{1,200}$",
     ),
 ]
@@ -43,7 +44,7 @@ Body = Annotated[bytes, Depends(_bytes)]
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
     responses={
-        _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
+        _DONE: {"description": "The same draft was stored earlier", "model": shapes.ClosedPeriod},
         **ACCEPTED_STEP,
     },
 )
@@ -80,7 +81,7 @@ def issue(
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
     responses={
-        _DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod},
+        _DONE: {"description": "The same draft was stored earlier", "model": shapes.ClosedPeriod},
         **ACCEPTED_STEP,
     },
 )

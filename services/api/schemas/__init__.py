@@ -1,4 +1,4 @@
-"""What the API answers and takes, as OpenAPI tells it; a file a group of routes."""
+"""Shapes of API requests and answers for OpenAPI; one file per group of routes."""
 
 from services.api.schemas.alarms import Alarm, AlarmDetail, AlarmEvent, AlarmRemark
 from services.api.schemas.base import Id, Job, Line, Problem, Shape, State, pages

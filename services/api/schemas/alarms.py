@@ -1,4 +1,4 @@
-"""Alarms: what is wrong in the field, since when, what it costs, who took it up."""
+"""Alarms: fault, start, cost, acknowledgement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Alarm(Shape):
     state: Literal["open", "acknowledged", "cleared"]
     subject_type: Literal["device", "gateway", "project"]
     subject: str = Field(examples=["gw-01"])
-    part: str = Field(examples=[""], description="Channel or indicator, where a device has many.")
+    part: str = Field(examples=[""], description="Channel or indicator, for a device with several.")
     class_: str | None = Field(alias="class", examples=["energy_meter"])
     site: str | None
     projects: list[str]
@@ -37,8 +37,9 @@ class Alarm(Shape):
     cause: str = Field(examples=["silence"])
     cause_now: Literal["refused", "credential"] | None = Field(
         examples=[None],
-        description="Why a device is not heard now, where that is another than it was raised for:"
-        " it speaks and is refused, or holds no valid credential. `what_to_do` goes by it.",
+        description="Current cause of the outage, if it differs from the cause at the start: "
+        "messages are rejected, or no valid credential. `what_to_do` refers "
+        "to it.",
     )
     detail: dict[str, Any] = Field(examples=[{}])
     devices: int | None = Field(examples=[48])
@@ -46,13 +47,15 @@ class Alarm(Shape):
     cleared: datetime | None = Field(examples=[None])
     acknowledged: datetime | None = Field(examples=["2026-02-05T03:10:00Z"])
     acknowledged_by: str | None = Field(examples=["the operator"])
-    timezone: str = Field(examples=["Europe/Berlin"], description="Of its site or project.")
-    what_to_do: str = Field(examples=["See to the gateway: its power, its uplink."])
+    timezone: str = Field(
+        examples=["Europe/Berlin"], description="Only alarms of this site or project."
+    )
+    what_to_do: str = Field(examples=["Check the gateway: its power supply, its uplink."])
     runbook: str = Field(examples=["docs/runbook.md#gatewaydark"])
 
 
 class AlarmEvent(Shape):
-    """What became of an alarm; events are only added."""
+    """An event of an alarm; events are only added."""
 
     event: Literal["raised", "acknowledged", "commented", "cleared"]
     at: datetime
@@ -67,6 +70,6 @@ class AlarmDetail(Alarm):
 
 
 class AlarmRemark(Shape):
-    """What is said with an acknowledgement; may be empty."""
+    """A comment with an acknowledgement; may be empty."""
 
     text: Said = Field(default="", examples=["a technician is on the way"])

@@ -1,4 +1,4 @@
-"""What all schemas share: identifiers, states, problems, pages.
+"""Common parts of all schemas: identifiers, states, problems, pages.
 
 Jobs: steps of a statement's life, and files, that are made while no one waits.
 """
@@ -21,13 +21,13 @@ Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Shape(BaseModel):
-    """Base of all: unknown keys are refused in requests."""
+    """Base of all: unknown keys are rejected in requests."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: str
     title: str
@@ -48,7 +48,7 @@ def pages(item: type[Shape]) -> type[BaseModel]:
 
 
 class JobSteps(Shape):
-    """How far a job is: steps done, of how many (null where not known yet), which one goes on."""
+    """Progress of a job: steps done, total (null if unknown), and current step."""
 
     done: int = Field(examples=[2])
     total: int | None = Field(examples=[4])
@@ -57,7 +57,7 @@ class JobSteps(Shape):
 
 class Job(Shape):
     """
-    A step, or a file, that was asked for.
+    A requested step or file.
 
     `ahead` counts the jobs that stand before it; `status` and `result` are what the request
     would have been answered, and `detail` why it was refused. The result of a file is where
@@ -66,7 +66,7 @@ class Job(Shape):
 
     job: UUID = Field(examples=["5f0c9c3e-6d0e-5a27-9d2c-0c7c2a4f9d11"])
     kind: str = Field(examples=["close"])
-    subject: str = Field(examples=["roof-1"], description="The project, or the statement.")
+    subject: str = Field(examples=["roof-1"], description="Id of the project, or of the statement.")
     state: Literal["queued", "running", "done", "refused", "failed"] = Field(examples=["done"])
     ahead: int = Field(examples=[0])
     progress: JobSteps | None = Field(examples=[{"done": 4, "total": 4, "step": "draft"}])

@@ -1,4 +1,4 @@
-"""Findings and what is signed elsewhere and handed in: events, opinions, signatures.
+"""Findings, and documents signed elsewhere and submitted: events, opinions, signatures.
 
 Approvals of an issue and status lists, as their holders signed them.
 """
@@ -30,7 +30,7 @@ class FindingStep(Shape):
 
 
 class Finding(Shape):
-    """A finding as its events left it; `effect_t` is by how much the reduction is too high."""
+    """A finding after its events; `effect_t` is the overstatement of the reduction."""
 
     finding: str
     kind: Literal["CAR", "CL", "OBS", "FAR"]
@@ -47,9 +47,7 @@ class Findings(Shape):
 
 
 class Signed(Shape):
-    """A credential as its holder signed it; only its form is reported here, the proof is
-    checked.
-    """
+    """A credential as signed by its holder; only its form is shown here, the proof is checked."""
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
@@ -63,7 +61,7 @@ class Signed(Shape):
 
 
 class FindingSaid(Shape):
-    """What an event says; the number of a finding is the next of its kind."""
+    """Contents of an event; the number of a finding is the next of its kind."""
 
     id: Line = Field(max_length=200)
     finding: str = Field(pattern=r"^(CAR|CL|OBS|FAR)-[1-9][0-9]{0,3}$")
@@ -79,7 +77,7 @@ class FindingEvent(Signed):
 
 
 class TakenEvent(Shape):
-    """The finding whose event was taken, as it is now."""
+    """The finding of the accepted event, in its current state."""
 
     statement: str
     state: Literal["under_verification"]
@@ -90,21 +88,21 @@ _CODED = {"code": "CLM-01.certified", "values": {"device": "inv-1", "certificate
 
 
 class Unmet(Shape):
-    """A condition that the statement says does not hold."""
+    """A condition that is not met according to the statement."""
 
     rule: Text = Field(examples=["PLN-01"])
     texts: list[dict[str, Any]] = Field(max_length=_MOST, examples=[[_CODED]])
     reason: Text | None = Field(
-        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]
+        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I examined"]
     )
 
 
 class ParameterSaid(Shape):
-    """How a monitored parameter was verified; without a device: all that have no row."""
+    """Verification of a monitored parameter; without a device: all without a separate row."""
 
     parameter: Line = Field(max_length=200, examples=["generation"])
     device: Line | None = Field(default=None, max_length=200, examples=["inv-1"])
-    means: str = Field(max_length=_MOST, examples=["register read on site, readings recomputed"])
+    means: str = Field(max_length=_MOST, examples=["register read on site, readings recalculated"])
     source: str = Field(max_length=_MOST, examples=["readings of inv-1, certificate C-1"])
     cross_checked: str = Field(
         alias="crossChecked", max_length=_MOST, examples=["invoice 2026-01 of the grid operator"]
@@ -113,7 +111,7 @@ class ParameterSaid(Shape):
 
 
 class RequirementSaid(Shape):
-    """How a requirement was verified."""
+    """Verification of a requirement."""
 
     requirement: Line = Field(max_length=200, examples=["calibration"])
     means: str = Field(max_length=_MOST, examples=["certificates compared with the laboratory's"])
@@ -121,14 +119,14 @@ class RequirementSaid(Shape):
 
 
 class Person(Shape):
-    """Who, and in which function."""
+    """A person and function."""
 
     name: Line = Field(max_length=200, examples=["Tran Thi Lan"])
     function: Line = Field(max_length=200, examples=["lead verifier"])
 
 
 class Visit(Shape):
-    """A visit to a site."""
+    """A site visit."""
 
     day: Line = Field(max_length=10, examples=["2026-02-03"])
     place: Line = Field(max_length=200, examples=["Harbour Park"])
@@ -136,7 +134,7 @@ class Visit(Shape):
 
 
 class OpinionSaid(Shape):
-    """The opinion, every finding as it stands, and the verifier's words of each parameter."""
+    """The opinion, every finding in its current state, and the verifier's descriptions."""
 
     id: Line = Field(max_length=200)
     opinion: Literal["unqualified", "qualified", "adverse", "disclaimer"]
@@ -155,7 +153,7 @@ class OpinionSaid(Shape):
                 {
                     "parameter": "generation",
                     "device": "inv-1",
-                    "means": "register read on site, readings computed again",
+                    "means": "register read on site, readings recalculated",
                     "source": "readings of inv-1, certificate C-1",
                     "crossChecked": "invoice of the grid operator",
                     "opinion": "the amount is what the meter registered",
@@ -199,7 +197,7 @@ class Verification(Signed):
 
 
 class Judged(Shape):
-    """What the opinion made of the statement."""
+    """Result of the opinion for the statement."""
 
     statement: str
     state: Literal["verified", "rejected"]
@@ -213,7 +211,7 @@ class Signature(Shape):
 
 
 class Submitted(Shape):
-    """The submitted statement; `unmet` are conditions that it says do not hold."""
+    """The submitted statement; `unmet` lists conditions not met."""
 
     statement: str
     state: Literal["submitted"]
@@ -225,7 +223,7 @@ _MOST_LISTED = 3_000_000
 
 
 class Approved(Shape):
-    """Which statement is to be issued, and by which verification."""
+    """The statement to be issued, and its verification."""
 
     id: Line = Field(max_length=200)
     verification: str = Field(alias="verificationSha256", pattern="^[0-9a-f]{64}$")
@@ -238,7 +236,7 @@ class IssueApproval(Signed):
 
 
 class TakenApproval(Shape):
-    """How many people have approved the issue of a statement by now."""
+    """Number of people who have approved the issue of a statement so far."""
 
     statement: str
     state: Literal["verified"]
@@ -246,7 +244,7 @@ class TakenApproval(Shape):
 
 
 class StatusBits(Shape):
-    """One bit a statement, compressed: multibase base64url of gzip."""
+    """One bit per statement, compressed: multibase base64url of gzip."""
 
     id: Line = Field(max_length=200)
     type: Literal["BitstringStatusList"]
@@ -270,7 +268,7 @@ class StatusList(Shape):
 
 
 class TakenList(Shape):
-    """A status list that was published."""
+    """A published status list."""
 
     project: str
     valid_from: str

@@ -1,4 +1,4 @@
-"""Documents of what was sold or bought (monitoring option B), as they come and as they are kept."""
+"""Documents of sales or purchases (monitoring option B), as submitted and as stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 1_000
 
 class NewInvoice(Shape):
     """
-    An invoice to be kept.
+    An invoice to be stored.
 
     Local days of the project, half-open; the amount is in kWh (km, m3, t) unless `unit`
     says otherwise.  One that `corrects` another takes its place and says why.
@@ -40,26 +40,26 @@ class NewInvoice(Shape):
 
 
 class Delivery(Shape):
-    """Invoices that are kept together, or not at all."""
+    """Invoices stored together, or not at all."""
 
     invoices: list[NewInvoice] = Field(min_length=1, max_length=_MOST)
 
 
 class Delivered(Shape):
-    """What became of an invoice."""
+    """Result for an invoice."""
 
     id: str
     result: Literal["created", "unchanged"]
 
 
 class Deliveries(Shape):
-    """What became of each, in the order in which they came."""
+    """Results for all invoices, in order of submission."""
 
     results: list[Delivered]
 
 
 class Invoice(Shape):
-    """A kept invoice; `corrected_by` names the one that takes its place."""
+    """A stored invoice; `corrected_by` names its correction."""
 
     id: str
     project: str

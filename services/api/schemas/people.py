@@ -1,4 +1,4 @@
-"""Who asks, with which key, and what was asked."""
+"""Callers, keys and requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.api.schemas.base import Id, Line, Shape
 
 
 class Accredited(Shape):
-    """For what a verifier was accredited: ids of methodologies, empty for all."""
+    """Scope of a verifier's accreditation: ids of methodologies, empty for all."""
 
     id: str = Field(examples=["ACC-017"])
     scope: list[str] = Field(examples=[["ams-i-d"]])
@@ -24,14 +24,14 @@ class Accredited(Shape):
 
 
 class Ended(Shape):
-    """The entry of the log from which a key's signatures do not count."""
+    """The log entry from which a key's signatures are not valid."""
 
     log: str = Field(examples=["tonne-log"])
     index: int
 
 
 class PublicKey(Shape):
-    """A public key, whose it is and what its signature counts for."""
+    """A public key, with its holder and its permissions."""
 
     name: str = Field(examples=["demo-operator"])
     role: Literal["operator", "verifier", "log", "witness", "programme", "third-party"]
@@ -67,7 +67,7 @@ class Keyring(Shape):
 
 
 class Me(Shape):
-    """Who asks, and what may be seen; `projects` null is everything."""
+    """The caller's identity and scope; `projects` null is everything."""
 
     id: str = Field(examples=["key:4m2k9x0qpz1c"])
     name: str = Field(examples=["Third-party entity"])
@@ -76,7 +76,7 @@ class Me(Shape):
 
 
 class NewKey(Shape):
-    """An API key to be made; no `projects`: all of them."""
+    """An API key to be made; without `projects`: all of them."""
 
     name: Line = Field(max_length=200, examples=["Third-party entity"])
     role: Literal["operator", "verifier", "auditor", "admin"]
@@ -98,7 +98,7 @@ class Key(Shape):
 
 
 class MadeKey(Key):
-    """A key just made; the token is shown this once."""
+    """A new key; the token is shown only once."""
 
     token: str
 

@@ -30,7 +30,7 @@ class Projects(Shape):
 
 
 class Action(Shape):
-    """An action of the programme; `part_of` names the one whose figures hold these too."""
+    """An action of the programme; `part_of` names the action that includes it."""
 
     action: str
     name: str
@@ -40,7 +40,7 @@ class Action(Shape):
 
 
 class Transferable(Shape):
-    """What of a project's issued credits may go abroad, and by which clause."""
+    """Maximum credits of a project that may be transferred abroad, and the clause."""
 
     project: str
     action: str | None
@@ -51,7 +51,7 @@ class Transferable(Shape):
 
 
 class Transfer(Shape):
-    """The rules of a transfer abroad, and what they let go."""
+    """The rules of a transfer abroad, and the permitted amounts."""
 
     rules: str
     in_force: date
@@ -59,7 +59,7 @@ class Transfer(Shape):
 
 
 class Programme(Shape):
-    """Two accounts beside each other, never added."""
+    """Two separate accounts, which are not added."""
 
     programme: str
     year: int | None
@@ -69,17 +69,17 @@ class Programme(Shape):
 
 
 class SystemProject(Shape):
-    """A project of a system: expected against measured, and what may go abroad. [t CO2e]"""
+    """A project of a system: expected, measured and transferable tonnes. [t CO2e]"""
 
     project: str
     name: str
-    counted: bool = Field(description="Whether it belongs to the programme.")
+    counted: bool = Field(description="Whether the project belongs to the programme.")
     system: str | None
     action: str | None
     methodology: str
     expected_t_per_year: str | None
     expected_t_so_far: str | None
-    expected_ahead_t: str | None = Field(description="Expected of what is left of the year.")
+    expected_ahead_t: str | None = Field(description="Amount expected for the rest of the year.")
     monitored_t: str | None
     measured_percent_of_expected: str | None
     issued_credits_t: int
@@ -92,7 +92,7 @@ class SystemProject(Shape):
 
 
 class SystemIndicator(Shape):
-    """A station's year: how many days, and how many exceed their limits; never carbon."""
+    """A station's year: number of days, and of exceedances; not part of any tonnes."""
 
     device: str
     system: str
@@ -117,7 +117,7 @@ class SystemField(Shape):
 
 
 class SystemReport(Shape):
-    """A system of the programme; `tCO2` null: nothing counts it, or nothing was measured."""
+    """A system of the programme; `tCO2` null: no methodology, or no measurement."""
 
     system: str
     title: str
@@ -135,7 +135,7 @@ class SystemReport(Shape):
 
 
 class ParkMember(Shape):
-    """What a member made, got and gave, by what it is."""
+    """Amounts that a member produced, received and gave, by resource."""
 
     site: str
     name: str
@@ -143,7 +143,7 @@ class ParkMember(Shape):
 
 
 class ParkFlow(Shape):
-    """What a device counted, from which member to which."""
+    """Amount metered by a device, from one member to another."""
 
     device: str
     of: Literal["energy", "heat", "water", "waste"]
@@ -172,7 +172,7 @@ class Park(Shape):
 
 
 class Money(Shape):
-    """What energy cost, saved or earned in one currency; never part of any tonnes."""
+    """Cost, savings or revenue of energy in one currency; not part of any tonnes."""
 
     kind: Literal["cost", "earned", "saved"]
     amount: str = Field(examples=["1234.50"])

@@ -20,8 +20,8 @@ class Project(Shape):
     version: str = Field(examples=["1.0"])
     timezone: str = Field(
         examples=["Europe/Berlin"],
-        description="IANA name; where it was changed, each later name behind the first local"
-        " date that is its own: Asia/Kolkata, from 2026-07-01 Asia/Kathmandu.",
+        description="IANA name; after a change, each later name with its first local date: "
+        "Asia/Kolkata, from 2026-07-01 Asia/Kathmandu.",
     )
     crediting_from: date
     crediting_to: date
@@ -31,7 +31,7 @@ class Project(Shape):
 
 
 class Service(Shape):
-    """A device's part in a project; half-open in time."""
+    """A device's role in a project; half-open in time."""
 
     device: str
     role: str = Field(examples=["generation"])
@@ -57,7 +57,7 @@ class AccountPart(Shape):
 
 
 class ProjectDetail(Project):
-    """A project, what serves it, and what its account is made of."""
+    """A project, its devices, and the parts of its account."""
 
     devices: list[Service]
     account: list[AccountPart]
@@ -103,7 +103,7 @@ class Served(Shape):
 
 class Register(Shape):
     """
-    Where a register stands, as metering left it; base units.
+    Value of a register after metering; base units.
 
     `rose` is when it last went up; `waiting_at` is another line that waits for readings
     that confirm it, and `waiting` how many it has.
@@ -140,7 +140,7 @@ class QuarterAmount(Shape):
 
 
 class FlagCount(Shape):
-    """Readings of the last seven days that a test of quality marked."""
+    """Readings of the last seven days flagged by a quality test."""
 
     channel: str
     test: str
@@ -149,7 +149,7 @@ class FlagCount(Shape):
 
 
 class Refused(Shape):
-    """A message that was refused."""
+    """A rejected message."""
 
     id: int
     received: datetime
@@ -171,7 +171,7 @@ class Credential(Shape):
 
 
 class PvArray(Shape):
-    """PV modules on an inverter as they are now; angles in degrees, azimuth from north."""
+    """Current PV modules of an inverter; angles in degrees, azimuth from north."""
 
     dc_power_w: int | None
     tilt: float | None
@@ -182,7 +182,7 @@ class PvArray(Shape):
 
 class PvDay(Shape):
     """
-    A local day of an inverter before today, by IEC 61724-1; null where it is not known.
+    A local day of an inverter before today, by IEC 61724-1; null where unknown.
 
     `no_ratio` says why there is no performance ratio.  `expected_kwh` is what the measured sun
     should give; `standing_kwh`, `clipped_kwh`, `other_kwh` are what of it was lost, by cause.
@@ -214,7 +214,7 @@ class PvTrend(Shape):
 
 class PvSoiling(Shape):
     """
-    Energy that dust took over all days of the inverter [%], and its 95 % interval.
+    Energy lost to dust over all days of the inverter [%], and its 95 % interval.
 
     `intervals` counts the times between two cleanings from which it comes. `untold` says why there
     is no figure: `short`, less than a year of days; `gaps`, half of the days or more without a
@@ -230,7 +230,7 @@ class PvSoiling(Shape):
 
 class Pv(Shape):
     """
-    What is known of a PV inverter.
+    Data of a PV inverter.
 
     `against_site` is its yield of the last week against the median inverter of its plant, less
     one; null for a plant of fewer than three.
@@ -244,7 +244,7 @@ class Pv(Shape):
 
 
 class Behind(Shape):
-    """How many devices a gateway speaks for, and how many of them are heard."""
+    """Number of devices behind a gateway, and of those reporting."""
 
     devices: int
     online: int
@@ -252,7 +252,7 @@ class Behind(Shape):
 
 class DeviceDetail(Device):
     """
-    A device: its state and the cause of it, what was metered, what was refused.
+    A device: state and cause, metered quantities, rejected messages.
 
     `cause` is empty while it is heard.  `cost_t` is what its silence costs so far by the
     rule of its project. [t CO2e]

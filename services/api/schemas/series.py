@@ -1,4 +1,4 @@
-"""What was measured, and what follows from it, by quarter hours; what was refused."""
+"""Quarter-hour quantities and emissions, and rejected messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Emission(Shape):
 
 
 class Letter(Shape):
-    """A message that was refused, and why."""
+    """A rejected message and the reason."""
 
     id: int
     received: datetime

@@ -16,7 +16,7 @@ class Place(Shape):
 
 
 class SewerFeature(Shape):
-    """A pipe, manhole, pumping station or outfall; what is not known is left out."""
+    """A pipe, manhole, pumping station or outfall; unknown values are omitted."""
 
     type: Literal["Feature"]
     id: str
@@ -25,7 +25,7 @@ class SewerFeature(Shape):
 
 
 class Sewers(Shape):
-    """Assets in a window of the map; `next` is what to ask `after`, where there are more."""
+    """Assets in a window of the map; `next` is the value for `after`, if there are more."""
 
     type: Literal["FeatureCollection"]
     features: list[SewerFeature]
@@ -33,7 +33,7 @@ class Sewers(Shape):
 
 
 class SewerEvent(Shape):
-    """What was seen of an asset, or done to it; condition 1 (as new) to 5 (about to fail)."""
+    """An inspection or work of an asset; condition 1 (as new) to 5 (about to fail)."""
 
     day: date
     what: Literal["inspection", "work"]

@@ -1,4 +1,4 @@
-"""Statements, their steps, and the periods they are about.
+"""Statements, their steps and their periods.
 
 Entries of the log, and proofs of them.
 
@@ -33,7 +33,7 @@ class SampledDay(Shape):
 
 
 class SampledDays(Shape):
-    """What was drawn, from how many, and by which seed; counts are decimal text."""
+    """The draw: device-days, population and seed; counts are decimal text."""
 
     id: Line = Field(max_length=200)
     draw: str = Field(pattern=r"^z[1-9A-HJ-NP-Za-km-z]{1,200}$")
@@ -65,7 +65,7 @@ class SamplingList(Shape):
 
 
 class Sampled(Shape):
-    """What a statement's verifier looks at: so many device-days of so many."""
+    """Sample of a statement's verifier: number of device-days, and of the population."""
 
     statement: str
     state: Literal["under_verification"]
@@ -135,7 +135,7 @@ class StatementDetail(Statement):
 
 
 class Status(Shape):
-    """Whether a statement counts now."""
+    """Whether a statement is valid now."""
 
     statement: str
     state: State
@@ -145,7 +145,7 @@ class Status(Shape):
 
 
 class SubmissionLine(Shape):
-    """A check of a request for issuance: what lacks, and where it stands in the report."""
+    """A check of a request for issuance: missing items, and page of the report."""
 
     part: Literal["completeness", "information"]
     check: Line = Field(examples=["calibrated"])
@@ -157,7 +157,7 @@ class SubmissionLine(Shape):
 
 
 class Submission(Shape):
-    """What a completeness check and an information and reporting check would find."""
+    """Results of a completeness check and an information and reporting check."""
 
     statement: Id
     state: State
@@ -166,7 +166,7 @@ class Submission(Shape):
 
 
 class Due(Shape):
-    """Something of a project that is due; `due` is null of what is open now."""
+    """A due item of a project; `due` is null for an open one."""
 
     kind: Kind = Field(examples=["calibration"])
     what: str = Field(examples=["inv-2"])
@@ -176,7 +176,7 @@ class Due(Shape):
 
 
 class Schedule(Shape):
-    """What of a project is due, what is open first, then by day."""
+    """Due items of a project, open ones first, then by day."""
 
     project: str = Field(examples=["roof-1"])
     today: date = Field(examples=["2027-11-30"])
@@ -191,7 +191,7 @@ class ClosePeriod(Shape):
 
 
 class ClosedPeriod(Shape):
-    """The draft of a closed period; `new` unless the same was there."""
+    """The draft of a closed period; `new` is false if it existed."""
 
     statement: str
     state: State
@@ -201,7 +201,7 @@ class ClosedPeriod(Shape):
 
 
 class Issued(Shape):
-    """An issued statement's place in the log, and what its time-stamp authorities answered."""
+    """An issued statement's log index, and the answers of its time-stamp authorities."""
 
     statement: str
     state: State
@@ -212,6 +212,6 @@ class Issued(Shape):
 
 
 class Reason(Shape):
-    """Why a step is taken; it stands in the record."""
+    """Reason for a step, stored in the record."""
 
     reason: Line = Field(max_length=2_000, examples=["late readings of inv-003"])

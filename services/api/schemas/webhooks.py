@@ -1,4 +1,4 @@
-"""Webhooks as the API tells and takes them."""
+"""Webhooks as sent and received by the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Topic = Literal["statement", "finding", "alarm"]
 
 
 class NewWebhook(Shape):
-    """A webhook to be registered; no `projects`: all of them."""
+    """A webhook to be registered; without `projects`: all of them."""
 
     id: WebhookName
     url: Annotated[
@@ -26,7 +26,7 @@ class NewWebhook(Shape):
 
 
 class Webhook(Shape):
-    """Who is informed what; `waiting` and `dead` are deliveries, `delivered` the last one taken."""
+    """A webhook; `waiting` and `dead` are deliveries, `delivered` is the last success."""
 
     id: WebhookName
     url: str = Field(examples=["https://registry.example/tonne"])
@@ -42,26 +42,26 @@ class Webhook(Shape):
 
 
 class MadeWebhook(Webhook):
-    """A webhook with its secret, which is shown this once."""
+    """A webhook with its secret, which is shown only once."""
 
     secret: str = Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])
 
 
 class NewSecret(Shape):
-    """How long the secret before signs beside the new one. [h]"""
+    """Time for which the previous secret also signs. [h]"""
 
     overlap_h: int = Field(default=24, ge=0, le=168, examples=[24])
 
 
 class MadeSecret(Shape):
-    """The new secret of a webhook, which is shown this once."""
+    """The new secret of a webhook, which is shown only once."""
 
     id: WebhookName
     secret: str = Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])
 
 
 class WebhookDelivery(Shape):
-    """An event on its way to a webhook, and what came of the last attempt."""
+    """Delivery of an event to a webhook, and the result of the last attempt."""
 
     sequence: int = Field(examples=[17])
     event: UUID = Field(examples=["0b0e7a52-4f0c-4b4a-9a3e-3c1d7f0a2b11"])
@@ -77,7 +77,7 @@ class WebhookDelivery(Shape):
 
 
 class Replay(Shape):
-    """What to send again: events by id, all from a time on, all that no attempt delivered."""
+    """Events to resend: by id, all from a time on, or all undelivered."""
 
     events: list[UUID] = Field(default_factory=list, max_length=1000, examples=[[]])
     since: datetime | None = None
@@ -85,13 +85,13 @@ class Replay(Shape):
 
 
 class Replayed(Shape):
-    """How many events are sent again, and when the oldest happened that is kept."""
+    """Number of events resent, and time of the oldest stored one."""
 
     events: int = Field(examples=[3])
     oldest_kept: datetime | None = Field(default=None, examples=["2026-02-05T03:00:30Z"])
 
 
 class Ending(Shape):
-    """Why a webhook ends."""
+    """Reason for the end of a webhook."""
 
     reason: Annotated[Line, Field(max_length=200)] = "removed"

@@ -1,10 +1,9 @@
 """
 Pages written from tables: projects of the catalog, and the conformity map.
 
-What each project of the catalog of Hai Phong counts, as a part of docs/haiphong.md.
+Metered and entered quantities of each project of the catalog, a part of docs/haiphong.md.
 
-Written by `make pages` from the catalog, the methodologies and the factor book, so that the
-page cannot say another thing than the account does.
+Written by `make pages` from the catalog and the methodologies.
 
 The conformity map, written from `docs/conformity.toml`.
 
@@ -24,20 +23,16 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mrv import factors
-from mrv.accounting.entered_values import parameters_of
 from mrv.methodologies import find
-from mrv.model import Factor, Methodology
-from mrv.registry import programme_systems
-from services.registry import needs
-from services.registry.entries import Device, Project, Registry
+from mrv.model import Methodology
+from services.registry.entries import Project
 from services.registry.files import read_files
-from services.registry.service_times import whole_grid
 
 FINDINGS, TESTS = Path("docs/findings.toml"), Path("tests")
 NEITHER = "neither"
@@ -113,9 +108,10 @@ PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
 _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->"
 _COSTS = (
-    "Not credited in any project: time without readings, register steps of unknown size, energy"
-    " above the rated power or of the wrong kind, a meter whose certificate is for another meter,"
-    " energy that another project claims. Consumption in such time is charged at its upper bound."
+    "Not credited in any project: time without readings, register steps "
+    "of unknown size, energy above the rated power or of the wrong kind, "
+    "a meter whose certificate is for another meter, energy that another "
+    "project claims. Consumption in such time is added at its upper bound."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
@@ -131,7 +127,7 @@ unverified; the texts of ISO were not available. A line without a test is open.
 
 
 def section(page: str) -> str:
-    """Return the page with its part on projects written anew."""
+    """Return the page with its part on projects written again."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{chr(10).join(_lines())}\n{_END}{after}"
@@ -140,90 +136,45 @@ def section(page: str) -> str:
 def _lines() -> Iterator[str]:
     registry = read_files([CATALOG]).registry
     yield f"{_COSTS}\n"
-    used: dict[str, Factor] = {}
-    for system in programme_systems.load().values():
-        mine = [p for p in registry.projects.values() if p.system == system.id]
-        yield f"### {system.title}\n"
-        if system.reason:
-            yield f"No tonnes: {system.reason}.\n"
-        elif not mine:
-            yield f"No project in the catalog. Counted by {', '.join(system.methods)}.\n"
-        for project in sorted(mine, key=lambda p: p.id):
-            yield from _project(project, registry, used)
-    yield "### Factors and their sources\n"
-    yield "`[M]` is unverified, `[r]` second-hand, `[B]` back-solved, `[T]` a transcription.\n"
-    yield "| factor | value | unit | for | source |\n|---|---|---|---|---|"
-    for _, factor in sorted(used.items()):
+    yield "| project | methodology | metered, by role | by document or laboratory |"
+    yield "|---|---|---|---|"
+    for project in sorted(registry.projects.values(), key=lambda p: (p.system or "", p.id)):
+        methodology = find(project.methodology, project.version)
         yield (
-            f"| `{factor.id}` | {factor.text} | {factor.unit} | {factor.direction} |"
-            f" {factor.source} [{factor.certainty}] |"
+            f"| `{project.id}` | [{methodology.id}](methodologies/{methodology.id}.md) |"
+            f" {', '.join(_measured(project))} |"
+            f" {', '.join(_entered(project, methodology)) or '-'} |"
         )
 
 
-def _project(project: Project, registry: Registry, used: dict[str, Factor]) -> Iterator[str]:
-    methodology = find(project.methodology, project.version)
-    page = f"methodologies/{methodology.id}.md"
-    yield (
-        f"**`{project.id}`** {project.name}, by [{methodology.reference}]({page})"
-        f" ({methodology.id} {project.version}).\n"
-    )
-    yield f"- measured: {'; '.join(_measured(project, methodology, registry.devices))}"
-    typed = [*_typed(project, methodology)]
-    if typed:
-        yield f"- by document or laboratory: {', '.join(typed)}"
-    mine = _factors(project, methodology, registry)
-    used |= {factor.id: factor for factor in mine}
-    named = (f"`{f.id}` {_amount(f.text, f.unit)}" for f in mine)
-    yield f"- factors: {', '.join(named) or 'none'}"
-    yield f"- rules of the methodology: {' '.join(methodology.rules)}\n"
+def _measured(project: Project) -> Iterator[str]:
+    for role, count in Counter(one.role for one in project.devices).items():
+        yield role if count == 1 else f"{role} ({count} meters)"
 
 
-def _measured(
-    project: Project, methodology: Methodology, devices: dict[str, Device]
-) -> Iterator[str]:
-    for role, need in methodology.roles.items():
-        bound = [d.device for d in project.devices if d.role == role]
-        if bound:
-            kinds = ", ".join(sorted({devices[name].class_id for name in bound}))
-            less = f" less {need.less}" if need.less else ""
-            meters = "1 meter" if len(bound) == 1 else f"{len(bound)} meters"
-            yield f"{need.symbol or role} {need.quantity}{less} ({kinds}, {meters})"
-
-
-def _typed(project: Project, methodology: Methodology) -> Iterator[str]:
-    for name, spec in methodology.parameters.items():
+def _entered(project: Project, methodology: Methodology) -> Iterator[str]:
+    for name in methodology.parameters:
         if name in project.parameters:
-            measured = f", or {spec.channels[-1]}" if spec.channels else ""
-            yield f"`{name}` = {_amount(project.parameters[name], spec.unit)}{measured}"
-
-
-def _amount(value: object, unit: str) -> str:
-    return str(value) if unit in ("1", "year") else f"{value} {unit}"
-
-
-def _factors(project: Project, methodology: Methodology, registry: Registry) -> list[Factor]:
-    parameters = parameters_of(methodology, project.parameters, project.id)
-    book = factors.load().within(whole_grid(project, registry))
-    return needs.factors_asked(project, methodology, parameters, book)
+            yield f"`{name}`"
 
 
 def conformity_page(text: str) -> str:
-    """Return the page of a table."""
+    """Return the page of the conformity table."""
     return "\n".join(_conformity_page(tomllib.loads(text)["line"])) + "\n"
 
 
 def tests_of(text: str) -> list[str]:
-    """Return all tests that a table names, `file::function`."""
+    """Return all tests named in a table, `file::function`."""
     return [test for row in tomllib.loads(text)["line"] for test in row.get("tests", ())]
 
 
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
     tested = sum(bool(row.get("tests")) for row in rows)
-    yield f"{tested} lines are shown by tests, {len(rows) - tested} are open."
+    yield f"{tested} rows are covered by tests, {len(rows) - tested} are open."
     for of, lines in groupby(rows, key=lambda row: row["of"]):
         yield f"\n## {of}\n"
-        yield "| clause | what it asks | where | shown by | certainty |"
+        yield "| clause | requirement | where | tested by | certainty |"
         yield "|---|---|---|---|---|"
         yield from (_map_row(line) for line in lines)
 
@@ -235,7 +186,7 @@ def _map_row(one: dict[str, Any]) -> str:
 
 
 def write_conformity() -> None:
-    """Write the page below the current folder, where its table is."""
+    """Write the page below the current folder, next to its table."""
     if TABLE.is_file():
         found = conformity_page(TABLE.read_text("utf-8"))
         found += findings_section(FINDINGS.read_text("utf-8"))

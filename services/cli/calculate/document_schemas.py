@@ -13,12 +13,12 @@ from mrv.signatures.canonical import legible
 
 
 def files() -> dict[str, bytes]:
-    """Return name and bytes of every schema's file."""
+    """Return name and bytes of every schema file."""
     return {f"{name}.json": legible(schema(name)) for name in DOCUMENTS}
 
 
 def main() -> None:
-    """Write them all; a schema that is no more is removed."""
+    """Write all schemas; remove files of schemas that no longer exist."""
     folder = Path("docs/schemas")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):

@@ -1,4 +1,4 @@
-"""`tonne estimate`: a planned system, before there is a meter; no database, no network."""
+"""`tonne estimate`: ex-ante estimate of a planned system; no database, no network."""
 
 from __future__ import annotations
 

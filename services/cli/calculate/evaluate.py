@@ -94,7 +94,7 @@ def _table(file: Any) -> limits.Table | None:
 
 def _band(one: Indicator, result: Mapping[str, Any]) -> dict[str, Any]:
     if one.banded is None or one.table is None:
-        raise click.UsageError(f"{one.id} has no bands; leave --band out")
+        raise click.UsageError(f"{one.id} has no bands; omit --band")
     found = limits.load(one.table).band(result[one.banded])
     return {"band": found.name} | ({"rgb": list(found.rgb)} if found.rgb else {})
 
@@ -190,9 +190,7 @@ def _find(name: str, version: str | None) -> Methodology | Tool:
     if tool is None:
         return methodologies.find(name, version)
     if version not in (None, tool.version):
-        raise MethodologyError(
-            f"tool {name} has no version {version!r}; the known one is {tool.version}"
-        )
+        raise MethodologyError(f"tool {name} has no version {version!r}; available: {tool.version}")
     return tool
 
 
@@ -232,7 +230,7 @@ def _computed(method: Methodology | Tool, file: Any, country: str | None) -> dic
         return dict(method.compute(checked, book))
     found = methodologies.compute(method, checked, book, name)
     if (strange := methodologies.odd(method, checked)) is not None:
-        click.echo(f"warning: {name}: {strange}; it counts as it is given", err=True)
+        click.echo(f"warning: {name}: {strange}; it is applied as given", err=True)
     return _reductions(found)
 
 

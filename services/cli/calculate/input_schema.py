@@ -1,12 +1,12 @@
 """
-What a calculation asks for, as JSON Schema.
+JSON Schema of the inputs of a calculation.
 
 Beside the schema's own words each number carries `unit`, `symbol`, `source`,
 `certainty` ([R] read, [T] transcribed, [r] second-hand, [B] back-solved, [M] unverified), where it
 is monitored `option` and `frequency`, and the published values
 to choose from.  A validator passes over words that it does not know.
 
-JSON of a calculation with exact numbers: its inputs, each key once, and its results.
+JSON of a calculation with exact numbers: inputs with unique keys, and results.
 
 Inputs of a calculation: a JSON file with exact numbers, each key once.
 
@@ -48,13 +48,13 @@ _PLACES = 6
 
 
 def name_of(file: Any) -> str:
-    """Return the name of an open file; not every standard input has one."""
+    """Return the name of an open file; standard input may have none."""
     return str(getattr(file, "name", "<stdin>"))
 
 
 def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     """
-    Read a file of inputs.
+    Return the inputs in a file.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def write_json(result: Mapping[str, Any], *, compact: bool) -> str:
     """
-    Write a result, one line or one key a line.
+    Write a result, on one line or with one key per line.
 
     Fractions get at most six decimals, half up; whole numbers, texts, lists
     and mappings are written as they are.
@@ -130,7 +130,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def methodology(method: Methodology) -> dict[str, Any]:
-    """Schema of a methodology's inputs, with all that its file declares under `methodology`."""
+    """Return the schema of a methodology's inputs, with its declarations under `methodology`."""
     roles = {
         role: {
             "classes": list(needs.classes),
@@ -170,7 +170,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
 
 
 def tool(one: Tool) -> dict[str, Any]:
-    """Schema of a tool's inputs."""
+    """Return the schema of a tool's inputs."""
     about = {
         "id": one.id,
         "version": one.version,
@@ -181,13 +181,13 @@ def tool(one: Tool) -> dict[str, Any]:
 
 
 def indicator(one: Indicator) -> dict[str, Any]:
-    """Schema of an indicator's inputs."""
+    """Return the schema of an indicator's inputs."""
     about = {"id": one.id, "reference": one.reference}
     return {**_document(one, ""), "indicator": about}
 
 
 def estimate(one: Estimate) -> dict[str, Any]:
-    """Schema of what an estimate of a planned system asks for."""
+    """Return the schema of the inputs of a planned system's estimate."""
     return {**_document(one, ""), "estimate": {"id": one.id, "reference": one.reference}}
 
 
@@ -274,10 +274,10 @@ def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
     asked = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
     found = _begin_with(*one.uses) if one.uses else []
     there = {(each.kind, each.direction) for each in factors.load()}
-    return [_factor(each) for each in found if _asked(each, asked, there)]
+    return [_factor(each) for each in found if _is_used(each, asked, there)]
 
 
-def _asked(
+def _is_used(
     factor: Factor, asked: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
     """Whether an equation takes a factor; one of its side goes before one of either side."""

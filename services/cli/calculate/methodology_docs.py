@@ -1,5 +1,5 @@
 """
-Pages of the methodology library, written from its files so that they cannot drift.
+Pages of the methodology library, written from its files.
 
 `python -m services.cli.calculate.methodology_docs` in the repository writes
 `docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, what each project of the
@@ -34,9 +34,9 @@ _COUNTRY = (
     " its own."
 )
 _FOR = (
-    "`for`: the side that tonne itself takes the factor for. A value that a project gives, such"
-    " as an official combined margin for what it feeds into the grid, stands in its statement as"
-    " the project's own."
+    "`for`: the side of the account for which tonne uses the factor. A "
+    "value that a project enters, such as an official combined margin for "
+    "exported electricity, is listed in its statement as a project value."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
 # parameters of a device of which the most in a day is asked for
@@ -53,7 +53,7 @@ def pages() -> dict[str, str]:
 
 
 def symbols(nomenclature: str) -> str:
-    """Return the nomenclature with its table of the library's symbols written anew."""
+    """Return the nomenclature with the library's table of symbols written again."""
     before, _, rest = nomenclature.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{_lined(_symbols())}{_END}{after}"
@@ -86,7 +86,7 @@ def _lined(lines: Iterator[str]) -> str:
 
 def _index() -> Iterator[str]:
     yield "# Methodology library\n"
-    yield f"For: verifiers, and those who enter a project. {_NOTE}\n"
+    yield f"For: verifiers, and people who enter a project. {_NOTE}"
     yield "`live`: meters feed it, and its reductions appear as they arrive. The others are"
     yield "evaluated on figures from documents, with `tonne evaluate`.\n"
     yield from _table(
@@ -127,7 +127,7 @@ def _nature(one: Methodology | Tool) -> tuple[str, str]:
 def _page(one: Methodology | Tool) -> Iterator[str]:
     schema = describe.methodology(one) if isinstance(one, Methodology) else describe.tool(one)
     yield f"# {one.id}: {one.title}\n"
-    yield f"For: verifiers, and those who enter a project. {_NOTE}\n"
+    yield f"For: verifiers, and people who enter a project. {_NOTE}"
     yield f"Version {one.version}. {one.reference}.\n"
     yield f"{one.notes}\n"
     yield "## Equation\n"
@@ -171,7 +171,7 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     where = " and ".join(about["countries"]) or "any country"
     yield f"Programme: {about['programme']}. Its projects are in {where}.\n"
     sentences = [*about["applicability"], *about["rules"]]
-    yield from (f"- {clause}" for clause in sentences or ["none beyond the bounds of the inputs"])
+    yield from (f"- {clause}" for clause in sentences or ["none except the bounds of the inputs"])
     if not about["live"]:
         return
     yield "\n## In a project\n"
@@ -257,7 +257,7 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
         if needs.most is _vehicles.most:
             yield "Limits of a vehicle, by the fuel of the baseline (MTR-01, MTR-05, EVD-04):\n"
             yield from _table(
-                ("class", "below L/100 km", "kWh/km", "km an hour", "km a day", "km a mean day"),
+                ("class", "below L/100 km", "kWh/km", "km an hour", "km a day", "mean km a day"),
                 [
                     (one.name, f"{float(one.below):g}",
                      " to ".join(f"{float(end):g}" for end in one.kwh_per_km),

@@ -47,7 +47,7 @@ alert means and what to do.
 Written by `make pages` from the code; edit that instead.
 """
 _BROKER = "tonne watch, of mosquitto"
-_NO_DATABASE = "While the database is away these are gone, all but `tonne_database_up`."
+_NO_DATABASE = "While the database is not available, only `tonne_database_up` is exposed."
 _SUFFIX = {"counter": "_total", "info": "_info"}
 FOLDER = Path("docs")
 _NOTE = "Written by `make pages` from the code; edit that instead."
@@ -120,16 +120,17 @@ environment or from `deploy/.env`; no process of tonne reads them.
 | setting | without it | meaning |
 |---|---|---|"""
 _COMPOSED = {
-    "MQTT_HOST": "By which name devices find the broker: it stands in the broker's certificate and"
-    " in that of the enrolment service.",
-    "BACKUP_AT": "When the base backup of a day is taken, `HH:MM` in UTC.",
-    "GRAFANA_LANGUAGE": "Language of Grafana's boards and alerts: a folder of"
-    " `deploy/grafana/dashboards`, such as vi. `tonne local up --grafana` reads it, too.",
-    "GRAFANA_TIMEZONE": "By which time zone Grafana's boards begin a day, such as Europe/Berlin;"
-    " `browser` is that of the reader. `TONNE_TIMEZONE` is its name of release 0.1.0, and counts"
-    " where this one is absent.",
-    "GRAFANA_WEEK_START": "On which day Grafana's weeks begin: saturday, sunday, monday; `browser`"
-    " leaves it to the reader's. The console goes by the country of the site.",
+    "MQTT_HOST": "Name under which devices find the broker; it is in the certificates "
+    "of the broker and the enrolment service.",
+    "BACKUP_AT": "Time of the daily base backup, `HH:MM` in UTC.",
+    "GRAFANA_LANGUAGE": "Language of Grafana's boards and alerts: a folder of "
+    "`deploy/grafana/dashboards`, "
+    "such as vi. `tonne local up --grafana` also reads it.",
+    "GRAFANA_TIMEZONE": "Time zone in which Grafana's boards begin a day, such as Europe/Berlin; "
+    "`browser` is that of the reader. `TONNE_TIMEZONE` is its name in release "
+    "0.1.0, used if this setting is absent.",
+    "GRAFANA_WEEK_START": "First day of Grafana's weeks: saturday, sunday, monday; `browser` "
+    "uses that of the reader. The console uses that of the site's country.",
 }
 _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",
@@ -139,7 +140,7 @@ _SHOWN = 6
 
 
 class Row(NamedTuple):
-    """A series: its name, kind, labels and text."""
+    """A metric: name, kind, labels and text."""
 
     name: str
     kind: str
@@ -153,7 +154,7 @@ def metrics_page() -> str:
 
 
 def metrics_rows() -> dict[str, list[Row]]:
-    """Return the series by the processes that have them."""
+    """Return the metrics by process."""
     metrics = Metrics()
     all_ = _metric_rows(metrics.registry)
     Looked(metrics)
@@ -275,7 +276,7 @@ def _settings() -> Iterator[str]:
 
 
 def composed() -> dict[str, str]:
-    """Return what the compose files ask of the environment, each with what it is without."""
+    """Return the environment variables of the compose files, each with its default."""
     found: dict[str, str] = {}
     for file in sorted(Path("deploy").glob("compose*.yaml")):
         for name, default in re.findall(r"\$\{([A-Z_]+):-(.*?)\}+", file.read_text("utf-8")):

@@ -66,7 +66,7 @@ def list_(stage: str | None, severity: str | None, language: str, *, as_json: bo
          code_words("stage", row.stage, language), code_words("effect", row.effect, language)]
         for row in found
     ]  # fmt: skip
-    click.echo(table(_HEAD, cells, empty="no rule is of this stage and severity"))
+    click.echo(table(_HEAD, cells, empty="no rule has this stage and severity"))
 
 
 @rules_.command()

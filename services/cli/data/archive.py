@@ -1,4 +1,4 @@
-"""`tonne archive`: sealed days out of the database, and back."""
+"""`tonne archive`: sealed days from the database to files, and back."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
          f"{m.bytes / m.rows:.1f}")
         for m in found
     ]  # fmt: skip
-    click.echo(table(head, rows, empty="nothing is archived there"))
+    click.echo(table(head, rows, empty="the archive there is empty"))
 
 
 @archive.command()
@@ -171,7 +171,7 @@ def verify(
         _say("note", report.notes)
         _say("BROKEN", report.breaks)
         if not report.breaks:
-            click.echo("the archive holds what the log sealed")
+            click.echo("the archive matches the seals of the log")
     click.get_current_context().exit(Exit.FALSE if report.breaks else Exit.DONE)
 
 
@@ -180,7 +180,10 @@ def verify(
 @end_option
 @_devices
 @click.option(
-    "--days", type=click.IntRange(1, 3660), default=30, help="How long they stay in the database."
+    "--days",
+    type=click.IntRange(1, 3660),
+    default=30,
+    help="Time for which the readings stay in the database.",
 )
 @click.option("--reason", required=True, help="Reason, kept on record.")
 @json_option
@@ -204,8 +207,8 @@ def restore(
         click.echo(json.dumps(vars(done)))
         return
     click.echo(
-        f"{counted(done.rows, 'reading')} came back from {counted(done.parts, 'file')}, and stay"
-        f" {counted(days, 'day')}; what was there already stayed"
+        f"{counted(done.rows, 'reading')} restored from {counted(done.parts, 'file')} "
+        f"for {counted(days, 'day')}; existing rows were not changed"
     )
 
 

@@ -5,7 +5,7 @@ The schema and its chunks: `tonne migrate` and `tonne columnstore`.
 
 `tonne columnstore`: old chunks compressed, and what is not.
 
-`tonne rebuild`: derived rows again from raw readings.
+`tonne rebuild`: derived rows calculated again from raw readings.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SHOWN = 20
 @begin_option
 @end_option
 @click.option("--device", metavar="ID", help="Only this device.")
-@click.option("--check", is_flag=True, help="Only compare; ends with 1 where rows differ.")
+@click.option("--check", is_flag=True, help="Only compare; exit code 1 if rows differ.")
 @json_option
 def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: bool) -> None:
     """
@@ -167,7 +167,7 @@ def columnstore() -> None:
     "--days",
     type=click.FloatRange(7),
     default=store.AFTER_DAYS,
-    help="Compress chunks that ended at least this long ago.",
+    help="Compress only chunks that ended at least this long ago.",
 )
 @json_option
 def run(days: float, *, as_json: bool) -> None:
@@ -194,8 +194,8 @@ def run(days: float, *, as_json: bool) -> None:
     if done.failed:
         failures = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
         raise ServerError(
-            f"not compressed: {failures}; correct the cause, or wait until the writing process "
-            "ends, and run it again"
+            f"not compressed: {failures}; correct the cause, or wait until the writing "
+            "process ends, then run it again"
         )
 
 
@@ -239,8 +239,11 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         before, after = (bytes_text(one[key]) for key in ("bytes_before", "bytes_after"))
         yield f"{one['table']}: {before} as rows, {after} now"
     for name in found["not_laid_out"]:
-        yield f"{name}: not laid out for the columnstore; `tonne migrate`"
+        yield f"{name}: not set up for the columnstore; run `tonne migrate`"
     for chunk in found["waiting"]:
-        yield f"{chunk['table']}: {chunk['name']} ended {chunk['age_days']:.0f} days ago, is rows"
+        yield (
+            f"{chunk['table']}: {chunk['name']} ended {chunk['age_days']:.0f} days "
+            "ago and is not compressed"
+        )
     if not found["waiting"]:
-        yield f"nothing older than {store.AFTER_DAYS} days is kept as rows"
+        yield f"every chunk older than {store.AFTER_DAYS} days is compressed"

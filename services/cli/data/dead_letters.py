@@ -1,4 +1,4 @@
-"""`tonne deadletter`: what was refused and why, and once more after the cause is mended."""
+"""`tonne deadletter`: rejected messages and reasons; resending after the cause is removed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,5 +1,5 @@
 """
-Commands of `tonne deadletter` that change what is kept, `replay` and `expire`; options of all.
+Commands of `tonne deadletter` that change stored messages, `replay` and `expire`; common options.
 
 Options that the commands of `tonne deadletter` share, and what they select.
 
@@ -53,7 +53,7 @@ NAME = "tonne deadletter"
 reason_ = click.option("--reason", help="Only this reason; docs/rejected.md lists them.")
 device_ = click.option("--device", metavar="ID", help="Only this device.")
 principal_ = click.option(
-    "--principal", metavar="ID", help="Only of this sender, even if the device is unknown."
+    "--principal", metavar="ID", help="Only messages of this sender, even if the device is unknown."
 )
 
 
@@ -69,7 +69,7 @@ def selected(
     principal: str | None = None,
 ) -> Filter:
     """
-    Return which dead letters are asked for; received in [begin, end).
+    Return the selected dead letters, received in [begin, end).
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _distinct(conn: Connection, column: str) -> set[str]:
 
 def _known(name: str, kind: str, known: set[str]) -> None:
     if name not in known:
-        near = did_you_mean(name, known) or "`tonne deadletter count` lists those there are"
+        near = did_you_mean(name, known) or "`tonne deadletter count` lists the known ones"
         raise InputError(f"no {kind} {name!r} is known; {near}")
 
 
@@ -110,10 +110,12 @@ def _known(name: str, kind: str, known: set[str]) -> None:
 @click.option(
     "--days",
     type=click.IntRange(LEAST_DAYS),
-    help=f"Keep this many days, {LEAST_DAYS} at least; else TONNE_DEAD_LETTER_DAYS.",
+    help=f"Number of days to keep, at least {LEAST_DAYS}; default: TONNE_DEAD_LETTER_DAYS.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
-@click.option("--history", is_flag=True, help="List all earlier deletions: what, when, by whom.")
+@click.option(
+    "--history", is_flag=True, help="List all earlier deletions: messages, time and person."
+)
 @json_option
 def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) -> None:
     """
@@ -133,7 +135,7 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
     kept = days or Settings().dead_letter_days
     if not kept:
         raise click.UsageError(
-            "TONNE_DEAD_LETTER_DAYS is 0, which keeps all dead letters: give --days"
+            "TONNE_DEAD_LETTER_DAYS is 0, so all dead letters are kept: give --days"
         )
     before = datetime.now(UTC) - timedelta(days=kept)
     with connect(database_url(), name=NAME, autocommit=True) as conn:
@@ -160,7 +162,7 @@ def _tell_history(*, as_json: bool) -> None:
         for one in found
     ]  # fmt: skip
     head = ("removed", "letters", "received before", "by", "reasons")
-    print_result(found, table(head, rows, empty="nothing was ever removed"), as_json=as_json)
+    print_result(found, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json)
 
 
 @click.command()
@@ -170,7 +172,7 @@ def _tell_history(*, as_json: bool) -> None:
 @principal_
 @begin_
 @end_
-@click.option("--again", is_flag=True, help="Including those already resent.")
+@click.option("--again", is_flag=True, help="Include messages that were already resent.")
 @json_
 def replay(
     letters: tuple[int, ...],
@@ -209,8 +211,8 @@ def replay(
         if missing:
             numbers = ", ".join(map(str, sorted(missing)))
             raise InputError(
-                f"dead letters {numbers} are unknown, or were already sent again (to repeat, "
-                "--again)"
+                f"dead letters {numbers} are unknown, or were sent again earlier (to "
+                "repeat, --again)"
             )
         with _Senders() as senders, bar("dead letters", len(found)) as progress:
             for letter in found:
@@ -232,7 +234,7 @@ class _Senders(ExitStack):
         settings = Settings()
         broker = settings.mqtt_url
         if not broker:
-            raise SettingsError("no broker is named; set TONNE_MQTT_URL, or run `tonne local up`")
+            raise SettingsError("no broker is set; set TONNE_MQTT_URL, or run `tonne local up`")
         return self.enter_context(Republisher(broker, operator_tls(settings)))
 
     @cached_property
@@ -240,7 +242,7 @@ class _Senders(ExitStack):
         return self.enter_context(Redeliverer(Settings().require_kafka()))
 
     def send(self, letter: DeadLetter, payload: bytes) -> None:
-        """Send a letter where it came from."""
+        """Send a letter to its original place."""
         if letter.topic.startswith(PREFIX):
             self._kafka.send(letter.id, letter.topic, letter.detail, payload)
         else:

@@ -1,4 +1,4 @@
-"""Bytes of a refused message as far as a codec can read them."""
+"""Contents of a rejected message, as far as a codec can read them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 20
 
 
 class Partial(NamedTuple):
-    """Where reading ended (None: nothing wrong with the bytes), why, and what stood before."""
+    """Position where reading ended (None: no fault), the reason, and the contents before it."""
 
     position: int | None
     why: str
@@ -34,7 +34,7 @@ class Partial(NamedTuple):
 
 
 def partial(payload: bytes) -> Partial:
-    """Read a payload as far as it goes."""
+    """Return the readable part of a payload."""
     if payload[:1] and payload[0] in _CBOR_ARRAYS:
         return _cbor(payload)
     try:
@@ -71,7 +71,7 @@ def _cbor(payload: bytes) -> Partial:
 
 
 def dump(payload: bytes, around: int | None) -> list[str]:
-    """Hexadecimal lines about a place, or the first ones; the place's own line is marked."""
+    """Return hexadecimal lines around a position, or the first ones; its own line is marked."""
     place = 0 if around is None else around // _LINE
     first = max(place - _AROUND, 0)
     lines = []
@@ -86,7 +86,7 @@ def dump(payload: bytes, around: int | None) -> list[str]:
 
 def legible(payload: bytes, content_type: str | None, received_us: int) -> list[str]:
     """
-    Say what stands in a payload, a line a reading, or where its codec gave up.
+    Return the contents of a payload, one line per reading, up to a fault.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
         return [_gave_up(codec, error)]
     lines = [f"{codec}: {line}" for reading in readings[:_SHOWN] for line in _lines(reading)]
     more = len(readings) - _SHOWN
-    return [*lines, f"{codec}: and {more} readings more"] if more > 0 else lines
+    return [*lines, f"{codec}: and {more} more readings"] if more > 0 else lines
 
 
 def _gave_up(codec: str, error: PayloadError) -> str:
@@ -126,7 +126,7 @@ def _lines(reading: Reading) -> Iterator[str]:
 
 
 def metrics(payload: bytes) -> list[str]:
-    """Say what stands in a Sparkplug payload, a line a metric: its birth would name the aliases."""
+    """Return the contents of a Sparkplug payload, one line per metric (births name aliases)."""
     try:
         found = sparkplug_b.decode(payload)
     except PayloadError as error:

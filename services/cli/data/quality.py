@@ -1,6 +1,6 @@
-"""`tonne quality`: what the tests say of a device's readings, and of its meter beside another.
+"""`tonne quality`: flags of a device's readings, and its meter compared with another.
 
-Stored rows as a person reads them: `tonne intervals` and `tonne indicators`.
+Stored rows in readable form: `tonne intervals` and `tonne indicators`.
 
 `tonne intervals`: stored interval quantities and emissions.
 
@@ -33,8 +33,10 @@ _HEAD = ("start", "device", "period", "indicator", "value", "unit", "covered", "
 
 
 @click.command()
-@click.option("--device", metavar="ID", help="Interval quantities of a device.")
-@click.option("--project", metavar="ID", help="Emissions of a project, all devices together.")
+@click.option("--device", metavar="ID", help="Device whose interval quantities are printed.")
+@click.option(
+    "--project", metavar="ID", help="Project whose emissions are printed, all devices together."
+)
 @begin_option
 @end_option
 @json_option
@@ -66,7 +68,7 @@ def intervals(
         click.echo(json.dumps(rows))
         return
     lines = _of_device(rows, zone) if device is not None else _of_project(rows, zone)
-    nothing = f"nothing is stored of {device or project} from {begin} to {end}"
+    nothing = f"no data of {device or project} from {begin} to {end} are stored"
     click.echo(table(*lines, empty=nothing))
 
 
@@ -93,8 +95,8 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
 
 
 @click.command()
-@click.option("--device", metavar="ID", help="Values of a station.")
-@click.option("--site", metavar="ID", help="Values of all stations of a site.")
+@click.option("--device", metavar="ID", help="Station whose values are printed.")
+@click.option("--site", metavar="ID", help="Site whose stations' values are printed.")
 @begin_option
 @end_option
 @click.option("--period", type=Choice(["hour", "day"]), help="Only hourly or only daily values.")
@@ -104,7 +106,7 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
     metavar="NAME",
     help="Only this value, such as pm2_5_24h_ug_m3.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, details with it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all details.")
 def indicators(
     device: str | None,
     site: str | None,
@@ -141,7 +143,7 @@ def indicators(
     if as_json:
         click.echo(json.dumps(kept))
         return
-    nothing = f"nothing is stored of {device or site} from {begin} to {end}"
+    nothing = f"no data of {device or site} from {begin} to {end} are stored"
     click.echo(table(_HEAD, [_indicator_row(row, zone) for row in kept], empty=nothing))
 
 
@@ -165,7 +167,7 @@ _FEW = 3
     "--against",
     metavar="ID",
     multiple=True,
-    help="Meters to compare with (repeatable; their sum is used); default: those of `check_of`.",
+    help="Meters for comparison (repeatable; their sum is used); default: those of `check_of`.",
 )
 @click.option(
     "--tolerance",

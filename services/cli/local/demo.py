@@ -1,5 +1,5 @@
 """
-`tonne demo`: the whole road, from a meter's message to a verified tonne.
+`tonne demo`: from a meter's message to a verified tonne.
 
 Every step is a command that a user could type, run in a folder of its own
 and shown before it runs.
@@ -48,7 +48,7 @@ OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
 WORDS = {
     "means": "demonstration: readings computed again, certificates and documents compared",
     "opinion": "demonstration: what is stated agrees with the readings and the documents",
-    "crossChecked": "demonstration: no other source measures it",
+    "crossChecked": "demonstration: no other source measures this value",
 }
 RING = "keys.json"
 _ADDRESS = re.compile(r"  public_url: .*\n?")
@@ -59,7 +59,7 @@ OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
 
 def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     """
-    Close a period and bring its statement to issue, with two keys; verify the pack.
+    Close a period and issue its statement, with two keys; verify the pack.
 
     A statement that an earlier run issued stays what it is, and is verified again.
     """
@@ -79,7 +79,7 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
 
 def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     """
-    Verify a pack as an auditor does, and show that without keys nothing is relied on.
+    Verify a pack as an auditor, with and without trusted keys.
 
     The first statement's verification is printed whole, the others' by its outcome.
     """
@@ -104,14 +104,14 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     lines = output.splitlines()
     brief(lines[-1].partition(", on the grounds")[0] if stage.quiet else output, lines=len(lines))
     if not stage.quiet:
-        click.echo("The same without keys that you trust is not enough:")
+        click.echo("Without trusted keys the verification is incomplete:")
     refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)
     if not stage.quiet:
         brief(refused, lines=_REFUSAL)
 
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
-    """Take a period's draft through the hands of operator and verifier."""
+    """Sign, verify and issue a period's draft as operator and verifier."""
     # the sealer of `tonne run` would come to it within the hour
     until = date.fromisoformat(end) + timedelta(days=1)
     brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
@@ -144,7 +144,7 @@ def written(stage: Stage, name: str, report: Path) -> None:
 
 
 def ensure_keys(stage: Stage) -> None:
-    """Make the two keys where the folder does not hold them yet."""
+    """Make the two keys if the folder does not have them yet."""
     for role, name in KEYS.items():
         if not (stage.home / "keys" / f"{name}.json").exists():
             stage.tonne("keys", "create", "--role", role, "--name", name, *BOUNDS[role])
@@ -165,7 +165,7 @@ def summary(figures: list[dict[str, Any]]) -> None:
 
 
 def look(stage: Stage) -> None:
-    """Print where everything is."""
+    """Print the locations of files and servers."""
     click.secho("Where to look", fg="green")
     click.echo(f"  {'console':13} http://{stage.api}/")
     click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
@@ -176,12 +176,12 @@ def look(stage: Stage) -> None:
 
 
 def what_next(stage: Stage) -> None:
-    """Print what a person may do now."""
+    """Print commands to try next."""
     pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
     tonne = _program()
     steps = {
-        f"{tonne} demo --resume": "the console again, nothing is replayed",
-        f"{tonne} verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
+        f"{tonne} demo --resume": "the console again, without replaying data",
+        f"{tonne} verify {_short(pack)} --keys {_short(stage.packs / RING)}": "an auditor's check",
         f"{tonne} registry template --country VN > mine.yaml": "a registry file for your own plant",
         f"{tonne} --help": "all commands",
     }
@@ -222,7 +222,7 @@ def demo(*, once: bool, resume: bool) -> None:
       tonne demo --resume
     """
     if once and resume:
-        raise click.UsageError("--once or --resume, not both")
+        raise click.UsageError("give --once or --resume, not both")
     stage = Stage(Settings().home.absolute())
     if resume and not any(stage.packs.glob("TN-*")):
         raise InputError(f"no demo was run in {stage.home}; run `tonne demo` first")
@@ -243,7 +243,7 @@ def demo(*, once: bool, resume: bool) -> None:
 
 
 def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
-    """Register, send, account, serve."""
+    """Register, send, close and serve."""
     brief(stage.tonne("registry", "import", str(fleet.registry)), lines=2)
     brief(stage.tonne("invoice", "import", str(fleet.invoices)))
     days = (fleet.month.first.isoformat(), fleet.month.end.isoformat())
@@ -269,7 +269,7 @@ def reach(stage: Stage, fleet: Fleet) -> None:
 
 
 def again(stage: Stage, fleet: Fleet) -> None:
-    """Serve what an earlier demo stored."""
+    """Serve the data of an earlier demo."""
     with stage.running("run"), stage.running("api"):
         reach(stage, fleet)
         look(stage)
@@ -277,7 +277,7 @@ def again(stage: Stage, fleet: Fleet) -> None:
 
 
 def brief_servers(text: str) -> None:
-    """Print which servers of a table are up."""
+    """Print the running servers of a table."""
     found = [line.split() for line in text.splitlines()]
     names = [words[0] for words in found if words[1:2] == ["up"]]
     click.echo(f"  {', '.join(names)} are up")
@@ -285,7 +285,7 @@ def brief_servers(text: str) -> None:
 
 def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, Any]]) -> None:
     """
-    Ask the API for each statement, as anybody may; it gives what is in the pack.
+    Compare the API's answer for each statement with the pack.
 
     Raises
     ------
@@ -293,11 +293,11 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
         Where the API is not up, or gives anything else.
     """
     if api.poll() is not None:
-        raise ServerError(f"tonne api ended early; see {stage.packs / 'api.log'}")
+        raise ServerError(f"tonne api stopped; see {stage.packs / 'api.log'}")
     with Client(f"http://{stage.api}") as client:
         for one in figures:
             name = one["statement"]
             if client.document(name) != (one["pack"] / "statement.json").read_bytes():
-                raise InputError(f"the API returns another {name} than the pack contains")
+                raise InputError(f"the API returns another {name} than the one in the pack")
             client.status(name)
     click.echo(f"the API gives the same statements: http://{stage.api}/v1/statements")

@@ -1,5 +1,5 @@
 """
-The catalog's example documents and invoices, and the catalog as of another day.
+The catalog's example documents and invoices, and the catalog moved to another day.
 
 A document states what the registry says that it states, with who gave it and when.  An invoice
 states what its meter really counts in the month of `make demo`: the same devices, cadence and seed,
@@ -47,7 +47,7 @@ VÍ DỤ minh họa. Không cơ quan, phòng thí nghiệm hay doanh nghiệp n�
 
 
 class Month(NamedTuple):
-    """Days that the simulated meters are invoiced for, and when the invoices are written."""
+    """Days of the simulated meters' invoices, and their date."""
 
     first: date
     end: date
@@ -55,7 +55,7 @@ class Month(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the month's files are named after: the month, or its first day."""
+        """Return the name in the month's files: the month, or its first day."""
         return f"{self.first:%Y-%m}" if self.first.day == 1 else f"{self.first}"
 
 
@@ -63,7 +63,7 @@ CATALOG_MONTH = Month(date(2026, 1, 1), date(2026, 2, 1), date(2026, 2, 3))
 
 
 class Supply(NamedTuple):
-    """Who writes the invoices of a role's meters: for what, by which register, how exact."""
+    """Issuer of the invoices of a role's meters: product, register and tolerance."""
 
     issuer: str
     what: str
@@ -95,7 +95,7 @@ _SAMPLE = re.compile(r"(sample: (?P<sample>[^{},]+), [^{}]*sha256: )\w+")
 
 def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
     """
-    Return what each file of a city's examples is to hold, and the registry files with hashes.
+    Return the contents of each example file of a city, and the registry files with hashes.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def _hash(content: bytes) -> str:
 
 
 def invoices_of(city: Path, month: Month) -> Path:
-    """Where the list of a month's invoices stands."""
+    """Return the path of a month's list of invoices."""
     return city / f"invoices/{month.name}.csv"
 
 
@@ -269,7 +269,7 @@ _YEAR = re.compile(r"((?:first|baseline)_year: (?:\{[^{}]*value: )?)(\d{4})")
 
 def moved(catalog: Path, into: Path, first: date, end: date, expected: str) -> Month:
     """
-    Write the catalog as if its month had begun on another day.
+    Write the catalog moved to another first day of its month.
 
     Parameters
     ----------

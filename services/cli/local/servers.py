@@ -42,9 +42,9 @@ def local() -> None:
 @click.option(
     "--secure/--open",
     default=None,
-    help="Whether the MQTT broker takes TLS connections only, each client with its own "
-    "certificate or password; otherwise it is open to local clients. Default: as last time; "
-    "open the first time.",
+    help="Whether the MQTT broker accepts only TLS connections, each client "
+    "with its own certificate or password; otherwise it is open to local "
+    "clients. Default: as last time; open the first time.",
 )
 @click.option(
     "--kafka/--no-kafka",
@@ -148,7 +148,7 @@ def restore(file: Path, *, as_json: bool) -> None:
     held = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
     print_result(
         {"file": str(file), **held._asdict()},
-        f"{held.rows:,} rows of {held.tables} tables, {held.files} files are back",
+        f"{held.rows:,} rows of {held.tables} tables and {held.files} files are restored",
         as_json=as_json,
     )
 
@@ -167,7 +167,7 @@ def down(*, as_json: bool) -> None:
     running = [name for name, one in stack.status().servers.items() if one.state == "up"]
     stack.down()
     message = (
-        f"stopped {', '.join(running)}; their data stays" if running else "nothing was running"
+        f"stopped {', '.join(running)}; their data is kept" if running else "nothing was running"
     )
     print_result({"stopped": running}, message, as_json=as_json)
 
@@ -191,7 +191,9 @@ def status(*, passwords: bool, as_json: bool) -> None:
 
 
 @local.command()
-@click.option("--rabbitmq", is_flag=True, help="Also RabbitMQ, for the tests with both brokers.")
+@click.option(
+    "--rabbitmq", is_flag=True, help="Also start RabbitMQ, for the tests with both brokers."
+)
 @json_option
 def install(*, rabbitmq: bool, as_json: bool) -> None:
     """
@@ -205,7 +207,7 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
     machine.require()
     if rabbitmq:
         machine.require(machine.RABBITMQ)
-    message = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
+    message = f"installed {', '.join(lacking)}" if lacking else "all packages are installed"
     print_result({"installed": lacking}, message, as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""`tonne simulate`: field devices, made up or replayed, over real MQTT."""
+"""`tonne simulate`: simulated or replayed field devices over real MQTT."""
 
 import json
 import os
@@ -35,7 +35,7 @@ from services.simulator.simulated import broken, gauges_only, todays_sources
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
-NOT_SAFE = "messages have no receipt: not safe yet"
+NOT_SAFE = "messages have no receipt: not stored yet"
 _QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
 
 
@@ -45,7 +45,7 @@ class Start(click.ParamType):
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Microseconds since 1970 of an RFC 3339 time."""
+        """Return microseconds since 1970 of an RFC 3339 time."""
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -61,21 +61,21 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Microseconds of `90s`, `15m`, `2h`, `1d` or several of them, as `31d15m`."""
+        """Return microseconds of `90s`, `15m`, `2h`, `1d` or a sum such as `31d15m`."""
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", value)
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
         if "".join(map("".join, parts)) != value or not seconds:
-            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h, 1d or 31d15m", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 15m, 2h, 1d or 31d15m", param, ctx)
         return round(seconds * 1_000) * 1_000
 
 
 class Speed(click.ParamType):
-    """How many times real time; 0 is as fast as it goes."""
+    """Multiple of real time; 0 is as fast as possible."""
 
     name = "speed"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return 1 for real time, 60 for a minute a second, 0 for as fast as it goes."""
+        """Return 1 for real time, 60 for a minute per second, 0 for as fast as possible."""
         if value == "max":
             return 0.0
         try:
@@ -83,7 +83,7 @@ class Speed(click.ParamType):
         except ValueError:
             speed = -1.0
         if not 0 <= speed < float("inf"):
-            self.fail(f"{value!r} is no speed; write 1, 60 or max", param, ctx)
+            self.fail(f"{value!r} is not a speed; write 1, 60 or max", param, ctx)
         return speed
 
 
@@ -120,7 +120,7 @@ class _Options:
 
 @click.command()
 @click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
-@click.option("--without", multiple=True, metavar="ID", help="Leave out this device of the file.")
+@click.option("--without", multiple=True, metavar="ID", help="Omit this device of the file.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
 @click.option("--device", help="Id of the PV device that sends the recording.")
 @click.option("--column", help="Power column of the recording.")
@@ -135,7 +135,11 @@ class _Options:
         "registers."
     ),
 )
-@click.option("--today", is_flag=True, help="Replay since midnight first, then real time.")
+@click.option(
+    "--today",
+    is_flag=True,
+    help="First replay the time since midnight, then continue in real time.",
+)
 @click.option("--gauges-only", is_flag=True, help="Send power only, no registers.")
 @click.option(
     "--silent",
@@ -167,13 +171,13 @@ class _Options:
     "--until-receipt/--no-receipts",
     "receipts",
     default=True,
-    help="Resend until tonne confirms storage, or rely on the broker alone.",
+    help="Resend until tonne confirms storage; otherwise rely on the broker alone.",
 )
 @click.option(
     "--wait",
     type=Duration(),
     default="60s",
-    help="How long to wait at the end for further receipts.",
+    help="Maximum waiting time for further receipts at the end.",
 )
 @click.option("--mqtt-url", help="Broker; default: TONNE_MQTT_URL or the local one.")
 @click.option(
@@ -218,7 +222,7 @@ def simulate(**given: Any) -> None:
     if options.sparkplug is not None and (
         not options.sparkplug or set(options.sparkplug) & set("/+#")
     ):
-        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: a group without / + #")
+        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: give a group without / + #")
     sender = Sender(
         url,
         [source.device for source in sources],
@@ -258,8 +262,8 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
         raise SimulatorError(
-            "--today works only with --fleet, which runs up to now and then in real time: "
-            "leave out --replay and --speed"
+            "--today works only with --fleet, which runs up to now and then in "
+            "real time: omit --replay and --speed"
         )
     if options.fleet is None:
         replayed = _replayed(options)
@@ -326,7 +330,8 @@ def _watching() -> Iterator[Callable[[Sent], None]]:
             if sent.unreceipted and not sent.receipts and sent.seconds > _QUIET_S and not warned:
                 warned = True
                 console.print(
-                    "no receipt yet: is `tonne run` up?  Without it, send with --no-receipts",
+                    "no receipt yet: check that `tonne run` is running. Without it, send "
+                    "with --no-receipts",
                     style="yellow",
                 )
 
@@ -351,7 +356,7 @@ def _report(options: _Options, sent: Sent, counted: dict[str, DeviceTruth]) -> N
     if sent.unreceipted:
         print(f"{sent.unreceipted:,} {NOT_SAFE}", file=sys.stderr)
     if sent.refused:
-        print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
+        print(f"the broker rejected {sent.refused:,} messages", file=sys.stderr)
     if options.replay is not None:
         for device in counted.values():
             register = device.registers[RISING]

@@ -1,5 +1,5 @@
 """
-What commands share that needs no server: groups, words, times, `--json`, budgets of packs.
+Common parts of commands without a server: groups, choices, times, `--json`, pack sizes.
 
 A group of commands that answers a mistyped name with the nearest one.
 
@@ -11,7 +11,7 @@ A time as an option: RFC 3339 with its offset.
 
 How much of an evidence pack a command reads.
 
-The option that names the country of a project that no registry holds, and its grid.
+The options for country and grid of a project that is not in a registry.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class Group(click.Group):
-    """Click's group; groups below it are of its own kind."""
+    """Click's group; its subgroups have the same class."""
 
     group_class = type
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first word names."""
+        """Return the command named by the first word."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -80,13 +80,13 @@ class Group(click.Group):
 
 
 class Choice(click.Choice[str]):
-    """Click's choice, with a question where the word is nearly right."""
+    """Click's choice, with a suggestion for a misspelt word."""
 
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__(choices)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the word that was chosen."""
+        """Return the chosen word."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
@@ -103,18 +103,20 @@ class Moment(click.ParamType):
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Read RFC 3339."""
+        """Return the time from RFC 3339."""
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
             found = None
         if found is None or found.tzinfo is None:
-            self.fail(f"{value!r} is no time with offset; write 2026-01-31T08:00:00Z", param, ctx)
+            self.fail(
+                f"{value!r} is not a time with offset; write 2026-01-31T08:00:00Z", param, ctx
+            )
         return found.astimezone(UTC)
 
 
 def pack_budget(*, large: bool = False) -> Budget:
-    """Return the usual budget, or that of a pack whose maker the reader knows."""
+    """Return the usual size limit, or that for a pack of a known maker."""
     from services.settings import Settings  # noqa: PLC0415 - loads what else `verify` does without
 
     return LARGE if large or Settings().large_packs else USUAL

@@ -1,5 +1,5 @@
 """
-What commands share that work with servers: database, address of metrics, topic, how long to wait.
+Common parts of commands with servers: database, metrics address, topic, waiting time.
 
 Which database a command works on.
 
@@ -9,7 +9,7 @@ Where a process answers Prometheus: as set, else the usual port or one beside it
 
 What the commands for Kafka share: the topic option, and a word where the extra is missing.
 
-TLS identity of a person at a broker: `tonne-admin`, where this machine holds it.
+TLS identity of an administrator at a broker: `tonne-admin`, if this machine has it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def identity_folder(settings: Settings) -> IdentityFolder:
 
 def operator_tls(settings: Settings) -> Tls | None:
     """
-    Return the identity of `tonne-admin`, else the one that the settings name.
+    Return the identity of `tonne-admin`, else the configured one.
 
     The pipeline's own may write receipts and nothing else.
     """
@@ -50,7 +50,7 @@ wait_option = click.option(
     type=click.FloatRange(0, 86_400),
     default=WAIT_S,
     metavar="SECONDS",
-    help="How long to wait for servers that are not up yet; then end with exit code 3.",
+    help="Maximum waiting time for servers that are starting; then exit code 3.",
 )
 topic_option = click.option(
     "--topic", default="tonne-parcels", help="Kafka topic for the readings."
@@ -59,7 +59,7 @@ topic_option = click.option(
 
 def database_url() -> str:
     """
-    Database of the settings, or of the local servers.
+    Return the database of the settings, or of the local servers.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def database_url() -> str:
     url = Settings().database_url
     if not url:
         raise SettingsError(
-            "no database is named; set TONNE_DATABASE_URL=postgresql://user@host:5432/tonne, "
+            "no database is set; set TONNE_DATABASE_URL=postgresql://user@host:5432/tonne, "
             "or start a local one with `tonne local up`"
         )
     return url
@@ -77,7 +77,7 @@ def database_url() -> str:
 
 def metrics_bind(settings: Settings) -> str:
     """
-    Return the address to serve metrics at.
+    Return the address of the metrics.
 
     An address that was set is taken as it is, and refused later if it is busy;
     the default gives way to another process on the same machine.
@@ -89,7 +89,7 @@ def metrics_bind(settings: Settings) -> str:
 
 def load_kafka(module: str, name: str) -> Any:
     """
-    Return something out of a module that needs the `kafka` extra.
+    Return an attribute of a module that needs the `kafka` extra.
 
     Raises
     ------
@@ -101,4 +101,4 @@ def load_kafka(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"aiokafka", "faust", "mode"}:
             raise
-        raise InputError(f"{error.name} is not installed: tonne's extra `kafka`") from error
+        raise InputError(f"{error.name} is not installed: install tonne's extra `kafka`") from error

@@ -1,5 +1,5 @@
 """
-A span of time as one types it, the same for every command: `--from DAY|TIME --to DAY|TIME`.
+A time span, the same for every command: `--from DAY|TIME --to DAY|TIME`.
 
 Half-open.  A day begins at midnight by the clock of the project's, the device's or the
 site's zone; a time is RFC 3339 and carries its offset.  A time without one is refused.
@@ -29,7 +29,7 @@ maybe_end_option = click.option("--to", "end", metavar=METAVAR, help=_END)
 
 def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     """
-    Microseconds UTC of `--from` and `--to`.
+    Return microseconds UTC of `--from` and `--to`.
 
     Raises
     ------
@@ -70,13 +70,13 @@ def maybe_span(
 
 
 def moment_us(conn: Connection, option: str, text: str) -> int:
-    """Microseconds UTC of one option; a day by the zone of most sites."""
+    """Return microseconds UTC of one option; a day is in the zone of most sites."""
     return _edge_us(option, text, common_zone(conn) if is_day(text) else "UTC")
 
 
 def common_zone(conn: Connection, device: str | None = None) -> str:
     """
-    Return the zone of a device's site, else that of most sites; it is said where they differ.
+    Return the zone of a device's site, else that of most sites, with a note if they differ.
 
     Raises
     ------
@@ -88,22 +88,22 @@ def common_zone(conn: Connection, device: str | None = None) -> str:
     zones = timezones(conn)
     if not zones:
         raise PeriodError(
-            "no site is registered, so that a day has no time zone;"
-            " write a time such as 2026-01-31T00:00:00+01:00"
+            "no site is registered, so a day has no time zone; write a time such "
+            "as 2026-01-31T00:00:00+01:00"
         )
     zone, sites = zones[0]
     if len(zones) > 1:
         everywhere = sum(count for _, count in zones)
         click.echo(
-            f"tonne: days are read by the clock of {zone} ({sites} of {everywhere} sites);"
-            " a time with its offset leaves no doubt",
+            f"tonne: days are in time zone {zone} ({sites} of {everywhere} sites); "
+            "a time with its offset is unambiguous",
             err=True,
         )
     return zone
 
 
 def is_day(text: str) -> bool:
-    """Tell whether it is a day and not a time."""
+    """Return whether it is a day and not a time."""
     return len(text) == len("2026-01-01")
 
 

@@ -1,5 +1,5 @@
 """
-What a person reads in a terminal: amounts, counts, tables, times.
+Output of commands for people: amounts, counts, tables, times.
 
 Exact whole base units as people read them: 532800000 ug is 532.8 g, 1500 Wh is 1.5 kWh.
 
@@ -9,9 +9,9 @@ Aligned text with a head, as a person reads it.
 
 The one format of times: RFC 3339 to the second, such as `--from` and `--to` take it.
 
-A bar on the error stream while a person watches; nothing in a pipe or a log.
+A progress bar on standard error in a terminal; nothing in a pipe or a log.
 
-What a program reads of a command: JSON, and folders of files.
+Output of commands for programs: JSON, and folders of files.
 
 JSON as every command prints it: times in UTC with `Z`, exact numbers, no escapes.
 
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
 
 def print_json(document: object, *, line: bool = False) -> None:
-    """Print a document, indented, or as one line where a program reads line by line."""
+    """Print a document, indented, or on one line for programs that read lines."""
     indent = None if line else 2
     click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=_plain))
 
 
 def print_result(document: object, text: str, *, as_json: bool) -> None:
-    """Print what was done: for a program, or for a person."""
+    """Print a result, for a program or a person."""
     if as_json:
         print_json(document)
     else:
@@ -58,7 +58,7 @@ def print_result(document: object, text: str, *, as_json: bool) -> None:
 
 def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
     """
-    Print a secret that is shown once, alone on standard output so that a shell can read it.
+    Print a secret alone on standard output, once.
 
     What is said of it goes to the error stream.
     """
@@ -76,12 +76,12 @@ def _plain(value: object) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     """
-    Write a new folder whole or not at all.
+    Write a new folder completely or not at all.
 
     Raises
     ------
@@ -105,16 +105,16 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 class Bar:
-    """A bar of one job without a terminal; `TerminalBar` is the one that is shown."""
+    """A bar of one job without a terminal; `TerminalBar` is the visible one."""
 
     def advance(self, steps: int = 1) -> None:
         """Advance by some steps."""
 
     def at(self, done: float, of: float | None = None) -> None:
-        """Say how much is done, and of how much where that became known."""
+        """Show how much is done, and of how much if known."""
 
     def say(self, what: str) -> None:
-        """Say what is being done now."""
+        """Show the current step."""
 
 
 class TerminalBar(Bar):
@@ -128,16 +128,16 @@ class TerminalBar(Bar):
         self._progress.advance(self._task, steps)
 
     def at(self, done: float, of: float | None = None) -> None:
-        """Say how much is done, and of how much where that became known."""
+        """Show how much is done, and of how much if known."""
         self._progress.update(self._task, completed=done, total=of)
 
     def say(self, what: str) -> None:
-        """Say what is being done now."""
+        """Show the current step."""
         self._progress.update(self._task, description=what)
 
 
 def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
-    """Return what a job of named steps calls as each begins, with its number, from 1, and name."""
+    """Return a function that a job calls at the start of each step: number from 1, and name."""
 
     def begun(number: int, name: str) -> None:
         progress.at(number - 1)
@@ -233,7 +233,7 @@ def counted(number: int, noun: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
     """
-    Return rows below their head; numbers to the right, words to the left.
+    Return rows below their heading; numbers right-aligned, words left-aligned.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
 
 def time_text(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
     """
-    Return a time, or one that is text in RFC 3339, by the clock of a zone, `-` for none.
+    Return a time, or RFC 3339 text, in a zone; `-` for none.
 
     What belongs to a site or project is shown by its clock; what belongs to neither, such as
     a key, in UTC.

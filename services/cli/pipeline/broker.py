@@ -140,11 +140,9 @@ def config(
 
 
 def ours(name: str) -> str:
-    """Return a name that is kept for services, or say what such a name looks like."""
+    """Return a name reserved for services, or raise an error with the form of such names."""
     if not is_ours(name):
-        raise click.BadParameter(
-            f"{name!r} must begin with tonne-; names of devices begin otherwise"
-        )
+        raise click.BadParameter(f"{name!r} must begin with tonne-; names of devices must not")
     return name
 
 
@@ -174,12 +172,12 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
 
 
 def tell_broker(settings: Settings) -> None:
-    """Carry changes to the broker in use, if this machine may; say so if it may not."""
+    """Apply changes to the broker in use, if this machine may; print a note otherwise."""
     done = carry_to_broker(settings)
     if done is None:
         click.echo(
-            "no secured broker of ours is in use: carry the change there with `tonne broker"
-            " config` or `tonne broker apply`",
+            "no secured broker of tonne's is in use: apply the change to your broker "
+            "with `tonne broker config` or `tonne broker apply`",
             err=True,
         )
         return
@@ -188,7 +186,7 @@ def tell_broker(settings: Settings) -> None:
 
 def carry_to_broker(settings: Settings) -> Applied | None:
     """
-    Tell the broker in use whom to let in and whom no longer; None where we may not.
+    Send allowed and revoked principals to the broker in use; None where not permitted.
 
     Raises
     ------

@@ -22,10 +22,12 @@ from services.logs import get_logger
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Check the configuration, show its effect, and end.")
 @click.option(
-    "--status", is_flag=True, help="Show what waits in the outbox; works while the gateway runs."
+    "--status",
+    is_flag=True,
+    help="Show the messages waiting in the outbox; also while the gateway runs.",
 )
 @click.option(
-    "--enrol", is_flag=True, help="Make a key and get its certificate with a one-time token."
+    "--enrol", is_flag=True, help="Make a key, and get its certificate with a one-time token."
 )
 @click.option(
     "--ca-sha256",

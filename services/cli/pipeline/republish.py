@@ -1,5 +1,5 @@
 """
-Refused messages once more: Kafka records to their topic, bytes to the broker.
+Rejected messages sent again: Kafka records to their topic, bytes to the broker.
 
 Sending Kafka records that were dead letters to their topic once more.
 
@@ -41,7 +41,7 @@ REPLAY = "replay"
 
 class Redeliverer:
     """
-    Puts records back into the topics they came from.
+    Puts records back into their topics.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Redeliverer:
 
     def send(self, letter: int, where: str, detail: str, record: bytes) -> None:
         """
-        Put one record back; return once Kafka has it.
+        Put one record back; return once Kafka has stored it.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class Republisher:
 
     def send(self, letter: int, topic: str, payload: bytes, content_type: str | None) -> None:
         """
-        Publish at QoS 1, and return once the broker has it.
+        Publish at QoS 1, and return once the broker has acknowledged it.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class Republisher:
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or not self._answered.wait(TIMEOUT_S):
             raise self._lost(f"dead letter {letter} of {len(payload)} bytes got no answer")
         if self._refused:
-            raise self._lost(f"dead letter {letter} on {topic!r} was refused: {self._refused}")
+            raise self._lost(f"dead letter {letter} on {topic!r} was rejected: {self._refused}")
 
     def _on_connect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._refused = str(reason) if reason.is_failure else None
@@ -190,6 +190,7 @@ class Republisher:
 
     def _lost(self, reason: str) -> ServerError:
         return ServerError(
-            f"MQTT broker {self._host}:{self._port}: {reason}; check TONNE_MQTT_URL, that this "
-            "login may write the topic, and the broker's largest message"
+            f"MQTT broker {self._host}:{self._port}: {reason}; check TONNE_MQTT_URL, "
+            "the permission of this login to write the topic, and the broker's "
+            "largest message"
         )

@@ -1,5 +1,5 @@
 """
-`tonne topics` and `tonne bridge`: the Kafka topic, and what writes to it.
+`tonne topics` and `tonne bridge`: the Kafka topic, and its writer.
 
 `tonne topics`: the Kafka topic that bridges write and workers read, and its dead letters.
 
@@ -53,18 +53,18 @@ def topics() -> None:
     "--retention-hours",
     type=click.IntRange(1),
     default=168,
-    help="How long records are kept: the longest possible outage of workers.",
+    help="Retention of records: the longest possible outage of workers.",
 )
 @click.option(
     "--dead-hours",
     type=click.IntRange(1),
     default=8_760,
-    help="How long records that could not be stored are kept.",
+    help="Retention of records that could not be stored.",
 )
 @click.option(
     "--dead-compact/--dead-delete",
     default=True,
-    help="Keep one copy of a dead letter, or all; the topic of readings is never compacted.",
+    help="Keep one copy of a dead letter, or all; the topic of readings is not compacted.",
 )
 @click.option(
     "--alter",
@@ -100,8 +100,8 @@ def apply_topic(
     count = brokers(kafka)
     if replication == 1 and count > 1:
         click.echo(
-            f"one copy of each record on {count} brokers: one that is lost takes its records with"
-            " it; --replication 3",
+            f"one copy of each record on {count} brokers: the loss of a broker loses "
+            "its records; use --replication 3",
             err=True,
         )
     done: list[dict[str, object]] = []
@@ -128,7 +128,12 @@ def apply_topic(
 @click.option("--bridge", default="tonne-bridge", help="The bridges' user.")
 @click.option("--worker", default="tonne-worker", help="The workers' user.")
 @click.option("--admin", default="tonne-admin", help="The administrator.")
-@click.option("--apply", "apply_", is_flag=True, help="Set them; needs a user with that right.")
+@click.option(
+    "--apply",
+    "apply_",
+    is_flag=True,
+    help="Set the access rights; the user needs permission to do so.",
+)
 @json_option
 def access(
     topic: str, group: str, bridge: str, worker: str, admin: str, *, apply_: bool, as_json: bool

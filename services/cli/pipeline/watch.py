@@ -1,5 +1,5 @@
 """
-Processes beside the pipeline: `tonne watch` for Prometheus, `tonne signer` for the log.
+Further processes: `tonne watch` for Prometheus, `tonne signer` for the log.
 
 `tonne watch`: what only the database knows, for Prometheus.
 

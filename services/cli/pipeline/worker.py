@@ -1,4 +1,4 @@
-"""`tonne worker`: Kafka to TimescaleDB, and what was stored once more."""
+"""`tonne worker`: Kafka to TimescaleDB, and storing again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAVE_S = 1.5
 
 def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) -> None:
     """
-    Run to the end; what does not end with it does not keep the process.
+    Run to the end, then exit without waiting for background threads.
 
     Raises what `work` raises.  What a thread of a library's ends with is a line of the log.
     """
@@ -102,7 +102,7 @@ def _leave_soon(code: int) -> None:
     "session_s",
     type=click.FloatRange(6, 300),
     default=30,
-    help="Seconds without a sign of life after which a worker counts as failed.",
+    help="Seconds without a heartbeat after which a worker is considered failed.",
 )
 @click.option(
     "--workers",
@@ -110,12 +110,12 @@ def _leave_soon(code: int) -> None:
     default=1,
     help="Number of workers that share the topic; refused if it has fewer partitions.",
 )
-@click.option("--instance", metavar="NAME", help="Name that this worker keeps across restarts.")
+@click.option("--instance", metavar="NAME", help="Name of this worker, kept across restarts.")
 @click.option(
     "--from-offset",
     type=click.IntRange(0),
     metavar="N",
-    help="Store each partition again from record N on, and end.",
+    help="Store each partition again from record N on, then end.",
 )
 @click.option(
     "--from-time",
@@ -199,8 +199,8 @@ def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bo
     )
     if done.unstorable:
         click.echo(
-            f"left out: {done.unstorable} messages that cannot be stored;"
-            " `tonne deadletter list --reason unstorable`"
+            f"not stored: {done.unstorable} messages that cannot be stored; `tonne "
+            "deadletter list --reason unstorable`"
         )
 
 
@@ -218,6 +218,6 @@ class _ProgressBar:
             self._bar.update(done - self._bar.pos)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the progress line."""
         if self._bar is not None:
             self._bar.render_finish()

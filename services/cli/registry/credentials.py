@@ -1,6 +1,6 @@
 """`tonne registry issue-credentials`, `revoke-credentials`, `credentials`.
 
-`tonne est` and `tonne registry enrol-token`: devices fetch their certificates themselves.
+`tonne est` and `tonne registry enrol-token`: devices get certificates with their own keys.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _NAME = "tonne registry"
     "--hours",
     type=click.FloatRange(0.1, 8_784),
     default=self_enrolment.TOKEN_HOURS,
-    help="How long the token can be used.",
+    help="Validity of the token.",
 )
-@click.option("--author", help="Person who does it; default: the system's user.")
+@click.option("--author", help="Name of the person acting; default: the system's user.")
 @json_option
 def enrol_token(
     devices: tuple[str, ...], *, hours: float, author: str | None, as_json: bool
@@ -79,7 +79,7 @@ def enrol_token(
 @click.command()
 @click.option("--bind", default=BIND, metavar="HOST:PORT", help="Address to listen on.")
 @click.option("--host", "hosts", multiple=True, default=("localhost",),
-              help="Name or address that devices use to reach it; repeatable.")  # fmt: skip
+              help="Name or address under which devices reach it; repeatable.")  # fmt: skip
 @click.option(
     "--days",
     type=click.IntRange(1, 825),
@@ -131,12 +131,12 @@ def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
         log.warning("broker not updated", reason=" ".join(str(error).split())[:300])
         return
     if done is None:
-        log.warning("broker not updated", reason="this machine holds no identity of tonne-admin")
+        log.warning("broker not updated", reason="this machine has no identity of tonne-admin")
     else:
         log.info("broker updated", let_in=done.admitted[:20])
 
 
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 _apply = click.option(
     "--apply/--no-apply",
     default=True,
@@ -229,7 +229,7 @@ def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
 @click.command("revoke-credentials")
 @click.argument("devices", nargs=-1, required=True)
 @click.option("--reason", required=True, help="Reason, kept on record.")
-@click.option("--older", is_flag=True, help="All except the last one issued.")
+@click.option("--older", is_flag=True, help="Revoke all except the last one issued.")
 @_author
 @_apply
 @json_option
@@ -313,7 +313,7 @@ def _show(done: list[Result], *, as_json: bool) -> None:
         return
     rows = [(one.result, one.principal, one.kind, time_text(one.expires)) for one in done]
     click.echo(
-        table(("result", "principal", "kind", "expires"), rows, empty="no principal is meant")
+        table(("result", "principal", "kind", "expires"), rows, empty="no principal was given")
     )
     counts = [
         f"{sum(1 for o in done if o.result == w)} {w}"

@@ -1,4 +1,4 @@
-"""`tonne devices`: known and unknown devices, and what arrives of them."""
+"""`tonne devices`: registered and unknown devices, and their data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from services.store.views import device_page as health
 _NAME = "tonne devices"
 _STATES = ("online", "late", "offline", "not commissioned")
 _WIDE = 160
-_author = click.option("--author", help="Person who does it; default: the system's user.")
+_author = click.option("--author", help="Name of the person acting; default: the system's user.")
 
 
 @click.group(cls=Group)
@@ -143,12 +143,12 @@ def unknown(*, refused: bool, as_json: bool) -> None:
         for k, lines in zip(found, letters, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
-    nobody = "no device was refused" if refused else "all who spoke are registered"
+    nobody = "no message of a device was rejected" if refused else "all senders are registered"
     click.echo(table(head, rows, empty=nobody))
     if found and not refused:
         click.echo(
-            f"let one in: tonne devices accept {found[0].device} --site ID --class CLASS"
-            " --installed DAY"
+            f"to register one: tonne devices accept {found[0].device} --site ID "
+            "--class CLASS --installed DAY"
         )
 
 
@@ -175,9 +175,9 @@ def claims_(*, as_json: bool) -> None:
         for c in found
     ]
     head = ("device", "claimed by", "belongs to", "messages", "last")
-    click.echo(table(head, rows, empty="no principal sends for a device that is not its own"))
+    click.echo(table(head, rows, empty="no principal sends for a device of another gateway"))
     if found:
-        click.echo("if the newcomer is right, change `gateway` in the registry and import it")
+        click.echo("if the new sender is right, change `gateway` in the registry and import it")
 
 
 def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
@@ -194,10 +194,10 @@ def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
     "--installed",
     required=True,
     metavar=METAVAR,
-    help="Start of its measurements: a local day of the site, or RFC 3339 with offset.",
+    help="Start of measurements: a local day of the site, or RFC 3339 with offset.",
 )
 @click.option("--rated-power-w", metavar="W", help="Rated power in whole watts.")
-@click.option("--serial", help="Serial number of the maker.")
+@click.option("--serial", help="Serial number given by the manufacturer.")
 @_author
 @json_option
 def accept(
@@ -291,7 +291,7 @@ def _spoken(conn: Connection, device: str) -> UnknownDevice:
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(
-            f"{names} all published for {device!r}; import it with the gateway that is right, with "
-            "`tonne registry import`"
+            f"{names} all published for {device!r}; import it with the correct gateway, "
+            "with `tonne registry import`"
         )
     return found[0]

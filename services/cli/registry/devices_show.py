@@ -1,4 +1,4 @@
-"""`tonne devices show`: one device, what is wrong with it and what to do.
+"""`tonne devices show`: one device, its faults and their remedies.
 
 `tonne devices watch`: the commissioning check, live.
 """
@@ -90,7 +90,7 @@ class _SeenReadings:
         self.count = 0
 
     def begin(self, before: list[Arrival]) -> None:
-        """Say who is watched, and when it was last heard."""
+        """Print the device, and its last reading."""
         self._told = {one.time for one in before}
         device = self._device
         if self._as_json:
@@ -103,7 +103,7 @@ class _SeenReadings:
         click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{gateway}; {heard}")
 
     def readings(self, found: list[Arrival]) -> None:
-        """Tell the readings that are new."""
+        """Print new readings."""
         for one in found:
             if one.time not in self._told:
                 self._told.add(one.time)
@@ -134,30 +134,33 @@ class _SeenReadings:
             click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
 
     def refusal(self, one: Refusal) -> None:
-        """Tell a message that was refused."""
+        """Print a rejected message."""
         if self._as_json:
             line = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
             click.echo(json.dumps(line))
             return
-        click.echo(f"{time_text(one.received, self._zone)}  REFUSED {one.reason}: {one.detail}")
+        click.echo(f"{time_text(one.received, self._zone)}  REJECTED {one.reason}: {one.detail}")
 
     def _missing(self) -> list[str]:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)
 
     def end(self) -> None:
-        """Say what has not come, and how often readings came."""
+        """Print missing channels, and the cadence of readings."""
         if self._as_json:
             return
         if not self.count:
-            click.echo("nothing was stored meanwhile; is it on, and does its topic name it?")
+            click.echo(
+                "no data were stored meanwhile; check that the device is on, and that "
+                "its topic has its name"
+            )
             return
         missing = self._missing()
         click.echo(f"{self.count} readings; not seen: {', '.join(missing) or 'nothing'}")
         gaps = [b - a for a, b in zip(self._times, self._times[1:], strict=False) if b > a]
         if len(gaps) >= _FEW:
             click.echo(
-                f"every {median(gaps):.0f} s; its registry row may say so: "
-                f"attributes: {{cadence_s: {median(gaps):.0f}}}"
+                f"every {median(gaps):.0f} s; enter it in the registry if wanted: attributes: "
+                f"{{cadence_s: {median(gaps):.0f}}}"
             )
 
 
@@ -168,9 +171,9 @@ _NO_SOILING = {
     "unclear": "no clear rate of soiling",
 }
 _CAUSES = {
-    "removed": "removed", "unknown": "not registered", "gateway": "its gateway is dark",
-    "refused": "its messages are refused", "credential": "no valid credential",
-    "will": "the broker lost it", "not commissioned": "it has not reported yet",
+    "removed": "removed", "unknown": "not registered", "gateway": "its gateway has no connection",
+    "refused": "its messages are rejected", "credential": "no valid credential",
+    "will": "the broker lost its connection", "not commissioned": "it has not reported yet",
     "never heard": "never heard", "silence": "silent by itself",
 }  # fmt: skip
 
@@ -192,7 +195,7 @@ def show(device: str, *, as_json: bool) -> None:
         found = device_page(conn, None, device)
         if found is None:
             require(conn, "device", device)
-            raise RegistryError(f"nothing is stored about {device!r}")
+            raise RegistryError(f"no data of {device!r} are stored")
     if as_json:
         print_json(found)
         return
@@ -231,7 +234,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "site", f"{found['site']} ({found['timezone']})"
     yield "gateway", found["gateway"]
     if behind := found["behind"]["devices"]:
-        yield "behind it", f"{found['behind']['online']} of {behind} devices heard"
+        yield "behind it", f"{found['behind']['online']} of {behind} devices reporting"
     yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
     yield "commissioned", found["commissioned"] and found["commissioned"].isoformat()
     yield "last reading", time_text(found["last_reading"], zone)
@@ -254,7 +257,7 @@ def _clock(found: dict[str, Any]) -> str | None:
     return (
         found["clock"]
         if offset is None
-        else f"{found['clock'] or 'its own word'}, off by {offset:+.1f} s"
+        else f"{found['clock'] or 'as stated by the device'}, off by {offset:+.1f} s"
     )
 
 
@@ -345,7 +348,7 @@ def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _soiling(dust: dict[str, Any]) -> str:
     if dust["percent"] is None:
-        return f"not determined: {_NO_SOILING.get(dust['untold'], 'not made yet')}"
+        return f"not determined: {_NO_SOILING.get(dust['untold'], 'not calculated yet')}"
     return (
         f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to {dust['high']:.2f}),"
         f" {dust['intervals']} intervals between cleanings"

@@ -1,4 +1,4 @@
-"""`tonne factors`: what a newer factor changes, and where the last year's goes on."""
+"""`tonne factors`: effects of a newer factor, and uses of last year's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.store.registry.factors import load_book
 @click.group(cls=Group)
 def factors() -> None:
     """
-    Follow published factors.
+    Show published factors, and effects of new ones.
 
     A year without an official value goes on with the last one, marked
     provisional. When the official one is there, import it under `factors` in a
@@ -175,8 +175,8 @@ def _text(document: dict[str, Any]) -> str:
             else f"  to do: {statement['to_do']}"
         )
     if not lines:
-        lines.append("no statement rests on a factor that would be another today")
+        lines.append("no statement uses a factor that has changed since")
     made = document["emission_rows_made_again"]
     if made is not None:
-        lines.append(f"{counted(made, 'emission row')} made again")
+        lines.append(f"{counted(made, 'emission row')} calculated again")
     return "\n".join(lines)

@@ -37,7 +37,7 @@ def invoice() -> None:
 @invoice.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything, without writing.")
-@click.option("--author", help="Person who imports; default: the system's user.")
+@click.option("--author", help="Name of the person importing; default: the system's user.")
 @json_option
 def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_json: bool) -> None:
     """
@@ -68,7 +68,7 @@ def _show(found: Import, *, written: bool, as_json: bool) -> None:
             click.echo(f"{result.result:<9} {result.id}")
             for message in result.messages:
                 click.echo(f"          {message}")
-        click.echo(f"{len(found.new)} new: {'stored' if written else 'nothing was written'}")
+        click.echo(f"{len(found.new)} new: {('stored' if written else 'nothing was written')}")
     if found.refused:
         click.get_current_context().exit(Exit.INPUT)
 
@@ -76,10 +76,7 @@ def _show(found: Import, *, written: bool, as_json: bool) -> None:
 @invoice.command("list")
 @click.option("--project", metavar="ID", help="Only this project.")
 @click.option(
-    "--all",
-    "corrected",
-    is_flag=True,
-    help="Including invoices that were corrected by another one.",
+    "--all", "corrected", is_flag=True, help="Include invoices that another one corrected."
 )
 @json_option
 def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`tonne plan`: a project's monitoring plan, a first one to start from, and its diagram."""
+"""`tonne plan`: a project's monitoring plan, a first draft, and its diagram."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def show(project: str, *, as_json: bool) -> None:
             "responsible",
             "error %",
         )
-        click.echo(table(head, rows, empty="it names no parameter"))
+        click.echo(table(head, rows, empty="the plan has no such parameter"))
     if not found:
         click.echo(f"{project} has no monitoring plan; `tonne plan draft {project}` starts one")
 
@@ -116,12 +116,16 @@ def draft(project: str, *, as_json: bool) -> None:
 @plan.command("due")
 @click.argument("project")
 @click.option(
-    "--within", type=click.IntRange(0), default=90, metavar="DAYS", help="What is due until then."
+    "--within",
+    type=click.IntRange(0),
+    default=90,
+    metavar="DAYS",
+    help="End of the list: due until this day.",
 )
 @json_option
 def due_(project: str, within: int, *, as_json: bool) -> None:
     """
-    List what of PROJECT is due, and who answers for it.
+    List due items of PROJECT, with the persons responsible.
 
     Calibrations, surveys, samples, approvals, the next statement, forward actions, and what
     ends: registered versions, the crediting period. Ends with 1 where something is overdue.

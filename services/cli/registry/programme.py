@@ -1,4 +1,4 @@
-"""`tonne programme`: what the city set out to do, and how far its projects are."""
+"""`tonne programme`: targets of the city, and progress of its projects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS: dict[str, Format] = {".pdf": "pdf", ".xlsx": "xlsx"}
 @click.group(cls=Group)
 def programme() -> None:
     """
-    Look at the programme as a whole.
+    Show the programme as a whole.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
 @json_option
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
     """
-    Show every system: devices, expected against measured, issued, transferable, provisional.
+    Show every system: devices, expected and measured, issued, transferable, provisional tonnes.
 
     A system that no methodology counts has no tonnes but the reason, and its days of
     indicators or its assets instead. The two accounts stand apart.
@@ -83,7 +83,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     wanted = FORMATS.get("" if out is None else out.suffix.lower())
     if out is not None and wanted is None:
         raise InputError(
-            f"--out {out} is a PDF or a workbook; give a name that ends in .pdf or .xlsx"
+            f"--out {out} is not a PDF or workbook; give a name that ends in .pdf or .xlsx"
         )
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
         document = report_document(conn, year, language)
@@ -174,7 +174,7 @@ def _park_text(found: dict[str, Any]) -> str:
         lines.append(f"{of}: {said} {b['unit']}")
     lines.append(f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e")
     if found["not_accounted"]:
-        lines.append(f"not yet accounted, and not in it: {', '.join(found['not_accounted'])}")
+        lines.append(f"not yet accounted, and not included: {', '.join(found['not_accounted'])}")
     return "\n".join(lines)
 
 
@@ -211,7 +211,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def shown_tonnes(value: str | int | None) -> str:
-    """Tonnes to the kilogram, rounded down as everywhere; at most three digits are shown."""
+    """Return tonnes to the kilogram, rounded down, with at most three decimals."""
     if value is None:
         return "-"
     whole = Decimal(value).quantize(Decimal("0.001"), ROUND_FLOOR)

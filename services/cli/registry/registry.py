@@ -41,7 +41,7 @@ from services.store.registry.entries_from_rows import load_registry
 
 
 def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
-    """Print a row's result, kind and id, and below it what is wrong with it."""
+    """Print the result, kind and id of a row, and its faults below."""
     if as_json:
         print_json(results)
         return
@@ -147,7 +147,7 @@ registry.add_command(schema_)
 @registry.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, without writing.")
-@click.option("--author", help="Person who imports; default: the system's user.")
+@click.option("--author", help="Name of the person importing; default: the system's user.")
 @_strict
 @json_option
 def import_(
@@ -176,7 +176,9 @@ def import_(
         if not (planned.refused or dry_run):
             conn.commit()
             told = [import_folder(conn, folder, who) for folder in folders]
-    done = "nothing was written" if planned.refused or dry_run else "the registry holds all rows"
+    done = (
+        "nothing was written" if planned.refused or dry_run else "the registry already has all rows"
+    )
     _show(planned, done, as_json=as_json)
     for line in filter(None, told):
         click.echo(line, err=as_json)

@@ -51,7 +51,7 @@ def sewer() -> None:
 @sewer.command("import")
 @click.argument("files", nargs=-1, required=True, type=_file)
 @click.option("--dry-run", is_flag=True, help="Show errors, without writing.")
-@click.option("--author", help="Person who imports; default: the system's user.")
+@click.option("--author", help="Name of the person importing; default: the system's user.")
 @json_option
 def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_json: bool) -> None:
     """
@@ -111,7 +111,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file: .csv or .geojson.",
+    help="File to write: .csv or .geojson.",
 )
 @json_option
 def export(out: Path, *, as_json: bool) -> None:
@@ -171,7 +171,7 @@ def show(asset: str, *, as_json: bool) -> None:
 
 def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
     """
-    Import a catalog's sewers, where it holds any; None where it does not.
+    Import a catalog's sewers, if it has any; None otherwise.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`tonne certificates`: certificates of energy, entered and exported, never twice."""
+"""`tonne certificates`: certificates of energy, entered and exported, without double claiming."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.store.statements import energy_certificates as store
 from services.store.timeseries.queries import device_timezone
 
 _device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
-_body = click.option("--issuing-body", required=True, help="Who issues the certificate.")
+_body = click.option("--issuing-body", required=True, help="Issuing body of the certificate.")
 _document = click.option("--document", required=True, help="Document that states it.")
 _owner = click.option("--owner", help="Its owner.")
 
@@ -45,7 +45,7 @@ def certificates() -> None:
 
 @certificates.command("enter")
 @click.argument("id_", metavar="ID")
-@click.option("--scheme", required=True, help="Such as I-REC or EnergyTag GC.")
+@click.option("--scheme", required=True, help="Scheme, such as I-REC or EnergyTag GC.")
 @_device
 @begin_option
 @end_option
@@ -96,7 +96,7 @@ def enter_(
 @_body
 @_document
 @_owner
-@click.option("--energy-source", help="Such as solar_pv, by the issuing body's list.")
+@click.option("--energy-source", help="Technology, such as solar_pv, by the issuing body's list.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @json_option
 def export_(

@@ -1,4 +1,4 @@
-"""`tonne export`: issued statements as registries and ministries take them."""
+"""`tonne export`: issued statements in the formats of registries and ministries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _entered = click.option(
     "--entered",
     type=_file,
     metavar="FILE",
-    help="Data that only the authority or registry has (YAML), in addition to the registered data.",
+    help="Data held only by the authority or registry (YAML), in addition to the registered data.",
 )
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 _keys = click.option(
@@ -131,7 +131,9 @@ def cad_trust_(asked: _ExportOptions) -> None:
 
 
 @export.command("aef")
-@click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as KEN.")
+@click.option(
+    "--party", required=True, metavar="CODE", help="Country by ISO 3166-1 alpha-3, such as KEN."
+)
 @click.option("--year", required=True, type=int, help="Reported year.")
 @click.option("--version", type=int, default=1, help="Version of the submission.")
 @_any
@@ -216,7 +218,9 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
     from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
-        raise InputError("--template needs --map: it says which value goes into which cell")
+        raise InputError(
+            "--template needs --map, the file that states which value goes into which cell"
+        )
     form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     return form, None if template is None else template.read_bytes()
 
@@ -282,7 +286,7 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
             return source_of_pack(pack, trusted, status)
     if keys_file is not None or status_file is not None:
         raise InputError(
-            f"--keys and --status are only for packs, and there is no folder {what}; leave them out"
+            f"--keys and --status are only for packs, but no folder {what} exists; omit them"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return source_of(conn, what)

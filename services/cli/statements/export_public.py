@@ -151,9 +151,9 @@ def check_public_(
             "originals": "put together again" if originals else "not seen"}  # fmt: skip
     lines = [f"{said['id']}: signed by {holder.name}, {len(said['redactions'])} texts hidden"]
     lines.append(
-        "originals: put together again, with the proofs of operator and verifier"
+        "originals: restored, with the proofs of operator and verifier"
         if originals
-        else "originals: not seen; ask the operator for the file of --disclosures"
+        else "originals: not checked; ask the operator for the file of --disclosures"
     )
     print_result(done, "\n".join(lines), as_json=as_json)
     if originals is None:
@@ -182,8 +182,8 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     held = zipped(files)
     if len(held) > public_versions.LARGEST_BYTES:
         raise InputError(
-            f"{name}: a public version of {len(held)} bytes; {public_versions.LARGEST_BYTES} are "
-            "published at most, hand over the folder in another way"
+            f"{name}: a public version of {len(held)} bytes; at most "
+            f"{public_versions.LARGEST_BYTES} are published; hand over the folder by other means"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
         public_versions.insert(conn, name, signed, multikey, held)

@@ -1,4 +1,4 @@
-"""`tonne statement finding`: what a verifier found, what was answered, how it was closed.
+"""`tonne statement finding`: findings of a verifier, answers and closure.
 
 `tonne statement sample`: device-days for a verifier, by a seed that neither party chooses.
 """
@@ -61,7 +61,7 @@ _HOW_MANY = click.IntRange(min=0)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Import a list that the verifier signed elsewhere.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write the signed list to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write, with the signed list.")
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
 def sample(
     what: str,
@@ -185,7 +185,7 @@ def finding() -> None:
     "--kind",
     type=Choice(get_args(Kind)),
     required=True,
-    help="Corrective action, clarification, observation, forward action.",
+    help="Kind: corrective action, clarification, observation, forward action.",
 )
 @_key
 @_text
@@ -323,7 +323,7 @@ def list_(id_: str, *, as_json: bool) -> None:
         click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
         return
     if not found:
-        click.echo(f"nothing was found in {id_}")
+        click.echo(f"{id_} has no finding")
     for one in found:
         click.echo("\n".join(_lines(one, have.claims.monitoring_period.timezone)))
 

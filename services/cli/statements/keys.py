@@ -55,7 +55,8 @@ def keys() -> None:
 )
 @click.option(
     "--organisation-id",
-    help="Its number in a public register (tax number, LEI, D-U-N-S), the same for all branches.",
+    help="Number of the organisation in a public register (tax number, LEI, "
+    "D-U-N-S), the same for all branches.",
 )
 @click.option(
     "--project",
@@ -79,7 +80,7 @@ def keys() -> None:
     "--pkcs11",
     "module",
     type=click.Path(exists=True, dir_okay=False),
-    help="The secret is in a token: the token's PKCS #11 module.",
+    help="PKCS #11 module of the token that holds the secret.",
 )
 @click.option("--token", metavar="LABEL", help="With --pkcs11: label of the token.")
 @click.option(
@@ -91,7 +92,7 @@ def keys() -> None:
     "command",
     multiple=True,
     metavar="WORD",
-    help="The secret is elsewhere: command that signs, one option per word.",
+    help="Command that signs with a secret stored elsewhere, one option per word.",
 )
 @click.option(
     "--public-key",
@@ -179,20 +180,23 @@ def _elsewhere(
         return key_files.public_key(where, make=make), {"pkcs11": where}
     if module is None and command and public_key is not None and not make:
         return public_multikey(public_key.read_bytes()), {"command": list(command)}
-    raise InputError("give --pkcs11 with --token, or --signer with --public-key, and not both")
+    raise InputError(
+        "give --pkcs11 with --token, or --signer with --public-key, but not both pairs"
+    )
 
 
 def _try_enroll(home: Path, made: EnrolledKey) -> str:
     if made.role == "programme":
-        return "never enrolled: it signs the programme's trust root, `tonne trust sign`"
+        return "not enrolled: it signs the programme's trust root with `tonne trust sign`"
     try:
         trust.check(home, [made])
         with _database() as conn:
             enrolled.enroll(conn, made)
     except (ServerError, SettingsError):
         return (
-            f"not enrolled, no database; later: tonne keys enroll {made.name}, or hand the file"
-            f" of `tonne keys public {made.name} --out FILE` to its operator"
+            f"not enrolled, as no database is set; later: tonne keys enroll {made.name}, "
+            f"or give the file of `tonne keys public {made.name} --out FILE` to "
+            "its operator"
         )
     except EnrolmentError:
         # a key that cannot count here is not kept
@@ -225,7 +229,7 @@ def enroll(who: str, *, as_json: bool) -> None:
         for key in public:
             enrolled.enroll(conn, key)
     rows = [(key.role, key.name, key.multikey) for key in public]
-    listing = table(("role", "name", "key"), rows, empty="the file holds no key")
+    listing = table(("role", "name", "key"), rows, empty="the file contains no key")
     print_result([key.to_json() for key in public], listing, as_json=as_json)
 
 
@@ -236,7 +240,10 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
 @keys.command()
 @click.argument("name")
 @click.option(
-    "--from", "since", metavar=METAVAR, help="A local day of the sites, or RFC 3339; default: now."
+    "--from",
+    "since",
+    metavar=METAVAR,
+    help="End of validity: a local day of the sites, or RFC 3339; default: now.",
 )
 @json_option
 def revoke(name: str, since: str | None, *, as_json: bool) -> None:
@@ -283,14 +290,15 @@ def rotate(name: str, *, as_json: bool) -> None:
         if any(one.key.role == "log" for one in found):
             made = key_files.rotate(conn, home, name, at)
             print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
-            click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
+            click.echo(f"log {name} is closed; log {made.name} continues it", err=True)
             return
         key, holder = key_files.load(home, name)
         token = key_files.token_of(home, name)
         if isinstance(key, DistantKey) and token is None:
             raise InputError(
-                f"a command signs for {name!r}, and the next key has to be made where it is kept:"
-                f" `tonne keys revoke {name}`, then `tonne keys create` with another --name"
+                f"a command signs for {name!r}, so the next key must be made where that "
+                f"key is stored: `tonne keys revoke {name}`, then `tonne keys create` "
+                "with another --name"
             )
         # first, so that a token that refuses leaves the old key as it is
         following = None if token is None else key_files.next_in_token(token)
@@ -303,7 +311,7 @@ def rotate(name: str, *, as_json: bool) -> None:
         enrolled.enroll(conn, made)
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     print_result(done, made.multikey, as_json=as_json)
-    click.echo(f"the old key ended at {time_text(at)} and is kept in {aside}", err=True)
+    click.echo(f"the old key ended at {time_text(at)} and is stored in {aside}", err=True)
     _tell_of_lists(ended)
 
 
@@ -325,8 +333,9 @@ def _second_after(begun: Iterable[datetime]) -> datetime:
 def _tell_of_lists(ended: Iterable[EnrolledKey]) -> None:
     if any(key.role == "operator" for key in ended):
         click.echo(
-            "status lists that it signed are not enough any more: sign those of its projects anew"
-            " with `tonne statement status-list PROJECT --key NAME`",
+            "status lists signed by it are no longer sufficient: sign those of "
+            "its projects again with `tonne statement status-list PROJECT --key "
+            "NAME`",
             err=True,
         )
 
@@ -378,7 +387,7 @@ def list_(*, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Signed status list to include; repeatable.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:
     """
     Write public keys as a file for `tonne verify --keys`.
@@ -404,7 +413,7 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
 
 @keys.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 def public(name: str, out: Path | None) -> None:
     """
     Write the public part of a key that was made here, without any database.

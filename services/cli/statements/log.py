@@ -70,7 +70,7 @@ log.add_command(witnesses)
 @click.option(
     "--accept",
     metavar="REASON",
-    help="Also seal rows changed by hand; the reason is recorded in the log.",
+    help="Also seal rows changed manually; the reason is recorded in the log.",
 )
 @click.option(
     "--until",
@@ -162,13 +162,13 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         click.echo(what)
     if report.waiting:
         click.echo(
-            f"days of {', '.join(report.waiting)} wait: rows are made again after an import;"
-            " `tonne run` does that, then seal again"
+            f"days of {', '.join(report.waiting)} wait until rows are made again "
+            "after an import; `tonne run` does this, then seal again"
         )
     for what in report.refused:
-        click.echo(f"NOT SEALED, changed by hand: {what}")
+        click.echo(f"NOT SEALED, changed manually: {what}")
     for what in report.late:
-        click.echo(f"late, waits until that is settled: {what}")
+        click.echo(f"late, waits until the change is resolved: {what}")
 
 
 @log.command()
@@ -177,7 +177,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     "held",
     type=_file,
     multiple=True,
-    help="A head that you kept: it must be part of the log's history. Repeatable.",
+    help="A head that you stored: it must be part of the log's history. Repeatable.",
 )
 @json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
@@ -281,7 +281,7 @@ def proof(what: str, *, as_json: bool) -> None:
             receipt = stored.receipt(conn, what)
             if receipt is None:
                 raise InputError(
-                    f"{what!r} is not in the log; a statement enters it when it is issued"
+                    f"{what!r} is not in the log; a statement is entered when it is issued"
                 )
         else:
             head, leaves = _head(conn, None), stored.leaves(conn)
@@ -299,7 +299,7 @@ def proof(what: str, *, as_json: bool) -> None:
 @json_option
 def request(since: int, *, as_json: bool) -> None:
     """
-    Print what a witness needs to sign the last head (c2sp.org/tlog-witness).
+    Print the request with which a witness signs the last head (c2sp.org/tlog-witness).
 
     \b
     Example:
@@ -353,7 +353,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
     """
     with _database() as conn:
         names = witness.keep(conn, signed.read_text(encoding="utf-8"))
-    message = f"kept the countersignature of {', '.join(names)}"
+    message = f"stored the countersignature of {', '.join(names)}"
     print_result({"witnesses": list(names)}, message, as_json=as_json)
 
 

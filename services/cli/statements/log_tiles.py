@@ -1,5 +1,5 @@
 """
-Commands of `tonne log` for outsiders: tiles, their monitor, witnesses.
+Commands of `tonne log` for third parties: tiles, monitor, witnesses.
 
 `tonne log witnesses`: ask the configured witnesses to cosign the log's last head.
 
@@ -85,13 +85,16 @@ def _show_witness(done: Round, whom: Witnesses) -> None:
         rows.append((name, one.key.name, state, why))
     click.echo(table(("witness", "key", "state", "why"), rows, empty="the policy names no witness"))
     if done.lacks is None:
-        click.echo(f"the head over {counted(done.size, 'entry')} is cosigned enough")
+        click.echo(
+            f"the head over {counted(done.size, 'entry')} has the cosignatures that "
+            "the policy requires"
+        )
     else:
         click.echo(f"the head over {counted(done.size, 'entry')} lacks {done.lacks}")
 
 
 def warn_of(done: Round | None) -> None:
-    """Say on standard error what witnesses did not sign, where they were asked."""
+    """Print missing signatures of configured witnesses on standard error."""
     if done is None:
         return
     for line in done.said():
@@ -123,7 +126,8 @@ def tiles(folder: Path, *, as_json: bool) -> None:
         note = stored.checkpoint(conn, cosigned=waits)
         if note is None:
             raise InputError(
-                "the log has no head that enough witnesses cosigned; run `tonne log witnesses`"
+                "the log has no head with cosignatures of enough witnesses; run `tonne "
+                "log witnesses`"
                 if waits
                 else "the log has no head yet; `tonne log seal` makes the first"
             )
@@ -254,6 +258,6 @@ def _show(report: Report, *, as_json: bool, line: bool) -> None:
             click.echo(f"  kept {path}")
         return
     for size in report.ahead:
-        click.echo(f"not checked: a head over {size} entries, more than the log shows here")
+        click.echo(f"not checked: a head over {size} entries, more than the published log has")
     new = report.size - report.before
     click.echo(f"log {report.origin} holds, {counted(report.size, 'entry')}, {new} of them new")

@@ -1,5 +1,5 @@
 """
-Sign where the key is, apart from any database: a step of a statement as a file to hand in.
+Signing without a database: a step of a statement as a file to be submitted.
 
 `POST /v1/statements/ID/submission|findings|verification` of the API take these files.
 """
@@ -83,7 +83,7 @@ def event(
 
 
 def claims(what: str) -> Claims:
-    """Return what the statement of a file or pack says."""
+    """Return the claims of the statement in a file or pack."""
     return _subject(what).claims
 
 
@@ -112,7 +112,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
 
 def approval(what: str, key_name: str) -> dict[str, Any]:
     """
-    Verify a pack and sign that its verified statement is to be issued.
+    Verify a pack and sign an approval of the issue of its verified statement.
 
     Raises
     ------
@@ -124,7 +124,8 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
     subject = _subject(what)
     if subject.state != "verified" or subject.pack.bare or subject.verification is None:
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}; give the pack of a verified statement"
+            f"{what}: {_name(subject)} is {subject.state}, not verified; give the "
+            "pack of a verified statement"
         )
     _walk(subject.pack)
     key, holder = _signer(key_name, "operator", _name(subject))
@@ -134,8 +135,8 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
 def _subject(what: str) -> Subject:
     if not Path(what).exists():
         raise InputError(
-            f"there is no file or folder {what}: --out signs a statement's file or pack; leave "
-            "--out out to sign in the database"
+            f"there is no file or folder {what}: --out signs a statement's file "
+            "or pack; omit --out to sign in the database"
         )
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
 
@@ -146,7 +147,8 @@ def _submitted(what: str) -> Subject:
     subject = _subject(what)
     if subject.state != "submitted":
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}; give a submitted statement's folder"
+            f"{what}: {_name(subject)} is {subject.state}, not submitted; give the "
+            "folder of a submitted statement"
         )
     return subject
 

@@ -1,6 +1,6 @@
 """`tonne period`: close a monitoring period.
 
-`tonne submission`: what a programme's checks of a request for issuance would find.
+`tonne submission`: results of a programme's checks of a request for issuance.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
 
 
 def show_closed(closed: Closed, *, as_json: bool) -> None:
-    """Print a closed period's figures."""
+    """Print the figures of a closed period."""
     if as_json:
         click.echo(json.dumps(summary(closed), indent=2))
         return
@@ -164,7 +164,7 @@ def show_closed(closed: Closed, *, as_json: bool) -> None:
 
 
 def summary(closed: Closed) -> dict[str, Any]:
-    """Figures of a closed period: tonnes as decimal text, the credit a whole number."""
+    """Return the figures of a closed period: tonnes as decimal text, whole credits."""
     said = claims_of(closed.document)
     plain = write(said)
     return {
@@ -203,9 +203,9 @@ def _rounded(said: Claims) -> Iterator[str]:
             - date.fromisoformat(said.monitoring_period.local_from[:10])).days  # fmt: skip
     enough = ceil(100 * days / reduction)
     advice = (
-        f"a period of {enough} days as these loses less than 1 %"
+        f"a period of {enough} days like these loses less than 1 % by rounding"
         if enough <= _YEAR_DAYS
-        else "one period a calendar year loses less than one tonne"
+        else "one period per calendar year loses less than one tonne by rounding"
     )
     yield f"  rounding    {decimal_text(left, 3, 'up')} t below a whole tonne; {advice}"
 

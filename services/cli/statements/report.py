@@ -27,7 +27,10 @@ from services.store.postgres.pool import connect
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
 @click.option(
-    "--format", "format_", type=Choice(get_args(Format)), help="Default: by the ending of --out."
+    "--format",
+    "format_",
+    type=Choice(get_args(Format)),
+    help="Format of the report; default: by the ending of --out.",
 )
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of all texts except signed ones.")  # fmt: skip
@@ -48,7 +51,7 @@ def report(
     as_json: bool,
 ) -> None:
     """
-    Write a statement's report for people, the same bytes each time.
+    Write a statement's report for people, byte-identical for the same data.
 
     Give the statement's ID, or the folder of an evidence pack: then no server is
     asked, and the pack is verified first. Ends with 1, and writes nothing, where a
@@ -74,12 +77,14 @@ def _format_of(out: Path) -> Format:
     ending = out.suffix.removeprefix(".").lower()
     if ending not in get_args(Format):
         known = ", ".join(get_args(Format))
-        raise InputError(f"--out {out} ends in none of {known}; name one with --format")
+        raise InputError(
+            f"--out {out} does not end in one of {known}; give the format with --format"
+        )
     return cast("Format", ending)
 
 
 def facts_at(what: str, keys_file: Path | None) -> Facts:
-    """Return the facts of a statement of the database, or of a pack that holds."""
+    """Return the facts of a statement from the database, or from a valid pack."""
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 
@@ -88,14 +93,14 @@ def facts_at(what: str, keys_file: Path | None) -> Facts:
         trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
         return facts_of_pack(read_pack(Path(what), pack_budget()), trusted)
     if keys_file is not None:
-        raise InputError(f"--keys is for a pack, and there is no folder {what}; leave it out")
+        raise InputError(f"--keys is for a pack, but no folder {what} exists; omit it")
     with connect(database_url(), role="tonne_mrv", name="tonne report", autocommit=True) as conn:
         return facts_of(conn, what)
 
 
 def write_whole(out: Path, data: bytes) -> None:
     """
-    Write a file whole or not at all.
+    Write a file completely or not at all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`tonne signed`: values that their meter signed, kept as evidence and verified.
+"""`tonne signed`: values signed by their meter, stored as evidence and verified.
 
 `tonne signed verify`: what meters and gateways signed, verified by the keys of the registry.
 """
@@ -309,8 +309,8 @@ def row(
     key, holder = key_files.load(Settings().home, name)
     if holder.role != ROLE:
         raise InputError(
-            f"{name!r} is a key of role {holder.role}; rows are signed by one of role {ROLE}:"
-            f" `tonne keys create --role {ROLE}`"
+            f"{name!r} is a key of role {holder.role}; rows are signed by a key "
+            f"of role {ROLE}: `tonne keys create --role {ROLE}`"
         )
     found = sign_file(file, key, holder, timezone, cose=cose)
     out.write_text(found.text, "utf-8")
@@ -318,7 +318,7 @@ def row(
     names = ", ".join(one.row for one in found.rows)
     print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
     if found.others:
-        click.echo(f"not signed, of other issuers: {', '.join(found.others)}", err=True)
+        click.echo(f"not signed, as they are of other issuers: {', '.join(found.others)}", err=True)
 
 
 @signed.command("list")
@@ -326,7 +326,7 @@ def row(
 @maybe_begin_option
 @maybe_end_option
 @click.option("--limit", type=click.IntRange(1), default=100)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the signed data whole.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the complete signed data.")
 def list_(
     device: str | None, begin: str | None, end: str | None, *, limit: int, as_json: bool
 ) -> None:
@@ -362,7 +362,7 @@ def list_(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="Write the message to this file.",
+    help="File to write, with the message.",
 )
 @json_option
 def show(number: int, out: Path, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`tonne statement`: the life of a statement.
+"""`tonne statement`: states of a statement.
 
 `tonne statement issue`, `supersede`, `revoke`, `status-list`: what counts, and since when.
 
@@ -50,7 +50,7 @@ def ask(
     conn: Connection, kind: str, subject: str, said: Mapping[str, Any], actor: str
 ) -> dict[str, Any]:
     """
-    Ask the signer for a step, and return what came of it.
+    Send a request to the signer, and return its result.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 @click.command("status-list")
 @click.argument("project")
 @key_option
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 @json_option
 def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
@@ -251,8 +251,8 @@ def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
         life.status_list(conn, project, operator)
         return
     click.echo(
-        f"the status list of {project} is as it was; sign it again with `tonne statement "
-        f"status-list {project} --key NAME`",
+        f"the status list of {project} is unchanged; sign it again with `tonne "
+        f"statement status-list {project} --key NAME`",
         err=True,
     )
 
@@ -301,7 +301,7 @@ def list_(project: str | None, *, as_json: bool) -> None:
         return
     cells = [(one.id, one.state, f"{one.credit_t:,} t", one.supersedes) for one in found]
     head = ("statement", "state", "credited", "supersedes")
-    click.echo(table(head, cells, empty="no period was closed; `tonne period close` does"))
+    click.echo(table(head, cells, empty="no period was closed; run `tonne period close`"))
 
 
 @statement.command()

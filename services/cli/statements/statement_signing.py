@@ -1,4 +1,4 @@
-"""`tonne statement submit`, `verify`, `approve`: what people sign.
+"""`tonne statement submit`, `verify`, `approve`: signatures of people.
 
 What a verifier says of people and visits, as the command line takes it.
 
@@ -50,14 +50,14 @@ out_option = click.option(
 
 
 def warn_unmet(unmet: Iterable[str]) -> None:
-    """Say again, where it is signed, what the statement says does not hold."""
+    """Repeat, when signing, the conditions not met according to the statement."""
     for one in unmet:
-        click.echo(f"warning: not met: {one} (open, as a clarification)", err=True)
+        click.echo(f"warning: not met: {one} (open, as a clarification request)", err=True)
 
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """End with 1 where what is checked is false."""
+    """End with exit code 1 if a check fails."""
     try:
         yield
     except VerificationError as error:
@@ -71,12 +71,12 @@ def signer_of(name: str) -> life.Signer:
 
 
 def database() -> Connection:
-    """Connect to the database as who makes statements does."""
+    """Connect to the database as the creator of statements."""
     return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)
 
 
 def person(option: str, text: str) -> PersonNamed:
-    """Read NAME:FUNCTION; InputError names the option."""
+    """Return NAME:FUNCTION; InputError names the option."""
     name, mark, function = (part.strip() for part in text.partition(":"))
     if not mark or not name or not function:
         raise InputError(f"{option} is {text!r}; write it as NAME:FUNCTION")
@@ -84,7 +84,7 @@ def person(option: str, text: str) -> PersonNamed:
 
 
 def site_visit(text: str) -> SiteVisit:
-    """Read DAY:PLACE:TEXT, the day as 2026-02-03; InputError otherwise."""
+    """Return DAY:PLACE:TEXT, the day as 2026-02-03; InputError otherwise."""
     day, _, rest = text.partition(":")
     place, mark, said = (part.strip() for part in rest.partition(":"))
     try:
@@ -125,7 +125,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
         warn_unmet(open_)
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by, "not_met": open_}
-        print_result(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: signature of {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     strict = Settings().require_accepted_factors
@@ -144,7 +144,8 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "--opinion",
     type=Choice(get_args(Opinion)),
     required=True,
-    help="adverse and disclaimer reject the statement; unmodified and modified mean the first two.",
+    help="adverse and disclaimer reject the statement; unmodified and modified "
+    "are other words for unqualified and qualified.",
 )
 @click.option(
     "--assurance", type=Choice(get_args(Assurance)), required=True, help="Level of assurance."
@@ -154,7 +155,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     default=USUAL_PERCENT,
     show_default=True,
     metavar="PERCENT",
-    help=f"Largest error that would not change the opinion, up to {MOST_PERCENT}.",
+    help=f"Materiality in percent of the reduction, at most {MOST_PERCENT}.",
 )
 @click.option(
     "--finding",
@@ -166,22 +167,28 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "--report",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with your statement on each parameter, requirement and open finding (`tonne "
-    "statement template`). Signed and published.",
+    help="File with your description of each parameter, requirement and open "
+    "finding (`tonne statement template`). Signed and published.",
 )
-@click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
+@click.option("--procedure", metavar="TEXT", help="Work done, in your own words.")
 @click.option(
-    "--team", "team", multiple=True, metavar="NAME:FUNCTION", help="Who verified; may be repeated."
+    "--team",
+    "team",
+    multiple=True,
+    metavar="NAME:FUNCTION",
+    help="Member of the verification team; repeatable.",
 )
 @click.option(
     "--site-visit",
     "visits",
     multiple=True,
     metavar="DAY:PLACE:TEXT",
-    help="Date, place and observations of a visit; repeatable.",
+    help="Date, place and observations of a site visit; repeatable.",
 )
 @click.option(
-    "--reviewer", metavar="NAME:FUNCTION", help="Person outside the team who reviewed it."
+    "--reviewer",
+    metavar="NAME:FUNCTION",
+    help="Independent reviewer, outside the verification team.",
 )
 @click.option(
     "--signatory", metavar="NAME:FUNCTION", help="Person responsible for the verification."
@@ -254,7 +261,7 @@ def verify(
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "opinion": opinion, "signed_by": by}
-        print_result(done, f"{out}: {said} {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: {said} {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn, failing(), bar(f"computing {what} again"):
@@ -295,7 +302,7 @@ def template(what: str, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"statement": what, "file": out, "yaml": None if out else text})
     else:
-        said = f"{out}: write in it, then give it as --report"
+        said = f"{out}: fill it in, then give it as --report"
         click.echo(said if out else text, nl=out is not None)
 
 
@@ -333,7 +340,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by}
-        print_result(done, f"{out}: approval of {by}, to be handed in", as_json=as_json)
+        print_result(done, f"{out}: approval of {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn:

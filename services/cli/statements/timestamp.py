@@ -1,6 +1,6 @@
 """`tonne timestamp`: time stamps of the log's heads and of statements.
 
-`tonne witness`: a witness of transparency logs, for an organisation beside the operator.
+`tonne witness`: a witness of transparency logs, for an organisation other than the operator.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ def witness() -> None:
 
 
 @witness.command()
-@click.option("--name", required=True, help="A URL without its scheme, of this witness alone.")
+@click.option(
+    "--name",
+    required=True,
+    help="Name of the witness: a URL without its scheme, used by no other witness.",
+)
 @json_option
 def create(name: str, *, as_json: bool) -> None:
     """
@@ -80,7 +84,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
         raise InputError(f"{key.name} is the key of a witness (type 0x04); give the log's own key")
     with State(_folder()) as state:
         new = state.add_log(key, _now_s())
-    message = f"log {key.name} {'is cosigned from now on' if new else 'was known already'}"
+    message = f"log {key.name} {('is cosigned from now on' if new else 'was already known')}"
     print_result({"origin": key.name, "new": new}, message, as_json=as_json)
 
 
@@ -88,7 +92,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
 @json_option
 def show(*, as_json: bool) -> None:
     """
-    Show keys, logs with the last head cosigned, and what contradicted it.
+    Show keys, logs with the last head cosigned, and contradictions.
 
     \b
     Example:
@@ -221,12 +225,12 @@ def list_(*, as_json: bool) -> None:
         })  # fmt: skip
         return
     cells = [(row["at"], row["what"], row["authority"], row["signer"]) for row in rows]
-    empty = "nothing was stamped; `tonne timestamp request` asks the authorities"
+    empty = "no entry was stamped; `tonne timestamp request` requests stamps"
     click.echo(table(("at", "what", "authority", "signed by"), cells, empty=empty))
     if policy is None:
-        click.echo("no authority is asked: set TONNE_TIMESTAMP_URLS")
+        click.echo("no time-stamp authority is configured: set TONNE_TIMESTAMP_URLS")
     if policy is not None and waits:
-        click.echo(f"what was sealed last waits for its time stamps since {waits / 3600:.1f} h")
+        click.echo(f"the latest seal has waited for its time stamps for {waits / 3600:.1f} h")
     for name in owed if policy is not None else ():
         click.echo(f"{name} has fewer than {enough} time stamps")
 
@@ -251,7 +255,7 @@ def request(*, as_json: bool) -> None:
         for what in done.sentences:
             click.echo(what)
         if not done.sentences:
-            click.echo("nothing waits for a time stamp")
+            click.echo("no entry waits for a time stamp")
     click.get_current_context().exit(Exit.SERVER if done.owed else Exit.DONE)
 
 

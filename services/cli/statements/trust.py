@@ -1,4 +1,4 @@
-"""`tonne trust`: whom a programme names, as a signed and versioned file."""
+"""`tonne trust`: the trust root of a programme, a signed and versioned file."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def trust() -> None:
     default=1,
     help="Version: one above that of the previous file.",
 )
-@click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
+@click.option(
+    "--expires", required=True, metavar="TIME", help="End of validity, RFC 3339 with offset."
+)
 @click.option(
     "--issue-signatures",
     type=click.IntRange(2, 9),
@@ -155,7 +157,7 @@ def create(  # noqa: PLR0917 - options of one command
         None if asked == USUAL else asked,
     )  # fmt: skip
     out.write_bytes(write_root(made))
-    message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
+    message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys must sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
     print_result(done, message, as_json=as_json)
 
@@ -241,7 +243,7 @@ def pin(file: Path, *, as_json: bool) -> None:
       tonne trust pin trust-root.json
     """
     root = kept.pin(Settings().home, file.read_bytes())
-    message = f"version {root.version} of {root.programme} is kept, until {root.expires}"
+    message = f"version {root.version} of {root.programme} is stored, valid until {root.expires}"
     done = {"programme": root.programme, "version": root.version, "expires": root.expires}
     print_result(done, message, as_json=as_json)
 
@@ -274,11 +276,11 @@ def show(file: Path, *, as_json: bool) -> None:
         )
         return
     click.echo(f"{root.programme}, version {root.version}, until {root.expires}")
-    click.echo(f"{root.threshold} of {len(root.root_keys)} root keys sign the next one")
+    click.echo(f"{root.threshold} of {len(root.root_keys)} root keys must sign the next version")
     if root.issue is not None:
         click.echo(
-            f"{root.issue.threshold} operators approve an issue, of periods that end after"
-            f" {root.issue.since}"
+            f"{root.issue.threshold} operators must approve an issue, for periods "
+            f"that end after {root.issue.since}"
         )
     if root.timestamps is not None:
         names = ", ".join(authority.name for authority in root.timestamps.authorities)
@@ -288,7 +290,7 @@ def show(file: Path, *, as_json: bool) -> None:
         )
     if root.log_policy is not None:
         found = read_policy(root.log_policy.encode())
-        click.echo(f"cosigned by {found.lacks(()) or 'no witness, as its policy says'}")
+        click.echo(f"cosigned by {found.lacks(()) or 'no witness, by its policy'}")
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,
          ", ".join(key.bounds.projects or ()) or "any")

@@ -1,4 +1,4 @@
-"""`tonne units`: whole tonnes after issue, by ranges."""
+"""`tonne units`: ranges of whole tonnes after issue."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def units() -> None:
 @click.option("--last", type=int, required=True, help="Last unit of the range, included.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the event.")
 @click.option("--document", required=True, help="Document that states it.")
-@click.option("--holder", help="Holder from that day.")
+@click.option("--holder", help="Holder from that day on.")
 @json_option
 def enter(
     statement: str,
@@ -91,7 +91,7 @@ def list_(statement: str | None, *, as_json: bool) -> None:
         print_json([one._asdict() for one in found])
         return
     head = ("statement", "vintage", "first", "last", "event", "day", "document", "holder")
-    click.echo(table(head, found, empty="no unit was entered; `tonne units enter` does"))
+    click.echo(table(head, found, empty="no unit was entered; run `tonne units enter`"))
 
 
 @units.command()

@@ -40,8 +40,8 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--status",
     "status_file",
     type=_file,
-    help="The project's status list, which says whether the statement is valid; lists in the file "
-    "of --keys are used too.",
+    help="The project's status list, which states whether the statement is valid; "
+    "lists in the file of --keys are also used.",
 )
 @click.option(
     "--policy",

@@ -154,7 +154,7 @@ def test_spellings_and_orders_say_the_same():
     ("words", "detail"),
     [
         (MODEL_103[:20], "ends within model 103"),
-        ([103, 10, *[0] * 10], "of 10 registers has 50"),
+        ([103, 10, *[0] * 10], "has 10 registers, expected 50"),
         ([1, 2, 0, 0, 0xFFFF, 0], "no model of 101"),
         ([], "0 bytes are not 1 to"),
     ],
@@ -192,8 +192,8 @@ def test_registers_that_no_profile_knows_are_refused():
 @pytest.mark.parametrize(
     ("block", "detail"),
     [
-        ({"address": 0}, "give one of"),
-        ({"address": 0, "hex": "00", "base64": "AA=="}, "give one of"),
+        ({"address": 0}, "must be one of"),
+        ({"address": 0, "hex": "00", "base64": "AA=="}, "must be one of"),
         ({"address": 0, "hex": "000"}, "fromhex"),
         ({"address": 0, "hex": "00"}, "1 bytes are not"),
         ({"address": -1, "hex": "0000"}, "address -1"),

@@ -56,13 +56,13 @@ def test_what_the_registry_does_not_say_is_refused(topic, reason):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("plants/data", "must hold {device}"),
-        ("a/{device}/{device}", "must hold {device}"),
-        ("a/x{device}", "must hold {device}"),
+        ("plants/data", "must have {device}"),
+        ("a/{device}/{device}", "must have {device}"),
+        ("a/x{device}", "must have {device}"),
         ("a/{device}/{colour}", "may contain"),
         ("a/{site}/{site}/{device}", "may contain"),
-        ("tonne/v1/{device}", "may not begin with tonne/"),
-        ("$share/{device}", "may not begin with"),
+        ("tonne/v1/{device}", "must not begin with tonne/"),
+        ("$share/{device}", "must not begin with"),
         ("{device}", "needs a fixed level"),
         ("+/{device}", "needs a fixed level"),
         ("a/{device}/#", "no #"),

@@ -163,7 +163,7 @@ def test_a_channel_that_changed_its_kind_is_refused():
     assert channel.kind == "register"
     parcel = small()
     parcel.frames[0].columns[name] = np.array([5.0])
-    with pytest.raises(WireError, match="came as a gauge"):
+    with pytest.raises(WireError, match="arrived as a gauge"):
         decode(encode(parcel, FLEET), FLEET)
 
 

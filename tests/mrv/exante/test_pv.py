@@ -37,7 +37,7 @@ def test_the_slides_plan_is_impossible_and_says_why():
     assert flags["capacity_factor"].severity == "impossible"
     assert "4,771.3 kWh/kW, a capacity factor of 54.5 %" in flags["capacity_factor"].text
     assert "a ratio of 3.91" in flags["dc_to_ac"].text
-    assert "71,497.291 t: credit 71,497 t" in flags["rounded_up"].text
+    assert "71,497.291 t, a credit of 71,497 t" in flags["rounded_up"].text
     assert "roof_area" not in flags
     assert found.figures["declared_reduction_t"] == Fraction("71497.29114")
     assert found.figures["declared_credit_t"] == 71_497
@@ -88,7 +88,7 @@ def test_irradiation_of_another_unit_shows():
     """Megajoules taken for kilowatt hours would treble the plant."""
     flag = _flags(_pv(ghi_kwh_per_m2=[2900]))["irradiation"]
     assert flag.severity == "impossible"
-    assert "more than a sky without a cloud gives" in flag.text
+    assert "above the clear-sky irradiation" in flag.text
 
 
 def test_a_declared_energy_far_from_the_estimate_is_flagged():
@@ -111,7 +111,7 @@ def test_every_assumption_is_shown_with_its_source():
     assert all(a.source for a in said.values())
     assert said["power_loss_per_k"].certainty == "M"
     assert said["air_c"].certainty == "M"
-    assert "of the place" in said["air_c"].source
+    assert "of the site" in said["air_c"].source
     assert "Red River" not in said["air_c"].source, "of one country, in a plan of any"
 
 

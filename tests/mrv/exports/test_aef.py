@@ -94,7 +94,7 @@ def test_a_filed_year_never_changes_and_a_revision_is_a_new_version():
     actions = [AUTHORIZATION["actions"][0], late]
     record = _whole(actions=actions)
     record["submissions"] = [{**SUBMISSION, "filed": filed}]
-    with pytest.raises(ExportError, match="a year that is filed never changes"):
+    with pytest.raises(ExportError, match="a filed year does not change"):
         _made(record)
     record["authorizations"][0]["actions"][1] = {**late, "reported_in": 2}
     record["submissions"].append({**SUBMISSION, "version": 2, "date": "2027-09-01"})
@@ -114,16 +114,16 @@ def _twice(kind):
 
 
 REFUSED = {
-    "a party that is none": ({"party": "VN"}, "is no Party"),
-    "a receiver that is none": (_action(to_party="TWN"), "is no Party"),
+    "a party that is none": ({"party": "VN"}, "is not a Party"),
+    "a receiver that is none": (_action(to_party="TWN"), "is not a Party"),
     "an approach that is none": ({"approach": "CA4"}, "CA and four digits"),
     "more than is authorized": ({"quantity": 10}, "are authorized"),
     "ranges that overlap": ({"units": AUTHORIZATION["units"] * 2, "quantity": 6000}, "overlap"),
     "units that nobody entered": (_action(last=3001), "is not in any range"),
     "a transfer before the authorization": (_action(date="2026-02-01"), "before the authorization"),
-    "a giver who does not hold": (_action(from_party="JPN"), "does not hold"),
-    "a use of what was used": (_twice("Use"), "used or cancelled before"),
-    "a purpose that is none": ({"purposes": "sale"}, "is none of"),
+    "a giver who does not hold": (_action(from_party="JPN"), "not by JPN"),
+    "a use of what was used": (_twice("Use"), "used or cancelled earlier"),
+    "a purpose that is none": ({"purposes": "sale"}, "is not one of"),
     "a type that is none": (_action(type="Gift"), "is not a type"),
 }
 
@@ -168,7 +168,7 @@ def test_what_is_held_and_what_is_gone_is_what_was_issued(steps):
     for action in one.actions:
         numbers = set(range(action.first, action.last + 1))
         if numbers & gone:
-            with pytest.raises(ExportError, match="before"):
+            with pytest.raises(ExportError, match="earlier"):
                 holdings([one], [*done, (one, action)])
             continue
         done.append((one, action))

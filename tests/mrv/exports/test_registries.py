@@ -152,11 +152,14 @@ def _overlap(record):
 
 CONTRADICTIONS = {
     "ranges that overlap": (_overlap, "overlap"),
-    "more units than were issued": (_set(("units", 0, "last"), 101 + TONNES), "never more units"),
-    "a vintage that the statement has not": (_set(("units", 0, "vintage"), 2025), "credits 0 t"),
-    "a range that runs backwards": (_set(("units", 0, "last"), 100), "is no range"),
+    "more units than were issued": (_set(("units", 0, "last"), 101 + TONNES), "are entered, but"),
+    "a vintage that the statement has not": (
+        _set(("units", 0, "vintage"), 2025),
+        "credits only 0 t",
+    ),
+    "a range that runs backwards": (_set(("units", 0, "last"), 100), "is not a range"),
     "a word that no list has": (_set(("cdop", "unit_type"), "tonne"), "not in the format's list"),
-    "a country that is none": (_set(("place", "country"), "VN"), "no ISO 3166-1"),
+    "a country that is none": (_set(("place", "country"), "VN"), "is not an ISO 3166-1"),
     "a project twice": (_twice, "entered 2 times"),
     "a key that nobody reads": (_set(("statuss",), "x"), "statuss"),
 }

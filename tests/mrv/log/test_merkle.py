@@ -110,9 +110,9 @@ def test_made_consistency_proofs_hold_for_their_sizes_only(later: int, data: st.
 @pytest.mark.parametrize("size", [0, 5])
 def test_no_consistency_from_nothing_or_from_the_future(size: int) -> None:
     """An empty checkpoint would be taken as proof of a whole history."""
-    with pytest.raises(LogError, match="earlier tree has at least 1 leaf"):
+    with pytest.raises(LogError, match="earlier tree must have at least 1 leaf"):
         consistency_proof(size, LEAVES[:4])
-    with pytest.raises(LogError, match="earlier tree has at least 1 leaf"):
+    with pytest.raises(LogError, match="earlier tree must have at least 1 leaf"):
         verify_consistency(size, 4, [], LEAVES[0], LEAVES[0])
 
 

@@ -90,9 +90,9 @@ def test_another_implementation_counts_the_same(tmp_path):
         (f"log {LOG.vkey}\nwitness w {Vkey('w', 4, KEY.public)}\nquorum w\n", "key of a log"),
         (f"{WITNESSES}group g 2 w0 w0\nquorum g\n", "one group"),
         (f"{WITNESSES}group g 1 w0\ngroup h all w0\nquorum h\n", "one group"),
-        (f"{WITNESSES}group g 3 w0 w1\nquorum g\n", "needs '3'"),
-        (f"{WITNESSES}group g 0 w0 w1\nquorum g\n", "needs '0'"),
-        (f"{WITNESSES}group g 01 w0 w1\nquorum g\n", "needs '01'"),
+        (f"{WITNESSES}group g 3 w0 w1\nquorum g\n", "requires '3'"),
+        (f"{WITNESSES}group g 0 w0 w1\nquorum g\n", "requires '0'"),
+        (f"{WITNESSES}group g 01 w0 w1\nquorum g\n", "requires '01'"),
         (f"{WITNESSES}group g any h\nquorum g\n", "no earlier line"),
         (f"{WITNESSES}group g any none\nquorum g\n", "no earlier line"),
         (f"{WITNESSES}group g all\nquorum g\n", "group has"),
@@ -100,7 +100,7 @@ def test_another_implementation_counts_the_same(tmp_path):
         (f"{WITNESSES}", "no line `quorum`"),
         ("quorum none extra\n", "quorum has"),
         ("quorum none\r\n", "control character"),
-        ("Quorum none\n", "none of log"),
+        ("Quorum none\n", "is not log"),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused(text, word):

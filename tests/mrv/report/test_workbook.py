@@ -62,7 +62,7 @@ def test_a_choice_and_a_list_are_written():
     sheet = Written({"load": "E5", "x": "C9:C11"})
     assert sheet.formula("sum(x) if load else -last(x)") == "=IF(E5<>0,SUM(C9:C11),-C11)"
     assert sheet.formula("load ** 2 / KG_PER_T") == "=E5^2/1000"
-    with pytest.raises(ValueError, match="no workbook writes"):
+    with pytest.raises(ValueError, match="no workbook formula exists for"):
         sheet.formula("[load]")
 
 

@@ -107,7 +107,7 @@ def test_a_parameter_that_is_none_is_answered_by_those_that_are(served):
         if "get" not in ways or path.startswith("/v1/openapi"):
             continue
         known = [p["name"] for p in ways["get"].get("parameters", ()) if p["in"] == "query"]
-        said = f"there are: {', '.join(known)}" if known else "it takes none"
+        said = f"parameters: {', '.join(known)}" if known else "it accepts none"
         asked = served.ask(re.sub(r"{\w+}", "1", path), "admin", params={"nosuch": "1"})
         if asked.status_code == 422:
             assert asked.json()["detail"].endswith(f"is not a parameter; {said}"), path

@@ -80,7 +80,7 @@ def test_an_archive_that_is_away_is_not_called_the_database():
             return await client.get("/evidence")
 
     found = asyncio.run(ask())
-    assert is_problem(found, 503) == "the archive is away; try again"
+    assert is_problem(found, 503) == "the archive is not available; try again"
     assert found.headers["retry-after"]
 
 

@@ -135,7 +135,7 @@ def test_the_client_downloads_reports(served, tmp_path):
 def test_the_best_form_is_chosen(accept, wanted):
     """A caller would get a form that it cannot read, though one that it can is there."""
     if wanted is None:
-        with pytest.raises(ProblemError, match="there is: application/json") as found:
+        with pytest.raises(ProblemError, match="available: application/json") as found:
             media_type(accept, OFFERED)
         assert found.value.status == 406
     else:

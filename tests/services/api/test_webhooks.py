@@ -67,7 +67,7 @@ def test_what_is_wrong_is_refused(served):
         json={"id": "x", "url": URL, "topics": ["alarm"]},
         headers={"Authorization": f"Bearer {served.tokens['admin']}", "Idempotency-Key": "k"},
     )
-    assert (named.status_code, "shown once" in named.text) == (400, True)
+    assert (named.status_code, "shown only once" in named.text) == (400, True)
     assert _post(served, "/none/replay").status_code == 422
     assert _post(served, "/none/replay", dead=True).status_code == 404
     assert served.ask("/v1/webhooks/none", "admin").status_code == 404

@@ -87,7 +87,9 @@ def test_late_readings_of_an_archived_day_make_a_new_part(sealed_url, who, place
     with connect(sealed_url) as conn:
         reasons = conn.execute("SELECT reason FROM dead_letter").fetchall()
     assert shelved.underived(sealed_url) == []
-    assert any("late readings wait" in w for w in shelved.archive(sealed_url, place).waiting)
+    assert any(
+        "late readings are not sealed" in w for w in shelved.archive(sealed_url, place).waiting
+    )
     assert shelved.hot(sealed_url) == [2, 0, 0]
     assert logged.seal_now(sealed_url, who).again >= 1
     report = shelved.archive(sealed_url, place)
@@ -122,7 +124,7 @@ def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, 
             " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')"
         )
     report = shelved.archive(sealed_url, place)
-    assert "inv-1 on 2026-03-02 is not as it was sealed" in report.refused[0]
+    assert "inv-1 on 2026-03-02 differs from its seal" in report.refused[0]
     assert shelved.hot(sealed_url)[0] > 0
 
 
@@ -139,8 +141,9 @@ def test_a_late_reading_hides_no_change_from_the_archive(sealed_url, who, place)
     shelved.send(sealed_url, "inv-1", times[40:41] + 60_000_000, energy_export_wh=energy[40:41])
     report = shelved.archive(sealed_url, place)
     assert len(report.refused) == 1
-    assert "inv-1 on 2026-03-02 is not as it was sealed, values among its 96" in report.refused[0]
-    assert any("2026-03-02 pv: late readings of inv-1 wait" in one for one in report.waiting)
+    assert "inv-1 on 2026-03-02 differs from its seal, values among its 96" in report.refused[0]
+    late = "2026-03-02 pv: late readings of inv-1 are not sealed yet"
+    assert any(late in one for one in report.waiting)
     assert shelved.hot(sealed_url)[0] > 0
 
 

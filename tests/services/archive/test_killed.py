@@ -54,5 +54,5 @@ def test_a_restore_that_dies_at_any_step_is_finished_by_the_next(sealed_url, tmp
     assert shelved.underived(sealed_url) == []
     held = shelved.archive(sealed_url, place)
     assert (held.parts, held.dropped) == (0, [])
-    assert all("held since it was restored" in what for what in held.waiting)
+    assert all("kept since it was restored" in what for what in held.waiting)
     assert shelved.hot(sealed_url) == before

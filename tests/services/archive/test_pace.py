@@ -58,4 +58,6 @@ def test_doctor_tells_of_days_that_should_be_archived(sealed_url, tmp_path, monk
         with connect(sealed_url) as conn:
             found[state] = list(storage(conn))[-1]
     assert (found["late"].state, found["whole"].state) == ("wrong", "ok")
-    assert "2 sealed days wait for longer than 10 days, since 2026-03-03" in found["late"].found
+    assert (
+        "2 sealed days have waited for more than 10 days, since 2026-03-03" in found["late"].found
+    )

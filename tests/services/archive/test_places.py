@@ -115,7 +115,7 @@ def test_a_disk_that_is_not_mounted_is_no_new_archive(sealed_url, before, tmp_pa
     place = tmp_path / "archive"
     shelved.archive(sealed_url, place)
     place.rename(tmp_path / "elsewhere")
-    with pytest.raises(DamagedError, match="is its disk mounted"):
+    with pytest.raises(DamagedError, match="its disk is mounted"):
         shelved.archive(sealed_url, place)
     assert not place.exists()
     (tmp_path / "elsewhere").rename(place)

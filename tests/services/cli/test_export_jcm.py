@@ -115,8 +115,8 @@ def test_shares_that_are_not_the_whole_are_refused(run, tmp_path):
     """Credits of nobody, or of two."""
     for shares, rule in (
         ((("A", "JPN", "60", "x"), ("B", "VNM", "50", "y")), "110"),
-        ((("A", "XXX", "100", "x"),), "is no Party"),
-        ((("A", "JPN", "-1", "x"),), "is not a number"),
+        ((("A", "XXX", "100", "x"),), "is not a Party"),
+        ((("A", "JPN", "-1", "x"),), "is not a non-negative number"),
         ((("A", "JPN", "50", "x"), ("A", "VNM", "50", "y")), "keep one"),
     ):
         done = run(participants=shares)
@@ -135,7 +135,7 @@ def test_contributions_are_what_the_statement_shows_and_what_was_entered(run, pa
     assert rows[0][0] == "SDG 13"
     assert Decimal(str(rows[0][2])) == Decimal(said["emissions"]["reduction"]["t"])
     counted = sum(Decimal(one["counted"]) for one in said["monitoredParameters"])
-    assert rows[1][:2] == ["SDG 7", "renewable electricity that counts in the statement"]
+    assert rows[1][:2] == ["SDG 7", "renewable electricity counted in the statement"]
     assert abs(Decimal(str(rows[1][2])) - counted / 10**6) < Decimal("0.000001")
     assert rows[2] == [None] * 5
     assert "negative_impacts" in done.output

@@ -44,7 +44,7 @@ def test_a_language_is_begun_without_code(folders):
     assert lacks[0] == {
         "language": "fr", "file": "mrv/texts/fr.toml", "key": "text.plain", "what": "missing",
     }  # fmt: skip
-    assert "is there; see `tonne words check fr`" in tonne("words", "new", "fr", code=2).output
+    assert "exists; see `tonne words check fr`" in tonne("words", "new", "fr", code=2).output
 
 
 def test_what_is_wrong_with_a_text_is_named(folders):

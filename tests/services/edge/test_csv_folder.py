@@ -96,14 +96,14 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
             GOOD.replace("2026-01-01 00:15", "01/01/2026").encode(),
             "line 3: '01/01/2026' is not a time",
         ),
-        (GOOD.replace(";c-2", "").encode(), "line 3 has 2 cells and the header 3"),
+        (GOOD.replace(";c-2", "").encode(), "line 3 has 2 cells but the header 3"),
         (
             GOOD.replace(";", ",").encode(),
-            "line 2 has 4 cells and the header 3; is the line cut off, or",
+            "line 2 has 4 cells but the header 3; the line is incomplete, or",
         ),
         (
             GOOD.replace("1235,5", "1.235").encode(),
-            "'1.235' has a '.' and line 2 the other decimal mark",
+            "'1.235' has a '.', but line 2 has the other decimal mark",
         ),
         (GOOD.replace("Thiết bị", "Chỉ số").encode(), "line 1: no column 'Thiết bị'"),
         (GOOD.replace("Thiết", "Chỉ số;Thiết").encode(), "line 1: two columns 'Chỉ số'"),

@@ -113,7 +113,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path):
     """A gateway would sign with what the registry does not know, or not start for a reason."""
     path = tmp_path / "k"
     Signer("gw-1", Signing(str(path)))
-    with pytest.raises(InputError, match="holds no key of ES256"):
+    with pytest.raises(InputError, match="has no key of ES256"):
         Signer("gw-1", Signing(str(path), "ES256"))
     path.write_text("nothing")
     with pytest.raises(InputError, match="holds no private key in PEM"):

@@ -106,7 +106,7 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     assert key.public_multikey in signed
     assert _import(url, tmp_path, FACTOR) == ""
     said = _import(url, tmp_path, signed.replace("2026-11-20", "2026-11-21"))
-    assert "differs from what" in said
+    assert "differs from the text that" in said
     assert "have the programme sign it again" in said
     assert _import(url, tmp_path, signed) == ""
     name = logged.issue(url, who, project="bus")
@@ -140,7 +140,7 @@ def test_an_acceptance_is_of_one_value():
         said._replace(by="another"),
         said._replace(sha256="c3" * 32),
     ):
-        with pytest.raises(SignatureError, match="differs from what"):
+        with pytest.raises(SignatureError, match="differs from the text that"):
             check(other, multikey, value)
     for broken in (("z6Mk", value), (multikey, "0"), (multikey, value[:-2])):
         with pytest.raises(SignatureError):
@@ -245,7 +245,9 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     (one,) = claims["monitoredParameters"]
     assert (float(one["counted"]) > 0) is counts
     said = "; ".join(worded(a) for a in claims["applicability"] if not a["holds"])
-    assert ("inv-9 reports in every quarter hour what inv-1 (project pv)" in said) is not counts
+    assert (
+        "inv-9 reports in every quarter hour the same quantity as inv-1 (project pv)" in said
+    ) is not counts
     # one cause, one finding, under the rule that it is about
     found = [
         (a["rule"], a["severity"])

@@ -121,7 +121,7 @@ def test_energy_before_a_plant_is_commissioned_is_a_finding(database_url, who, t
     late = DESIGN.replace("commissioned: 2026-01-20", "commissioned: 2026-10-06")
     late = late.replace("planned: 2026-01-20", "planned: 2026-10-06")
     said = _told(database_url, tmp_path, _with(late))
-    assert "inv-1 counts from 2026-03-02 on, and the first phase of the design was comm" in said
+    assert "inv-1 is counted from 2026-03-02 on, but the first phase of the design was comm" in said
     reason = late.replace("2026-10-06}", "2026-10-06, reason: trial operation counted}")
     assert "first phase" not in _told(database_url, tmp_path, _with(reason))
     assert "first phase" not in _told(database_url, tmp_path, _with(DESIGN))
@@ -149,7 +149,7 @@ def test_who_verified_does_not_review(database_url, who):
     other = PersonNamed(name="Le Van Minh", function="technical reviewer")
     with logged.issuer(database_url) as conn:
         whole = replace(concluded("unqualified", of=(conn, name)), team=TEAM)
-        with pytest.raises(StatementStateError, match="is of the verification team"):
+        with pytest.raises(StatementStateError, match="is a member of the verification team"):
             life.verify(conn, name, who["verifier"], replace(whole, reviewer=own))
         life.verify(conn, name, who["verifier"], replace(whole, reviewer=other))
     assert _checks(database_url, name)["reviewed"] == ()

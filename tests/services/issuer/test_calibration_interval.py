@@ -178,7 +178,7 @@ def test_changed_dates_of_a_certificate_are_a_finding(url, tmp_path):
     _import(url, tmp_path, later)
     said = _told(_next(url))
     assert "inv-1: certificate C-1 is from 2026-02-20 to 2027-12-20" in said
-    assert f"and statement {name} has 2025-12-20 to 2027-12-20" in said
+    assert f"but statement {name} has 2025-12-20 to 2027-12-20" in said
     # a new certificate has a number of its own
     more = "- {performed: 2026-03-03, valid_until: 2028-03-03, certificate: C-9}\n"
     row = f"      - {{{VALID}"

@@ -202,7 +202,7 @@ def test_a_value_without_its_document_counts_once_the_document_is_there(database
     raised = _close(url, 1, "pv")
     assert raised["emissions"]["reduction"] == shown["emissions"]["reduction"]
     (found,) = (f for f in raised["applicability"] if f["rule"] == FIXED)
-    assert f"is 3 and was 1 in issued statement {name}" in worded(found)
+    assert f"is 3, but 1 in issued statement {name}" in worded(found)
 
 
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):

@@ -101,7 +101,7 @@ def test_a_close_and_the_doctor_ask_whether_it_is_in_kilowatts(url, tmp_path):
     assert not said["MTR-01"]["holds"]
     times = int(re.search(r"([\d,]+) times its rated_power_w of 100 W", asked)[1])
     assert 100 < times < 1000
-    assert "whether that is kW; enter 100000 W" in asked
+    assert "If that rating is in kW, enter 100000 W" in asked
     environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(tmp_path / "home")}
     doctor = " ".join(tonne("doctor", env=environment).output.split())
     assert "inv: rated_power_w: 100 W" in doctor
@@ -124,7 +124,7 @@ def test_a_correction_by_the_data_sheet_counts_for_the_past(url, tmp_path):
     assert tonnes == pytest.approx(made / 1000 * 0.333, rel=0.01)
     assert "MTR-01" not in said
     assert said["REG-04"]["holds"]
-    assert "100,000 W counts in place of 100 W" in worded(said["REG-04"])
+    assert "100,000 W apply in place of 100 W" in worded(said["REG-04"])
     assert SHEET in worded(said["REG-04"])
     # the same file again changes nothing, and what is exported says the same
     planned = told(url, tmp_path, _with_row(100000))

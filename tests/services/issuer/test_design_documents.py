@@ -123,7 +123,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     assert "is dated 2026-03-03, after the period began" in closed(url)[1][RULE]
 
     refused, said = imported(url, tmp_path, given())
-    assert (refused, "until what the plant was built for" in said) == (False, False)
+    assert (refused, "for which the plant was designed" in said) == (False, False)
     tonnes, unmet = closed(url)
     assert (tonnes, RULE in unmet) == (0, False)
     assert "corroborates line; No invoice with its file corroborates power" in unmet[BILLED]

@@ -252,7 +252,7 @@ def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_
     """
     raised = "raised", "CAR", "the register stood still in the sun", None
     for wrong, match in (
-        (About(devices=("inv-9",)), "'inv-9' is none of"),
+        (About(devices=("inv-9",)), "'inv-9' is not a device of"),
         (About(from_="2026-03-02", to="2026-03-03"), "2026-03-01 to 2026-03-02"),
         (About(from_="2026-02-28", to="2026-03-02"), "are not within"),
         (About(from_="2026-03-01"), "both `from` and `to`"),
@@ -348,7 +348,7 @@ def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
 @pytest.mark.parametrize("words", ["", "because", "0123456789 0123456789 0123456789"])
 def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words):
     """The log would say for ever that a statement was revoked "x"."""
-    judged = pytest.raises(StatementStateError, match="too short for a reader to assess: write in")
+    judged = pytest.raises(StatementStateError, match="too short for a reader to assess: describe")
     with judged:
         say(conn, name, who["verifier"], "raised", "CAR", words, None)
     with judged:

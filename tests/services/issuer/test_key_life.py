@@ -223,14 +223,14 @@ def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
 
     printed("trust", "pin", root(1, ["a", "b", "stolen"], ["a", "b"]))
     thiefs = root(2, ["stolen", "thief"], ["stolen", "thief"])
-    assert "signed by 1 of the root keys of version 1; 2 are needed" in printed(
+    assert "signed by 1 of the root keys of version 1; 2 are required" in printed(
         "trust", "pin", thiefs, code=2
     )
     printed("trust", "pin", root(2, ["a", "b", "new"], ["a", "b"]))
     later = root(3, ["a", "stolen", "thief"], ["stolen", "thief", "a"])
-    assert "are needed" in printed("trust", "pin", later, code=2)
+    assert "are required" in printed("trust", "pin", later, code=2)
     # a key that the next version names no more still has to sign it
-    assert "are needed" in printed("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
+    assert "are required" in printed("trust", "pin", root(3, ["new", "c"], ["new", "c"]), code=2)
     printed("trust", "pin", root(3, ["new", "c"], ["a", "new", "c"]))
     assert "version 3" in printed("trust", "show", tmp_path / "trust-root.json")
 
@@ -266,7 +266,7 @@ def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
     printed("keys", "public", "gv", "--out", ring)
     printed("trust", "create", "--programme", "city", "--keys", ring, "--root", "secretariat",
           "--expires", "2100-01-01T00:00:00Z", "--out", root)  # fmt: skip
-    assert "are needed" in printed("trust", "pin", root, code=2)
+    assert "are required" in printed("trust", "pin", root, code=2)
     printed("trust", "sign", root, "--key", "secretariat")
     printed("trust", "pin", root)
     assert "Green Verify JSC" in printed("trust", "show", root)

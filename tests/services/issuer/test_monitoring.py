@@ -166,7 +166,7 @@ def _import(run, folder, text):
         ("option: C", "option: D", "must be A, B or C"),
         ("frequency: continuous", "frequency: monthly", "coarser"),
         ("frequency: continuous", "frequency: sometimes", "must be one of"),
-        ("channel: energy_export_kwh", "channel: energy_import_kwh", "channels that it reads from"),
+        ("channel: energy_export_kwh", "channel: energy_import_kwh", "possible channels:"),
         ("channel: energy_export_kwh, ", "", "channel is missing"),
         ('accuracy_class: "0.5S"', "accuracy_class: good", "not a class of"),
         ("parameter: generation", "parameter: generation, device: inv-1", "no line for inv-2"),

@@ -108,7 +108,7 @@ KEPT_OUT = {
     "at the same place under another name": ([{"site": "gate"}], "in no project): it measured 144"),
     "a check meter that does not agree": (
         [{"more": ", check_of: ch-1"}],
-        "as check meter of ch-1, with which it does not agree): it measured 144 kWh",
+        "as check meter of ch-1, but does not agree with it): it measured 144 kWh",
     ),
 }
 
@@ -121,7 +121,7 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     told = _told(_close(url))
     assert says in told
     assert "which as charging of the project would emit 0." in told
-    assert "Bind it to the project, or enter its reason in `boundary`" in told
+    assert "Bind it to the project, or enter the reason for its exclusion in `boundary`" in told
 
 
 DIAGRAM = (
@@ -220,15 +220,15 @@ UPSTREAM = {
     "supplies the charger alone": (lambda took, _: took * 99 // 100, None),
     "reads less": (
         lambda took, _: took // 2,
-        "registered as upstream of ch-1, which took 240 kWh in hours in which it measured 121.5",
+        "as upstream of ch-1, but they consumed 240 kWh in hours in which it measured 121.5",
     ),
     "takes by day": (
         lambda _, hour: np.where(hour > 7, 9_000, 0),
-        "in some of them together 232 kWh more than it",
+        "in some of these hours their sum exceeds its own reading by 232 kWh",
     ),
     "takes more than the charger at any time": (
         lambda took, hour: 12_000 + 50 * (hour % 3) + 0 * took,
-        "whose hourly changes its readings do not follow",
+        "but its readings do not follow their hourly changes",
     ),
 }
 
@@ -253,7 +253,7 @@ def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
             if a["rule"] == "BND-01" and "confirm" in worded(a)
         )
         assert met.startswith("ch-2 supplies ch-1 of the project, and readings confirm")
-        assert "they took 240 kWh" in met
+        assert "they consumed 240 kWh" in met
     else:
         assert says in _told(after)
         assert "name the meters of the project that it supplies (`upstream_of`" in _told(after)
@@ -296,7 +296,7 @@ def test_charger_of_a_project_that_is_never_closed_is_named(buses):
     _tell(url)
     told = _told(_close(url))
     assert (
-        "ch-2 does not count for the project (in project bus-z, which has no statement of that"
+        "ch-2 is not counted for the project (in project bus-z, which has no statement for that"
         in told
     )
     assert "measured 144 kWh, which as charging of the project would emit 0." in told

@@ -91,7 +91,7 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     assert not refused, said
     told = _told(_close(url), "REG-04")
     assert "inv-1: the rating of 2,000,000 W in place of 1,000,000 W" in told
-    assert "until then the lower rating counts" in told
+    assert "until then the lower rating applies" in told
     # both of its channels say twice what the inverter makes
     times, energy, power = plant.sunny("2026-03-05", "2026-03-06", 15, 1_900_000)
     plant.send(url, "inv-1", times, energy_export_wh=energy + 50_000_000, active_power_w=power)
@@ -167,7 +167,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
             "credentialSubject"
         ]
     assert float(claims["emissions"]["reduction"]["t"]) <= float(issued.emissions.reduction.t)
-    assert "case of inv-1 is 3 and was 1 in issued statement" in _told(claims, "PAR-01")
+    assert "case of inv-1 is 3, but 1 in issued statement" in _told(claims, "PAR-01")
     changes = claims["supersedes"]["difference"]["inputs"]
     # what counted is the case of before; what the registry says stands beside it
     case = next(c for c in changes if c["name"].startswith("registry: inv-1 as generation"))
@@ -177,7 +177,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
         "2025-12-31T17:00:00Z",
         "2026-01-01T17:00:00Z",
     )
-    assert "case of inv-1 is 3 and was 1" in _told(claims, "PAR-01")
+    assert "case of inv-1 is 3, but 1" in _told(claims, "PAR-01")
 
 
 def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
@@ -217,7 +217,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
     assert [float(p["counted"]) > 0 for p in claims["monitoredParameters"]] == [True, False]
     assert "inv-2" in _told(claims, "REG-01")
     told = CliRunner(env={"TONNE_DATABASE_URL": url}).invoke(main, ["registry", "check"])
-    assert "Nothing of inv-2 counts" in told.output
+    assert "inv-2 is not counted" in told.output
     # what is stored stands in nobody's way
     assert not _import(
         url, tmp_path, "sites:\n" + plant.REGISTRY.splitlines()[2].replace("Hai", "H")
@@ -352,7 +352,7 @@ WRONG = {
     "under noise": (
         {"copies": (Copy("b", "z", None, equal=False,
                          by_day=Agreeing(28, 28, 0.9, noise=0.0402)),)},
-        "MTR-03", "b reports 0.9 times what z reports, with random differences of 4 %",
+        "MTR-03", "b reports 0.9 times the quantity of z, with random differences of 4 %",
     ),
     "inside": ({"copies": (Copy("b", "z", None, equal=False),)}, "MTR-03", "b is proportional"),
     "beside": ({"certified_beside": (("I-REC 7", "z"),)}, "CLM-01", "7 certifies energy of z"),

@@ -118,11 +118,11 @@ def test_the_command_writes_what_is_asked_for(issued, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["PACK", "--out", "OUT/report.doc"], 2, "ends in none of"),
+        (["PACK", "--out", "OUT/report.doc"], 2, "does not end in one of"),
         (["PACK", "--out", "OUT/report.xlsx", "--lang", "fr"], 2, "'fr' is not one of"),
         (["PACK", "--out", "OUT/none/report.xlsx"], 2, "cannot be written"),
         (["SPOILT", "--out", "OUT/report.xlsx"], 1, "statement.json"),
-        (["TN-x", "--keys", "PACK/keys.json", "--out", "OUT/report.xlsx"], 2, "leave it out"),
+        (["TN-x", "--keys", "PACK/keys.json", "--out", "OUT/report.xlsx"], 2, "omit it"),
     ],
 )
 def test_what_cannot_be_made_is_explained(issued, spoilt, tmp_path, arguments, code, said):

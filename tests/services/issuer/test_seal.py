@@ -105,7 +105,7 @@ def test_the_doctor_names_a_day_that_waits(database_url, tmp_path, monkeypatch):
     )
     with psycopg.connect(database_url) as conn:
         conn.execute("UPDATE late_reading SET noted = '2026-03-03'")
-    assert told()["found"] == "late readings of inv-1 wait for their seal since 2026-03-03"
+    assert told()["found"] == "late readings of inv-1 have waited for their seal since 2026-03-03"
     logged.seal_now(database_url, who)
     assert told()["state"] == "ok"
 

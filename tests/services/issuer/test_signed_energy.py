@@ -75,7 +75,7 @@ def test_signed_invoices_give_a_meter_grade_a(given, cose):
     rows[0]["amount"] = round(rows[0]["amount"] * 1.2, 3)
     forged.write_text(yaml.safe_dump({"invoices": rows}), "utf-8")
     said = tonne("invoice", "import", forged, code=2).output
-    assert f"invoice {rows[0]['id']} is not what 'evn' signed" in said
+    assert f"invoice {rows[0]['id']} differs from the row that 'evn' signed" in said
     assert f"ask {EVN} to sign the row as it is" in said
     tonne("invoice", "import", out, code=0)
     assert grades(url) == {"A"}
@@ -96,7 +96,7 @@ def test_an_owner_cannot_sign_for_the_supplier(given):
     own = file.parent / "own.yaml"
     own.write_text(file.read_text("utf-8").replace(EVN, "The Operator"), "utf-8")
     said = tonne("invoice", "import", signed(own, key="own"), code=2).output
-    assert "that is the operator's own statement" in said
+    assert "it is the operator's own statement" in said
 
 
 def test_an_auditor_checks_the_rows_from_the_pack_alone(given):
@@ -118,7 +118,7 @@ def test_an_auditor_checks_the_rows_from_the_pack_alone(given):
         return step.detail, {one.code for one in report.missing}
 
     detail, lacking = told(ring)
-    assert f"signed rows hold: 2 by {EVN}" in detail
+    assert f"signed rows are valid: 2 by {EVN}" in detail
     assert "row-key" not in lacking
     # whom the reader's programme does not name may be the owner in disguise
     _, lacking = told(tuple(one for one in ring if one.role != "third-party"))
@@ -236,7 +236,7 @@ def _held_against_own_keys(pack):
     for text in (f"gw-1 {right}  # its label", f"gw-1 {other}\ngw-1 {right}"):
         report, step = asked(text)
         assert (report.consistent, step.outcome) == (True, "ok")
-        assert "meters' keys, by your own list: gw-1" in report.relied
+        assert "meters' keys, from your own list: gw-1" in report.relied
     asked_by = [str(pack), "--meter-keys", str(file), "--accept", "draft"]
     assert tonne("verify", *asked_by).exit_code == alone(asked_by) == 0
     report, step = asked(f"gw-1 {other}")
@@ -245,7 +245,7 @@ def _held_against_own_keys(pack):
     assert "your --meter-keys has another key for it" in step.detail
     report, step = asked(f"inv-1 {public(METER)}")
     assert "meter-key" in {one.code for one in report.missing}
-    assert (report.exit_code, "by your own list" in " ".join(report.relied)) == (4, False)
+    assert (report.exit_code, "from your own list" in " ".join(report.relied)) == (4, False)
     with pytest.raises(InputError, match="line 1: 'zz' is not a public key"):
         asked("gw-1 zz")
     with pytest.raises(InputError, match="is part of the pack"):

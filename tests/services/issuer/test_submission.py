@@ -135,8 +135,9 @@ def test_an_increase_is_explained_and_judged(database_url, tmp_path):
     facts, found = _checks(database_url, name)
     (above,) = (c for c in facts.subject.comparisons if c.what.startswith("reduction"))
     assert float(above.difference_percent) > 10
+    missing = "without an event `increase` that names a document"
     assert found["explained"].lacking == (
-        f"{above.difference_percent} % above the estimate: no event `increase` with a document",
+        f"{above.difference_percent} % above the estimate, {missing}",
         "Reduction above the ex-ante estimate",
     )
     with logged.issuer(database_url) as conn:

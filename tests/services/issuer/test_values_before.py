@@ -304,7 +304,7 @@ def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
     usual, asked = shown_asked(url)
     assert asked is UNSET
     (one,) = (o for o in usual.applicability if o.rule == "PAR-05")
-    assert "sfc_l_per_100km = 34 L/100 km rests on evidence of grade D" in str(one.detail)
+    assert "sfc_l_per_100km = 34 L/100 km has evidence of grade D" in str(one.detail)
     file = tmp_path / "root.json"
     file.write_bytes(signed(replace(root(), evidence=Asked("C", "D", "5")), *OLD_KEYS[:2]))
     monkeypatch.setenv("TONNE_TRUST_ROOT", str(file))

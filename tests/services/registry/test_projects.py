@@ -143,7 +143,10 @@ def test_a_meter_at_the_grid_has_to_say_what_makes_its_electricity(load):
     grid = grid.replace("expected", "parameters: {ef_grid_t_per_mwh: 0.6592, capacity_mw: 1}\n#", 1)
     silent = load(meter + grid.replace(", case: 1", ""))
     assert not silent.refused
-    assert "devices[inv]: no document states that anything but the sun" in messages(silent)
+    assert (
+        "devices[inv]: no document states a source of its electricity other than the sun"
+        in messages(silent)
+    )
     water = load(meter + grid.replace("case: 1", "technology: 2"))
     assert "technology without a third party's document" in messages(water)
     turbine = BASE.replace("pv_inverter", "wind_turbine")

@@ -169,7 +169,7 @@ def test_the_doctor_shows_the_identity_that_is_in_use(secure, tmp_path):
     (nobody / "ca.crt").write_bytes((secure.home / "identity" / "ca.crt").read_bytes())
     found = _doctor(secure, "--identity", str(nobody))["MQTT broker"]
     assert found["state"] == "wrong"
-    assert "hangs up once we have shown who we are" in found["found"]
+    assert "closes the connection after the client certificate is presented" in found["found"]
     assert "TONNE_MQTT_CERT_FILE" in found["fix"]
     authority = Authority.open(tmp_path / "own")
     made = authority.issue("tonne", 10)

@@ -142,7 +142,7 @@ def test_a_duration_is_of_several_units():
     """A month and its last reading would be counted in minutes by hand."""
     assert Duration().convert("31d15m", None, None) == (31 * 86_400 + 900) * 1_000_000
     for wrong in ("31d 15m", "15", "d", "0s"):
-        with pytest.raises(BadParameter, match="no duration"):
+        with pytest.raises(BadParameter, match="not a duration"):
             Duration().convert(wrong, None, None)
 
 

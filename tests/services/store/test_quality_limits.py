@@ -137,7 +137,7 @@ FROM = "from: 2026-01-01T00:00:00Z"
         (f"channel: state, {FROM}, reason: r, gap_s: 60", "limit of the channel time"),
         (f"channel: time, {FROM}, reason: r, spike: 60", "limit of channels"),
         (f"channel: state, {FROM}, reason: r, phases_share: 0.1", "sum of phases"),
-        (f"channel: state, {FROM}, reason: r, flat_s: 1e9", "longer than a week"),
+        (f"channel: state, {FROM}, reason: r, flat_s: 1e9", "longer than one week"),
     ],
 )
 def test_limits_that_contradict_are_refused_where_they_stand(planned, row, words):

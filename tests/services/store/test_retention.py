@@ -196,7 +196,7 @@ def test_an_event_is_gone_or_is_sent_again(conn, database_url, monkeypatch):
     assert isinstance(done.exception, InputError)
     assert f"event {old} was removed" in str(done.exception)
     done = CliRunner().invoke(command, ["replay", "w", "--since", "2000-01-01T00:00:00Z"])
-    assert "w: 2 events sent again; the oldest event that is kept is of 20" in done.output
+    assert "w: 2 events sent again; the oldest stored event is of 20" in done.output
 
 
 def test_an_event_that_is_not_for_a_webhook_is_named(conn):

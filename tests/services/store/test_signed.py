@@ -115,7 +115,7 @@ def test_stored_values_are_held_against_the_registry(registered, database_url, m
     assert (own.exit_code, json.loads(own.stdout)["verified"]) == (0, 1)
     other = tonne("signed", "verify", "--device", "c2")
     assert other.exit_code == 1
-    assert "sent by c2, and signed by the meter of c1" in other.stdout
+    assert "sent by c2, but signed by the meter of c1" in other.stdout
     # a file, by the keys of the database, and the registry as it is written again
     assert tonne("signed", "verify", VALUES).exit_code == 0
     with connect(database_url) as conn:

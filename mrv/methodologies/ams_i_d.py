@@ -184,6 +184,6 @@ METHODOLOGY = Methodology(
         "A retrofit is credited only above the historical mean plus its standard deviation.",
         "A metered project is a new plant; a retrofit is evaluated by year.",
         "Import is deducted; missing import data are charged at the rated power.",
-        "Generation is solar unless a dated document shows another technology.",
+        "A meter is solar unless its class (wind turbine) or a dated document shows otherwise.",
     ),
 )

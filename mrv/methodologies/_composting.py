@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from mrv.countries import FIRST_COUNTRY, ruling
 from mrv.methodologies._live import (
     CLOSER,
     DESIGN_MASS,
@@ -197,10 +198,11 @@ def metered(
 
 
 def _climate(parameters: Inputs, factors: Factors) -> str:
-    """Return what was entered; else that of all of Viet Nam, or the one that decays most slowly."""
-    grid = getattr(factors, "grid", None) or "VN"  # release 0.1.0 knew no other country
-    usual = "tropical-wet" if grid.startswith("VN") else CLIMATES[-1]
-    return CLIMATES[int(parameters["climate"]) - 1] if "climate" in parameters else usual
+    """Return what was entered, else that of the whole country, else the slowest decay."""
+    if "climate" in parameters:
+        return CLIMATES[int(parameters["climate"]) - 1]
+    country = (getattr(factors, "grid", None) or FIRST_COUNTRY).partition(".")[0]
+    return str(ruling("rules").get(country, {}).get("climate", {}).get("waste", CLIMATES[-1]))
 
 
 CLIMATE = ParameterSpec(

@@ -337,7 +337,8 @@ class PeriodResult:
 
     `gross` is before deductions and substitutions, `net` after them.
     `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
-    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.  `compared`
+    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.  `before_evidence_ug`
+    is the reduction without what documents and invoices that are lacking take off.  `compared`
     are kinds of factors that were looked at, by conditions and by values that were tried
     and do not count, beside those of the figures.
     """
@@ -353,6 +354,7 @@ class PeriodResult:
     carried_ug: int
     carry_ug: int
     credit_t: int
+    before_evidence_ug: int
     covered_share: str
     vintages: tuple[Vintage, ...]
     devices: tuple[DeviceOutcome, ...]

@@ -228,7 +228,6 @@ class Besides:
     `gauged` are devices and quantities of which the own power agrees with the register, or counts.
     `late` is what was fixed ex ante and was changed in the registry after the period began.
     `replaced` are invoices that another one corrects, each with that one and the reason.
-    `before_evidence`: what documents and invoices that are lacking take off is left out.
     `fallen` is where a device's register left its line, by device and quantity.
     `outside` is what devices metered in parts of invoices' time that are outside the period.
     `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
@@ -265,7 +264,6 @@ class Besides:
     gauged: frozenset[tuple[str, str]] = frozenset()
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
-    before_evidence: bool = False
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)

@@ -176,22 +176,47 @@ class Passed:
     ----------
     reported : sequence of (Judging, Said)
         What each rule reported.
-    priced : callable
-        Prices each rule that had an effect: only what is stated asks for it.
+    effective : frozenset of str
+        Rules that bound a quantity.
     dropped : frozenset of str
         Rules without effect, since they would raise the reduction.
+    left : callable
+        Returns the reduction that some of the judges leave. [tCO2e]
     """
 
     account: Account
     facts: Facts
     reported: Sequence[tuple[Judging, Said]]
-    priced: Callable[[], Mapping[str, Cost]]
+    judges: Sequence[Judging]
+    effective: frozenset[str]
     dropped: frozenset[str]
+    left: Callable[[Sequence[Judging]], Fraction]
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
-        """Cost of each rule that had an effect, in the order of the catalogue."""
-        return self.priced()
+        """
+        Cost of each rule that had an effect, in the order of the catalogue.
+
+        Each is of a pass with this rule alone, and of one with all the others.
+        """
+        names = in_order(self.effective | self.account.applied)
+        none = self.left(()) if names else Fraction(0)
+        return {
+            name: Cost(
+                none - self.left([one for one in self.judges if one.rule == name]),
+                self.left([one for one in self.judges if one.rule != name])
+                - self.account.reduction_t,
+            )
+            for name in names
+        }
+
+    @property
+    def before_evidence_t(self) -> Fraction:
+        """The reduction without what documents and invoices that are lacking take off. [tCO2e]"""
+        evidence = {one.rule for one in self.judges if one.stage == "evidence"}
+        if self.effective.isdisjoint(evidence):
+            return self.account.reduction_t
+        return self.left([one for one in self.judges if one.stage != "evidence"])
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -250,19 +275,8 @@ class Engine:
             some, _, of = self._ruled(facts, terms, besides, judges)
             return some.account(of).reduction_t
 
-        def priced() -> Mapping[str, Cost]:
-            """Price each rule by a pass with it alone, and one with all the others."""
-            none = left(())
-            return {
-                name: Cost(
-                    none - left([one for one in self.judges if one.rule == name]),
-                    left([one for one in self.judges if one.rule != name]) - account.reduction_t,
-                )
-                for name in in_order(effects.keys() | account.applied)
-            }
-
         dropped = frozenset(ruled.effects).difference(effects)
-        return Passed(account, last, ruled.said, priced, dropped)
+        return Passed(account, last, ruled.said, self.judges, frozenset(effects), dropped, left)
 
     def _ruled(
         self, facts: Facts, terms: Terms, besides: Besides, judges: Sequence[Judging]
@@ -330,8 +344,6 @@ class Engine:
 
 
 def _of(stage: Stage, besides: Besides, judges: Sequence[Judging]) -> list[Judging]:
-    if stage == "evidence" and besides.before_evidence:
-        return []
     number = 1 if besides.accounting == FIRST else 2
     return [one for one in judges if one.stage == stage and one.since <= number]
 

@@ -95,14 +95,6 @@ class Case:
     @cached_property
     def result(self) -> PeriodResult:
         """Return the closed period; errors as `mrv.rules.closing.close`."""
-        return self._closed(self._reference_data())
-
-    @cached_property
-    def before_evidence(self) -> PeriodResult:
-        """Return the result as if every missing document and invoice were provided."""
-        return self._closed(replace(self._reference_data(), before_evidence=True))
-
-    def _closed(self, besides: Besides) -> PeriodResult:
         return closing.close(
             self.plan.project,
             self.fleet,
@@ -112,7 +104,7 @@ class Case:
             self.to_us,
             self.book,
             self.plan.carried_ug,
-            besides,
+            self._reference_data(),
         )
 
     def _reference_data(self) -> Besides:

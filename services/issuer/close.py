@@ -254,7 +254,7 @@ def _keep_days(conn: Connection, case: Case, statement: str) -> None:
         project.timezone,
         of_result(case, case.result),
         statement=statement,
-        before_evidence_ug=case.before_evidence.net.reduction.ug,
+        before_evidence_ug=case.result.before_evidence_ug,
     )
 
 

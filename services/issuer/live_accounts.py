@@ -183,7 +183,7 @@ def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[Acc
         frames = _frames(conn, fleet, pairs, from_us, to_us)
         case = Case(plan, frames, rows, from_us, to_us, load_book(conn))
         check_costed(plan.project, fleet, (from_us, to_us), case.factors)
-        return close.of_result(case, case.result), case.before_evidence.net.reduction.ug
+        return close.of_result(case, case.result), case.result.before_evidence_ug
 
 
 def _frames(

@@ -111,6 +111,7 @@ def closed(name, closes, books):
 def _lines(result):
     """Return all that a result says; of invoices within the period no part is outside it."""
     whole = asdict(result)
+    del whole["before_evidence_ug"]  # boards show it, and no statement
     for row in whole["cross_checks"]:
         if not row["outside"]:
             del row["outside"]

@@ -233,3 +233,10 @@ def test_the_cost_of_a_rule_is_that_of_closes_with_it_alone_and_without_it(close
             )
             assert none - alone.account.reduction_t == cost.alone, name
             assert rest.account.reduction_t - passes[name].account.reduction_t == cost.beside, name
+
+
+def test_what_missing_documents_cost_is_what_a_close_without_their_rules_leaves(closes, passes):
+    """A board would blame missing invoices for tonnes that no invoice can bring back."""
+    least = [one for one in JUDGES if one.stage != "evidence"]
+    for name in [*passes][::3]:
+        assert passes[name].before_evidence_t == passed(closes[name], least).account.reduction_t

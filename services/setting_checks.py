@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from ingest.addresses import host_and_port, parts_of, server_of
-from ingest.mqtt.topics import PORTS
+from ingest.mqtt.names import PORTS
 from services import kafka_access
 from services.environment import SettingsError, split_bind
 from services.kafka_access import KafkaAccess

@@ -27,8 +27,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.addresses import server_of
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient, Inbox
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
-from ingest.mqtt.topics import PORTS, STATUS
+from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
 
 KEEPALIVE_S = 60

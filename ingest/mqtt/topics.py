@@ -6,8 +6,6 @@ Topics of tonne/v1: the publishing principal and the device of each message.
 that the registry puts behind it.  Sparkplug's topics stand for these, and what
 came on them is read by its own rules.  Fleets with topics of their own have them
 mapped by the registry's templates.  Everything else is refused with a reason.
-
-MQTT names that gateways also use; imports nothing, as a gateway has little memory.
 """
 
 from __future__ import annotations
@@ -17,22 +15,9 @@ from collections.abc import Sequence
 from ingest import sparkplug
 from ingest.errors import PayloadError
 from ingest.model import Fleet
+from ingest.mqtt.names import PREFIX, receipt_topic, status_topic
 from ingest.mqtt.templates import SUBSCRIPTIONS as OWN
 from ingest.mqtt.templates import Template, parse
-
-PREFIX = "tonne/v1/"
-PORTS = {"mqtt": 1883, "mqtts": 8883}
-
-
-def receipt_topic(principal: str) -> str:
-    """Return the topic of a principal's receipts for durable messages."""
-    return f"{PREFIX}{principal}/receipt"
-
-
-def status_topic(principal: str) -> str:
-    """Return the topic of a principal's status, also used by its will."""
-    return f"{PREFIX}{principal}/status"
-
 
 __all__ = [
     "ELSEWHERE",

@@ -83,9 +83,9 @@ def _table(indicator: Indicator, configured: Table | None) -> Table:
         return configured
     if indicator.configured:
         raise IndicatorError(
-            f"the limits of {indicator.reference} are not included in tonne for "
-            f"{indicator.id}; give them with --limits FILE, a TOML like "
-            "mrv/countries/vn/limits/qcvn_40_2011.toml "
-            f'with id = "{indicator.id}"'
+            # in these words databases of 0.1.0 hold it
+            f"{indicator.id}: the limits of {indicator.reference} could not be read when this was"
+            " written, and none are assumed; give them with --limits FILE, a TOML like"
+            f' mrv/countries/vn/limits/qcvn_40_2011.toml with id = "{indicator.id}"'
         )
     return limits.NONE if indicator.table is None else limits.load(indicator.table)

@@ -13,7 +13,7 @@ import yaml
 from ingest import profiles
 from ingest.addresses import parts_of, server_of
 from ingest.errors import InputError
-from ingest.mqtt.topics import PORTS
+from ingest.mqtt.names import PORTS
 from services.edge.outbox import WhenFull
 from services.registry.fields import ID
 

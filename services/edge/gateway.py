@@ -28,8 +28,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import ServerError
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls, close_sockets
-from ingest.mqtt.topics import PORTS
 from services.edge import identity
 from services.edge.config import Config, CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder

@@ -26,7 +26,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError, TonneError
 from ingest.mqtt.tls import CA, CERTIFICATE, KEY
-from services.identity.principals import PUBLIC, write
+from services.identity.files import PUBLIC, write
 
 ROOT = "/.well-known/est"
 _PORT = 8444

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from ingest.errors import InputError
 from services.edge.config import Signing
 from services.edge.outbox import Outbox, Waiting
-from services.identity import principals
+from services.identity import files
 
 CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
 EDDSA, ES256 = "EdDSA", "ES256"
@@ -57,11 +57,11 @@ class Signer:
         self._gateway, self._path = gateway, Path(signing.key)
         self._algorithm, self.gather_s = signing.algorithm, signing.gather_s
         if not self._path.exists():
-            principals.write(self._path, _pem(_new(self._algorithm)))
+            files.write(self._path, _pem(_new(self._algorithm)))
         self._key = self._loaded()
 
     def _loaded(self) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
-        data = principals.read(self._path, "signing key")
+        data = files.read(self._path, "signing key")
         try:
             found = serialization.load_pem_private_key(data, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -11,9 +11,10 @@ from psycopg import Connection
 from ingest.mqtt.templates import parse
 from services.identity import mosquitto, principals, rabbitmq
 from services.identity.control import Control, differences
+from services.identity.files import PUBLIC, SECRET, make_folder, write
 from services.identity.folder import PASSWORD, IdentityFolder
 from services.identity.mosquitto import Listening
-from services.identity.principals import PUBLIC, SECRET, Principal, make_folder, write
+from services.identity.principals import Principal
 from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
 

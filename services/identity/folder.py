@@ -22,9 +22,10 @@ import msgspec
 
 from ingest.errors import InputError
 from ingest.mqtt.tls import CA, CERTIFICATE, KEY, Tls
-from services.identity import principals
+from services.identity import files
 from services.identity.authority import Authority, Issued
-from services.identity.principals import PUBLIC, Hashed, checked, make_folder, write
+from services.identity.files import PUBLIC, Hashed, make_folder, write
+from services.identity.principals import checked
 
 SERVICE_DAYS = 3_650
 PASSWORD = "password"  # noqa: S105 - the name of a file
@@ -67,11 +68,11 @@ class IdentityFolder:
 
     def hand_out_password(self, name: str, authority: Authority) -> None:
         """Make a password for a device, write it for the device, and its hash for the broker."""
-        password = principals.make()
+        password = files.make()
         folder = self.device(name)
         write(folder / PASSWORD, password.encode())
         write(folder / CA, authority.certificate, PUBLIC)
-        write(self._hash(name), msgspec.json.encode(asdict(principals.hashed(password))))
+        write(self._hash(name), msgspec.json.encode(asdict(files.hashed(password))))
         write(self._mark_not_carried(name), b"")
         for file in (CERTIFICATE, KEY):
             (folder / file).unlink(missing_ok=True)

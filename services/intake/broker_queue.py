@@ -20,8 +20,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.addresses import server_of
 from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls, close_sockets
-from ingest.mqtt.topics import PORTS
 from services.identity.principals import QUEUE_TOPICS, WATCH, is_ours
 from services.metrics import Metrics
 from services.settings import Settings

@@ -18,7 +18,7 @@ import msgspec
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import receipt_topic
+from ingest.mqtt.names import receipt_topic
 from ingest.reading import Reading, time_us
 from services.clock import now_us
 from services.store.messages.principal_status import Said

@@ -126,4 +126,4 @@ def cell_events(stage: dict[str, float]) -> str:
                     f"{trace.oldest_s.max():,.0f}",
                 )
             )
-    return table(("what happens", "most messages waiting", "the oldest waits s"), rows)
+    return table(("event", "most messages waiting", "the oldest waits s"), rows)

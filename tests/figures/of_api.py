@@ -170,6 +170,21 @@ def issued(a, projects, year):
 
 def _report(a, body, year):
     path = "/v1/programme/report"
+    for one in body["statements"]:
+        same = [s for s in a.statements if s["id"] == one["statement"]]
+        wanted = [
+            v for s in same for v in s["document"]["credentialSubject"]["credited"]["vintages"]
+        ]
+        of = sum(int(v["credited_t"]) for v in wanted if v["year"] == year)
+        yield f"{path}: credited_t", one["credited_t"], of
+    for one in body["alarms"]:
+        costs = [alarm_cost(a, one["kind"], subject) for subject in one["subjects"]]
+        known = [cost for cost in costs if cost is not None]
+        yield (
+            f"{path}: cost_t_per_day",
+            _near(one["cost_t_per_day"]),
+            _near(sum(known) if known else None),
+        )
     for one in body["systems"]:
         own = [p["project"] for p in one["projects"]]
         known = [v for p in own if (v := expected_of(a, p, year)) is not None]

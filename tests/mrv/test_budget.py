@@ -124,7 +124,7 @@ def test_the_whole_pack_is_read_and_the_larger_one_on_request(tmp_path):
     with pytest.raises(PackTooLargeError, match="tonne verify --large"):
         read_pack(folder, small)
     few = Budget(interval_rows=95)
-    with pytest.raises(PackTooLargeError, match="intervals: 96 are more than the 95"):
+    with pytest.raises(PackTooLargeError, match="intervals: 96 are more than the maximum of 95"):
         verify(read_pack(folder, few))
     assert LARGE.interval_rows > 10 * USUAL.interval_rows
 

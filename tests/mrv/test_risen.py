@@ -78,7 +78,7 @@ def test_an_auditor_is_told_whatever_program_closed_it(buses):
             needs_evidence=lambda: None, claims=claims_of(body), statement=body, case=case
         )
         if told is None:
-            assert "computed again" in account(subject)
+            assert "recalculated" in account(subject)
             continue
         with pytest.raises(PeriodError, match=told):
             account(subject)

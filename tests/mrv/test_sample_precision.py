@@ -124,7 +124,7 @@ def test_cod_counts_by_its_bound_where_samples_scatter():
     assert abs(low - (6 - Fraction("0.75378"))) < Fraction(1, 10**3)
     result = owner.treated(_cod("5", "5.5", "6", "6.5", "7"))
     told = [said for holds, said in owner.detail(result, "PAR-06") if not holds]
-    assert "5 samples give 12.56 % at 90 % confidence; 10 % is required" in told[0]
+    assert "5 samples give a precision of 12.56 % at 90 % confidence; 10 % is required" in told[0]
     assert "About 8 samples are sufficient" in told[0]
 
 
@@ -149,10 +149,10 @@ def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
     rest = {n: owner.COD[n] for n in owner.MONITORED}
     result = owner.treated(owner.lab(**rest))
     found = Fraction(owner.used(result)["cod_in_kg_per_m3"])
-    told = [one for one in owner.detail(result, "PAR-06") if "were asked" in one[1]]
+    told = [one for one in owner.detail(result, "PAR-06") if "were surveyed" in one[1]]
     assert [holds for holds, _ in told] == [counted is not None]
     if counted is None:
         assert abs(found - (6 - of_survey(given, SMALL).half)) < Fraction(1, 10**8)
-        assert "30 of 4000 were asked" in told[0][1].replace(",", "")
+        assert "30 of 4000 were surveyed" in told[0][1].replace(",", "")
     else:
         assert found == Fraction(counted)

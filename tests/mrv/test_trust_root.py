@@ -51,7 +51,7 @@ def test_an_auditor_relies_on_whom_the_programme_names():
 def test_too_few_signatures_are_not_enough():
     """One root key in a thief's hand would name the verifiers."""
     for keys in ([], OLD[:1], [OLD[0], OLD[0]], [OLD[0], NEW[0]], NEW):
-        with pytest.raises(EnrolmentError, match="are needed"):
+        with pytest.raises(EnrolmentError, match="are required"):
             read_root(signed(root(), *keys), THEN)
     for some in (OLD[:2], OLD[1:], OLD):
         assert read_root(signed(root(), *some), THEN).version == 1
@@ -65,7 +65,7 @@ def test_the_next_version_is_signed_by_the_old_keys_and_by_the_new_ones():
     message = signed(second, *OLD[:2], *NEW[:2])
     assert read_next(FIRST, message, THEN) == second
     for keys in (OLD, NEW, [*OLD[:1], *NEW], [*OLD, *NEW[:1]], []):
-        with pytest.raises(EnrolmentError, match="are needed"):
+        with pytest.raises(EnrolmentError, match="are required"):
             read_next(FIRST, signed(second, *keys), THEN)
 
 

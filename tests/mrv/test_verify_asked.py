@@ -297,7 +297,7 @@ def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
         "the next": (third, 1, "readings"),
         "the next, of other keys": (
             roots.signed(roots.root(3, keys=roots.NEW, expires="2100-01-01T00:00:00Z"), *roots.NEW),
-            2, "are needed",
+            2, "are required",
         ),
         "the one after the next": (
             roots.signed(roots.root(4, expires="2100-01-01T00:00:00Z"), *roots.OLD), 2, "one after",

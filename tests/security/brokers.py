@@ -15,9 +15,9 @@ from ingest.mqtt.tls import Tls
 from services.enrolment import broker as written
 from services.identity import mosquitto, principals
 from services.identity.authority import Authority
+from services.identity.files import write
 from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import Listening
-from services.identity.principals import write
 from services.local import machine
 from services.local.machine import LOOPBACK
 from services.local.mosquitto import PASSWORDS, Mosquitto

@@ -199,7 +199,7 @@ def test_by_command(database_url, conn, mail, monkeypatch):
     monkeypatch.setenv("TONNE_SMTP_URL", mail.ways.smtp_url)
     monkeypatch.setenv("TONNE_SMTP_FROM", mail.ways.smtp_from)
     said = tonne("alarms", "contacts", "add", "anna", "--address", "mailto:anna@example.org")
-    assert "alarms go to mailto:anna@example.org" in said.stdout
+    assert "alarms are sent to mailto:anna@example.org" in said.stdout
     assert tonne("alarms", "contacts", "test", "anna").stdout.strip() == "anna: taken"
     assert len(mail.came) == 1
     begin = f"{NOW - HOUR:%Y-%m-%dT%H:%MZ}"

@@ -89,7 +89,7 @@ def test_secrets_are_for_their_owner_alone(tonne, database_url):
     ("name", "told"),
     [
         ("nobody", "not registered"),
-        ("behind", "speaks for it"),
+        ("behind", "publishes for it"),
         ("gone", "was removed"),
         ("tonne", "tonne's own"),
         ("tonne-admin", "tonne's own"),

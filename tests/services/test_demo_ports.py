@@ -72,8 +72,8 @@ def test_ports_that_are_taken_give_way(stage, capsys):
         assert run.poll() is None
         assert api.poll() is None
     said = capsys.readouterr().out
-    assert f"port {LISTENS['run'].port} is taken: {stage.metrics} instead" in said
-    assert f"port {LISTENS['api'].port} is taken: {stage.api} instead" in said
+    assert f"port {LISTENS['run'].port} is in use: {stage.metrics} instead" in said
+    assert f"port {LISTENS['api'].port} is in use: {stage.api} instead" in said
 
 
 @pytest.mark.usefixtures("taken", "late", "forked")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ingest.addresses import server_of
-from ingest.mqtt.topics import PORTS
+from ingest.mqtt.names import PORTS
 from services.environment import one_setting
 from services.kafka_access import KafkaAccess
 from services.settings import Settings, SettingsError, split_bind

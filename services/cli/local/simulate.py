@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.status import Status
 
 from ingest.addresses import server_of
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
-from ingest.mqtt.topics import PORTS
 from services.cli.options.common import Choice
 from services.cli.options.servers import identity_folder
 from services.clock import now_us

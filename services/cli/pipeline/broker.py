@@ -12,7 +12,7 @@ import click
 
 from ingest.addresses import server_of
 from ingest.errors import InputError
-from ingest.mqtt.topics import PORTS
+from ingest.mqtt.names import PORTS
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url, identity_folder
 from services.cli.output.text import counted, print_result

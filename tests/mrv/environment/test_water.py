@@ -75,7 +75,7 @@ NEW = {"standard": "qcvn-40-2025", "column": "A", "flow_m3_d": 800}
         (OLD, 135.0, "within", []),
         (OLD | {"commissioned": "2025-10-01"}, 10.0, "not judged", "qcvn-40-2025 applies"),
         (OLD | {"kq": 1.5}, 10.0, "not judged", "kq = "),
-        (NEW, 10.0, "not judged", "are not included in tonne"),
+        (NEW, 10.0, "not judged", "could not be read when this was written"),
         (NEW | {"table": TABLE}, 101.0, "exceeded", ["cod"]),
         (NEW | {"table": "id ="}, 101.0, "not judged", "attributes.limits.table"),
         ({"standard": "qcvn-41"}, 10.0, "not judged", "is unknown"),
@@ -117,7 +117,7 @@ RIVER = {"standard": "qcvn-08-2023", "water": "river", "class": "B"}
 @pytest.mark.parametrize(
     ("rules", "cod", "oxygen", "grade", "says"),
     [
-        (RIVER, 10.0, 6.0, "not judged", "are not included in tonne"),
+        (RIVER, 10.0, 6.0, "not judged", "could not be read when this was written"),
         (RIVER | {"table": CANAL_TABLE}, 15.0, 5.0, "within", []),
         (RIVER | {"table": CANAL_TABLE}, 15.1, 4.9, "exceeded", ["cod", "do_mg_l"]),
         (RIVER | {"table": CANAL_TABLE, "class": "C"}, 10.0, 6.0, "not judged", "has no limit"),

@@ -100,7 +100,7 @@ def test_a_known_reason_without_letters_is_empty(asking):
 
 def test_reasons_are_those_of_the_docs():
     """A reason that the docs lack sends a technician to the source."""
-    part = DOCS.read_text(encoding="utf-8").split("| reason | it means")[1].split("\n\n")[0]
+    part = DOCS.read_text(encoding="utf-8").split("| reason | meaning")[1].split("\n\n")[0]
     cells = [row.split("|")[1] for row in part.splitlines()[2:]]
     told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(told) == sorted(REASONS)
@@ -142,7 +142,7 @@ def test_the_clock_is_named_where_sites_have_several(tonne, database_url):
             " ('a', 'A', 40, -105, 'America/Denver'), ('b', 'B', 20, 106, 'Asia/Ho_Chi_Minh')"
         )
     told = tonne("deadletter", "count", "--from", "2026-02-01")
-    assert "the clock of Asia/Ho_Chi_Minh (2 of 3 sites)" in told.stderr
+    assert "days are in time zone Asia/Ho_Chi_Minh (2 of 3 sites)" in told.stderr
     assert tonne("deadletter", "count", "--from", "2026-02-01T00:00:00+07:00").stderr == ""
     own = tonne("deadletter", "count", "--device", "inv-001", "--from", "2026-02-01")
     assert own.stderr == ""

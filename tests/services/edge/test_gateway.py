@@ -274,7 +274,7 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
         ({"sources": [{"kind": "modbus-tcp", "device": "a", "host": "h", "class": "pv_inverter",
                        "profile": "generic"}]}, "no register map"),
         ({"sources": [{"kind": "modbus-tcp", "device": "a", "host": "h", "class": "pv_inverter",
-                       "profile": "x"}]}, "none of 'pv_inverter'"),
+                       "profile": "x"}]}, "of 'pv_inverter'; known: "),
         ({"sources": [{"kind": "mqtt", "url": "mqtt://h", "topics": ["a/b"]}]}, "{device} once"),
         ({"sources": [{"kind": "csv", "folder": "f", "columns": {}, "timezone": "Mars"}]},
          "device or device_column"),

@@ -258,9 +258,7 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     assert found == ([("CLM-02", "CL" if counts else "CAR")] if told or not counts else [])
     assert [holds for holds, _ in _said(claims, "CLM-02")] == [False] * len(found)
     if not counts:
-        assert [r["rule"] for r in claims["rules"] if float(r["deducted_alone_t"]) > 0] == [
-            "CLM-02"
-        ]
+        assert [r["rule"] for r in claims["rules"] if float(r["deductedAlone_t"]) > 0] == ["CLM-02"]
     # who was there first counts
     before = _close(url, 0, "pv", 3)
     assert float(before["monitoredParameters"][0]["counted"]) > 0

@@ -174,13 +174,13 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     # one cause, one finding
     (found,) = (f for f in subject["applicability"] if f["rule"] == FIXED)
     assert not found["holds"]
-    assert f"sfc_l_per_100km is 44.5 and was 34 in issued statement {first}" in worded(found)
+    assert f"sfc_l_per_100km is 44.5, but 34 in issued statement {first}" in worded(found)
     name = _issue(url, who, 1)
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # and again: what counted was the value that it was issued with, also in a week of rest
     (again,) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
-    assert f"sfc_l_per_100km is 44.5 and was 34 in issued statement {first}" in worded(again)
+    assert f"sfc_l_per_100km is 44.5, but 34 in issued statement {first}" in worded(again)
 
 
 def test_a_value_without_its_document_counts_once_the_document_is_there(database_url, tmp_path):
@@ -214,7 +214,7 @@ def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tm
     subject = _close(url, 0)
     assert subject["emissions"]["reduction"] == honest
     (found,) = (f for f in subject["applicability"] if f["rule"] == KEPT)
-    assert f"was 34 in issued statement {later}: the issued value is applied" in worded(found)
+    assert f"but 34 in issued statement {later}: the issued value is applied" in worded(found)
     name = _issue(url, who, 0)
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent

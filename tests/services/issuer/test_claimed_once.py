@@ -103,6 +103,6 @@ def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
     assert fuel.value == "34"
     said = [c.words() for c in claims.applicability if not c.holds]
     assert any(
-        f"was 34 in issued statement {verified}: the issued value is applied" in text
+        f"but 34 in issued statement {verified}: the issued value is applied" in text
         for text in said
     )

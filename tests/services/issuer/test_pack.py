@@ -57,7 +57,7 @@ def test_a_pack_without_its_times_is_refused(written):
     """A file of another kind would be read as one without readings."""
     with pytest.raises(InputError, match="its columns are"):
         ReadingsFile(written("time"), "energy_meter")
-    with pytest.raises(InputError, match="lack 'device'"):
+    with pytest.raises(InputError, match="lacks the columns 'device'"):
         ReadingsFile(written("device"), "energy_meter")
 
 

@@ -138,7 +138,7 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
     assert again.exit_code == 0, again.output
     assert again.output.count("was stamped by west") == 2
     assert authorities[0].asked == before  # who stamped it is not asked again
-    assert "nothing waits" in tonne("timestamp", "request").output
+    assert "no entry waits" in tonne("timestamp", "request").output
 
 
 def test_answers_that_do_not_count_are_not_kept(who, database_url, asked, authorities, tmp_path):

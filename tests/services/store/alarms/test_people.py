@@ -46,7 +46,7 @@ def test_what_to_do_goes_by_the_cause_of_now(conn, database_url, monkeypatch):
     assert told("inv") == ("silence", "credential", TO_DO["credential"][1])
     (number,) = [one["id"] for one in alarms.listed(conn, None, 100, subject="alone")]
     said = tonne("alarms", "show", number).output
-    assert "its messages are refused" in said
+    assert "its messages are rejected" in said
     assert "its power" not in said
     # what is stored after it was refused was good: it is silent by itself again
     heard(conn, 0, "alone")

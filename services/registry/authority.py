@@ -260,7 +260,7 @@ def changed_after_filing(stored: Authority, given: Authority) -> Iterator[str]:
 def _changed(was: Submission, now: Submission) -> Iterator[str]:
     if was.filed is not None and was != now:
         yield (
-            f"it is filed as {was.filed[:12]} and never changes; enter a revision as version"
+            f"it is filed as {was.filed[:12]} and does not change; enter a revision as version"
             f" {was.version + 1}"
         )
 

@@ -163,7 +163,7 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
     ):
         done = run.bring(**sections)
         assert (done.exit_code, _rows(url)) == (Exit.INPUT, before), done.output
-        assert "never changes" in done.output
+        assert "does not change" in done.output
     more["actions"][1]["reported_in"] = 2
     second = YEAR | {"version": 2, "date": "2027-09-01"}
     assert run.bring(authorizations=[more], submissions=[second]).exit_code == Exit.DONE
@@ -181,4 +181,4 @@ def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path
     done = run("export", "aef", statement, "--party", "VNM", "--year", VINTAGE, "--entered", own,
                "--out", tmp_path / "own")  # fmt: skip
     assert done.exit_code == Exit.INPUT, done.output
-    assert "never changes" in done.output
+    assert "does not change" in done.output

@@ -651,7 +651,7 @@ BEGIN
         SELECT FROM filed_submission f
         WHERE NEW.id = format('%s %s version %s', f.party, f.year, f.version)
     ) THEN
-        RAISE EXCEPTION 'submission % is filed and never changes', NEW.id USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'submission % is filed and does not change', NEW.id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END $$;

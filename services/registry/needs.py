@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from ingest import classes, profiles
 from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
-from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of, unaccepted
-from mrv.countries import grids
+from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors import GRID, FactorBook, is_of_banks, kinds_in, load, row_to_write
-from mrv.factors.ledger import Ledger
+from mrv.factors import FactorBook, load
 from mrv.methodologies import (
     DIRECTION,
     abroad,
@@ -23,7 +20,6 @@ from mrv.methodologies import (
     implausible,
     low_reference,
     odd,
-    official_grid,
     unit_reductions,
 )
 from mrv.model import (
@@ -35,7 +31,6 @@ from mrv.model import (
     Candidate,
     CandidateDevice,
     Check,
-    Factor,
     Methodology,
     RoleNeeds,
 )
@@ -45,6 +40,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
 from services.nearest import did_you_mean
+from services.registry.asked_factors import unverified
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.located import Finding
 
@@ -73,7 +69,7 @@ def check(
     if errors:
         yield from (_finding(project, text) for text in errors)
         return
-    yield from _from_memory(project, methodology, parameters, names, book)
+    yield from unverified(project, methodology, parameters, names, book)
     yield from _strange(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
@@ -118,104 +114,6 @@ def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:
     known = {factor.id for factor in book}
     for name in sorted(names - known):
         yield f"parameters.{KEY}: {name!r} is no factor; `tonne evaluate --describe` lists ids"
-
-
-def factors_asked(
-    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
-) -> list[Factor]:
-    """
-    Return factors used by a project's account in its first year, by id.
-
-    Raises
-    ------
-    FactorError
-        If one is not there.
-    """
-    ledger, year = Ledger(book), project.crediting_from.year
-    alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}
-    for bound in alike.values():
-        params = read(methodology.roles[bound.role].params, bound.params, bound.device)
-        unit_reductions(methodology, bound.role, params, parameters, ledger, year)
-    return ledger.used()
-
-
-def _from_memory(
-    project: Project,
-    methodology: Methodology,
-    parameters: Inputs,
-    names: frozenset[str],
-    book: FactorBook,
-) -> Iterator[Finding]:
-    """Warn of factors that were never compared with their text and that no one accepted."""
-    try:
-        official = official_grid(methodology, parameters, book, project.crediting_from.year)
-        used = factors_asked(project, methodology, parameters, book)
-    except FactorError as error:
-        yield _finding(project, str(error))
-        return
-    yield from _another_grid(project, [*used, *([] if official is None else [official])], book)
-    yield from _beside_official(project, methodology, official)
-    at = date(project.crediting_from.year, 1, 1)
-    for factor in {f.id: f for f in (*used, *filter(None, [official])) if is_of_banks(f)}.values():
-        if factor.id not in names:
-            text = (
-                f"{factor.id} = {factor.text} {factor.unit} is a default of development banks, no"
-                " factor of the country's authority: each statement has an observation (FAC-02);"
-                f" write the authority's under `factors`: {row_to_write(factor.kind, at)}; or, if"
-                f" the programme takes the default, name it in parameters.{KEY}"
-            )
-            yield Finding(project.kind, project.id, text, warning=True)
-    missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
-    if missing:
-        one = len(missing) == 1
-        said = "factor {} is unverified and was" if one else "factors {} are unverified and were"
-        it = "it" if one else "them"
-        yield Finding(
-            project.kind,
-            project.id,
-            f"{said.format(', '.join(missing))} not compared with the text; the statement will say"
-            f" that the project does not accept {it}, unless parameters.{KEY} names {it}",
-            warning=True,
-        )
-
-
-def _beside_official(
-    project: Project, methodology: Methodology, official: Factor | None
-) -> Iterator[Finding]:
-    """Warn of a grid's factor that was entered as another value than the published one."""
-    for name, value in project.parameters.items():
-        spec = methodology.parameters.get(name)
-        if official is None or spec is None or spec.published != GRID:
-            continue
-        if Fraction(value) != official.value:
-            text = (
-                f"parameters: {name} = {value}, and {official.id} = {official.text} {official.unit}"
-                " is published: the more conservative one counts; enter the published value, or"
-                " what the authority publishes of this grid under `factors`, with its document"
-            )
-            yield Finding(project.kind, project.id, text, warning=True)
-
-
-def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
-    """Warn of a country's factor where the country has several grids, with what to write."""
-    country, some = book.country, grids(book.country)
-    if country is None or (book.grid == country and not some):
-        return
-    own, *_ = kinds_in(GRID, book.grid)
-    names = ", ".join(f"{name} ({one.name})" for name, one in some.items())
-    row = row_to_write(own, date(project.crediting_from.year, 1, 1))
-    remedy = (
-        f"write `grid` at the site: {names}, or a name of yours with its factor"
-        if book.grid == country
-        else f"write under `factors` what the authority publishes of {book.grid}: {row}"
-    )
-    *_, whole = kinds_in(GRID, country)
-    for factor in {f.id: f for f in used if f.kind == whole and not f.brought}.values():
-        text = (
-            f"{factor.id} = {factor.text} {factor.unit} is of all of {country}, which has several"
-            f" grids, and counts in place of that of the project's own; {remedy}"
-        )
-        yield Finding(project.kind, project.id, text, warning=True)
 
 
 def _strange(

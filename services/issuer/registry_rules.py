@@ -21,6 +21,7 @@ from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM
+from mrv.parameters.evidence import of_parameter
 from mrv.registry.declared import Calibration, Sample
 from mrv.registry.monitoring_plan import PERMANENT
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
@@ -303,8 +304,14 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
     texts = [
         text("PAR-07.no_document", parameter=name)
         for name, spec in typed.items()
-        # of what has to be dated the close says what it lacks
-        if not (spec.option or spec.published or spec.factor is not None or name in method.dated)
+        # of what has to be dated, or may be of the region, the close says what it lacks
+        if not (
+            spec.option
+            or spec.published
+            or spec.factor is not None
+            or name in method.dated
+            or "region" in of_parameter(name).by
+        )
         and name not in given
     ]
     for name in method.documented:

@@ -74,6 +74,7 @@ def check(
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
     yield from _unshown(project, methodology, parameters, book, country)
+    yield from _not_entered(project, methodology, parameters, book)
     yield from _undeclared(project, methodology, devices)
     elsewhere = abroad(methodology.countries, country)
     if elsewhere is not None:
@@ -193,6 +194,7 @@ def _unshown(
                 and spec.unit != "year"
                 and name not in sampled
                 and not _is_its_own(spec, name, value, country)
+                and not _is_usual(project, methodology, parameters, name, book)
                 and not (device is not None and spec.choices
                          and _least(project, methodology, parameters, device, name, book))
             )  # fmt: skip
@@ -249,6 +251,58 @@ def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None)
     if spec.factor is None:
         some = [f for f in some if region is not None and f.kind.endswith(f".{region}")]
     return Fraction(value) in {factor.value for factor in some}
+
+
+def _of_region(methodology: Methodology) -> Iterator[str]:
+    """Yield parameters that the project's region gives, and that need not be entered."""
+    for name, spec in methodology.parameters.items():
+        if not spec.required and "region" in of_parameter(name).by:
+            yield name
+
+
+def _units(
+    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
+) -> Fraction | None:
+    """Return what a unit of each role reduces together; None where an error is reported already."""
+    found, year = ZERO, project.crediting_from.year
+    for bound in {d.role: d for d in project.devices}.values():
+        params = read(methodology.roles[bound.role].params, bound.params, bound.device)
+        try:
+            one = unit_reductions(methodology, bound.role, params, parameters, book, year)
+        except (FactorError, MethodologyError):
+            return None
+        found += one.reduction_t
+    return found
+
+
+def _is_usual(
+    project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
+) -> bool:
+    """Whether a value that may be of the region gives no more than where none is entered."""
+    if name not in _of_region(methodology):
+        return False
+    rest = {k: v for k, v in parameters.items() if k != name}
+    typed, usual = (_units(project, methodology, one, book) for one in (parameters, rest))
+    return typed is None or usual is None or typed <= usual
+
+
+def _not_entered(
+    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
+) -> Iterator[Finding]:
+    """Warn of a value of the region that is not entered, where another one would give more."""
+    for name in _of_region(methodology):
+        spec = methodology.parameters[name]
+        usual = None if name in parameters else _units(project, methodology, parameters, book)
+        if usual is None:
+            continue
+        each = (_units(project, methodology, {**parameters, name: n}, book) for n in spec.choices)
+        if any(one is not None and one > usual for one in each):
+            text = (
+                f"parameters: {name} is not entered, and the project's country has no value of its"
+                f" own: the most conservative one counts; enter {name} ({spec.meaning}) and, in"
+                f" `documents`, a third party's document that states it"
+            )
+            yield Finding(project.kind, project.id, text, warning=True)
 
 
 def _least(

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from mrv import factors
 from mrv.factors.records import factor_of, from_record, to_record
 from mrv.methodologies.tools import calculated
 from services.registry.document import to_yaml
+from tests.docket import world
 from tests.services.registry.texts import BASE, PROJECT, messages
 
 
@@ -261,3 +263,23 @@ def test_a_factor_is_what_its_calculation_gives(load):
         wrong = load(BASE + MARGIN.replace(old, new))
         assert wrong.refused, old
         assert said in messages(wrong)
+
+
+@pytest.mark.parametrize(("country", "climate", "said"), [
+    ("VN", None, None), ("VN", 1, None), ("CO", 4, None),
+    ("CO", 1, "without a third party's document"), ("CO", None, "climate is not entered"),
+])  # fmt: skip
+def test_a_climate_that_costs_is_named_at_the_import(load, country, climate, said):
+    """A plant abroad would count the slowest decay, and its operator hear of it from no one."""
+    document = world.begin("compost", "climate").document
+    if country == "CO":
+        place = {"country": "CO", "timezone": "America/Bogota", "latitude": 4.6, "longitude": -74.1}
+        document["sites"][0] |= place
+    document["projects"][0]["parameters"] |= {} if climate is None else {"climate": climate}
+    found = [
+        m
+        for m in messages(load(yaml.safe_dump(document))).split("\n")
+        if "parameters: climate" in m
+    ]
+    assert len(found) == (said is not None), found
+    assert said is None or said in found[0]

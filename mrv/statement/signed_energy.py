@@ -241,7 +241,7 @@ def _percent(hundredths: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
-Told = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
+RegisterValue = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
 
 ENDED = "ended"
 # energy in total, by EDIS and by the codes that OCMF keeps for itself (its table 25)
@@ -290,7 +290,7 @@ def kind_of(checked: Checked, devices: Iterable[Device]) -> Kind:
     return COSE_METER if own else COSE_GATEWAY
 
 
-def energy_registers(checked: Checked, device: Device) -> Iterator[Told]:
+def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue]:
     """
     Yield the usable energy registers in a signed value.
 
@@ -311,7 +311,7 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[Told]:
         yield from (one for one in every if one[1] in names and one[0] <= until)
 
 
-def _of_record(record: Record, device: Device) -> Iterator[Told]:
+def _of_record(record: Record, device: Device) -> Iterator[RegisterValue]:
     for reading in record.readings:
         wh, match = reading.energy_wh, _OBIS.fullmatch(reading.obis or "")
         if not reading.usable or reading.clock != _SYNCHRONISED or "t" in reading.errors:

@@ -33,7 +33,7 @@ CONTEXT = (
     "https://www.w3.org/ns/credentials/v2",
     "https://www.w3.org/ns/credentials/undefined-terms/v2",
 )
-# A credential's id is a URL; this scheme needs nobody to register a domain.
+# A credential's id is a URL; this scheme needs no registered domain.
 URN = "urn:tonne:"
 MEDIA_TYPE = "application/vc"
 

@@ -10,7 +10,7 @@ _ARRAY = {
     "dc_power_w": 115_000, "tilt": 10.0, "azimuth": 180.0,
     "temperature_coefficient_percent": -0.35, "since": "2026-01-01T00:00:00Z",
 }  # fmt: skip
-_SOILING = {"percent": 2.1, "low": 1.6, "high": 2.7, "intervals": 9, "untold": None}
+_SOILING = {"percent": 2.1, "low": 1.6, "high": 2.7, "intervals": 9, "missing": None}
 _TREND = {
     "percent_per_year": -0.6, "low": -0.9, "high": -0.3, "first_day": "2024-01-01",
     "last_day": "2026-02-01",

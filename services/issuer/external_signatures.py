@@ -303,7 +303,7 @@ def status_list(
                 f"the status list is valid from {begin} to {end} and was signed at {signed}: it"
                 " must begin near its signature and end after it begins; sign it again"
             )
-        wrong = untold(conn, project, document)
+        wrong = misstated(conn, project, document)
         if wrong:
             raise StatementStateError(
                 f"the status list of {project} is wrong for {', '.join(sorted(wrong))}; sign a new "
@@ -318,8 +318,8 @@ def status_list(
         status_lists.insert(conn, project, holder, signed, document, principal)
 
 
-def untold(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
-    """Return the statements of which a project's list says another thing than what is so now."""
+def misstated(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
+    """Return the statements whose state a project's list gives wrongly."""
     every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
     told = ended(document, project, every)
     return {name for name, gone in every.items() if gone != (name in told)}

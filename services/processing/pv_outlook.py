@@ -59,7 +59,7 @@ _FORGET_SKIES = (
 )
 _TREND = (
     "first_day", "last_day", "pairs", "percent_per_year", "low", "high", "soiling_percent",
-    "soiling_low", "soiling_high", "soiling_intervals", "soiling_untold",
+    "soiling_low", "soiling_high", "soiling_intervals", "soiling_missing",
 )  # fmt: skip
 _DUE = """
 SELECT d.id::text FROM device d

@@ -199,7 +199,7 @@ class Continuity:
 
 EVERY_S = 5.0
 ASK_AGAIN_S = 20.0  # a rebalance takes a few seconds, and a leader's view may be ten old
-UNTOLD_S = 60.0  # the same where an older worker leads, and longer with each time
+OLDER_LEADS_S = 60.0  # the same where an older worker leads, and longer with each time
 TELL_S = 30.0
 KAFKA = "kafka"
 
@@ -236,7 +236,7 @@ class Lag:
         self._told: set[int] = set()
         self._asked_s = asyncio.get_running_loop().time() - ASK_AGAIN_S
         self._said_s = float("-inf")
-        self._untold_s = UNTOLD_S
+        self._older_leads_s = OLDER_LEADS_S
 
     async def watch(self) -> None:
         """
@@ -283,9 +283,9 @@ class Lag:
         left_out = 0 if covered is None else max(0, count - covered)
         self._metrics.unassigned.set(left_out)
         now_s = asyncio.get_running_loop().time()
-        if self._sharing.untold and now_s - self._asked_s >= self._untold_s:
+        if self._sharing.by_older and now_s - self._asked_s >= self._older_leads_s:
             # made before an update: no restart of named workers has the group share anew
-            self._asked_s, self._untold_s = now_s, self._untold_s * 2
+            self._asked_s, self._older_leads_s = now_s, self._older_leads_s * 2
             self._sharing.anew()
         elif left_out and now_s - self._asked_s >= ASK_AGAIN_S:
             self._asked_s = now_s

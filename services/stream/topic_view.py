@@ -61,7 +61,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
     covered : int or None
         Over how many partitions our own share was made; None before the first, or where an
         older worker made it.
-    untold : bool
+    by_older : bool
         Whether an older worker made it.
     """
 
@@ -70,7 +70,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         self._mark = b""
         self._join: Callable[[], object] = lambda: None
         self.covered: int | None = None
-        self.untold = False
+        self.by_older = False
 
     def joined_by(self, join: Callable[[], object]) -> None:
         """Record how to rejoin the group."""
@@ -100,7 +100,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         """Record our assignment."""
         told = assignment.user_data or b""
         self.covered = int(told) if told.isdigit() else None
-        self.untold = self.covered is None
+        self.by_older = self.covered is None
 
 
 _T = TypeVar("_T")
@@ -261,7 +261,7 @@ class TopicState:
         Partitions that end before what is stored of them, and where.
     unassigned : tuple of int or None
         Partitions that no worker of the group has; None where Kafka does not tell.
-    untold : str
+    no_answer : str
         Why it does not.
     """
 
@@ -269,7 +269,7 @@ class TopicState:
     oldest_s: float
     cut: dict[int, int]
     unassigned: tuple[int, ...] | None
-    untold: str = ""
+    no_answer: str = ""
 
 
 def topic_state(

@@ -228,7 +228,7 @@ ORDER BY l.lost_kwh DESC LIMIT 50
                 table("From year to year", f"""
 SELECT d.id::text AS device_id, t.percent_per_year, t.soiling_percent,
        CASE WHEN t.percent_per_year IS NULL THEN '«less than two years of data»' END AS why_none,
-       CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_untold WHEN 'gaps' THEN '«too many days without a ratio»'
+       CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_missing WHEN 'gaps' THEN '«too many days without a ratio»'
            WHEN 'unclear' THEN '«no clear soiling rate»' ELSE '«less than one year of data»' END END AS why_no_soiling,
        t.low, t.high, t.soiling_low, t.soiling_high, t.first_day::text AS first_day, t.last_day::text AS last_day, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id

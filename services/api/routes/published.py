@@ -45,7 +45,7 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
         found = status_lists.newest(conn, project)
         if found is None:
             raise ProblemError(404, f"no status list of project {project!r} was published")
-        late = accept.untold(conn, project, canonical.parse_object(found.document))
+        late = accept.misstated(conn, project, canonical.parse_object(found.document))
     if late:
         raise ProblemError(
             409,

@@ -216,7 +216,7 @@ class PvSoiling(Shape):
     """
     Energy lost to dust over all days of the inverter [%], and its 95 % interval.
 
-    `intervals` counts the times between two cleanings from which it comes. `untold` says why there
+    `intervals` counts the times between two cleanings from which it comes. `missing` says why there
     is no figure: `short`, less than a year of days; `gaps`, half of the days or more without a
     ratio; `unclear`, a fifth of the days or more show no rate of soiling.
     """
@@ -225,7 +225,7 @@ class PvSoiling(Shape):
     low: float | None
     high: float | None
     intervals: int | None
-    untold: Literal["short", "gaps", "unclear"] | None
+    missing: Literal["short", "gaps", "unclear"] | None
 
 
 class Pv(Shape):

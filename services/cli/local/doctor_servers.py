@@ -228,7 +228,7 @@ def _workers(
         behind += f", the oldest for {state.oldest_s:.0f} s"
     if state.unassigned is None:
         yield Finding(
-            "Kafka workers", "missing", f"{behind}; the owners of partitions: {state.untold}"
+            "Kafka workers", "missing", f"{behind}; the owners of partitions: {state.no_answer}"
         )
     elif state.unassigned:
         named = ", ".join(str(p) for p in state.unassigned)

@@ -143,8 +143,8 @@ def unknown(*, refused: bool, as_json: bool) -> None:
         for k, lines in zip(found, letters, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
-    nobody = "no message of a device was rejected" if refused else "all senders are registered"
-    click.echo(table(head, rows, empty=nobody))
+    none = "no message of a device was rejected" if refused else "all senders are registered"
+    click.echo(table(head, rows, empty=none))
     if found and not refused:
         click.echo(
             f"to register one: tonne devices accept {found[0].device} --site ID "

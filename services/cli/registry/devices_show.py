@@ -84,14 +84,14 @@ class _SeenReadings:
         self._units = {n: c.unit for n, c in classes.load()[device.class_id].channels.items()}
         profile = profiles.load()[device.class_id, device.profile]
         self._paths = {source.channel: source.path for source in profile.channels.values()}
-        self._told: set[object] = set()
+        self._printed: set[object] = set()
         self._times: list[float] = []
         self._came: set[str] = set()
         self.count = 0
 
     def begin(self, before: list[Arrival]) -> None:
         """Print the device, and its last reading."""
-        self._told = {one.time for one in before}
+        self._printed = {one.time for one in before}
         device = self._device
         if self._as_json:
             when = before[-1].time.isoformat() if before else None
@@ -105,8 +105,8 @@ class _SeenReadings:
     def readings(self, found: list[Arrival]) -> None:
         """Print new readings."""
         for one in found:
-            if one.time not in self._told:
-                self._told.add(one.time)
+            if one.time not in self._printed:
+                self._printed.add(one.time)
                 self.count += 1
                 self._reading(one)
 
@@ -348,7 +348,7 @@ def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _soiling(dust: dict[str, Any]) -> str:
     if dust["percent"] is None:
-        return f"not determined: {_NO_SOILING.get(dust['untold'], 'not calculated yet')}"
+        return f"not determined: {_NO_SOILING.get(dust['missing'], 'not calculated yet')}"
     return (
         f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to {dust['high']:.2f}),"
         f" {dust['intervals']} intervals between cleanings"

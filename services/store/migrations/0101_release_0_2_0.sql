@@ -1918,14 +1918,14 @@ GRANT EXECUTE ON FUNCTION tonne_analyze_alarms TO tonne_mrv, tonne_watch;
 
 -- Energy that dust took from an inverter's modules over all its days [%], with the interval that holds it with
 -- 95 % (mrv/performance/soiling.py), made beside the change from year to year from a year of days on.
--- `soiling_untold` says why there is none: short, gaps or unclear.
+-- `soiling_missing` says why there is none: short, gaps or unclear.
 ALTER TABLE pv_trend
     ADD COLUMN soiling_percent double precision,
     ADD COLUMN soiling_low double precision,
     ADD COLUMN soiling_high double precision CHECK (soiling_high >= soiling_low),
     ADD COLUMN soiling_intervals integer,
-    ADD COLUMN soiling_untold text,
-    ADD CHECK (soiling_percent IS NULL OR soiling_untold IS NULL);
+    ADD COLUMN soiling_missing text,
+    ADD CHECK (soiling_percent IS NULL OR soiling_missing IS NULL);
 -- made again with it today
 UPDATE pv_trend SET made = made - 1;
 

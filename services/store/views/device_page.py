@@ -165,12 +165,12 @@ _TREND = (
 )
 _TREND_NAMES = ("percent_per_year", "low", "high", "first_day", "last_day")
 _SOILING = (
-    "SELECT soiling_percent, soiling_low, soiling_high, soiling_intervals, soiling_untold"
+    "SELECT soiling_percent, soiling_low, soiling_high, soiling_intervals, soiling_missing"
     " FROM pv_trend WHERE device_id = %s"
 )
-_SOILING_NAMES = ("percent", "low", "high", "intervals", "untold")
+_SOILING_NAMES = ("percent", "low", "high", "intervals", "missing")
 # no trend is made of an inverter before it has a year of days
-_NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"untold": "short"}
+_NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"missing": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
     "  SELECT site, dc_known, avg(peer_yield_h) AS h FROM v_day_pv WHERE device_id = %(id)s"

@@ -187,10 +187,10 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
             accept.status_list(conn, "pv", false)
         with pytest.raises(EnrolmentError):
             accept.status_list(conn, "pv", sign_list("pv", [name], [], *who["verifier"], now))
-        assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == set()
+        assert accept.misstated(conn, "pv", canonical.parse_object(first.document)) == set()
         # revoked without a key at hand: the list of before says what is not so any more
         life.revoke(conn, name, who["log"], "test", "claimed in another statement")
-        assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == {name}
+        assert accept.misstated(conn, "pv", canonical.parse_object(first.document)) == {name}
     printed("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
     assert checked(url, name, tmp_path / "two").exit_code == 1
     with issuer(url) as conn:

@@ -239,7 +239,7 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
     found = device_page(watching, None, "dusty")["pv"]
     assert found["trend"] is None  # two years make one
     dust = found["soiling"]
-    assert dust["untold"] is None
+    assert dust["missing"] is None
     width = case["high"] - case["low"]
     for one in ("percent", "low", "high"):
         assert dust[one] == pytest.approx(case[one], abs=0.2 * width)
@@ -247,6 +247,6 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
     said = tonne("devices", "show", "dusty").output
     assert f"{dust['percent']:.2f} % of the energy ({dust['low']:.2f} to" in said
     young = device_page(watching, None, "young")["pv"]["soiling"]
-    assert (young["percent"], young["untold"]) == (None, "short")
+    assert (young["percent"], young["missing"]) == (None, "short")
     said = tonne("devices", "show", "young").output
     assert "not determined: less than a year of days with a ratio" in said

@@ -1,0 +1,466 @@
+"""What else happened at a plant, and what its readings say of it otherwise."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+
+from tests.docket.distorting import (
+    PAYLOAD,
+    at_channel,
+    happened,
+    moment_of,
+    said,
+    span_of,
+    times_within,
+)
+from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days
+from tests.docket.world import END, FIRST, OFFSET_US, TIMES_US, Readings, World
+
+# --- what happened ------------------------------------------------------------------------
+
+
+@happened
+def made(
+    world: World, on: str, by: float, first: str | None = None, last: str | None = None
+) -> None:
+    """A device made, used or delivered more or less than the plant's file says."""
+    device, channel = at_channel(on)
+    some = times_within(TIMES_US, first, last)
+    world.made[device][channel] = np.where(
+        some, world.made[device][channel] * by, world.made[device][channel]
+    )
+
+
+@happened
+def stood(world: World, on: list[str], first: str, last: str) -> None:
+    """Nothing was done for some days."""
+    for one in on:
+        made(world, one, 0.0, first, last)
+
+
+@happened
+def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
+    """Two devices do nearly the same: one sun, one wind, one load."""
+    days = Days(TIMES_US, OFFSET_US, world.rng)
+    more = by * np.clip(1 + scatter * days.wander(3), 0, None)
+    for channel, values in world.made[of].items():
+        world.made[on][channel] = values * more
+
+
+@happened
+def in_turn(world: World, on: str, with_: str) -> None:
+    """Two devices run in turn: each day one of them does what the first one did."""
+    odd = Days(TIMES_US, OFFSET_US, world.rng).number % 2 == 1
+    for channel, values in world.made[on].items():
+        world.made[with_][channel] = np.where(odd, values, 0)
+        world.made[on][channel] = np.where(odd, 0, values)
+
+
+@happened
+def timetable(world: World, on: list[str], round_m: float) -> None:
+    """Vehicles do the same rounds each day, half an hour apart: eight, at a weekend six."""
+    days = Days(TIMES_US, OFFSET_US, world.rng)
+    for place, device in enumerate(on):
+        since = days.hour - 5.5 - place / 2
+        drives = (since >= 0) & (since < np.where(days.weekend, 6, 8) * 1.6) & (since % 1.6 < 1.2)
+        step = round_m * STEP_US / (1.2 * HOUR_US)
+        world.made[device]["odometer_m"] = drives * step * (1 + 0.003 * days.wander(1))
+
+
+@happened
+def flows_back(world: World, on: str, per_night: float) -> None:
+    """From one to three by night nothing is delivered, and some of what was comes back."""
+    device, channel = at_channel(on)
+    hour = Days(TIMES_US, OFFSET_US, world.rng).hour
+    back = -per_night * STEP_US / (2 * HOUR_US)
+    world.made[device][channel] = np.where(
+        (hour >= 1) & (hour < 3), back, world.made[device][channel]
+    )
+
+
+# --- readings -----------------------------------------------------------------------------
+
+
+def _steps(readings: Readings, channel: str) -> tuple[int, np.ndarray]:
+    values = readings.columns[channel]
+    return int(values[0]), np.diff(values)
+
+
+def _rebuilt(start: int, steps: np.ndarray) -> np.ndarray:
+    return np.concatenate([[start], start + np.cumsum(np.rint(steps).astype(np.int64))])
+
+
+@said
+def scaled(
+    world: World, on: str, by: float, first: str | None = None, last: str | None = None
+) -> None:
+    """A register counts, or a gauge shows, k times what there is."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    inside = times_within(some.time_us, first, last)
+    values = some.columns[channel]
+    if values.dtype.kind == "i":
+        start, steps = _steps(some, channel)
+        values = _rebuilt(start, np.where(inside[1:], steps * by, steps))
+    else:
+        values = np.where(inside, values * by, values)
+    some.columns[channel] = values
+
+
+@said
+def wrong_unit(world: World, on: str, by: float, until: str) -> None:
+    """A gateway sent another unit, register and all, until somebody mended it."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    before = some.time_us < moment_of(until)
+    values = some.columns[channel]
+    some.columns[channel] = np.where(before, (values * by).astype(values.dtype), values)
+
+
+@said
+def noise(world: World, on: str, share: float) -> None:
+    """Readings of a channel scatter; a register by its steps, which add up to the same."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    values = some.columns[channel]
+    if values.dtype.kind == "i":
+        start, steps = _steps(some, channel)
+        more = steps * (1 + share * world.rng.standard_normal(len(steps)))
+        more = np.clip(more, 0, None)
+        some.columns[channel] = _rebuilt(start, more * (steps.sum() / max(more.sum(), 1)))
+    else:
+        some.columns[channel] = values * (1 + share * world.rng.standard_normal(len(values)))
+
+
+@said
+def clock(
+    world: World, device: str, hours: float, first: str | None = None, last: str | None = None
+) -> None:
+    """A meter's clock is off; of two readings of one time the first is stored."""
+    some = world.readings[device]
+    inside = times_within(some.time_us, first, last)
+    some.time_us = np.where(inside, some.time_us + round(hours * HOUR_US), some.time_us)
+    _, order = np.unique(some.time_us, return_index=True)
+    some.time_us = some.time_us[order]
+    some.columns = {name: values[order] for name, values in some.columns.items()}
+
+
+@said
+def irregular(world: World, device: str, seconds: float) -> None:
+    """A meter is read at odd times: its registers are those of then, its power the mean since."""
+    some = world.readings[device]
+    off = np.clip(world.rng.normal(0, seconds, len(some.time_us)), -400, 400)
+    then = some.time_us + np.asarray(off * 1e6, dtype=np.int64)
+    hours = np.diff(then, prepend=then[0] - HOUR_US // 4) / HOUR_US
+    for name, values in some.columns.items():
+        if values.dtype.kind == "i":
+            some.columns[name] = np.floor(np.interp(then, some.time_us, values)).astype(np.int64)
+    for name, how in world.devices[device].get("shows", {}).items():
+        if "of" in how:
+            of = some.columns[how["of"]]
+            mean = np.diff(of, prepend=of[0]) / hours * how.get("times", 1.0)
+            some.columns[name] = np.round(mean, 2)
+    some.time_us = then
+
+
+@said
+def silent(world: World, device: str, first: str, last: str) -> None:
+    """No reading came for some time, and the register went on."""
+    some = world.readings[device]
+    some.keep(~times_within(some.time_us, first, last))
+
+
+@said
+def read_out(world: World, device: str, at: str) -> None:
+    """A device keeps its readings until somebody reads them out."""
+    world.arrived[device] = moment_of(at)
+
+
+@said
+def drift(world: World, device: str, minutes: float) -> None:
+    """A meter's clock gains some minutes in the month."""
+    some = world.readings[device]
+    begin, end = span_of(str(FIRST), str(END))
+    passed = np.clip((some.time_us - begin) / (end - begin), 0, 1)
+    some.time_us = some.time_us + np.rint(passed * minutes * 60_000_000).astype(np.int64)
+
+
+@said
+def again_coarse(
+    world: World, device: str, minutes: int, unit: int = 1, more: int = 0
+) -> None:  # fmt: skip
+    """Registers come a second time, a minute later: seldom, in large units, or a little higher."""
+    some = world.readings[device]
+    minute_us = 60_000_000
+    at = np.flatnonzero(some.time_us // (5 * minute_us) % (minutes // 5) == 0)
+    times = np.concatenate([some.time_us, some.time_us[at] + minute_us])
+    order = np.argsort(times, kind="stable")
+    for name, values in some.columns.items():
+        second = (
+            values[at] // unit * unit + more if values.dtype.kind == "i" else values[at] * np.nan
+        )
+        some.columns[name] = np.concatenate([values, second])[order]
+    some.time_us = times[order]
+
+
+@said
+def rolls_over(world: World, on: str, modulus: int, at: str, early: int = 0) -> None:
+    """A register begins again from zero at its modulus, or `early` by so much."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    after = some.time_us >= moment_of(at)
+    values = some.columns[channel]
+    since = values - int(values[~after][-1])
+    some.columns[channel] = np.where(after, since, since + modulus - early - (early == 0))
+
+
+@said
+def wound_back(world: World, on: str, per_night: float) -> None:
+    """A register runs backwards from ten in the evening to five in the morning."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    hour = (some.time_us + OFFSET_US) % DAY_US / HOUR_US
+    night = ((hour >= 22) | (hour < 5))[1:]
+    start, steps = _steps(some, channel)
+    back = per_night / 7 * np.diff(some.time_us) / HOUR_US
+    some.columns[channel] = _rebuilt(start, steps - np.where(night, back, 0))
+
+
+@said
+def clock_fast(world: World, device: str, at: str) -> None:
+    """A clock was set back to the month's first day on another one, and is right at its end."""
+    some = world.readings[device]
+    begin, end, set_ = moment_of(str(FIRST)), moment_of(str(END)), moment_of(at)
+    some.keep(times_within(some.time_us, str(FIRST), None))
+    elapsed = (some.time_us - some.time_us[0]) // 1_000_000
+    some.columns = {
+        name: elapsed if values.dtype.kind == "i" else values
+        for name, values in some.columns.items()
+    }
+    slow = (end - set_) / (end - begin)
+    true = set_ + np.rint((some.time_us - begin) * slow).astype(np.int64)
+    world.arrived[device] = np.where(some.time_us < end, true, some.time_us)
+    world.registered(device)["installed"] = f"{FIRST}T00:00:00+07:00"
+
+
+@said
+def lost(world: World, device: str, share: float) -> None:
+    """Single readings were lost."""
+    some = world.readings[device]
+    some.keep(world.rng.random(len(some.time_us)) >= share)
+
+
+@said
+def without(world: World, on: str, first: str | None = None, last: str | None = None) -> None:
+    """A channel is not told."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    if first is None and last is None:
+        del some.columns[channel]
+        return
+    values = some.columns[channel].astype(np.float64)
+    some.columns[channel] = np.where(times_within(some.time_us, first, last), np.nan, values)
+
+
+@said
+def every(world: World, device: str, minutes: int) -> None:
+    """A device is read less often, and all that it tells."""
+    some = world.readings[device]
+    some.keep(some.time_us // 60_000_000 % minutes < world.devices[device].get("minutes", 15))
+
+
+@said
+def sparse(world: World, on: str, minutes: int) -> None:
+    """A gauge is told less often than the register."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    seldom = (some.time_us // (5 * 60_000_000)) % (minutes // 5) == 0
+    some.columns[channel] = np.where(seldom, some.columns[channel], np.nan)
+
+
+@said
+def power_of(world: World, on: str, of: str, times: float = 1.0) -> None:
+    """A gauge shows what its register, as it is told, would need."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    steps = np.diff(some.columns[of], prepend=some.columns[of][0])
+    hours = np.diff(some.time_us, prepend=some.time_us[0] - HOUR_US // 4) / HOUR_US
+    some.columns[channel] = np.round(times * steps / hours, 2)
+
+
+@said
+def sampled(world: World, on: str, of: str, times: float = 1.0) -> None:
+    """A gauge shows the moment of its reading, and not the mean since the last one."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    step = np.clip(np.searchsorted(TIMES_US, some.time_us) - 1, 0, len(TIMES_US) - 1)
+    some.columns[channel] = np.round(world.made[device][of][step] * HOUR_US / STEP_US * times, 2)
+
+
+@said
+def stuck(world: World, on: str, first: str, last: str, *, catches_up: bool = False) -> None:
+    """A register or gauge stands still; what was counted meanwhile comes at once, or never."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    inside = np.flatnonzero(times_within(some.time_us, first, last))
+    values = some.columns[channel].copy()
+    gone = values[inside[-1]] - values[inside[0]]
+    values[inside] = values[inside[0]]
+    if not catches_up and values.dtype.kind == "i":
+        values[inside[-1] + 1 :] -= gone
+    some.columns[channel] = values
+
+
+@said
+def replaced(
+    world: World, on: str, at: str, *, entered: bool = True, first: int = 0,
+    document: bool = True, used: bool = False,
+) -> None:  # fmt: skip
+    """A meter was replaced by another one, which the registry says or not."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    moment = moment_of(at)
+    after = some.time_us >= moment
+    values = some.columns[channel]
+    last = int(values[~after][-1])
+    begin = int(last * 0.4) if used else first
+    some.columns[channel] = np.where(after, values - last + begin, values)
+    if entered:
+        row = world.registered(device)
+        old, row["serial"] = row["serial"], f"{row['serial']}-B"
+        # as the generic profile has it
+        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
+        swap = {
+            "at": f"{at}+07:00" if len(at) > len("2026-03-01") else f"{at}T00:00:00+07:00",
+            "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
+            "last": last / unit,
+            "first": begin / unit,
+            "reason": f"meter {old} was faulty",
+        }
+        if document:
+            swap["document"] = "protocol of the replacement, with photographs"
+        row["replacements"] = [swap]
+        day = date.fromisoformat(at[:10])
+        row["calibrations"].append({
+            **row["calibrations"][0], "performed": day - timedelta(days=5),
+            "certificate": f"C-{row['serial']}", "serial": row["serial"],
+        })  # fmt: skip
+
+
+@said
+def replacement_last(world: World, on: str, by: float) -> None:
+    """The old register's last value is entered too high. [unit of the channel]"""
+    world.registered(on)["replacements"][0]["last"] += by
+
+
+@said
+def commissioned(world: World, device: str, at: str) -> None:
+    """A device came within the month: it is registered, tested and read from then on."""
+    row = world.registered(device)
+    row["installed"] = f"{at}T00:00:00+07:00"
+    some = world.readings[device]
+    some.keep(~times_within(some.time_us, None, at))
+
+
+@said
+def again(world: World, device: str, days: int) -> None:
+    """A meter's month is its own of some days before, sent a second time."""
+    some = world.readings[device]
+    back = days * DAY_US
+    inside = times_within(some.time_us, str(FIRST), None)
+    for channel, values in some.columns.items():
+        then = np.interp(some.time_us - back, some.time_us, values)
+        if values.dtype.kind == "i":
+            begin = int(np.flatnonzero(inside)[0])
+            then = np.rint(then - then[begin]) + values[begin]
+        some.columns[channel] = np.where(inside, then, values).astype(values.dtype)
+
+
+@said
+def coarse(world: World, on: str, unit: int) -> None:
+    """A register counts in large units."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    some.columns[channel] = some.columns[channel] // unit * unit
+
+
+@said
+def jumped(world: World, on: str, at: str, by: int) -> None:
+    """A register stands higher from a moment on, without anything having been counted."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    after = some.time_us >= moment_of(at)
+    some.columns[channel] = np.where(after, some.columns[channel] + by, some.columns[channel])
+
+
+@said
+def standby(world: World, on: str, watt: float) -> None:
+    """A gauge shows what the device itself draws, where it makes nothing."""
+    device, channel = at_channel(on)
+    values = world.readings[device].columns[channel]
+    world.readings[device].columns[channel] = np.where(values <= 0, -watt, values)
+
+
+@said
+def swapped(world: World, on: str, with_: str) -> None:
+    """Two meters send under each other's name."""
+    one, other = world.readings[on], world.readings[with_]
+    world.readings[on], world.readings[with_] = other, one
+
+
+@said
+def repair(world: World, device: str, first: str, last: str) -> None:
+    """A meter was away: nothing came, and its register did not go on."""
+    some = world.readings[device]
+    inside = times_within(some.time_us, first, last)
+    where = np.flatnonzero(inside)
+    for channel, values in some.columns.items():
+        if values.dtype.kind == "i":
+            gone = values[where[-1]] - values[where[0]]
+            values[where[-1] :] -= gone
+            some.columns[channel] = values
+    some.keep(~inside)
+
+
+@said
+def by_night(world: World, on: str, per_day: float, first: int = 19, last: int = 5) -> None:
+    """A register of the sun counts by night too."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    hour = (some.time_us + OFFSET_US) % DAY_US / HOUR_US
+    dark = (hour >= first) | (hour < last)
+    start, steps = _steps(some, channel)
+    steps = steps + np.where(dark[1:], per_day * DAY_US / HOUR_US / (24 - first + last) / 96, 0)
+    some.columns[channel] = _rebuilt(start, steps)
+
+
+@said
+def copied(
+    world: World, on: str, of: str, by: float = 1.0, shift_minutes: int = 0,
+    permute: bool = False, scatter: float = 0.0, gauges: bool = True,
+) -> None:  # fmt: skip
+    """A meter tells what another one told: scaled, shifted, with its days in another order."""
+    device, channel = at_channel(on)
+    source, other = at_channel(of)
+    theirs, ours = world.readings[source], world.readings[device]
+    steps = np.diff(theirs.columns[other], prepend=theirs.columns[other][0]) * by
+    order = _permuted(world, theirs.time_us) if permute else np.arange(len(steps))
+    more = np.clip(1 + scatter * world.rng.standard_normal(len(steps)), 0, None)
+    start = int(ours.columns[channel][0])
+    ours.time_us = theirs.time_us + shift_minutes * 60_000_000
+    ours.columns = {channel: start + np.cumsum(np.rint(steps[order] * more).astype(np.int64))}
+    for name, values in theirs.columns.items():
+        if gauges and values.dtype.kind == "f":
+            ours.columns[name] = np.round(values[order] * by * more, 2)
+
+
+def _permuted(world: World, times_us: np.ndarray) -> np.ndarray:
+    """Readings with their days in another order."""
+    day = (times_us + OFFSET_US) // DAY_US
+    groups = [np.flatnonzero(day == one) for one in np.unique(day)]
+    whole = max(map(len, groups))
+    full = [i for i, one in enumerate(groups) if len(one) == whole]
+    order = dict(zip(full, world.rng.permutation(full).tolist(), strict=True))
+    return np.concatenate([groups[order.get(i, i)] for i in range(len(groups))])

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 
 Code = Literal["signature", "invoice", "document", "laboratory", "published", "region",
-               "certificate", "analyser"]  # fmt: skip
+               "default", "certificate", "analyser"]  # fmt: skip
 CODES: tuple[Code, ...] = get_args(Code)
 Grade = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = get_args(Grade)

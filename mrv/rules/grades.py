@@ -272,7 +272,7 @@ def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None
         own = [factor for factor in others if factor.kind.endswith(f".{region}")]
         if own and all(_reduced_to(account, one, factor.value) >= now for factor in own):
             return equal
-        if "region" in shown and not one.spec.required:
+        if "default" in shown:
             usual = {k: v for k, v in account.parameters.items() if k != one.name}
             if account.reduced(usual) >= now:
                 return equal

@@ -304,13 +304,13 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
     texts = [
         text("PAR-07.no_document", parameter=name)
         for name, spec in typed.items()
-        # of what has to be dated, or may be of the region, the close says what it lacks
+        # of what has to be dated, or is a default's, the close says what it lacks
         if not (
             spec.option
             or spec.published
             or spec.factor is not None
             or name in method.dated
-            or "region" in of_parameter(name).by
+            or "default" in of_parameter(name).by
         )
         and name not in given
     ]

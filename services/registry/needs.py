@@ -253,11 +253,9 @@ def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None)
     return Fraction(value) in {factor.value for factor in some}
 
 
-def _of_region(methodology: Methodology) -> Iterator[str]:
-    """Yield parameters that the project's region gives, and that need not be entered."""
-    for name, spec in methodology.parameters.items():
-        if not spec.required and "region" in of_parameter(name).by:
-            yield name
+def _with_default(methodology: Methodology) -> list[str]:
+    """Return the parameters that need not be entered: a default of the country counts."""
+    return [name for name in methodology.parameters if "default" in of_parameter(name).by]
 
 
 def _units(
@@ -278,8 +276,8 @@ def _units(
 def _is_usual(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> bool:
-    """Whether a value that may be of the region gives no more than where none is entered."""
-    if name not in _of_region(methodology):
+    """Whether a value with a default gives no more than where none is entered."""
+    if name not in _with_default(methodology):
         return False
     rest = {k: v for k, v in parameters.items() if k != name}
     typed, usual = (_units(project, methodology, one, book) for one in (parameters, rest))
@@ -289,8 +287,8 @@ def _is_usual(
 def _not_entered(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Iterator[Finding]:
-    """Warn of a value of the region that is not entered, where another one would give more."""
-    for name in _of_region(methodology):
+    """Warn of a default that counts, where another one would give more."""
+    for name in _with_default(methodology):
         spec = methodology.parameters[name]
         usual = None if name in parameters else _units(project, methodology, parameters, book)
         if usual is None:

@@ -61,6 +61,8 @@ def test_every_parameter_and_role_declares_what_shows_it():
         assert bool(ranges) == bool(one.source), name
         if {"published", "region"} & {*one.by}:
             assert any(s.published or s.factor for s in specs), f"{name} is published nowhere"
+        if "default" in one.by:
+            assert not any(s.required for s in specs), f"{name} has to be entered"
         if "analyser" in one.by:
             assert any(s.channels for s in specs), f"no analyser measures {name}"
 

@@ -117,7 +117,7 @@ def titled(name: str, language: str = "en") -> str:
 
 
 def remedy_of(name: str, language: str = "en") -> str:
-    """Return what settles a finding of a rule; nothing of a methodology's condition."""
+    """Return the text of what settles a rule's finding; empty for a methodology's condition."""
     return words(name, language).remedy if name in rules() else ""
 
 

@@ -57,8 +57,7 @@ def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
     """
-    Refuse a period in which a quantity that costs more than it gains runs without all of its
-    meters.
+    Refuse a period in which emissions that are deducted lack one of their meters.
 
     Raises
     ------
@@ -86,7 +85,11 @@ def check_costed(
 
 
 def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
-    """Return the first interval of a span that no other covers; `taken` lie in it, in order."""
+    """
+    Return the first interval of a span that no other span covers. [interval number]
+
+    `taken` are spans within it, ascending.
+    """
     at = span[0]
     for begin, end in taken:
         if begin > at:
@@ -144,7 +147,7 @@ def worst(
 
 
 def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
-    """Count at its most what was lost of some parts, each by its device and its place in it."""
+    """Return the devices with the upper bound of lost quantities in the parts at `places`."""
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for k, j in places:
         wanted[k].add(j)
@@ -162,16 +165,16 @@ ZERO = Fraction(0)
 @dataclass(frozen=True)
 class Terms:
     """
-    What every account of a period has in common.
+    Inputs shared by all accounts of a period.
 
     Attributes
     ----------
     parameters : Inputs
-        As entered, with the means of what was sampled.
+        As entered, with the means of samples.
     parts : mapping of int to list of Activity
-        What goes by time alone, by calendar year.
+        Activities that depend on time alone, by calendar year.
     stretches : tuple of int
-        Edges of the stretches of about a week. [interval numbers]
+        Edges of stretches of about a week. [interval numbers]
     """
 
     methodology: Methodology
@@ -185,20 +188,20 @@ class Terms:
 @dataclass(frozen=True)
 class Account:
     """
-    What a period comes to with some quantities.
+    Emission account of a period: its reductions with given quantities, parameters and factors.
 
     Attributes
     ----------
     entered : sequence of Monitored
-        What counts of each device, with the power that it measures.
+        Counted quantities by device, with the measured power.
     measured : Inputs
-        Parameters as they were measured or entered, and bounded by earlier stages.
+        Measured or entered parameters, bounded by earlier stages.
     stated : Inputs
         Parameters that count, as the statement lists them.
     how : mapping of str to Text
-        How those were come by that count otherwise than entered; texts of `mrv.rules.effects`.
+        Origin of each parameter that does not count as entered; texts of `mrv.rules.effects`.
     book : Factors
-        Without factors that do not count.
+        Factors, without those that do not count.
     applied : frozenset of str
         Rules of the stage `values` whose effects changed a parameter or a factor.
     """
@@ -294,7 +297,7 @@ class Account:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Factors that were asked for, also those that a unit costs by."""
+        """Factors, with a record of those used, also by the emissions of a single unit."""
         return Ledger(self.book)
 
     @cached_property
@@ -310,7 +313,7 @@ class Account:
 
     @cached_property
     def views(self) -> list[Monitored]:
-        """Devices, with the more conservative bound of a loss."""
+        """Devices with the more conservative bound of lost quantities."""
         own = self._own
         return worst(
             self.entered,
@@ -319,7 +322,7 @@ class Account:
 
     @cached_property
     def inputs(self) -> dict[int, Inputs]:
-        """What the methodology is given of each calendar year."""
+        """Inputs of the methodology by calendar year."""
         return self._inputs(self.views, self.parameters, self._own)
 
     @cached_property
@@ -332,7 +335,7 @@ class Account:
 
     @property
     def used(self) -> tuple[Factor, ...]:
-        """Factors that the figures ask for, without those that a unit costs by."""
+        """Factors that the figures use, without those of single units."""
         return tuple(self._own.used()) if self.gross and self.net else ()
 
     @cached_property
@@ -352,7 +355,7 @@ class Account:
 
     @property
     def left(self) -> tuple[int, int]:
-        """Reduction, and what it is before deductions, which decides between equals. [ug CO2e]"""
+        """Reduction after and before deductions; the second decides between equals. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),
@@ -362,16 +365,16 @@ class Account:
     def comes_to(
         self, parameters: Inputs, book: Factors, views: Sequence[Monitored] | None = None
     ) -> Fraction:
-        """Return what the period comes to with some parameters and factors. [tCO2e]"""
+        """Return the reduction of the period with given parameters and factors. [tCO2e]"""
         some = self.entered if views is None else views
         return added(self._reductions(self._inputs(some, parameters, book), book)).reduction_t
 
     def reduced(self, parameters: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
-        """Return what the period comes to with some parameters, or devices. [tCO2e]"""
+        """Return the reduction of the period with given parameters or devices. [tCO2e]"""
         return self.comes_to(parameters, self.book, views)
 
     def quantities(self, parameters: Inputs) -> dict[int, Inputs]:
-        """Return what the methodology is given of each year, with some parameters."""
+        """Return the inputs of the methodology by year, with given parameters."""
         return self._inputs(self.entered, parameters, self.book)
 
     def _inputs(
@@ -409,7 +412,7 @@ def parts_of_years(
     project: Project, methodology: Methodology, fleet: Fleet, period_us: tuple[int, int]
 ) -> dict[int, list[Activity]]:
     """
-    How much of each calendar year the period is, for what goes by time alone.
+    Return activities that depend on time alone, by calendar year.
 
     The parameter `GAINING` is the part of it in which the baseline may gain.
     """

@@ -42,17 +42,17 @@ _LONGEST_YEAR = 366
 
 
 def serving(monitored: Iterable[Monitored], one: Capacity | Consumption) -> list[Monitored]:
-    """Return the meters of what a capacity bounds, or a consumption serves."""
+    """Return the meters of a capacity's or a consumption's service."""
     return [m for m in monitored if m.bound.role in one.serves]
 
 
 def using(monitored: Iterable[Monitored], one: Consumption) -> list[Monitored]:
-    """Return the meters of what a service uses."""
+    """Return the meters of the energy that a service uses."""
     return [m for m in monitored if m.bound.role in one.uses]
 
 
 def consumption_of(methodology: Methodology, one: Capacity) -> Consumption | None:
-    """Return what a plant's service takes of electricity; None where that is not known."""
+    """Return the electricity consumption of a plant's service; None where unknown."""
     return next(
         (c for c in methodology.consumptions if c.by_design and {*c.serves} >= {*one.serves}), None
     )
@@ -66,13 +66,13 @@ def _time_us(there: Sequence[Monitored]) -> int:
 
 
 def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
-    """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
+    """Return the delivery of a plant at its capacity over its meters' time. [base units]"""
     whole = sum(s.time_us for m in there for s in m.stretches) if one.each else _time_us(there)
     return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
 
 
 def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
-    """Return the capacities of which less than a share was delivered: they bound nothing."""
+    """Return capacities that set no limit, since less than a share of them was delivered."""
     found = set()
     for one in facts.methodology.capacities:
         there = serving(facts.views, one)
@@ -88,7 +88,7 @@ def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -
 
 
 def _below_fifth(methodology: Methodology, one: Capacity, rate: Fraction) -> Text:
-    """Say that little of a capacity was delivered, so that it bounds nothing."""
+    """Return the text that a capacity sets no limit, since little of it was delivered."""
     unit = methodology.parameters[one.parameter].unit
     return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=one.parameter)
 
@@ -97,10 +97,10 @@ def used_of(
     one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
 ) -> Fraction:
     """
-    Return the quantity of some stretches, with what is charged for lost time and by service.
+    Return a meter's use in stretches, with charges for lost time and by service. [base units]
 
-    A plant's meter that is lost for less than half of the time used as much then as else: what
-    lost time is charged, which is little beside methane, would carry any service.
+    Where a plant's meter is lost for less than half of the time, its mean rate applies to the
+    lost time: its highest rate would carry any service.
     """
     some, rate = one.stretches[first:last], one.rate or Fraction(0)
     time, lost, value = (sum(s.time_us for s in some), sum(s.lost_us for s in some),
@@ -118,7 +118,7 @@ def used_of(
 
 
 def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
-    """Return what a service used in the whole period, with what is charged for it. [base units]"""
+    """Return the energy use of a service in the whole period, charges included. [base units]"""
     users = using(monitored, one)
     begin = min((m.service.first for m in users), default=0) * INTERVAL_US
     end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
@@ -130,7 +130,7 @@ def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
 
 
 class _Week(NamedTuple):
-    """What a week's service came to, what the plant was built for, and if rain thinned it."""
+    """Service and design capacity of a week, and whether rain diluted it."""
 
     place: int
     served: Fraction
@@ -154,7 +154,7 @@ def _weeks(facts: Facts, one: Capacity) -> Iterator[_Week]:
 
 
 def _capacities(facts: Facts) -> Iterator[Capacity]:
-    """Yield the capacities that bound a service itself, where it was delivered."""
+    """Yield the capacities that limit a service itself, where it was delivered."""
     for one in facts.methodology.capacities:
         moved = any(any(facts.solved.weeks[i]) for i in facts.of_role(*one.serves))
         if not one.of and moved and one.parameter in facts.parameters:
@@ -162,7 +162,7 @@ def _capacities(facts: Facts) -> Iterator[Capacity]:
 
 
 def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
-    """Return what of a service is above the design capacity, by stretch. [base units]"""
+    """Return the service above the design capacity, by stretch. [base units]"""
     found: dict[int, Fraction] = {}
     for one in _capacities(facts):
         for week in _weeks(facts, one) if {*one.serves} <= {*roles} else ():
@@ -205,7 +205,7 @@ def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fraction) -> bool:
-    """Whether what a week delivered above a capacity carries no more load than it."""
+    """Return whether the delivery of a week above a capacity carries no more load than it."""
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*one.serves}), ""
     )
@@ -225,7 +225,7 @@ def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fra
 
 
 def _strength(days: Iterable[Loaded]) -> Fraction | None:
-    """Return the load by what flowed; None where nothing did. [thousandths of the channel's]"""
+    """Return the mean load by flow; None without flow. [thousandths of the channel's unit]"""
     known = list(days)
     flow = sum(d.flow for d in known)
     return sum((d.load for d in known), start=Fraction(0)) / flow if flow else None
@@ -236,10 +236,9 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 
 def design_load(facts: Facts) -> Iterator[Effect | Said]:
     """
-    MTR-07: a load or a service of earlier years above what the plant was built for.
+    MTR-07: a load or an earlier year's service above the design capacity.
 
-    The strength of what came in counts no more than the design leaves for what was delivered: by
-    the design load, and by the electricity that such a load takes.
+    The strength of the inflow is limited by the design load, and by the electricity for it.
     """
     price, method = facts.price, facts.methodology
     used, carried, said = price.stated, set[str](), list[Said]()
@@ -281,7 +280,7 @@ def design_load(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _beyond_severity(facts: Facts, one: Capacity, texts: list[Text]) -> Severity | None:
-    """Return the severity where a plant only takes less electricity than its design says."""
+    """Return the severity where a plant only uses less electricity than its design."""
     taken = consumption_of(facts.methodology, one)
     if taken is None or {each.code for each in texts} != {"MTR-07.load_beyond"}:
         return None

@@ -137,7 +137,7 @@ class _Closing:
         return self._known[key]
 
     def chosen(self, project: Project, besides: Besides) -> tuple[Passed, list[Finding]]:
-        """Choose registered, issued and entered values that count, the most conservative ones."""
+        """Return a pass with the most conservative registered, issued and entered values."""
         period_us = self._engine.period_us
         odd = list[Finding]()
         if besides.accounting > FIRST:
@@ -249,7 +249,7 @@ def conditions_hold(
 
 
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
-    """Say what each rule takes off, those without effect after the others."""
+    """Return the deduction of each rule; those without effect last."""
     for name, cost in passed.costs.items():
         alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
@@ -262,11 +262,11 @@ def _graded(
     reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
 ) -> tuple[Finding, ...]:
     """
-    Grade each finding: an observation where what it is about is less than is material.
+    Return the findings with their severity: an observation where not material.
 
-    That is what its rule takes off, or, of a methodology's condition, what the meters that it names
-    carry.  Requirements of the programme that are no amounts keep their severity.  A condition of
-    the methodology that does not hold is a corrective action request, unless it says otherwise.
+    Materiality is by the rule's deduction, or, of a methodology's condition, by the share of the
+    meters that it names.  Requirements of the programme without amounts keep their severity.  A
+    condition of the methodology that does not hold is a corrective action request by default.
     """
     if passed.facts.besides.accounting == FIRST:
         return tuple(reported)

@@ -48,9 +48,9 @@ _Span = tuple[Fraction, Fraction]
 
 class _Week(NamedTuple):
     """
-    A stretch of a period: what it used for its service, and the meters that stood still.
+    A stretch of a period: energy use for its service, and the meters that stood still.
 
-    `counted` is what of the service is within the design capacity: the rest carries no use.
+    `counted` is the service within the design capacity: the rest carries no use.
     """
 
     place: int
@@ -65,7 +65,7 @@ class _Week(NamedTuple):
 
 
 def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-05: consumption below the range of such services, or a meter that stands still."""
+    """MTR-05: consumption below the usual range of such services, or a meter that stands still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -121,7 +121,7 @@ def _minimum_service(
     facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
     least: Fraction,
 ) -> tuple[Fraction, Text]:  # fmt: skip
-    """Return what a week's service counts at least, and why; 0 where nothing is charged."""
+    """Return the minimum use for a week's service and its reason; 0 where nothing is charged."""
     specific, names = week.specific(of), _names(facts, week)
     if span is not None and specific < least:
         return span[1] / of.per_base * week.counted, text(
@@ -143,7 +143,7 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Least that a week may use: what is stored in one and used in the next is left."""
+    """Return the minimum specific use of a week; some may be stored for the next."""
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -152,7 +152,7 @@ def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction | None:
-    """Most that the project used for its service where all meters moved; None where never."""
+    """Return the highest specific use of weeks in which all meters moved; None without such."""
     whole = [week.specific(of) for week in weeks if not week.still]
     inside = [value for value in whole if span is None or span[0] <= value <= span[1]]
     return max(inside, default=None)
@@ -182,7 +182,7 @@ class _Part:
 
 
 def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-06: a service beyond what its energy carries by history, model or design."""
+    """MTR-06: a service above that of its energy use by history, model or design."""
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
         if of.by_history:
@@ -197,7 +197,7 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """Return the values of designs that count in full, since the capacity bounds nothing."""
+    """Return the design values that apply in full, since their capacity sets no limit."""
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design
@@ -211,7 +211,7 @@ def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
 
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
-    """Return what a service takes at least, and at what it counts below that. [base units]"""
+    """Return the minimum specific use of a service, and the rate that applies below it. [base units]"""
     model = max(_models(facts, of).values(), default=Fraction(0))
     used = Fraction(sum(u.used for u in facts.besides.history))
     served = Fraction(sum(u.served for u in facts.besides.history))
@@ -279,10 +279,9 @@ def _least_rate(
     of: Consumption, usual: Fraction, model: Fraction, closer: Fraction, *, invoiced: bool
 ) -> tuple[Fraction, Fraction, bool]:
     """
-    Return what the service takes at least, at what it counts below that; whether by its past.
+    Return the minimum specific use, the rate applied below it, and whether both are historical.
 
-    With invoices of the use a type approval binds less: it is of a test cycle, and what the
-    vehicles took before is their own.
+    With invoices of the use, history precedes the type approval, which is of a test cycle.
     """
     by_past, by_model = of.least * usual, (of.driven if invoiced else closer) * model
     if invoiced:
@@ -307,7 +306,7 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
 
 
 def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
-    """Say what a service takes, and by what."""
+    """Return the text of a specific use and its source."""
     values = {"value": figure(rate * of.per_base), "unit": of.unit}
     if history:
         return text("MTR-06.history", **values)
@@ -315,7 +314,7 @@ def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
 
 
 def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
-    """Cut the period into parts of about four weeks, those without service left out."""
+    """Yield parts of the period of about four weeks, without those that have no service."""
     users, servers = using(facts.views, of), serving(facts.views, of)
     for first, last in facts.months():
         served = sum(s.value for m in servers for s in m.stretches[first:last])
@@ -328,7 +327,7 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
-    """What devices that serve take by the base unit, by model or design; the most of all values."""
+    """Return the specific use of serving devices by model or design; the highest where several."""
     found: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
         given = facts.parameters if of.by_design else m.params

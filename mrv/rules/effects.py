@@ -66,10 +66,10 @@ class Node(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cap:
     """
-    At most so much of a node of the baseline's side, and why. [base units]
+    Upper limit of a node of the baseline's side, and the reason. [base units]
 
-    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.  `share`,
-    of counted quantities: at least that share of what the limits of metered ones leave counts.
+    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.  `share`:
+    minimum share of the metered quantity within other limits that this one lets count.
     """
 
     node: Node
@@ -83,7 +83,7 @@ class Cap:
 @dataclass(frozen=True, slots=True, eq=False)
 class CapEach:
     """
-    At most so much of each interval of a device. [base units]
+    Upper limit of each interval of a device. [base units]
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A parameter of the project counts as this value, since no evidence supports another."""
+    """Value of a parameter, since no evidence supports another."""
 
     parameter: str
     value: Fraction
@@ -157,7 +157,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A parameter of the project counts as this value where that gives the lower reduction."""
+    """Value of a parameter where it gives the lower reduction."""
 
     parameter: str
     value: Fraction
@@ -166,7 +166,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Least:
-    """A parameter of the project counts as no less than the quantities show by the others."""
+    """Lower limit of a parameter by the quantities and the other parameters."""
 
     parameter: str
     at_least: Callable[[Inputs], Fraction]
@@ -194,11 +194,10 @@ Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 @dataclass(frozen=True, slots=True)
 class Said:
     """
-    What a rule reports.
+    Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
-    another than the rule's own.  `priced`: whether the rule's tonnes say how much it weighs; where
-    None, only of the rule's own severity.
+    `{tonnes:number}` in words is the rule's deduction.  `severity` differs from the rule's own.
+    `priced`: whether the rule's tonnes decide the severity; None: only of the rule's own.
     """
 
     holds: bool
@@ -234,7 +233,7 @@ class Solved:
 
 
 class _Taken(NamedTuple):
-    """What a cap took off a part, from when to when. [interval numbers]"""
+    """Deduction of a cap from a part, first to last. [interval numbers, base units]"""
 
     cap: Cap
     first: int
@@ -329,7 +328,7 @@ class _Device:
 
     @cached_property
     def _certain(self) -> Mapping[_Cell, Fraction]:
-        """Return the share of each cell that the errors of its meter leave; others have all."""
+        """Return the share of each cell after the errors of its meter; 1 where not listed."""
         found, errors = dict[_Cell, Fraction](), self.one.base.errors
         kept = replace(self.one.whole, value=self.kept)
         for k, j, low, high in self.one.cells if errors else ():
@@ -341,9 +340,9 @@ class _Device:
 
     def scale(self, cells: Sequence[_Cell], share: Fraction, cap: Cap) -> None:
         """
-        Keep a share of some cells, and note what that took off each part.
+        Reduce cells to a share, and record the deduction from each part.
 
-        What is taken off is without the error of its own, as in `_implausible`.
+        The deduction is without its share of the meter's error, as in `_implausible`.
         """
         for k, j in cells:
             before = self.cells[k, j]
@@ -357,7 +356,7 @@ class _Device:
             some.append(_Taken(cap, first, last, off))
 
     def view(self, weeks: Sequence[Fraction]) -> Monitored:
-        """Return what counts as a record of the period."""
+        """Return the counted quantities of the period."""
         one = self.one
         make = self._baseline if one.baseline else self._project
         parts = tuple(make(j, part) for j, part in enumerate(one.base.parts))
@@ -388,10 +387,10 @@ class _Device:
 
     def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
         """
-        What no such device can have done, or its other channels do not corroborate.
+        Yield cuts of implausible quantities, and of those that other channels do not corroborate.
 
-        The error of a meter without certificate is taken off before, and of all that was metered;
-        so what is taken off here is without the error of its own.
+        The error of a meter without certificate is deducted from the whole before, so its share is
+        not deducted again here.
         """
         for bound, above in self.above:
             if not above[low:high].any():
@@ -419,7 +418,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, some.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Add the most of all floors: stretches add up, a part's floor is one of all of them."""
+        """Return a part with its largest floor: stretches add up, a part's floor covers them all."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:
@@ -473,7 +472,7 @@ def _cap_counted(
     most: Fraction,
     cap: Cap | None = None,
 ) -> None:
-    """Take what is above a cap of counted quantities off each part, in proportion."""
+    """Reduce counted quantities above a cap, each part in proportion."""
     counted = {(i, j): views[i].parts[j].counted for i, j in places}
     total = sum((v for v in counted.values() if v > 0), start=ZERO)
     over = sum(counted.values(), start=ZERO) - most

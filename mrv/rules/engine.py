@@ -195,7 +195,7 @@ class Passed:
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """
-        Cost of each rule that had an effect, in the order of the catalogue.
+        Return the deduction of each rule that had an effect, in the order of the catalogue.
 
         Each is of a pass with this rule alone, and of one with all the others.
         """
@@ -220,7 +220,7 @@ class Passed:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What the rules found, each with its cost."""
+        """Findings of the rules, each with its deduction."""
         found = (_finding(*one, self.costs, self.dropped) for one in self.reported)
         return tuple(dict.fromkeys(found))
 
@@ -296,7 +296,7 @@ class Engine:
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
     def _facts(self, project: Project, besides: Besides) -> tuple[Facts, Terms]:
-        """Return what the first stage reads, and what every account of the period shares."""
+        """Return the facts of the first stage, and the terms of every account of the period."""
         method, timezone = self.methodology, project.timezone
         params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
         first, factors = local_date(self.period_us[0], timezone), self.factors
@@ -349,7 +349,7 @@ def _of(stage: Stage, besides: Besides, judges: Sequence[Judging]) -> list[Judgi
 
 
 def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
-    """Return what a device of its class can do at most."""
+    """Return the limit of a device's class."""
     return None if needs.most is None else needs.most({**bound.params, **params})
 
 
@@ -371,7 +371,7 @@ def _finding(
 
 
 def _costed(one: Text, cost: Cost | None) -> Text:
-    """Fill the cost into words that have no code."""
+    """Return a text without code with its deduction filled in."""
     if one.code != "text.plain":
         return one
     filled = "0.000000" if cost is None else cost.text

@@ -56,7 +56,7 @@ _SCALE = 10**9
 
 
 def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say which intervals are of the time in which one of the groups serves the project."""
+    """Return a mask of intervals in which one of the groups serves the project."""
     found = np.zeros(len(number), dtype=np.bool_)
     for one in some:
         found |= (number >= one.service.first) & (number < one.service.last)
@@ -79,7 +79,7 @@ def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> i
 
 
 def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say in which intervals the own quantity of each of some devices is known."""
+    """Return a mask of intervals in which the quantity of every device is known."""
     found = np.ones(len(number), dtype=np.bool_)
     for one in some:
         for part in one.parts:
@@ -164,10 +164,10 @@ def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) ->
 
 def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     """
-    Return the electricity of a weighed second, by the time in which it is known. [Wh]
+    Return the electricity of a weighted second, by the time in which it is known. [Wh]
 
-    Where that is less than half of the hours, standby of many days would stand over few hours:
-    then electricity of the time in which the lamps were on alone.
+    Where less than half of the hours is known, only the electricity of the time in which the
+    lamps were on counts: standby of many days would be divided by few hours.
     """
     counted, known = (
         sum(_weighed(t, weights) for t in times)
@@ -210,7 +210,7 @@ def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> It
 
 
 def _on(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say in which intervals a group was on."""
+    """Return a mask of intervals in which a group was on."""
     found = np.zeros(len(number), dtype=np.bool_)
     for one in some:
         if one.series is not None:
@@ -233,7 +233,7 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """Say which devices measured more than their power was entered to be, and what that costs."""
+    """Return texts of devices whose measured power exceeds the entered one, and the effect of each."""
     found = list[Text]()
     for one in monitored:
         device = one.device.id
@@ -265,7 +265,7 @@ def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """A figure that counts in place of the one entered, and what each device delivered, if any."""
+    """A measured performance in place of the entered one, and each device's output, if any."""
 
     name: str
     value: Fraction
@@ -278,7 +278,7 @@ class Performance:
     def reported(
         self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
     ) -> tuple[Text, ...]:
-        """Say which devices deliver less, and what that costs."""
+        """Return texts of devices that perform below the entered value, and the effect of each."""
         if not self.texts:
             return ()
         cost_t = reduction(parameters) - reduction(self.counted(parameters))
@@ -300,7 +300,7 @@ class Performance:
 def _measured_use(
     device: str | None, name: str, spec: ParameterSpec, value: Fraction, by: str, source: str
 ) -> ParameterUse:
-    """Return a value that counts by meters in place of that entered, as a statement lists it."""
+    """Return a value by meters in place of the entered one, as a statement lists it."""
     return ParameterUse(
         device=device,
         name=MEASURED + name,
@@ -348,7 +348,7 @@ def performing(
 
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
-    """What a device delivered by the unit of electricity; None where too little is known."""
+    """Return the output of a device per unit of electricity; None where too little is known."""
     if monitored.series is None:
         return None
     at = delivered.number - monitored.service.first

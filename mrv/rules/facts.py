@@ -42,7 +42,7 @@ Effects = dict[str, list[Effect]]
 
 
 class _Unpriced(Pricing):
-    """Prices of 0: whether a comparison holds is a fact, what it comes to is said later."""
+    """Prices of 0, for a comparison whose effect is priced later."""
 
     def __init__(self) -> None:
         """Need no methodology."""
@@ -55,7 +55,7 @@ class _Unpriced(Pricing):
 @dataclass(frozen=True)
 class Facts:
     """
-    A period as a rule sees it; nothing in it can be changed.
+    Immutable input of a rule: the state of a period before its stage.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Facts:
 
     @cached_property
     def price(self) -> Account:
-        """The account of what the stages before left."""
+        """Account of the period after the stages before."""
         return self.pricer()
 
     @cached_property
@@ -113,7 +113,7 @@ class Facts:
         yield from cross_checks(self.views, besides, self.bench, self.years, pricing)
 
     def of_role(self, *roles: str) -> tuple[int, ...]:
-        """Return the places of the devices in some roles."""
+        """Return the places of the devices in the given roles."""
         return tuple(i for i, m in enumerate(self.metered) if m.base.bound.role in roles)
 
     @cached_property
@@ -126,7 +126,7 @@ class Facts:
         return self.evidence.invoiced(one)
 
     def shared_invoice(self, one: Monitored) -> bool:
-        """Whether an invoice of a device is of others' meters too: these say what its part is."""
+        """Whether an invoice of a device covers others' meters too, which split it."""
         return self.evidence.shared(one, {m.device.id for m in self.views})
 
     def agreeing(self, one: Monitored, *, alone: bool = False) -> CrossCheck | None:
@@ -145,12 +145,12 @@ class Facts:
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return a reason with what it is of and the time of a run of stretches."""
+        """Return a reason with its subject and the time of a run of stretches."""
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
-        """Return what counts of some devices in a run of stretches. [base units]"""
+        """Return the counted quantity of devices in a run of stretches. [base units]"""
         weeks = (value for i in of for value in self.solved.weeks[i][first:last])
         return sum(weeks, start=Fraction(0))
 
@@ -160,12 +160,12 @@ class Facts:
 
 
 def node(level: Level, of: Sequence[int], weeks: tuple[int, int] = (0, 0)) -> Node:
-    """Return a node of devices, whatever their order."""
+    """Return a node of devices, in any order."""
     return Node(level, tuple(sorted(of)), weeks)
 
 
 class Judging(NamedTuple):
-    """How a rule judges at a stage, and the first rule set in which it does."""
+    """The function of a rule at a stage, and the first rule set that includes it."""
 
     rule: str
     stage: Stage
@@ -175,10 +175,10 @@ class Judging(NamedTuple):
 
 class Cost(NamedTuple):
     """
-    What a rule takes off the reduction. [tCO2e]
+    Deduction of a rule. [tCO2e]
 
-    `alone`: by this rule and no other; `beside`: what comes back if it alone is settled, after
-    what the others then take.  Where two rules bind one quantity `beside` is 0 for both.
+    `alone`: by this rule and no other; `beside`: return if it alone is settled, after the other
+    rules' deductions.  Where two rules limit one quantity `beside` is 0 for both.
     """
 
     alone: Fraction
@@ -186,14 +186,14 @@ class Cost(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Tonnes for a finding: what comes back, or else what the rule takes by itself."""
+        """Tonnes for a finding: the return, or else the deduction of the rule by itself."""
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
         return decimal_text(tonnes, _PLACES, "up")
 
 
 @dataclass
 class Ruled:
-    """Effects of rules by rule, and what each rule reported."""
+    """Effects and reports by rule."""
 
     effects: Effects = field(default_factory=dict)
     said: list[tuple[Judging, Said]] = field(default_factory=list)
@@ -209,7 +209,7 @@ class Ruled:
 
 
 class Priced(NamedTuple):
-    """Quantities and account by some rules, and what rules of values reported of it."""
+    """Quantities and account after given rules, and reports of the stage `values`."""
 
     solved: Solved
     account: Account
@@ -240,14 +240,14 @@ class Prices:
         self.known.clear()
 
     def solved(self, effects: Effects) -> Solved:
-        """Return the quantities that effects leave."""
+        """Return the quantities after effects."""
         key = frozenset(effects)
         if key not in self.solutions:
             self.solutions[key] = solve(self.facts.metered, _listed(effects), self.design)
         return self.solutions[key]
 
     def by(self, effects: Effects) -> Priced:
-        """Price effects, and what bounds values by the quantities that they leave."""
+        """Return effects priced, with those of parameters by the quantities after them."""
         key = frozenset(effects)
         if key not in self.known:
             solved = self.solved(effects)
@@ -265,9 +265,9 @@ class Prices:
 
     def without_earning(self, effects: Effects, kept: Collection[str]) -> Effects:
         """
-        Leave out, by id, a bound that would leave more: of two figures the one that costs counts.
+        Return effects without those that raise the reduction: the conservative value is applied.
 
-        What is impossible (`kept`) stays cut on both sides of the account.
+        Cuts of impossible quantities (`kept`) remain on both sides of the account.
         """
         for name in sorted(effects.keys() - {*kept}):
             rest = {k: v for k, v in effects.items() if k != name}

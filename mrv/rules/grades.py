@@ -46,13 +46,13 @@ _PLACES = 6
 
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
-    """Grade every meter and entered value of a period; those that carry most come first."""
+    """Return the evidence of every meter and entered value, graded; largest share first."""
     found = [*_meters(facts, account), *of_values(facts, account)]
     return tuple(sorted(found, key=lambda one: (-Fraction(one.tonnes), one.name, one.grade)))
 
 
 def carried(account: Account) -> dict[str, Fraction]:
-    """Return the emissions that each meter's quantity stands for, whichever side. [tCO2e]"""
+    """Return the emissions of each meter's quantity, on either side. [tCO2e]"""
     found: dict[str, Fraction] = {}
     for one in account.views:
         found[one.device.id] = found.get(one.device.id, Fraction(0)) + _carries(account, one)
@@ -65,7 +65,7 @@ def _carries(account: Account, one: Monitored) -> Fraction:
 
 
 def _hides(account: Account, one: Monitored) -> Fraction:
-    """Return the reduction that a meter's readings alone leave there. [tCO2e]"""
+    """Return the reduction that depends on a meter's readings alone. [tCO2e]"""
     tonnes = _carries(account, one)
     if one.needs.side == "baseline" or one.rate is None:
         return tonnes
@@ -78,7 +78,7 @@ def _hides(account: Account, one: Monitored) -> Fraction:
 def signed(
     items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
 ) -> tuple[EvidenceItem, ...]:
-    """Grade a share of what some meters measured as signed by the meters themselves."""
+    """Return the items with a share of the meters' quantities graded as signed by the meters."""
     found = []
     for one in items:
         signable = one.kind == METERED and "signature" in of_role(one.role)
@@ -164,7 +164,7 @@ def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[st
 
 
 class Entered(NamedTuple):
-    """A value that was entered: the project's, or that of some devices of a role."""
+    """An entered value: of the project, or of devices of a role."""
 
     name: str
     role: str
@@ -211,7 +211,7 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
 
 
 def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, and what shows it."""
+    """Return the grade of an entered value, and its corroborating documents."""
     besides, shown, name = facts.besides, of_parameter(one.name).by, one.name
     if name in besides.at_published:
         return "B", []
@@ -281,7 +281,7 @@ def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None
 
 
 def ends_of(facts: Facts, one: Entered, value: Fraction) -> list[Fraction]:
-    """Return the ends of what is published of a value: of its range, of its list, its default."""
+    """Return published values of a parameter: ends of its range, its list, its default."""
     declared, spec = of_parameter(one.name), one.spec
     ranges = declared.ranges or (() if spec.plausible is None else spec.plausible.ranges)
     found: list[Fraction] = []
@@ -308,7 +308,7 @@ def values_of(account: Account, one: Entered) -> dict[Fraction, list[str | None]
 
 
 def _at_ends(facts: Facts, account: Account, one: Entered) -> Iterator[Fraction]:
-    """Yield what the period comes to by each end of what is published of a value. [tCO2e]"""
+    """Yield the reduction at each published end of a value. [tCO2e]"""
     ends = (end for value in values_of(account, one) for end in ends_of(facts, one, value))
     for end in dict.fromkeys(ends):
         with suppress(MrvError, ZeroDivisionError):
@@ -321,7 +321,7 @@ def _reduced_to(account: Account, one: Entered, value: Fraction) -> Fraction:
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of what the plant's own analyser measured: that of its calibration."""
+    """Return the grade of the plant's own analyser by its calibration, and its documents."""
     role = account.methodology.parameters[name].channels[:1]
     meters = [one for one in account.entered if one.bound.role in role]
     if not meters or any(uncovered_share(one) > TOLERANCE for one in meters):

@@ -76,7 +76,7 @@ class _Bill(NamedTuple):
 
 @dataclass(slots=True)
 class _Meter:
-    """A meter that is compared with invoices, what they add to it, and which time they are of."""
+    """A meter that is cross-checked with invoices, the charges to it, and the invoiced time."""
 
     one: Monitored
     added: list[_Charge] = field(default_factory=list)
@@ -84,12 +84,12 @@ class _Meter:
     reported: Fraction = Fraction(0)
 
     def service(self, span: Span) -> Span:
-        """Return the part of a span in which the meter serves; empty where the ends cross."""
+        """Return the part of a span in which the meter serves; empty where begin is not before end."""
         begin, end = self.one.span_us
         return max(begin, span[0]), min(end, span[1])
 
     def metered(self, span: Span) -> int:
-        """Return what was metered in a span. [base units]"""
+        """Return the metered quantity of a span. [base units]"""
         series = self.one.series
         if series is None:
             return 0
@@ -97,7 +97,10 @@ class _Meter:
         return exact_sum(series[begin:end].astype(np.int64)) if begin < end else 0
 
     def counts(self, span: Span) -> Fraction:
-        """Return what counts of a span: metered, for what was lost, charged by other rules."""
+        """
+        Return the counted quantity of a span: metered, lost, and charged by other rules. [base
+        units]
+        """
         cuts = (cut for part in self.one.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
         return sum((_within(one, span) for one in charged), Fraction(self.metered(span)))
@@ -110,7 +113,7 @@ class _Meter:
 
 
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
-    """Return the share of each meter and span in what was metered, or else in the time."""
+    """Return the share of each meter and span by metered quantity, or else by time."""
     both = list(zip(meters, spans, strict=True))
     found = [Fraction(one.metered(span)) for one, span in both]
     if not any(found):
@@ -120,7 +123,7 @@ def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
 
 
 def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-05: use of a project below what its suppliers invoiced."""
+    """EVD-05: metered use of a project below its suppliers' invoices."""
     first = first_ones(facts.besides)
     checks = [*facts.checks]
     if first:
@@ -153,7 +156,7 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
-    """Count what invoices say beyond their meters; a text of each that does."""
+    """Charge invoiced use above that of the meters; yield a text of each charge."""
     left = _net(bills, meters)
     # the largest first: a small one within it is met by it
     for bill in sorted(bills, key=lambda one: (-one.says, one.span, one.name)):
@@ -183,7 +186,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
 
 
 def applied(facts: Facts) -> dict[str, list[Span]]:
-    """Return by device the time of invoices that say more, so that they count. [us UTC]"""
+    """Return by device the time of invoices that exceed the meters and therefore count. [us UTC]"""
     found = defaultdict[str, list[Span]](list)
     for bill in _bills(facts, facts.evidence):
         for device, *_ in bill.keys if bill.more and not bill.by_time else ():
@@ -193,9 +196,9 @@ def applied(facts: Facts) -> dict[str, list[Span]]:
 
 def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_Key, ...], Fraction]:
     """
-    Return what all invoices of the same meters say beyond these. [base units]
+    Return invoiced less metered quantity by group of meters. [base units]
 
-    A bill that was estimated too high is followed by one that is as much too low.
+    An invoice that was estimated too high is offset by the next one.
     """
     more = [
         (bill.says - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
@@ -361,7 +364,7 @@ def _scope(invoice: Invoice) -> tuple[frozenset[str], str, int, int]:
 
 
 def _changed(old: Invoice, new: Invoice) -> bool:
-    """Whether a correction says something else, by more than either may differ."""
+    """Return whether a correction differs from an invoice by more than the tolerance of both."""
     percent = min(Fraction(old.percent), Fraction(new.percent))
     room = min(percent / 100, TOLERANCE) * old.value
     return _scope(old) != _scope(new) or abs(old.value - new.value) > room
@@ -369,9 +372,10 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
-    Whether the first one said something of the project's own use that the other does not.
+    Return whether a corrected invoice covered use of the project that the correction omits.
 
-    Of what invoices alone show (`Methodology.billed`) a mistyped one would cost the whole period.
+    Of quantities that are only invoiced (`Methodology.billed`) a typing error would charge the
+    whole period.
     """
     methodology = find(project.methodology, project.version)
     of = {

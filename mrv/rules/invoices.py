@@ -114,7 +114,7 @@ def _limits(
 
 
 def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
-    """Say what invoices have to show and do not, and which values lack their documents."""
+    """Yield texts of quantities without invoice and of values without documents."""
     method, evidence = facts.methodology, facts.evidence
 
     def bare(some: Sequence[Monitored]) -> list[Monitored]:
@@ -157,7 +157,7 @@ class _Beyond(NamedTuple):
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """Say of which time invoices are missing, else that they differ; once for each invoice."""
+    """Yield texts of time without invoices, or else of invoices that differ; one for each invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -170,14 +170,14 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
-    """Say why another amount counts: time without an invoice, where no invoice differs."""
+    """Return the reason of another amount: time without invoice, or a differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
     bare = not differ and any(any(_bare(facts, m)) for m in by)
     return BARE if bare else differing
 
 
 def _days_without(facts: Facts, one: Monitored) -> Iterator[Text]:
-    """Yield a meter's time of which no invoice is."""
+    """Yield texts of a meter's time without invoice."""
     for first, last in _bare(facts, one):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)
@@ -188,7 +188,7 @@ def _days_without(facts: Facts, one: Monitored) -> Iterator[Text]:
 
 
 def _bare(facts: Facts, one: Monitored) -> Iterator[Span]:
-    """Yield a meter's time of which no invoice is. [us UTC]"""
+    """Yield a meter's time without invoice. [us UTC]"""
     reached, end = one.span_us
     spans = joined((c.from_us, c.to_us) for c in facts.evidence.showing(one))
     for first, last in (*spans, (end, end)):
@@ -200,7 +200,7 @@ def _bare(facts: Facts, one: Monitored) -> Iterator[Span]:
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], shown: Collection[str]
 ) -> dict[str, _Beyond]:
-    """Return by role what its meters gain by differing from invoices."""
+    """Return by role the gain of its meters over invoices."""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(one.uses for one in method.consumptions))
     roles: dict[str, list[Monitored]] = {}
@@ -256,7 +256,7 @@ def _by_electricity(
 
 
 def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Fraction:
-    """Return what meters of some roles metered, without some time. [base units]"""
+    """Return the metered quantity of roles outside given time spans. [base units]"""
     total = 0
     for i in facts.of_role(*roles):
         whole = facts.metered[i].whole
@@ -279,11 +279,11 @@ def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
 
 class _Billed(NamedTuple):
     """
-    What the invoices of a role's meters say of it. [base units]
+    Comparison of a role's meters with their invoices. [base units]
 
-    `theirs` is of the invoices' time, `mean` what time without one counts as, and `ours`
-    what the meters know of the invoices' time, `full` the same with what is lost in the mean.
-    `outside` was metered in the invoices' time outside the period, and is in none of these.
+    `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
+    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`
+    was metered in the invoiced time outside the period, and is in none of these.
     """
 
     theirs: Fraction
@@ -305,7 +305,7 @@ def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
 def _apart(
     role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
 ) -> Iterator[CrossCheck]:
-    """Yield comparisons of a role's meters that count as evidence, none over another's time."""
+    """Yield comparisons of a role's meters that count as evidence and do not overlap."""
     held = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
     return _successive(held.values())
 
@@ -341,7 +341,7 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
-    """Split one invoice of several meters by what they metered in its time."""
+    """Return an invoice's split over its meters, by their metered quantity in its time."""
     mine = {m.device.id for m in facts.views}
     metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:

@@ -62,7 +62,7 @@ def choose(
     left_by: Callable[[Project], int],
 ) -> tuple[Project, list[Finding]]:
     """
-    Return the project with the candidates that leave least, and the findings.
+    Return the project with the most conservative candidates, and the findings.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def with_value(project: Project, device: str | None, parameter: str, value: str 
 
 
 def _changed(values: Mapping[str, Any], parameter: str, decimal: str | None) -> dict[str, Any]:
-    """Put a value in place of that of now, or where there is none now; None: leave it out."""
+    """Return values with one of them replaced, added, or, for None, removed."""
     if decimal is None:
         return {key: value for key, value in values.items() if key != parameter}
     value = decimal_of(decimal)
@@ -252,7 +252,7 @@ def _of_change(
 
 
 def _lacks(one: ChangedLate, now: str | None, last: date) -> Text | None:
-    """Say why no document shows the new value; None where one does."""
+    """Return the text why no document supports the new value; None where one does."""
     if now is None:
         return text("document.no_value")
     documents = [] if one.document is None else [one.document]
@@ -276,7 +276,7 @@ def _same(one: Document, other: Document | None) -> bool:
 
 
 def filled_in(was: Document | None, now: Document | None) -> bool:
-    """Return whether a document that lacked something has more of it, and the rest as it was."""
+    """Return whether the new document completes the old one and changes nothing else."""
     if was is None or now is None:
         return False
     both = list(zip(_parts(was), _parts(now), strict=True))

@@ -33,18 +33,18 @@ from mrv.texts import Text, text
 
 
 class _Meter(NamedTuple):
-    """A meter as it was metered, and what the rules before left of it."""
+    """A meter as metered, and after earlier rules."""
 
     whole: Service
     view: Monitored
 
     def metered(self, span: Span) -> int:
-        """Return what it metered in some time. [base units]"""
+        """Return the metered quantity of a span. [base units]"""
         begin, end = (max(0, us // INTERVAL_US - self.whole.first) for us in span)
         return exact_sum(self.whole.value[begin:end]) if begin < end else 0
 
     def taken(self, span: Span) -> Fraction:
-        """Return what rules took off in some time. [base units]"""
+        """Return the deduction by earlier rules in a span. [base units]"""
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         own = (cut.within(span) for cut in cuts if cut.quantity and cut.kind is not Kind.OWN_USE)
         return sum(own, start=Fraction(0))
@@ -52,10 +52,10 @@ class _Meter(NamedTuple):
 
 class _Stated(NamedTuple):
     """
-    An invoice, and what its meters metered of its time, also where not all of it is known.
+    An invoice, and the metered quantity of its time, even where not all of it is known.
 
-    `beyond` is what they metered beyond what it lets count, below 0 where it states more, and
-    `within` what they metered of the period. [base units]
+    `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 where the
+    invoice states more; `within` the metered quantity in the period. [base units]
     """
 
     check: CrossCheck
@@ -152,7 +152,7 @@ def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
 
 
 def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
-    """Yield invoices that differ, those that cost most first, none over another's time."""
+    """Yield differing invoices that do not overlap, the largest deduction first."""
     taken: dict[str, list[Span]] = {}
     differing = (one for one in compared if one.less or one.more)
     for one in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
@@ -167,7 +167,7 @@ def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
 def _excess(
     meters: Sequence[_Meter], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
-    """Return what meters count beyond their invoices, after what other rules took. [base units]"""
+    """Return the counted quantity above the invoices, after other rules' deductions. [base units]"""
     more = made_up = Fraction(0)
     for one in differing:
         if one.beyond > 0:
@@ -191,7 +191,7 @@ def _excess(
 def _bare(
     meters: Iterable[_Meter], compared: Iterable[CrossCheck]
 ) -> Iterator[tuple[_Meter, Span]]:
-    """Yield meters' time of which no invoice is. [us UTC]"""
+    """Yield meters' time without invoice. [us UTC]"""
     every = [*compared]
     for meter in meters:
         reached, end = meter.view.span_us
@@ -207,7 +207,7 @@ def _bare(
 
 
 def _figures(one: _Stated) -> Text:
-    """Name an invoice with its amount and what was metered."""
+    """Return the text of an invoice with its amount and the metered one."""
     check = one.check
     amounts = int(check.theirs), one.within + check.outside
     stated, metered = (amount_text(n, check.unit) for n in amounts)

@@ -58,7 +58,7 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What the registry and the methodology bound of each device; nothing in rule set 1.
+    Limits of each device by registry and methodology; none in rule set 1.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Metered:
-    """A device in its role: what was metered, before any rule."""
+    """A device in its role with its metered quantity, before any rule."""
 
     base: Monitored
     whole: Service
@@ -187,7 +187,7 @@ class Reader:
         self, bound: ProjectDevice, device: Device, needs: RoleNeeds, params: Mapping[str, Any],
         services: Sequence[Service], limits: Limits,
     ) -> Metered:  # fmt: skip
-        """Say what was metered of one device, in one part of its service."""
+        """Return the metered quantity of a device in a part of its service."""
         timezone, whole = self.project.timezone, services[0]
         first, last = whole.first, whole.first + len(whole)
         papers = of_channels(
@@ -235,7 +235,7 @@ class Reader:
         return order, keys[order]
 
     def _rows_of(self, device: str, quantity: str, window: Span) -> IntervalRows:
-        """Return a device's rows of a quantity in some intervals, half-open."""
+        """Return a device's rows of a quantity in intervals, half-open."""
         order, keys = self._ordered
         key = self.fleet.by_id[device] * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(keys, [key, key + 1])
@@ -245,7 +245,7 @@ class Reader:
 
 
 def _end(bound: ProjectDevice, to_us: int) -> int:
-    """Return until when a device is bound; of one without an end, the period's. [us UTC]"""
+    """Return the end of a device's assignment; without one, the period's. [us UTC]"""
     return to_us if bound.to_us is None else bound.to_us
 
 

@@ -47,7 +47,7 @@ def lay_out(metered: Metered, some: Unshown | Certified) -> Int64:
 
 
 def most_on(facts: Facts, one: Metered, lost: Int64) -> str:
-    """Return the local day on which most of what a device's intervals lost is."""
+    """Return the local day with the largest deduction of a device's intervals."""
     first = one.whole.first
     span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
     sums = {
@@ -69,7 +69,7 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 def _reported(
     texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
 ) -> Iterator[Said]:
-    """Report what does not hold, after its cause; where there is none, what was settled."""
+    """Yield the report of unmet requirements after their cause, or else of settled ones."""
     if texts:
         yield Said(False, (*texts_of(cause), *texts))
     elif settled:
@@ -103,10 +103,10 @@ def device_limits(facts: Facts) -> Iterator[Effect | Said]:
 
 def above_class(whole: Service, most: Most, timezone: str) -> Int64:
     """
-    Quantity above what a device of a class can count for in an hour and a day.
+    Return the quantity above the hourly and daily limits of a device's class. [base units]
 
-    A bus does not drive 119 km/h day and night.  What is above such a bound is a fault of the
-    meter; on the project's side it stays, since it costs the claimant.
+    A bus does not drive 119 km/h day and night.  A quantity above such a limit is a fault of the
+    meter; on the project's side it stays, since that is conservative.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def above_class(whole: Service, most: Most, timezone: str) -> Int64:
         n intervals.
     most : Most
     timezone : str
-        Whose days.
+        Zone of the days.
 
     Returns
     -------
     int64 array, n
-        What is above it; all of a day that is above its bound, for then what was done of it is
-        not known. [base unit]
+        Excess by interval; the whole of a day above its limit, since its distribution is not
+        known. [base units]
     """
     beyond = np.maximum(whole.value - most.per_hour * INTERVAL_US // HOUR_US, 0)
     if not len(whole):
@@ -136,7 +136,7 @@ def above_class(whole: Service, most: Most, timezone: str) -> Int64:
 
 def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     """
-    Energy above what the rated power of the time allows. [Wh]
+    Return the energy above the rated power at the time. [Wh]
 
     Parameters
     ----------
@@ -153,10 +153,10 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
 
 def own_channels(facts: Facts) -> Iterator[Effect | Said]:
     """
-    MTR-02: a register above what the other channels of its device corroborate.
+    MTR-02: a register above the energy that the device's other channels corroborate.
 
-    A check meter or an invoice that agrees with the register settles it: what that one states
-    counts, where it is less.
+    A check meter or an invoice that agrees with the register settles it; the lower quantity
+    counts.
     """
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
@@ -191,10 +191,10 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
 
 def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
     """
-    Say what the registry or the meter may have wrong.
+    Yield the possible cause: an error of the registry or of the meter.
 
-    The plant's technology, where none is given; the sign of a power that corroborates next to
-    nothing of what was delivered.
+    Either no technology of the plant is entered, or a power with the wrong sign corroborates
+    next to none of the delivery.
     """
     name, kind = monitored.device.id, monitored.device.class_id
     if (
@@ -271,15 +271,14 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
 
 def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     """
-    EVD-01: energy of the baseline that rests on one register alone.
+    EVD-01: energy of the baseline with one register as its only evidence.
 
-    Where a device reports no power and no direct current, or too seldom to be compared, a
-    register that runs fast is bounded by its rating and the sun alone: one that counts a third
-    too much passes both.  Such energy is credited once a check meter, or an invoice with its
-    file, corroborates it.  No discount would do in place of the evidence: any share would be a
-    guess at how much of it is false.
+    Without power and direct current, or with too few values of them, only the rating and the sun
+    limit a register that runs fast: one that counts a third too much passes both.  Such energy is
+    credited once a check meter, or an invoice with its file, corroborates it.  A discount instead
+    would be a guess at the false share.
 
-    A calibrated register counts, and is asked for the power that it sent at other times.
+    A calibrated register counts; the finding requests the power that it sent at other times.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
     invoices = facts.besides.asked is not None and facts.besides.asked.quantities < "C"
@@ -331,12 +330,12 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-12: a power below what the device's own electricity measures."""
+    """MTR-12: an entered power below that of the device's own electricity meter."""
     yield from _reported(above_power(facts.price.views, facts.price.pricing, facts.timezone))
 
 
 def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-13: an efficiency above what the device itself measures."""
+    """MTR-13: an entered efficiency above the device's measured one."""
     price = facts.price
     yield from _reported(price.performed.reported(price.stated, price.reduced))
 

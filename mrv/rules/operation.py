@@ -101,7 +101,7 @@ def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction) -> Text:
-    """Say how many hours count by a group's part of its controller's electricity."""
+    """Return the text of the hours that count by a group's share of its controller's electricity."""
     hours = most / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
@@ -116,7 +116,7 @@ def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction
 
 
 def regression_range(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-10: a variable beyond the range in which its baseline was regressed."""
+    """MTR-10: a variable outside the range of its baseline's regression."""
     given = facts.parameters
     for one in facts.methodology.ranges:
         if one.least not in given or one.most not in given:
@@ -146,7 +146,7 @@ def regression_range(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def project_side(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-11: meters of the project's side that do not report, or stand still."""
+    """MTR-11: meters of the project's side that do not transmit, or stand still."""
     views = facts.price.views
     compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
     served = [
@@ -174,7 +174,7 @@ def _where(monitored: Monitored) -> dict[str, str]:
 
 
 def _without_data(facts: Facts, monitored: Monitored) -> Text:
-    """Say what is charged for the time of a meter without any data."""
+    """Return the text of the charge for the time of a meter without data."""
     lost = [(part.year, -part.cut(Kind.GAP)) for part in monitored.parts]
     tonnes = sum((q * facts.price.pricing.rate(monitored, year) for year, q in lost), Fraction(0))
     values = {
@@ -189,14 +189,14 @@ def _without_data(facts: Facts, monitored: Monitored) -> Text:
 
 
 def _cost(facts: Facts, some: Sequence[Monitored]) -> str:
-    """Return what the counted quantity of some devices emits, or saves. [t CO2e]"""
+    """Return the emissions or savings of devices' counted quantity. [tCO2e]"""
     rate = facts.price.pricing.rate
     each = (part.counted * rate(one, part.year) for one in some for part in one.parts)
     return decimal_text(sum(each, start=Fraction(0)), _PLACES, "up")
 
 
 def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterator[Text]:
-    """Say when a meter stood still, and what it would have counted as at other times."""
+    """Yield texts of when a meter stood still, and of the charge for that time."""
     still = [k for k, part in enumerate(monitored.stretches) if served[k] and stands_still(part)]
     always = not any(part.value for part in monitored.stretches)
     if not still or (monitored.needs.unit != "Wh" and not always):
@@ -213,7 +213,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """What it would have counted in stretches, by its own mean or else its highest rate."""
+    """Return the quantity of stretches at the meter's mean or else its highest rate. [base units]"""
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:

@@ -48,7 +48,7 @@ _SCALE = 10**9
 
 
 def is_monitored(spec: ParameterSpec) -> bool:
-    """Whether a laboratory's results may stand for a parameter."""
+    """Return whether laboratory results may give the value of a parameter."""
     return spec.option in MONITORED or spec.unmeasured is not None
 
 
@@ -111,7 +111,7 @@ class _Place:
     """
     A value of the project (`device` None) or of one of its devices, and its parameter.
 
-    `beside` are the values of the same device.
+    `beside` are the other values of the same device.
     """
 
     device: str | None
@@ -122,7 +122,7 @@ class _Place:
 
     @property
     def values(self) -> dict[str, str | Text]:
-        """What every text of it says."""
+        """Values for the texts of a place."""
         of = {} if self.device is None else {"device": self.device}
         named = subject(self.name, [self.device])
         return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}
@@ -193,7 +193,7 @@ class _Values:
 
     @property
     def parameters(self) -> Inputs:
-        """The project's own, with the means of what was sampled."""
+        """Parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
         given = parameters_of(self.methodology, self.project.parameters, where)
         return sampled(given, self.besides.samples, self.methodology)
@@ -215,7 +215,7 @@ class _Values:
         self, rule: str, place: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
         *, either: bool = False,
     ) -> bool:  # fmt: skip
-        """Count a value outside of its ranges by a bound; say whether it was outside."""
+        """Apply a limit to a value outside of its ranges; return whether it was outside."""
         unknown = place.spec.default is not None and place.value == Fraction(place.spec.default)
         if unknown or any(low <= place.value <= high for low, high in ranges):
             return False
@@ -241,7 +241,7 @@ class _Values:
         return True
 
     def rare(self, place: _Place, below: Fraction) -> None:
-        """Say that a value counts and is rare, and whose documents state it."""
+        """Report a value that counts and is rare, and who issued its documents."""
         if place.value >= below:
             return
         documents = [f"{d.document}, {d.by}" for d in self.besides.documents
@@ -252,7 +252,7 @@ class _Values:
         self.texts[RANGE].append(rare)
 
     def stated(self, place: _Place) -> None:
-        """Count an entered value by what its document states, where that is more conservative."""
+        """Apply the value of a document where it is more conservative than the entered one."""
         document = next((d for d in self.besides.documents if d.parameter == place.name), None)
         value = None if document is None else document.stated(place.device)
         issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.besides.fixed}
@@ -289,7 +289,7 @@ class _Values:
         )
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
-        """Take the value that leaves least; it and its effect, None where that is the entered."""
+        """Apply the most conservative value; return it and its effect, None where it is the entered."""
         ours = self.left_by(self.project, self.besides)
         by = {value: self._with(place, value) for value in others}
         left = {value: self.left_by(*found) for value, found in by.items()}
@@ -339,6 +339,6 @@ def put_in_place(
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:
-    """A bound as decimal text can hold it: nine places, inside of its range."""
+    """Return a limit as a decimal of nine places, rounded into its range."""
     scaled = floor(value * _SCALE) if down else ceil(value * _SCALE)
     return Decimal(scaled) / _SCALE

@@ -43,9 +43,9 @@ _FIRST_REMEDY = (
 
 class _Beside(NamedTuple):
     """
-    An entered value, and the published ones beside it: official, of a list, or a default.
+    An entered value and the published ones for it: official, from a list, or a default.
 
-    `lacks` is what a document in place of a default lacks.
+    `lacks` is the missing part of a document in place of a default.
     """
 
     name: str
@@ -56,7 +56,7 @@ class _Beside(NamedTuple):
 
 
 def published_values(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-01: entered values beside published ones, and factors of registry files."""
+    """FAC-01: entered values other than published ones, and factors of registry files."""
     for one in _entered(facts):
         yield from (Bound(one.name, factor.value) for factor in _near(one))
     counted, _ = _brought(facts)
@@ -106,7 +106,7 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
 
 
 def _unpublished(facts: Facts, name: str) -> Text | None:
-    """Return what a value lacks of a publication, of any day, that states it."""
+    """Return the text why no publication of any day supports a value; None where one does."""
     documents = facts.besides.documents
     lacks = undocumented(name, facts.price.measured, documents, date.max)
     silent = (d.document for d in documents if d.parameter == name and d.stated() is None)
@@ -142,7 +142,7 @@ def is_published(
     spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
 ) -> bool:
     """
-    Whether an issued value is the published one that counted in place of what was entered.
+    Return whether an issued value is the published one, applied in place of the entered.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def is_published(
 
 
 def _near(beside: _Beside) -> tuple[Factor, ...]:
-    """Return the published values that may count: of a list the ones next to what was entered."""
+    """Return the published values that may count: of a list those next to the entered one."""
     if "list" not in beside.kind:
         return beside.others
     below = [f for f in beside.others if f.value < beside.value]
@@ -174,7 +174,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 
 
 def _finding(facts: Facts, beside: _Beside, applied: Fraction) -> Text | None:
-    """Say which value counts, and what settles it; a value beside a default may be the lower."""
+    """Return the text of the applied value, and of what settles it."""
     unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
     values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}
     lacks = beside.lacks
@@ -247,7 +247,7 @@ def compared_kinds(account: Account) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Changed:
-    """A book in which one factor has another value."""
+    """A book of factors with another value for one of them."""
 
     book: Factors
     factor: str

@@ -269,7 +269,7 @@ def changed(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Name what the baseline's devices metered between two parts of one service."""
+    """Yield texts of quantities that the baseline's devices metered between two parts of a service."""
     period = min((one.service.first for one in views), default=0)
     for one, after in pairwise(views):
         begin, end = one.service.first + one.service.intervals, after.service.first
@@ -302,7 +302,7 @@ def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
 
 
 def left_lines(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-03: a register that left its line, with no replacement in the registry."""
+    """REG-03: a register that left its sequence without a replacement in the registry."""
     texts = [
         each
         for one in facts.price.views
@@ -317,7 +317,7 @@ def left_lines(facts: Facts) -> Iterator[Effect | Said]:
 def _causes(
     one: Monitored, found: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Where a register of a device left its line, with the unknown time that this left."""
+    """Yield breaks of a register's sequence that have one cause, and the unknown time by them."""
     some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
     named = list[Fallen]()
     for each in (_daily([fall for fall, _ in some]), _rising(one, some)):
@@ -333,9 +333,9 @@ def _touched(
     one: Monitored, found: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
     """
-    Unknown time of a device by what left it, each gap once.
+    Yield each break of a register's sequence and the unknown time by it, each gap once.
 
-    What was before the device's time is known by the gap with which that begins.
+    A break before the device's service belongs to the gap with which the service begins.
     """
     gaps = [gap for gap in gap_outcomes(one, pricing) if gap.kind == "unknown"]
     starts, done = [gap.start_us for gap in gaps], 0
@@ -358,14 +358,14 @@ def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
 
 
 def _rising(one: Monitored, some: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
-    """Jumps that are too many, or leave too much, to be those of replaced meters."""
+    """Return upward breaks that are too many, or of too much time, to be replaced meters."""
     falls = [fall for fall, _ in some]
     return falls if _beyond(one, falls, [gap for _, gaps in some for gap in gaps]) else []
 
 
 def _beyond(one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome]) -> bool:
     """
-    Say whether a register rises by more than it may, on several days or for most of the time.
+    Return whether upward breaks are on several days, or of most of the time.
 
     No meter is replaced so often: its rated power is too low, or its unit is wrong.
     """

@@ -75,7 +75,7 @@ def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
 
 
 class _Bare(NamedTuple):
-    """A service without evidence: its meters, and what is missing."""
+    """A service without evidence: its meters, and the missing documents."""
 
     capacity: Capacity
     devices: tuple[str, ...]
@@ -117,7 +117,7 @@ def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _alone(facts: Facts, one: Capacity) -> tuple[str, ...]:
-    """Return the meters of a service that nothing else corroborates."""
+    """Return the meters of a service that have no corroborating evidence."""
     there = [m for m in serving(facts.views, one) if m.moved]
     if one.of:
         load = facts.price.parameters.get(one.of)
@@ -126,7 +126,7 @@ def _alone(facts: Facts, one: Capacity) -> tuple[str, ...]:
 
 
 def _missing(facts: Facts, one: Capacity) -> Iterator[Text]:
-    """Say what of a service's design is not given, or not documented, or another plant's."""
+    """Yield texts of design values that are missing, undocumented, or of another plant."""
     given = facts.price.parameters
     taken = consumption_of(facts.methodology, one)
     names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
@@ -151,7 +151,7 @@ def _missing(facts: Facts, one: Capacity) -> Iterator[Text]:
 
 
 def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
-    """Return the devices that count nothing, and the parameters that count 0."""
+    """Return devices whose quantity does not count, and parameters that count 0."""
     devices, zero = set[str](), set[str]()
     for one, names, _ in bare:
         strong = {c.of for c in methodology.capacities if c.of and c.serves == one.serves}
@@ -169,10 +169,10 @@ def built_for(
     methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
 ) -> Fraction | None:
     """
-    Return the most of a role in a day that documents from before a period say; None without.
+    Return the daily design capacity of a role by dated documents; None without. [base units]
 
-    Such a plant cannot have taken more while its meter was lost, either: a weighbridge that was
-    lost for two weeks was charged with the 1,000 t that one weighs in an hour at most. [base units]
+    It limits the charge for lost time, too: a weighbridge that was lost for two weeks was charged
+    with the 1,000 t that one weighs in an hour at most.
     """
     return min(
         (
@@ -215,7 +215,7 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
-    """Say what corroborates a service's meters; None where something of it is not shown."""
+    """Return texts of the evidence for a service's meters; None where evidence is missing."""
     if all(map(facts.invoiced, there)):
         # of invoices that state less `lower_invoices` says what they take
         less = any([*facts.evidence.less(m)] for m in there)
@@ -235,7 +235,7 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
 
 
 def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> Iterator[Said]:
-    """Say what share of what was delivered would fit within the design besides, where any would."""
+    """Yield the report of how much more the design would allow, where it would."""
     room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
     if room <= 0:
         return
@@ -278,7 +278,7 @@ def _own_power(facts: Facts, one: Monitored) -> bool:
 
 
 def _burnt(facts: Facts, invoice: Invoice) -> bool:
-    """Whether groups by their hours, count and power take what an invoice states."""
+    """Return whether lamps, by their hours, number and power, use the invoiced energy."""
     groups = [
         m
         for m in facts.price.views
@@ -344,7 +344,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _witness(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) -> Text | None:
-    """Say what corroborates a meter's electricity; None where nothing does."""
+    """Return the text of the evidence for a meter's electricity; None without."""
     name = one.device.id
     if facts.invoiced(one):
         return text("invoice.cover", devices=(name,))
@@ -364,7 +364,7 @@ def _applied(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) 
 
 
 def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said:
-    """Say whether invoices or check meters corroborate meters, and what it means where not."""
+    """Return the report whether invoices or check meters corroborate meters."""
     spans = applied(facts)
     rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
     checks = {m.device.id: facts.agreeing(m) for m in rest}
@@ -382,7 +382,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said
 
 
 def _at_most(facts: Facts, one: Monitored) -> tuple[Fraction, Fraction]:
-    """Return what a meter may have used at most beyond what counts. [Wh, tCO2e]"""
+    """Return the possible use of a meter above its counted one. [Wh, tCO2e]"""
     rated = (one.rate or Fraction(0)) * Fraction(one.service.intervals * INTERVAL_US, HOUR_US)
     more = max(rated, Fraction(_TIMES * one.metered)) - one.counts
     if more <= 0:

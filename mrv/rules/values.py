@@ -67,7 +67,7 @@ def keep_asked(
     project: Project, besides: Besides, asked: Asked, facts: Facts, left_by: LeftBy
 ) -> tuple[Project, Besides, list[Finding]]:
     """
-    Return a project whose values have the grade that is asked for, or count by what is published.
+    Return the project with values of the required grade, or the published ones in their place.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class _Kept:
     def counted(
         self, item: EvidenceItem, one: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
-        """Count a value by the conservative end of what is published of it; say so."""
+        """Apply the conservative published end of a value; return the text of it."""
         spec, ends = one.spec, ends_of(self.facts, one, value)
         asked, reduction = self.asked, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
@@ -140,7 +140,7 @@ class _Kept:
     def _least(
         self, one: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
-        """Take the end that leaves least, in all places; None where the entered one does."""
+        """Apply the most conservative published end; return it and its reduction, None if the entered."""
         best: tuple[int, Fraction, Project, Besides] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
@@ -162,7 +162,7 @@ class _Kept:
     def _nothing(
         self, one: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """Count nothing of what a value carries; None where more of it costs the claimant."""
+        """Credit no reduction by a value; None where a higher value is the conservative one."""
         with suppress(MrvError, ZeroDivisionError):
             project, besides = self._put(one.name, devices, Fraction(0))
             left = self.left_by(project, besides)[0]
@@ -187,7 +187,7 @@ class _Kept:
 
 
 def _source(facts: Facts, one: Entered, end: Fraction) -> str:
-    """Return where an end of what is published is read."""
+    """Return the source of a published end of a value."""
     if end in map(Fraction, one.spec.choices):
         return facts.methodology.reference  # its own list
     _, others = published_of(one.spec, facts.project, facts.factors)
@@ -230,7 +230,7 @@ def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-05: values on the claimant's word that carry all, and of which nothing is published."""
+    """PAR-05: uncorroborated values that carry the whole reduction, without a published range."""
     if facts.besides.unshown_values:
         yield NoReduction()
 
@@ -253,7 +253,7 @@ def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def least_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: parameters below what the metered quantities show of them."""
+    """PAR-06: parameters below the value that metered quantities give."""
     price, method = facts.price, facts.methodology
     for name, test in method.shown.items():
         yield Least(name, partial(_least, price, test, method.parameters[name]))
@@ -338,7 +338,7 @@ def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
-    """Return a bound of a value, no farther than such a value can be."""
+    """Return a limit of a value, within the possible values of its parameter."""
     most = value if spec.maximum is None else min(value, Fraction(spec.maximum))
     return rounded(max(Fraction(spec.minimum), most), spec)
 
@@ -353,7 +353,7 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
 
 
 def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
+    """PAR-06: monitored parameters that are constant, or have few samples or readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for sample in facts.besides.samples:
@@ -374,7 +374,7 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Say how a value was measured, or what it lacks; None where samples of each month show it."""
+    """Return the text of how a value was measured, or of what is missing; None with monthly samples."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
@@ -406,7 +406,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:
-    """Say whether a parameter is 0, and a little of it would leave as much or more."""
+    """Return whether a parameter is 0 and a small value would not lower the reduction."""
     if used[name]:
         return False
     try:
@@ -417,10 +417,10 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Say which of what counts as measured is weak evidence.
+    Yield texts of weak evidence of monitored values.
 
-    A sample whose report cannot be found again, and an analyser that was read in less than
-    half of the hours: a grab sample at the strongest hour is no mean of the day.
+    These are a sample without a report, and an analyser that was read in less than half of the
+    hours: a grab sample at the strongest hour is no mean of the day.
     """
     how, besides = facts.price.how, facts.besides
     for name in facts.methodology.parameters:
@@ -437,12 +437,10 @@ def _weak(facts: Facts) -> Iterator[Text]:
 
 def documented_values(facts: Facts) -> Iterator[Effect | Said]:
     """
-    PAR-07: values that the methodology lists, without dated documents; nothing is taken off.
+    PAR-07: values that the methodology lists, without dated documents; no deduction.
 
-    The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
-    the depth of a lagoon and what the old plant could release are of reports before the project: a
-    free text shows none of them, and lists and classes bound them.  That there is no leakage is a
-    statement, too.
+    They come from surveys, type approvals and reports before the project: a free text does not
+    support them, and lists and classes limit them.  Leakage of 0 is a statement, too.
     """
     method = facts.methodology
     none = () if facts.price.stated.get(LEAKAGE) != 0 else (LEAKAGE,)
